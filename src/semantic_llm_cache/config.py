@@ -1,0 +1,144 @@
+"""The two plain records: `CacheConfig`, what a cache is told, and `CacheEntry`, what it keeps."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from semantic_llm_cache.durations import TTL, parse_ttl
+
+__all__ = ["SCHEMA_VERSION", "CacheConfig", "CacheEntry", "check_similarity"]
+
+SCHEMA_VERSION = 1
+"""Version of the entry's form. Entries of another version are misses."""
+
+
+def check_similarity(value: float, name: str = "similarity") -> float:
+    """Return a threshold as float; ValueError or TypeError naming `name` when it is not in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={value!r} must be a number from 0 to 1 (1 means exact matches only)")
+    if not 0.0 <= value <= 1.0:  # also refuses NaN
+        raise ValueError(f"{name}={value!r} must lie from 0 to 1 (1 means exact matches only)")
+    return float(value)
+
+
+def _check_rate(value: float, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={value!r} must be a price in USD per 1,000 tokens")
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name}={value!r} must be zero or more, in USD per 1,000 tokens")
+
+
+@dataclass
+class CacheConfig:
+    """Settings of a cache, validated when made.
+
+    Args:
+        similarity_threshold: cosine from 0 to 1 at which a near entry counts as a hit; 1 is exact only.
+        ttl: how long an answer is served, see `parse_ttl`; None is for ever.
+        namespace: name under which entries are kept and managed.
+        enabled: False makes every call go through uncached.
+        key_func: replaces the exact key; called with the function's arguments, returns a string.
+        input_cost_per_1k, output_cost_per_1k: prices in USD per 1,000 tokens, for the savings estimate.
+        max_cache_size: most entries that a memory backend made from this config keeps; None is no bound.
+        embedding_model: name of the sentence-embedding model.
+
+    Raises:
+        ValueError, TypeError: naming the argument.
+
+    Example:
+        >>> CacheConfig(similarity_threshold=0.95, ttl="1h").ttl
+        3600.0
+    """
+
+    similarity_threshold: float = 1.0
+    ttl: TTL = 3600
+    namespace: str = "default"
+    enabled: bool = True
+    key_func: Callable[..., str] | None = None
+    input_cost_per_1k: float = 0.001
+    output_cost_per_1k: float = 0.002
+    max_cache_size: int | None = None
+    embedding_model: str = "all-MiniLM-L6-v2"
+
+    def __post_init__(self) -> None:
+        self.similarity_threshold = check_similarity(self.similarity_threshold, "similarity_threshold")
+        self.ttl = parse_ttl(self.ttl)
+        if not isinstance(self.namespace, str) or not self.namespace:
+            raise ValueError(f"namespace={self.namespace!r} must be a non-empty string")
+        if not isinstance(self.enabled, bool):
+            raise TypeError(f"enabled={self.enabled!r} must be True or False")
+        if self.key_func is not None and not callable(self.key_func):
+            raise TypeError(f"key_func={self.key_func!r} must be a callable that returns a string")
+        _check_rate(self.input_cost_per_1k, "input_cost_per_1k")
+        _check_rate(self.output_cost_per_1k, "output_cost_per_1k")
+        if self.max_cache_size is not None and (
+            isinstance(self.max_cache_size, bool)
+            or not isinstance(self.max_cache_size, int)
+            or self.max_cache_size < 1
+        ):
+            raise ValueError(f"max_cache_size={self.max_cache_size!r} must be a whole number of at least 1")
+        if not isinstance(self.embedding_model, str) or not self.embedding_model:
+            raise ValueError(f"embedding_model={self.embedding_model!r} must name a model")
+
+
+@dataclass(slots=True)
+class CacheEntry:
+    """A stored answer.
+
+    Args:
+        prompt: the text that was asked.
+        response: the answer. Inside a backend it may be held encoded.
+        embedding: vector of the prompt, any sequence of floats; None when only exact hits are wanted.
+        created_at: wall time of the store, in seconds since the epoch; expiry counts from here.
+        ttl: seconds to live; None is for ever.
+        namespace: name for management (`clear`, `stats`).
+        hit_count: how often it has been served.
+        input_tokens, output_tokens: what the original call used.
+        last_accessed: wall time of the last hit, None when there was none.
+        scope: hash of who asked and how; near matching stays inside one scope.
+        embedder: fingerprint of what made `embedding`.
+        kind: ``"value"``, or ``"stream"`` for a recorded stream of chunks.
+        tags: labels for `invalidate(tags=...)`.
+        aliases: other prompts verified to have this answer.
+        duration_ms: how long the original call took, in milliseconds.
+        cost_usd: what the original call cost.
+        schema_version: form of this record.
+    """
+
+    prompt: str
+    response: Any
+    embedding: Any = field(default=None, compare=False, repr=False)
+    created_at: float = field(default_factory=time.time)
+    ttl: float | None = None
+    namespace: str = "default"
+    hit_count: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    last_accessed: float | None = None
+    scope: str = ""
+    embedder: str = ""
+    kind: str = "value"
+    tags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    duration_ms: float = 0.0
+    cost_usd: float = 0.0
+    schema_version: int = SCHEMA_VERSION
+
+    def is_expired(self, now: float | None = None) -> bool:
+        """Tell whether the entry's time is over at `now` (wall seconds; default: the system clock)."""
+        if self.ttl is None:
+            return False
+        return (time.time() if now is None else now) >= self.created_at + self.ttl
+
+    def estimate_cost(self, input_cost: float, output_cost: float) -> float:
+        """Return what the call cost in USD, from prices per 1,000 tokens.
+
+        Example:
+            >>> CacheEntry("p", "r", input_tokens=2000, output_tokens=500).estimate_cost(0.001, 0.002)
+            0.003
+        """
+        return self.input_tokens / 1000 * input_cost + self.output_tokens / 1000 * output_cost

@@ -1,0 +1,449 @@
+"""Stored answers as tagged JSON: no pickle, no import by a stored name.
+
+Plain JSON values stand for themselves. Everything else is an object with the one key ``"$"`` naming
+the type and ``"v"`` holding the value, so that what comes back is of the type that went in. A dict
+that would look like a tag, or whose keys are not all strings, is tagged itself.
+
+Models (pydantic, dataclasses, attrs classes) and enums are written with their type's *name* and their
+fields. The name is never imported: `loads` gives a `StoredModel`, a dict of the fields, and `rebuild`
+turns that into an instance of a type which the *caller* holds, taken from the function's return
+annotation or `result_type=`.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import enum
+import functools
+import json
+import math
+import types
+import typing
+import uuid
+from decimal import Decimal
+from typing import Any, get_args, get_origin
+
+from semantic_llm_cache.exceptions import CacheSerializationError
+
+__all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "rebuild", "same", "thaw"]
+
+_TAG = "$"
+_IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
+
+
+class Encoded:
+    """An answer in its stored form, decoded anew for each reader, so that readers cannot change it."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def decode(self) -> Any:
+        """Return a fresh value."""
+        return loads(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Encoded) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Encoded({len(self.text)} characters)"
+
+
+class StoredModel(dict):  # type: ignore[type-arg]
+    """The fields of a stored model, dataclass or enum (`{"value": ...}`), and the name of its type."""
+
+    def __init__(self, type_name: str, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.type_name = type_name
+
+
+def is_immutable(value: Any) -> bool:
+    """Tell whether `value` may be handed to many readers as it is."""
+    kind = type(value)
+    if kind in _IMMUTABLE:
+        return True
+    return kind is tuple and all(is_immutable(item) for item in value)
+
+
+def freeze(value: Any) -> Any:
+    """Return `value` itself when it is immutable, else an `Encoded`. Raises CacheSerializationError."""
+    if type(value) is Encoded or is_immutable(value):
+        return value
+    return Encoded(dumps(value))
+
+
+def thaw(value: Any) -> Any:
+    """Undo `freeze`: a fresh value for an `Encoded`, anything else as it is."""
+    return value.decode() if type(value) is Encoded else value
+
+
+# ------------------------------------------------------------------------------ writing
+
+
+def dumps(value: Any) -> str:
+    """Return `value` as tagged JSON text.
+
+    Raises:
+        CacheSerializationError: a value of a type that has no stored form; the message says where.
+
+    Example:
+        >>> dumps({"at": (1, 2)})
+        '{"at":{"$":"tuple","v":[1,2]}}'
+    """
+    if type(value) is Encoded:
+        return value.text
+    try:
+        return json.dumps(_encode(value, "answer"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except RecursionError:
+        raise CacheSerializationError("the answer refers to itself or is nested too deeply") from None
+
+
+def _tag(name: str, value: Any) -> dict[str, Any]:
+    return {_TAG: name, "v": value}
+
+
+def _type_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _encode(value: Any, where: str) -> Any:
+    kind = type(value)
+    if kind in (str, int, bool, type(None)):
+        if kind is str:
+            _check_text(value, where)
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else _tag("float", repr(value))
+    if kind is list:
+        return [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if kind is dict:
+        if _TAG not in value and all(type(key) is str for key in value):
+            for key in value:
+                _check_text(key, where)
+            return {key: _encode(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return _tag(
+            "dict",
+            [[_encode(k, f"key of {where}"), _encode(v, f"{where}[{k!r}]")] for k, v in value.items()],
+        )
+    encoder = _ENCODERS.get(kind)
+    if encoder is not None:
+        return encoder(value, where)
+    return _encode_model(value, kind, where)
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise CacheSerializationError(
+            f"{where} holds a lone surrogate, which no storage can keep as text"
+        ) from None
+
+
+def _encode_items(name: str) -> Any:
+    def encode(value: Any, where: str) -> Any:
+        return _tag(name, [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)])
+
+    return encode
+
+
+def _encode_set(name: str) -> Any:
+    def encode(value: Any, where: str) -> Any:
+        items = [_encode(item, f"member of {where}") for item in value]
+        # Sorted, so that equal sets have equal text whatever the hash seed.
+        return _tag(name, sorted(items, key=lambda item: json.dumps(item, sort_keys=True)))
+
+    return encode
+
+
+def _encode_time(name: str) -> Any:
+    def encode(value: Any, where: str) -> Any:
+        zone = value.tzinfo
+        if zone is not None and not isinstance(zone, dt.timezone):
+            key = getattr(zone, "key", None)  # zoneinfo.ZoneInfo
+            if not isinstance(key, str):
+                raise CacheSerializationError(f"{where} has a time zone of type {type(zone).__name__}")
+            return _tag(name, [value.replace(tzinfo=None).isoformat(), key, value.fold])
+        return _tag(name, value.isoformat())
+
+    return encode
+
+
+_ENCODERS: dict[type, Any] = {
+    tuple: _encode_items("tuple"),
+    set: _encode_set("set"),
+    frozenset: _encode_set("frozenset"),
+    bytes: lambda value, where: _tag("bytes", base64.b64encode(value).decode("ascii")),
+    bytearray: lambda value, where: _tag("bytearray", base64.b64encode(value).decode("ascii")),
+    complex: lambda value, where: _tag("complex", [repr(value.real), repr(value.imag)]),
+    dt.datetime: _encode_time("datetime"),
+    dt.time: _encode_time("time"),
+    dt.date: lambda value, where: _tag("date", value.isoformat()),
+    dt.timedelta: lambda value, where: _tag("timedelta", [value.days, value.seconds, value.microseconds]),
+    Decimal: lambda value, where: _tag("Decimal", str(value)),
+    uuid.UUID: lambda value, where: _tag("UUID", value.hex),
+}
+
+
+def _model_fields(value: Any) -> dict[str, Any] | None:
+    """Return the fields of a model instance, or None when it is no model."""
+    kind = type(value)
+    if dataclasses.is_dataclass(kind):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(kind)}
+    if hasattr(kind, "model_fields") and hasattr(kind, "model_dump"):  # pydantic 2
+        fields = dict(value.__dict__)
+        fields.update(getattr(value, "__pydantic_extra__", None) or {})
+        return fields
+    if hasattr(kind, "__attrs_attrs__"):
+        return {a.name: getattr(value, a.name) for a in kind.__attrs_attrs__}
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return dict(zip(kind._fields, value, strict=True))
+    return None
+
+
+def _encode_model(value: Any, kind: type, where: str) -> Any:
+    if isinstance(value, StoredModel):
+        fields: dict[str, Any] | None = dict(value)
+        name = value.type_name
+    elif isinstance(value, enum.Enum):
+        fields, name = {"value": value.value}, _type_name(kind)
+    else:
+        fields, name = _model_fields(value), _type_name(kind)
+    if fields is None:
+        raise CacheSerializationError(
+            f"{where} is a {_type_name(kind)}, which has no stored form: return plain data, a dataclass or "
+            "a pydantic model"
+        )
+    return {
+        _TAG: "model",
+        "t": name,
+        "v": {field: _encode(item, f"{where}.{field}") for field, item in fields.items()},
+    }
+
+
+# ------------------------------------------------------------------------------ reading
+
+
+def loads(text: str) -> Any:
+    """Return the value that `dumps` wrote; models come as `StoredModel`.
+
+    Raises:
+        CacheSerializationError: text that `dumps` cannot have written.
+    """
+    try:
+        return _decode(json.loads(text))
+    except CacheSerializationError:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, RecursionError) as error:
+        raise CacheSerializationError(f"a stored answer cannot be read: {error}") from error
+
+
+def _decode(value: Any) -> Any:
+    kind = type(value)
+    if kind is list:
+        return [_decode(item) for item in value]
+    if kind is not dict:
+        return value
+    if _TAG not in value:
+        return {key: _decode(item) for key, item in value.items()}
+    name = value[_TAG]
+    if name == "model":
+        return StoredModel(value["t"], {key: _decode(item) for key, item in value["v"].items()})
+    decoder = _DECODERS.get(name)
+    if decoder is None:
+        raise CacheSerializationError(f"a stored answer has the unknown type tag {name!r}")
+    return decoder(value["v"])
+
+
+def _decode_time(kind: Any) -> Any:
+    def decode(value: Any) -> Any:
+        if isinstance(value, str):
+            return kind.fromisoformat(value)
+        from zoneinfo import ZoneInfo
+
+        text, zone, fold = value
+        return kind.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+
+    return decode
+
+
+_DECODERS: dict[str, Any] = {
+    "float": float,
+    "dict": lambda pairs: {_decode(key): _decode(item) for key, item in pairs},
+    "tuple": lambda items: tuple(_decode(item) for item in items),
+    "set": lambda items: {_decode(item) for item in items},
+    "frozenset": lambda items: frozenset(_decode(item) for item in items),
+    "bytes": lambda text: base64.b64decode(text, validate=True),
+    "bytearray": lambda text: bytearray(base64.b64decode(text, validate=True)),
+    "complex": lambda parts: complex(float(parts[0]), float(parts[1])),
+    "datetime": _decode_time(dt.datetime),
+    "time": _decode_time(dt.time),
+    "date": dt.date.fromisoformat,
+    "timedelta": lambda parts: dt.timedelta(*parts),
+    "Decimal": Decimal,
+    "UUID": lambda text: uuid.UUID(hex=text),
+}
+
+
+# ------------------------------------------------------------------------------ types back
+
+
+class _Mismatch(Exception):
+    """A stored value does not fit the type that the caller holds."""
+
+
+def rebuild(value: Any, target: Any) -> Any:
+    """Turn the `StoredModel`s inside `value` into instances, guided by the type `target`.
+
+    `target` is a type or annotation: a pydantic model, dataclass, attrs class, named tuple or enum,
+    unions and the usual generics of them. Values with no `StoredModel` inside come back as they are.
+
+    Raises:
+        CacheSerializationError: a stored model for which `target` names no type, or another one.
+    """
+    try:
+        return _rebuild(value, target)
+    except _Mismatch as error:
+        raise CacheSerializationError(str(error)) from None
+    except CacheSerializationError:
+        raise
+    except Exception as error:  # a model's own validation may raise anything
+        raise CacheSerializationError(f"a stored answer does not fit {target!r}: {error}") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _hints(kind: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(kind)
+    except Exception:
+        return dict(getattr(kind, "__annotations__", {}))
+
+
+def _rebuild(value: Any, target: Any) -> Any:
+    origin = get_origin(target)
+    if origin is typing.Annotated:
+        return _rebuild(value, get_args(target)[0])
+    if origin in (typing.Union, types.UnionType):
+        return _rebuild_union(value, get_args(target))
+    if isinstance(value, StoredModel):
+        return _rebuild_model(value, origin or target, target)
+    kind = type(value)
+    args = get_args(target)
+    if kind in (list, set, frozenset):
+        item_type = args[0] if args else Any
+        return kind(_rebuild(item, item_type) for item in value)
+    if kind is tuple:
+        if args and not (len(args) == 2 and args[1] is Ellipsis) and len(args) == len(value):
+            return tuple(_rebuild(item, t) for item, t in zip(value, args, strict=True))
+        return tuple(_rebuild(item, args[0] if args else Any) for item in value)
+    if kind is dict:
+        if typing.is_typeddict(origin or target):
+            hints = _hints(origin or target)
+            return {key: _rebuild(item, hints.get(key, Any)) for key, item in value.items()}
+        key_type, item_type = args if len(args) == 2 else (Any, Any)
+        return {_rebuild(key, key_type): _rebuild(item, item_type) for key, item in value.items()}
+    return value
+
+
+def _rebuild_union(value: Any, options: tuple[Any, ...]) -> Any:
+    problem: Exception | None = None
+    for option in options:
+        try:
+            return _rebuild(value, option)
+        except Exception as error:
+            problem = error
+    assert problem is not None
+    raise problem
+
+
+def _rebuild_model(value: StoredModel, kind: Any, target: Any) -> Any:
+    # A subclass may be stored under a base's annotation; only types the caller has loaded are looked at.
+    found = _named(kind, value.type_name) if isinstance(kind, type) else None
+    if found is None:
+        raise _Mismatch(
+            f"a stored {value.type_name} cannot be rebuilt as {target!r}: annotate the function's return type "
+            "or pass result_type="
+        )
+    if issubclass(found, enum.Enum):
+        return found(_rebuild(value["value"], Any))
+    hints = _hints(found)
+    fields = {name: _rebuild(item, hints.get(name, Any)) for name, item in value.items()}
+    if hasattr(found, "model_construct") and hasattr(found, "model_fields"):
+        return _rebuild_pydantic(found, fields)
+    if dataclasses.is_dataclass(found):
+        return _rebuild_dataclass(found, fields)
+    return found(**{name.lstrip("_") if hasattr(found, "__attrs_attrs__") else name: item
+                    for name, item in fields.items()})
+
+
+def _rebuild_pydantic(kind: Any, fields: dict[str, Any]) -> Any:
+    # What was stored had been validated once; constructing keeps values that validation would coerce.
+    built = kind.model_construct()
+    known = kind.model_fields
+    object.__setattr__(built, "__dict__", {name: item for name, item in fields.items() if name in known})
+    extra = {name: item for name, item in fields.items() if name not in known}
+    if extra:
+        if kind.model_config.get("extra") != "allow":
+            raise _Mismatch(f"{kind.__name__} no longer has the fields {sorted(extra)}")
+        object.__setattr__(built, "__pydantic_extra__", extra)
+    missing = [name for name, info in known.items() if info.is_required() and name not in fields]
+    if missing:
+        raise _Mismatch(f"{kind.__name__} now needs the fields {missing}")
+    for name, info in known.items():
+        if name not in fields:
+            built.__dict__[name] = info.get_default(call_default_factory=True)
+    object.__setattr__(built, "__pydantic_fields_set__", set(fields))
+    return built
+
+
+def _rebuild_dataclass(kind: Any, fields: dict[str, Any]) -> Any:
+    init = {f.name: fields.pop(f.name) for f in dataclasses.fields(kind) if f.init and f.name in fields}
+    built = kind(**init)
+    for name, item in fields.items():
+        object.__setattr__(built, name, item)
+    return built
+
+
+def _named(kind: type, name: str) -> type | None:
+    stack = [kind]
+    while stack:
+        candidate = stack.pop()
+        if _type_name(candidate) == name:
+            return candidate
+        try:
+            stack.extend(candidate.__subclasses__())
+        except TypeError:  # `type` itself
+            return None
+    return None
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal and of equal types all the way down."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return len(one) == len(other) and all(
+            same(k1, k2) and same(v1, v2)
+            for (k1, v1), (k2, v2) in zip(one.items(), other.items(), strict=True)
+        )
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, (set, frozenset)):
+        return bool(one == other) and sorted(map(_type_of, one)) == sorted(map(_type_of, other))
+    if isinstance(one, float):
+        return one == other or (math.isnan(one) and math.isnan(other))
+    fields = None if isinstance(one, enum.Enum) else _model_fields(one)
+    if fields is not None:
+        others = _model_fields(other)
+        return others is not None and same(fields, others)
+    return bool(one == other)
+
+
+def _type_of(value: Any) -> str:
+    return _type_name(type(value))

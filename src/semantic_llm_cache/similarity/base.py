@@ -1,0 +1,119 @@
+"""`EmbeddingProvider`: text to unit vectors, one or a batch; and cosine similarity."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["THRESHOLD_TOLERANCE", "EmbeddingProvider", "Vector", "cosine_similarity", "unit"]
+
+Vector = npt.NDArray[np.float32]
+
+THRESHOLD_TOLERANCE = 1e-6
+"""A similarity this little below a threshold still reaches it: float32 sums differ in the last digits."""
+
+
+def cosine_similarity(a: Any, b: Any) -> float:
+    """Return the cosine of the angle between two vectors, in [-1, 1]; 0.0 when one of them is zero.
+
+    Args:
+        a, b: sequences of floats or one-dimensional arrays, of equal length.
+
+    Raises:
+        ValueError: unequal dimensions, or not one-dimensional.
+
+    Example:
+        >>> cosine_similarity([1, 0], [1, 0])
+        1.0
+    """
+    x = np.asarray(a, dtype=np.float64)
+    y = np.asarray(b, dtype=np.float64)
+    if x.ndim != 1 or y.ndim != 1:
+        raise ValueError(f"vectors must be one-dimensional, not of shapes {x.shape} and {y.shape}")
+    if x.shape != y.shape:
+        raise ValueError(f"vectors have different dimensions: {x.shape[0]} and {y.shape[0]}")
+    # Scaled by the largest component first, so that squares neither overflow nor vanish.
+    scale_x = float(np.max(np.abs(x), initial=0.0))
+    scale_y = float(np.max(np.abs(y), initial=0.0))
+    if scale_x == 0.0 or scale_y == 0.0:
+        return 0.0
+    x = x / scale_x
+    y = y / scale_y
+    value = float(x @ y) / float(np.sqrt(x @ x) * np.sqrt(y @ y))
+    return max(-1.0, min(1.0, value))
+
+
+def unit(vector: Any, name: str = "embedding") -> Vector:
+    """Return `vector` as a contiguous float32 array of length 1.
+
+    Raises:
+        ValueError: not one-dimensional, empty, zero, or with a value that is not finite.
+    """
+    array = np.ascontiguousarray(vector, dtype=np.float32)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} must be one vector of floats, not of shape {array.shape}")
+    norm = float(np.linalg.norm(array.astype(np.float64)))
+    if not np.isfinite(norm) or norm == 0.0:
+        raise ValueError(f"{name} must have a length that is finite and not zero, this one has {norm}")
+    if abs(norm - 1.0) <= 1e-6:
+        return array
+    return (array / np.float32(norm)) if norm > 1e-30 else (array.astype(np.float64) / norm).astype(np.float32)
+
+
+class EmbeddingProvider(ABC):
+    """Turns text into unit vectors.
+
+    A provider writes `encode_batch` (and says its `fingerprint`); the rest follows. Providers are used
+    from several threads and event loops at once, and after `fork`.
+
+    Example:
+        >>> class Letters(EmbeddingProvider):
+        ...     fingerprint = "letters-v1"
+        ...     def encode_batch(self, texts):
+        ...         rows = np.array([[t.count(c) for c in "abcde"] for t in texts], dtype=np.float32) + 1e-3
+        ...         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        >>> Letters().encode("abba").shape
+        (5,)
+    """
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Provider, model, dimension where known, normalisation: equal only when vectors may be compared."""
+
+    @abstractmethod
+    def encode_batch(self, texts: Sequence[str]) -> Vector:
+        """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks."""
+
+    def encode(self, text: str) -> Vector:
+        """Return the unit vector of one text, shape (dimension,), float32. Blocks."""
+        vector: Vector = self.encode_batch([text])[0]
+        return vector
+
+    async def aencode(self, text: str) -> Vector:
+        """`encode` without blocking the event loop. The default runs it in a worker thread."""
+        return await asyncio.to_thread(self.encode, text)
+
+    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+        """`encode_batch` without blocking the event loop. The default runs it in a worker thread."""
+        return await asyncio.to_thread(self.encode_batch, texts)
+
+    @property
+    def loaded(self) -> bool:
+        """False while the first call will have to load a model: the engine then waits longer."""
+        return True
+
+    def load(self) -> None:
+        """Load what is needed, now. Blocks. Raises EmbeddingUnavailableError."""
+
+    def readable(self, text: str) -> bool:
+        """Tell whether the whole of `text` goes into its vector. If not, it is never matched near."""
+        return True
+
+    async def close(self) -> None:
+        """Release threads and connections. Idempotent; the provider may be used again."""

@@ -1,0 +1,228 @@
+"""`StorageBackend`: the contract that every place to keep entries fulfils.
+
+Seven methods are abstract: a backend written against them alone works with the engine and with a
+cache of one's own. The others have defaults written in terms of those seven; a backend overrides
+them where it can do better in one step.
+
+Rules for all of them:
+
+- *Keys* are opaque strings. *Entries* are `CacheEntry`; what comes out is a private copy: changing it
+  changes nothing that is stored.
+- *Failure*: whatever goes wrong in the storage (connection, disk, damaged file) is raised as
+  `CacheBackendError` with the cause chained; a response that cannot be stored or read back is
+  `CacheSerializationError`. One damaged entry is a miss and a warning, never an error for its
+  neighbours.
+- *Atomicity*: an entry and its vector are written together or not at all. An awaited `set` returns
+  after the entry is committed: killing the process then loses nothing.
+- *Expiry*: an expired entry is never returned, counted, or allowed to hide a live one that is a little
+  farther. `clock` gives the time.
+- *Loops and forks*: one instance serves several event loops, threads and, after `fork`, the child.
+  Nothing blocks the loop; nothing is opened in the constructor that a forked child could not reopen.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from semantic_llm_cache.config import CacheEntry
+
+    Vector = npt.NDArray[np.float32] | Sequence[float]
+
+__all__ = ["Candidate", "StorageBackend"]
+
+
+class Candidate(NamedTuple):
+    """A stored entry near to a vector: its key, the entry, and max(0, cosine) in [0, 1]."""
+
+    key: str
+    entry: CacheEntry
+    similarity: float
+
+
+class StorageBackend(ABC):
+    """Keeps entries by key and finds the nearest ones by vector. See the module's text for the rules.
+
+    Example:
+        >>> import asyncio
+        >>> from semantic_llm_cache.backends import MemoryBackend
+        >>> from semantic_llm_cache.config import CacheEntry
+        >>> async def main():
+        ...     backend = MemoryBackend()
+        ...     await backend.set("k", CacheEntry(prompt="2+2?", response="4"))
+        ...     return (await backend.get("k")).response
+        >>> asyncio.run(main())
+        '4'
+    """
+
+    in_process: ClassVar[bool] = False
+    """True when `peek` answers for every entry without waiting (the memory backend)."""
+
+    clock: Callable[[], float] = staticmethod(time.time)
+    """Wall time in seconds. The engine replaces it on the instance when it was given a `clock=`."""
+
+    @property
+    def url(self) -> str:
+        """A short name for logs and messages, without credentials, e.g. ``sqlite:///cache.db``."""
+        return type(self).__name__
+
+    # ---------------------------------------------------------------- the seven
+
+    @abstractmethod
+    async def get(self, key: str) -> CacheEntry | None:
+        """Return the live entry under `key`, or None. Never writes to the storage on the caller's time."""
+
+    @abstractmethod
+    async def set(self, key: str, entry: CacheEntry) -> None:
+        """Store `entry` under `key`, replacing what was there. Committed when it returns.
+
+        The vector, when `entry.embedding` has one, is stored with it as unit-length float32; a zero or
+        non-finite vector is a ValueError. May evict other entries to keep within the backend's bounds.
+        """
+
+    @abstractmethod
+    async def delete(self, key: str) -> bool:
+        """Remove the entry; True when there was a live one."""
+
+    @abstractmethod
+    async def clear(self, namespace: str | None = None) -> int:
+        """Remove all entries, or those of one namespace; return how many."""
+
+    @abstractmethod
+    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
+        """Return all live entries, oldest first. For large caches use `scan`."""
+
+    @abstractmethod
+    async def find_similar(
+        self,
+        embedding: Vector,
+        threshold: float,
+        namespace: str | None = None,
+        *,
+        scope: str | None = None,
+    ) -> tuple[str, CacheEntry, float] | None:
+        """Return the live entry nearest to `embedding`, if its similarity reaches `threshold`.
+
+        Similarity is max(0, cosine); the threshold is inclusive with a tolerance of 1e-6. Entries
+        without a vector, or with one of another dimension, are not considered. `namespace` and `scope`
+        limit the search to entries whose fields are equal; None searches all.
+        """
+
+    @abstractmethod
+    async def get_stats(self) -> dict[str, Any]:
+        """Return at least ``size`` (live entries), ``hits`` and ``misses`` (of `get` and `find_similar` here)."""
+
+    # ------------------------------------------- what the engine would like better
+
+    def peek(self, key: str) -> CacheEntry | None:
+        """Return the stored entry without waiting; only with `in_process`. Counts as a read of `key`.
+
+        The entry is the backend's own: do not change it. Its response may be an `Encoded`.
+        Expiry is not checked.
+        """
+        raise NotImplementedError
+
+    async def find_candidates(
+        self,
+        embedding: Vector,
+        threshold: float,
+        *,
+        k: int = 8,
+        namespace: str | None = None,
+        scope: str | None = None,
+        embedder: str | None = None,
+    ) -> list[Candidate]:
+        """Return up to `k` live entries at or above `threshold`, nearest first.
+
+        `embedder` limits the search to vectors made by that embedder (its fingerprint). The default
+        asks `find_similar` and so gives one at most.
+        """
+        found = await self.find_similar(embedding, threshold, namespace, scope=scope)
+        if found is None or (embedder is not None and found[1].embedder != embedder):
+            return []
+        return [Candidate(*found)]
+
+    async def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
+        """`get` for each key, in order."""
+        return [await self.get(key) for key in keys]
+
+    async def set_many(self, items: Iterable[tuple[str, CacheEntry]]) -> int:
+        """Store all items, each atomically; return how many."""
+        count = 0
+        for key, entry in items:
+            await self.set(key, entry)
+            count += 1
+        return count
+
+    async def delete_many(self, keys: Iterable[str]) -> int:
+        """Delete each key; return how many there were."""
+        return sum([await self.delete(key) for key in keys])
+
+    async def scan(
+        self, batch_size: int = 500, namespace: str | None = None
+    ) -> AsyncIterator[tuple[str, CacheEntry]]:
+        """Yield all live entries, `batch_size` at a time in memory.
+
+        Entries written or deleted meanwhile may or may not be seen; no entry is seen twice.
+        """
+        for item in await self.iterate(namespace):
+            yield item
+
+    async def invalidate(
+        self,
+        pattern: str | None = None,
+        *,
+        tags: Iterable[str] | None = None,
+        namespace: str | None = None,
+    ) -> int:
+        """Delete entries whose prompt holds `pattern` (case-insensitive) and that carry any of `tags`.
+
+        A condition that is None does not restrict; with both None nothing is deleted. Returns how many.
+        """
+        wanted = None if tags is None else set(tags)
+        if pattern is None and wanted is None:
+            return 0
+        needle = None if pattern is None else pattern.casefold()
+        keys = [
+            key
+            async for key, entry in self.scan(namespace=namespace)
+            if (needle is None or needle in entry.prompt.casefold())
+            and (wanted is None or not wanted.isdisjoint(entry.tags))
+        ]
+        return await self.delete_many(keys)
+
+    async def record_hits(self, hits: Mapping[str, int], now: float) -> None:
+        """Add to the hit counts of entries and set their access time to `now`.
+
+        The engine calls this in batches, off the caller's path. Unknown keys are skipped. The default
+        does nothing.
+        """
+
+    async def add_counters(self, namespace: str, counters: Mapping[str, float]) -> None:
+        """Add to the running counters of a namespace, which outlive the process. Default: not kept."""
+
+    async def get_counters(self) -> dict[str, dict[str, float]]:
+        """Return what `add_counters` has summed up, by namespace."""
+        return {}
+
+    async def get_state(self, name: str) -> bytes | None:
+        """Return a named blob (the state of a policy), or None."""
+        return None
+
+    async def set_state(self, name: str, value: bytes | None) -> None:
+        """Store a named blob, or remove it with None. Default: not kept."""
+
+    async def close(self) -> None:
+        """Flush and release what is held. Idempotent; the instance may be used again and reopens."""
+
+    async def __aenter__(self) -> StorageBackend:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
