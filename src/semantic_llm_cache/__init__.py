@@ -1,1 +1,61 @@
-"""A semantic cache for LLM calls."""
+"""A semantic cache for LLM calls: one decorator, exact and near hits, async throughout."""
+
+from semantic_llm_cache._version import __version__
+from semantic_llm_cache.config import CacheConfig
+from semantic_llm_cache.context import CacheContext
+from semantic_llm_cache.core import cache
+from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.exceptions import (
+    CacheBackendError,
+    CacheKeyError,
+    CacheNotFoundError,
+    CacheSerializationError,
+    EmbeddingUnavailableError,
+    PromptCacheError,
+)
+from semantic_llm_cache.fingerprint import register_fingerprint
+from semantic_llm_cache.llm import CachedLLM
+from semantic_llm_cache.lookup import Lookup, last_lookup
+from semantic_llm_cache.request import Request
+from semantic_llm_cache.similarity import set_default_embedder
+from semantic_llm_cache.state import get_default_backend, set_default_backend
+from semantic_llm_cache.stats import (
+    CacheStats,
+    clear_cache,
+    export_cache,
+    get_stats,
+    import_cache,
+    invalidate,
+    warm_cache,
+)
+from semantic_llm_cache.storage import StorageBackend
+
+__all__ = [
+    "CacheBackendError",
+    "CacheConfig",
+    "CacheContext",
+    "CacheKeyError",
+    "CacheNotFoundError",
+    "CacheSerializationError",
+    "CacheStats",
+    "CachedLLM",
+    "EmbeddingUnavailableError",
+    "Lookup",
+    "PromptCacheError",
+    "Request",
+    "SemanticCache",
+    "StorageBackend",
+    "__version__",
+    "cache",
+    "clear_cache",
+    "export_cache",
+    "get_default_backend",
+    "get_stats",
+    "import_cache",
+    "invalidate",
+    "last_lookup",
+    "register_fingerprint",
+    "set_default_backend",
+    "set_default_embedder",
+    "warm_cache",
+]

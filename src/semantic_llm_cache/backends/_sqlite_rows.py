@@ -1,0 +1,119 @@
+"""Entries to rows and back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
+from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.serialization import dumps, loads
+from semantic_llm_cache.similarity.base import Vector, unit
+
+__all__ = ["COLUMNS", "INSERT", "Damage", "decode", "encode", "fetch", "is_over", "read_vector"]
+
+_FIELDS = (
+    "prompt, response, vector, created_at, ttl, namespace, hit_count, input_tokens, output_tokens, "
+    "last_accessed, scope, embedder, kind, tags, aliases, duration_ms, cost_usd, schema_version"
+)
+COLUMNS = f"id, key, {_FIELDS}"
+"""What `decode` takes: id, key, then the fields of `CacheEntry` in their order."""
+
+INSERT = (
+    f"REPLACE INTO entries (key, expires_at, {_FIELDS}) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Damage(Exception):
+    """A row that cannot be read."""
+
+
+def encode(key: str, entry: CacheEntry) -> tuple[Any, ...]:
+    """Return the parameters of `INSERT`. ValueError for a zero or non-finite vector."""
+    vector = None if entry.embedding is None else unit(entry.embedding).astype("<f4", copy=False).tobytes()
+    return (
+        key,
+        None if entry.ttl is None else entry.created_at + entry.ttl,
+        entry.prompt,
+        dumps(entry.response),
+        vector,
+        entry.created_at,
+        entry.ttl,
+        entry.namespace,
+        entry.hit_count,
+        entry.input_tokens,
+        entry.output_tokens,
+        entry.last_accessed,
+        entry.scope,
+        entry.embedder,
+        entry.kind,
+        _pack(entry.tags),
+        _pack(entry.aliases),
+        entry.duration_ms,
+        entry.cost_usd,
+        entry.schema_version,
+    )
+
+
+def decode(row: Sequence[Any]) -> CacheEntry:
+    """Return the entry of a row of `COLUMNS`. Raises Damage."""
+    if type(row[2]) is not str or type(row[3]) is not str:
+        raise Damage("text that is not UTF-8")
+    try:
+        return CacheEntry(
+            row[2],
+            loads(row[3]),
+            None if row[4] is None else read_vector(row[4]),
+            *row[5:15],
+            *(_unpack(row[15]), _unpack(row[16])),
+            *row[17:20],
+        )
+    except (CacheSerializationError, ValueError, TypeError) as error:
+        raise Damage(str(error)) from error
+
+
+def is_over(row: Sequence[Any], now: float) -> bool:
+    """Tell whether a row of `COLUMNS` is expired, or of another version of the entry's form."""
+    return bool((row[6] is not None and now >= row[5] + row[6]) or row[19] != SCHEMA_VERSION)
+
+
+def read_vector(blob: bytes) -> Vector:
+    """Return the vector in a blob of little-endian float32. Raises ValueError."""
+    if not blob or len(blob) % 4:
+        raise ValueError(f"a vector of {len(blob)} bytes")
+    return np.frombuffer(blob, dtype="<f4").astype(np.float32)
+
+
+def fetch(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[Any]:
+    """Return all rows of a query, also when one holds text that is not UTF-8."""
+    try:
+        return connection.execute(sql, parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+    # Such a row is damaged, its neighbours are not. Its text comes out as bytes, which `decode` refuses.
+    connection.text_factory = _text_or_bytes
+    try:
+        return connection.execute(sql, parameters).fetchall()
+    finally:
+        connection.text_factory = str
+
+
+def _text_or_bytes(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def _pack(items: Sequence[str]) -> str:
+    return json.dumps(list(items), ensure_ascii=False) if items else ""
+
+
+def _unpack(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text else ()

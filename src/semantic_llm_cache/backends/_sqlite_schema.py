@@ -1,0 +1,217 @@
+"""The database file: its tables, their versions, how it is opened, and what its errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, PromptCacheError
+
+__all__ = ["SCHEMA_VERSION", "close", "must_reconnect", "open_reader", "open_writer", "translate"]
+
+SCHEMA_VERSION = 1
+"""Version of the tables. A file of an older one is brought up when opened, a newer one is refused."""
+
+_APPLICATION_ID = 0x534C4C43  # "SLLC": marks the file as ours, also for `file` and other tools
+
+# Entry and vector are one row, so they are written together or not at all. Every write gets a new id
+# and every removal a line in `deletions`: the two tell an index in any process what it has missed.
+# Long columns come last: SQLite then need not read through them to reach the others.
+_CREATE = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    """CREATE TABLE entries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        namespace TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        embedder TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        ttl REAL,
+        expires_at REAL,
+        hit_count INTEGER NOT NULL,
+        last_accessed REAL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        duration_ms REAL NOT NULL,
+        cost_usd REAL NOT NULL,
+        kind TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        aliases TEXT NOT NULL,
+        schema_version INTEGER NOT NULL,
+        prompt TEXT NOT NULL,
+        response TEXT NOT NULL,
+        vector BLOB
+    )""",
+    "CREATE INDEX entries_namespace ON entries (namespace)",
+    "CREATE INDEX entries_expires_at ON entries (expires_at) WHERE expires_at IS NOT NULL",
+    "CREATE TABLE deletions (seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL)",
+    """CREATE TRIGGER entries_deleted AFTER DELETE ON entries BEGIN
+        UPDATE meta SET value = value - 1 WHERE name = 'entries';
+        INSERT INTO deletions (id) SELECT OLD.id WHERE OLD.vector IS NOT NULL;
+    END""",
+    """CREATE TRIGGER entries_inserted AFTER INSERT ON entries BEGIN
+        UPDATE meta SET value = value + 1 WHERE name = 'entries';
+    END""",
+    """CREATE TABLE counters (
+        namespace TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (namespace, name)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE states (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    "INSERT INTO meta VALUES ('schema_version', 1), ('entries', 0)",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+)
+
+_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+"""From a version to the next one, inside the caller's transaction."""
+
+
+def open_writer(path: str, timeout: float) -> sqlite3.Connection:
+    """Return a connection to write with; makes the file and its tables when there are none."""
+    connection = _connect(path, timeout)
+    try:
+        _prepare(connection, path, timeout)
+        # A killed process loses nothing; a power cut may lose the last commits, never the file.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA recursive_triggers = ON")  # REPLACE then counts as a removal, too
+        connection.execute("PRAGMA journal_size_limit = 16777216")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: str, timeout: float) -> tuple[sqlite3.Connection, bool]:
+    """Return a connection to read with, and whether it is good for a moment only.
+
+    It is when neither the file nor its folder can be written: SQLite then reads the file as one that
+    never changes.
+    """
+    connection = _connect(path, timeout)
+    try:
+        _prepare(connection, path, timeout)
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.OperationalError:
+        connection.close()
+        wal = path + "-wal"
+        if not os.path.isfile(path) or (os.path.exists(wal) and os.path.getsize(wal)):
+            raise
+        connection = _connect(f"file:{quote(path)}?mode=ro&immutable=1", timeout, uri=True)
+        try:
+            if _version(connection, path) != SCHEMA_VERSION:
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        return connection, True
+    except BaseException:
+        connection.close()
+        raise
+    return connection, False
+
+
+def _connect(path: str, timeout: float, uri: bool = False) -> sqlite3.Connection:
+    # Used by one thread at a time, but closed by another one before a fork.
+    return sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _version(connection: sqlite3.Connection, path: str) -> int:
+    """Return the schema version, 0 for an empty file."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application != _APPLICATION_ID:
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables:
+            raise CacheBackendError(
+                f"{path} is an SQLite database of another program, or of another cache: choose another path"
+            )
+        return 0
+    (version,) = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
+    if version > SCHEMA_VERSION:
+        raise CacheBackendError(
+            f"{path} was written by a newer semantic-llm-cache (schema {version}, this one reads up to "
+            f"{SCHEMA_VERSION}): upgrade this one, or choose another path"
+        )
+    return int(version)
+
+
+def _prepare(connection: sqlite3.Connection, path: str, timeout: float) -> None:
+    version = _version(connection, path)
+    if version == SCHEMA_VERSION:
+        return
+    if version == 0:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before the first table
+        _use_wal(connection, timeout)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection, path)  # another process may have been faster
+        if version == 0:
+            for statement in _CREATE:
+                connection.execute(statement)
+            version = 1
+        while version < SCHEMA_VERSION:
+            _MIGRATIONS[version](connection)
+            version += 1
+            connection.execute("UPDATE meta SET value = ? WHERE name = 'schema_version'", (version,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
+    # The change of mode does not wait for other connections by itself. Where it is impossible (some
+    # network file systems) SQLite stays with its rollback journal, which works, too.
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+
+
+# ------------------------------------------------------------------------------ errors
+
+_REMEDIES = (
+    ("not a database", "is not an SQLite database, or is encrypted: move it away or choose another path"),
+    ("unable to open", "cannot be opened: see that its folder exists and that this process may write there"),
+    ("readonly", "cannot be written: give this process write access to the file and its folder"),
+    ("is full", "cannot grow, the disk or a quota is full: free some space"),
+    ("locked", "is locked by another process that holds a long transaction: end that one or wait"),
+    ("malformed", "is damaged: move it away together with its -wal file; a new cache is then started"),
+    ("I/O", "could not be read or written, the disk reports an error: see the system's log"),
+)
+
+
+def translate(error: Exception, path: str) -> Exception:
+    """Return the error that a caller is to see for one that sqlite3 raised."""
+    if isinstance(error, PromptCacheError):
+        return error
+    if isinstance(error, (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError)):
+        result: Exception = CacheSerializationError(f"a field of the entry cannot be stored: {error}")
+    elif isinstance(error, (sqlite3.Error, OSError)):
+        text = str(error)
+        remedy = next((help for sign, help in _REMEDIES if sign in text), "failed")
+        result = CacheBackendError(f"the cache file {path} {remedy} ({text})")
+    else:
+        return error
+    result.__cause__ = error
+    return result
+
+
+def must_reconnect(error: Exception) -> bool:
+    """Tell whether a connection is of no use after `error`."""
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.IntegrityError):
+        return False
+    return not any(sign in str(error) for sign in ("locked", "is full", "decode"))
+
+
+def close(connection: sqlite3.Connection) -> None:
+    """Close a connection; the last one on the file writes the log back into it."""
+    with contextlib.suppress(sqlite3.Error):
+        connection.close()

@@ -1,0 +1,205 @@
+"""What the writing thread of the SQLite backend does."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from semantic_llm_cache.backends._sqlite_rows import INSERT
+from semantic_llm_cache.backends._sqlite_schema import must_reconnect
+from semantic_llm_cache.backends._worker import Job, Worker
+
+__all__ = ["Writer"]
+
+_SWEEP = 100  # expired entries removed at a time, some milliseconds
+_EVICT = 500  # entries that one transaction evicts at most
+_KEPT_DELETIONS = 50_000  # an index that has missed more than these is read anew
+_PRUNE = 2_000
+_VACUUM = 256  # pages given back at a time
+_HOUSEKEEPING_SECONDS = 1.0
+
+
+class Writer:
+    """Applies jobs in group transactions and keeps the file in order in between.
+
+    Args:
+        now: gives the wall time.
+        max_size: most entries, or None.
+    """
+
+    def __init__(self, now: Callable[[], float], max_size: int | None) -> None:
+        self.now = now
+        self.max_size = max_size
+        self.touched: dict[str, float] = {}  # keys read since, for the order of eviction
+        self.evictions = 0
+        self.expired = 0
+        self._next_look = 0.0
+
+    # ------------------------------------------------------------------------ transactions
+
+    def batch(self, worker: Worker[sqlite3.Connection], jobs: list[Job]) -> None:
+        """Run all jobs in one transaction; if that fails, each in its own, so that only the bad fail."""
+        try:
+            self._transaction(worker, jobs)
+        except Exception as error:
+            if len(jobs) == 1:
+                jobs[0].error = worker.translate(error)
+                return
+            for job in jobs:
+                try:
+                    self._transaction(worker, [job])
+                except Exception as own:
+                    job.error = worker.translate(own)
+
+    def _transaction(self, worker: Worker[sqlite3.Connection], jobs: list[Job]) -> None:
+        connection = worker.resource()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                job.result = job.function(connection, *job.args)
+            evicted, expired = self._keep_within(connection)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            # Some errors (a full disk) have rolled back by themselves.
+            if isinstance(error, sqlite3.Error) and must_reconnect(error):
+                worker.let_go()
+            elif connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self.evictions += evicted
+        self.expired += expired
+
+    # -------------------------------------------------------------------------------- jobs
+
+    @staticmethod
+    def set(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
+        """Write one row of `encode`."""
+        connection.execute(INSERT, row)
+
+    @staticmethod
+    def set_many(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+        """Write rows of `encode`."""
+        connection.executemany(INSERT, rows)
+
+    @staticmethod
+    def delete(connection: sqlite3.Connection, keys: Sequence[str], now: float) -> int:
+        """Delete by key; return how many live ones there were."""
+        return _delete(connection, "key", keys, now)
+
+    @staticmethod
+    def delete_ids(connection: sqlite3.Connection, ids: Sequence[int], now: float) -> int:
+        """Delete by id; return how many live ones there were."""
+        return _delete(connection, "id", ids, now)
+
+    @staticmethod
+    def record_hits(connection: sqlite3.Connection, hits: Mapping[str, int], now: float) -> None:
+        """Add to hit counts and set the access times."""
+        connection.executemany(
+            "UPDATE entries SET hit_count = hit_count + ?, last_accessed = ? WHERE key = ?",
+            [(count, now, key) for key, count in hits.items()],
+        )
+
+    @staticmethod
+    def add_counters(connection: sqlite3.Connection, rows: Iterable[tuple[str, str, float]]) -> None:
+        """Add to counters."""
+        connection.executemany(
+            "INSERT INTO counters (namespace, name, value) VALUES (?, ?, ?) "
+            "ON CONFLICT (namespace, name) DO UPDATE SET value = value + excluded.value",
+            rows,
+        )
+
+    @staticmethod
+    def set_state(connection: sqlite3.Connection, name: str, value: bytes | None) -> None:
+        """Store or remove a named blob."""
+        if value is None:
+            connection.execute("DELETE FROM states WHERE name = ?", (name,))
+        else:
+            connection.execute("REPLACE INTO states (name, value) VALUES (?, ?)", (name, value))
+
+    # ------------------------------------------------------------------------- housekeeping
+
+    def opened(self, connection: sqlite3.Connection) -> None:
+        """Make what only a bounded cache needs."""
+        if self.max_size is not None:
+            connection.execute(
+                "CREATE INDEX IF NOT EXISTS entries_used_at "
+                "ON entries (coalesce(last_accessed, created_at), id)"
+            )
+
+    def _keep_within(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        if self.max_size is None:
+            return 0, 0
+        (count,) = connection.execute("SELECT value FROM meta WHERE name = 'entries'").fetchone()
+        if count <= self.max_size:
+            return 0, 0
+        excess = min(count - self.max_size, _EVICT)
+        expired = self._remove_expired(connection, excess)
+        self._touch(connection)
+        if expired == excess:
+            return 0, expired
+        evicted = connection.execute(
+            "DELETE FROM entries WHERE id IN "
+            "(SELECT id FROM entries ORDER BY coalesce(last_accessed, created_at), id LIMIT ?)",
+            (excess - expired,),
+        ).rowcount
+        return evicted, expired
+
+    def _touch(self, connection: sqlite3.Connection) -> None:
+        if self.touched:
+            touched, self.touched = self.touched, {}
+            connection.executemany(
+                "UPDATE entries SET last_accessed = ? WHERE key = ?",
+                [(when, key) for key, when in touched.items()],
+            )
+
+    def _remove_expired(self, connection: sqlite3.Connection, limit: int) -> int:
+        return connection.execute(
+            "DELETE FROM entries WHERE id IN (SELECT id FROM entries "
+            "WHERE expires_at IS NOT NULL AND expires_at <= ? LIMIT ?)",
+            (self.now(), limit),
+        ).rowcount
+
+    def idle(self, worker: Worker[sqlite3.Connection]) -> bool:
+        """Do a little housekeeping, at most once a second; True when there is more of it."""
+        if time.monotonic() < self._next_look:
+            return False
+        connection = worker.resource()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            expired = self._remove_expired(connection, _SWEEP)
+            evicted, also_expired = self._keep_within(connection)
+            pruned = connection.execute(
+                "DELETE FROM deletions WHERE seq <= min((SELECT min(seq) FROM deletions) + ?, "
+                "(SELECT seq FROM sqlite_sequence WHERE name = 'deletions') - ?)",
+                (_PRUNE, _KEPT_DELETIONS),
+            ).rowcount
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._next_look = time.monotonic() + _HOUSEKEEPING_SECONDS
+            raise
+        self.expired += expired + also_expired
+        self.evictions += evicted
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        if crowded := free > _VACUUM and 4 * free > pages:
+            connection.execute(f"PRAGMA incremental_vacuum({_VACUUM})").fetchall()
+        if expired == _SWEEP or evicted == _EVICT or pruned > 0 or crowded:
+            return True
+        self._next_look = time.monotonic() + _HOUSEKEEPING_SECONDS
+        return False
+
+
+def _delete(connection: sqlite3.Connection, column: str, values: Sequence[Any], now: float) -> int:
+    live = 0
+    for start in range(0, len(values), 500):
+        some = values[start : start + 500]
+        among = f"{column} IN ({','.join('?' * len(some))})"
+        (over,) = connection.execute(
+            f"SELECT count(*) FROM entries WHERE {among} AND expires_at <= ?", (*some, now)
+        ).fetchone()
+        live += connection.execute(f"DELETE FROM entries WHERE {among}", some).rowcount - over
+    return live

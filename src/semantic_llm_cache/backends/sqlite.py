@@ -1,0 +1,362 @@
+"""`SQLiteBackend`: entries and vectors in one file, shared by several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from semantic_llm_cache.backends._sqlite_read import Reader, Searcher
+from semantic_llm_cache.backends._sqlite_rows import encode
+from semantic_llm_cache.backends._sqlite_schema import close, must_reconnect, open_reader, open_writer, translate
+from semantic_llm_cache.backends._sqlite_write import Writer
+from semantic_llm_cache.backends._worker import BatchWorker, Worker
+from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.similarity.base import Vector, unit
+from semantic_llm_cache.storage import Candidate, StorageBackend
+
+__all__ = ["SQLiteBackend"]
+
+_CHUNK = 200  # entries written in one job of `set_many`
+_PAGE = 500
+_TOUCHED = 10_000
+
+
+class SQLiteBackend(StorageBackend):
+    """Keeps entries in one SQLite file, with an exact vector index in this process.
+
+    Args:
+        db_path: the file; made when there is none, its folder must exist.
+        clock: gives the wall time in seconds; default `time.time`.
+        max_size: most entries; the least recently used go first. None is no bound.
+        busy_timeout: seconds to wait for another process that is writing.
+
+    Raises:
+        ValueError, TypeError: a path that names no file, a bound below 1.
+        CacheBackendError: from every method, when the file cannot be opened, read or written; the
+            message names the file and what to do.
+
+    A `set` that has returned survives the death of the process; a power cut may lose the last commits,
+    never the file (WAL, ``synchronous=NORMAL``). Writes that wait are committed together. One thread
+    writes, one reads by key, one searches: they start when needed, end with `close` or the process, and
+    a process may end without `close`. Several processes on one file see each other's entries at once, by
+    key and by meaning. Expired entries are removed a few at a time behind later writes. With `max_size`,
+    reading an entry counts as its use.
+
+    Example:
+        >>> backend = SQLiteBackend("cache.db", max_size=100_000)
+    """
+
+    def __init__(
+        self,
+        db_path: str | os.PathLike[str] = "semantic_cache.db",
+        *,
+        clock: Callable[[], float] | None = None,
+        max_size: int | None = None,
+        busy_timeout: float = 5.0,
+    ) -> None:
+        path = os.fspath(db_path)
+        if not isinstance(path, str):
+            raise TypeError(f"db_path={db_path!r} must be text or a pathlib.Path")
+        if not path or path.startswith(":memory:") or "\0" in path:
+            raise ValueError(
+                f"db_path={db_path!r} names no file: give one, such as 'cache.db', or use MemoryBackend()"
+            )
+        if max_size is not None and (
+            isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 1
+        ):
+            raise ValueError(f"max_size={max_size!r} must be a whole number of at least 1, or None")
+        self.db_path = path
+        self.max_size = max_size
+        self._path = path = os.path.abspath(path)  # a later change of directory changes nothing
+        self._now = now = _Clock(clock or time.time)
+        self._reader = Reader(path)
+        self._searcher = Searcher(path)
+        self._writer = writer = Writer(now, max_size)
+        self._hits = self._misses = 0
+
+        # None of these may hold on to `self`: who forgets a backend gets its threads ended.
+        def to_caller(error: Exception) -> Exception:
+            return translate(error, path)
+
+        def write() -> sqlite3.Connection:
+            connection = open_writer(path, busy_timeout)
+            try:
+                writer.opened(connection)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        self._writing: BatchWorker[sqlite3.Connection] = BatchWorker(
+            "write", write, close, writer.batch, writer.idle, to_caller
+        )
+        self._reading = _reading_worker("read", path, busy_timeout)
+        self._searching = _reading_worker("search", path, busy_timeout)
+        self._workers = [self._writing, self._reading, self._searching]
+        weakref.finalize(self, _dismiss, self._workers).atexit = False
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Wall time in seconds."""
+        return self._now.function
+
+    @clock.setter
+    def clock(self, clock: Callable[[], float]) -> None:
+        self._now.function = clock
+
+    @property
+    def url(self) -> str:
+        """``sqlite:///`` and the path as given."""
+        return f"sqlite:///{self.db_path}"
+
+    def __repr__(self) -> str:
+        return f"SQLiteBackend({self.db_path!r}, max_size={self.max_size})"
+
+    # ------------------------------------------------------------------------------ by key
+
+    async def get(self, key: str) -> CacheEntry | None:
+        """Return the live entry under `key`, or None."""
+        now = self._now()
+        entry = await self._reading.run(self._reader.get, key, now)
+        self._count(entry is not None)
+        if entry is not None:
+            self._touch(key, now)
+        return entry
+
+    async def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
+        """Return the live entries under `keys`, in order."""
+        now = self._now()
+        entries = await self._reading.run(self._reader.get_many, list(keys), now)
+        for key, entry in zip(keys, entries, strict=True):
+            self._count(entry is not None)
+            if entry is not None:
+                self._touch(key, now)
+        return entries
+
+    async def set(self, key: str, entry: CacheEntry) -> None:
+        """Store `entry`; it is committed, with its vector, when this returns."""
+        await self._writing.run(self._writer.set, encode(key, entry))
+
+    async def set_many(self, items: Iterable[tuple[str, CacheEntry]]) -> int:
+        """Store all items, some hundred in a transaction; return how many."""
+        count = 0
+        rows: list[tuple[Any, ...]] = []
+        for key, entry in items:
+            rows.append(encode(key, entry))
+            if len(rows) == _CHUNK:
+                await self._writing.run(self._writer.set_many, rows)
+                count += len(rows)
+                rows = []
+        if rows:
+            await self._writing.run(self._writer.set_many, rows)
+        return count + len(rows)
+
+    async def delete(self, key: str) -> bool:
+        """Remove the entry; True when there was a live one."""
+        return bool(await self._writing.run(self._writer.delete, (key,), self._now()))
+
+    async def delete_many(self, keys: Iterable[str]) -> int:
+        """Delete each key; return how many live ones there were."""
+        wanted = list(dict.fromkeys(keys))
+        count = 0
+        for start in range(0, len(wanted), _PAGE):
+            count += await self._writing.run(
+                self._writer.delete, wanted[start : start + _PAGE], self._now()
+            )
+        return count
+
+    async def clear(self, namespace: str | None = None) -> int:
+        """Remove the entries there are now, or those of one namespace; return how many were live.
+
+        Goes in steps, so that other writes are not held up; killed half way, the rest remains.
+        """
+        count, after = 0, 0
+        until = await self._reading.run(self._reader.last_id)
+        while True:
+            after, ids = await self._reading.run(self._reader.ids, after, until, namespace, _PAGE)
+            if ids:
+                count += await self._writing.run(self._writer.delete_ids, ids, self._now())
+            if not after:
+                return count
+
+    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
+        """Return all live entries, oldest first."""
+        found = [item async for item in self.scan(namespace=namespace)]
+        found.sort(key=_age)
+        return found
+
+    async def scan(
+        self, batch_size: int = 500, namespace: str | None = None
+    ) -> AsyncIterator[tuple[str, CacheEntry]]:
+        """Yield all live entries there are now, in the order in which they were written."""
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size!r} must be at least 1")
+        after, until = 0, await self._reading.run(self._reader.last_id)
+        while True:
+            after, entries = await self._reading.run(
+                self._reader.page, after, until, namespace, batch_size, self._now()
+            )
+            for item in entries:
+                yield item
+            if not after:
+                return
+
+    async def invalidate(
+        self,
+        pattern: str | None = None,
+        *,
+        tags: Iterable[str] | None = None,
+        namespace: str | None = None,
+    ) -> int:
+        """Delete entries whose prompt holds `pattern` and that carry any of `tags`; return how many."""
+        wanted = None if tags is None else frozenset(tags)
+        if pattern is None and wanted is None:
+            return 0
+        needle = None if pattern is None else pattern.casefold()
+        count, after = 0, 0
+        until = await self._reading.run(self._reader.last_id)
+        while True:
+            after, ids = await self._reading.run(
+                self._reader.matching, after, until, namespace, _PAGE, needle, wanted
+            )
+            if ids:
+                count += await self._writing.run(self._writer.delete_ids, ids, self._now())
+            if not after:
+                return count
+
+    # --------------------------------------------------------------------------- by vector
+
+    async def find_similar(
+        self,
+        embedding: Vector | Sequence[float],
+        threshold: float,
+        namespace: str | None = None,
+        *,
+        scope: str | None = None,
+    ) -> tuple[str, CacheEntry, float] | None:
+        """Return the nearest live entry at or above `threshold`, with its similarity."""
+        found = await self.find_candidates(embedding, threshold, k=1, namespace=namespace, scope=scope)
+        return (found[0].key, found[0].entry, found[0].similarity) if found else None
+
+    async def find_candidates(
+        self,
+        embedding: Vector | Sequence[float],
+        threshold: float,
+        *,
+        k: int = 8,
+        namespace: str | None = None,
+        scope: str | None = None,
+        embedder: str | None = None,
+    ) -> list[Candidate]:
+        """Return up to `k` live entries at or above `threshold`, nearest first."""
+        limits = {"namespace": namespace, "scope": scope, "embedder": embedder}
+        now = self._now()
+        found = await self._searching.run(
+            self._searcher.candidates, unit(embedding), k, threshold, limits, now
+        )
+        self._count(bool(found))
+        if found:
+            self._touch(found[0].key, now)
+        return found
+
+    # ---------------------------------------------------------------------------- the rest
+
+    async def record_hits(self, hits: Mapping[str, int], now: float) -> None:
+        """Add to hit counts and set the access times."""
+        if hits:
+            await self._writing.run(self._writer.record_hits, dict(hits), now)
+
+    async def add_counters(self, namespace: str, counters: Mapping[str, float]) -> None:
+        """Add to the running counters of a namespace."""
+        rows = [(namespace, name, float(value)) for name, value in counters.items()]
+        if rows:
+            await self._writing.run(self._writer.add_counters, rows)
+
+    async def get_counters(self) -> dict[str, dict[str, float]]:
+        """Return the sums by namespace, of all processes."""
+        return await self._reading.run(self._reader.counters)
+
+    async def get_state(self, name: str) -> bytes | None:
+        """Return a named blob, or None."""
+        return await self._reading.run(self._reader.state, name)
+
+    async def set_state(self, name: str, value: bytes | None) -> None:
+        """Store a named blob, or remove it with None."""
+        await self._writing.run(self._writer.set_state, name, None if value is None else bytes(value))
+
+    async def get_stats(self) -> dict[str, Any]:
+        """Return size and bytes of the file; hits, misses, evictions, expired and index of this process."""
+        stored = await self._reading.run(self._reader.stats, self._now())
+        return {
+            "backend": "sqlite",
+            "path": self.db_path,
+            **stored,
+            "hits": self._hits,
+            "misses": self._misses,
+            "evictions": self._writer.evictions,
+            "expired": self._writer.expired,
+            "index_size": len(self._searcher.index),
+            "index_bytes": self._searcher.index.nbytes,
+            "max_size": self.max_size,
+        }
+
+    async def close(self) -> None:
+        """Finish what is queued, close the file, end the threads. The next use opens it again."""
+        threads = [thread for worker in self._workers if (thread := worker.dismiss()) is not None]
+        if threads:
+            await asyncio.get_running_loop().run_in_executor(None, _join, threads)
+
+    def _count(self, hit: bool) -> None:
+        if hit:
+            self._hits += 1
+        else:
+            self._misses += 1
+
+    def _touch(self, key: str, now: float) -> None:
+        if self.max_size is not None and len(self._writer.touched) < _TOUCHED:
+            self._writer.touched[key] = now
+
+
+class _Clock:
+    """The wall time, from a function that the engine may exchange."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[], float]) -> None:
+        self.function = function
+
+    def __call__(self) -> float:
+        return self.function()
+
+
+def _reading_worker(name: str, path: str, timeout: float) -> Worker[sqlite3.Connection]:
+    def acquire() -> sqlite3.Connection:
+        connection, worker.transient = open_reader(path, timeout)
+        return connection
+
+    def to_caller(error: Exception) -> Exception:
+        if must_reconnect(error):
+            worker.let_go()
+        return translate(error, path)
+
+    worker: Worker[sqlite3.Connection] = Worker(name, acquire, close, to_caller)
+    return worker
+
+
+def _dismiss(workers: list[Worker[Any]]) -> None:
+    for worker in workers:
+        worker.dismiss()
+
+
+def _join(threads: list[Any]) -> None:
+    for thread in threads:
+        thread.join()
+
+
+def _age(item: tuple[str, CacheEntry]) -> float:
+    return item[1].created_at

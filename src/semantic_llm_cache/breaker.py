@@ -1,0 +1,75 @@
+"""A circuit breaker: after some failures in a row, calls no longer wait on what is down."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+__all__ = ["CircuitBreaker", "logger"]
+
+logger = logging.getLogger("semantic_llm_cache")
+
+
+class CircuitBreaker:
+    """Opens after `failures` failures in a row; lets one trial through every `retry_after` seconds.
+
+    Args:
+        name: of what is guarded, for the log. Without credentials.
+        failures: how many in a row open it.
+        retry_after: seconds until the next trial.
+
+    Each outage is logged once when it begins, with a remedy, and once when it ends.
+    """
+
+    def __init__(self, name: str, *, failures: int = 3, retry_after: float = 5.0) -> None:
+        self.name = name
+        self.failures = failures
+        self.retry_after = retry_after
+        self._lock = threading.Lock()
+        self._count = 0
+        self._retry_at: float | None = None
+        self._logged = False
+
+    @property
+    def open(self) -> bool:
+        """True while calls are kept away."""
+        return self._retry_at is not None
+
+    def allow(self) -> bool:
+        """Tell whether a call may try. Of many callers of an open breaker one gets the trial."""
+        if self._retry_at is None:
+            return True
+        with self._lock:
+            now = time.monotonic()
+            if not self.open:  # another thread has closed it meanwhile
+                return True
+            if now < self._retry_at:
+                return False
+            self._retry_at = now + self.retry_after
+            return True
+
+    def succeeded(self) -> None:
+        """Note that a call went well."""
+        if not self._count and not self._logged:
+            return
+        with self._lock:
+            back, self._count, self._retry_at, self._logged = self._logged, 0, None, False
+        if back:
+            logger.warning("semantic-llm-cache: %s answers again", self.name)
+
+    def failed(self, error: BaseException, remedy: str) -> None:
+        """Note a failure."""
+        with self._lock:
+            self._count += 1
+            if self._count >= self.failures:
+                self._retry_at = time.monotonic() + self.retry_after
+            first, self._logged = not self._logged, True
+        if first:
+            logger.warning(
+                "semantic-llm-cache: %s failed (%s: %s). Calls go through uncached meanwhile. %s",
+                self.name,
+                type(error).__name__,
+                error or "no answer in time",
+                remedy,
+            )

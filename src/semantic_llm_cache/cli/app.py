@@ -1,0 +1,102 @@
+"""The entry point: parses the command line, runs one command, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from semantic_llm_cache._version import __version__
+from semantic_llm_cache.cli.common import PROGRAM, CommandError, help_format
+from semantic_llm_cache.exceptions import PromptCacheError
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.cli.common import Subparsers
+
+__all__ = ["build_parser", "main"]
+
+_EPILOG = """\
+examples:
+  semantic-llm-cache demo
+  semantic-llm-cache ls --db cache.db --limit 10
+  semantic-llm-cache invalidate "opening hours" --db cache.db
+
+Commands that read a cache take --db PATH or --url URL, or the URL in the
+variable SEMANTIC_LLM_CACHE_URL. Exit codes: 0 done; 1 it failed, and one line
+on stderr says why; 2 the command line is wrong or a part is not installed.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; a command's function is in `args.run`."""
+    # Only argparse code is imported here: what a command works with, it imports when it runs.
+    from semantic_llm_cache.cli.demo.command import add_demo_parser
+    from semantic_llm_cache.cli.manage import add_clear_parser, add_invalidate_parser
+    from semantic_llm_cache.cli.model import add_model_parser
+    from semantic_llm_cache.cli.reading import add_ls_parser, add_show_parser, add_stats_parser
+    from semantic_llm_cache.cli.transfer import add_export_parser, add_import_parser
+
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="A semantic cache for LLM calls: look into a cache, manage it, see one at work.",
+        epilog=_EPILOG,
+        formatter_class=help_format,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    adders: tuple[Callable[[Subparsers], object], ...] = (
+        add_demo_parser,
+        add_stats_parser,
+        add_ls_parser,
+        add_show_parser,
+        add_clear_parser,
+        add_invalidate_parser,
+        add_export_parser,
+        add_import_parser,
+        add_model_parser,
+    )
+    for add in adders:
+        add(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; never raises for what a user can cause.
+
+    Args:
+        argv: the arguments after the program's name; None takes those of the process.
+
+    Example:
+        >>> main(["ls", "--db", "no-such-file.db"])
+        1
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A prompt in a script that the terminal cannot show is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has printed the help, the version or what is wrong
+        return stop.code if isinstance(stop.code, int) else 0
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader (`head`) has gone. What is left in the buffer must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell reports death by SIGPIPE
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return 130
+    except CommandError as error:
+        return _fail(error, error.code)
+    except (PromptCacheError, ImportError, OSError) as error:
+        return _fail(error, 1)
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"{PROGRAM}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+    return code

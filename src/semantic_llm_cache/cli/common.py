@@ -1,0 +1,153 @@
+"""What the commands share: which cache is meant, how it is opened, how a command fails."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.config import CacheEntry
+    from semantic_llm_cache.storage import StorageBackend
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = [
+    "PROGRAM",
+    "URL_VARIABLE",
+    "CommandError",
+    "add_command",
+    "add_namespace",
+    "add_target",
+    "entry_record",
+    "help_format",
+    "open_backend",
+]
+
+PROGRAM = "semantic-llm-cache"
+URL_VARIABLE = "SEMANTIC_LLM_CACHE_URL"
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked; the text is the line shown.
+
+    Args:
+        message: what is wrong and what to do.
+        code: exit code, 1 for a failure, 2 for a command line that cannot work.
+    """
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def add_command(
+    subparsers: Subparsers, name: str, summary: str, *, examples: str, description: str = ""
+) -> argparse.ArgumentParser:
+    """Add a command whose help ends with examples, and return its parser."""
+    lines = "".join(f"  {PROGRAM} {line}\n" for line in examples.strip().splitlines())
+    return subparsers.add_parser(
+        name,
+        help=summary,
+        description=description or summary[0].upper() + summary[1:] + ".",
+        epilog=f"examples:\n{lines}",
+        formatter_class=help_format,
+    )
+
+
+def help_format(prog: str) -> argparse.HelpFormatter:
+    """Return argparse's formatter that leaves descriptions alone, with room for our longest command."""
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=16, width=80)
+
+
+def add_target(parser: argparse.ArgumentParser, default: str = f"the variable {URL_VARIABLE}") -> None:
+    """Add --db, --url and --json; `default` says in words which cache it is without them."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--db", metavar="PATH", help="SQLite file that holds the cache")
+    group.add_argument("--url", help=f"URL of the cache, e.g. sqlite:///cache.db (default: {default})")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs to read")
+
+
+def add_namespace(parser: argparse.ArgumentParser) -> None:
+    """Add --namespace."""
+    parser.add_argument("--namespace", metavar="NAME", help="only entries of this namespace")
+
+
+@asynccontextmanager
+async def open_backend(args: argparse.Namespace, *, create: bool = False) -> AsyncIterator[StorageBackend]:
+    """Open the cache that `args` means, and close it at the end.
+
+    Args:
+        args: parsed arguments with `db` and `url`.
+        create: whether a file that does not exist is made; otherwise it is an error, because a typing
+            mistake must not look like an empty cache.
+
+    Raises:
+        CommandError: no cache is named, it cannot be understood, or its file does not exist.
+    """
+    url, path = _target(args)
+    if path is not None:
+        if path.is_dir():
+            raise CommandError(f"{path} is a directory: name the SQLite file in it")
+        if not create and not path.exists():
+            raise CommandError(f"no cache at {path}: the file does not exist")
+        if create and not path.absolute().parent.is_dir():
+            raise CommandError(f"cannot make {path}: its directory does not exist")
+    async with _make(url, path) as backend:
+        yield backend
+
+
+def _target(args: argparse.Namespace) -> tuple[str, Path | None]:
+    """Return the URL ("" for --db) and the path of the SQLite file, None when it is no file."""
+    if args.db is not None:
+        return "", Path(args.db)
+    url = args.url if args.url is not None else os.environ.get(URL_VARIABLE, "")
+    if not url:
+        raise CommandError(
+            f"which cache? Pass --db PATH (a SQLite file) or --url URL, or set {URL_VARIABLE}", code=2
+        )
+    parts = urlsplit(url)
+    if parts.scheme == "memory":
+        raise CommandError(f"{url} lives inside one process: there is nothing to see from here", code=2)
+    if parts.scheme == "sqlite":
+        return url, Path(unquote(parts.path)[1:])
+    return url, None
+
+
+def _make(url: str, path: Path | None) -> StorageBackend:
+    if not url:
+        from semantic_llm_cache.backends import SQLiteBackend
+
+        return SQLiteBackend(db_path=str(path))
+    from semantic_llm_cache.backends.urls import backend_from_url
+
+    try:
+        return backend_from_url(url)
+    except ValueError as error:
+        raise CommandError(str(error), code=2) from error
+
+
+def entry_record(key: str, entry: CacheEntry, *, vector: bool = True) -> dict[str, Any]:
+    """Return an entry as a dict for JSON: all its fields, the answer in its stored (tagged) form.
+
+    Args:
+        key: its key.
+        entry: the entry.
+        vector: whether the embedding is wanted, as a list of floats.
+    """
+    from semantic_llm_cache.serialization import dumps
+
+    record: dict[str, Any] = {"key": key}
+    for field in dataclasses.fields(entry):
+        if field.name != "embedding":
+            record[field.name] = getattr(entry, field.name)
+    record["response"] = json.loads(dumps(entry.response))
+    if vector:
+        record["embedding"] = None if entry.embedding is None else [float(x) for x in entry.embedding]
+    return record

@@ -1,0 +1,188 @@
+"""The command `demo`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from semantic_llm_cache.cli.common import CommandError, add_command, add_target, open_backend
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.cli.common import Subparsers
+    from semantic_llm_cache.cli.demo.questions import Prompt
+    from semantic_llm_cache.cli.demo.summary import Summary
+    from semantic_llm_cache.similarity.base import EmbeddingProvider
+    from semantic_llm_cache.storage import StorageBackend
+
+__all__ = ["add_demo_parser"]
+
+_DESCRIPTION = """\
+Send some 300 prompts of a help desk's day to a cached function that stands for
+a model: paraphrases, repeats, and traps such as "5 miles" after "6 miles". Every
+prompt is labelled, so the report can say which hits were wrong. Nothing leaves
+this machine.
+"""
+_NEEDS_MODEL = (
+    'demo needs the embedding model: run  pip install "semantic-llm-cache[semantic]"  '
+    "and  semantic-llm-cache model install"
+)
+
+
+def add_demo_parser(subparsers: Subparsers) -> None:
+    """Add `demo`."""
+    parser = add_command(
+        subparsers,
+        "demo",
+        "send 300 labelled prompts through a cache and report",
+        description=_DESCRIPTION,
+        examples="demo\ndemo --db cache.db        (the second run starts warm)\n"
+        "demo --similarity 0.95",
+    )
+    add_target(parser, default="memory")
+    parser.add_argument(
+        "--similarity",
+        type=_share,
+        default=0.9,
+        metavar="COSINE",
+        help="least cosine of a near hit, 0 to 1; 1 is exact only (default: 0.9)",
+    )
+    parser.add_argument(
+        "--delay-ms",
+        type=_delay,
+        default=350.0,
+        metavar="MS",
+        help="mean time of a call, give or take 30 %% (default: 350)",
+    )
+    parser.add_argument(
+        "--concurrency", type=_count, default=4, metavar="N", help="prompts under way at once (default: 4)"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="another order and other delays (default: 7)")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar on stderr")
+    parser.add_argument("--limit", type=_count, default=None, help=argparse.SUPPRESS)
+    parser.set_defaults(run=_run)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 to 1")
+    return value
+
+
+def _delay(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 60_000:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of milliseconds, at most 60000")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from semantic_llm_cache.cli.demo.report import report
+    from semantic_llm_cache.cli.output import Style, print_json
+    from semantic_llm_cache.config import CacheConfig
+    from semantic_llm_cache.exceptions import EmbeddingUnavailableError
+
+    prices = CacheConfig()
+    rates = (prices.input_cost_per_1k, prices.output_cost_per_1k)
+    try:
+        summary, where = asyncio.run(_demo(args, rates))
+    except EmbeddingUnavailableError as error:
+        detail = "" if "model install" in str(error) else f" ({error})"
+        raise CommandError(_NEEDS_MODEL + detail, code=2) from error
+    if args.json:
+        print_json(summary.as_json())
+        return 0
+    style = Style(sys.stdout)
+    print("\n".join(report(summary, where, rates, style)))
+    if args.db is None and args.url is None:
+        print(style.dim("\nRun it twice with --db cache.db, and the second run starts warm."))
+    return 0
+
+
+async def _demo(args: argparse.Namespace, rates: tuple[float, float]) -> tuple[Summary, str]:
+    from semantic_llm_cache.cli.demo.prompts import build_stream
+    from semantic_llm_cache.cli.demo.run import NAMESPACE, Result, Settings, run_demo
+    from semantic_llm_cache.cli.demo.summary import summarise
+    from semantic_llm_cache.cli.progress import Progress
+
+    settings = Settings(
+        similarity=args.similarity,
+        delay_ms=args.delay_ms,
+        seed=args.seed,
+        concurrency=args.concurrency,
+        limit=args.limit,
+    )
+    embedder = await _load_embedder() if settings.similarity < 1 else None
+    stream = build_stream(settings.seed)[: settings.limit]
+    async with _backend(args) as backend:
+        warm = sum([1 async for _ in backend.scan(namespace=NAMESPACE)])
+        if warm and not args.no_progress:
+            print(f"starting warm with {warm:,} entries", file=sys.stderr)
+        counts = {"exact": 0, "near": 0, "coalesced": 0, "calls": 0}
+        with Progress(len(stream), enabled=not args.no_progress) as progress:
+
+            def on_result(result: Result) -> None:
+                counts[result.outcome if result.outcome in counts else "calls"] += 1
+                progress.step("  ".join(f"{count} {name}" for name, count in counts.items()))
+
+            started = time.perf_counter()
+            results, calls = await run_demo(stream, settings, backend, embedder, on_result)
+            elapsed = 1000 * (time.perf_counter() - started)
+        where = "in memory" if args.db is None and args.url is None else backend.url
+    summary = summarise(
+        results,
+        settings=settings,
+        calls=calls,
+        warm_entries=warm,
+        elapsed_ms=elapsed,
+        cosines=await _trap_cosines(stream, embedder),
+        rates=rates,
+    )
+    return summary, where
+
+
+def _backend(args: argparse.Namespace) -> AbstractAsyncContextManager[StorageBackend]:
+    if args.db is None and args.url is None:
+        # The cache that SEMANTIC_LLM_CACHE_URL names may be one in use: a demo does not write there unasked.
+        from semantic_llm_cache.backends import MemoryBackend
+
+        return MemoryBackend()
+    return open_backend(args, create=True)
+
+
+async def _load_embedder() -> EmbeddingProvider:
+    """Return the embedder, loaded: the first prompt must not pay for that."""
+    from semantic_llm_cache.similarity import create_embedding_provider
+
+    embedder: EmbeddingProvider = create_embedding_provider("auto")
+    await asyncio.to_thread(embedder.load)
+    return embedder
+
+
+async def _trap_cosines(
+    stream: Sequence[Prompt], embedder: EmbeddingProvider | None
+) -> Mapping[tuple[str, str], float]:
+    from semantic_llm_cache.similarity import cosine_similarity
+
+    pairs = [(prompt.text, prompt.twin) for prompt in stream if prompt.kind == "trap"]
+    if embedder is None or not pairs:
+        return {}
+    vectors = await embedder.aencode_batch([text for pair in pairs for text in pair])
+    return {pair: cosine_similarity(vectors[2 * i], vectors[2 * i + 1]) for i, pair in enumerate(pairs)}

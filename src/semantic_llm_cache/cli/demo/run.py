@@ -1,0 +1,155 @@
+"""Sends the demo's prompts through a decorated function, and holds every answer against its label."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from semantic_llm_cache.cli.demo.prompts import questions
+from semantic_llm_cache.cli.demo.questions import Prompt
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.similarity.base import EmbeddingProvider
+    from semantic_llm_cache.storage import StorageBackend
+
+__all__ = ["NAMESPACE", "SPREAD", "Result", "Settings", "model_delay_ms", "run_demo"]
+
+NAMESPACE = "demo"
+SPREAD = 0.3
+"""A call takes the mean delay, give or take this share of it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a demo is run.
+
+    Args:
+        similarity: cosine at which a near entry is a hit; 1.0 is exact only.
+        delay_ms: mean time that the stand-in for a model takes.
+        seed: decides the order of the prompts and the delay of each.
+        concurrency: prompts under way at the same time.
+        limit: how many prompts of the stream are sent; None is all.
+    """
+
+    similarity: float = 0.9
+    delay_ms: float = 350.0
+    seed: int = 7
+    concurrency: int = 4
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one prompt.
+
+    Args:
+        prompt: what was sent.
+        outcome: the `Lookup`'s: ``"exact"``, ``"near"``, ``"coalesced"``, ``"miss"``, ``"error"``...
+        similarity: cosine to the nearest stored prompt, where one was looked for and found.
+        matched: that prompt.
+        reason: the `Lookup`'s explanation.
+        elapsed_ms: how long the caller waited.
+        call_ms: how long the call to the model takes, made or not.
+        answer: what came back.
+        right: whether that is the answer to this question.
+        input_tokens, output_tokens: estimated size of the prompt and of its right answer.
+    """
+
+    prompt: Prompt
+    outcome: str
+    similarity: float | None
+    matched: str | None
+    reason: str
+    elapsed_ms: float
+    call_ms: float
+    answer: str
+    right: bool
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def hit(self) -> bool:
+        """Whether the answer came without a call of its own."""
+        return self.outcome in ("exact", "near", "coalesced", "stale")
+
+
+def model_delay_ms(text: str, settings: Settings) -> float:
+    """Return how long the stand-in takes for `text`: the same for the same text, whatever came before.
+
+    Uniform between (1 - SPREAD) and (1 + SPREAD) times the mean.
+    """
+    # A checksum is spread evenly enough here, and needs no generator for every text.
+    share = zlib.crc32(f"{settings.seed}:{text}".encode()) / 0xFFFFFFFF
+    return settings.delay_ms * (1 + SPREAD * (2 * share - 1))
+
+
+async def run_demo(
+    stream: Sequence[Prompt],
+    settings: Settings,
+    backend: StorageBackend,
+    embedder: EmbeddingProvider | None,
+    on_result: Callable[[Result], None],
+) -> tuple[list[Result], int]:
+    """Send `stream`, some prompts at a time, and return a result for each and the number of calls made.
+
+    The prompts of one handful start together and the next handful starts when all are answered, so
+    that a run depends on the order alone and not on what else the machine does.
+
+    Args:
+        stream: the prompts, in order.
+        settings: how to run; `limit` is not applied here.
+        backend: where the answers are kept.
+        embedder: for near matches; None with a similarity of 1.
+        on_result: called with each result as it comes.
+    """
+    from semantic_llm_cache import cache, last_lookup
+    from semantic_llm_cache.utils import estimate_tokens
+
+    answers = {label: question.answer for label, question in questions().items()}
+    labels = {prompt.text: prompt.label for prompt in stream}
+    calls = 0
+
+    @cache(
+        similarity=settings.similarity,
+        ttl=None,
+        backend=backend,
+        namespace=NAMESPACE,
+        embedder=embedder,
+    )
+    async def ask(prompt: str) -> str:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(model_delay_ms(prompt, settings) / 1000)
+        return answers[labels[prompt]]
+
+    async def send(prompt: Prompt) -> Result:
+        started = time.perf_counter()
+        answer = await ask(prompt.text)
+        elapsed = 1000 * (time.perf_counter() - started)
+        lookup = last_lookup()
+        right = answers[prompt.label]
+        result = Result(
+            prompt=prompt,
+            outcome="error" if lookup is None else str(lookup.outcome),
+            similarity=None if lookup is None else lookup.similarity,
+            matched=None if lookup is None else lookup.matched_prompt,
+            reason="" if lookup is None else lookup.reason,
+            elapsed_ms=elapsed,
+            call_ms=model_delay_ms(prompt.text, settings),
+            answer=answer,
+            right=answer == right,
+            input_tokens=estimate_tokens(prompt.text),
+            output_tokens=estimate_tokens(right),
+        )
+        on_result(result)
+        return result
+
+    results: list[Result] = []
+    for start in range(0, len(stream), settings.concurrency):
+        handful = stream[start : start + settings.concurrency]
+        results += await asyncio.gather(*map(send, handful))
+    return results, calls

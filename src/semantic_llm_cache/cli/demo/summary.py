@@ -1,0 +1,206 @@
+"""What a run of the demo comes to: counts, waiting times, savings, and what became of the traps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from semantic_llm_cache.cli.demo.questions import Prompt
+from semantic_llm_cache.cli.demo.run import Result, Settings
+
+__all__ = ["TIERS", "Summary", "Tier", "Trap", "percentile", "summarise"]
+
+TIERS = ("exact", "near", "coalesced")
+"""Where a hit comes from."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """The prompts answered in one way: how many, how many wrongly, and the callers' waiting times in ms."""
+
+    count: int
+    wrong: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A new question that looks like an earlier one, and whether it got the earlier one's answer.
+
+    Args:
+        prompt: what was sent; its `twin` is what it looks like.
+        outcome: the `Lookup`'s.
+        fooled: whether the answer was another question's.
+        cosine: similarity of the prompt and its twin; None without an embedder.
+        reason: why the twin's answer was not served, as the `Lookup` says; "" when it does not speak of it.
+    """
+
+    prompt: Prompt
+    outcome: str
+    fooled: bool
+    cosine: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in figures. Times in milliseconds, money in US dollars.
+
+    `saved_ms` is the sum, over the prompts that needed no call, of what their own call would have taken
+    less what they waited. Money counts tokens estimated from the length of prompts and answers.
+    """
+
+    settings: Settings
+    prompts: int
+    calls: int
+    warm_entries: int
+    elapsed_ms: float
+    tiers: Mapping[str, Tier]
+    others: Mapping[str, int]
+    waited_ms: float
+    uncached_ms: float
+    saved_ms: float
+    uncached_usd: float
+    saved_usd: float
+    near: Sequence[Result] = field(repr=False)
+    wrong: Sequence[Result] = field(repr=False)
+    traps: Sequence[Trap] = field(repr=False)
+
+    @property
+    def hits(self) -> int:
+        """How many prompts were answered without a call of their own."""
+        return sum(self.tiers[name].count for name in TIERS)
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the prompts that were hits, 0 to 1."""
+        return self.hits / self.prompts if self.prompts else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as values for JSON."""
+        return {
+            "settings": asdict(self.settings),
+            "prompts": self.prompts,
+            "calls": self.calls,
+            "calls_saved": self.prompts - self.calls,
+            "warm_entries": self.warm_entries,
+            "elapsed_ms": self.elapsed_ms,
+            "hits": self.hits,
+            "hit_rate": self.hit_rate,
+            "tiers": {name: asdict(tier) for name, tier in self.tiers.items()},
+            "other_outcomes": dict(self.others),
+            "waited_ms": self.waited_ms,
+            "uncached_ms": self.uncached_ms,
+            "saved_ms": self.saved_ms,
+            "uncached_usd": self.uncached_usd,
+            "saved_usd": self.saved_usd,
+            "near_hits": [_result_json(result) for result in self.near],
+            "wrong_hits": [_result_json(result) for result in self.wrong],
+            "traps": [
+                {
+                    "prompt": trap.prompt.text,
+                    "twin": trap.prompt.twin,
+                    "differs_in": trap.prompt.trap,
+                    "cosine": trap.cosine,
+                    "outcome": trap.outcome,
+                    "let_through": trap.fooled,
+                    "reason": trap.reason,
+                }
+                for trap in self.traps
+            ],
+        }
+
+
+def _result_json(result: Result) -> dict[str, Any]:
+    return {
+        "prompt": result.prompt.text,
+        "matched_prompt": result.matched,
+        "outcome": result.outcome,
+        "cosine": result.similarity,
+        "answer": result.answer,
+        "right": result.right,
+    }
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Return the nearest-rank percentile: the least value that `share` of all do not exceed; None for none.
+
+    Example:
+        >>> percentile([3.0, 1.0, 2.0], 0.5)
+        2.0
+    """
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _tier(results: Sequence[Result]) -> Tier:
+    times = [result.elapsed_ms for result in results]
+    wrong = sum(not result.right for result in results)
+    return Tier(len(results), wrong, percentile(times, 0.5), percentile(times, 0.99))
+
+
+def summarise(
+    results: Sequence[Result],
+    *,
+    settings: Settings,
+    calls: int,
+    warm_entries: int,
+    elapsed_ms: float,
+    cosines: Mapping[tuple[str, str], float],
+    rates: tuple[float, float],
+) -> Summary:
+    """Return what `results` come to.
+
+    Args:
+        results: one for each prompt, in the order sent.
+        settings: how they were made.
+        calls: how often the model was called.
+        warm_entries: entries that the cache held before.
+        elapsed_ms: time from the first prompt to the last answer.
+        cosines: similarity of traps and their twins, by (text, twin).
+        rates: USD per 1,000 tokens of input and of output.
+    """
+
+    def cost(result: Result) -> float:
+        return (result.input_tokens * rates[0] + result.output_tokens * rates[1]) / 1000
+
+    hits = [result for result in results if result.hit]
+    tiers = {name: _tier([r for r in results if r.outcome == name]) for name in (*TIERS, "miss")}
+    # The line "hit" leaves out those who waited for somebody else's call: that wait is the model's.
+    tiers["hit"] = _tier([r for r in results if r.outcome in ("exact", "near")])
+    others: dict[str, int] = {}
+    for result in results:
+        if result.outcome not in tiers:
+            others[result.outcome] = others.get(result.outcome, 0) + 1
+    return Summary(
+        settings=settings,
+        prompts=len(results),
+        calls=calls,
+        warm_entries=warm_entries,
+        elapsed_ms=elapsed_ms,
+        tiers=tiers,
+        others=others,
+        waited_ms=sum(r.elapsed_ms for r in results),
+        uncached_ms=sum(r.call_ms for r in results),
+        saved_ms=sum(r.call_ms - r.elapsed_ms for r in hits),
+        uncached_usd=sum(map(cost, results)),
+        saved_usd=sum(map(cost, hits)),
+        near=[r for r in results if r.outcome == "near"],
+        wrong=[r for r in results if not r.right],
+        traps=[
+            Trap(
+                prompt=r.prompt,
+                outcome=r.outcome,
+                fooled=not r.right,
+                cosine=cosines.get((r.prompt.text, r.prompt.twin)),
+                # The nearest entry may be another one than the twin; its reason would puzzle the reader.
+                reason=r.reason if r.matched == r.prompt.twin else "",
+            )
+            for r in results
+            if r.prompt.kind == "trap"
+        ],
+    )

@@ -1,0 +1,128 @@
+"""`CacheContext`: other settings for every cached call made inside a block."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextvars import ContextVar, Token
+from typing import Any
+
+from semantic_llm_cache.config import CacheConfig, check_similarity
+from semantic_llm_cache.durations import TTL, parse_ttl
+from semantic_llm_cache.lookup import Lookup
+
+__all__ = ["CacheContext", "overrides"]
+
+_UNSET: Any = object()
+_MOST_LOOKUPS = 10_000
+
+
+class _Overrides:
+    """The settings in force, and the contexts that record."""
+
+    __slots__ = ("contexts", "enabled", "namespace", "similarity", "ttl")
+
+    def __init__(self, outer: _Overrides | None, context: CacheContext) -> None:
+        for name in ("similarity", "ttl", "namespace", "enabled"):
+            value = getattr(context, name)
+            if value is _UNSET and outer is not None:
+                value = getattr(outer, name)
+            setattr(self, name, value)
+        self.contexts: tuple[CacheContext, ...] = (*(outer.contexts if outer else ()), context)
+
+    similarity: Any
+    ttl: Any
+    namespace: Any
+    enabled: Any
+
+    def record(self, lookup: Lookup) -> None:
+        for context in self.contexts:
+            context._record(lookup)
+
+
+overrides: ContextVar[_Overrides | None] = ContextVar("semantic_llm_cache_overrides", default=None)
+
+
+class CacheContext:
+    """Overrides settings of every cached call made inside, also in tasks started there.
+
+    Args:
+        similarity: threshold of near matching.
+        ttl: of answers stored inside.
+        namespace: keeps the calls made inside apart from those outside. It only partitions further: two
+            functions that share nothing outside share nothing inside.
+        enabled: False lets the calls through.
+
+    What is not given stays as it is; contexts nest by merging. `lookups` lists what happened to the calls
+    (the last 10,000), `stats` counts them.
+
+    Raises:
+        ValueError, TypeError: naming the argument.
+
+    Example:
+        >>> with CacheContext(similarity=1.0) as context:
+        ...     pass
+        >>> context.stats["hits"]
+        0
+    """
+
+    def __init__(
+        self,
+        similarity: float = _UNSET,
+        ttl: TTL = _UNSET,
+        namespace: str = _UNSET,
+        enabled: bool = _UNSET,
+    ) -> None:
+        self.similarity = similarity if similarity is _UNSET else check_similarity(similarity)
+        self.ttl = ttl if ttl is _UNSET else parse_ttl(ttl)
+        self.namespace = namespace if namespace is _UNSET else CacheConfig(namespace=namespace).namespace
+        if enabled is not _UNSET and not isinstance(enabled, bool):
+            raise TypeError(f"enabled={enabled!r} must be True or False")
+        self.enabled = enabled
+        self._lookups: deque[Lookup] = deque(maxlen=_MOST_LOOKUPS)
+        self._counts: dict[str, int] = {}
+        self._tokens: list[Token[_Overrides | None]] = []
+
+    @property
+    def lookups(self) -> list[Lookup]:
+        """What happened to the calls made inside, oldest first."""
+        return list(self._lookups)
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Counts of the calls made inside: hits, misses, hit_rate, and hits by kind."""
+        counts = self._counts
+        hits = sum(counts.get(name, 0) for name in ("exact", "near", "coalesced", "stale"))
+        misses = counts.get("miss", 0) + counts.get("error", 0)
+        return {
+            "hits": hits,
+            "misses": misses,
+            "hit_rate": hits / (hits + misses) if hits + misses else 0.0,
+            "total_requests": hits + misses,
+            "exact_hits": counts.get("exact", 0),
+            "near_hits": counts.get("near", 0),
+            "coalesced_hits": counts.get("coalesced", 0),
+            "bypassed": counts.get("bypass", 0),
+            "errors": counts.get("error", 0),
+        }
+
+    def _record(self, lookup: Lookup) -> None:
+        self._lookups.append(lookup)
+        self._counts[lookup.outcome] = self._counts.get(lookup.outcome, 0) + 1
+
+    def __enter__(self) -> CacheContext:
+        self._tokens.append(overrides.set(_Overrides(overrides.get(), self)))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        overrides.reset(self._tokens.pop())
+
+    async def __aenter__(self) -> CacheContext:
+        return self.__enter__()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.__exit__()
+
+
+def is_set(value: Any) -> bool:
+    """Tell whether a context gave this setting."""
+    return value is not _UNSET

@@ -1,0 +1,452 @@
+"""`@cache`: the door for functions."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from semantic_llm_cache import runtime
+from semantic_llm_cache.binding import BadCall, CallBinder
+from semantic_llm_cache.context import overrides
+from semantic_llm_cache.counters import CacheInfo
+from semantic_llm_cache.durations import TTL
+from semantic_llm_cache.engine import MISS, SemanticCache
+from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.pricing import Price
+from semantic_llm_cache.settings import CallSettings, current
+from semantic_llm_cache.storage import StorageBackend
+
+__all__ = ["CachedFunction", "cache", "decorate"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+S = TypeVar("S", contravariant=True)
+R = TypeVar("R", covariant=True)
+F = TypeVar("F", bound=Callable[..., Any])
+
+_BINDING = ("prompt", "ignore", "scope", "version", "normalizer", "key_func")
+
+
+class CachedFunction(Protocol[P, R]):
+    """A cached function: called like the one it wraps, with a few methods of its own.
+
+    Where the function is async, `cache_clear`, `cache_invalidate` and `cache_lookup` are awaited.
+    """
+
+    __wrapped__: Callable[..., Any]
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Answer from the cache, or call the function."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None, /) -> CachedFunction[P, R]: ...
+    @overload
+    def __get__(
+        self: CachedFunction[Concatenate[S, Q], R], instance: S, owner: type | None = None, /
+    ) -> CachedFunction[Q, R]: ...
+
+    def cache_info(self) -> CacheInfo:
+        """Return the counts of hits and misses."""
+        ...
+
+    def cache_clear(self) -> Any:
+        """Remove the function's entries (in a shared namespace: the namespace's); return how many."""
+        ...
+
+    def cache_invalidate(self, *args: Any, **kwargs: Any) -> Any:
+        """Remove the entry of exactly this call; True when there was one."""
+        ...
+
+    def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the `Lookup` of this call without calling the function."""
+        ...
+
+
+@overload
+def cache(function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+@overload
+def cache(
+    similarity: float = 1.0,
+    ttl: TTL = 3600,
+    backend: StorageBackend | str | None = None,
+    namespace: str = "default",
+    enabled: bool = True,
+    key_func: Callable[..., str] | None = None,
+    *,
+    embedder: Any = None,
+    prompt: str | None = None,
+    ignore: Iterable[str] = (),
+    scope: Mapping[str, Any] | Callable[[], Any] | None = None,
+    version: str | int | None = None,
+    normalizer: Callable[[str], str] | None = None,
+    tags: Iterable[str] = (),
+    cache_if: Callable[[Any], bool] | None = None,
+    result_type: Any = None,
+    on_event: Callable[[Lookup], object] | None = None,
+    on_error: str = "open",
+    timeout: float | None = 1.0,
+    guards: Any = "default",
+    price: Price = None,
+) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
+def cache(
+    similarity: Any = 1.0,
+    ttl: TTL = 3600,
+    backend: StorageBackend | str | None = None,
+    namespace: str = "default",
+    enabled: bool = True,
+    key_func: Callable[..., str] | None = None,
+    *,
+    embedder: Any = None,
+    prompt: str | None = None,
+    ignore: Iterable[str] = (),
+    scope: Mapping[str, Any] | Callable[[], Any] | None = None,
+    version: str | int | None = None,
+    normalizer: Callable[[str], str] | None = None,
+    tags: Iterable[str] = (),
+    cache_if: Callable[[Any], bool] | None = None,
+    result_type: Any = None,
+    on_event: Callable[[Lookup], object] | None = None,
+    on_error: str = "open",
+    timeout: float | None = 1.0,
+    guards: Any = "default",
+    price: Price = None,
+) -> Any:
+    """Cache the answers of a function that calls a model. Use bare (`@cache`) or with options.
+
+    Works on `async def` and `def`, on methods, classmethods and staticmethods. The function keeps its
+    signature, its type and its exceptions; exceptions are never cached, `None`, `""` and `[]` are.
+
+    Args:
+        similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
+        ttl: how long an answer is served: seconds, timedelta, ``"90s"``, ``"1h30m"``, ``"7d"``; None is for
+            ever. Counted from the store; a hit does not extend it.
+        backend: a `StorageBackend` or URL (``"sqlite:///cache.db"``); None is the process's default.
+        namespace: name of the entries for management. In "default" each function has its own entries;
+            functions that name the same other namespace share theirs.
+        enabled: False lets every call through.
+        key_func: called with the function's arguments, returns the exact key as a string. All other
+            arguments are then your own responsibility: they no longer keep answers apart, in the near tier
+            neither. Name what must with `scope`.
+        embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:text-embedding-3-small"``),
+            or a sync or async callable from text to vector.
+        prompt: the parameter that holds the prompt; else the first of `prompt`, `messages`, `question`,
+            `query`, `input`, `text`, `message`, else the only `str` parameter.
+        ignore: parameters that do not matter for the answer (a client, a callback). All others must be
+            equal for an answer to serve.
+        scope: what else must be equal: a mapping, or a callable that returns it for each call.
+        version: starts a fresh space when it changes, e.g. with the prompt template.
+        normalizer: applied to the text before both tiers, e.g. `utils.normalize_prompt`.
+        tags: labels for `invalidate(tags=...)`.
+        cache_if: called with a fresh answer; False keeps it out of the cache.
+        result_type: the type stored answers are rebuilt to, where the return annotation does not say.
+        on_event: called with the `Lookup` of every call.
+        on_error: ``"open"``, or ``"raise"`` to see trouble of storage and embedder.
+        timeout: seconds that each storage operation or embedding may take.
+        guards: what looks for differences that cosine cannot tell; None for none.
+        price: `CacheConfig` with rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``.
+
+    Raises:
+        TypeError, ValueError: when decorating, naming the argument.
+        EmbeddingUnavailableError: when decorating with `similarity` below 1 and no usable embedder.
+        CacheKeyError: when calling with an argument that has no stable fingerprint.
+
+    Example:
+        >>> import asyncio
+        >>> @cache(ttl="1h")
+        ... async def ask(prompt: str, model: str = "small") -> str:
+        ...     return f"{model}: {len(prompt)}"
+        >>> asyncio.run(ask("hello"))
+        'small: 5'
+    """
+    bare = similarity if callable(similarity) or isinstance(similarity, (classmethod, staticmethod)) else None
+    engine = SemanticCache(
+        backend,
+        embedder=embedder,
+        similarity=1.0 if bare is not None else similarity,
+        ttl=ttl,
+        namespace=namespace,
+        enabled=enabled,
+        guards=guards,
+        on_event=on_event,
+        on_error=on_error,
+        timeout=timeout,
+        tags=tags,
+        cache_if=cache_if,
+        price=price,
+    )
+    options = {
+        "prompt": prompt, "ignore": ignore, "scope": scope, "version": version, "normalizer": normalizer,
+        "key_func": key_func,
+    }  # fmt: skip
+    if bare is not None:
+        return _wrap(bare, engine, options, result_type)
+    return lambda function: _wrap(function, engine.derive(), options, result_type)
+
+
+def decorate(engine: SemanticCache, function: Any, options: dict[str, Any]) -> Any:
+    """`cache` bound to an engine: options of the call's binding, the rest overrides the engine's."""
+    rest = dict(options)
+    binding = {name: rest.pop(name) for name in _BINDING if name in rest}
+    result_type = rest.pop("result_type", None)
+    derived = engine.derive(**rest)
+    if function is None:
+        return lambda f: _wrap(f, derived.derive(), binding, result_type)
+    return _wrap(function, derived, binding, result_type)
+
+
+def _wrap(function: Any, engine: SemanticCache, options: Mapping[str, Any], result_type: Any) -> Any:
+    if isinstance(function, staticmethod):
+        return staticmethod(_wrap(function.__func__, engine, options, result_type))
+    if isinstance(function, classmethod):
+        inner = _wrap(function.__func__, engine, options, result_type)
+        return _CachedMethod(inner.__wrapped__, inner.__call__, inner.controls, of_class=True)
+    if not callable(function):
+        raise TypeError(f"cache() decorates functions, not {function!r}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{function.__qualname__} is a generator: streams cannot be cached yet. Cache a function that "
+            "returns the whole answer"
+        )
+    for name in ("version",):
+        value = options.get(name)
+        if value is not None and not isinstance(value, (str, int)):
+            raise TypeError(f"{name}={value!r} must be a string or a number")
+    for name in ("normalizer", "key_func"):
+        value = options.get(name)
+        if value is not None and not callable(value):
+            raise TypeError(f"{name}={value!r} must be callable, or None")
+    binder = CallBinder(function, namespace=engine.namespace, **options)
+    controls = _Controls(function, engine, binder, result_type)
+    wrapper = _async_wrapper(controls) if controls.is_async else _plain_wrapper(controls)
+    if _in_class_body(function):
+        return _CachedMethod(function, wrapper, controls)
+    functools.update_wrapper(wrapper, function)
+    for name in ("cache_info", "cache_clear", "cache_invalidate", "cache_lookup"):
+        setattr(wrapper, name, getattr(controls, name))
+    wrapper.__dict__["cache_controls"] = controls
+    return wrapper
+
+
+def _in_class_body(function: Any) -> bool:
+    holder = getattr(function, "__qualname__", "").rpartition(".")[0]
+    return bool(holder) and not holder.endswith("<locals>")
+
+
+class _Controls:
+    """What a cached function knows of itself, and the methods it offers."""
+
+    def __init__(self, function: Any, engine: SemanticCache, binder: CallBinder, result_type: Any) -> None:
+        self.function = function
+        self.engine = engine
+        self.binder = binder
+        self.is_async = _is_async(function)
+        self.tag = f"function:{binder.name}"
+        target = result_type if result_type is not None else _return_type(function)
+        self.settings = engine.settings(target, (self.tag,))
+        self._identified: weakref.WeakSet[StorageBackend] = weakref.WeakSet()
+
+    def now(self) -> tuple[CallSettings, str | None]:
+        """Return the settings of a call made at this moment, and the namespace of a context if one names it."""
+        return current(self.engine, self.settings)
+
+    def identify(self) -> None:
+        """Have the backend notice two different functions that go by one name."""
+        backend = self.engine.backend
+        if backend not in self._identified:
+            self._identified.add(backend)
+            if self.engine.namespace == "default":
+                self.engine.note_identity(self.binder.name, self.function)
+
+    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the request of a call as it would be made now."""
+        return self.binder.bind(args, kwargs, self.now()[1])
+
+    def _run(self, coroutine: Any) -> Any:
+        return coroutine if self.is_async else runtime.run(coroutine)
+
+    def cache_info(self) -> CacheInfo:
+        return self.engine.info()
+
+    def cache_clear(self) -> Any:
+        return self._run(self._clear())
+
+    async def _clear(self) -> int:
+        count = 0
+        backend = self.engine.backend
+        if self.engine.namespace != "default":
+            count += await backend.clear(self.engine.namespace)
+        return count + await backend.invalidate(tags=[self.tag])
+
+    def cache_invalidate(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(self.engine.delete(self.request(args, kwargs)))
+
+    def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
+        settings, namespace = self.now()
+        return self._run(self.engine.probe(self.binder.bind(args, kwargs, namespace), settings))
+
+
+def _is_async(function: Any) -> bool:
+    inner = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))
+
+
+def _return_type(function: Any) -> Any:
+    inner = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    try:
+        found = typing.get_type_hints(inner).get("return", Any)
+    except Exception:  # a name that exists for type checkers only
+        found = getattr(inner, "__annotations__", {}).get("return", Any)
+    if isinstance(found, str):
+        return Any
+    if typing.get_origin(found) in (Awaitable, typing.get_origin(typing.Awaitable[int])):
+        return typing.get_args(found)[0]
+    return found
+
+
+def _async_wrapper(controls: _Controls) -> Any:
+    # Bound once: the way of an exact hit in memory is these few lines and `quick`.
+    engine, function, settings = controls.engine, controls.function, controls.settings
+    recall, quick, context = controls.binder.recall, engine.quick, overrides.get
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if context() is None and settings.enabled:
+            request = recall(args, kwargs)
+            if request is not None:
+                value = quick(request, settings)
+                if value is not MISS:
+                    return value
+        now, namespace = controls.now()
+        if not now.enabled:
+            engine.bypassed(namespace)
+            return await function(*args, **kwargs)
+        try:
+            request = controls.binder.bind(args, kwargs, namespace)
+        except BadCall:
+            return await function(*args, **kwargs)  # raises the function's own TypeError
+        controls.identify()
+        return await engine.get_or_call(request, lambda: function(*args, **kwargs), settings=now)
+
+    return wrapper
+
+
+def _plain_wrapper(controls: _Controls) -> Any:
+    engine, function, settings = controls.engine, controls.function, controls.settings
+    recall, quick, context = controls.binder.recall, engine.quick, overrides.get
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if context() is None and settings.enabled:
+            request = recall(args, kwargs)
+            if request is not None:
+                value = quick(request, settings)
+                if value is not MISS:
+                    return value
+        now, namespace = controls.now()
+        if not now.enabled:
+            engine.bypassed(namespace)
+            return function(*args, **kwargs)
+        try:
+            request = controls.binder.bind(args, kwargs, namespace)
+        except BadCall:
+            return function(*args, **kwargs)
+        controls.identify()
+        return engine.get_or_call_blocking(request, lambda: function(*args, **kwargs), settings=now)
+
+    return wrapper
+
+
+class _FunctionLike:
+    """What `inspect` looks at: `iscoroutinefunction` stays true for what wraps an async function."""
+
+    def _look_like(self, function: Any) -> None:
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
+            setattr(self, name, getattr(function, name, None))
+        marker = getattr(inspect, "_is_coroutine_mark", None)  # Python 3.12 and later
+        if marker is not None and inspect.iscoroutinefunction(function):
+            self._is_coroutine_marker = marker
+
+
+class _CachedMethod(_FunctionLike):
+    """A cached function in a class body: gives each instance a bound one that knows its instance."""
+
+    def __init__(self, function: Any, wrapper: Any, controls: _Controls, of_class: bool = False) -> None:
+        functools.update_wrapper(self, function)
+        self._look_like(function)
+        self._wrapper = wrapper
+        self._of_class = of_class
+        self.controls = controls
+        self.cache_info = controls.cache_info
+        self.cache_clear = controls.cache_clear
+        self.cache_invalidate = controls.cache_invalidate
+        self.cache_lookup = controls.cache_lookup
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.controls.binder.treat_first_as_instance()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if self._of_class:
+            instance = owner
+        return self if instance is None else _BoundMethod(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._wrapper(*args, **kwargs)
+
+    def __reduce__(self) -> str:
+        return str(self.__qualname__)  # type: ignore[attr-defined]  # pickled by name, as functions are
+
+
+class _BoundMethod(_FunctionLike):
+    """A cached method of one instance."""
+
+    def __init__(self, method: _CachedMethod, instance: Any) -> None:
+        self.__func__ = method
+        self.__self__ = instance
+        self._wrapper = method._wrapper
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._wrapper(self.__self__, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached for what inspect and people ask of a function, not on the way of a call.
+        if name == "__signature__":
+            signature = inspect.signature(self.__func__.controls.function)
+            return signature.replace(parameters=list(signature.parameters.values())[1:])
+        return getattr(self.__func__, name)
+
+    def __reduce__(self) -> Any:
+        return getattr, (self.__self__, self.__func__.__name__)  # type: ignore[attr-defined]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _BoundMethod)
+            and other.__func__ is self.__func__
+            and other.__self__ is self.__self__
+        )
+
+    def __hash__(self) -> int:
+        return hash((id(self.__self__), id(self.__func__)))
+
+    def __repr__(self) -> str:
+        return f"<cached method {self.__qualname__} of {self.__self__!r}>"
+
+    def cache_info(self) -> CacheInfo:
+        return self.__func__.controls.cache_info()
+
+    def cache_clear(self) -> Any:
+        return self.__func__.controls.cache_clear()
+
+    def cache_invalidate(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__func__.controls.cache_invalidate(self.__self__, *args, **kwargs)
+
+    def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__func__.controls.cache_lookup(self.__self__, *args, **kwargs)

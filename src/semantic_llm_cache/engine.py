@@ -1,0 +1,531 @@
+"""`SemanticCache`: the one path that every call takes, whatever door it came through.
+
+call -> exact: key in the backend?                                  -> hit
+     -> near: embed -> nearest in the same scope -> policy says same -> hit
+     -> join the same call if one is in flight                       -> coalesced
+     -> run the function -> store -> answer
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+from semantic_llm_cache import lookup as lookups
+from semantic_llm_cache import runtime
+from semantic_llm_cache.context import overrides
+from semantic_llm_cache.durations import TTL, parse_ttl
+from semantic_llm_cache.exceptions import (
+    CacheBackendError,
+    CacheSerializationError,
+    PromptCacheError,
+)
+from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.reporting import Reporting, exact_lookup
+from semantic_llm_cache.request import Request
+from semantic_llm_cache.serialization import Encoded, is_immutable, rebuild, thaw
+from semantic_llm_cache.settings import CallSettings, check_tags
+from semantic_llm_cache.singleflight import ABANDONED, DONE, FAILED, Flight, current_chain
+from semantic_llm_cache.state import BackendState, get_default_backend
+from semantic_llm_cache.tiers import ALONE, Found, Outage, Outcome, Sentinel
+
+__all__ = ["MISS", "SemanticCache"]
+
+_PLAIN = frozenset({str, int, float, bool, type(None), bytes})
+MISS: Any = Sentinel("MISS")
+_AGAIN: Any = Sentinel("AGAIN")
+
+
+class SemanticCache(Reporting):
+    """The engine: looks up, calls, stores. Decorators and clients are doors to it.
+
+    Args:
+        backend: a `StorageBackend` or URL (``memory://``, ``sqlite:///cache.db``); None is the process's
+            default, see `get_default_backend`.
+        embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:..."``), or a callable from
+            text to vector; None is ``"auto"``. Needed only where `similarity` is below 1.
+        similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
+        ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; None is for ever.
+        namespace: name of the entries for management; a part of the scope.
+        enabled: False lets every call through. So does ``SEMANTIC_LLM_CACHE_DISABLED=1``.
+        guards: what looks for differences in meaning that cosine cannot tell; see `matching.guards`.
+        on_event: called with the `Lookup` of every call.
+        on_error: ``"open"``: trouble with storage or embedder costs the caller nothing but the saving;
+            ``"raise"``: it raises `CacheBackendError` or `EmbeddingUnavailableError`.
+        timeout: seconds that each storage operation or embedding may take; None is no limit.
+        clock: wall time in seconds, for tests; replaces the backend's too.
+        tags: labels of the entries stored.
+        cache_if: called with a fresh answer; False keeps it out of the cache.
+        price: `CacheConfig` with rates per 1,000 tokens, or a callable ``(input_tokens, output_tokens,
+            response) -> USD``.
+        max_prompt, max_response: longest prompt, and longest answer in its stored form, that are stored,
+            in characters.
+
+    Raises:
+        ValueError, TypeError: naming the argument.
+        EmbeddingUnavailableError: `similarity` below 1 and no usable embedder.
+
+    Example:
+        >>> import asyncio
+        >>> from semantic_llm_cache import Request, SemanticCache
+        >>> async def main():
+        ...     async with SemanticCache("memory://") as cache:
+        ...         async def call():
+        ...             return "42"
+        ...         request = Request("demo", {"model": "m"}, "What is six times seven?")
+        ...         await cache.get_or_call(request, call)
+        ...         return (await cache.lookup(request)).outcome
+        >>> asyncio.run(main())
+        'exact'
+    """
+
+    def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
+        """Return the settings of a door's calls: what type answers are, and labels of its own."""
+        return replace(self._settings, target=target, tags=(*self.tags, *tags))
+
+    def derive(self, **options: Any) -> SemanticCache:
+        """Return an engine with some options changed, on the same backend."""
+        unknown = [name for name in options if name not in self._options]
+        if unknown:
+            raise TypeError(f"unknown option {unknown[0]!r}: known are {', '.join(self._options)}")
+        return SemanticCache(**{**self._options, **options})
+
+    def cache(self, function: Any = None, /, **options: Any) -> Any:
+        """Return a decorator (or decorate `function`) bound to this engine.
+
+        Takes the options of `semantic_llm_cache.cache`; those not given are the engine's.
+        """
+        from semantic_llm_cache.core import decorate
+
+        return decorate(self, function, options)
+
+    # ---------------------------------------------------------------------- the quick way
+
+    def quick(self, request: Request, settings: CallSettings) -> Any:
+        """Return the answer to an exact hit that a backend in this process holds, else `MISS`."""
+        backend = self._backend if self._backend is not None else get_default_backend()
+        if not backend.in_process:
+            return MISS
+        started = perf_counter()
+        try:
+            entry = backend.peek(request.key)
+        except Exception:
+            return MISS  # the long way meets the same trouble and deals with it
+        if entry is None:
+            return MISS
+        now = self.clock()
+        if entry.ttl is not None and now >= entry.created_at + entry.ttl:
+            return MISS
+        value = entry.response
+        if type(value) not in _PLAIN:
+            try:
+                value = rebuild(thaw(value), settings.target)
+            except CacheSerializationError:
+                return MISS
+        entry.hit_count += 1
+        entry.last_accessed = now
+        counters = self._hot
+        if counters is None or counters.namespace != request.namespace or self._state_backend is not backend:
+            self.bound()
+            counters = self._hot = self.counters(request.namespace)
+        counters.exact += 1
+        counters.saved_usd += entry.cost_usd
+        took = (perf_counter() - started) * 1000
+        counters.saved_ms += entry.duration_ms - took
+        counters.hit_times.append(took)
+        lookups.remember((exact_lookup, request, entry, now, took))
+        if self.on_event is not None:
+            self._tell(exact_lookup(request, entry, now, took))
+        return value
+
+    # ---------------------------------------------------------------------- public calls
+
+    async def lookup(self, request: Request, *, result_type: Any = Any) -> Lookup:
+        """Return what the cache knows, exact then near, without calling anything. Counts as a request.
+
+        The answer is in `Lookup.response` when `Lookup.hit`.
+
+        Raises:
+            CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
+        """
+        lookup = await self.probe(request, self.settings(result_type))
+        lookups.remember(lookup)
+        counters = self.counters(lookup.namespace)
+        if lookup.hit:
+            setattr(counters, lookup.outcome, getattr(counters, lookup.outcome) + 1)
+            counters.saved_ms += lookup.saved_ms
+            counters.saved_usd += lookup.saved_usd
+            counters.hit_times.append(lookup.duration_ms)
+            if lookup.entry_key is not None:
+                self._note_hit(lookup.entry_key)
+        else:
+            counters.misses += 1
+        self._tell(lookup)
+        return lookup
+
+    async def probe(self, request: Request, settings: CallSettings) -> Lookup:
+        """`lookup` that counts nothing and tells nobody."""
+        started = perf_counter()
+        if not settings.enabled:
+            return self._lookup(request, settings, Found("bypass", "caching is off"), started)
+        found = await self.find(request, settings)
+        result = self._lookup(request, settings, found, started)
+        result.response = found.value
+        return result
+
+    async def get_or_call(
+        self,
+        request: Request,
+        call: Callable[[], Any],
+        *,
+        result_type: Any = Any,
+        settings: CallSettings | None = None,
+    ) -> Any:
+        """Answer from the cache, or run `call` (sync or async, no arguments), store its answer and return it.
+
+        Raises:
+            Whatever `call` raises, unchanged. With ``on_error="raise"`` also CacheBackendError and
+            EmbeddingUnavailableError. CacheReentryError when the call asks for itself.
+        """
+        started = perf_counter()
+        settings = settings if settings is not None else self.settings(result_type)
+        if not settings.enabled:
+            self.bypassed(request.namespace)
+            return await _maybe_await(call())
+        if overrides.get() is None:
+            value = self.quick(request, settings)
+            if value is not MISS:
+                return value
+        _need_asyncio()
+        _, state = self.bound()
+        while True:
+            flight, leads = state.flights.join(request.key, request.scope_hash, request.text)
+            if leads:
+                return await self._lead(state, flight, request, call, settings, started)
+            await state.flights.wait(flight)
+            value = self._join(flight, request, settings, started)
+            if value is ALONE:
+                return await _maybe_await(call())
+            if value is not _AGAIN:
+                return value
+
+    async def store(
+        self,
+        request: Request,
+        response: Any,
+        *,
+        ttl: TTL | None = MISS,
+        tags: Iterable[str] = (),
+        duration_ms: float = 0.0,
+        result_type: Any = Any,
+    ) -> bool:
+        """Store an answer; True when it was stored. Committed when it returns.
+
+        Args:
+            request: what was asked.
+            response: the answer.
+            ttl: in place of the engine's.
+            tags: beside the engine's.
+            duration_ms: how long the call took: hits are said to save this.
+            result_type: the type that hits rebuild the answer to.
+        """
+        settings = self.settings(result_type, check_tags(tags))
+        if ttl is not MISS:
+            settings.ttl = parse_ttl(ttl)
+        if not settings.enabled:
+            return False
+        found = Found("miss", "")
+        if settings.similarity < 1 and request.text:
+            try:
+                await self.embed(request, found)
+            except Outage:
+                pass
+        shared = self.share(response, settings.target)
+        return (await self.put(request, settings, response, shared, found, duration_ms))[0]
+
+    async def delete(self, request: Request) -> bool:
+        """Delete the entry stored under exactly this request; True when there was one."""
+        backend, _ = self.bound()
+        return await backend.delete(request.key)
+
+    async def close(self) -> None:
+        """Write what is pending and close the backend, if it is this engine's own. May be used again."""
+        backend, state = self.bound()
+        await state.flush()
+        if self._backend is not None:
+            await backend.close()
+
+    async def __aenter__(self) -> SemanticCache:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    def get_or_call_blocking(
+        self, request: Request, call: Callable[[], Any], settings: CallSettings | None = None
+    ) -> Any:
+        """`get_or_call` for plain code: `call` runs in this thread, the storage on the background loop."""
+        started = perf_counter()
+        settings = settings if settings is not None else self._settings
+        if not settings.enabled:
+            self.bypassed(request.namespace)
+            return call()
+        if overrides.get() is None:
+            value = self.quick(request, settings)
+            if value is not MISS:
+                return value
+        _, state = self.bound()
+        while True:
+            flight, leads = state.flights.join(request.key, request.scope_hash, request.text)
+            if leads:
+                return self._lead_blocking(state, flight, request, call, settings, started)
+            state.flights.wait_blocking(flight)
+            value = self._join(flight, request, settings, started)
+            if value is ALONE:
+                return call()
+            if value is not _AGAIN:
+                return value
+
+    # ---------------------------------------------------------------------------- leading
+
+    async def _lead(
+        self,
+        state: BackendState,
+        flight: Flight,
+        request: Request,
+        call: Callable[[], Any],
+        settings: CallSettings,
+        started: float,
+    ) -> Any:
+        flights = state.flights
+        try:
+            found = await self.find(request, settings)
+            if found.outcome in ("exact", "near"):
+                return self._land_hit(state, flight, request, settings, found, started)
+            other = self._same_meaning(state, flight, request, settings, found)
+            if other is not None:
+                await flights.wait(other)
+                value = self._land_joined(state, flight, other, request, settings, found, started)
+                if value is not _AGAIN:
+                    return value
+        except BaseException as error:
+            self._land_error(state, flight, error)
+            raise
+        loop = asyncio.get_running_loop()
+        # A task of its own: the first caller may leave, and those who wait are still served.
+        task = loop.create_task(self._run(state, flight, request, call, settings, found))
+        def cancel() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        flight.cancel = cancel
+        await flights.wait(flight)
+        if flight.state == FAILED:
+            assert flight.error is not None
+            self._count_failure(request)
+            raise flight.error
+        if flight.state == ABANDONED:
+            raise asyncio.CancelledError
+        outcome: Outcome = flight.result
+        self._finish(request, settings, outcome.found, started, stored=outcome.stored)
+        return outcome.original
+
+    async def _run(
+        self,
+        state: BackendState,
+        flight: Flight,
+        request: Request,
+        call: Callable[[], Any],
+        settings: CallSettings,
+        found: Found,
+    ) -> None:
+        current_chain.set((*current_chain.get(), flight))
+        try:
+            began = perf_counter()
+            value = call()
+            if inspect.isawaitable(value):
+                value = await value
+            outcome = await self.admit(request, settings, value, found, (perf_counter() - began) * 1000)
+        except Exception as error:
+            state.flights.land(flight, FAILED, error=error)
+        except BaseException:
+            state.flights.land(flight, ABANDONED)
+            raise
+        else:
+            state.flights.land(flight, DONE, outcome)
+
+    def _lead_blocking(
+        self,
+        state: BackendState,
+        flight: Flight,
+        request: Request,
+        call: Callable[[], Any],
+        settings: CallSettings,
+        started: float,
+    ) -> Any:
+        flights = state.flights
+        try:
+            found = self._complete(lambda: self.find(request, settings), settings)
+            if found.outcome in ("exact", "near"):
+                return self._land_hit(state, flight, request, settings, found, started)
+            other = self._same_meaning(state, flight, request, settings, found)
+            if other is not None:
+                flights.wait_blocking(other)
+                value = self._land_joined(state, flight, other, request, settings, found, started)
+                if value is not _AGAIN:
+                    return value
+            token = current_chain.set((*current_chain.get(), flight))
+            try:
+                began = perf_counter()
+                value = call()
+                duration = (perf_counter() - began) * 1000
+            finally:
+                current_chain.reset(token)
+        except BaseException as error:
+            self._land_error(state, flight, error)
+            if isinstance(error, Exception):
+                self._count_failure(request)
+            raise
+        try:
+            outcome = self._complete(
+                lambda: self.admit(request, settings, value, found, duration), settings, store=True
+            )
+        except BaseException as error:
+            self._land_error(state, flight, error)
+            raise
+        flights.land(flight, DONE, outcome)
+        self._finish(request, settings, outcome.found, started, stored=outcome.stored)
+        return value
+
+    def _complete(self, make: Callable[[], Any], settings: CallSettings, store: bool = False) -> Any:
+        """Run a coroutine of ours from plain code: here when nothing waits, else on the background loop."""
+        if self.backend.in_process and (store or settings.similarity >= 1):
+            coroutine = make()
+            try:
+                coroutine.send(None)
+            except StopIteration as stop:
+                return stop.value
+            coroutine.close()
+            raise CacheBackendError(f"{self.backend.url} says in_process, but its methods wait")
+        return runtime.run(make())
+
+    def _land_hit(
+        self,
+        state: BackendState,
+        flight: Flight,
+        request: Request,
+        settings: CallSettings,
+        found: Found,
+        started: float,
+    ) -> Any:
+        assert found.entry is not None
+        shared = found.value if is_immutable(found.value) else found.entry.response
+        if flight.waiters > 1 and type(shared) is not Encoded and not is_immutable(shared):
+            shared = self.share(found.value, settings.target)
+        state.flights.land(
+            flight,
+            DONE,
+            Outcome(found, None, shared, found.entry.duration_ms, found.entry.cost_usd, False),
+        )
+        self._finish(request, settings, found, started)
+        return found.value
+
+    def _same_meaning(
+        self, state: BackendState, flight: Flight, request: Request, settings: CallSettings, found: Found
+    ) -> Flight | None:
+        if found.vector is None:
+            return None
+        policy = self.policy(settings.similarity)
+        vector = found.vector
+        return state.flights.calling(
+            flight,
+            found.embedder,
+            vector,
+            lambda other: policy.same(request.text, other.text, max(0.0, float(vector @ other.vector))),
+        )
+
+    def _land_joined(
+        self,
+        state: BackendState,
+        flight: Flight,
+        other: Flight,
+        request: Request,
+        settings: CallSettings,
+        found: Found,
+        started: float,
+    ) -> Any:
+        """End `flight` with the answer of `other`, which asks the same; or say that it must be asked again."""
+        if other.state == DONE and other.result.shared is not ALONE:
+            outcome: Outcome = other.result
+            try:
+                value = rebuild(thaw(outcome.shared), settings.target)
+            except CacheSerializationError:
+                value = _AGAIN
+            if value is not _AGAIN:
+                similarity = max(0.0, float(found.vector @ other.vector))
+                joined = Found(
+                    "coalesced",
+                    f"joined a call in flight, similarity {similarity:.3f}",
+                    similarity=similarity,
+                    nearest_prompt=other.text,
+                )
+                state.flights.land(flight, DONE, outcome._replace(found=joined))
+                self._finish(request, settings, joined, started, cost=outcome.cost_usd)
+                return value
+        # It failed or went away: this one runs its own call, and others may join that.
+        state.flights.calling(flight, found.embedder, found.vector, lambda _: False)
+        return _AGAIN
+
+    def _land_error(self, state: BackendState, flight: Flight, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            state.flights.land(flight, FAILED, error=error)
+        else:
+            state.flights.land(flight, ABANDONED)
+
+    def _join(self, flight: Flight, request: Request, settings: CallSettings, started: float) -> Any:
+        """Return the answer of a flight that was waited for, `_AGAIN` to start over, `ALONE` to call alone."""
+        if flight.state == FAILED:
+            assert flight.error is not None
+            self._count_failure(request)
+            raise flight.error
+        if flight.state == ABANDONED:
+            return _AGAIN
+        outcome: Outcome = flight.result
+        found = outcome.found
+        if found.similarity is not None and found.outcome in ("near", "coalesced"):
+            if found.similarity < settings.similarity - 1e-6:
+                return _AGAIN  # good enough for the one who asked first, not for this caller
+        if outcome.shared is ALONE:
+            try:
+                value = copy.deepcopy(outcome.original)
+            except Exception:
+                return ALONE
+        else:
+            try:
+                value = rebuild(thaw(outcome.shared), settings.target)
+            except CacheSerializationError:
+                return ALONE
+        if found.outcome in ("exact", "near"):
+            self._finish(request, settings, found, started)
+        else:
+            joined = Found("coalesced", "joined the same call in flight", similarity=found.similarity)
+            self._finish(request, settings, joined, started, cost=outcome.cost_usd)
+        return value
+
+
+async def _maybe_await(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def _need_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise PromptCacheError(
+            "semantic-llm-cache runs on asyncio, and no asyncio loop is running here: under trio, use anyio with "
+            "its asyncio backend, or decorate a plain function"
+        ) from None

@@ -1,0 +1,39 @@
+"""Locks that a fork waits for, so that the child never finds a structure half changed or locked."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+__all__ = ["fork_safe_lock"]
+
+_outer: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
+_inner: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
+_held: list[threading.Lock] = []
+
+
+def fork_safe_lock(*, outer: bool = False) -> threading.Lock:
+    """Return a lock that is free in a forked child, with what it guards in good order.
+
+    Args:
+        outer: the lock may be held while another of these is taken; inner ones may not.
+    """
+    lock = threading.Lock()
+    (_outer if outer else _inner).add(lock)
+    return lock
+
+
+def _before_fork() -> None:
+    for lock in [*_outer, *_inner]:  # in the order in which threads take them
+        lock.acquire()
+        _held.append(lock)
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,0 +1,132 @@
+"""Guards: what they are, how a set of them is named, and how they are asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from .text import Reading, read
+
+__all__ = ["Guard", "GuardSet", "Rule", "Veto"]
+
+Guard = Callable[[str, str], "str | None"]
+"""Called as `guard(prompt, candidate)`; returns why the two differ, or None for no opinion."""
+
+_logger = logging.getLogger("semantic_llm_cache")
+
+
+@dataclass(frozen=True)
+class Veto:
+    """A guard's finding that two prompts ask different things.
+
+    Attributes:
+        rule: name of the rule, or the `__name__` of one's own callable.
+        reason: why, in words, the new prompt's side first: "number 5 != 6".
+    """
+
+    rule: str
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Rule:
+    """A built-in guard: a name and a comparison of two readings. Callable like any `Guard`."""
+
+    __slots__ = ("compare", "name")
+
+    def __init__(self, name: str, compare: Callable[[Reading, Reading], str | None]) -> None:
+        self.name = name
+        self.compare = compare
+
+    def __call__(self, prompt: str, candidate: str) -> str | None:
+        """Return why the two prompts differ, or None."""
+        if prompt == candidate:
+            return None
+        return self.compare(read(prompt), read(candidate))
+
+    def __repr__(self) -> str:
+        return f"<guard rule {self.name!r}>"
+
+
+class GuardSet:
+    """Guards in the order in which they are asked; the first to object decides.
+
+    Made by `resolve_guards`. A callable of one's own that raises, or returns neither None nor a string,
+    counts as an objection: a miss costs one call, a wrong answer costs the reader's trust. The failure is
+    logged once for each callable.
+
+    Example:
+        >>> from semantic_llm_cache.matching.guards import resolve_guards
+        >>> print(resolve_guards("default").check("5 miles in km", "6 miles in km"))
+        number 5 miles != 6 miles
+    """
+
+    __slots__ = ("_failed", "_own", "_rules")
+
+    def __init__(self, rules: Iterable[Rule], own: Iterable[tuple[str, Guard]] = ()) -> None:
+        self._rules = tuple(rules)
+        self._own = tuple(own)
+        self._failed: set[str] = set()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all guards in this set, in the order in which they are asked."""
+        return tuple(r.name for r in self._rules) + tuple(name for name, _ in self._own)
+
+    def __len__(self) -> int:
+        return len(self._rules) + len(self._own)
+
+    def __repr__(self) -> str:
+        return f"GuardSet({', '.join(self.names)})"
+
+    def check(self, prompt: str, candidate: str) -> Veto | None:
+        """Return the first objection to answering `prompt` with the answer to `candidate`, or None."""
+        if prompt == candidate:
+            return None
+        if self._rules:
+            new, old = read(prompt), read(candidate)
+            for rule in self._rules:
+                reason = rule.compare(new, old)
+                if reason is not None:
+                    return Veto(rule.name, reason)
+        for name, guard in self._own:
+            reason = self._ask(name, guard, prompt, candidate)
+            if reason is not None:
+                return Veto(name, reason)
+        return None
+
+    def features(self, prompt: str, candidate: str) -> Mapping[str, float]:
+        """Return 1.0 for each guard that objects and 0.0 for the others, under `names`, in their order.
+
+        For policies that weigh the guards instead of obeying them. All guards are asked.
+        """
+        values = dict.fromkeys(self.names, 0.0)
+        if prompt == candidate:
+            return values
+        new, old = read(prompt), read(candidate)
+        for rule in self._rules:
+            if rule.compare(new, old) is not None:
+                values[rule.name] = 1.0
+        for name, guard in self._own:
+            if self._ask(name, guard, prompt, candidate) is not None:
+                values[name] = 1.0
+        return values
+
+    def _ask(self, name: str, guard: Guard, prompt: str, candidate: str) -> str | None:
+        try:
+            reason = guard(prompt, candidate)
+        except Exception as error:
+            return self._failure(name, f"raised {type(error).__name__}")
+        if reason is None or isinstance(reason, str):
+            return reason
+        return self._failure(name, f"returned {type(reason).__name__} instead of None or a string")
+
+    def _failure(self, name: str, what: str) -> str:
+        if name not in self._failed:
+            self._failed.add(name)
+            # The exception's own text may quote a prompt, so only its type is logged.
+            _logger.warning("guard %r %s: counted as a veto, further failures are not logged", name, what)
+        return f"guard {name} {what}"

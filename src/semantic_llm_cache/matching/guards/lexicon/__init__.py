@@ -1,0 +1,1 @@
+"""Word lists that the guards read. Plain data, written for this package; English first."""

@@ -1,0 +1,282 @@
+"""Number words, multipliers and units of measure."""
+
+from __future__ import annotations
+
+__all__ = ["LOOSE_UNITS", "MULTIPLIERS", "NUMBER_WORDS", "ORDINAL_WORDS", "UNITS"]
+
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+_ORDINALS = (
+    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
+    "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
+).split()
+
+ORDINAL_WORDS: dict[str, int] = {word: value for value, word in enumerate(_ORDINALS)}
+ORDINAL_WORDS.update(
+    {
+        word: 20 + 10 * i
+        for i, word in enumerate(
+            "twentieth thirtieth fortieth fiftieth sixtieth seventieth eightieth ninetieth".split()
+        )
+    }
+)
+ORDINAL_WORDS["hundredth"] = 100
+
+
+def _numbered(words: str, start: int = 0) -> dict[str, int]:
+    """Number a list of words; "a/b" are two spellings of one value, "-" leaves a value out."""
+    table: dict[str, int] = {}
+    for value, word in enumerate(words.split(), start):
+        for spelling in word.split("/"):
+            if spelling != "-":
+                table[spelling] = value
+    return table
+
+
+def _with_tens(table: dict[str, int], tens: str) -> dict[str, int]:
+    for i, word in enumerate(tens.split()):
+        for spelling in word.split("/"):
+            table[spelling] = 20 + 10 * i
+    return table
+
+
+# "one" of the other languages is its indefinite article too and is left out.
+NUMBER_WORDS: dict[str, dict[str, int]] = {
+    "en": _with_tens({w: i for i, w in enumerate(_SMALL)}, " ".join(_TENS)),
+    "de": _with_tens(
+        _numbered(
+            "zwei drei vier fünf/fuenf sechs sieben acht neun zehn elf zwölf/zwoelf dreizehn vierzehn fünfzehn "
+            "sechzehn siebzehn achtzehn neunzehn",
+            2,
+        ),
+        "zwanzig dreißig/dreissig vierzig fünfzig sechzig siebzig achtzig neunzig hundert",
+    ),
+    "fr": _with_tens(
+        _numbered("deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize", 2),
+        "vingt trente quarante cinquante soixante septante octante nonante cent",
+    ),
+    "es": _with_tens(
+        _numbered(
+            "dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis "
+            "diecisiete dieciocho diecinueve",
+            2,
+        ),
+        "veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa cien/ciento",
+    ),
+    "pt": _with_tens(
+        _numbered(
+            "dois/duas três quatro cinco seis sete oito nove dez onze doze treze quatorze/catorze quinze "
+            "dezesseis dezessete dezoito dezenove",
+            2,
+        ),
+        "vinte trinta quarenta cinquenta sessenta setenta oitenta noventa cem/cento",
+    ),
+    "it": _with_tens(
+        _numbered(
+            "due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici "
+            "sedici diciassette diciotto diciannove",
+            2,
+        ),
+        "venti trenta quaranta cinquanta sessanta settanta ottanta novanta cento",
+    ),
+    "nl": _with_tens(
+        _numbered(
+            "twee drie vier vijf zes zeven acht negen tien elf twaalf dertien veertien vijftien zestien "
+            "zeventien achttien negentien",
+            2,
+        ),
+        "twintig dertig veertig vijftig zestig zeventig tachtig negentig honderd",
+    ),
+    "pl": _with_tens(
+        _numbered(
+            "dwa/dwie/dwóch trzy/trzech cztery/czterech pięć/pięciu sześć/sześciu siedem/siedmiu osiem/ośmiu "
+            "dziewięć/dziewięciu dziesięć/dziesięciu jedenaście dwanaście trzynaście czternaście piętnaście",
+            2,
+        ),
+        "dwadzieścia trzydzieści czterdzieści pięćdziesiąt sześćdziesiąt siedemdziesiąt osiemdziesiąt "
+        "dziewięćdziesiąt sto",
+    ),
+    "ru": _with_tens(
+        _numbered(
+            "два/две/двух/двумя три/трёх/трех/тремя четыре/четырёх/четырех пять/пяти шесть/шести семь/семи "
+            "восемь/восьми девять/девяти десять/десяти одиннадцать двенадцать тринадцать четырнадцать "
+            "пятнадцать шестнадцать семнадцать восемнадцать девятнадцать",
+            2,
+        ),
+        "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто сто",
+    ),
+}
+
+MULTIPLIERS: dict[str, float] = {
+    "hundred": 1e2,
+    "thousand": 1e3,
+    "k": 1e3,
+    "million": 1e6,
+    "millions": 1e6,
+    "mn": 1e6,
+    "mio": 1e6,
+    "billion": 1e9,
+    "billions": 1e9,
+    "bn": 1e9,
+    "trillion": 1e12,
+    "lakh": 1e5,
+    "lakhs": 1e5,
+    "lac": 1e5,
+    "lacs": 1e5,
+    "crore": 1e7,
+    "crores": 1e7,
+    "dozen": 12.0,
+    "tausend": 1e3,
+    "mille": 1e3,
+    "mil": 1e3,
+    "mila": 1e3,
+    "duizend": 1e3,
+    "tysięcy": 1e3,
+    "тысяч": 1e3,
+    "тысячи": 1e3,
+    "million(s)": 1e6,
+    "millionen": 1e6,
+    "millones": 1e6,
+    "milhões": 1e6,
+    "milioni": 1e6,
+    "miljoen": 1e6,
+    "milionów": 1e6,
+    "миллионов": 1e6,
+    "万": 1e4,
+    "亿": 1e8,
+    "億": 1e8,
+}
+
+# unit -> (dimension, factor to the dimension's base). Two units of one dimension with equal value times
+# factor are the same quantity: 120 minutes is 2 hours.
+UNITS: dict[str, tuple[str, float]] = {}
+
+
+def _units(dimension: str, table: dict[str, float]) -> None:
+    for words, factor in table.items():
+        for word in words.split():
+            UNITS[word] = (dimension, factor)
+
+
+_units(
+    "length",
+    {
+        "mm millimeter millimeters millimetre millimetres": 0.001,
+        "cm centimeter centimeters centimetre centimetres centimètres centímetros centimetri": 0.01,
+        "m meter meters metre metres mètres metros metri метров": 1.0,
+        "km kms kilometer kilometers kilometre kilometres kilomètres kilómetros quilômetros chilometri "
+        "kilometrów километров км": 1000.0,
+        "inch inches": 0.0254,
+        "ft foot feet": 0.3048,
+        "yd yard yards": 0.9144,
+        "mi mile miles meilen millas milhas miglia mijl mil мили миль": 1609.344,
+        "nm nanometer nanometers": 1e-9,
+        "lightyear lightyears": 9.4607e15,
+    },
+)
+_units(
+    "mass",
+    {
+        "mg milligram milligrams": 1e-6,
+        "g gram grams gramm gramme grammes gramos grammi": 1e-3,
+        "kg kgs kilo kilos kilogram kilograms kilogramm кг килограмм": 1.0,
+        "lb lbs pound pounds": 0.45359237,
+        "oz ounce ounces": 0.028349523125,
+        "ton tons tonne tonnes tonnen toneladas": 1000.0,
+        "stone stones": 6.35029318,
+    },
+)
+_units(
+    "time",
+    {
+        "ms millisecond milliseconds": 1e-3,
+        "us microsecond microseconds": 1e-6,
+        "s sec secs second seconds sekunden secondes segundos secondi seconden sekund секунд 秒": 1.0,
+        "min mins minute minutes minuten minutos minuti minut минут 分 分钟": 60.0,
+        "h hr hrs hour hours stunde stunden heure heures hora horas ora ore uur godzin godziny godzina "
+        "час часа часов 小时 時間": 3600.0,
+        "d day days tag tage tagen jour jours día días dia dias giorno giorni dag dagen dzień dni день дня "
+        "дней 天 日": 86400.0,
+        "wk wks week weeks woche wochen semaine semaines semana semanas settimana settimane weken tydzień "
+        "tygodnie tygodni неделя недели недель 周 週間": 604800.0,
+        "month months monat monate monaten mois mes meses mês mese mesi maand maanden miesiąc miesiące "
+        "miesięcy месяц месяца месяцев 月": 2629800.0,
+        "yr yrs year years jahr jahre jahren an ans année années año años ano anos anno anni jaar jaren rok "
+        "lata lat год года лет 年": 31557600.0,
+        "decade decades": 315576000.0,
+        "century centuries": 3155760000.0,
+    },
+)
+_units(
+    "data",
+    {
+        "kb kilobyte kilobytes": 1e3,
+        "mb megabyte megabytes": 1e6,
+        "gb gigabyte gigabytes gig gigs": 1e9,
+        "tb terabyte terabytes": 1e12,
+        "byte bytes": 1.0,
+        "bit bits": 0.125,
+        "kbps": 125.0,
+        "mbps": 125000.0,
+        "gbps": 1.25e8,
+    },
+)
+_units(
+    "volume",
+    {
+        "ml milliliter milliliters millilitre millilitres": 1e-3,
+        "l liter liters litre litres litro litros litri литр литров": 1.0,
+        "gallon gallons gal": 3.785411784,
+        "pint pints": 0.473176473,
+        "cup cups": 0.2365882365,
+        "tbsp tablespoon tablespoons": 0.01478676,
+        "tsp teaspoon teaspoons": 0.00492892,
+    },
+)
+_units("area", {"acre acres": 4046.8564224, "hectare hectares ha": 1e4, "sqft": 0.09290304, "sqm": 1.0})
+_units("speed", {"mph": 0.44704, "kmh kph kmph": 0.2777778, "knots": 0.514444})
+_units("power", {"w watt watts": 1.0, "kw kilowatt kilowatts": 1e3, "hp horsepower": 745.7})
+_units("energy", {"calorie calories cal kcal": 4184.0, "joule joules": 1.0, "kwh": 3.6e6})
+_units("voltage", {"v volt volts": 1.0, "kv": 1e3})
+_units("percent", {"% percent pct prozent pourcent procent процентов": 1.0})
+for _name, _words in {
+    "celsius": "celsius °c",
+    "fahrenheit": "fahrenheit °f",
+    "kelvin": "kelvin",
+    "degrees": "degree degrees ° grad degrés grados graus gradi",
+    "USD": "$ usd dollar dollars dólares dólar dollari доллар доллара долларов",
+    "EUR": "€ eur euro euros евро",
+    "GBP": "£ gbp sterling quid",
+    "INR": "₹ inr rs rupee rupees",
+    "JPY": "¥ jpy yen 円",
+    "CNY": "cny rmb yuan 元",
+    "CHF": "chf franken",
+    "PLN": "pln zł złoty złotych",
+    "RUB": "₽ rub ruble rubles rouble roubles рубль рублей рубля",
+    "KRW": "₩ krw won",
+    "BTC": "btc bitcoin bitcoins",
+    "CAD": "cad",
+    "AUD": "aud",
+    "MXN": "mxn pesos peso",
+    "BRL": "brl reais",
+}.items():
+    _units(_name, {_words: 1.0})
+
+# Words that are units even with no number in front ("convert to miles", "paid per hour"). Left out are
+# words with another everyday sense (second, pound, foot, stone, won, m, in).
+LOOSE_UNITS = frozenset(
+    word
+    for word in UNITS
+    if len(word) > 2
+    and word
+    not in frozenset(
+        "min mins second seconds minute minutes pound pounds foot feet yard yards stone stones won mil ora ore "
+        "ans año años ano anos anni lat lata rok dag tag an cal gal bit bits cup cups century decade degree "
+        "degrees sec secs gig gigs quid sterling mes mese mai hora horas час год лет day days jour dia día "
+        "years year jahr jahre peso decades centuries gram watt bitcoin bitcoins knots grad mijl".split()
+    )
+) | frozenset(("km", "kg", "lb", "mb", "gb", "tb", "kb", "$", "€", "£", "₹", "km/h"))

@@ -1,0 +1,374 @@
+"""Rules "numbers", "versions" and "units": quantities, spelled out or in digits, with what they measure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .base import Rule
+from .lexicon.numerals import LOOSE_UNITS, MULTIPLIERS, NUMBER_WORDS, ORDINAL_WORDS, UNITS
+from .text import Reading
+
+__all__ = ["NUMBERS", "UNITS_RULE", "VERSIONS", "quantities"]
+
+_ENGLISH_NUMBERS = NUMBER_WORDS["en"]
+_HAN = {"零": 0, "〇": 0, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+_HAN_ONE = {**_HAN, "一": 1}
+_HAN_STEPS = {"百": 100, "千": 1000, "万": 10_000, "亿": 100_000_000, "億": 100_000_000}
+_ORDINAL_ENDS = frozenset(("st", "nd", "rd", "th"))
+_SHORT_STEPS = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "mn": 1e6, "t": 1e12}
+_CURRENCIES = frozenset("$€£¥₹₽₩")
+_NOT_PRODUCTS = frozenset(
+    "is are was were be of to in at by from than about over under for with and or costs cost weighs equals equal "
+    "times plus minus by around only between version s per only exactly nearly".split()
+) - {"version"}
+
+
+class Quantity(NamedTuple):
+    """One number of a prompt.
+
+    Attributes:
+        key: what it is compared by: (dimension or "", value in the dimension's base unit).
+        shown: as written, for the reason.
+        value: the bare number.
+        unit: the unit's dimension, or "".
+        weak: left out by many who mean the same (a, one, two): never decides on its own.
+    """
+
+    key: tuple[str, float]
+    shown: str
+    value: float
+    unit: str
+    weak: bool
+
+
+def _decimal(text: str, english: bool) -> float:
+    """Read digits with separators: 1,000 and 1.5; and in other languages 1.000 and 1,5."""
+    text = text.strip(".,")
+    if "," in text and "." in text:
+        decimal = max(text.rfind(","), text.rfind("."))
+        text = text[:decimal].replace(",", "").replace(".", "") + "." + text[decimal + 1 :].replace(",", "")
+    elif text.count(",") == 1:
+        head, _, tail = text.partition(",")
+        text = head + tail if len(tail) == 3 and head != "0" else f"{head}.{tail}"
+    elif "," in text:
+        text = text.replace(",", "")
+    elif text.count(".") == 1 and not english:
+        head, _, tail = text.partition(".")
+        text = head + tail if len(tail) == 3 and head != "0" else text
+    elif text.count(".") > 1:
+        text = text.replace(".", "")
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def quantities(reading: Reading) -> list[Quantity]:
+    """Return the numbers of a prompt, with their units where one is named."""
+    known: list[Quantity] | None = reading.facts.get("quantities")
+    if known is None:
+        known = reading.facts["quantities"] = _find(reading)
+    return known
+
+
+def _find(reading: Reading) -> list[Quantity]:
+    tokens, text = reading.tokens, reading.text
+    english = reading.language == "en"
+    words = _ENGLISH_NUMBERS if english else NUMBER_WORDS.get(reading.language, _ENGLISH_NUMBERS)
+    found: list[Quantity] = []
+    attached: set[int] = set()  # tokens that are units of a number
+    at, count = 0, len(tokens)
+    while at < count:
+        kind, piece, start = tokens[at]
+        low = piece.lower()
+        value: float | None = None
+        weak = ordinal = False
+        begin = at
+        if kind == "num":
+            value = _decimal(piece, english)
+            at += 1
+            end = start + len(piece)
+            if begin and tokens[begin - 1][1] == "-" and _starts_number(tokens, begin, text):
+                value = -value
+            if at < count and tokens[at][0] == "word" and tokens[at][2] == end:
+                suffix = tokens[at][1].lower()
+                if suffix in _ORDINAL_ENDS:
+                    ordinal = True
+                    at += 1
+                elif suffix in _SHORT_STEPS and not (suffix == "m" and tokens[at][1] == "m"):
+                    value *= _SHORT_STEPS[suffix]
+                    at += 1
+        elif kind == "word":
+            if low in words or (not english and low in _ENGLISH_NUMBERS and low not in ("six", "once", "dos")):
+                value, at = _spelled(tokens, at, words if low in words else _ENGLISH_NUMBERS)
+                weak = value in (0.0, 1.0, 2.0) and at == begin + 1
+                if at < count and tokens[at][1].lower() in ORDINAL_WORDS:
+                    ordinal = True
+                    value += ORDINAL_WORDS[tokens[at][1].lower()]
+                    at += 1
+            elif english and low in ORDINAL_WORDS:
+                if low != "second" or _is_ordinal_second(tokens, at):
+                    value, ordinal = float(ORDINAL_WORDS[low]), True
+                    # "first" closing a question, or "at first", is an adverb.
+                    weak = value <= 1 and (
+                        not _word_follows(tokens, at) or (at > 0 and tokens[at - 1][1].lower() in ("at", "for"))
+                    )
+                at += 1
+            elif reading.cjk and (piece in _HAN or (piece == "一" and _han_run(tokens, at))):
+                value, at = _han(tokens, at)
+                weak = True
+            elif low == "hundred" or (low in ("million", "thousand", "dozen") and begin):
+                value, at = MULTIPLIERS[low], at + 1
+                weak = True
+        if value is None or value != value:
+            at = max(at, begin + 1)
+            continue
+        while at < count and tokens[at][0] == "word" and tokens[at][1].lower() in MULTIPLIERS:
+            follower = tokens[at][1].lower()
+            if follower == "mil" and not english and MULTIPLIERS[follower] and value > 999:
+                break
+            value *= MULTIPLIERS[follower]
+            at += 1
+            weak = False
+        unit, factor, used = _unit(tokens, begin, at, ordinal)
+        if used is not None:
+            attached.add(used)
+            weak = False
+            at = max(at, used + 1) if used >= at else at
+        last = tokens[at - 1]
+        shown = text[tokens[begin][2] : last[2] + len(last[1])].strip() if at > begin else piece
+        if kind == "num" and begin and value < 0:
+            shown = "-" + shown
+        if used is not None and used < begin:
+            shown = tokens[used][1] + shown
+        found.append(Quantity((unit, round(value * factor, 9)), shown, value, unit, weak))
+    reading.facts["unit tokens"] = attached
+    return found
+
+
+def _starts_number(tokens: list[tuple[str, str, int]], at: int, text: str) -> bool:
+    """Tell whether the hyphen before token `at` is a sign: "-5", not "iPhone-5", "3-5" or "- 5"."""
+    hyphen = tokens[at - 1][2]
+    return hyphen + 1 == tokens[at][2] and (hyphen == 0 or text[hyphen - 1] in " (=<>*/+,[")
+
+
+def _spelled(
+    tokens: list[tuple[str, str, int]], at: int, words: dict[str, int]
+) -> tuple[float, int]:
+    value = float(words[tokens[at][1].lower()])
+    at += 1
+    while at < len(tokens):
+        low = tokens[at][1].lower()
+        if low == "-" and at + 1 < len(tokens) and 20 <= value % 100 <= 90 and tokens[at + 1][1].lower() in words:
+            at += 1
+            continue
+        if low in words and 20 <= value % 100 and value % 10 == 0 and 0 < words[low] < 10:
+            value += words[low]
+        elif low == "hundred" and 0 < value < 100:
+            value *= 100
+        elif low in ("and",) and value >= 100 and at + 1 < len(tokens) and tokens[at + 1][1].lower() in words:
+            at += 1
+            continue
+        elif low in words and value >= 100 and value % 100 == 0 and words[low] < 100:
+            value += words[low]
+        else:
+            break
+        at += 1
+    return value, at
+
+
+def _han_run(tokens: list[tuple[str, str, int]], at: int) -> bool:
+    return at + 1 < len(tokens) and (tokens[at + 1][1] in _HAN_STEPS or tokens[at + 1][1] in _HAN)
+
+
+def _han(tokens: list[tuple[str, str, int]], at: int) -> tuple[float, int]:
+    total = section = digit = 0
+    while at < len(tokens):
+        char = tokens[at][1]
+        if char == "十":
+            section += (digit or 1) * 10
+            digit = 0
+        elif char in _HAN_ONE:
+            digit = digit * 10 + _HAN_ONE[char]
+        elif char in ("百", "千") and (digit or section):
+            section += (digit or 1) * _HAN_STEPS[char]
+            digit = 0
+        elif char in _HAN_STEPS and (digit or section):
+            total += (section + digit) * _HAN_STEPS[char]
+            section = digit = 0
+        else:
+            break
+        at += 1
+    return float(total + section + digit), at
+
+
+def _is_ordinal_second(tokens: list[tuple[str, str, int]], at: int) -> bool:
+    before = tokens[at - 1][1].lower() if at else ""
+    return before in ("the", "my", "your", "his", "her", "our", "their", "s", "every") and _word_follows(tokens, at)
+
+
+def _word_follows(tokens: list[tuple[str, str, int]], at: int) -> bool:
+    return at + 1 < len(tokens) and tokens[at + 1][0] == "word"
+
+
+def _unit(
+    tokens: list[tuple[str, str, int]], begin: int, at: int, ordinal: bool
+) -> tuple[str, float, int | None]:
+    """Return (dimension, factor, index of the unit's token or None) for the number at begin..at."""
+    if ordinal:
+        return "", 1.0, None
+    if begin and tokens[begin - 1][1] in _CURRENCIES:
+        dimension, factor = UNITS[tokens[begin - 1][1]]
+        return dimension, factor, begin - 1
+    if begin and tokens[begin - 1][1].lower() in ("rs", "usd", "eur", "gbp", "inr", "chf"):
+        dimension, factor = UNITS[tokens[begin - 1][1].lower()]
+        return dimension, factor, begin - 1
+    if at < len(tokens):
+        if tokens[at][1] == "-" and at + 1 < len(tokens) and tokens[at + 1][0] == "word":
+            at += 1
+        unit = tokens[at][1].lower()
+        if unit == "per" and at + 1 < len(tokens) and tokens[at + 1][1].lower() == "cent":
+            return "percent", 1.0, at + 1
+        if unit == "°" and at + 1 < len(tokens) and tokens[at + 1][1].lower() in ("c", "f"):
+            return ("celsius" if tokens[at + 1][1].lower() == "c" else "fahrenheit"), 1.0, at + 1
+        if unit in UNITS and not (unit in ("in", "us", "an", "s", "d", "v") and tokens[at][0] == "word"):
+            dimension, factor = UNITS[unit]
+            return dimension, factor, at
+        if unit in ("degrees", "degree") and at + 1 < len(tokens) and tokens[at + 1][1].lower() in UNITS:
+            return UNITS[tokens[at + 1][1].lower()][0], 1.0, at + 1
+    return "", 1.0, None
+
+
+def _compare_numbers(new: Reading, old: Reading) -> str | None:
+    ours, theirs = quantities(new), quantities(old)
+    if not ours and not theirs:
+        return None
+    only_new, only_old = _unmatched(ours, theirs), _unmatched(theirs, ours)
+    if not only_new and not only_old:
+        return None
+    if only_new and only_old:
+        if all(q.weak for q in only_new) and all(q.weak for q in only_old) and not (new.cjk or old.cjk):
+            # Two articles and pronouns ("one", "two", "first"): only a difference where they stand for each other.
+            if len(new.words) != len(old.words):
+                return None
+        return f"number {only_new[0].shown} != {only_old[0].shown}"
+    for side, other in ((only_new, old), (only_old, new)):
+        for quantity in side:
+            if quantity.weak or _said_otherwise(quantity, other):
+                continue
+            where = "not in the stored prompt" if side is only_new else "only in the stored prompt"
+            return f"number {quantity.shown} {where}"
+    return None
+
+
+def _said_otherwise(quantity: Quantity, other: Reading) -> bool:
+    # "the top 10 films" and "the best films" are asked alike; so are "a" and "1".
+    if quantity.value == 1 and not quantity.unit:
+        return True
+    if quantity.unit or quantity.value not in (3, 5, 10, 20):
+        return False
+    return not other.bag.isdisjoint(("top", "best"))
+
+
+def _unmatched(ours: list[Quantity], theirs: list[Quantity]) -> list[Quantity]:
+    left = []
+    for mine in ours:
+        for other in theirs:
+            if mine.key == other.key:
+                break
+            if mine.value == other.value and (not mine.unit or not other.unit):
+                break
+            if mine.unit and mine.unit == other.unit:
+                scale = max(abs(mine.key[1]), abs(other.key[1]))
+                if abs(mine.key[1] - other.key[1]) <= 1e-6 * scale:
+                    break
+        else:
+            left.append(mine)
+    return left
+
+
+# --- versions -----------------------------------------------------------------------------------------
+
+_VERSION = re.compile(
+    r"(?<![\w.])v(?:ersion|er\.?)?\s?\.?(\d+(?:\.\d+)*)\b|(?<![\w.,])(\d+(?:\.\d+){2,})(?![\w])"
+    r"|(?<![\w.])([A-Za-z+#]+)[ -]?(\d+\.\d+)(?![\d.]*[%\d]|,\d)",
+    re.IGNORECASE,
+)
+
+
+def _versions(reading: Reading) -> frozenset[str]:
+    known: frozenset[str] | None = reading.facts.get("versions")
+    if known is None:
+        found = set()
+        if any(kind == "num" for kind, _, _ in reading.tokens):
+            for match in _VERSION.finditer(reading.text):
+                version, dotted, product, decimal = match.groups()
+                number = version or dotted
+                if number is None:
+                    if product.lower() in _NOT_PRODUCTS or product.lower() in UNITS:
+                        continue
+                    number = decimal
+                while number.endswith(".0"):
+                    number = number[:-2]
+                found.add(number)
+        known = reading.facts["versions"] = frozenset(found)
+    return known
+
+
+def _compare_versions(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _versions(new), _versions(old)
+    if ours == theirs:
+        return None
+    only_new = sorted(v for v in ours - theirs if not _holds(old, v))
+    only_old = sorted(v for v in theirs - ours if not _holds(new, v))
+    if only_new and only_old:
+        return f"version {only_new[0]} != {only_old[0]}"
+    if only_new:
+        return f"version {only_new[0]} not in the stored prompt"
+    if only_old:
+        return f"version {only_old[0]} only in the stored prompt"
+    return None
+
+
+def _holds(reading: Reading, number: str) -> bool:
+    return any(kind == "num" and piece.rstrip(".,") in (number, number + ".0") for kind, piece, _ in reading.tokens)
+
+
+# --- units without a number ---------------------------------------------------------------------------
+
+
+def _loose_units(reading: Reading) -> dict[str, str]:
+    """Return canonical unit -> as written, of the units that no number stands with."""
+    known: dict[str, str] | None = reading.facts.get("units")
+    if known is None:
+        quantities(reading)
+        attached = reading.facts["unit tokens"]
+        known = {}
+        for at, (_kind, piece, _) in enumerate(reading.tokens):
+            low = piece.lower()
+            if low in LOOSE_UNITS and at not in attached:
+                dimension, factor = UNITS[low]
+                known[f"{dimension} {factor}"] = low
+        reading.facts["units"] = known
+    return known
+
+
+def _compare_units(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _loose_units(new), _loose_units(old)
+    if not ours or not theirs or ours.keys() == theirs.keys():
+        return None
+    only_new = [ours[k] for k in ours.keys() - theirs.keys()]
+    only_old = [theirs[k] for k in theirs.keys() - ours.keys()]
+    if only_new and only_old and not _written(only_new, old) and not _written(only_old, new):
+        return f"unit {min(only_new)} != {min(only_old)}"
+    return None
+
+
+def _written(units: list[str], reading: Reading) -> bool:
+    return any(unit in reading.words for unit in units)
+
+
+NUMBERS = Rule("numbers", _compare_numbers)
+VERSIONS = Rule("versions", _compare_versions)
+UNITS_RULE = Rule("units", _compare_units)

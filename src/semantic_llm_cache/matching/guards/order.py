@@ -1,0 +1,157 @@
+"""Rule "swap": the same words in other places, where the place says who does what to whom."""
+
+from __future__ import annotations
+
+from .base import Rule
+from .lexicon.languages import CONTENTLESS, COORDINATORS, DROPPED
+from .text import Reading, stem
+
+__all__ = ["SWAP"]
+
+_PREPOSITIONS = frozenset(
+    "in on at for from to of by with into onto over under about after before during since until through without "
+    "within between among against than as like via per near using if when while because although though where who "
+    "which that whose auf mit für von zu nach bei aus über unter vor dans avec pour sur par de à en chez con por "
+    "para desde hasta em com da do na no per su nel voor met op van naar uit w z na dla od po przez в на с для из от "
+    "по у к от до einen".split()
+)
+# Relations that hold both ways: swapping what they join changes nothing.
+_SYMMETRIC = frozenset(
+    stem(w)
+    for w in "difference differences different differ differs differentiate distinguish distinguishing similar "
+    "similarity similarities same distance far equal equals equivalent related relation relationship relate "
+    "compare compared comparison comparing correlation correlate between both versus vs confuse confused mix "
+    "combine combined married dating friends common intersect intersection overlap rhyme sibling siblings link "
+    "connection connected unterschied différence diferencia diferença differenza verschil różnica разница".split()
+)
+_LINKS = frozenset("from to with than as of a à au del al zu z od от mit con com con avec met et und y e i и".split())
+_LONGEST = 120  # tokens; a longer prompt's word order is compared on what is left by `residual`
+_START = "^"
+
+
+def _sequences(reading: Reading) -> tuple[list[str], list[str]]:
+    """Return (stems and numbers in order, the same with punctuation kept), articles and auxiliaries dropped."""
+    known: tuple[list[str], list[str]] | None = reading.facts.get("sequences")
+    if known is None:
+        plain: list[str] = []
+        full: list[str] = []
+        english = reading.language == "en"
+        for kind, piece, _ in reading.tokens:
+            if kind == "sym":
+                if piece in ",()/&;:、，":
+                    full.append(piece)
+                continue
+            low = piece.lower()
+            if kind == "word":
+                if "'" in low:
+                    head, _, tail = low.partition("'")
+                    low = head if tail in ("s", "re", "ve", "ll", "d", "m", "") or english else tail
+                if low in DROPPED:
+                    continue
+                low = stem(low, english)
+            plain.append(low)
+            full.append(low)
+        known = reading.facts["sequences"] = (plain, full)
+    return known
+
+
+def _templates(a: list[str], b: list[str]) -> list[tuple[list[str], list[str], list[str]]]:
+    """Return every (x, m, y) with a = p x m y s and b = p y m x s; p and s as long as they can be."""
+    start = 0
+    while start < len(a) and a[start] == b[start]:
+        start += 1
+    end = len(a)
+    while end > start and a[end - 1] == b[end - 1]:
+        end -= 1
+    left, right = a[start:end], b[start:end]
+    size = len(left)
+    found = []
+    for i in range(1, size):
+        # x is what `left` begins with and `right` ends with.
+        if left[:i] != right[size - i :]:
+            continue
+        for j in range(1, size - i + 1):
+            if left[size - j :] == right[:j] and left[i : size - j] == right[j : size - i]:
+                found.append((left[:i], left[i : size - j], left[size - j :]))
+    return found
+
+
+def _benign(x: list[str], middle: list[str], y: list[str], bag: frozenset[str]) -> bool:
+    if not middle:
+        return True  # a phrase moved past its neighbour: "in Python, sort a list" and "sort a list in Python"
+    if all(w in COORDINATORS for w in middle):
+        return True
+    if all(w in CONTENTLESS for w in x) or all(w in CONTENTLESS for w in y):
+        return True
+    if not bag.isdisjoint(_SYMMETRIC) and all(
+        w in COORDINATORS or w in _LINKS or w in _SYMMETRIC for w in middle
+    ):
+        return True
+    return x[0] in _PREPOSITIONS and y[0] in _PREPOSITIONS
+
+
+def _compare(new: Reading, old: Reading) -> str | None:
+    # Cheap first: a swap needs most of the words on both sides.
+    common = new.bag & old.bag
+    if len(common) < 2 or 2 * len(common) < max(len(new.bag), len(old.bag)):
+        return None
+    (ours, ours_full), (theirs, theirs_full) = _sequences(new), _sequences(old)
+    if ours == theirs or max(len(ours), len(theirs)) > _LONGEST:
+        return None
+    if len(ours) == len(theirs) and sorted(ours) == sorted(theirs):
+        found = _templates(ours, theirs)
+        if found:
+            if any(_benign(x, m, y, common) for x, m, y in found):
+                return None
+            x, _, y = min(found, key=lambda t: len(t[0]) + len(t[2]))
+            glue = "" if new.cjk else " "
+            return f"swapped {glue.join(x)} and {glue.join(y)}"
+    if new.cjk or old.cjk:
+        return None
+    return _exchanged(ours_full, theirs_full, common)
+
+
+def _exchanged(ours: list[str], theirs: list[str], common: frozenset[str]) -> str | None:
+    """Find two words that have taken each other's place: each stands where the other stood, after the same word."""
+    ours_at = _unique(ours)
+    theirs_at = _unique(theirs)
+    shared = [w for w in ours_at if w in theirs_at and w not in CONTENTLESS and w not in COORDINATORS and len(w) > 1]
+    if len(shared) < 2 or len(shared) > 60 or not common.isdisjoint(_SYMMETRIC):
+        return None
+    content = len(frozenset(ours) | frozenset(theirs))
+    if 2 * len(shared) < content - len(shared):
+        return None
+    before_ours = {w: ours[ours_at[w] - 1] if ours_at[w] else _START for w in shared}
+    before_theirs = {w: theirs[theirs_at[w] - 1] if theirs_at[w] else _START for w in shared}
+    holders: dict[str, str] = {}
+    for word in shared:
+        if before_ours[word] != before_theirs[word]:
+            holders[before_theirs[word]] = word
+    for word in shared:
+        place = before_ours[word]
+        other = holders.get(place)
+        if (
+            other is not None
+            and other != word
+            and before_theirs[word] == before_ours[other]
+            and place not in COORDINATORS
+            and before_ours[other] not in COORDINATORS
+            and (ours_at[word] < ours_at[other]) != (theirs_at[word] < theirs_at[other])
+            and abs(ours_at[word] - ours_at[other]) > 1
+        ):
+            first, second = (word, other) if ours_at[word] < ours_at[other] else (other, word)
+            return f"swapped {first} and {second}"
+    return None
+
+
+def _unique(sequence: list[str]) -> dict[str, int]:
+    at: dict[str, int] = {}
+    twice = set()
+    for i, word in enumerate(sequence):
+        if word in at:
+            twice.add(word)
+        at[word] = i
+    return {w: i for w, i in at.items() if w not in twice}
+
+
+SWAP = Rule("swap", _compare)

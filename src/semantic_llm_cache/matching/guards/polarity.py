@@ -1,0 +1,296 @@
+"""Rules "negation", "antonyms" and "direction": the words that turn a question round."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from .base import Rule
+from .lexicon.antonyms import ANTONYMS, CJK_ANTONYMS, DIRECTIONS, PARTICLE_OPPOSITES, PREFIX_SWAPS
+from .lexicon.languages import (
+    CJK_NEGATIONS,
+    CJK_NOT_NEGATIONS,
+    CONTENTLESS,
+    DOUBLE_NEGATIVES,
+    DROPPED,
+    NEGATIONS,
+    NEGATIVE_VERBS,
+)
+from .text import Reading, stem
+
+__all__ = ["ANTONYM", "DIRECTION", "NEGATION", "opposites"]
+
+_NEGATING = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "des", "dés", "anti", "nie", "не", "без", "on", "niet")
+# Beginnings that look like a negation and are none.
+_NOT_NEGATED = frozenset(
+    "inform information intent invest inside income input impress import improve impact increase intend instance "
+    "intake intern display discover discount discharge discuss disorder dispose distress mistake mission under "
+    "unit union unite until indeed indoor inland inner inch impart implant".split()
+)
+_SAME_BASE = re.compile(r"^(\w{3,})(?:ful|less)$")
+
+
+def _table(text: str, english: bool) -> dict[str, frozenset[str]]:
+    sets: dict[str, set[str]] = {}
+    for line in text.strip().splitlines():
+        left, _, right = line.strip().partition("/")
+        for a in left.split():
+            for b in right.split():
+                x, y = stem(a, english), stem(b, english)
+                if x != y:
+                    sets.setdefault(x, set()).add(y)
+                    sets.setdefault(y, set()).add(x)
+    return {word: frozenset(others) for word, others in sets.items()}
+
+
+@lru_cache(maxsize=None)
+def _antonyms(language: str) -> dict[str, frozenset[str]]:
+    # English words turn up in technical questions of every language.
+    table = dict(_antonyms("en")) if language != "en" else {}
+    table.update(_table(ANTONYMS.get(language, ""), language == "en"))
+    return table
+
+
+@lru_cache(maxsize=1)
+def _directions() -> dict[str, frozenset[str]]:
+    return _table(DIRECTIONS, True)
+
+
+_SWAPS: dict[str, frozenset[str]] = {}
+for _a, _b in PREFIX_SWAPS:
+    _SWAPS[_a] = _SWAPS.get(_a, frozenset()) | {_b}
+    _SWAPS[_b] = _SWAPS.get(_b, frozenset()) | {_a}
+_SWAP_STARTS = tuple(_SWAPS)
+
+
+def _pair(table: dict[str, frozenset[str]], only_new: frozenset[str], only_old: frozenset[str]) -> tuple[str, str] | None:
+    for word in sorted(only_new & table.keys()):
+        others = table[word]
+        facing = others & only_old
+        # "good and bad" against "pros and cons": a side that names both is about neither.
+        if facing and not others & only_new and not table[min(facing)] & only_old:
+            return word, min(facing)
+    return None
+
+
+def _prefix_pair(only_new: frozenset[str], only_old: frozenset[str]) -> tuple[str, str] | None:
+    if len(only_new) > 60 or len(only_old) > 60:
+        return None
+    for ours, theirs in ((only_new, only_old), (only_old, only_new)):
+        for word in ours:
+            if len(word) < 5:
+                continue
+            if word.startswith(_NEGATING):
+                for prefix in _NEGATING:
+                    rest = word[len(prefix) :]
+                    if word.startswith(prefix) and len(rest) >= 3 and rest in theirs and word not in _NOT_NEGATED:
+                        return (word, rest) if ours is only_new else (rest, word)
+            if word.endswith("less") and (word[:-4] + "ful" in theirs or word[:-4] + "fu" in theirs):
+                return (word, word[:-4] + "ful") if ours is only_new else (word[:-4] + "ful", word)
+            if ours is only_new and word.startswith(_SWAP_STARTS):
+                for prefix, others in _SWAPS.items():
+                    rest = word[len(prefix) :]
+                    if word.startswith(prefix) and len(rest) >= 3:
+                        for other in others:
+                            if other + rest in theirs:
+                                return word, other + rest
+    return None
+
+
+def _shown(word: str, reading: Reading) -> str:
+    """Return the prompt's own form of a stem."""
+    for written, stemmed in zip(reading.words, reading.stems, strict=True):
+        if stemmed == word:
+            return written
+    return word
+
+
+def opposites(new: Reading, old: Reading) -> tuple[str, str] | None:
+    """Return a word of each prompt, opposites that only that prompt holds; None when there are none."""
+    only_new, only_old = new.bag - old.bag, old.bag - new.bag
+    if not only_new or not only_old:
+        return None
+    found = _pair(_antonyms(new.language), only_new, only_old)
+    if found is None and old.language != new.language:
+        found = _pair(_antonyms(old.language), only_new, only_old)
+    return found or _prefix_pair(only_new, only_old)
+
+
+def _cjk_opposites(new: Reading, old: Reading) -> tuple[str, str] | None:
+    ours, theirs = new.text, old.text
+    for a, b in CJK_ANTONYMS:
+        # Counting what stays after taking out the other prompt's own share keeps "大小" (size) out of it.
+        for x, y in ((a, b), (b, a)):
+            if x in ours and y in theirs and y not in ours and x not in theirs:
+                return x, y
+    return None
+
+
+def _particles(reading: Reading) -> dict[str, str]:
+    """Return verb -> particle for "log in", "turn ... off" and the like."""
+    known: dict[str, str] | None = reading.facts.get("particles")
+    if known is None:
+        known = {}
+        if not PARTICLE_OPPOSITES.keys().isdisjoint(reading.words):
+            for before, word in zip(reading.stems, reading.words[1:], strict=False):
+                if word in PARTICLE_OPPOSITES:
+                    known[before] = word
+            # "turn the light off"
+            for verb in ("turn", "switch", "put", "shut", "power", "log", "sign"):
+                if verb in reading.bag and verb not in known:
+                    after = reading.words[reading.stems.index(verb) + 1 :][:5]
+                    known.update({verb: w for w in after if w in ("on", "off")})
+        reading.facts["particles"] = known
+    return known
+
+
+def _compare_antonyms(new: Reading, old: Reading) -> str | None:
+    found = opposites(new, old)
+    if found is not None:
+        if (_negations(new) - _negations(old)) % 2:
+            return None  # "not legal" and "illegal"
+        return f"opposites {_shown(found[0], new)} != {_shown(found[1], old)}"
+    if new.cjk and old.cjk:
+        found = _cjk_opposites(new, old)
+        if found is not None and not (_negations(new) - _negations(old)) % 2:
+            return f"opposites {found[0]} != {found[1]}"
+    ours, theirs = _particles(new), _particles(old)
+    if ours and theirs:
+        for verb in ours.keys() & theirs.keys():
+            if PARTICLE_OPPOSITES[ours[verb]] == theirs[verb]:
+                return f"opposites {_shown(verb, new)} {ours[verb]} != {_shown(verb, old)} {theirs[verb]}"
+    return None
+
+
+# --- negation -----------------------------------------------------------------------------------------
+
+_CJK_NEGATION = re.compile("|".join(sorted(CJK_NEGATIONS, key=len, reverse=True)))
+_CJK_HARMLESS = re.compile("|".join(sorted(CJK_NOT_NEGATIONS, key=len, reverse=True)))
+_HARMLESS = re.compile(
+    r"\b(?:whether or not|or not|not only|if not|not to mention|why not|yes or no|no\.? ?\d|no idea|no matter|"
+    r"(?:is|are|do|does|did|was|were|ca|wo|has|have|would|should|could)n't (?:it|you|they|he|she|we|i|that|there)\s*[?.!]*$|"
+    r"(?:^|[.?!] )(?:is|are|does|did|was|were|ca|has|have|would|should|could)n't\b|nothing but|no doubt|"
+    r"no\s*[?.!]*$|n't you think|never ?mind|not yet|of no)"
+)
+
+
+def _negations(reading: Reading) -> int:
+    known: int | None = reading.facts.get("negations")
+    if known is None:
+        known = reading.facts["negations"] = _count(reading)
+    return known
+
+
+def _count(reading: Reading) -> int:
+    if reading.cjk:
+        return len(_CJK_NEGATION.findall(_CJK_HARMLESS.sub("", reading.text)))
+    words = reading.words
+    negative = NEGATIONS.get(reading.language, NEGATIONS["en"])
+    count = sum(1 for w in words if w in negative)
+    if reading.language == "en":
+        if count:
+            # What is harmless was counted once each.
+            count -= len(_HARMLESS.findall(reading.text.lower()))
+        return max(count, 0)
+    double = DOUBLE_NEGATIVES.get(reading.language)
+    if double and count > 1:
+        count -= sum(1 for w in words if w in double)
+        count = max(count, 1)
+    if reading.language == "fr" and not count and ("ne" in words or "n" in words):
+        count = 1
+    if words and words[-1] in ("no", "não", "nicht") and count:
+        count -= 1  # a tag question
+    return count
+
+
+def _compare_negation(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _negations(new), _negations(old)
+    if ours == theirs or (ours - theirs) % 2 == 0:
+        return None
+    plain, negated = (old, new) if ours > theirs else (new, old)
+    # The other side may say it with a verb or an opposite: "won't start" is "fails to start".
+    if not (plain.bag - negated.bag).isdisjoint(_negative_stems()):
+        return None
+    if opposites(new, old) is not None or (new.cjk and old.cjk and _cjk_opposites(new, old) is not None):
+        return None
+    if any(w.startswith(("un", "in", "im", "dis", "non")) and w[2:] in negated.bag for w in plain.bag - negated.bag):
+        return None
+    where = "not in the stored prompt" if ours > theirs else "only in the stored prompt"
+    return f"negation {_negation_word(negated)} {where}"
+
+
+@lru_cache(maxsize=1)
+def _negative_stems() -> frozenset[str]:
+    return frozenset(stem(w) for w in NEGATIVE_VERBS)
+
+
+def _negation_word(reading: Reading) -> str:
+    if reading.cjk:
+        match = _CJK_NEGATION.search(_CJK_HARMLESS.sub("", reading.text))
+        return match.group() if match else "?"
+    negative = NEGATIONS.get(reading.language, NEGATIONS["en"])
+    return next((w for w in reading.words if w in negative), "ne")
+
+
+# --- direction ----------------------------------------------------------------------------------------
+
+_FACING: dict[str, dict[str, str]] = {
+    "en": {"to": "from", "into": "from", "before": "after", "above": "below", "over": "under", "for": "against",
+           "until": "since", "with": "without", "toward": "from", "onto": "off"},
+    "de": {"nach": "von", "zu": "von", "vor": "nach", "mit": "ohne", "über": "unter"},
+    "fr": {"vers": "depuis", "avec": "sans", "avant": "après", "sur": "sous"},
+    "es": {"hacia": "desde", "hasta": "desde", "con": "sin", "sobre": "bajo"},
+    "pt": {"para": "de", "com": "sem", "sobre": "sob"},
+    "it": {"con": "senza", "verso": "da", "sopra": "sotto", "a": "da"},
+    "nl": {"naar": "van", "met": "zonder", "voor": "na"},
+    "pl": {"do": "z", "przed": "po", "nad": "pod", "bez": "z"},
+    "ru": {"в": "из", "до": "после", "с": "без", "над": "под", "на": "с"},
+}  # fmt: skip
+_FACING_BOTH = {
+    language: {frozenset((a, b)) for a, b in pairs.items()} for language, pairs in _FACING.items()
+}
+_PREPOSITIONS = {language: frozenset(p) | frozenset(p.values()) for language, p in _FACING.items()}
+
+
+def _governed(reading: Reading) -> dict[str, str]:
+    """Return word -> the one preposition right before it, articles skipped; "" where there are several."""
+    known: dict[str, str] | None = reading.facts.get("governed")
+    if known is None:
+        known = {}
+        prepositions = _PREPOSITIONS.get(reading.language)
+        if prepositions and not prepositions.isdisjoint(reading.words):
+            held = ""
+            for word, stemmed in zip(reading.words, reading.stems, strict=True):
+                if word in prepositions:
+                    held = word
+                elif word in DROPPED or word in ("my", "your", "his", "her", "our", "their"):
+                    continue
+                else:
+                    if stemmed not in CONTENTLESS:
+                        known[stemmed] = held if known.get(stemmed, held) == held else ""
+                    held = ""
+        reading.facts["governed"] = known
+    return known
+
+
+def _compare_direction(new: Reading, old: Reading) -> str | None:
+    only_new, only_old = new.bag - old.bag, old.bag - new.bag
+    if only_new and only_old and new.language == old.language == "en":
+        found = _pair(_directions(), only_new, only_old)
+        if found is not None and not (_negations(new) - _negations(old)) % 2:
+            return f"direction {_shown(found[0], new)} != {_shown(found[1], old)}"
+    facing = _FACING_BOTH.get(new.language)
+    if facing is None or new.language != old.language:
+        return None
+    ours, theirs = _governed(new), _governed(old)
+    for word, preposition in ours.items():
+        other = theirs.get(word)
+        if other and preposition and other != preposition and frozenset((preposition, other)) in facing:
+            shown = _shown(word, new)
+            return f"direction {preposition} {shown} != {other} {_shown(word, old)}"
+    return None
+
+
+NEGATION = Rule("negation", _compare_negation)
+ANTONYM = Rule("antonyms", _compare_antonyms)
+DIRECTION = Rule("direction", _compare_direction)

@@ -1,0 +1,211 @@
+"""Rules "format", "language" and "question": what kind of answer is asked for."""
+
+from __future__ import annotations
+
+import re
+
+from .base import Rule
+from .lexicon.languages import ANSWER_LANGUAGES, CJK_LANGUAGES, CONTENTLESS
+from .text import Reading
+
+__all__ = ["FORMAT", "LANGUAGE", "QUESTION"]
+
+_KINDS = (
+    "json|yaml|xml|csv|html|markdown|latex|table|tabelle|tableau|tabla|tabela|tabella|tabel|spreadsheet|bullet points?|bullets?|bulleted list|"
+    "numbered list|list|liste|lista|haiku|poem|gedicht|poème|poema|poesia|limerick|sonnet|rap|song|tweet|email|e-mail|letter|essay|paragraph|"
+    "one sentence|a single sentence|single sentence|one line|single line|one word|single word|one paragraph|"
+    "two sentences|three sentences|plain text|code|pseudocode|diagram|chart|graph|tabelę|таблицы|таблице|списка|список"
+)
+_SAME_KIND = {
+    "bullet point": "bullets", "bullet points": "bullets", "bullet": "bullets", "bulleted list": "bullets",
+    "list": "bullets", "liste": "bullets", "lista": "bullets", "списка": "bullets", "список": "bullets",
+    "numbered list": "numbered list",
+    "tabelle": "table", "tableau": "table", "tabla": "table", "tabela": "table", "tabella": "table", "tabel": "table",
+    "tabelę": "table", "таблицы": "table", "таблице": "table", "spreadsheet": "table",
+    "a single sentence": "one sentence", "single sentence": "one sentence", "single line": "one line",
+    "single word": "one word", "gedicht": "poem", "poème": "poem", "poema": "poem", "poesia": "poem",
+    "e-mail": "email", "graph": "chart",
+}  # fmt: skip
+_SHAPE = re.compile(
+    r"\b(?:as|in|into|to|using|with|als|in form|en|sous forme|como|em|come|jako|w formie|в виде|в формате|return|returns?|output|format|"
+    r"write|give(?: me)?|make|create|draft|compose|schreib\w*|écris|escribe|escreva|scrivi|schrijf|napisz|напиши)"
+    r"(?: (?:a|an|the|me|us|valid|only|short|form of|form|format|einer?|einen?|une?|de|d'|una?|um|uma|een|of|nur|un))*"
+    rf" ({_KINDS})\b(?! of contents)"
+)
+# "in" with one of these nouns is hardly ever a wish for a format ("in code review", "to list files").
+_NOT_AFTER = re.compile(r"\b(?:to|in|with|make|using|create) (?:a |an |the |my )?(?:list|code|song|letter|email|graph|chart|html|table|paragraph)\b")
+_BARE_KIND = re.compile(r"\b(json|yaml|xml|csv|markdown|haiku|limerick|sonnet)\b(?: (?:format|only|output))?\s*[.?!]*$")
+_CJK_SHAPES = {"表格": "table", "表で": "table", "表形式": "table", "列表": "bullets", "箇条書き": "bullets", "要点": "bullets",
+               "一句话": "one sentence", "一文で": "one sentence", "诗": "poem", "俳句": "haiku", "邮件": "email"}  # fmt: skip
+
+_DEPTHS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (
+        "simple",
+        re.compile(
+            r"\b(?:in (?:very )?(?:simple|plain|layman'?s?|easy|simpler|basic)(?: (?:terms?|words?|language|english))?|"
+            r"simply explain|explain(?:ed)? simply|explain (?:it )?(?:like|as if) i'?m|like i'?m (?:five|5)|like i am (?:five|5)|eli5|"
+            r"to a (?:child|kid|five|5|beginner|layman)|for (?:a )?(?:beginners?|dummies|laymen|layman|kids|children)|einfach erklärt|in einfachen worten|einfach\b(?= erkl)|"
+            r"en termes simples|simplement|en términos sencillos|em termos simples|in parole semplici|in eenvoudige (?:woorden|taal)|"
+            r"prostymi słowami|prosto|простыми словами)\b|簡単に|简单地?|通俗"
+        ),
+    ),
+    (
+        "short",
+        re.compile(
+            r"\b(?:briefly|in brief|in short|concisely|succinctly|in a nutshell|in a few words|in few words|tl;?dr|keep it short|"
+            r"(?:short|brief|concise|quick) (?:summary|answer|explanation|overview|version|description)|"
+            r"in (?:one|a single|two|three|a few|\d+) (?:sentences?|words?|lines?|paragraphs?)|kurz|knapp|in einem satz|"
+            r"brièvement|en bref|en une phrase|brevemente|en pocas palabras|en una frase|em poucas palavras|em uma frase|resumidamente|"
+            r"in breve|in una frase|kort|in één zin|in een zin|krótko|w skrócie|w jednym zdaniu|кратко|вкратце|в одном предложении)\b"
+            r"|简短|简要|一句话|簡潔に|手短に|一言で|一文で"
+        ),
+    ),
+    (
+        "detailed",
+        re.compile(
+            r"\b(?:in (?:great |more |full |much )?detail|in depth|in-depth|detailed(?:ly)?|thoroughly|comprehensive(?:ly)?|at length|extensively|"
+            r"with (?:all )?(?:the )?details|(?:long|full|complete) (?:answer|explanation)|ausführlich|detailliert|im detail|"
+            r"en détail|détaillée?|en detalle|detalladamente|em detalhes?|detalhadamente|in dettaglio|dettagliatamente|"
+            r"uitgebreid|in detail|gedetailleerd|szczegółowo|подробно|детально)\b|详细|詳しく|詳細に|仔细"
+        ),
+    ),
+    ("step by step", re.compile(r"\b(?:step[- ]by[- ]step|schritt für schritt|étape par étape|paso a paso|passo a passo|stap voor stap|krok po kroku|пошагово)\b")),
+)
+
+
+def _shapes(reading: Reading) -> frozenset[str]:
+    known: frozenset[str] | None = reading.facts.get("shapes")
+    if known is None:
+        low = reading.text.lower()
+        found = set()
+        for match in _SHAPE.finditer(low):
+            kind = match.group(1)
+            if _NOT_AFTER.search(match.group()) and not low.rstrip(" .?!").endswith(kind):
+                continue
+            found.add(_SAME_KIND.get(kind, kind))
+        match = _BARE_KIND.search(low)
+        if match:
+            found.add(match.group(1))
+        if reading.cjk:
+            found.update(shape for word, shape in _CJK_SHAPES.items() if word in low)
+        known = reading.facts["shapes"] = frozenset(found)
+    return known
+
+
+def _depths(reading: Reading) -> frozenset[str]:
+    known: frozenset[str] | None = reading.facts.get("depths")
+    if known is None:
+        low = reading.text.lower()
+        known = reading.facts["depths"] = frozenset(name for name, pattern in _DEPTHS if pattern.search(low))
+    return known
+
+
+_LOOSE_SHAPES = frozenset("code chart diagram letter email essay song paragraph html table bullets".split())
+
+
+def _compare_format(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _shapes(new), _shapes(old)
+    if ours != theirs:
+        only_new, only_old = ours - theirs, theirs - ours
+        only_new = frozenset(k for k in only_new if k not in old.squashed)
+        only_old = frozenset(k for k in only_old if k not in new.squashed)
+        if only_new and only_old:
+            return f"format {min(only_new)} != {min(only_old)}"
+        if only_new:
+            return f"format {min(only_new)} not in the stored prompt"
+        if only_old:
+            return f"format {min(only_old)} only in the stored prompt"
+    ours, theirs = _depths(new), _depths(old)
+    if ours != theirs:
+        only_new, only_old = ours - theirs, theirs - ours
+        if only_new and only_old:
+            return f"format {min(only_new)} != {min(only_old)}"
+        asked, where = (only_new, "not in") if only_new else (only_old, "only in")
+        if asked and asked != {"step by step"} and not (ours and theirs):
+            return f"format {min(asked)} {where} the stored prompt"
+    return None
+
+
+# --- answer language ----------------------------------------------------------------------------------
+
+_IN_LANGUAGE = re.compile(
+    r"\b(?:in|into|to|auf|ins|en|in het|em|para o|para|po|na|på|al|in lingua|по|на)(?: the)?(?: simple| plain| easy)? ("
+    + "|".join(sorted(map(re.escape, ANSWER_LANGUAGES), key=len, reverse=True))
+    + r")\b(?! (?:food|cuisine|people|history|class|men|women|culture|government|army|football|society|restaurant))"
+)
+_CJK_LANGUAGE = re.compile(
+    "(?:用|以|成|译成|翻译成|翻译为|)(" + "|".join(CJK_LANGUAGES) + ")(?:で|に|怎么|回答|解释|说|写|)"
+)
+
+
+def _languages(reading: Reading) -> frozenset[str]:
+    known: frozenset[str] | None = reading.facts.get("languages")
+    if known is None:
+        low = reading.text.lower()
+        found = {ANSWER_LANGUAGES[m] for m in _IN_LANGUAGE.findall(low)}
+        if reading.cjk:
+            found.update(CJK_LANGUAGES[m] for m in _CJK_LANGUAGE.findall(low))
+        known = reading.facts["languages"] = frozenset(found)
+    return known
+
+
+def _compare_language(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _languages(new), _languages(old)
+    if ours == theirs:
+        return None
+    only_new = sorted(k for k in ours - theirs if not _mentions(old, k))
+    only_old = sorted(k for k in theirs - ours if not _mentions(new, k))
+    if only_new and only_old:
+        return f"language {only_new[0]} != {only_old[0]}"
+    if only_new and only_new[0] != new_default(new):
+        return f"language {only_new[0]} not in the stored prompt"
+    if only_old and only_old[0] != new_default(old):
+        return f"language {only_old[0]} only in the stored prompt"
+    return None
+
+
+def new_default(reading: Reading) -> str:
+    """Return the language that an answer to this prompt is in when none is asked for."""
+    return {"en": "english", "de": "german", "fr": "french", "es": "spanish", "pt": "portuguese", "it": "italian",
+            "nl": "dutch", "pl": "polish", "ru": "russian"}.get(reading.language, "")  # fmt: skip
+
+
+def _mentions(reading: Reading, language: str) -> bool:
+    return any(ANSWER_LANGUAGES.get(w) == language for w in reading.words)
+
+
+# --- question words -----------------------------------------------------------------------------------
+
+_QUESTION = re.compile(
+    r"\b(how many|how much|how long|how old|how far|how often|how tall|how big|how deep|how fast|how heavy|how come|"
+    r"what time|what year|what day|what date|what place|what country|who|whom|whose|when|where|why|how|what|which)\b"
+)
+_ASKS = {"what time": "when", "what year": "when", "what day": "when", "what date": "when", "what place": "where",
+         "what country": "where", "whom": "who", "how come": "why", "how much": "how many", "which": "what"}  # fmt: skip
+_STRICT = frozenset(("who", "when", "where", "why", "how many", "how long", "how old", "how far", "how often"))
+_LOOSE_PAIRS = frozenset((frozenset(("where", "how")), frozenset(("what", "how")), frozenset(("how", "how many"))))
+
+
+def _question(reading: Reading) -> tuple[str, frozenset[str]]:
+    """Return the one question word of a prompt ("" when there are several or none), and its content words."""
+    known: tuple[str, frozenset[str]] | None = reading.facts.get("question")
+    if known is None:
+        asks = {_ASKS.get(m, m) for m in _QUESTION.findall(reading.text.lower())} if reading.language == "en" else set()
+        content = frozenset(s for w, s in zip(reading.words, reading.stems, strict=True) if w not in CONTENTLESS)
+        content -= {"many", "much", "long", "old", "far", "often", "time", "year", "day", "date", "come", "place"}
+        known = reading.facts["question"] = (next(iter(asks)) if len(asks) == 1 else "", content)
+    return known
+
+
+def _compare_question(new: Reading, old: Reading) -> str | None:
+    (ours, words), (theirs, others) = _question(new), _question(old)
+    if not ours or not theirs or ours == theirs or words != others:
+        return None
+    if not {ours, theirs} & _STRICT or frozenset((ours, theirs)) in _LOOSE_PAIRS:
+        return None
+    return f"question {ours} != {theirs}"
+
+
+FORMAT = Rule("format", _compare_format)
+LANGUAGE = Rule("language", _compare_language)
+QUESTION = Rule("question", _compare_question)

@@ -1,0 +1,385 @@
+"""Rules that need no dictionary: identifiers, URLs, flags, quotes, code, operators, emoji, accents."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+from .base import Rule
+from .text import Reading
+
+__all__ = ["CODE", "EMOJI", "FLAGS", "IDENTIFIERS", "OPERATORS", "QUOTES", "URLS"]
+
+
+def _finder(name: str, find: Callable[[Reading], dict[str, str]]) -> Callable[[Reading], dict[str, str]]:
+    """Remember in the reading what `find` found: what is compared -> as written."""
+
+    def found(reading: Reading) -> dict[str, str]:
+        known: dict[str, str] | None = reading.facts.get(name)
+        if known is None:
+            known = reading.facts[name] = find(reading)
+        return known
+
+    return found
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _differ(
+    noun: str,
+    ours: dict[str, str],
+    theirs: dict[str, str],
+    new: Reading,
+    old: Reading,
+    one_sided: bool,
+) -> str | None:
+    """Compare two sets of findings. What the other prompt also holds, in whatever dress, is no difference."""
+    if ours.keys() == theirs.keys():
+        return None
+    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys()) if k not in old.squashed]
+    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys()) if k not in new.squashed]
+    # One that contains the other's ("url" and "url/page") differs as well.
+    if not only_new and not only_old and ours and theirs:
+        only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys())]
+        only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys())]
+        if not only_new or not only_old:
+            return None
+    if only_new and only_old:
+        return f"{noun} {_short(only_new[0])} != {_short(only_old[0])}"
+    if not one_sided and ours and theirs and (only_new or only_old):
+        rest_new = [ours[k] for k in sorted(ours.keys() - theirs.keys())]
+        rest_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys())]
+        if rest_new and rest_old:
+            return f"{noun} {_short(rest_new[0])} != {_short(rest_old[0])}"
+    if one_sided and only_new:
+        return f"{noun} {_short(only_new[0])} not in the stored prompt"
+    if one_sided and only_old:
+        return f"{noun} {_short(only_old[0])} only in the stored prompt"
+    return None
+
+
+def _squash(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
+# --- identifiers --------------------------------------------------------------------------------------
+
+_HARD_ID = re.compile(
+    r"(?<![\w/.@-])(?:"
+    r"[A-Za-z]\w*_\w+"  # snake_case
+    r"|__\w+__"
+    r"|[A-Z]{2,}[A-Z0-9]*[-#]\d[\w-]*"  # ORD-1234
+    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"|0x[0-9a-fA-F]+"
+    r"|#[0-9a-fA-F]{6}\b|#\d+"
+    r"|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}"
+    r"|(?=\w*\d)(?=\w*[A-Za-z])[A-Z0-9]{5,}"
+    r")(?![\w@])"
+)
+_CAMEL = re.compile(r"(?<!\w)(?:[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+)(?!\w)")
+
+
+def _hard_ids(reading: Reading) -> dict[str, str]:
+    if not any(c in reading.text for c in "_-#0123456789"):
+        return {}
+    return {_squash(m.group()): m.group() for m in _HARD_ID.finditer(reading.text)}
+
+
+def _camels(reading: Reading) -> dict[str, str]:
+    if not reading.capitals:
+        return {}
+    return {m.group().lower(): m.group() for m in _CAMEL.finditer(reading.text)}
+
+
+_hard_ids = _finder("ids", _hard_ids)
+_camels = _finder("camels", _camels)
+
+
+def _compare_identifiers(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _hard_ids(new), _hard_ids(old)
+    if ours or theirs:
+        reason = _differ("identifier", ours, theirs, new, old, one_sided=True)
+        if reason is not None:
+            return reason
+    ours, theirs = _camels(new), _camels(old)
+    if ours and theirs:
+        return _differ("identifier", ours, theirs, new, old, one_sided=False)
+    return None
+
+
+# --- URLs, addresses, paths ---------------------------------------------------------------------------
+
+_URL = re.compile(
+    r"(?:https?://|www\.)[^\s<>\"')\]]+"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"|(?<![\w.@])(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|edu|gov|co|app|ai|info|de|fr|uk|ru|jp|cn)(?:/[^\s<>\"')\]]*)?(?!\w)"
+    r"|(?<![\w/.:])(?:~|\.{1,2})?/(?:[\w.@-]+/)*[\w.@-]+"
+    r"|(?<!\w)[A-Za-z]:\\[^\s\"']+"
+    r"|(?<![\w.])[\w-]+\.(?:py|js|ts|jsx|tsx|json|csv|tsv|txt|md|xml|yml|yaml|html|css|cpp|java|rb|go|rs|sh|sql|pdf|docx?|"
+    r"xlsx?|pptx?|png|jpe?g|gif|svg|mp[34]|wav|zip|tar|gz|exe|dll|log|ini|toml|conf|cfg|ipynb|parquet)(?!\w)",
+    re.IGNORECASE,
+)
+
+
+def _urls(reading: Reading) -> dict[str, str]:
+    text = reading.text
+    if "/" not in text and "." not in text and "@" not in text and "\\" not in text:
+        return {}
+    found = {}
+    for match in _URL.finditer(text):
+        shown = match.group().rstrip(".,;:!?/")
+        if shown.lower() in ("asp.net", "node.js", "vue.js", "react.js", "next.js", "d3.js", "vb.net", ".net"):
+            continue
+        key = re.sub(r"^(?:https?://)?(?:www\.)?", "", shown, flags=re.IGNORECASE)
+        host, slash, path = key.partition("/")
+        key = host.lower() + slash + path if not shown.startswith(("/", ".", "~")) else key
+        found[key] = shown
+    return found
+
+
+_urls = _finder("urls", _urls)
+
+
+def _compare_urls(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _urls(new), _urls(old)
+    if ours.keys() == theirs.keys():
+        return None
+    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys()) if not _site_named(k, old)]
+    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys()) if not _site_named(k, new)]
+    if only_new and only_old:
+        return f"address {_short(only_new[0])} != {_short(only_old[0])}"
+    if only_new:
+        return f"address {_short(only_new[0])} not in the stored prompt"
+    if only_old:
+        return f"address {_short(only_old[0])} only in the stored prompt"
+    return None
+
+
+def _site_named(address: str, other: Reading) -> bool:
+    """Tell whether a bare host is named in the other prompt without its ending: Booking.com, Booking."""
+    return "/" not in address and "@" not in address and address.split(".")[-2 if "." in address else 0] in other.words
+
+
+# --- command-line flags -------------------------------------------------------------------------------
+
+_FLAG = re.compile(r"(?<!\S)(?:--[A-Za-z][\w-]*(?:=\S+)?|-[A-Za-z]{1,3}(?![\w-]))(?=[\s,.;:?!)]|$)")
+
+
+def _flags(reading: Reading) -> dict[str, str]:
+    if "-" not in reading.text:
+        return {}
+    return {m.group(): m.group() for m in _FLAG.finditer(reading.text)}
+
+
+_flags = _finder("flags", _flags)
+
+
+def _compare_flags(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _flags(new), _flags(old)
+    if ours.keys() == theirs.keys():
+        return None
+    # A long flag may be written without its dashes ("a hard reset"): the words then hold it.
+    only_new = [f for f in sorted(ours.keys() - theirs.keys()) if f.lstrip("-").lower() not in old.words]
+    only_old = [f for f in sorted(theirs.keys() - ours.keys()) if f.lstrip("-").lower() not in new.words]
+    if ours and theirs:
+        only_new, only_old = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    if only_new and only_old:
+        return f"flag {_short(only_new[0])} != {_short(only_old[0])}"
+    if only_new:
+        return f"flag {_short(only_new[0])} not in the stored prompt"
+    if only_old:
+        return f"flag {_short(only_old[0])} only in the stored prompt"
+    return None
+
+
+# --- quoted strings -----------------------------------------------------------------------------------
+
+_QUOTED = re.compile(
+    r"\"([^\"\n]{1,300})\"|“([^”\n]{1,300})[”“]|„([^“”\n]{1,300})[“”]|«\s?([^»\n]{1,300}?)\s?»"
+    r"|(?<!\w)'([^'\n]{1,300})'(?!\w)|「([^」\n]{1,300})」|『([^』\n]{1,300})』|《([^》\n]{1,300})》"
+    r"|‹([^›\n]{1,300})›|``([^'\n]{1,300})''"
+)
+_QUOTE_MARKS = frozenset("\"“„«'「『《‹`")
+
+
+def _quotes(reading: Reading) -> dict[str, str]:
+    if _QUOTE_MARKS.isdisjoint(reading.text):
+        return {}
+    found = {}
+    for match in _QUOTED.finditer(reading.text):
+        inner = next(g for g in match.groups() if g is not None)
+        key = _squash(inner).rstrip(".,!?;:")
+        if key:
+            found[key] = f'"{inner.strip()}"'
+    return found
+
+
+_quotes = _finder("quotes", _quotes)
+
+
+def _compare_quotes(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _quotes(new), _quotes(old)
+    if not ours or not theirs:
+        return None
+    return _differ("quote", ours, theirs, new, old, one_sided=False)
+
+
+# --- code ---------------------------------------------------------------------------------------------
+
+_CODE = re.compile(
+    r"```[^\n`]*\n(.*?)```|`([^`\n]+)`|((?<!\w)[A-Za-z_][\w.]*\([^()]*\)|(?<!\w)[A-Za-z_]\w*\[[^\[\]\s]+\])",
+    re.DOTALL,
+)
+
+
+def _code(reading: Reading) -> dict[str, str]:
+    text = reading.text
+    if "`" not in text and "(" not in text and "[" not in text:
+        return {}
+    found = {}
+    for match in _CODE.finditer(text):
+        block, span, call = match.groups()
+        body = block or span or call
+        if call is not None and re.fullmatch(r"[A-Za-z]+\((?:s|es|ies|ed|ing|d|n)\)", call):
+            continue  # "word(s)"
+        found["".join(body.split())] = body
+    return found
+
+
+_code = _finder("code", _code)
+
+
+def _compare_code(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _code(new), _code(old)
+    if ours.keys() == theirs.keys():
+        return None
+    spaceless_new, spaceless_old = _spaceless(new), _spaceless(old)
+    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys()) if ours and (theirs or k not in spaceless_old)]
+    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys()) if theirs and (ours or k not in spaceless_new)]
+    if only_new and only_old:
+        return f"code {_short(only_new[0])} != {_short(only_old[0])}"
+    # Marked as code on one side only: a difference where the other does not hold its letters at all.
+    for side, other in ((only_new, old), (only_old, new)):
+        for body in side:
+            if not _letters(body) <= _letters(other.text):
+                where = "not in the stored prompt" if side is only_new else "only in the stored prompt"
+                return f"code {_short(body)} {where}"
+    return None
+
+
+def _spaceless(reading: Reading) -> str:
+    return "".join(reading.text.split())
+
+
+def _letters(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[^\W_]+", text.casefold()))
+
+
+# --- operators ----------------------------------------------------------------------------------------
+
+_OPERATOR = re.compile(
+    r"(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||\+\+|--|//|\+=|-=|\*=|/=|:=|≠|≤|≥|×|÷|→|←|⇒|∪|∩|∈|[-+*/^%<>=&|~√∞∑∫])"
+)
+_OPERAND = r"[\w.)\]'\"]"
+_EXPRESSION = re.compile(
+    r"(?<![\w-])([A-Za-z]|\d[\d.,]*|\w+\([^()]*\)|[A-Za-z]+(?=\s?(?:[<>=!+*/^%&|≠≤≥×÷→]|->)))"
+    r"\s?(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||//|\+=|-=|≠|≤|≥|×|÷|→|[-+*/^%<>=&|])\s?"
+    r"([A-Za-z]\b|-?\d[\d.,]*|\w+\([^()]*\)|(?<=[<>=!+*^%&|≠≤≥×÷→] )[A-Za-z]+|(?<=[<>=!+*^%&|≠≤≥×÷→])[A-Za-z]+)(?![\w-])"
+)
+_WORDLIKE = frozenset(("and/or", "km/h", "w/o", "n/a", "i/o", "c/o", "a/c", "r&d", "q&a", "s&p", "at&t", "h&m", "b&b", "r&b", "m&a"))
+_BARE = re.compile(r"(?<![\w<>=!+*/&|-])(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||\+\+|--|//|\+=|-=|:=|[-+*/^%<>=&|~])(?![\w<>=!+*/&|-])")
+
+
+def _operators(reading: Reading) -> dict[str, str]:
+    text = reading.text
+    if _OPERATOR.search(text) is None:
+        return {}
+    found: dict[str, str] = {}
+    at = 0
+    while True:
+        match = _EXPRESSION.search(text, at)
+        if match is None:
+            break
+        shown = match.group().strip()
+        key = _squash(shown).rstrip(".,")
+        if key not in _WORDLIKE and not re.fullmatch(r"\d{1,4}[-/]\d{1,4}(?:[-/]\d+)?", key.replace(",", "")):
+            found[key.replace("×", "*").replace("÷", "/").replace("≠", "!=").replace("≤", "<=").replace("≥", ">=")] = shown
+        elif key not in _WORDLIKE and " " in shown:
+            found[key] = shown
+        # The right operand may be the left one of the next: a - b - c.
+        at = max(match.start() + 1, match.start(3))
+    for match in _BARE.finditer(text):
+        op = match.group(1)
+        if op in "-/*~|&=%+" and len(op) == 1 and text[: match.start()].strip() and "operator" not in reading.bag:
+            continue  # a dash, an ampersand, a bullet
+        found[op] = op
+    return found
+
+
+_operators = _finder("operators", _operators)
+
+
+def _compare_operators(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _operators(new), _operators(old)
+    if not ours or not theirs or ours.keys() == theirs.keys():
+        return None
+    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys())]
+    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys())]
+    if only_new and only_old:
+        return f"operator {_short(only_new[0])} != {_short(only_old[0])}"
+    return None
+
+
+# --- emoji --------------------------------------------------------------------------------------------
+
+_MODIFIERS = frozenset("\ufe0e\ufe0f\u200d\u20e3") | {chr(c) for c in range(0x1F3FB, 0x1F400)}
+
+
+def _is_emoji(char: str) -> bool:
+    code = ord(char)
+    return (
+        0x1F000 <= code <= 0x1FAFF
+        or 0x2600 <= code <= 0x27BF
+        or 0x2B00 <= code <= 0x2BFF
+        or 0x2300 <= code <= 0x23FF
+        or (code > 0x2000 and unicodedata.category(char) == "So")
+    )
+
+
+def _emoji(reading: Reading) -> dict[str, str]:
+    if reading.text.isascii():
+        return {}
+    return {c: c for c in reading.text if c >= "\u2000" and c not in _MODIFIERS and _is_emoji(c)}
+
+
+_emoji = _finder("emoji", _emoji)
+_ABOUT_EMOJI = frozenset("emoji emojis emoticon symbol symbols mean means meaning icon icons sign smiley".split())
+
+
+def _compare_emoji(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _emoji(new), _emoji(old)
+    if ours.keys() == theirs.keys():
+        return None
+    only_new, only_old = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    if only_new and only_old:
+        return f"emoji {only_new[0]} != {only_old[0]}"
+    if ours and theirs:
+        return f"emoji {(only_new or only_old)[0]} is in one prompt only"
+    # An emoji on one side is decoration, unless the prompt is about it or is little else.
+    for side, reading in ((only_new, new), (only_old, old)):
+        if side and (len(reading.words) <= 1 or not _ABOUT_EMOJI.isdisjoint(reading.words)):
+            return f"emoji {side[0]} is in one prompt only"
+    return None
+
+
+IDENTIFIERS = Rule("identifiers", _compare_identifiers)
+URLS = Rule("urls", _compare_urls)
+FLAGS = Rule("flags", _compare_flags)
+QUOTES = Rule("quotes", _compare_quotes)
+CODE = Rule("code", _compare_code)
+OPERATORS = Rule("operators", _compare_operators)
+EMOJI = Rule("emoji", _compare_emoji)

@@ -1,0 +1,240 @@
+"""One reading of a prompt, shared by all rules and kept for the next comparison."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import OrderedDict
+from threading import Lock
+from typing import Any
+
+from .lexicon.languages import FUNCTION_WORDS
+
+__all__ = ["Reading", "read", "stem"]
+
+_TOKEN = re.compile(
+    r"(?P<num>\d(?:[\d,.]*\d)?)"
+    r"|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)"
+    r"|(?P<sym>[^\w\s]|_)"
+)
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "−": "-", "‐": "-", "‑": "-", "：": ":", "？": "?"})
+_NON_ASCII_DIGIT = re.compile(r"[^\D0-9]")
+_CONTRACTIONS = {
+    "can't": ("can", "not"),
+    "cannot": ("can", "not"),
+    "cant": ("can", "not"),
+    "won't": ("will", "not"),
+    "wont": ("will", "not"),
+    "shan't": ("shall", "not"),
+    "ain't": ("is", "not"),
+    "aint": ("is", "not"),
+    "let's": ("let", "us"),
+    "i'm": ("i", "am"),
+    "im": ("i", "am"),
+    **{
+        verb + "nt": (verb, "not")
+        for verb in "do does did is are was were could should would have has had must need".split()
+    },
+}
+_IRREGULAR = {
+    variant: base
+    for base, variants in {
+        "buy": "bought",
+        "sell": "sold sale",
+        "send": "sent",
+        "lose": "lost losing",
+        "win": "won winning",
+        "man": "men",
+        "woman": "women",
+        "child": "children",
+        "foot": "feet",
+        "mouse": "mice",
+        "person": "people",
+        "wife": "wives",
+        "life": "lives",
+        "take": "took taken",
+        "give": "gave given",
+        "rise": "rose risen",
+        "fall": "fell fallen",
+        "grow": "grew grown",
+        "begin": "began begun",
+        "write": "wrote written",
+        "teach": "taught",
+        "die": "died dying dies",
+        "lie": "lying",
+        "bad": "badly",
+        "hide": "hid hidden",
+        "freeze": "froze frozen",
+        "build": "built",
+        "lend": "lent",
+        "leave": "left-behind leaving",
+        "wake": "woke woken",
+        "make": "made making",
+        "beat": "beaten",
+        "eat": "ate eaten",
+        "go": "went gone goes",
+        "get": "got gotten",
+        "does": "does",
+        "his": "his",
+        "this": "this",
+    }.items()
+    for variant in variants.split()
+}
+_ENDINGS = re.compile(r"[aeiouyàâáãäåąæçéèêëęíìîïóòôõöøúùûüýÿаеёийоуыьэюяśćńż]+[mnsrtмвх]?$")
+_STEMS: dict[tuple[str, bool], str] = {}
+_STEMS_LIMIT = 50_000
+
+
+def stem(word: str, english: bool = True) -> str:
+    """Return the word without its inflection: crude, but the same for the forms of one word.
+
+    Example:
+        >>> stem("increasing") == stem("increase") == stem("increases")
+        True
+    """
+    key = (word, english)
+    found = _STEMS.get(key)
+    if found is None:
+        if len(_STEMS) >= _STEMS_LIMIT:
+            _STEMS.clear()
+        found = _STEMS[key] = _english(word) if english and word.isascii() else _other(word)
+    return found
+
+
+def _english(word: str) -> str:
+    if word in _IRREGULAR:
+        word = _IRREGULAR[word]
+    if len(word) <= 3:
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        word = word[:-3] + "y"
+    elif word.endswith(("sses", "shes", "ches", "xes", "zes")):
+        word = word[:-2]
+    elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    if word.endswith("ly") and len(word) > 5:
+        word = word[:-2]
+    for ending in ("ing", "ed"):
+        rest = word[: -len(ending)]
+        if word.endswith(ending) and len(rest) > 2 and any(c in "aeiouy" for c in rest):
+            if len(rest) > 3 and rest[-1] == rest[-2] and rest[-1] not in "lsz":
+                rest = rest[:-1]
+            elif rest[-1] == "i":
+                rest = rest[:-1] + "y"
+            word = rest
+            break
+    if word.endswith("e") and len(word) > 3:
+        word = word[:-1]
+    return word
+
+
+def _other(word: str) -> str:
+    if len(word) <= 4 or word[0] >= "\u3040":
+        return word
+    short = _ENDINGS.sub("", word)
+    return short if len(short) >= 3 else word
+
+
+class Reading:
+    """What the rules want to know of one prompt. Facts that a rule derives are kept in `facts`.
+
+    Attributes:
+        text: the prompt, quotes and dashes unified, digits of all scripts as 0-9.
+        tokens: (kind, text, start) with kind "num", "word" or "sym"; Han and kana one character each.
+        words: the words in lower case, contractions opened ("don't" is "do", "not"), possessives dropped.
+        language: two letters, a guess from the function words ("en" when nothing speaks against it).
+        stems: `words` without their inflections.
+        squashed: the text in lower case without white space.
+    """
+
+    __slots__ = ("_squashed", "bag", "capitals", "cjk", "facts", "language", "stems", "text", "tokens", "words")
+
+    def __init__(self, text: str) -> None:
+        raw = text if text.isascii() else unicodedata.normalize("NFC", text).translate(_QUOTES)
+        if not raw.isascii():
+            raw = _NON_ASCII_DIGIT.sub(lambda m: str(unicodedata.decimal(m.group(), "")), raw)
+        self.text = raw
+        self.facts: dict[str, Any] = {}
+        self._squashed: str | None = None
+        self.cjk = not raw.isascii() and any("\u3040" <= c <= "\u9fff" for c in raw)
+        tokens: list[tuple[str, str, int]] = []
+        for match in _TOKEN.finditer(raw):
+            kind = match.lastgroup or "sym"
+            piece = match.group()
+            if kind == "word" and self.cjk and piece[0] >= "\u3040" and len(piece) > 1:
+                tokens.extend(("word", c, match.start() + i) for i, c in enumerate(piece))
+            else:
+                tokens.append((kind, piece, match.start()))
+        self.tokens = tokens
+        words: list[str] = []
+        for kind, piece, _ in tokens:
+            if kind != "word":
+                continue
+            low = piece.lower()
+            if "'" in low or low in _CONTRACTIONS:
+                words.extend(_open(low))
+            else:
+                words.append(low)
+        self.words = words
+        self.language = self._guess()
+        english = self.language == "en"
+        self.stems = [stem(w, english) for w in words]
+        self.bag = frozenset(self.stems)
+        self.capitals = sum(1 for k, t, _ in tokens if k == "word" and t[0].isupper())
+
+    def _guess(self) -> str:
+        if self.cjk:
+            return "zh"
+        words = frozenset(self.words)
+        best, best_score = "en", len(words & FUNCTION_WORDS["en"])
+        if best_score * 2 >= len(words):
+            return best
+        if any("\u0400" <= c <= "\u04ff" for w in self.words[:3] for c in w[:1]):
+            return "ru"
+        for language, known in FUNCTION_WORDS.items():
+            score = len(words & known)
+            if score > best_score:
+                best, best_score = language, score
+        return best
+
+    @property
+    def squashed(self) -> str:
+        if self._squashed is None:
+            self._squashed = "".join(self.text.casefold().split())
+        return self._squashed
+
+
+def _open(word: str) -> tuple[str, ...]:
+    known = _CONTRACTIONS.get(word)
+    if known is not None:
+        return known
+    head, _, tail = word.partition("'")
+    if word.endswith("n't"):
+        return (word[:-3], "not")
+    if tail in ("s", "re", "ve", "ll", "d", "m", ""):
+        return (head,)
+    if len(head) <= 2 or head in ("qu", "all", "dell", "nell", "sull", "dall", "jusqu", "lorsqu", "puisqu", "aujourd"):
+        return (word.replace("'", ""),) if head == "aujourd" else (head, tail)
+    return (word.replace("'", ""),)
+
+
+_CACHE: OrderedDict[str, Reading] = OrderedDict()
+_CACHE_SIZE = 2048
+_CACHE_MAX_CHARS = 20_000
+_LOCK = Lock()
+
+
+def read(text: str) -> Reading:
+    """Return the reading of `text`, from a small cache where it was read before. Thread-safe."""
+    with _LOCK:
+        found = _CACHE.get(text)
+        if found is not None:
+            _CACHE.move_to_end(text)
+            return found
+    reading = Reading(text)
+    if len(text) <= _CACHE_MAX_CHARS:
+        with _LOCK:
+            _CACHE[text] = reading
+            if len(_CACHE) > _CACHE_SIZE:
+                _CACHE.popitem(last=False)
+    return reading

@@ -1,0 +1,116 @@
+"""Rule "times": days, months, seasons, clock times, and words such as tomorrow and last week."""
+
+from __future__ import annotations
+
+import re
+
+from .base import Rule
+from .lexicon.times import CJK_TIME_WORDS, FOREIGN_ONLY, OPTIONAL_TIMES, TIME_PHRASES, TIME_WORDS
+from .text import Reading
+
+__all__ = ["TIMES"]
+
+_LONGEST: dict[str, int] = {}
+for _phrase in TIME_PHRASES:
+    _LONGEST[_phrase[0]] = max(_LONGEST.get(_phrase[0], 0), len(_phrase))
+_STARTS = frozenset(_LONGEST) | frozenset(TIME_WORDS)
+_CJK = re.compile("|".join(sorted(CJK_TIME_WORDS, key=len, reverse=True)))
+CLOCK = re.compile(
+    r"(?<![\w:.])(?P<h12>1[0-2]|0?[1-9])(?:[:.](?P<m12>[0-5]\d))?\s?(?P<half>[ap])\.?m\b\.?"
+    r"|(?<![\w:])(?P<h24>[01]?\d|2[0-3]):(?P<m24>[0-5]\d)(?![\w:])",
+    re.IGNORECASE,
+)
+
+
+def _clocks(reading: Reading) -> frozenset[str]:
+    found = set()
+    for match in CLOCK.finditer(reading.text):
+        if match["h12"]:
+            hour = int(match["h12"]) % 12 + (12 if match["half"] in "pP" else 0)
+            minute = int(match["m12"] or 0)
+        else:
+            hour, minute = int(match["h24"]), int(match["m24"])
+        found.add(f"{hour:02}:{minute:02}")
+    return frozenset(found)
+
+
+def _times(reading: Reading) -> frozenset[str]:
+    known: frozenset[str] | None = reading.facts.get("times")
+    if known is None:
+        known = reading.facts["times"] = _find(reading)
+    return known
+
+
+def _find(reading: Reading) -> frozenset[str]:
+    found: set[str] = set()
+    if reading.cjk:
+        found.update(CJK_TIME_WORDS[m] for m in _CJK.findall(reading.text))
+    words = reading.words
+    foreign = FOREIGN_ONLY.get(reading.language, {})
+    if foreign or not _STARTS.isdisjoint(words):
+        at = 0
+        while at < len(words):
+            word = words[at]
+            for size in range(min(_LONGEST.get(word, 0), len(words) - at), 1, -1):
+                key = TIME_PHRASES.get(tuple(words[at : at + size]))
+                if key is not None:
+                    found.add(key)
+                    at += size
+                    break
+            else:
+                key = foreign.get(word) or TIME_WORDS.get(word)
+                if key is not None:
+                    found.add(key)
+                at += 1
+    if "May" in reading.text or "March" in reading.text:
+        found.update(_capital_months(reading))
+    return frozenset(found)
+
+
+def _capital_months(reading: Reading) -> set[str]:
+    """May and March are months where a capital inside the sentence, a number or "in" says so."""
+    found = set()
+    tokens = reading.tokens
+    for at, (_, piece, _) in enumerate(tokens):
+        if piece in ("May", "March") and at:
+            beside = tokens[at - 1][0] == "num" or (at + 1 < len(tokens) and tokens[at + 1][0] == "num")
+            if beside or tokens[at - 1][1].lower() in ("in", "of", "by", "until", "since", "last", "next", "from", "to"):
+                found.add(piece.lower())
+    return found
+
+
+def _compare(new: Reading, old: Reading) -> str | None:
+    ours, theirs = _times(new), _times(old)
+    if ours != theirs:
+        only_new, only_old = ours - theirs, theirs - ours
+        if only_new and only_old:
+            return f"time {min(only_new)} != {min(only_old)}"
+        for key in sorted(only_new - OPTIONAL_TIMES):
+            if not key.startswith("this "):
+                return f"time {key} not in the stored prompt"
+        for key in sorted(only_old - OPTIONAL_TIMES):
+            if not key.startswith("this "):
+                return f"time {key} only in the stored prompt"
+    if any(k == "num" for k, _, _ in new.tokens) and any(k == "num" for k, _, _ in old.tokens):
+        clocks_new, clocks_old = _clocks(new), _clocks(old)
+        if clocks_new != clocks_old and clocks_new and clocks_old:
+            a, b = clocks_new - clocks_old, clocks_old - clocks_new
+            if a and b:
+                return f"time {min(a)} != {min(b)}"
+        past_new, past_old = _side(new), _side(old)
+        if past_new and past_old and past_new != past_old:
+            return f"time {past_new} != {past_old}"
+    return None
+
+
+def _side(reading: Reading) -> str:
+    """Return "ago" or "from now" when a number of time units is said to lie on that side of now."""
+    words = reading.words
+    if "ago" in words:
+        return "ago"
+    if "from now" in reading.text.lower() or re.search(r"\bin (?:\d+|\w+) (?:day|week|month|year|hour|minute)s?\b", reading.text):
+        return "from now"
+    return ""
+
+
+TIMES = Rule("times", _compare)

@@ -1,0 +1,147 @@
+"""Rules "accents" and "case": letters that an uncased model without accents cannot see."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from .base import Rule
+from .text import Reading
+
+__all__ = ["ACCENTS", "CASE"]
+
+# Words that lose their meaning with their accent. Elsewhere an accent left out in a prompt that has none at all
+# is how people type ("cafe", "Sao Paulo").
+_MINIMAL = frozenset(
+    "año años papá papás mamá sí él tú sé té más aún mí dé qué cuándo inglés esté está práctico público término médico "
+    "peña caña cuña moño uña ñame campaña "
+    "schön fördern drücken zählen hören könnte würde hätte wäre mütter töchter äpfel brüder schwül fällen öde "
+    "où à là dû sûr mûr pêcher pécher côte côté tâche jeûne pâte pâté cote mémé mâle châsse forêt péché "
+    "avô avó pôr pôde é às nós lá dá cá maçã coco cocô pais país sábia sabiá "
+    "è però papà metà città sé né dà là lì tè pesca "
+    "één vóór résumé exposé rosé lamé maté "
+    "że są będę łaska sąd kąt pić być".split()
+)
+_MENTIONS = frozenset(
+    "mean means meaning say pronounce pronounced spell spelled word words translate translation letter significa "
+    "bedeutet heißt signifie veut betekent znaczy значит".split()
+)
+_FOLDS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ı": "i"})
+
+
+def _fold(word: str) -> str:
+    plain = unicodedata.normalize("NFKD", word.translate(_FOLDS))
+    return "".join(c for c in plain if not unicodedata.combining(c))
+
+
+def _accented(reading: Reading) -> dict[str, set[str]]:
+    """Return folded form -> its spellings, of the Latin-script words with a letter beyond a-z."""
+    known: dict[str, set[str]] | None = reading.facts.get("accents")
+    if known is None:
+        known = {}
+        for word in reading.words:
+            if not word.isascii() and word[0] < "\u0250":
+                known.setdefault(_fold(word), set()).add(word)
+        reading.facts["accents"] = known
+    return known
+
+
+def _compare_accents(new: Reading, old: Reading) -> str | None:
+    if new.text.isascii() and old.text.isascii():
+        return None
+    ours, theirs = _accented(new), _accented(old)
+    if not ours and not theirs:
+        return None
+    for fold in sorted(ours.keys() | theirs.keys()):
+        mine, others = ours.get(fold, set()), theirs.get(fold, set())
+        if mine == others:
+            continue
+        if mine and others:
+            if not mine & others:
+                return f"accents {min(mine)} != {min(others)}"
+            continue
+        accented, bare, spellings = (new, old, mine) if mine else (old, new, others)
+        if fold not in bare.words:
+            continue
+        word = min(spellings)
+        if fold in accented.words:
+            continue  # both spellings stand in one prompt
+        deliberate = bool(_accented(bare)) or not _MENTIONS.isdisjoint(bare.words)
+        if deliberate or word in _MINIMAL:
+            return f"accents {word} != {fold}" if mine else f"accents {fold} != {word}"
+    return None
+
+
+# --- case ---------------------------------------------------------------------------------------------
+
+# In capitals a name, in small letters a word of every sentence.
+_ACRONYMS = frozenset("US IT WHO AIDS CAT SAT ACT GAS ERA PIN RAM OR IN ME AM HE SO GO NO DO AS AN IS MAY CAN ICE".split()) - {
+    "NO", "DO", "IS", "AN", "CAN", "GO", "SO", "AM", "HE",
+}  # fmt: skip
+# With a capital a name or a nationality.
+_PROPER = frozenset(
+    "polish turkey china march may august japan chile nice reading mobile job lent apple amazon swift rust java python "
+    "windows bill mark rose frank jack will grace hope faith joy dick bush gates jobs turkey mercury mars earth oracle "
+    "jordan guinea cologne tangier slack zoom catholic orange shell target gap".split()
+)
+_AFTER_PRONOUN = frozenset("tell give let help show teach of to for with about contact join from like between send call".split())
+
+
+def _cases(reading: Reading) -> dict[str, set[str]]:
+    """Return lower case -> the ways a word whose case may matter is written; sentence starts left out."""
+    known: dict[str, set[str]] | None = reading.facts.get("cases")
+    if known is None:
+        known = {}
+        shouting = reading.text.isupper()
+        fresh = True
+        before = ""
+        for kind, piece, _ in reading.tokens:
+            if kind == "sym":
+                fresh = fresh or piece in ".?!:\"“"
+                continue
+            low = piece.lower()
+            if kind == "word" and not shouting:
+                if piece.upper() in _ACRONYMS and len(piece) > 1:
+                    if piece.isupper():
+                        known.setdefault(low, set()).add("capitals")
+                    elif low != "us" or reading.capitals or before in _AFTER_PRONOUN:
+                        known.setdefault(low, set()).add("small")
+                elif low in _PROPER and not fresh:
+                    known.setdefault(low, set()).add("capital" if piece[0].isupper() else "lower")
+            before = low
+            fresh = False
+        reading.facts["cases"] = known
+    return known
+
+
+def _compare_case(new: Reading, old: Reading) -> str | None:
+    if not new.capitals and not old.capitals:
+        return None
+    ours = _cases(new)
+    if not ours:
+        return None
+    theirs = _cases(old)
+    for word in sorted(ours.keys() & theirs.keys()):
+        mine, others = ours[word], theirs[word]
+        if mine == others:
+            continue
+        if "capitals" in mine | others and "small" in mine | others and not mine & others:
+            # All in small letters, a prompt says nothing by its case, save where a name makes no sense.
+            small = old if "small" in others else new
+            if not small.capitals and word not in ("it", "who", "us"):
+                continue
+            return f"case {_as_in(word, mine)} != {_as_in(word, others)}"
+        if {"capital", "lower"} == mine | others and not mine & others:
+            small = old if "lower" in others else new
+            if small.capitals:
+                return f"case {_as_in(word, mine)} != {_as_in(word, others)}"
+    return None
+
+
+def _as_in(word: str, ways: set[str]) -> str:
+    if "capitals" in ways:
+        return word.upper()
+    return word.capitalize() if "capital" in ways else word
+
+
+ACCENTS = Rule("accents", _compare_accents)
+CASE = Rule("case", _compare_case)

@@ -1,0 +1,183 @@
+"""Counting and telling: what every call that has ended goes through."""
+
+from __future__ import annotations
+
+import weakref
+from time import perf_counter
+from typing import Any
+
+from semantic_llm_cache import counters as counting
+from semantic_llm_cache import lookup as lookups
+from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.context import overrides
+from semantic_llm_cache.counters import CacheInfo, Counters
+from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.request import Request
+from semantic_llm_cache.settings import CallSettings
+from semantic_llm_cache.tiers import Found, Tiers
+
+__all__ = ["Reporting", "exact_lookup"]
+
+
+class Reporting(Tiers):
+    """An engine's counters, lookups and events."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._counters: dict[str, Counters] = {}
+        self._hot: Counters | None = None
+        super().__init__(*args, **options)
+
+    def _backend_changed(self) -> None:
+        for counters in self._counters.values():
+            counting.retire(counters)
+        self._counters = {}
+        self._hot = None
+
+    def counters(self, namespace: str | None = None) -> Counters:
+        """Return this engine's counters of a namespace (default: its own)."""
+        name = namespace or self.namespace
+        found = self._counters.get(name)
+        if found is None:
+            _, state = self.bound()
+            found = self._counters[name] = Counters(name)
+            counting.register(found)
+            state.counters.add(found)
+            weakref.finalize(self, counting.retire, found).atexit = False
+        return found
+
+    def info(self) -> CacheInfo:
+        """Return the counts of hits and misses of this engine, all namespaces together."""
+        total = Counters(self.namespace)
+        for counters in self._counters.values():
+            total.add(counters)
+        return total.info()
+
+    def note_identity(self, name: str, function: Any) -> None:
+        """Warn when another living function goes by the same name on the same backend."""
+        _, state = self.bound()
+        known = state.identities.get(name)
+        other = known() if known is not None else None
+        if other is not None and other is not function:
+            self._warn(
+                f"two different functions are cached as {name}, and answer for each other where their arguments "
+                "are equal: give each its own namespace= or scope=",
+                "identity",
+            )
+            return
+        try:
+            state.identities[name] = weakref.ref(function)
+        except TypeError:
+            pass
+
+    # ------------------------------------------------------------------------- reporting
+
+    def bypassed(self, namespace: str | None = None) -> None:
+        """Count a call made while caching was off."""
+        name = namespace or self.namespace
+        self.counters(name).bypassed += 1
+        self._announce(Lookup("bypass", "caching is off", namespace=name))
+
+    def _note_hit(self, key: str) -> None:
+        backend, state = self.bound()
+        now = self.clock()
+        if backend.in_process:
+            entry = backend.peek(key)
+            if entry is not None:
+                entry.hit_count += 1
+                entry.last_accessed = now
+        else:
+            state.note_hit(key, now)
+
+    def _finish(
+        self,
+        request: Request,
+        settings: CallSettings,
+        found: Found,
+        started: float,
+        *,
+        stored: bool = False,
+        cost: float = 0.0,
+    ) -> None:
+        """Count a call that has ended and tell who listens."""
+        lookup = self._lookup(request, settings, found, started)
+        lookup.stored = stored
+        counters = self.counters(lookup.namespace)
+        outcome = lookup.outcome
+        if lookup.hit:
+            setattr(counters, outcome, getattr(counters, outcome) + 1)
+            if outcome == "coalesced":
+                lookup.saved_usd = cost
+            counters.saved_ms += lookup.saved_ms
+            counters.saved_usd += lookup.saved_usd
+            counters.hit_times.append(lookup.duration_ms)
+            if found.entry_key is not None:
+                self._note_hit(found.entry_key)
+        else:
+            counters.misses += 1
+            counters.miss_times.append(lookup.duration_ms)
+            if outcome == "error":
+                counters.errors += 1
+        _, state = self.bound()
+        if not self.backend.in_process:
+            state.schedule()
+        self._announce(lookup)
+
+    def _announce(self, lookup: Lookup) -> None:
+        lookups.remember(lookup)
+        context = overrides.get()
+        if context is not None:
+            context.record(lookup)
+        self._tell(lookup)
+
+    def _tell(self, lookup: Lookup) -> None:
+        if self.on_event is not None:
+            try:
+                self.on_event(lookup)
+            except Exception as error:
+                self._log_once("on_event", f"on_event raised {error!r}")
+
+    def _lookup(self, request: Request, settings: CallSettings, found: Found, started: float) -> Lookup:
+        took = (perf_counter() - started) * 1000
+        result = Lookup(
+            found.outcome,
+            found.reason,
+            similarity=found.similarity,
+            matched_prompt=found.nearest_prompt,
+            key=request.key,
+            entry_key=found.entry_key,
+            namespace=request.namespace,
+            scope=request.scope_hash,
+            prompt=request.text,
+            duration_ms=took,
+            policy=self.policy(settings.similarity).name if settings.similarity < 1 else "exact",
+        )
+        entry = found.entry
+        if entry is not None:
+            result.matched_prompt = entry.prompt
+            result.age = max(0.0, self.clock() - entry.created_at)
+            result.saved_ms = entry.duration_ms - took
+            result.saved_usd = entry.cost_usd
+        return result
+
+    def _count_failure(self, request: Request) -> None:
+        counters = self.counters(request.namespace)
+        counters.misses += 1
+
+
+def exact_lookup(request: Request, entry: CacheEntry, now: float, took: float) -> Lookup:
+    return Lookup(
+        "exact",
+        "same text, same scope",
+        similarity=1.0,
+        matched_prompt=entry.prompt,
+        age=max(0.0, now - entry.created_at),
+        key=request.key,
+        entry_key=request.key,
+        namespace=request.namespace,
+        scope=request.scope_hash,
+        prompt=request.text,
+        duration_ms=took,
+        saved_ms=entry.duration_ms - took,
+        saved_usd=entry.cost_usd,
+        policy="exact",
+    )

@@ -1,0 +1,261 @@
+"""`EmbeddingCache`: vectors of recent texts, kept."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+
+from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts
+from semantic_llm_cache.similarity.forking import reset_in_child
+
+__all__ = ["EmbeddingCache"]
+
+
+class _Abandoned(Exception):
+    """The loop that was encoding for others ended before it was done."""
+
+
+class EmbeddingCache(EmbeddingProvider):
+    """An embedder that remembers: the last `cache_size` texts, least recently used out first.
+
+    Concurrent calls for one text, from any threads and event loops, encode it once. A failure reaches
+    those who waited for it and is not kept. A text found here costs no thread and no wait. The vectors are
+    read-only, since they are shared.
+
+    Args:
+        provider: the embedder behind, or whatever `resolve_embedder` takes; None is "auto".
+        cache_size: most texts kept, at least 1. One takes dimension x 4 bytes and its text.
+
+    Raises:
+        ValueError: cache_size below 1.
+        EmbeddingUnavailableError: provider is None and no embedder can be used.
+
+    Example:
+        >>> cache = EmbeddingCache("dummy", cache_size=100)
+        >>> cache.encode("hello") is cache.encode("hello")
+        True
+    """
+
+    def __init__(
+        self,
+        provider: EmbeddingProvider | str | Callable[..., Any] | None = None,
+        cache_size: int = 1024,
+    ) -> None:
+        from semantic_llm_cache.similarity.factory import resolve_embedder
+
+        if isinstance(cache_size, bool) or not isinstance(cache_size, int) or cache_size < 1:
+            raise ValueError(f"cache_size={cache_size!r} must be a whole number of at least 1")
+        self.provider: EmbeddingProvider = resolve_embedder("auto" if provider is None else provider)
+        self.cache_size = cache_size
+        self._kept: OrderedDict[str, Vector] = OrderedDict()
+        self._after_fork()
+        reset_in_child(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[str, Future[Vector]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the embedder behind."""
+        return self.provider.fingerprint
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the embedder behind is loaded."""
+        return self.provider.loaded
+
+    def check(self) -> None:
+        """As for the embedder behind."""
+        self.provider.check()
+
+    def load(self) -> None:
+        """As for the embedder behind."""
+        self.provider.load()
+
+    def readable(self, text: str) -> bool:
+        """As for the embedder behind."""
+        return self.provider.readable(text)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __bool__(self) -> bool:
+        return True  # an empty cache is an embedder all the same
+
+    def clear_cache(self) -> None:
+        """Forget all vectors. Texts being encoded just now are kept when they are done."""
+        with self._lock:
+            self._kept.clear()
+
+    def encode(self, text: str) -> Vector:
+        """Return the unit vector of one text, shape (dimension,), float32, read-only. Blocks."""
+        (text,) = check_texts([text])
+        return self._encode_all([text])[text]
+
+    def encode_batch(self, texts: Sequence[str]) -> Vector:
+        """Return the unit vectors of `texts`, shape (len(texts), dimension), float32, read-only. Blocks."""
+        texts = check_texts(texts)
+        if not texts:
+            return self.provider.encode_batch(texts)
+        return _stack(self._encode_all(texts), texts)
+
+    async def aencode(self, text: str) -> Vector:
+        """`encode` without blocking the event loop."""
+        (text,) = check_texts([text])
+        with self._lock:
+            vector = self._lookup(text)
+        return vector if vector is not None else (await self._aencode_all([text]))[text]
+
+    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+        """`encode_batch` without blocking the event loop."""
+        texts = check_texts(texts)
+        if not texts:
+            return await self.provider.aencode_batch(texts)
+        return _stack(await self._aencode_all(texts), texts)
+
+    async def close(self) -> None:
+        """Close the embedder behind. What is kept stays."""
+        await self.provider.close()
+
+    def _lookup(self, text: str) -> Vector | None:
+        vector = self._kept.get(text)
+        if vector is not None:
+            self._kept.move_to_end(text)
+        return vector
+
+    def _claim(
+        self, texts: list[str], found: dict[str, Vector]
+    ) -> tuple[dict[str, Future[Vector]], list[str]]:
+        """Sort the texts not in `found`: in flight elsewhere, and ours to encode, for which flights begin."""
+        joined: dict[str, Future[Vector]] = {}
+        ours: list[str] = []
+        with self._lock:
+            for text in dict.fromkeys(texts):
+                if text in found:
+                    continue
+                vector = self._lookup(text)
+                if vector is not None:
+                    found[text] = vector
+                elif text in self._flights:
+                    joined[text] = self._flights[text]
+                else:
+                    flight: Future[Vector] = Future()
+                    flight.set_running_or_notify_cancel()  # so that no waiter can cancel it for the others
+                    self._flights[text] = flight
+                    ours.append(text)
+        return joined, ours
+
+    def _land(self, ours: list[str], vectors: Any, error: BaseException | None) -> dict[str, Vector]:
+        landed: dict[str, Vector] = {}
+        if error is None:
+            for text, vector in zip(ours, vectors, strict=True):
+                kept = np.array(vector, dtype=np.float32)  # a copy: the row of a batch would keep it all
+                kept.flags.writeable = False
+                landed[text] = kept
+        with self._lock:
+            flights = [(text, self._flights.pop(text, None)) for text in ours]
+            self._kept.update(landed)
+            while len(self._kept) > self.cache_size:
+                self._kept.popitem(last=False)
+        for text, flight in flights:
+            if flight is None:  # forked meanwhile
+                continue
+            if error is None:
+                flight.set_result(landed[text])
+            else:
+                flight.set_exception(error)
+        return landed
+
+    def _encode_all(self, texts: list[str]) -> dict[str, Vector]:
+        found: dict[str, Vector] = {}
+        if _on_a_loop():
+            # Blocking here for a flight that this very loop carries would be for ever.
+            with self._lock:
+                hits = {text: self._lookup(text) for text in texts}
+            found = {text: vector for text, vector in hits.items() if vector is not None}
+            missing = [text for text, vector in hits.items() if vector is None]
+            if missing:
+                found |= self._land_directly(missing)
+            return found
+        while True:
+            joined, ours = self._claim(texts, found)
+            if ours:
+                try:
+                    vectors = self.provider.encode_batch(ours)
+                    found |= self._land(ours, vectors, None)
+                except BaseException as error:
+                    self._land(ours, None, error if isinstance(error, Exception) else _Abandoned())
+                    raise
+            for text, flight in joined.items():
+                try:
+                    found[text] = flight.result()
+                except _Abandoned:
+                    continue
+            if all(text in found for text in texts):
+                return found
+
+    def _land_directly(self, texts: list[str]) -> dict[str, Vector]:
+        vectors = self.provider.encode_batch(texts)
+        landed = {}
+        for text, vector in zip(texts, vectors, strict=True):
+            landed[text] = np.array(vector, dtype=np.float32)
+            landed[text].flags.writeable = False
+        with self._lock:
+            self._kept.update(landed)
+            while len(self._kept) > self.cache_size:
+                self._kept.popitem(last=False)
+        return landed
+
+    async def _aencode_all(self, texts: list[str]) -> dict[str, Vector]:
+        found: dict[str, Vector] = {}
+        while True:
+            joined, ours = self._claim(texts, found)
+            if ours:
+                with self._lock:
+                    joined |= {text: self._flights[text] for text in ours if text in self._flights}
+                # A task of its own, so that cancelling this caller leaves those who joined it served.
+                task = asyncio.get_running_loop().create_task(self._fly(ours))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            for text, flight in joined.items():
+                try:
+                    found[text] = await asyncio.wrap_future(flight)
+                except _Abandoned:
+                    continue
+            if all(text in found for text in texts):
+                return found
+
+    async def _fly(self, ours: list[str]) -> None:
+        try:
+            if len(ours) == 1:
+                vectors: Any = [await self.provider.aencode(ours[0])]
+            else:
+                vectors = await self.provider.aencode_batch(ours)
+            self._land(ours, vectors, None)
+        except Exception as error:
+            self._land(ours, None, error)
+        except BaseException:
+            self._land(ours, None, _Abandoned())
+            raise
+
+
+def _stack(found: dict[str, Vector], texts: list[str]) -> Vector:
+    rows = np.stack([found[text] for text in texts])
+    rows.flags.writeable = False
+    return rows
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

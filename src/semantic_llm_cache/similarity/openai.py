@@ -1,0 +1,197 @@
+"""`OpenAIEmbeddingProvider`: embeddings from the OpenAI API, or a server that speaks it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from semantic_llm_cache.exceptions import EmbeddingUnavailableError
+from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts, unit
+from semantic_llm_cache.similarity.batching import EncodeBatcher
+from semantic_llm_cache.similarity.forking import reset_in_child
+from semantic_llm_cache.similarity.weights import has_package
+
+__all__ = ["OpenAIEmbeddingProvider"]
+
+_INSTALL = 'pip install "semantic-llm-cache[openai]"'
+_MAX_REQUEST = 128
+"""Texts in one request; the API takes 2,048, but also bounds their sum."""
+
+
+class OpenAIEmbeddingProvider(EmbeddingProvider):
+    """Embeddings by `POST /embeddings`, through the `openai` package (1.40 or later, 2.x, 3.x).
+
+    Requests are made by the package's blocking client, in a thread of the provider's own: it serves any
+    number of event loops. Prompts leave this machine.
+
+    Args:
+        model: name of the embedding model.
+        client: an `openai.OpenAI`; None makes one on first use, and another in a forked process. One given
+            here goes into forked processes as it is, so make it after the fork.
+        dimensions: ask for vectors of this length; None is the model's own.
+        base_url: of another server; None is OPENAI_BASE_URL, else the API's own. Not with `client`.
+        api_key: None is OPENAI_API_KEY. Not with `client`.
+        max_tokens: what the model reads. A token is at least one byte, so texts of up to this many bytes
+            are known to be `readable`; longer ones are left to exact matches.
+
+    Raises:
+        TypeError: an asynchronous client.
+        ValueError: naming the argument.
+
+    Example:
+        >>> OpenAIEmbeddingProvider("text-embedding-3-small", dimensions=512).fingerprint
+        'openai:text-embedding-3-small:512:unit'
+    """
+
+    def __init__(
+        self,
+        model: str = "text-embedding-3-small",
+        *,
+        client: Any = None,
+        dimensions: int | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        max_tokens: int = 8191,
+    ) -> None:
+        if not isinstance(model, str) or not model:
+            raise ValueError(f"model={model!r} must name an embedding model")
+        if dimensions is not None and (isinstance(dimensions, bool) or not dimensions >= 1):
+            raise ValueError(f"dimensions={dimensions!r} must be at least 1, or None")
+        if client is not None and (base_url is not None or api_key is not None):
+            raise ValueError("base_url and api_key belong to the client: give them, or client=, not both")
+        if type(client).__name__.startswith("Async"):
+            raise TypeError(
+                f"client={type(client).__name__} is asynchronous and bound to one event loop: "
+                "give an openai.OpenAI, which works from its own thread"
+            )
+        self._model = model
+        self._dimensions = dimensions
+        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self._api_key = api_key
+        self._max_tokens = max_tokens
+        self._given = client
+        self._server = str(client.base_url) if client is not None else self._base_url
+        self._batcher = EncodeBatcher(
+            self._encode_distinct, name="semantic-llm-cache-openai", max_batch=32
+        )
+        self._after_fork()
+        reset_in_child(self)
+
+    def _after_fork(self) -> None:
+        self._client: Any = self._given  # one of our own is made anew: processes must not share connections
+        self._lock = threading.Lock()
+
+    @property
+    def fingerprint(self) -> str:
+        """Model, dimension where asked for, normalisation, and the server if it is not the API's own."""
+        dimension = f"{self._dimensions}:" if self._dimensions is not None else ""
+        parts = urlsplit(self._server or "")
+        own = parts.hostname in (None, "api.openai.com")
+        port = f":{parts.port}" if parts.port else ""
+        server = "" if own else f":{parts.hostname}{port}{parts.path.rstrip('/')}"
+        return f"openai:{self._model}:{dimension}unit{server}"
+
+    def check(self) -> None:
+        """Look for the package; import nothing. Raises EmbeddingUnavailableError."""
+        if self._client is None and not has_package("openai"):
+            raise EmbeddingUnavailableError(f"the openai package is not installed. Run: {_INSTALL}")
+
+    @property
+    def loaded(self) -> bool:
+        """True once there is a client; importing the package takes about a second."""
+        return self._client is not None
+
+    def load(self) -> None:
+        """Make the client. Sends nothing.
+
+        Raises:
+            EmbeddingUnavailableError: no package, or no key.
+        """
+        if not self.loaded:
+            with self._lock:
+                self._load_once()
+
+    def _load_once(self) -> None:
+        if self.loaded:  # by another thread, meanwhile
+            return
+        self.check()
+        import openai
+
+        try:
+            self._client = openai.OpenAI(api_key=self._api_key, base_url=self._base_url, timeout=30.0)
+        except openai.OpenAIError as error:
+            raise EmbeddingUnavailableError(
+                f"no client for OpenAI embeddings: {error}. Set OPENAI_API_KEY or give api_key="
+            ) from error
+
+    def readable(self, text: str) -> bool:
+        """Tell whether all of `text` surely goes into its vector, by its length in bytes."""
+        return len(text) <= self._max_tokens and len(text.encode("utf-8", "replace")) <= self._max_tokens
+
+    def encode_batch(self, texts: Sequence[str]) -> Vector:
+        """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks.
+
+        Raises:
+            EmbeddingUnavailableError: no package, no key, no connection, or an error response.
+            ValueError: an empty text, which the API refuses.
+        """
+        texts = check_texts(texts)
+        parts = [texts[i : i + _MAX_REQUEST] for i in range(0, len(texts), _MAX_REQUEST)]
+        if not parts:
+            return np.empty((0, self._dimensions or 0), dtype=np.float32)
+        return np.concatenate([self._encode_distinct(part) for part in parts])
+
+    def _encode_distinct(self, texts: list[str]) -> Vector:
+        if not all(texts):
+            raise ValueError("OpenAI embeddings take no empty text")
+        self.load()
+        import openai
+
+        options: dict[str, Any] = {} if self._dimensions is None else {"dimensions": self._dimensions}
+        try:
+            # Floats, not base64: servers other than the API's own often know no other form.
+            response = self._client.embeddings.create(
+                model=self._model, input=texts, encoding_format="float", **options
+            )
+            data = sorted(response.data, key=lambda item: item.index)
+        except openai.AuthenticationError as error:  # its message quotes part of the key
+            raise EmbeddingUnavailableError("OpenAI embeddings: the API key was refused (401)") from error
+        except openai.BadRequestError as error:  # speaks of the texts, so the batcher tries them singly
+            raise ValueError(f"OpenAI embeddings: the request was refused: {error}") from error
+        except openai.OpenAIError as error:
+            raise EmbeddingUnavailableError(f"OpenAI embeddings: {type(error).__name__}: {error}") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise EmbeddingUnavailableError(f"OpenAI embeddings: unreadable response: {error}") from error
+        if len(data) != len(texts):
+            raise EmbeddingUnavailableError(
+                f"OpenAI embeddings: {len(texts)} texts came back as {len(data)} vectors"
+            )
+        try:
+            return np.stack([unit(item.embedding) for item in data])
+        except ValueError as error:
+            raise EmbeddingUnavailableError(f"OpenAI embeddings: {error}") from error
+
+    async def aencode(self, text: str) -> Vector:
+        """`encode` in the provider's own thread, with what else waits there as one request."""
+        (text,) = check_texts([text])
+        return await self._batcher.submit(text)
+
+    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+        """`encode_batch` in the provider's own thread, with what else waits there."""
+        texts = check_texts(texts)
+        return await self._batcher.submit_many(texts) if texts else self.encode_batch(texts)
+
+    async def close(self) -> None:
+        """End the thread, and close the connections of a client made here. May be used again."""
+        self._batcher.close()
+        with self._lock:
+            client = self._client
+            if self._given is None:
+                self._client = None
+        if client is not None and self._given is None:
+            client.close()

@@ -1,0 +1,57 @@
+"""A broken embedder matches everything: find out before it answers a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from semantic_llm_cache.exceptions import EmbeddingUnavailableError
+from semantic_llm_cache.similarity.base import Vector
+
+__all__ = ["self_test"]
+
+_TEXTS = ["How do I reset my password?", "The recipe calls for two cups of flour."]
+_ALIKE = 0.9
+"""Cosine that no two unrelated sentences reach with a model that works (here: all-MiniLM-L6-v2, -0.01)."""
+
+
+def self_test(encode_batch: Callable[[list[str]], Vector], name: str) -> None:
+    """Encode three short texts and judge the vectors.
+
+    They must be finite and of length 1, alike for equal texts and not alike for unrelated ones.
+
+    Args:
+        encode_batch: as `EmbeddingProvider.encode_batch`.
+        name: of the embedder, for the message.
+
+    Raises:
+        EmbeddingUnavailableError: saying what is wrong. Errors of `encode_batch` pass through.
+
+    Example:
+        >>> self_test(lambda texts: np.ones((3, 4), dtype=np.float32) / 2, "constant")
+        Traceback (most recent call last):
+        ...
+        semantic_llm_cache.exceptions.EmbeddingUnavailableError: constant fails its self-test: ...
+    """
+    texts = [*_TEXTS, _TEXTS[0]]
+    vectors = np.asarray(encode_batch(texts), dtype=np.float64)
+
+    def fail(what: str) -> EmbeddingUnavailableError:
+        return EmbeddingUnavailableError(
+            f"{name} fails its self-test: {what}. "
+            "Its vectors would match the wrong questions, so it is not used."
+        )
+
+    if vectors.ndim != 2 or vectors.shape[0] != len(texts):
+        raise fail(f"{len(texts)} texts gave an array of shape {vectors.shape}")
+    if not np.isfinite(vectors).all():
+        raise fail("vectors hold values that are not finite")
+    norms = np.linalg.norm(vectors, axis=1)
+    if np.abs(norms - 1).max() > 1e-3:
+        raise fail(f"vectors have lengths {norms.round(4).tolist()}, not 1")
+    unrelated, equal = float(vectors[0] @ vectors[1]), float(vectors[0] @ vectors[2])
+    if unrelated > _ALIKE:
+        raise fail(f"two unrelated sentences have cosine {unrelated:.4f}")
+    if equal < 1 - 1e-4:
+        raise fail(f"one sentence encoded twice has cosine {equal:.4f} to itself")

@@ -1,0 +1,173 @@
+"""`SentenceTransformerProvider`: any model of the sentence-transformers library."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from semantic_llm_cache.exceptions import EmbeddingUnavailableError
+from semantic_llm_cache.similarity import weights
+from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts
+from semantic_llm_cache.similarity.batching import EncodeBatcher
+from semantic_llm_cache.similarity.forking import leak, reset_in_child
+from semantic_llm_cache.similarity.selftest import self_test
+
+__all__ = ["SentenceTransformerProvider"]
+
+_INSTALL = 'pip install "semantic-llm-cache[sentence-transformers]"'
+_RETRY_AFTER = 5.0
+
+
+class SentenceTransformerProvider(EmbeddingProvider):
+    """Embeddings by a model of sentence-transformers, loaded on first use.
+
+    Args:
+        model_name: name or folder of the model.
+        device: as for `SentenceTransformer`: "cpu", "cuda", "mps"; None lets the library choose.
+        allow_download: let the library fetch a model that is not on this machine. By default it must be
+            there: a cache is no place for surprise traffic.
+
+    Raises:
+        ValueError: model_name is empty.
+
+    Example:
+        >>> SentenceTransformerProvider("all-mpnet-base-v2").fingerprint
+        'sentence-transformers:all-mpnet-base-v2:unit'
+    """
+
+    def __init__(
+        self,
+        model_name: str = weights.MODEL_NAME,
+        device: str | None = None,
+        *,
+        allow_download: bool = False,
+    ) -> None:
+        if not isinstance(model_name, str) or not model_name:
+            raise ValueError(f"model_name={model_name!r} must name a model of sentence-transformers")
+        self._name = model_name.removeprefix("sentence-transformers/")
+        self._device = device
+        self._allow_download = allow_download
+        self._batcher = EncodeBatcher(
+            self._encode_distinct, name="semantic-llm-cache-sentence-transformer", exit_grace=5.0
+        )
+        self._model: Any = None
+        self._after_fork()
+        reset_in_child(self)
+
+    def _after_fork(self) -> None:
+        if self._model is not None:
+            leak(self._model)
+        self._model = None
+        self._lock = threading.RLock()
+        self._failure: tuple[float, str] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Library, model and normalisation."""
+        return f"sentence-transformers:{self._name}:unit"
+
+    @property
+    def loaded(self) -> bool:
+        """True once the model is in memory."""
+        return self._model is not None
+
+    def check(self) -> None:
+        """Look for the package; import nothing. Raises EmbeddingUnavailableError."""
+        if not self.loaded and not weights.has_package("sentence_transformers"):
+            raise EmbeddingUnavailableError(f"sentence-transformers is not installed. Run: {_INSTALL}")
+
+    def load(self) -> None:
+        """Import the library, load the model and test it. Blocks for seconds.
+
+        Raises:
+            EmbeddingUnavailableError: library or model are missing, or the model fails its self-test.
+        """
+        if not self.loaded:
+            with self._lock:
+                self._load_once()
+
+    def _load_once(self) -> None:
+        if self.loaded:  # by another thread, meanwhile
+            return
+        if self._failure is not None and time.monotonic() < self._failure[0]:
+            raise EmbeddingUnavailableError(self._failure[1])
+        try:
+            self.check()
+            model = self._open()
+            self_test(lambda texts: _embed(model, texts), f"the embedding model {self._name}")
+        except Exception as error:
+            message = str(error)
+            if not isinstance(error, EmbeddingUnavailableError):
+                message = f"the model {self._name!r} of sentence-transformers cannot be loaded: {error}"
+            self._failure = (time.monotonic() + _RETRY_AFTER, message)
+            raise EmbeddingUnavailableError(message) from error
+        self._model = model
+
+    def _open(self) -> Any:
+        import ctypes  # noqa: F401  (`leak` needs it, in a forked child, where importing is unsafe)
+
+        from sentence_transformers import SentenceTransformer
+
+        name = self._name
+        if name == weights.MODEL_NAME:
+            with contextlib.suppress(EmbeddingUnavailableError):  # the library may find it elsewhere
+                name = str(weights.locate().parent)
+        return SentenceTransformer(name, device=self._device, local_files_only=not self._allow_download)
+
+    def readable(self, text: str) -> bool:
+        """Tell whether all of `text` goes into its vector.
+
+        Before the model is loaded its limit is not known: then only ASCII of up to 126 characters is said
+        to be readable, which fits any model.
+        """
+        if len(text) <= 126 and text.isascii():
+            return True
+        model = self._model
+        limit = model.max_seq_length if model is not None else None
+        if limit is None:
+            return model is not None
+        if len(text) > 16 * limit:
+            return False
+        ids = model.tokenizer(text, truncation=False, verbose=False)["input_ids"]
+        return len(ids) <= int(limit)
+
+    def encode_batch(self, texts: Sequence[str]) -> Vector:
+        """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks.
+
+        Raises:
+            EmbeddingUnavailableError: as for `load`.
+        """
+        return self._encode_distinct(check_texts(texts))
+
+    def _encode_distinct(self, texts: list[str]) -> Vector:
+        self.load()
+        model = self._model
+        return _embed(model, texts) if model is not None else self._encode_distinct(texts)
+
+    async def aencode(self, text: str) -> Vector:
+        """`encode` in the provider's own thread, with what else waits there as one batch."""
+        (text,) = check_texts([text])
+        return await self._batcher.submit(text)
+
+    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+        """`encode_batch` in the provider's own thread, with what else waits there."""
+        return await self._batcher.submit_many(check_texts(texts))
+
+    async def close(self) -> None:
+        """Let the model go, unless it is shared by the process. May be used again."""
+        if not self.shared:
+            self._batcher.close()
+            with self._lock:
+                self._model = None
+
+
+def _embed(model: Any, texts: list[str]) -> Vector:
+    vectors = model.encode(
+        texts, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False, batch_size=32
+    )
+    return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)

@@ -1,0 +1,198 @@
+"""What belongs to a backend in this process, whichever engines use it; and the default backend."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from semantic_llm_cache import runtime
+from semantic_llm_cache.breaker import CircuitBreaker, logger
+from semantic_llm_cache.counters import Counters
+from semantic_llm_cache.singleflight import Flights
+from semantic_llm_cache.storage import StorageBackend
+
+__all__ = [
+    "BackendState",
+    "backends_in_use",
+    "get_default_backend",
+    "resolve_backend",
+    "set_default_backend",
+    "state_of",
+]
+
+_FLUSH_AFTER = 1.0
+
+
+class BackendState:
+    """Flights, breaker, and the counts not yet written, of one backend in this process."""
+
+    def __init__(self, backend: StorageBackend) -> None:
+        self._backend = weakref.ref(backend)
+        self.flights = Flights()
+        self.breaker = CircuitBreaker(f"the cache's storage {backend.url}")
+        self.hits: dict[str, int] = {}
+        self.counters: weakref.WeakSet[Counters] = weakref.WeakSet()
+        self._scheduled = False
+        self._lock = threading.Lock()
+        self.identities: dict[str, weakref.ref[Any]] = {}
+        self.last_access = 0.0
+
+    def reset_after_fork(self) -> None:
+        """Drop what the parent goes on with: its flights will not land here, its hits it writes itself."""
+        self.flights = Flights()
+        self._lock = threading.Lock()
+        self.breaker._lock = threading.Lock()
+        self.hits = {}
+        self._scheduled = False
+        for counters in list(self.counters):
+            counters.take_delta()
+
+    def note_hit(self, key: str, now: float) -> None:
+        """Count a hit of an entry, to be written later."""
+        self.hits[key] = self.hits.get(key, 0) + 1
+        self.last_access = now
+        self.schedule()
+
+    def schedule(self) -> None:
+        """See to it that the counts are written soon."""
+        if self._scheduled:
+            return
+        with self._lock:
+            first, self._scheduled = not self._scheduled, True
+        if first:
+            _register_exit()
+            runtime.call_later(_FLUSH_AFTER, self.flush)
+
+    async def flush(self) -> None:
+        """Write the counts that have gathered. Never raises: counts are not worth an outage."""
+        self._scheduled = False
+        backend = self._backend()
+        if backend is None:
+            return
+        hits, self.hits = self.hits, {}
+        try:
+            if hits:
+                await backend.record_hits(hits, self.last_access)
+            for counters in list(self.counters):
+                delta = counters.take_delta()
+                if delta:
+                    await backend.add_counters(counters.namespace, delta)
+        except Exception as error:
+            logger.debug("semantic-llm-cache: counters were not written: %r", error)
+
+    def drop_pending(self) -> None:
+        """Forget hits of entries that have been cleared."""
+        self.hits = {}
+
+
+_lock = threading.Lock()
+_states: weakref.WeakKeyDictionary[StorageBackend, BackendState] = weakref.WeakKeyDictionary()
+_by_url: dict[str, StorageBackend] = {}
+_default: StorageBackend | None = None
+_exit_registered = False
+
+
+def state_of(backend: StorageBackend) -> BackendState:
+    """Return the state of `backend` in this process."""
+    state = _states.get(backend)
+    if state is None:
+        with _lock:
+            state = _states.get(backend)
+            if state is None:
+                state = _states[backend] = BackendState(backend)
+    return state
+
+
+def backends_in_use() -> list[StorageBackend]:
+    """Return the backends that engines of this process have used, the default one included."""
+    with _lock:
+        found = list(_states.keys())
+    default = get_default_backend()
+    return found if any(b is default for b in found) else [*found, default]
+
+
+def resolve_backend(backend: StorageBackend | str) -> StorageBackend:
+    """Return a backend from an object or URL; one URL is one object in a process.
+
+    Raises:
+        TypeError, ValueError: naming the argument and the known URLs.
+    """
+    if isinstance(backend, StorageBackend):
+        return backend
+    if not isinstance(backend, str):
+        raise TypeError(f"backend={backend!r} must be a StorageBackend or a URL such as 'sqlite:///cache.db'")
+    with _lock:
+        found = _by_url.get(backend)
+    if found is not None:
+        return found
+    from semantic_llm_cache.backends.urls import backend_from_url
+
+    made = backend_from_url(backend)
+    if backend.startswith("memory:"):
+        return made  # two caches in memory are two caches
+    with _lock:
+        return _by_url.setdefault(backend, made)
+
+
+def get_default_backend() -> StorageBackend:
+    """Return the backend of every cache that names none.
+
+    It is what `set_default_backend` was given, else what the environment variable
+    ``SEMANTIC_LLM_CACHE_URL`` names, else memory.
+    """
+    global _default
+    found = _default
+    if found is None:
+        made = resolve_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
+        with _lock:
+            if _default is None:
+                _default = made
+            found = _default
+    return found
+
+
+def set_default_backend(backend: StorageBackend | str | None) -> None:
+    """Make `backend` (an object or URL) the process's default, at once, for every cache that names none.
+
+    None goes back to the environment variable or memory. The backend used before is not closed.
+    """
+    global _default
+    _default = None if backend is None else resolve_backend(backend)
+
+
+def _register_exit() -> None:
+    # Registered after the backend's own exit handlers, so it runs before them: they still write.
+    global _exit_registered
+    if not _exit_registered:
+        _exit_registered = True
+        runtime.at_exit(_flush_all)
+
+
+def _flush_all() -> None:
+    for state in list(_states.values()):
+        if state._scheduled:
+            run_quietly(state.flush)
+
+
+def run_quietly(function: Callable[[], Any]) -> None:
+    """Run an async function on the background loop at exit, for half a second at most."""
+    import asyncio
+
+    try:
+        future = asyncio.run_coroutine_threadsafe(function(), runtime._background.get())
+        future.result(0.5)
+    except Exception as error:
+        logger.debug("semantic-llm-cache: not flushed at exit: %r", error)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    for state in list(_states.values()):
+        state.reset_after_fork()
+
+
+runtime.after_fork(_after_fork)

@@ -1,0 +1,471 @@
+"""The two tiers under the engine: finding an answer, exact then near, and storing one.
+
+Everything that touches storage or embedder goes through here, with its limit of time, its circuit
+breaker, and the rule that such trouble does not reach the caller unless asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+import warnings
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from semantic_llm_cache.breaker import CircuitBreaker, logger
+from semantic_llm_cache.config import SCHEMA_VERSION, CacheConfig, CacheEntry, check_similarity
+from semantic_llm_cache.durations import TTL, parse_ttl
+from semantic_llm_cache.embedders import shared_embedder
+from semantic_llm_cache.exceptions import (
+    CacheBackendError,
+    CacheSerializationError,
+    CacheWarning,
+    EmbeddingUnavailableError,
+    PromptCacheError,
+)
+from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.matching.policy import ThresholdPolicy
+from semantic_llm_cache.pricing import Price, make_price, usage_of
+from semantic_llm_cache.request import Request
+from semantic_llm_cache.serialization import Encoded, dumps, is_immutable, loads, rebuild, same, thaw
+from semantic_llm_cache.settings import CallSettings, check_callable, check_tags, check_timeout
+from semantic_llm_cache.state import BackendState, get_default_backend, resolve_backend, state_of
+from semantic_llm_cache.storage import Candidate, StorageBackend
+
+__all__ = ["ALONE", "Found", "Outcome", "Tiers"]
+
+T = TypeVar("T")
+_LOAD_TIMEOUT = 30.0
+_CANDIDATES = 8
+
+
+class Sentinel:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+ALONE: Any = Sentinel("ALONE")
+"""In place of a value that cannot be shared: each caller makes its own call."""
+
+
+class Outage(Exception):
+    """Storage or embedder failed and callers are not to know."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What the search before the call came to."""
+
+    outcome: str  # exact, near, miss, error
+    reason: str
+    value: Any = None
+    entry: CacheEntry | None = None
+    entry_key: str | None = None
+    similarity: float | None = None
+    vector: Any = None
+    embedder: str = ""
+    nearest_prompt: str | None = None
+
+
+class Outcome(NamedTuple):
+    """What a flight came to, for those who waited."""
+
+    found: Found
+    original: Any  # the leader's own object; others get copies
+    shared: Any  # immutable or Encoded; ALONE when the value cannot be shared
+    duration_ms: float
+    cost_usd: float
+    stored: bool
+
+
+async def _limited(awaitable: Awaitable[T], seconds: float | None) -> T:
+    """Await with a limit; TimeoutError beyond it."""
+    if seconds is None:
+        return await awaitable
+    if sys.version_info >= (3, 11):
+        async with asyncio.timeout(seconds):
+            return await awaitable
+    else:
+        try:
+            return await asyncio.wait_for(awaitable, seconds)
+        except asyncio.TimeoutError:
+            raise TimeoutError from None
+
+
+class Tiers:
+    """Backend, embedder and policy of an engine, and what is done with them."""
+
+    def __init__(
+        self,
+        backend: StorageBackend | str | None = None,
+        *,
+        embedder: Any = None,
+        similarity: float = 1.0,
+        ttl: TTL = 3600,
+        namespace: str = "default",
+        enabled: bool = True,
+        guards: Any = "default",
+        on_event: Callable[[Lookup], object] | None = None,
+        on_error: str = "open",
+        timeout: float | None = 1.0,
+        clock: Callable[[], float] | None = None,
+        tags: Iterable[str] = (),
+        cache_if: Callable[[Any], bool] | None = None,
+        price: Price = None,
+        max_prompt: int = 1_000_000,
+        max_response: int = 20_000_000,
+    ) -> None:
+        if not isinstance(enabled, bool):
+            raise TypeError(f"enabled={enabled!r} must be True or False")
+        disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
+        self.enabled = enabled and not disabled
+        self.disabled = disabled
+        self.similarity = check_similarity(similarity)
+        self.ttl = parse_ttl(ttl)
+        self.namespace = CacheConfig(namespace=namespace).namespace
+        self.tags = check_tags(tags)
+        self.on_event = check_callable(on_event, "on_event")
+        self.cache_if = check_callable(cache_if, "cache_if")
+        if on_error not in ("open", "raise"):
+            raise ValueError(f"on_error={on_error!r} must be 'open' or 'raise'")
+        self.on_error = on_error
+        self.timeout = check_timeout(timeout)
+        self.clock = check_callable(clock, "clock") or time.time
+        self._own_clock = clock is not None
+        for name, limit in (("max_prompt", max_prompt), ("max_response", max_response)):
+            if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+                raise ValueError(f"{name}={limit!r} must be a number of characters of at least 1")
+        self.max_prompt = max_prompt
+        self.max_response = max_response
+        self.price = make_price(price)
+        self._guards = _resolve_guards(guards)
+        self._backend: StorageBackend | None = None
+        if backend is not None:
+            self._backend = resolve_backend(backend)
+            self._bind_clock(self._backend)
+        self._embedder_option = embedder
+        self._embedder: Any = None
+        if self.similarity < 1 and self.enabled:
+            self.need_embedder()
+        self._settings = CallSettings(self.similarity, self.ttl, self.enabled, Any, self.tags)
+        self._policies: dict[float, ThresholdPolicy] = {}
+        self._state: BackendState | None = None
+        self._state_backend: StorageBackend | None = None
+        self._warned: set[str] = set()
+        self._options: dict[str, Any] = {
+            "backend": self._backend, "embedder": embedder, "similarity": similarity, "ttl": ttl,
+            "namespace": namespace, "enabled": enabled, "guards": guards, "on_event": on_event,
+            "on_error": on_error, "timeout": timeout, "clock": clock, "tags": self.tags, "cache_if": cache_if,
+            "price": price, "max_prompt": max_prompt, "max_response": max_response,
+        }  # fmt: skip
+
+    # -------------------------------------------------------------------------------- parts
+
+    @property
+    def backend(self) -> StorageBackend:
+        """The backend in use: the one given, else the process's default of this moment."""
+        return self._backend if self._backend is not None else get_default_backend()
+
+    def _bind_clock(self, backend: StorageBackend) -> None:
+        if self._own_clock:
+            backend.clock = self.clock
+
+    def bound(self) -> tuple[StorageBackend, BackendState]:
+        backend = self.backend
+        if self._state_backend is not backend:
+            self._bind_clock(backend)
+            self._state = state_of(backend)
+            self._state_backend = backend
+            self._backend_changed()
+        assert self._state is not None
+        return backend, self._state
+
+    def _backend_changed(self) -> None:
+        """Called when the backend in use has changed: the default one may at any time."""
+
+    def need_embedder(self) -> Any:
+        """Return the embedder, found but not loaded. Raises EmbeddingUnavailableError."""
+        option = self._embedder_option
+        if option is None or option == "auto":
+            return shared_embedder("auto")  # what "auto" means may change: set_default_embedder
+        if self._embedder is None:
+            self._embedder = shared_embedder(option)
+        return self._embedder
+
+    def policy(self, similarity: float) -> ThresholdPolicy:
+        policy = self._policies.get(similarity)
+        if policy is None:
+            policy = self._policies[similarity] = ThresholdPolicy(similarity, self._guards)
+        return policy
+
+    # ------------------------------------------------------------------------- searching
+
+    async def find(self, request: Request, settings: CallSettings) -> Found:
+        """Look for an answer, exact then near."""
+        backend, state = self.bound()
+        found = Found("miss", "no entry under this key")
+        try:
+            entry = await self._operation(state, lambda: backend.get(request.key), backend)
+            if entry is not None and self._live(entry):
+                try:
+                    found.value = rebuild(thaw(entry.response), settings.target)
+                except CacheSerializationError as error:
+                    found.reason = str(error)
+                else:
+                    found.outcome, found.reason = "exact", "same text, same scope"
+                    found.entry, found.entry_key, found.similarity = entry, request.key, 1.0
+                    return found
+            if settings.similarity < 1:
+                await self._find_near(backend, state, request, settings, found)
+        except Outage as outage:
+            found.outcome, found.reason = "error", str(outage)
+        return found
+
+    async def _find_near(
+        self,
+        backend: StorageBackend,
+        state: BackendState,
+        request: Request,
+        settings: CallSettings,
+        found: Found,
+    ) -> None:
+        if not request.text:
+            found.reason = "no text to compare"
+            return
+        await self.embed(request, found)
+        if found.vector is None:
+            return
+        policy = self.policy(settings.similarity)
+
+        def search(k: int, threshold: float) -> Awaitable[list[Candidate]]:
+            return self._operation(
+                state,
+                lambda: backend.find_candidates(
+                    found.vector, threshold, k=k, scope=request.scope_hash, embedder=found.embedder
+                ),
+                backend,
+            )
+
+        # The nearest alone decides almost always, and tells by how much a miss missed.
+        candidates = self._fitting(await search(1, 0.0), request, found)
+        verdict = policy.judge(request.text, candidates)
+        if candidates:
+            found.similarity = candidates[0].similarity
+            found.nearest_prompt = candidates[0].entry.prompt
+        if verdict.candidate is None and verdict.reason.startswith("veto"):
+            more = self._fitting(await search(_CANDIDATES, settings.similarity), request, found)
+            verdict = policy.judge(request.text, more)
+        found.reason = verdict.reason
+        chosen = verdict.candidate
+        if chosen is None:
+            return
+        try:
+            found.value = rebuild(thaw(chosen.entry.response), settings.target)
+        except CacheSerializationError as error:
+            found.reason = str(error)
+            return
+        found.outcome, found.entry, found.entry_key = "near", chosen.entry, chosen.key
+        found.similarity, found.nearest_prompt = chosen.similarity, chosen.entry.prompt
+
+    def _fitting(self, candidates: list[Candidate], request: Request, found: Found) -> list[Candidate]:
+        # The scope decides who may see an answer, so it is checked here too, whatever the backend.
+        return [
+            c
+            for c in candidates
+            if c.entry.scope == request.scope_hash
+            and c.entry.embedder == found.embedder
+            and self._live(c.entry)
+        ]
+
+    def _live(self, entry: CacheEntry) -> bool:
+        return entry.schema_version == SCHEMA_VERSION and not entry.is_expired(self.clock())
+
+    async def embed(self, request: Request, found: Found) -> None:
+        """Set `found.vector`; leave it None, with a reason, for text that the model does not read whole."""
+        embedder = self.need_embedder()
+        text = request.text
+        try:
+            if not embedder.loaded:
+                # Loading a model takes seconds once. It delays those who need it and trips no breaker.
+                await _limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
+            readable = (
+                embedder.readable(text)
+                if len(text) <= 1000
+                else await asyncio.to_thread(embedder.readable, text)
+            )
+            if not readable:
+                found.reason = "too long for the embedding model: exact matches only"
+                return
+            breaker = _breaker_of(embedder)
+            if not breaker.allow():
+                raise Outage("the embedder is failing; its circuit breaker is open")
+            try:
+                found.vector = await _limited(embedder.aencode(text), self.timeout)
+            except Exception as error:
+                breaker.failed(error, "Check the embedder, or set similarity=1.0 to do without.")
+                raise
+            breaker.succeeded()
+            found.embedder = embedder.fingerprint
+        except Outage:
+            raise
+        except Exception as error:
+            if self.on_error == "raise":
+                if isinstance(error, PromptCacheError):
+                    raise
+                raise EmbeddingUnavailableError(
+                    f"the embedder {embedder.fingerprint} failed: {_describe(error)}"
+                ) from error
+            self._log_once("embedder", f"no embedding ({_describe(error)}); near matching is off meanwhile")
+            raise Outage(f"no embedding: {_describe(error)}") from error
+
+    async def _operation(
+        self, state: BackendState, make: Callable[[], Awaitable[T]], backend: StorageBackend
+    ) -> T:
+        """Run one storage operation with its limit and the breaker. Raises Outage, or what on_error says."""
+        breaker = state.breaker
+        if not breaker.allow():
+            if self.on_error == "raise":
+                raise CacheBackendError(f"{backend.url} is failing; its circuit breaker is open")
+            raise Outage("the storage is failing; its circuit breaker is open")
+        try:
+            result = await (make() if backend.in_process else _limited(make(), self.timeout))
+        except CacheSerializationError as error:
+            if self.on_error == "raise":
+                raise
+            raise Outage(str(error)) from error
+        except Exception as error:
+            breaker.failed(error, "Check that it is reachable and healthy.")
+            if self.on_error == "raise":
+                if isinstance(error, CacheBackendError):
+                    raise
+                raise CacheBackendError(f"{backend.url} failed: {_describe(error)}") from error
+            raise Outage(f"storage failed: {_describe(error)}") from error
+        breaker.succeeded()
+        return result
+
+    # --------------------------------------------------------------------------- storing
+
+    def share(self, value: Any, target: Any) -> Any:
+        """Return the value in a form that many may read, or `ALONE` when it has none."""
+        if is_immutable(value):
+            return value
+        try:
+            text = dumps(value)
+            back = rebuild(loads(text), target)
+            if not same(back, value):
+                raise CacheSerializationError(
+                    f"the answer (a {type(value).__qualname__}) would not come back as it is"
+                )
+        except CacheSerializationError as error:
+            self._warn(f"an answer is returned uncached: {error}")
+            return ALONE
+        except Exception as error:  # comparing may run the value's own code
+            self._warn(f"an answer is returned uncached: {type(error).__name__}: {error}")
+            return ALONE
+        return Encoded(text)
+
+    async def admit(
+        self, request: Request, settings: CallSettings, value: Any, found: Found, duration_ms: float
+    ) -> Outcome:
+        """Store a fresh answer if it may be, and return the flight's outcome."""
+        shared = self.share(value, settings.target)
+        wanted = True
+        if self.cache_if is not None:
+            try:
+                wanted = bool(self.cache_if(value))
+            except Exception as error:
+                self._log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+                wanted = False
+        stored, cost = False, 0.0
+        if wanted:
+            stored, cost = await self.put(request, settings, value, shared, found, duration_ms)
+        return Outcome(found, value, shared, duration_ms, cost, stored)
+
+    async def put(
+        self,
+        request: Request,
+        settings: CallSettings,
+        value: Any,
+        shared: Any,
+        found: Found,
+        duration_ms: float,
+    ) -> tuple[bool, float]:
+        tokens = usage_of(value, request.text)
+        cost = self.price(*tokens, value)
+        if shared is ALONE:
+            return False, cost
+        if len(request.text) > self.max_prompt:
+            self._log_once("max_prompt", f"prompts of more than {self.max_prompt} characters are not stored")
+            return False, cost
+        size = (
+            len(shared.text)
+            if type(shared) is Encoded
+            else len(shared)
+            if isinstance(shared, (str, bytes))
+            else 0
+        )
+        if size > self.max_response:
+            self._log_once(
+                "max_response", f"answers of more than {self.max_response} characters are not stored"
+            )
+            return False, cost
+        entry = CacheEntry(
+            prompt=request.text,
+            response=shared,
+            embedding=found.vector,
+            created_at=self.clock(),
+            ttl=settings.ttl,
+            namespace=request.namespace,
+            input_tokens=tokens[0],
+            output_tokens=tokens[1],
+            scope=request.scope_hash,
+            embedder=found.embedder,
+            tags=settings.tags,
+            duration_ms=duration_ms,
+            cost_usd=cost,
+        )
+        backend, state = self.bound()
+        try:
+            await self._operation(state, lambda: backend.set(request.key, entry), backend)
+        except Outage as outage:
+            found.outcome, found.reason = "error", str(outage)
+            return False, cost
+        return True, cost
+
+    def _log_once(self, topic: str, text: str) -> None:
+        if topic not in self._warned:
+            self._warned.add(topic)
+            logger.warning("semantic-llm-cache: %s", text)
+
+    def _warn(self, text: str, topic: str = "unstorable") -> None:
+        if topic not in self._warned:
+            self._warned.add(topic)
+            try:
+                warnings.warn(text, CacheWarning, stacklevel=3)
+            except CacheWarning:  # under -W error: a warning must not cost the caller the answer
+                logger.warning("semantic-llm-cache: %s", text)
+
+
+_breakers: weakref.WeakKeyDictionary[Any, CircuitBreaker] = weakref.WeakKeyDictionary()
+
+
+def _breaker_of(embedder: Any) -> CircuitBreaker:
+    breaker = _breakers.get(embedder)
+    if breaker is None:
+        breaker = _breakers.setdefault(embedder, CircuitBreaker(f"the embedder {embedder.fingerprint}"))
+    return breaker
+
+
+def _describe(error: BaseException) -> str:
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+
+
+def _resolve_guards(guards: Any) -> Any:
+    return None

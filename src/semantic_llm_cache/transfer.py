@@ -1,0 +1,200 @@
+"""Export and import: every entry, whole, as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import pathlib
+import tempfile
+from dataclasses import fields
+from typing import Any
+
+from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
+from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.serialization import Encoded, dumps, loads, thaw
+from semantic_llm_cache.state import backends_in_use, resolve_backend
+from semantic_llm_cache.storage import StorageBackend
+
+__all__ = ["entry_from_dict", "entry_to_dict", "export_cache", "import_cache"]
+
+FORMAT = "semantic-llm-cache export 1"
+_PLAIN = [f.name for f in fields(CacheEntry) if f.name not in ("response", "embedding", "tags", "aliases")]
+
+
+def entry_to_dict(key: str, entry: CacheEntry, *, for_file: bool = False) -> dict[str, Any]:
+    """Return an entry as a dict: the response as it is, or for a file in its tagged form.
+
+    The embedding is a list of floats; for a file, base64 of little-endian float32.
+    """
+    record: dict[str, Any] = {"key": key, **{name: getattr(entry, name) for name in _PLAIN}}
+    record["tags"], record["aliases"] = list(entry.tags), list(entry.aliases)
+    record["embedding"] = None
+    if entry.embedding is not None:
+        import numpy as np
+
+        vector = np.asarray(entry.embedding, dtype="<f4")
+        record["embedding"] = (
+            base64.b64encode(vector.tobytes()).decode("ascii") if for_file else [float(x) for x in vector]
+        )
+    record["response"] = json.loads(dumps(entry.response)) if for_file else thaw(entry.response)
+    return record
+
+
+def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
+    """Return key and entry of a record of an export file.
+
+    Raises:
+        CacheSerializationError: saying where and what is wrong.
+    """
+    if not isinstance(record, dict):
+        raise CacheSerializationError(f"{where}: an entry must be a JSON object")
+    for name, kind in (("key", str), ("prompt", str)):
+        if not isinstance(record.get(name), kind):
+            raise CacheSerializationError(f"{where}: {name!r} is missing or no string")
+    if "response" not in record:
+        raise CacheSerializationError(f"{where}: 'response' is missing")
+    if record.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+        raise CacheSerializationError(
+            f"{where}: schema_version {record.get('schema_version')!r} is not {SCHEMA_VERSION}"
+        )
+    defaults = CacheEntry("", None)
+    values: dict[str, Any] = {}
+    for name in _PLAIN:
+        if name not in record:
+            continue
+        value, default = record[name], getattr(defaults, name)
+        expected: tuple[type, ...] = (
+            (int, float) if isinstance(default, float) or default is None else (type(default),)
+        )
+        if (isinstance(value, bool) or not isinstance(value, expected)) and not (
+            value is None and name in ("ttl", "last_accessed")
+        ):
+            raise CacheSerializationError(f"{where}: {name}={value!r} is no {expected[0].__name__}")
+        values[name] = value
+    for name in ("tags", "aliases"):
+        labels = record.get(name, [])
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise CacheSerializationError(f"{where}: {name} must be a list of strings")
+        values[name] = tuple(labels)
+    text = json.dumps(record["response"], ensure_ascii=False)
+    loads(text)  # tells what cannot be read now, not at the first hit
+    return record["key"], CacheEntry(
+        response=Encoded(text), embedding=_vector(record.get("embedding"), where), **values
+    )
+
+
+def _vector(value: Any, where: str) -> Any:
+    if value is None:
+        return None
+    import numpy as np
+
+    from semantic_llm_cache.similarity.base import unit
+
+    try:
+        if isinstance(value, str):
+            vector = np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
+        else:
+            vector = np.asarray(value, dtype="<f4")
+        return unit(vector)
+    except (ValueError, TypeError) as error:
+        raise CacheSerializationError(f"{where}: 'embedding' cannot be read: {error}") from None
+
+
+async def export_cache(
+    namespace: str | None = None,
+    filepath: str | os.PathLike[str] | None = None,
+    *,
+    backend: StorageBackend | str | None = None,
+) -> list[dict[str, Any]]:
+    """Return all live entries as dicts, and write them to a file when one is named.
+
+    Args:
+        namespace: None is all.
+        filepath: ``.jsonl`` gets an entry per line, anything else one JSON document. The file is whole or
+            not there: it is written beside its place and moved.
+        backend: an object or URL; None is every backend in use in this process.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(export_cache(backend="memory://"))
+        []
+    """
+    targets = backends_in_use() if backend is None else [resolve_backend(backend)]
+    found: dict[str, CacheEntry] = {}
+    for target in targets:
+        async for key, entry in target.scan(namespace=namespace):
+            found.setdefault(key, entry)
+    if filepath is not None:
+        await asyncio.to_thread(_write, pathlib.Path(filepath), found)
+    return [entry_to_dict(key, entry) for key, entry in found.items()]
+
+
+def _write(path: pathlib.Path, entries: dict[str, CacheEntry]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            if path.suffix.lower() == ".jsonl":
+                for key, entry in entries.items():
+                    json.dump(entry_to_dict(key, entry, for_file=True), file, ensure_ascii=False)
+                    file.write("\n")
+            else:
+                records = [entry_to_dict(key, entry, for_file=True) for key, entry in entries.items()]
+                json.dump({"format": FORMAT, "entries": records}, file, ensure_ascii=False, indent=1)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+async def import_cache(
+    filepath: str | os.PathLike[str],
+    *,
+    backend: StorageBackend | str | None = None,
+) -> int:
+    """Store the entries of an export file, embeddings and times included; return how many.
+
+    Entries that have expired since are left out; entries under the same key are replaced. The whole file is
+    read and checked first: a damaged one imports nothing.
+
+    Args:
+        filepath: what `export_cache` wrote.
+        backend: an object or URL; None is the process's default.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CacheSerializationError: naming the line or entry and what is wrong.
+    """
+    from semantic_llm_cache.state import get_default_backend
+
+    target = get_default_backend() if backend is None else resolve_backend(backend)
+    items = await asyncio.to_thread(_read, pathlib.Path(filepath))
+    now = target.clock()
+    return await target.set_many([(key, entry) for key, entry in items if not entry.is_expired(now)])
+
+
+def _read(path: pathlib.Path) -> list[tuple[str, CacheEntry]]:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix.lower() == ".jsonl":
+        items = []
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                where = f"{path}, line {number}"
+                try:
+                    record = json.loads(line)
+                except ValueError as error:
+                    raise CacheSerializationError(f"{where}: no JSON: {error}") from None
+                items.append(entry_from_dict(record, where))
+        return items
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise CacheSerializationError(f"{path}: no JSON: {error}") from None
+    records = document.get("entries") if isinstance(document, dict) else document
+    if not isinstance(records, list):
+        raise CacheSerializationError(f"{path}: no export of this package: it has no list of entries")
+    return [entry_from_dict(record, f"{path}, entry {i}") for i, record in enumerate(records, 1)]

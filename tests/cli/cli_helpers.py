@@ -1,0 +1,60 @@
+"""Entries for the tests of the command line, and how they get into a file and out."""
+
+import asyncio
+import time
+
+import numpy as np
+
+from semantic_llm_cache.backends import SQLiteBackend
+from semantic_llm_cache.config import CacheEntry
+
+NOW = time.time()
+
+
+def vector(seed):
+    values = np.random.default_rng(seed).normal(size=384).astype(np.float32)
+    return values / np.linalg.norm(values)
+
+
+def entry(prompt, response, age=60.0, **fields):
+    return CacheEntry(prompt=prompt, response=response, created_at=NOW - age, **fields)
+
+
+ENTRIES = {
+    "aa11-python": entry(
+        "What is Python?",
+        "A language.",
+        age=7200,
+        namespace="docs",
+        embedding=vector(1),
+        embedder="test-embedder",
+        input_tokens=4,
+        output_tokens=1234,
+        duration_ms=351.5,
+        cost_usd=0.25,
+        tags=("languages", "intro"),
+        scope="scope-1",
+    ),
+    "aa11-rust": entry("What is Rust?", {"lines": [1, 2], "who": ("a", "b")}, age=3600, namespace="docs"),
+    "bb22-hours": entry("What are your Opening Hours?", "9 to 5", age=120, ttl=86400.0, tags=("plans",)),
+    "cc33-evil": entry("red \x1b[31malert\nsecond line", "\x1b[2Jgone\nsecond", age=30),
+}
+
+
+def fill(path, entries=None, counters=None):
+    async def write():
+        async with SQLiteBackend(db_path=str(path)) as backend:
+            for key, item in (ENTRIES if entries is None else entries).items():
+                await backend.set(key, item)
+            for namespace, counts in (counters or {}).items():
+                await backend.add_counters(namespace, counts)
+
+    asyncio.run(write())
+
+
+def read(path):
+    async def every():
+        async with SQLiteBackend(db_path=str(path)) as backend:
+            return dict(await backend.iterate())
+
+    return asyncio.run(every())

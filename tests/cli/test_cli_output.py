@@ -1,0 +1,97 @@
+import io
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semantic_llm_cache.cli import output
+from semantic_llm_cache.cli.progress import Progress
+
+
+@given(st.text())
+def test_clean_leaves_nothing_that_a_terminal_obeys(text):
+    for lines in (False, True):
+        shown = output.clean(text, lines=lines)
+        allowed = {"\n", "\t"} if lines else set()
+        assert not [
+            c for c in shown if unicodedata.category(c) == "Cc" and c not in allowed
+        ]
+        shown.encode("utf-8")
+
+
+@given(st.text(), st.integers(4, 60))
+def test_fit_never_exceeds_the_width(text, width):
+    cut = output.fit(output.clean(text), width)
+    assert sum(map(output._cells, cut)) <= width
+
+
+def test_fit_counts_wide_characters_as_two():
+    assert output.fit("東京東京東京", 9) == "東京東..."
+    assert output.fit("東京", 4) == "東京"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0.000 ms"), (0.0421, "0.042 ms"), (0.42, "0.42 ms"), (0.96, "1.0 ms"), (9.96, "10.0 ms"),
+     (99.6, "100 ms"), (999, "999 ms"), (1000, "1.0 s"), (59_000, "59.0 s"), (61_000, "1.0 min"), (-5, "-5.0 ms")],
+)  # fmt: skip
+def test_milliseconds(value, text):
+    assert output.milliseconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-5, "0 s"), (59.9, "59 s"), (60, "1 min"), (3600, "1 h"), (200_000, "2 d")]
+)
+def test_age(seconds, text):
+    assert output.age(seconds) == text
+
+
+def test_table_sets_columns_and_cuts_the_last(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = output.table(("n", "text"), [("1", "short"), ("1000", "long " * 20)], right=(0,))
+    assert lines[1] == "   1  short"
+    assert max(map(len, lines)) <= 40
+    assert lines[2].endswith("...")
+
+
+class _Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def test_progress_on_a_terminal_is_one_line_that_fits_and_goes_away(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = _Terminal()
+    with Progress(3, stream=stream) as progress:
+        for _ in range(3):
+            progress.step("a note that is rather long, longer than the line has room for")
+    text = stream.getvalue()
+    assert "\n" not in text
+    assert "3/3" in text
+    assert text.endswith("\r\x1b[2K")
+    for drawn in text.split("\r\x1b[2K"):
+        assert len(_plain(drawn)) < 60
+
+
+def _plain(text):
+    import re
+
+    return re.sub(r"\x1b\[[0-9;]*[mK]", "", text)
+
+
+def test_progress_elsewhere_is_a_few_plain_lines():
+    stream = io.StringIO()
+    with Progress(100, stream=stream) as progress:
+        for number in range(100):
+            progress.step(f"step {number + 1}")
+    assert stream.getvalue().splitlines() == [f"{n:>3}/100  step {n}" for n in (20, 40, 60, 80, 100)]
+
+
+def test_progress_that_is_off_writes_nothing():
+    stream = _Terminal()
+    with Progress(2, stream=stream, enabled=False) as progress:
+        progress.step("x")
+    assert stream.getvalue() == ""
