@@ -125,7 +125,7 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
         text, others = content, []
     elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
         texts = []
-        others: list[Any] = []
+        others = []
         for part in content:
             body = part if isinstance(part, str) else _part(part, "text")
             if isinstance(body, str) and (

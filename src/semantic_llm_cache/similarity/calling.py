@@ -106,7 +106,9 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         (text,) = check_texts([text])
         if not self._async:
             return await self._batcher.submit(text)
-        return (await self._await([text]))[0]
+        rows = await self._await([text])
+        vector: Vector = rows[0]
+        return vector
 
     async def aencode_batch(self, texts: Sequence[str]) -> Vector:
         """`encode_batch` without blocking the event loop."""
