@@ -13,6 +13,7 @@ from semantic_llm_cache.exceptions import (
     EmbeddingUnavailableError,
     PromptCacheError,
 )
+from semantic_llm_cache.feedback import report_right, report_wrong
 from semantic_llm_cache.fingerprint import register_fingerprint
 from semantic_llm_cache.llm import CachedLLM
 from semantic_llm_cache.lookup import Lookup, last_lookup
@@ -55,6 +56,8 @@ __all__ = [
     "invalidate",
     "last_lookup",
     "register_fingerprint",
+    "report_right",
+    "report_wrong",
     "set_default_backend",
     "set_default_embedder",
     "warm_cache",

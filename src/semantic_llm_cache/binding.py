@@ -244,11 +244,12 @@ class CallBinder:
                 CacheWarning,
                 stacklevel=6,
             )
+        key = id(instance)
         try:
-            reference = weakref.ref(instance, lambda _, key=id(instance): self._seen.pop(key, None))  # type: ignore[misc]
+            reference = weakref.ref(instance, lambda _: self._seen.pop(key, None) and None)
         except TypeError:
             return found
-        self._seen[id(instance)] = (reference, found)
+        self._seen[key] = (reference, found)
         return found
 
 

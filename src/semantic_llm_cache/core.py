@@ -19,6 +19,7 @@ from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.pricing import Price
 from semantic_llm_cache.settings import CallSettings, current
 from semantic_llm_cache.storage import StorageBackend
+from semantic_llm_cache.trust import DEFAULT_GUARDS
 
 __all__ = ["CachedFunction", "cache", "decorate"]
 
@@ -92,7 +93,15 @@ def cache(
     on_event: Callable[[Lookup], object] | None = None,
     on_error: str = "open",
     timeout: float | None = 1.0,
-    guards: Any = "default",
+    guards: Any = DEFAULT_GUARDS,
+    verify: Any = None,
+    verify_band: tuple[float, float] | None = None,
+    verify_mode: str = "inline",
+    max_error: float | None = None,
+    max_error_per_hit: float | None = None,
+    same_answer: Any = None,
+    seed: int | None = None,
+    mode: str = "serve",
     price: Price = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cache(
@@ -115,7 +124,15 @@ def cache(
     on_event: Callable[[Lookup], object] | None = None,
     on_error: str = "open",
     timeout: float | None = 1.0,
-    guards: Any = "default",
+    guards: Any = DEFAULT_GUARDS,
+    verify: Any = None,
+    verify_band: tuple[float, float] | None = None,
+    verify_mode: str = "inline",
+    max_error: float | None = None,
+    max_error_per_hit: float | None = None,
+    same_answer: Any = None,
+    seed: int | None = None,
+    mode: str = "serve",
     price: Price = None,
 ) -> Any:
     """Cache the answers of a function that calls a model. Use bare (`@cache`) or with options.
@@ -150,6 +167,10 @@ def cache(
         on_error: ``"open"``, or ``"raise"`` to see trouble of storage and embedder.
         timeout: seconds that each storage operation or embedding may take.
         guards: what looks for differences that cosine cannot tell; None for none.
+        verify, verify_band, verify_mode: a second opinion about near candidates; see `SemanticCache`.
+        max_error, max_error_per_hit, same_answer, seed: a bound on wrong answers, learned online; see
+            `SemanticCache`.
+        mode: ``"shadow"`` always calls and records what the cache would have answered.
         price: `CacheConfig` with rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``.
 
     Raises:
@@ -174,6 +195,14 @@ def cache(
         namespace=namespace,
         enabled=enabled,
         guards=guards,
+        verify=verify,
+        verify_band=verify_band,
+        verify_mode=verify_mode,
+        max_error=max_error,
+        max_error_per_hit=max_error_per_hit,
+        same_answer=same_answer,
+        seed=seed,
+        mode=mode,
         on_event=on_event,
         on_error=on_error,
         timeout=timeout,
@@ -320,20 +349,24 @@ def _async_wrapper(controls: _Controls) -> Any:
     recall, quick, context = controls.binder.recall, engine.quick, overrides.get
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if context() is None and settings.enabled:
-            request = recall(args, kwargs)
-            if request is not None:
-                value = quick(request, settings)
-                if value is not MISS:
-                    return value
-        now, namespace = controls.now()
+        now, namespace, request = settings, None, None
+        if context() is None:
+            if settings.enabled:
+                request = recall(args, kwargs)
+                if request is not None:
+                    value = quick(request, settings)
+                    if value is not MISS:
+                        return value
+        else:
+            now, namespace = controls.now()
         if not now.enabled:
             engine.bypassed(namespace)
             return await function(*args, **kwargs)
-        try:
-            request = controls.binder.bind(args, kwargs, namespace)
-        except BadCall:
-            return await function(*args, **kwargs)  # raises the function's own TypeError
+        if request is None:
+            try:
+                request = controls.binder.bind(args, kwargs, namespace)
+            except BadCall:
+                return await function(*args, **kwargs)  # raises the function's own TypeError
         controls.identify()
         return await engine.get_or_call(request, lambda: function(*args, **kwargs), settings=now)
 
@@ -345,20 +378,24 @@ def _plain_wrapper(controls: _Controls) -> Any:
     recall, quick, context = controls.binder.recall, engine.quick, overrides.get
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if context() is None and settings.enabled:
-            request = recall(args, kwargs)
-            if request is not None:
-                value = quick(request, settings)
-                if value is not MISS:
-                    return value
-        now, namespace = controls.now()
+        now, namespace, request = settings, None, None
+        if context() is None:
+            if settings.enabled:
+                request = recall(args, kwargs)
+                if request is not None:
+                    value = quick(request, settings)
+                    if value is not MISS:
+                        return value
+        else:
+            now, namespace = controls.now()
         if not now.enabled:
             engine.bypassed(namespace)
             return function(*args, **kwargs)
-        try:
-            request = controls.binder.bind(args, kwargs, namespace)
-        except BadCall:
-            return function(*args, **kwargs)
+        if request is None:
+            try:
+                request = controls.binder.bind(args, kwargs, namespace)
+            except BadCall:
+                return function(*args, **kwargs)
         controls.identify()
         return engine.get_or_call_blocking(request, lambda: function(*args, **kwargs), settings=now)
 
@@ -427,11 +464,7 @@ class _BoundMethod(_FunctionLike):
         return getattr, (self.__self__, self.__func__.__name__)  # type: ignore[attr-defined]
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _BoundMethod)
-            and other.__func__ is self.__func__
-            and other.__self__ is self.__self__
-        )
+        return isinstance(other, _BoundMethod) and other.__func__ is self.__func__ and other.__self__ is self.__self__
 
     def __hash__(self) -> int:
         return hash((id(self.__self__), id(self.__func__)))

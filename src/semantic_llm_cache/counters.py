@@ -10,7 +10,23 @@ from typing import NamedTuple
 __all__ = ["CacheInfo", "Counters", "all_counters", "percentile", "retire"]
 
 _WINDOW = 1024
-FIELDS = ("exact", "near", "coalesced", "stale", "misses", "bypassed", "errors", "saved_ms", "saved_usd")
+FIELDS = (
+    "exact",
+    "near",
+    "coalesced",
+    "stale",
+    "misses",
+    "bypassed",
+    "errors",
+    "saved_ms",
+    "saved_usd",
+    "shadow_requests",
+    "shadow_hits",
+    "shadow_judged",
+    "shadow_wrong",
+    "reported_right",
+    "reported_wrong",
+)
 
 
 class CacheInfo(NamedTuple):
@@ -39,7 +55,8 @@ class Counters:
 
     __slots__ = (
         "__weakref__", "bypassed", "coalesced", "errors", "exact", "flushed", "hit_times", "miss_times", "misses",
-        "namespace", "near", "saved_ms", "saved_usd", "stale",
+        "namespace", "near", "reported_right", "reported_wrong", "saved_ms", "saved_usd", "shadow_hits",
+        "shadow_judged", "shadow_requests", "shadow_wrong", "stale",
     )  # fmt: skip
 
     def __init__(self, namespace: str) -> None:
@@ -47,6 +64,8 @@ class Counters:
         self.exact = self.near = self.coalesced = self.stale = 0
         self.misses = self.bypassed = self.errors = 0
         self.saved_ms = self.saved_usd = 0.0
+        self.shadow_requests = self.shadow_hits = self.shadow_judged = self.shadow_wrong = 0
+        self.reported_right = self.reported_wrong = 0
         self.hit_times: deque[float] = deque(maxlen=_WINDOW)
         self.miss_times: deque[float] = deque(maxlen=_WINDOW)
         self.flushed: dict[str, float] = {}
@@ -58,9 +77,7 @@ class Counters:
 
     def info(self) -> CacheInfo:
         """Return the counts."""
-        return CacheInfo(
-            self.hits, self.misses, self.exact, self.near, self.coalesced, self.errors, self.bypassed
-        )
+        return CacheInfo(self.hits, self.misses, self.exact, self.near, self.coalesced, self.errors, self.bypassed)
 
     def add(self, other: Counters) -> None:
         """Add the counts of `other`."""
@@ -81,15 +98,19 @@ class Counters:
             "errors": self.errors,
             "saved_ms": self.saved_ms,
             "saved_usd": self.saved_usd,
+            "shadow_requests": self.shadow_requests,
+            "shadow_hits": self.shadow_hits,
+            "shadow_judged": self.shadow_judged,
+            "shadow_wrong": self.shadow_wrong,
+            "reported_right": self.reported_right,
+            "reported_wrong": self.reported_wrong,
         }
 
     def take_delta(self) -> dict[str, float]:
         """Return what has come since the last call."""
         now = self.totals()
         before, self.flushed = self.flushed, now
-        return {
-            name: value - before.get(name, 0) for name, value in now.items() if value != before.get(name, 0)
-        }
+        return {name: value - before.get(name, 0) for name, value in now.items() if value != before.get(name, 0)}
 
 
 _lock = threading.Lock()
@@ -125,6 +146,20 @@ def reset(namespace: str | None = None) -> None:
         counters.hit_times.clear()
         counters.miss_times.clear()
         counters.flushed = {}
+
+
+def wilson(count: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return the Wilson score interval of a share, 95 % by default; (0, 1) when nothing was counted.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+    """
+    if total <= 0:
+        return 0.0, 1.0
+    share = count / total
+    middle = share + z * z / (2 * total)
+    spread = z * ((share * (1 - share) + z * z / (4 * total)) / total) ** 0.5
+    scale = 1 + z * z / total
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
 def percentile(values: Iterable[float], share: float) -> float:

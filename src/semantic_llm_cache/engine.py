@@ -53,7 +53,21 @@ class SemanticCache(Reporting):
         ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; None is for ever.
         namespace: name of the entries for management; a part of the scope.
         enabled: False lets every call through. So does ``SEMANTIC_LLM_CACHE_DISABLED=1``.
-        guards: what looks for differences in meaning that cosine cannot tell; see `matching.guards`.
+        guards: what looks for differences in meaning that cosine cannot tell: ``"default"``, None, names of
+            rules, or callables; see `matching.guards`.
+        verify: a sync or async callable ``(prompt, candidate_prompt, response) -> bool | float`` asked about
+            near candidates that passed threshold and guards; see `matching.verify` for ready-made ones.
+        verify_band: ask only between these two similarities, refuse below, accept above.
+        verify_mode: ``"inline"``, or ``"background"``: the caller gets a fresh answer now, and a yes makes both
+            prompts aliases of one answer for the next time.
+        max_error: bound on the share of all requests that are answered wrongly, learned online; `similarity`
+            is then the floor under which no candidate is looked at (0.7 if not given). See
+            ``docs/error-budget.md``.
+        max_error_per_hit: the same for the share of hits that are wrong.
+        same_answer: ``(fresh, stored) -> bool | float``, tells the online policy and shadow mode whether two
+            answers say the same. Default: equal up to case and marks, or for long answers near in meaning.
+        seed: makes the online policy's draws repeatable.
+        mode: ``"serve"``, or ``"shadow"``: always call, and record what the cache would have answered.
         on_event: called with the `Lookup` of every call.
         on_error: ``"open"``: trouble with storage or embedder costs the caller nothing but the saving;
             ``"raise"``: it raises `CacheBackendError` or `EmbeddingUnavailableError`.
@@ -109,7 +123,7 @@ class SemanticCache(Reporting):
     def quick(self, request: Request, settings: CallSettings) -> Any:
         """Return the answer to an exact hit that a backend in this process holds, else `MISS`."""
         backend = self._backend if self._backend is not None else get_default_backend()
-        if not backend.in_process:
+        if not backend.in_process or self._long_way:
             return MISS
         started = perf_counter()
         try:
@@ -127,6 +141,12 @@ class SemanticCache(Reporting):
                 value = rebuild(thaw(value), settings.target)
             except CacheSerializationError:
                 return MISS
+        if self._bounded:
+            _, state = self.bound()
+            policy = state.policies.get(self.policy_name())
+            if policy is None:
+                return MISS  # what it has learned must be read first
+            policy.count_exact()
         entry.hit_count += 1
         entry.last_accessed = now
         counters = self._hot
@@ -138,9 +158,9 @@ class SemanticCache(Reporting):
         took = (perf_counter() - started) * 1000
         counters.saved_ms += entry.duration_ms - took
         counters.hit_times.append(took)
-        lookups.remember((exact_lookup, request, entry, now, took))
+        lookups.remember((exact_lookup, self, request, entry, now, took))
         if self.on_event is not None:
-            self._tell(exact_lookup(request, entry, now, took))
+            self._tell(exact_lookup(self, request, entry, now, took))
         return value
 
     # ---------------------------------------------------------------------- public calls
@@ -153,7 +173,7 @@ class SemanticCache(Reporting):
         Raises:
             CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
         """
-        lookup = await self.probe(request, self.settings(result_type))
+        lookup = await self.probe(request, self.settings(result_type), counting=True)
         lookups.remember(lookup)
         counters = self.counters(lookup.namespace)
         if lookup.hit:
@@ -168,12 +188,12 @@ class SemanticCache(Reporting):
         self._tell(lookup)
         return lookup
 
-    async def probe(self, request: Request, settings: CallSettings) -> Lookup:
+    async def probe(self, request: Request, settings: CallSettings, *, counting: bool = False) -> Lookup:
         """`lookup` that counts nothing and tells nobody."""
         started = perf_counter()
         if not settings.enabled:
             return self._lookup(request, settings, Found("bypass", "caching is off"), started)
-        found = await self.find(request, settings)
+        found = await self.find(request, settings, probing=not counting)
         result = self._lookup(request, settings, found, started)
         result.response = found.value
         return result
@@ -202,6 +222,8 @@ class SemanticCache(Reporting):
             if value is not MISS:
                 return value
         _need_asyncio()
+        if self.shadow:
+            return await self._shadow(request, call, settings, started)
         _, state = self.bound()
         while True:
             flight, leads = state.flights.join(request.key, request.scope_hash, request.text)
@@ -279,6 +301,8 @@ class SemanticCache(Reporting):
             value = self.quick(request, settings)
             if value is not MISS:
                 return value
+        if self.shadow:
+            return self._shadow_blocking(request, call, settings, started)
         _, state = self.bound()
         while True:
             flight, leads = state.flights.join(request.key, request.scope_hash, request.text)
@@ -290,6 +314,47 @@ class SemanticCache(Reporting):
                 return call()
             if value is not _AGAIN:
                 return value
+
+    # ---------------------------------------------------------------------------- shadow mode
+
+    async def _shadow(self, request: Request, call: Callable[[], Any], settings: CallSettings, started: float) -> Any:
+        """Call in any case; note what the cache would have answered, and whether that agrees."""
+        found = await self.find(request, settings)
+        began = perf_counter()
+        value = await _maybe_await(call())
+        took = (perf_counter() - began) * 1000
+        await self._shadow_ended(request, settings, found, value, took, started)
+        return value
+
+    def _shadow_blocking(
+        self, request: Request, call: Callable[[], Any], settings: CallSettings, started: float
+    ) -> Any:
+        found = runtime.run(self.find(request, settings))
+        began = perf_counter()
+        value = call()
+        took = (perf_counter() - began) * 1000
+        lookup = runtime.run(self._shadow_ended(request, settings, found, value, took, started))
+        lookups.remember(lookup)
+        return value
+
+    async def _shadow_ended(
+        self, request: Request, settings: CallSettings, found: Found, value: Any, took: float, started: float
+    ) -> Lookup:
+        would, right, stored = found.outcome, None, False
+        if would in ("exact", "near"):
+            assert found.entry is not None
+            right = await self.compare(value, found.entry.response, settings)
+            if self.trust.bounded and right is not None and found.choice is not None:
+                await self.observe(found.choice, right)
+        elif would == "miss":
+            # Only what the cache would have stored is stored: its hits are then those it would have had.
+            stored = (await self.admit(request, settings, value, found, took)).stored
+        lookup = self._lookup(request, settings, found, started)
+        lookup.outcome, lookup.would, lookup.would_be_right = "miss", would, right
+        lookup.saved_ms = lookup.saved_usd = 0.0
+        lookup.stored = stored
+        self._count_shadow(lookup)
+        return lookup
 
     # ---------------------------------------------------------------------------- leading
 
@@ -319,6 +384,7 @@ class SemanticCache(Reporting):
         loop = asyncio.get_running_loop()
         # A task of its own: the first caller may leave, and those who wait are still served.
         task = loop.create_task(self._run(state, flight, request, call, settings, found))
+
         def cancel() -> None:
             loop.call_soon_threadsafe(task.cancel)
 
@@ -439,13 +505,14 @@ class SemanticCache(Reporting):
     ) -> Flight | None:
         if found.vector is None:
             return None
-        policy = self.policy(settings.similarity)
-        vector = found.vector
+        trust, threshold, vector = self.trust, settings.similarity, found.vector
         return state.flights.calling(
             flight,
             found.embedder,
             vector,
-            lambda other: policy.same(request.text, other.text, max(0.0, float(vector @ other.vector))),
+            lambda other: trust.same_in_flight(
+                request.text, other.text, max(0.0, float(vector @ other.vector)), threshold
+            ),
         )
 
     def _land_joined(
@@ -509,6 +576,10 @@ class SemanticCache(Reporting):
                 value = rebuild(thaw(outcome.shared), settings.target)
             except CacheSerializationError:
                 return ALONE
+        if self.trust.bounded:
+            policy = self.bound()[1].policies.get(self.policy_name())
+            if policy is not None:
+                policy.count_exact()
         if found.outcome in ("exact", "near"):
             self._finish(request, settings, found, started)
         else:

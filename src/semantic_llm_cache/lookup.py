@@ -28,6 +28,8 @@ class Lookup:
         namespace, scope, prompt: of the request; `scope` is a hash.
         duration_ms: how long the caller waited. `saved_ms`, `saved_usd`: what the hit spared.
         stored: whether a fresh answer was stored.
+        would, would_be_right: in shadow mode, the outcome that the cache would have had, and whether its
+            answer agreed with the fresh one (None: not known).
         response: the answer, on lookups that found one by themselves (`SemanticCache.lookup`).
     """
 
@@ -46,7 +48,10 @@ class Lookup:
     saved_ms: float = 0.0
     saved_usd: float = 0.0
     stored: bool = False
+    would: str | None = None
+    would_be_right: bool | None = None
     response: Any = field(default=None, repr=False, compare=False)
+    handle: Any = field(default=None, repr=False, compare=False)
 
     @property
     def hit(self) -> bool:

@@ -8,18 +8,19 @@ from typing import Any
 
 from semantic_llm_cache import counters as counting
 from semantic_llm_cache import lookup as lookups
+from semantic_llm_cache.admission import Admission
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.context import overrides
 from semantic_llm_cache.counters import CacheInfo, Counters
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings
-from semantic_llm_cache.tiers import Found, Tiers
+from semantic_llm_cache.tiers import Found
 
 __all__ = ["Reporting", "exact_lookup"]
 
 
-class Reporting(Tiers):
+class Reporting(Admission):
     """An engine's counters, lookups and events."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -122,6 +123,19 @@ class Reporting(Tiers):
             state.schedule()
         self._announce(lookup)
 
+    def _count_shadow(self, lookup: Lookup) -> None:
+        """Count a call made in shadow mode and tell who listens."""
+        counters = self.counters(lookup.namespace)
+        counters.misses += 1
+        counters.miss_times.append(lookup.duration_ms)
+        counters.shadow_requests += 1
+        if lookup.would in ("exact", "near"):
+            counters.shadow_hits += 1
+            if lookup.would_be_right is not None:
+                counters.shadow_judged += 1
+                counters.shadow_wrong += not lookup.would_be_right
+        self._announce(lookup)
+
     def _announce(self, lookup: Lookup) -> None:
         lookups.remember(lookup)
         context = overrides.get()
@@ -134,7 +148,7 @@ class Reporting(Tiers):
             try:
                 self.on_event(lookup)
             except Exception as error:
-                self._log_once("on_event", f"on_event raised {error!r}")
+                self.log_once("on_event", f"on_event raised {error!r}")
 
     def _lookup(self, request: Request, settings: CallSettings, found: Found, started: float) -> Lookup:
         took = (perf_counter() - started) * 1000
@@ -149,7 +163,8 @@ class Reporting(Tiers):
             scope=request.scope_hash,
             prompt=request.text,
             duration_ms=took,
-            policy=self.policy(settings.similarity).name if settings.similarity < 1 else "exact",
+            policy=self.trust.name(settings.similarity) if settings.similarity < 1 else "exact",
+            handle=(weakref.ref(self), request, found.choice),
         )
         entry = found.entry
         if entry is not None:
@@ -164,7 +179,8 @@ class Reporting(Tiers):
         counters.misses += 1
 
 
-def exact_lookup(request: Request, entry: CacheEntry, now: float, took: float) -> Lookup:
+def exact_lookup(engine: Reporting, request: Request, entry: CacheEntry, now: float, took: float) -> Lookup:
+    """Return the record of an exact hit on the short way."""
     return Lookup(
         "exact",
         "same text, same scope",
@@ -180,4 +196,5 @@ def exact_lookup(request: Request, entry: CacheEntry, now: float, took: float) -
         saved_ms=entry.duration_ms - took,
         saved_usd=entry.cost_usd,
         policy="exact",
+        handle=(weakref.ref(engine), request, None),
     )

@@ -122,7 +122,7 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
         return Conversation("", list(messages))
     content = _part(messages[last], "content")
     if isinstance(content, str):
-        text, others = content, []
+        text, others = content, list[Any]()
     elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
         texts = []
         others = []
@@ -141,7 +141,7 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
     fields = (
         turn
         if isinstance(turn, Mapping)
-        else (turn.model_dump() if hasattr(turn, "model_dump") else {k: v for k, v in vars(turn).items()})
+        else (turn.model_dump() if hasattr(turn, "model_dump") else dict(vars(turn)))
     )
     rest = {str(k): v for k, v in fields.items() if k != "content" and v is not None}
     # The turn's place among the others counts, so it stays in the history as a hole.

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["after_fork", "call_later", "run"]
+__all__ = ["after_fork", "call_later", "run", "spawn"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,11 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except BaseException:
         future.cancel()
         raise
+
+
+def spawn(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run a coroutine on the background loop; nobody waits for it."""
+    asyncio.run_coroutine_threadsafe(coroutine, _background.get())
 
 
 def call_later(delay: float, function: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -21,32 +21,38 @@ current_chain: ContextVar[tuple[Flight, ...]] = ContextVar("semantic_llm_cache_c
 
 PENDING, DONE, FAILED, ABANDONED = range(4)
 
+_LOOK_AGAIN = 0.5
+"""Seconds between two looks at whether another thread's event loop still carries its flight."""
+
 
 class Flight:
     """The fetching of one answer.
 
     Attributes:
-        state: PENDING, then DONE (`result` holds the leader's outcome), FAILED (`error`) or ABANDONED: the leader
-            went away without an outcome and one of those who waited leads anew.
+        state: PENDING, then DONE (`result` holds the leader's outcome), FAILED (`error` is what the function
+            raised) or ABANDONED: the leader went away without an outcome, or met trouble of its own
+            (`error`), and one of those who waited leads anew.
+        loop: the event loop that carries it; None when a plain thread does.
         vector: of the prompt, set when the function is being called: others may then join by meaning.
     """
 
     __slots__ = (
-        "_callbacks", "cancel", "embedder", "error", "key", "result", "scope", "state", "text", "vector",
-        "waiters", "waits_for",
+        "_callbacks", "cancel", "embedder", "error", "key", "loop", "result", "scope", "state", "text",
+        "vector", "waiters", "waits_for",
     )  # fmt: skip
 
-    def __init__(self, key: str, scope: str, text: str) -> None:
+    def __init__(self, key: str, scope: str, text: str, loop: asyncio.AbstractEventLoop | None) -> None:
         self.key = key
         self.scope = scope
         self.text = text
+        self.loop = loop
         self.state = PENDING
         self.result: Any = None
         self.error: BaseException | None = None
         self.vector: Any = None
         self.embedder = ""
         self.waiters = 1
-        self.waits_for: set[Flight] = set()
+        self.waits_for: dict[Flight, int] = {}
         self.cancel: Callable[[], None] | None = None
         self._callbacks: list[Callable[[], None]] = []
 
@@ -55,21 +61,27 @@ class Flights:
     """The flights under way on one backend in this process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may close an abandoned task, which then lands its flight here.
+        self._lock = threading.RLock()
         self._by_key: dict[str, Flight] = {}
         self._calling: dict[str, dict[Flight, None]] = {}
         self.landed = 0
         """How many flights have ended. A read that began before another's end may have missed its answer."""
 
-    def join(self, key: str, scope: str, text: str) -> tuple[Flight, bool]:
-        """Return the flight for `key` and whether the caller is its leader."""
-        with self._lock:
-            flight = self._by_key.get(key)
-            if flight is not None:
-                flight.waiters += 1
-                return flight, False
-            flight = self._by_key[key] = Flight(key, scope, text)
-            return flight, True
+    def join(
+        self, key: str, scope: str, text: str, loop: asyncio.AbstractEventLoop | None = None
+    ) -> tuple[Flight, bool]:
+        """Return the flight for `key` and whether the caller, who runs on `loop`, is its leader."""
+        while True:
+            with self._lock:
+                flight = self._by_key.get(key)
+                if flight is None:
+                    flight = self._by_key[key] = Flight(key, scope, text, loop)
+                    return flight, True
+                if flight.loop is None or not flight.loop.is_closed():
+                    flight.waiters += 1
+                    return flight, False
+            self.land(flight, ABANDONED)
 
     def under_way(self, key: str) -> bool:
         """Tell whether a flight for `key` is under way."""
@@ -87,7 +99,7 @@ class Flights:
             with self._lock:
                 others = [
                     other
-                    for other in self._calling.get(flight.scope, ())
+                    for other in list(self._calling.get(flight.scope, ()))
                     if other.embedder == embedder and other not in chain
                 ]
                 if not others:
@@ -104,7 +116,7 @@ class Flights:
             with self._lock:
                 now = [
                     o
-                    for o in self._calling.get(flight.scope, ())
+                    for o in list(self._calling.get(flight.scope, ()))
                     if o.embedder == embedder and o not in chain
                 ]
                 if all(other in others for other in now):
@@ -152,9 +164,17 @@ class Flights:
             if callback in flight._callbacks:
                 flight._callbacks.remove(callback)
 
-    async def wait(self, flight: Flight) -> None:
-        """Wait until `flight` has ended. Cancelling the waiter disturbs nobody else."""
-        waiting = self._announce(flight)
+    async def wait(self, flight: Flight, leading: Flight | None = None) -> None:
+        """Wait until `flight` has ended. Cancelling the waiter disturbs nobody else.
+
+        Args:
+            flight: joined before.
+            leading: the caller's own flight, whose answer is to be that of `flight`.
+
+        Raises:
+            CacheReentryError: `flight` waits, directly or not, for the caller.
+        """
+        waiting = self._announce(flight, leading)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
 
@@ -173,7 +193,12 @@ class Flights:
 
         try:
             if self._when_landed(flight, wake):
-                await future
+                if flight.loop is None or flight.loop is loop:
+                    await future
+                stopped = False
+                while not future.done():
+                    stopped = self._look_after(flight, stopped)
+                    await asyncio.wait((future,), timeout=_LOOK_AGAIN)
         except BaseException:
             self._forget(flight, wake)
             self.leave(flight)
@@ -181,13 +206,20 @@ class Flights:
         finally:
             self._unannounce(flight, waiting)
 
-    def wait_blocking(self, flight: Flight) -> None:
-        """`wait` for a plain thread."""
-        waiting = self._announce(flight)
+    def wait_blocking(self, flight: Flight, leading: Flight | None = None) -> bool:
+        """`wait` for a plain thread; False at once when it would wait for its own event loop."""
+        waiting = self._announce(flight, leading)
         event = threading.Event()
         try:
+            running = asyncio._get_running_loop()
+            if running is not None and self._carried_by(running, flight):
+                self.leave(flight)
+                return False
             if self._when_landed(flight, event.set):
-                event.wait()
+                stopped = False
+                while not event.wait(None if flight.loop is None else _LOOK_AGAIN):
+                    stopped = self._look_after(flight, stopped)
+            return True
         except BaseException:  # KeyboardInterrupt
             self._forget(flight, event.set)
             self.leave(flight)
@@ -195,9 +227,24 @@ class Flights:
         finally:
             self._unannounce(flight, waiting)
 
-    def _announce(self, flight: Flight) -> tuple[Flight, ...]:
+    def _look_after(self, flight: Flight, stopped: bool) -> bool:
+        """End a flight whose event loop is closed, or stopped at two looks in a row: nobody carries it."""
+        loop = flight.loop
+        if loop is None or loop.is_running():
+            return False
+        if stopped or loop.is_closed():
+            self.land(flight, ABANDONED)
+        return True
+
+    def _carried_by(self, loop: asyncio.AbstractEventLoop, flight: Flight) -> bool:
+        with self._lock:
+            return flight.loop is loop or any(other.loop is loop for other in _reachable(flight))
+
+    def _announce(self, flight: Flight, leading: Flight | None) -> tuple[Flight, ...]:
         """Note that the running functions of this context wait for `flight`; refuse to close a circle."""
         chain = current_chain.get()
+        if leading is not None:
+            chain = (*chain, leading)
         if not chain:
             return chain
         with self._lock:
@@ -209,14 +256,16 @@ class Flights:
                     "prompt or scope"
                 )
             for outer in chain:
-                outer.waits_for.add(flight)
+                outer.waits_for[flight] = outer.waits_for.get(flight, 0) + 1
         return chain
 
     def _unannounce(self, flight: Flight, chain: tuple[Flight, ...]) -> None:
         if chain:
             with self._lock:
                 for outer in chain:
-                    outer.waits_for.discard(flight)
+                    left = outer.waits_for.pop(flight) - 1
+                    if left:
+                        outer.waits_for[flight] = left
 
 
 def _reachable(flight: Flight) -> Iterator[Flight]:

@@ -39,6 +39,15 @@ class BackendState:
         self._lock = threading.Lock()
         self.identities: dict[str, weakref.ref[Any]] = {}
         self.last_access = 0.0
+        self.policies: dict[str, Any] = {}
+        self._changed_policies: set[str] = set()
+
+    def policy_changed(self, name: str) -> None:
+        """See to it that what a policy has learned is kept in the backend soon."""
+        self._changed_policies.add(name)
+        backend = self._backend()
+        if backend is not None and not backend.in_process:
+            self.schedule()
 
     def reset_after_fork(self) -> None:
         """Drop what the parent goes on with: its flights will not land here, its hits it writes itself."""
@@ -47,6 +56,7 @@ class BackendState:
         self.breaker._lock = threading.Lock()
         self.hits = {}
         self._scheduled = False
+        self._changed_policies = set()
         for counters in list(self.counters):
             counters.take_delta()
 
@@ -80,6 +90,9 @@ class BackendState:
                 delta = counters.take_delta()
                 if delta:
                     await backend.add_counters(counters.namespace, delta)
+            while self._changed_policies:
+                name = self._changed_policies.pop()
+                await backend.set_state(name, self.policies[name].to_bytes())
         except Exception as error:
             logger.debug("semantic-llm-cache: counters were not written: %r", error)
 

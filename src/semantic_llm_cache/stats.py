@@ -30,7 +30,8 @@ class CacheStats:
 
     Times are in milliseconds as callers waited, over the last 1,024 calls of each function. `total_saved_ms`
     is what the stored calls took, less what the hits took. `estimated_savings_usd` adds up what each
-    stored answer had cost.
+    stored answer had cost. `estimated_wrong_hit_rate`, with its 95 % interval (Wilson), comes from shadow mode:
+    the share of would-be hits whose answer disagreed with the fresh one; None until there are some.
     """
 
     hits: int = 0
@@ -44,6 +45,13 @@ class CacheStats:
     evictions: int = 0
     total_saved_ms: float = 0.0
     estimated_savings_usd: float = 0.0
+    shadow_requests: int = 0
+    shadow_hits: int = 0
+    shadow_wrong: int = 0
+    reported_right: int = 0
+    reported_wrong: int = 0
+    estimated_wrong_hit_rate: float | None = None
+    estimated_wrong_hit_interval: tuple[float, float] | None = None
     hit_p50_ms: float = 0.0
     hit_p99_ms: float = 0.0
     miss_p50_ms: float = 0.0
@@ -76,6 +84,7 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
     """
     found = counting.all_counters(namespace)
     total = CacheStats()
+    judged = 0
     hit_times: list[float] = []
     miss_times: list[float] = []
     for counters in found:
@@ -89,9 +98,18 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
         total.errors += counters.errors
         total.total_saved_ms += counters.saved_ms
         total.estimated_savings_usd += counters.saved_usd
+        total.shadow_requests += counters.shadow_requests
+        total.shadow_hits += counters.shadow_hits
+        total.shadow_wrong += counters.shadow_wrong
+        total.reported_right += counters.reported_right
+        total.reported_wrong += counters.reported_wrong
+        judged += counters.shadow_judged
         hit_times.extend(counters.hit_times)
         miss_times.extend(counters.miss_times)
     total.evictions = sum(int(getattr(backend, "evictions", 0)) for backend in backends_in_use())
+    if judged:
+        total.estimated_wrong_hit_rate = total.shadow_wrong / judged
+        total.estimated_wrong_hit_interval = counting.wilson(total.shadow_wrong, judged)
     total.hit_p50_ms = counting.percentile(hit_times, 0.5)
     total.hit_p99_ms = counting.percentile(hit_times, 0.99)
     total.miss_p50_ms = counting.percentile(miss_times, 0.5)

@@ -12,9 +12,9 @@ import sys
 import time
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from semantic_llm_cache.breaker import CircuitBreaker, logger
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheConfig, CacheEntry, check_similarity
@@ -28,22 +28,26 @@ from semantic_llm_cache.exceptions import (
     PromptCacheError,
 )
 from semantic_llm_cache.lookup import Lookup
-from semantic_llm_cache.matching.policy import ThresholdPolicy
-from semantic_llm_cache.pricing import Price, make_price, usage_of
+from semantic_llm_cache.pricing import Price, make_price
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.serialization import Encoded, dumps, is_immutable, loads, rebuild, same, thaw
+from semantic_llm_cache.serialization import rebuild, thaw
 from semantic_llm_cache.settings import CallSettings, check_callable, check_tags, check_timeout
 from semantic_llm_cache.state import BackendState, get_default_backend, resolve_backend, state_of
 from semantic_llm_cache.storage import Candidate, StorageBackend
+from semantic_llm_cache.trust import DEFAULT_GUARDS, Choice, Trust, TrustOptions
 
-__all__ = ["ALONE", "Found", "Outcome", "Tiers"]
+if TYPE_CHECKING:
+    from semantic_llm_cache.matching.online import OnlinePolicy
+
+__all__ = ["ALONE", "Found", "Outcome", "Sentinel", "Tiers"]
 
 T = TypeVar("T")
 _LOAD_TIMEOUT = 30.0
-_CANDIDATES = 8
 
 
 class Sentinel:
+    """A value that stands for no value."""
+
     def __init__(self, name: str) -> None:
         self._name = name
 
@@ -72,6 +76,7 @@ class Found:
     vector: Any = None
     embedder: str = ""
     nearest_prompt: str | None = None
+    choice: Choice | None = None
 
 
 class Outcome(NamedTuple):
@@ -111,7 +116,15 @@ class Tiers:
         ttl: TTL = 3600,
         namespace: str = "default",
         enabled: bool = True,
-        guards: Any = "default",
+        guards: Any = DEFAULT_GUARDS,
+        verify: Any = None,
+        verify_band: tuple[float, float] | None = None,
+        verify_mode: str = "inline",
+        max_error: float | None = None,
+        max_error_per_hit: float | None = None,
+        same_answer: Any = None,
+        seed: int | None = None,
+        mode: str = "serve",
         on_event: Callable[[Lookup], object] | None = None,
         on_error: str = "open",
         timeout: float | None = 1.0,
@@ -127,7 +140,16 @@ class Tiers:
         disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.enabled = enabled and not disabled
         self.disabled = disabled
-        self.similarity = check_similarity(similarity)
+        self.trust = Trust(
+            TrustOptions(guards, verify, verify_band, verify_mode, max_error, max_error_per_hit, same_answer, seed),
+            check_similarity(similarity),
+        )
+        self.similarity = self.trust.similarity
+        if mode not in ("serve", "shadow"):
+            raise ValueError(f"mode={mode!r} must be 'serve' or 'shadow'")
+        self.shadow = mode == "shadow"
+        self._long_way = self.shadow
+        self._bounded = self.trust.bounded
         self.ttl = parse_ttl(ttl)
         self.namespace = CacheConfig(namespace=namespace).namespace
         self.tags = check_tags(tags)
@@ -145,7 +167,6 @@ class Tiers:
         self.max_prompt = max_prompt
         self.max_response = max_response
         self.price = make_price(price)
-        self._guards = _resolve_guards(guards)
         self._backend: StorageBackend | None = None
         if backend is not None:
             self._backend = resolve_backend(backend)
@@ -155,13 +176,15 @@ class Tiers:
         if self.similarity < 1 and self.enabled:
             self.need_embedder()
         self._settings = CallSettings(self.similarity, self.ttl, self.enabled, Any, self.tags)
-        self._policies: dict[float, ThresholdPolicy] = {}
         self._state: BackendState | None = None
         self._state_backend: StorageBackend | None = None
         self._warned: set[str] = set()
         self._options: dict[str, Any] = {
             "backend": self._backend, "embedder": embedder, "similarity": similarity, "ttl": ttl,
-            "namespace": namespace, "enabled": enabled, "guards": guards, "on_event": on_event,
+            "namespace": namespace, "enabled": enabled, "guards": guards, "verify": verify,
+            "verify_band": verify_band, "verify_mode": verify_mode, "max_error": max_error,
+            "max_error_per_hit": max_error_per_hit, "same_answer": same_answer, "seed": seed, "mode": mode,
+            "on_event": on_event,
             "on_error": on_error, "timeout": timeout, "clock": clock, "tags": self.tags, "cache_if": cache_if,
             "price": price, "max_prompt": max_prompt, "max_response": max_response,
         }  # fmt: skip
@@ -178,6 +201,7 @@ class Tiers:
             backend.clock = self.clock
 
     def bound(self) -> tuple[StorageBackend, BackendState]:
+        """Return the backend in use and its state in this process."""
         backend = self.backend
         if self._state_backend is not backend:
             self._bind_clock(backend)
@@ -199,16 +223,10 @@ class Tiers:
             self._embedder = shared_embedder(option)
         return self._embedder
 
-    def policy(self, similarity: float) -> ThresholdPolicy:
-        policy = self._policies.get(similarity)
-        if policy is None:
-            policy = self._policies[similarity] = ThresholdPolicy(similarity, self._guards)
-        return policy
-
     # ------------------------------------------------------------------------- searching
 
-    async def find(self, request: Request, settings: CallSettings) -> Found:
-        """Look for an answer, exact then near."""
+    async def find(self, request: Request, settings: CallSettings, *, probing: bool = False) -> Found:
+        """Look for an answer, exact then near. `probing` moves no error budget."""
         backend, state = self.bound()
         found = Found("miss", "no entry under this key")
         try:
@@ -221,9 +239,11 @@ class Tiers:
                 else:
                     found.outcome, found.reason = "exact", "same text, same scope"
                     found.entry, found.entry_key, found.similarity = entry, request.key, 1.0
+                    if self.trust.bounded and not probing:
+                        (await self.online_policy()).count_exact()
                     return found
             if settings.similarity < 1:
-                await self._find_near(backend, state, request, settings, found)
+                await self._find_near(backend, state, request, settings, found, probing)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
         return found
@@ -235,6 +255,7 @@ class Tiers:
         request: Request,
         settings: CallSettings,
         found: Found,
+        probing: bool,
     ) -> None:
         if not request.text:
             found.reason = "no text to compare"
@@ -242,28 +263,33 @@ class Tiers:
         await self.embed(request, found)
         if found.vector is None:
             return
-        policy = self.policy(settings.similarity)
 
-        def search(k: int, threshold: float) -> Awaitable[list[Candidate]]:
-            return self._operation(
+        async def search(k: int, threshold: float) -> list[Candidate]:
+            candidates = await self._operation(
                 state,
                 lambda: backend.find_candidates(
                     found.vector, threshold, k=k, scope=request.scope_hash, embedder=found.embedder
                 ),
                 backend,
             )
+            return self._fitting(candidates, request, found)
 
-        # The nearest alone decides almost always, and tells by how much a miss missed.
-        candidates = self._fitting(await search(1, 0.0), request, found)
-        verdict = policy.judge(request.text, candidates)
-        if candidates:
-            found.similarity = candidates[0].similarity
-            found.nearest_prompt = candidates[0].entry.prompt
-        if verdict.candidate is None and verdict.reason.startswith("veto"):
-            more = self._fitting(await search(_CANDIDATES, settings.similarity), request, found)
-            verdict = policy.judge(request.text, more)
-        found.reason = verdict.reason
-        chosen = verdict.candidate
+        if self.trust.bounded:
+            policy = await self.online_policy()
+            if probing:
+                trial = self.trust.new_policy()
+                trial.load(policy.to_bytes())
+                policy = trial
+            choice = await self.trust.choose_online(request.key, request.text, policy, search)
+        else:
+            choice = await self.trust.choose(
+                request.key, request.text, settings.similarity, search, self._vectors, self
+            )
+        found.choice, found.reason = choice, choice.reason
+        shown = choice.candidate or choice.nearest
+        if shown is not None:
+            found.similarity, found.nearest_prompt = shown.similarity, shown.entry.prompt
+        chosen = choice.candidate
         if chosen is None:
             return
         try:
@@ -272,16 +298,13 @@ class Tiers:
             found.reason = str(error)
             return
         found.outcome, found.entry, found.entry_key = "near", chosen.entry, chosen.key
-        found.similarity, found.nearest_prompt = chosen.similarity, chosen.entry.prompt
 
     def _fitting(self, candidates: list[Candidate], request: Request, found: Found) -> list[Candidate]:
         # The scope decides who may see an answer, so it is checked here too, whatever the backend.
         return [
             c
             for c in candidates
-            if c.entry.scope == request.scope_hash
-            and c.entry.embedder == found.embedder
-            and self._live(c.entry)
+            if c.entry.scope == request.scope_hash and c.entry.embedder == found.embedder and self._live(c.entry)
         ]
 
     def _live(self, entry: CacheEntry) -> bool:
@@ -296,9 +319,7 @@ class Tiers:
                 # Loading a model takes seconds once. It delays those who need it and trips no breaker.
                 await _limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
             readable = (
-                embedder.readable(text)
-                if len(text) <= 1000
-                else await asyncio.to_thread(embedder.readable, text)
+                embedder.readable(text) if len(text) <= 1000 else await asyncio.to_thread(embedder.readable, text)
             )
             if not readable:
                 found.reason = "too long for the embedding model: exact matches only"
@@ -322,12 +343,40 @@ class Tiers:
                 raise EmbeddingUnavailableError(
                     f"the embedder {embedder.fingerprint} failed: {_describe(error)}"
                 ) from error
-            self._log_once("embedder", f"no embedding ({_describe(error)}); near matching is off meanwhile")
+            self.log_once("embedder", f"no embedding ({_describe(error)}); near matching is off meanwhile")
             raise Outage(f"no embedding: {_describe(error)}") from error
 
-    async def _operation(
-        self, state: BackendState, make: Callable[[], Awaitable[T]], backend: StorageBackend
-    ) -> T:
+    async def _vectors(self, texts: Sequence[str]) -> Any:
+        """Return the unit vectors of further texts, under the same limits."""
+        try:
+            return await _limited(self.need_embedder().aencode_batch(list(texts)), self.timeout)
+        except Exception as error:
+            raise Outage(f"no embedding: {_describe(error)}") from error
+
+    async def online_policy(self) -> OnlinePolicy:
+        """Return the online policy of this namespace, with what it has learned before."""
+        backend, state = self.bound()
+        name = self.policy_name()
+        policy = state.policies.get(name)
+        if policy is None:
+            raw = await self._operation(state, lambda: backend.get_state(name), backend)
+            policy = self.trust.new_policy()
+            if raw is not None:
+                try:
+                    policy.load(raw)
+                except CacheSerializationError as error:
+                    self.log_once("policy", f"what the error budget had learned cannot be read: {error}")
+            policy = state.policies.setdefault(name, policy)
+        found: OnlinePolicy = policy
+        return found
+
+    def policy_name(self) -> str:
+        """Name of the online policy's state in the backend."""
+        options = self.trust.options
+        bounds = f"{options.max_error}:{options.max_error_per_hit}"
+        return f"online:{self.namespace}:{bounds}:{self.need_embedder().fingerprint}"
+
+    async def _operation(self, state: BackendState, make: Callable[[], Awaitable[T]], backend: StorageBackend) -> T:
         """Run one storage operation with its limit and the breaker. Raises Outage, or what on_error says."""
         breaker = state.breaker
         if not breaker.allow():
@@ -350,96 +399,8 @@ class Tiers:
         breaker.succeeded()
         return result
 
-    # --------------------------------------------------------------------------- storing
-
-    def share(self, value: Any, target: Any) -> Any:
-        """Return the value in a form that many may read, or `ALONE` when it has none."""
-        if is_immutable(value):
-            return value
-        try:
-            text = dumps(value)
-            back = rebuild(loads(text), target)
-            if not same(back, value):
-                raise CacheSerializationError(
-                    f"the answer (a {type(value).__qualname__}) would not come back as it is"
-                )
-        except CacheSerializationError as error:
-            self._warn(f"an answer is returned uncached: {error}")
-            return ALONE
-        except Exception as error:  # comparing may run the value's own code
-            self._warn(f"an answer is returned uncached: {type(error).__name__}: {error}")
-            return ALONE
-        return Encoded(text)
-
-    async def admit(
-        self, request: Request, settings: CallSettings, value: Any, found: Found, duration_ms: float
-    ) -> Outcome:
-        """Store a fresh answer if it may be, and return the flight's outcome."""
-        shared = self.share(value, settings.target)
-        wanted = True
-        if self.cache_if is not None:
-            try:
-                wanted = bool(self.cache_if(value))
-            except Exception as error:
-                self._log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
-                wanted = False
-        stored, cost = False, 0.0
-        if wanted:
-            stored, cost = await self.put(request, settings, value, shared, found, duration_ms)
-        return Outcome(found, value, shared, duration_ms, cost, stored)
-
-    async def put(
-        self,
-        request: Request,
-        settings: CallSettings,
-        value: Any,
-        shared: Any,
-        found: Found,
-        duration_ms: float,
-    ) -> tuple[bool, float]:
-        tokens = usage_of(value, request.text)
-        cost = self.price(*tokens, value)
-        if shared is ALONE:
-            return False, cost
-        if len(request.text) > self.max_prompt:
-            self._log_once("max_prompt", f"prompts of more than {self.max_prompt} characters are not stored")
-            return False, cost
-        size = (
-            len(shared.text)
-            if type(shared) is Encoded
-            else len(shared)
-            if isinstance(shared, (str, bytes))
-            else 0
-        )
-        if size > self.max_response:
-            self._log_once(
-                "max_response", f"answers of more than {self.max_response} characters are not stored"
-            )
-            return False, cost
-        entry = CacheEntry(
-            prompt=request.text,
-            response=shared,
-            embedding=found.vector,
-            created_at=self.clock(),
-            ttl=settings.ttl,
-            namespace=request.namespace,
-            input_tokens=tokens[0],
-            output_tokens=tokens[1],
-            scope=request.scope_hash,
-            embedder=found.embedder,
-            tags=settings.tags,
-            duration_ms=duration_ms,
-            cost_usd=cost,
-        )
-        backend, state = self.bound()
-        try:
-            await self._operation(state, lambda: backend.set(request.key, entry), backend)
-        except Outage as outage:
-            found.outcome, found.reason = "error", str(outage)
-            return False, cost
-        return True, cost
-
-    def _log_once(self, topic: str, text: str) -> None:
+    def log_once(self, topic: str, text: str) -> None:
+        """Log a warning, once per topic and engine."""
         if topic not in self._warned:
             self._warned.add(topic)
             logger.warning("semantic-llm-cache: %s", text)
@@ -465,7 +426,3 @@ def _breaker_of(embedder: Any) -> CircuitBreaker:
 
 def _describe(error: BaseException) -> str:
     return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
-
-
-def _resolve_guards(guards: Any) -> Any:
-    return None

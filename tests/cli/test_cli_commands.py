@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -346,7 +347,7 @@ def test_export_into_a_missing_directory(run, db, tmp_path):
 def test_the_commands_are_all_there_and_their_help_has_examples(run):
     out = run("--help")[1]
     for name in ("demo", "stats", "ls", "show", "clear", "invalidate", "export", "import", "model"):
-        assert f"\n    {name} " in out
+        assert re.search(rf"\n    {name}\s", out)
         code, text, _ = run(name, "--help")
         assert code == 0
         assert f"semantic-llm-cache {name}" in text

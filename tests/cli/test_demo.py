@@ -107,6 +107,12 @@ def test_report_of_nothing_fooled_has_no_list_of_wrong_hits():
     assert not [line for line in lines if line.startswith("Wrong hits  (")]
 
 
+def test_a_wrong_hit_that_comes_again_is_shown_once():
+    lines = report(summary_of([*RESULTS, *RESULTS]), "x", RATES, Style(sys.stdout))
+    assert len([line for line in lines if "What is c?" in line]) == 1
+    assert [line for line in lines if "[2 times]" in line]
+
+
 def test_many_wrong_hits_are_counted_where_not_shown():
     many = [result(f"trap {n}", "near", kind="trap", right=False, twin="t") for n in range(11)]
     text = "\n".join(report(summary_of(many), "x", RATES, Style(sys.stdout)))
@@ -116,7 +122,7 @@ def test_many_wrong_hits_are_counted_where_not_shown():
 def test_the_most_different_right_hits_and_the_nearest_traps_are_shown():
     near, traps = instructive(summary_of())
     assert [r.prompt.text for r in near] == ["Explain a", "What's a?"]
-    assert [trap.prompt.text for trap in traps] == ["What is c?", "What is b?"]
+    assert [trap.prompt.text for trap in traps] == ["What is b?"]
     everything = [*near, *traps]
     assert len(everything) <= 5
 
@@ -154,6 +160,10 @@ def test_the_whole_demo_cold_and_then_warm(run, tmp_path):
     assert sum(trap["let_through"] for trap in cold["traps"]) <= 0.15 * len(cold["traps"])
     assert all(hit["cosine"] >= 0.9 - 1e-6 for hit in cold["near_hits"])
     assert len(err.splitlines()) == 5  # progress, as lines
+
+    counted = json.loads(run("stats", "--db", path, "--json")[1])["namespaces"]["demo"]
+    assert counted["total_requests"] == cold["prompts"]
+    assert counted["near_hits"] == tiers["near"]
 
     code, out, err = run("demo", "--db", path, "--delay-ms", "1")
     assert code == 0

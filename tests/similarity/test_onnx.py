@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.similarity import OnnxEmbeddingProvider, weights
+from semantic_llm_cache.similarity.onnx import _import_onnxruntime
 from semantic_llm_cache.similarity.wordpiece import MAX_PIECES, WordPieces
 
 TEXTS = [
@@ -123,13 +124,14 @@ def test_half_a_surrogate_pair_is_encoded_but_not_readable(provider):
         ("a " * MAX_PIECES, True),
         ("a " * (MAX_PIECES + 1), False),
         ("one more word " * 4000, False),
-        ("한" * 80, True),
-        ("한" * 100, False),  # shorter than 254 characters, more than 254 pieces
+        ("한 " * 80, True),
+        ("한 " * 100, False),  # shorter than 254 characters, more than 254 pieces
         ("naïve “café” – né à Zürich", True),
         ("which fruit is \U0001f34e?", False),  # unknown to the model: any two emoji look alike
         ("decode " + "A" * 100, True),
         ("decode " + "A" * 101, False),  # one unknown piece, whatever it says
     ],
+    ids=lambda value: ascii(value)[:16],
 )
 def test_readable(provider, text, readable):
     assert provider.readable(text) is readable
@@ -205,8 +207,7 @@ def test_bad_arguments():
 
 
 def test_cuda_without_the_package_for_it_says_so():
-    import onnxruntime
-
+    onnxruntime = _import_onnxruntime()
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         assert OnnxEmbeddingProvider(device="cuda").encode("hello").shape == (384,)
     else:
@@ -375,8 +376,8 @@ class TestWeights:
         return tmp_path
 
     def test_a_folder_a_file_and_the_environment_name_them(self, folder, monkeypatch):
-        for given in (folder, str(folder / "model.safetensors")):
-            assert OnnxEmbeddingProvider(given, threads=1).encode("hello").shape == (384,)
+        for path in (folder, str(folder / "model.safetensors")):
+            assert OnnxEmbeddingProvider(path, threads=1).encode("hello").shape == (384,)
         monkeypatch.setenv("SEMANTIC_LLM_CACHE_MODEL", str(folder))
         assert weights.locate() == folder / "model.safetensors"
 
@@ -538,3 +539,17 @@ def test_the_graph_is_what_the_script_writes(tmp_path):
     )
     assert target.read_bytes() == shipped.read_bytes()
     assert len(shipped.read_bytes()) < 50_000
+
+
+def test_onnxruntime_is_imported_without_its_telemetry():
+    # Its uploader is a thread of its own; the environment is left as it was.
+    code = """
+import os
+count = lambda: len(os.listdir("/proc/self/task"))
+from semantic_llm_cache.similarity import OnnxEmbeddingProvider
+before = count()
+OnnxEmbeddingProvider(threads=1).load()
+print(count() - before, "ORT_DISABLE_TELEMETRY" in os.environ)
+"""
+    done = run_python(code, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    assert done.stdout.split() == ["0", "False"], done.stderr

@@ -227,7 +227,12 @@ class Searcher(Reader):
                 self._last_id = 0
         if not self._last_id:
             self._last_deletion = _sequence(connection, "deletions")
-        self._load(connection)
+        try:
+            self._load(connection)
+        except BaseException:
+            self.index.clear()
+            self._last_id = 0
+            raise
         self._seen = (connection, version)
 
     def _load(self, connection: sqlite3.Connection) -> None:

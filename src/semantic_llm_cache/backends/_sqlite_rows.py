@@ -65,14 +65,9 @@ def decode(row: Sequence[Any]) -> CacheEntry:
     if type(row[2]) is not str or type(row[3]) is not str:
         raise Damage("text that is not UTF-8")
     try:
-        return CacheEntry(
-            row[2],
-            loads(row[3]),
-            None if row[4] is None else read_vector(row[4]),
-            *row[5:15],
-            *(_unpack(row[15]), _unpack(row[16])),
-            *row[17:20],
-        )
+        vector = None if row[4] is None else read_vector(row[4])
+        fields = [row[2], loads(row[3]), vector, *row[5:15], _unpack(row[15]), _unpack(row[16]), *row[17:]]
+        return CacheEntry(*fields)
     except (CacheSerializationError, ValueError, TypeError) as error:
         raise Damage(str(error)) from error
 

@@ -188,11 +188,21 @@ _REMEDIES = (
 )
 
 
+_BAD_VALUE = (
+    UnicodeError,
+    OverflowError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+
+
 def translate(error: Exception, path: str) -> Exception:
     """Return the error that a caller is to see for one that sqlite3 raised."""
     if isinstance(error, PromptCacheError):
         return error
-    if isinstance(error, (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError)):
+    if isinstance(error, _BAD_VALUE):
         result: Exception = CacheSerializationError(f"a field of the entry cannot be stored: {error}")
     elif isinstance(error, (sqlite3.Error, OSError)):
         text = str(error)
@@ -206,7 +216,7 @@ def translate(error: Exception, path: str) -> Exception:
 
 def must_reconnect(error: Exception) -> bool:
     """Tell whether a connection is of no use after `error`."""
-    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.IntegrityError):
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, _BAD_VALUE):
         return False
     return not any(sign in str(error) for sign in ("locked", "is full", "decode"))
 

@@ -44,8 +44,9 @@ class Writer:
         try:
             self._transaction(worker, jobs)
         except Exception as error:
-            if len(jobs) == 1:
-                jobs[0].error = worker.translate(error)
+            if len(jobs) == 1 or must_reconnect(error) or "locked" in str(error):
+                for job in jobs:
+                    job.error = worker.translate(error)
                 return
             for job in jobs:
                 try:
@@ -150,8 +151,8 @@ class Writer:
         if self.touched:
             touched, self.touched = self.touched, {}
             connection.executemany(
-                "UPDATE entries SET last_accessed = ? WHERE key = ?",
-                [(when, key) for key, when in touched.items()],
+                "UPDATE entries SET last_accessed = max(?, coalesce(last_accessed, 0)) WHERE key = ?",
+                [(when, key) for key, when in list(touched.items())],  # a copy: loops may still add
             )
 
     def _remove_expired(self, connection: sqlite3.Connection, limit: int) -> int:

@@ -101,7 +101,7 @@ class Worker(Generic[R]):
         _workers.add(self)
 
     def _renew(self) -> None:
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[Job] = SimpleQueue()
         self._thread: threading.Thread | None = None
         # Held for an instant around the queue, so that no job can slip in behind the end marker.
         self._entry = threading.Lock()
@@ -128,24 +128,26 @@ class Worker(Generic[R]):
                 self._thread = thread
             self._queue.put(job)
 
-    def _serve(self, queue: SimpleQueue[Job | None]) -> None:
+    def _serve(self, queue: SimpleQueue[Job]) -> None:
         while True:
             job = queue.get()
-            if job is None or not self._process(job, queue):
+            end = job if job.function is _end else self._process(job, queue)
+            if end is not None:
                 break
             del job  # while waiting, hold on to no entry
         with self._gate:
             self.let_go()
+        _finish([end])
 
-    def _process(self, job: Job, queue: SimpleQueue[Job | None]) -> bool:
-        """Run `job`, and whatever the worker cares to take from `queue`; False to end the thread."""
+    def _process(self, job: Job, queue: SimpleQueue[Job]) -> Job | None:
+        """Run `job`, and what else the worker takes from `queue`; return the end mark if it met it."""
         if job.future is None or not job.future.cancelled():
             with self._gate:
                 self.attempt(job)
                 if self.transient:
                     self.let_go()
             _finish([job])
-        return True
+        return None
 
     def attempt(self, job: Job) -> None:
         """Run one job. Only with the gate held."""
@@ -170,20 +172,34 @@ class Worker(Generic[R]):
         if resource is not None:
             self._release(resource)
 
-    def dismiss(self) -> threading.Thread | None:
-        """Have the thread finish what is queued, release the resource and end. Does not wait for it."""
+    def _retire(self, mark: Job) -> threading.Thread | None:
         with self._entry:
             thread, self._thread = self._thread, None
             if thread is not None:
-                self._queue.put(None)
+                self._queue.put(mark)
                 self._queue = SimpleQueue()
         return thread
 
+    def dismiss(self) -> None:
+        """Have the thread finish what is queued, release the resource and end. Does not wait for it."""
+        self._retire(Job(_end, (), None, None))
+
     def stop(self, timeout: float | None = None) -> None:
         """`dismiss` and wait for it, `timeout` seconds at most. The next job starts a new thread."""
-        thread = self.dismiss()
+        thread = self._retire(Job(_end, (), None, None))
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
+
+    async def close(self) -> None:
+        """`stop` without blocking the loop."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        if self._retire(Job(_end, (), loop, future)) is not None:
+            await future
+
+
+def _end() -> None:
+    """Mark the last job of a thread."""
 
 
 class BatchWorker(Worker[R]):
@@ -210,17 +226,17 @@ class BatchWorker(Worker[R]):
         self._idle = idle
         self._most = most
 
-    def _process(self, job: Job, queue: SimpleQueue[Job | None]) -> bool:
-        jobs, ended = [job], False
-        while len(jobs) < self._most:
+    def _process(self, job: Job, queue: SimpleQueue[Job]) -> Job | None:
+        jobs, end = [job], None
+        while len(jobs) < self._most and end is None:
             try:
                 more = queue.get_nowait()
             except Empty:
                 break
-            if more is None:
-                ended = True
-                break
-            jobs.append(more)
+            if more.function is _end:
+                end = more
+            else:
+                jobs.append(more)
         with self._gate:
             try:
                 self._batch(self, jobs)
@@ -228,14 +244,14 @@ class BatchWorker(Worker[R]):
                 for one in jobs:
                     one.error = self.translate(error)
         _finish(jobs)
-        again = not ended
+        again = end is None
         while again and queue.empty():
             with self._gate:
                 try:
                     again = self._idle(self)
                 except Exception:  # housekeeping has another chance after the next batch
                     again = False
-        return not ended
+        return end
 
 
 # ------------------------------------------------------------------------------ exit and fork

@@ -274,7 +274,7 @@ class MemoryBackend(StorageBackend):
 
     async def close(self) -> None:
         """End the search thread, if there is one. The entries stay."""
-        self._worker.dismiss()
+        await self._worker.close()
 
     # ------------------------------------------------------------------------------ inside
 

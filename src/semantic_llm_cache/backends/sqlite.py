@@ -307,9 +307,7 @@ class SQLiteBackend(StorageBackend):
 
     async def close(self) -> None:
         """Finish what is queued, close the file, end the threads. The next use opens it again."""
-        threads = [thread for worker in self._workers if (thread := worker.dismiss()) is not None]
-        if threads:
-            await asyncio.get_running_loop().run_in_executor(None, _join, threads)
+        await asyncio.gather(*[worker.close() for worker in self._workers])
 
     def _count(self, hit: bool) -> None:
         if hit:
@@ -351,11 +349,6 @@ def _reading_worker(name: str, path: str, timeout: float) -> Worker[sqlite3.Conn
 def _dismiss(workers: list[Worker[Any]]) -> None:
     for worker in workers:
         worker.dismiss()
-
-
-def _join(threads: list[Any]) -> None:
-    for thread in threads:
-        thread.join()
 
 
 def _age(item: tuple[str, CacheEntry]) -> float:

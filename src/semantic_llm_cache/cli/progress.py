@@ -59,7 +59,7 @@ class Progress:
         seconds = f"{time.monotonic() - self._started:4.0f} s"
         width = columns() - 1
         rest = width - len(self._count()) - len(note) - len(seconds) - 6
-        size = max(10, min(30, rest))
+        size = max(10, min(16, rest))
         full = size * self._done // self._total
         text = fit(f"  {self._count()}  {note}{seconds}", width - size)
         bar = self._style.green(self._full * full) + self._style.dim(self._empty * (size - full))

@@ -65,6 +65,21 @@ class Partition:
         self._changed(number)
         return number
 
+    def extend(self, ids: list[int], vectors: Vector) -> int:
+        """Add rows, shape (len(ids), dimension); return the number of the first."""
+        first, rows, end = self.count, self.block_rows, self.count + len(ids)
+        while self.count < end:
+            self._reserve(self.count, end - self.count)
+            block, offset = divmod(self.count, rows)
+            space = self.blocks[block][offset : offset + end - self.count]
+            done = self.count - first
+            space[:] = vectors[done : done + len(space)]
+            self.count += len(space)
+        self.ids.extend(ids)
+        for number in range(first, end) if self.watchers else ():
+            self._changed(number)
+        return first
+
     def write(self, number: int, vector: Vector) -> None:
         """Replace the vector in row `number`."""
         self.row(number)[:] = vector
@@ -89,7 +104,8 @@ class Partition:
             for rows in self.watchers.values():
                 rows.add(number)
 
-    def _reserve(self, number: int) -> None:
+    def _reserve(self, number: int, more: int = 1) -> None:
+        """Make room for row `number`, and for `more` in all if the first block can hold them."""
         rows = self.block_rows
         if number >= rows:
             if number == len(self.blocks) * rows:
@@ -100,15 +116,15 @@ class Partition:
             return
         # Small steps: thousands of scopes of ten entries must not cost twice their vectors.
         wanted = max(1, 2 * capacity) if capacity < 8 else capacity + max(4, capacity // 4)
-        self._resize_first(min(rows, wanted))
+        self._resize_first(min(rows, max(wanted, number + more)))
 
     def _release(self) -> None:
         rows = self.block_rows
         if len(self.blocks) > 1:
             if self.count <= (len(self.blocks) - 1) * rows:
                 self.blocks.pop()
-        elif self.blocks[0].shape[0] > 16 and 4 * self.count < self.blocks[0].shape[0]:
-            self._resize_first(max(8, 2 * self.count))
+        elif self.blocks[0].shape[0] > 4 and 4 * self.count < self.blocks[0].shape[0]:
+            self._resize_first(max(2, 2 * self.count))
 
     def _resize_first(self, capacity: int) -> None:
         # A new array and a new list: a running scan keeps the old ones.

@@ -75,23 +75,38 @@ class VectorIndex:
             self._where[id] = found.number << _ROW_BITS | found.append(id, row)
 
     def add_many(
-        self, ids: Sequence[int], vectors: Vector, *, namespace: str = "default", scope: str = "", embedder: str = ""
+        self,
+        ids: Sequence[int],
+        vectors: Vector,
+        *,
+        namespace: str = "default",
+        scope: str = "",
+        embedder: str = "",
     ) -> list[int]:
-        """Add the rows of `vectors`, shape (len(ids), dimension), under new ids; return the ids left out.
+        """Add the rows of `vectors`, shape (len(ids), dimension); return the ids left out.
 
         Left out are rows that are not of length 1 within a thousandth.
         """
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-        good = (np.abs(lengths - 1.0) < 1e-3).tolist()  # also False for NaN
-        key = (scope, embedder, namespace, vectors.shape[1])
-        with self._lock:
-            partition = self._partitions.get(key)
-            for id, vector, fine in zip(ids, vectors, good, strict=True):
-                if fine:
-                    if partition is None:
-                        partition = self._create(key)
-                    self._where[id] = partition.number << _ROW_BITS | partition.append(id, vector)
-        return [id for id, fine in zip(ids, good, strict=True) if not fine]
+        good = np.abs(lengths - 1.0) < 1e-3  # also False for NaN
+        left_out: list[int] = []
+        if not good.all():
+            left_out = [id for id, fine in zip(ids, good.tolist(), strict=True) if not fine]
+            ids = [id for id, fine in zip(ids, good.tolist(), strict=True) if fine]
+            vectors = vectors[good]
+        if ids:
+            key = (scope, embedder, namespace, vectors.shape[1])
+            with self._lock:
+                for id in ids:
+                    where = self._where.get(id)
+                    if where is not None:
+                        self._remove(id, where)
+                partition = self._partitions.get(key)
+                if partition is None:
+                    partition = self._create(key)
+                first = partition.number << _ROW_BITS | partition.extend(list(ids), vectors)
+                self._where.update(zip(ids, range(first, first + len(ids)), strict=True))
+        return left_out
 
     def remove(self, id: int) -> bool:
         """Remove `id`; tell whether it was there."""

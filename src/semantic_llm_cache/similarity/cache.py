@@ -133,10 +133,10 @@ class EmbeddingCache(EmbeddingProvider):
 
     def _claim(
         self, texts: list[str], found: dict[str, Vector]
-    ) -> tuple[dict[str, Future[Vector]], list[str]]:
+    ) -> tuple[dict[str, Future[Vector]], dict[str, Future[Vector]]]:
         """Sort the texts not in `found`: in flight elsewhere, and ours to encode, for which flights begin."""
         joined: dict[str, Future[Vector]] = {}
-        ours: list[str] = []
+        ours: dict[str, Future[Vector]] = {}
         with self._lock:
             for text in dict.fromkeys(texts):
                 if text in found:
@@ -149,30 +149,37 @@ class EmbeddingCache(EmbeddingProvider):
                 else:
                     flight: Future[Vector] = Future()
                     flight.set_running_or_notify_cancel()  # so that no waiter can cancel it for the others
-                    self._flights[text] = flight
-                    ours.append(text)
+                    self._flights[text] = ours[text] = flight
         return joined, ours
 
-    def _land(self, ours: list[str], vectors: Any, error: BaseException | None) -> dict[str, Vector]:
-        landed: dict[str, Vector] = {}
-        if error is None:
-            for text, vector in zip(ours, vectors, strict=True):
-                kept = np.array(vector, dtype=np.float32)  # a copy: the row of a batch would keep it all
-                kept.flags.writeable = False
-                landed[text] = kept
+    def _land(self, ours: dict[str, Future[Vector]], vectors: Any) -> dict[str, Vector]:
+        landed = {}
+        for text, vector in zip(ours, vectors, strict=True):
+            landed[text] = np.array(vector, dtype=np.float32)  # a copy: the row of a batch would keep it all
+            landed[text].flags.writeable = False
+        self._keep(landed)
+        self._end(ours)
+        for text, flight in ours.items():
+            flight.set_result(landed[text])
+        return landed
+
+    def _fail(self, ours: dict[str, Future[Vector]], error: BaseException) -> None:
+        self._end(ours)
+        for flight in ours.values():
+            if not flight.done():
+                flight.set_exception(error if isinstance(error, Exception) else _Abandoned())
+
+    def _end(self, ours: dict[str, Future[Vector]]) -> None:
         with self._lock:
-            flights = [(text, self._flights.pop(text, None)) for text in ours]
+            for text, flight in ours.items():
+                if self._flights.get(text) is flight:
+                    del self._flights[text]
+
+    def _keep(self, landed: dict[str, Vector]) -> None:
+        with self._lock:
             self._kept.update(landed)
             while len(self._kept) > self.cache_size:
                 self._kept.popitem(last=False)
-        for text, flight in flights:
-            if flight is None:  # forked meanwhile
-                continue
-            if error is None:
-                flight.set_result(landed[text])
-            else:
-                flight.set_exception(error)
-        return landed
 
     def _encode_all(self, texts: list[str]) -> dict[str, Vector]:
         found: dict[str, Vector] = {}
@@ -183,16 +190,15 @@ class EmbeddingCache(EmbeddingProvider):
             found = {text: vector for text, vector in hits.items() if vector is not None}
             missing = [text for text, vector in hits.items() if vector is None]
             if missing:
-                found |= self._land_directly(missing)
+                found |= self._land({text: Future() for text in missing}, self.provider.encode_batch(missing))
             return found
         while True:
             joined, ours = self._claim(texts, found)
             if ours:
                 try:
-                    vectors = self.provider.encode_batch(ours)
-                    found |= self._land(ours, vectors, None)
+                    found |= self._land(ours, self.provider.encode_batch(list(ours)))
                 except BaseException as error:
-                    self._land(ours, None, error if isinstance(error, Exception) else _Abandoned())
+                    self._fail(ours, error)
                     raise
             for text, flight in joined.items():
                 try:
@@ -202,29 +208,18 @@ class EmbeddingCache(EmbeddingProvider):
             if all(text in found for text in texts):
                 return found
 
-    def _land_directly(self, texts: list[str]) -> dict[str, Vector]:
-        vectors = self.provider.encode_batch(texts)
-        landed = {}
-        for text, vector in zip(texts, vectors, strict=True):
-            landed[text] = np.array(vector, dtype=np.float32)
-            landed[text].flags.writeable = False
-        with self._lock:
-            self._kept.update(landed)
-            while len(self._kept) > self.cache_size:
-                self._kept.popitem(last=False)
-        return landed
-
     async def _aencode_all(self, texts: list[str]) -> dict[str, Vector]:
         found: dict[str, Vector] = {}
         while True:
             joined, ours = self._claim(texts, found)
             if ours:
-                with self._lock:
-                    joined |= {text: self._flights[text] for text in ours if text in self._flights}
+                joined |= ours
                 # A task of its own, so that cancelling this caller leaves those who joined it served.
                 task = asyncio.get_running_loop().create_task(self._fly(ours))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+                # A task cancelled before its first step runs none of its own code.
+                task.add_done_callback(lambda _, ours=ours: self._fail(ours, _Abandoned()))
             for text, flight in joined.items():
                 try:
                     found[text] = await asyncio.wrap_future(flight)
@@ -233,18 +228,15 @@ class EmbeddingCache(EmbeddingProvider):
             if all(text in found for text in texts):
                 return found
 
-    async def _fly(self, ours: list[str]) -> None:
+    async def _fly(self, ours: dict[str, Future[Vector]]) -> None:
+        texts = list(ours)
         try:
-            if len(ours) == 1:
-                vectors: Any = [await self.provider.aencode(ours[0])]
+            if len(texts) == 1:
+                self._land(ours, [await self.provider.aencode(texts[0])])
             else:
-                vectors = await self.provider.aencode_batch(ours)
-            self._land(ours, vectors, None)
+                self._land(ours, await self.provider.aencode_batch(texts))
         except Exception as error:
-            self._land(ours, None, error)
-        except BaseException:
-            self._land(ours, None, _Abandoned())
-            raise
+            self._fail(ours, error)
 
 
 def _stack(found: dict[str, Vector], texts: list[str]) -> Vector:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from semantic_llm_cache.similarity.wordpiece import CLS, MAX_PIECES, SEP, WordPi
 __all__ = ["THREADS_ENV", "OnnxEmbeddingProvider"]
 
 THREADS_ENV = "SEMANTIC_LLM_CACHE_THREADS"
+_TELEMETRY_ENV = "ORT_DISABLE_TELEMETRY"
 _DIMENSION = 384
 _GRAPH = Path(__file__).parent / "data" / f"{weights.MODEL_NAME}.onnx"
 _NAME_IN_GRAPH = b"." + b"/" * 110 + b"model.safetensors"
@@ -29,6 +32,8 @@ _NAME_IN_GRAPH = b"." + b"/" * 110 + b"model.safetensors"
 _TOKENS_PER_RUN = 2048
 """Bounds what one run holds in memory (some 60 MB), and how long one lasts."""
 _RETRY_AFTER = 5.0
+_EXIT_GRACE = 5.0
+"""Seconds that interpreter exit waits at most; a run that is told to end does so in milliseconds."""
 
 
 class OnnxEmbeddingProvider(EmbeddingProvider):
@@ -42,6 +47,10 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
     differs in one part, so `readable` is False for it and near matching leaves it to exact matches. The
     same goes for a text with pieces that the model does not know (emoji, words over 100 characters), as
     any two of those look alike to it.
+
+    Works from any number of threads and event loops, and in forked processes, each of which loads the model
+    anew (a host program that imports onnxruntime itself before it forks should set ORT_DISABLE_TELEMETRY=1:
+    the reporting thread of onnxruntime 1.29 and later keeps forked children from exiting).
 
     Args:
         model_path: folder or safetensors file of the weights; None looks in the environment variable
@@ -82,7 +91,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             max_batch=max_batch,
             max_queue=max_queue,
             on_exit=self._interrupt,
-            exit_grace=5.0,
+            exit_grace=_EXIT_GRACE,
         )
         self._max_batch = max_batch
         self._exiting = False
@@ -140,7 +149,8 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             raise EmbeddingUnavailableError(self._failure[1])
         try:
             self.check()
-            session = self._open()
+            with self._native(None):
+                session = self._open()
             name = f"the embedding model {weights.MODEL_NAME}"
             self_test(lambda texts: self._embed(session, texts), name)
         except Exception as error:
@@ -155,8 +165,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
     def _open(self) -> Any:
         import ctypes  # noqa: F401  (`leak` needs it, in a forked child, where importing is unsafe)
 
-        import onnxruntime
-
+        onnxruntime = _import_onnxruntime()
         # The first with an option for where the weights of a graph held in memory lie.
         if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < (1, 21):
             raise EmbeddingUnavailableError(
@@ -283,22 +292,34 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             ids[i, : len(row)] = row
             mask[i, : len(row)] = 1
         options = onnxruntime.RunOptions()
-        self._running.add(options)
+        with self._native(options):
+            return session.run(["embedding"], {"input_ids": ids, "attention_mask": mask}, options)[0]
+
+    @contextmanager
+    def _native(self, options: Any) -> Iterator[None]:
+        """Mark native code as running in this thread, so that interpreter exit can end it and wait."""
+        run = (threading.get_ident(), options)
+        self._running.add(run)
         try:
             if self._exiting:
                 raise EmbeddingUnavailableError("no more embeddings: the interpreter is shutting down")
-            return session.run(["embedding"], {"input_ids": ids, "attention_mask": mask}, options)[0]
+            yield
         except Exception as error:
             if self._exiting and not isinstance(error, EmbeddingUnavailableError):
                 raise EmbeddingUnavailableError("encoding was cut short by interpreter exit") from error
             raise
         finally:
-            self._running.discard(options)
+            self._running.discard(run)
 
     def _interrupt(self) -> None:
+        # A daemon thread that comes back from native code into a dead interpreter aborts the process.
         self._exiting = True
-        for options in list(self._running):
-            options.terminate = True
+        deadline = time.monotonic() + _EXIT_GRACE
+        for _, options in list(self._running):
+            if options is not None:
+                options.terminate = True
+        while self._running and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     async def close(self) -> None:
         """Let the model and its threads go, unless they are shared by the process. May be used again."""
@@ -308,6 +329,29 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         with self._lock:
             self._session = None
             self._tokens = None
+
+
+def _import_onnxruntime() -> Any:
+    """Import it with its telemetry off.
+
+    From 1.29 on it reports sessions to its maker unless this variable is set when it is first imported;
+    the thread that does so also keeps forked children from exiting. Whoever wants that sets the variable
+    to 0. Where the host program has imported it already, what can still be turned off is.
+    """
+    if "onnxruntime" in sys.modules:
+        import onnxruntime
+
+        if not os.environ.get(_TELEMETRY_ENV):
+            onnxruntime.disable_telemetry_events()
+        return onnxruntime
+    given = os.environ.get(_TELEMETRY_ENV)
+    os.environ[_TELEMETRY_ENV] = given or "1"
+    try:
+        import onnxruntime
+    finally:
+        if given is None:
+            del os.environ[_TELEMETRY_ENV]
+    return onnxruntime
 
 
 def _graph(weights_name: str) -> bytes:

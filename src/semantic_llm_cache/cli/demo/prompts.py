@@ -15,13 +15,16 @@ from semantic_llm_cache.cli.demo.traps import TRAPS
 
 __all__ = ["BURSTS", "build_stream", "questions"]
 
-_REPEATS = 50
+_REPEATS = 42
 
 BURSTS = {
-    "Is the service down right now?": 8,
+    "Is the service down right now?": 6,
     "I can't log in to my account": 5,
     "Why is syncing so slow?": 4,
     "How do I reset my password?": 4,
+    "Do you offer a student discount?": 4,
+    "How long is the free trial?": 3,
+    "Where is my data stored?": 3,
 }
 """Texts that several people send at the same moment, and how many of them: coalescing is for these."""
 

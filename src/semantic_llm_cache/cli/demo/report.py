@@ -121,9 +121,13 @@ def _wrong_hits(summary: Summary, style: Style) -> list[str]:
     if not summary.wrong:
         return []
     lines = ["", style.bold("Wrong hits") + style.dim("  (got the answer of another question)")]
-    for result in summary.wrong[:_WRONG_SHOWN]:
-        lines += _pair(style.red("wrong   "), result.similarity, result.prompt.text, result.matched or "?")
-    more = len(summary.wrong) - _WRONG_SHOWN
+    pairs: dict[tuple[str, str], list[Result]] = {}
+    for result in summary.wrong:
+        pairs.setdefault((result.prompt.text, result.matched or "?"), []).append(result)
+    for (text, matched), results in list(pairs.items())[:_WRONG_SHOWN]:
+        why = f"{len(results)} times" if len(results) > 1 else ""
+        lines += _pair(style.red("wrong   "), results[0].similarity, text, matched, why)
+    more = len(pairs) - _WRONG_SHOWN
     if more > 0:
         lines.append(style.dim(f"  and {more} more; --json lists them all"))
     return lines
@@ -137,9 +141,8 @@ def _lessons(summary: Summary, style: Style) -> list[str]:
     for result in near:
         lines += _pair(style.green("hit     "), result.similarity, result.prompt.text, result.matched or "?")
     for trap in traps:
-        verdict = style.red("fooled  ") if trap.fooled else style.yellow("refused ")
         why = _why(trap, summary.settings.similarity)
-        lines += _pair(verdict, trap.cosine, trap.prompt.text, trap.prompt.twin, why)
+        lines += _pair(style.yellow("refused "), trap.cosine, trap.prompt.text, trap.prompt.twin, why)
     return lines
 
 
@@ -157,8 +160,6 @@ def _pair(verdict: str, cosine: float | None, text: str, other: str, why: str = 
 def _why(trap: Trap, threshold: float) -> str:
     if trap.outcome == "exact":
         return "its own answer is cached"
-    if trap.fooled:
-        return f"differs in: {trap.prompt.trap}"
     if trap.cosine is not None and trap.cosine < threshold:
         return f"below {threshold:g}"
     return trap.reason or f"differs in: {trap.prompt.trap}"
@@ -167,8 +168,8 @@ def _why(trap: Trap, threshold: float) -> str:
 def instructive(summary: Summary) -> tuple[list[Result], list[Trap]]:
     """Return the near hits and the traps most worth showing, five in all.
 
-    Near hits: right ones with the fewest words in common, one a question. Traps: one that was let
-    through, if any, then the refused ones nearest to their twins, of different kinds.
+    Near hits: right ones with the fewest words in common, one a question. Traps: refused ones nearest to
+    their twins, of different kinds; those let through stand among the wrong hits.
     """
     traps = _traps(summary.traps)
     near: list[Result] = []
@@ -182,14 +183,11 @@ def instructive(summary: Summary) -> tuple[list[Result], list[Trap]]:
 
 
 def _traps(traps: Sequence[Trap]) -> list[Trap]:
-    ranked = sorted(traps, key=lambda trap: (not trap.fooled, -(trap.cosine or 0.0)))
-    chosen: list[Trap] = []
-    kinds: set[str] = set()
-    for trap in ranked:
-        if trap.prompt.trap not in kinds and not (trap.fooled and chosen):
-            kinds.add(trap.prompt.trap)
-            chosen.append(trap)
-    return chosen
+    chosen: dict[str, Trap] = {}  # by kind
+    for trap in sorted(traps, key=lambda trap: -(trap.cosine or 0.0)):
+        if not trap.fooled:
+            chosen.setdefault(trap.prompt.trap, trap)
+    return list(chosen.values())
 
 
 def _overlap(result: Result) -> float:

@@ -102,24 +102,24 @@ async def run_demo(
     Args:
         stream: the prompts, in order.
         settings: how to run; `limit` is not applied here.
-        backend: where the answers are kept.
+        backend: where the answers are kept; closed at the end.
         embedder: for near matches; None with a similarity of 1.
         on_result: called with each result as it comes.
     """
-    from semantic_llm_cache import cache, last_lookup
+    from semantic_llm_cache import SemanticCache, last_lookup
     from semantic_llm_cache.utils import estimate_tokens
 
     answers = {label: question.answer for label, question in questions().items()}
     labels = {prompt.text: prompt.label for prompt in stream}
     calls = 0
 
-    @cache(
-        similarity=settings.similarity,
-        ttl=None,
-        backend=backend,
-        namespace=NAMESPACE,
-        embedder=embedder,
+    # `@cache(similarity=..., ...)` does the same; an engine of its own can be closed, which writes the
+    # last counts for `stats` before the backend is closed.
+    engine = SemanticCache(
+        backend, similarity=settings.similarity, ttl=None, namespace=NAMESPACE, embedder=embedder
     )
+
+    @engine.cache
     async def ask(prompt: str) -> str:
         nonlocal calls
         calls += 1
@@ -152,4 +152,5 @@ async def run_demo(
     for start in range(0, len(stream), settings.concurrency):
         handful = stream[start : start + settings.concurrency]
         results += await asyncio.gather(*map(send, handful))
+    await engine.close()
     return results, calls

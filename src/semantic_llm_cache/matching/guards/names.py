@@ -7,6 +7,7 @@ import re
 from .base import Rule
 from .lexicon.languages import CONTENTLESS, FUNCTION_WORDS
 from .lexicon.names import AMBIGUOUS, FAMILIES
+from .lexicon.numerals import UNITS
 from .lexicon.times import TIME_WORDS
 from .text import Reading, stem
 
@@ -122,6 +123,8 @@ def _find_groups(reading: Reading) -> list[list[str]]:
     )
     if letters > 3 and capital_long * 3 > letters * 2:
         return []
+    listed = {w for names in _known(reading).values() for name in names.values() for w in name.lower().split()}
+    listed |= {w[:-2] for w in listed if w.endswith("'s")}
     groups: list[list[str]] = []
     fresh = True  # at the start of a sentence
     joined = False
@@ -141,6 +144,8 @@ def _find_groups(reading: Reading) -> list[list[str]]:
             and low not in CONTENTLESS
             and low not in TIME_WORDS
             and low not in FUNCTION_WORDS["en"]
+            and low not in UNITS
+            and low not in listed
         )
         if capital and not fresh:
             if joined:
@@ -158,12 +163,33 @@ def _compare_capitals(new: Reading, old: Reading) -> str | None:
     ours, theirs = _groups(new), _groups(old)
     if not ours or not theirs or ours == theirs:
         return None
+    for group in ours:
+        rest = _odd_half(group, theirs, old, new)
+        if rest is not None:
+            return f"name {' '.join(group)} != {' '.join(rest)}"
     only_new = [g for g in ours if not _known_there(g, old, theirs)]
     if not only_new:
         return None
     only_old = [g for g in theirs if not _known_there(g, new, ours)]
     if only_new and only_old:
         return f"name {' '.join(only_new[0])} != {' '.join(only_old[0])}"
+    return None
+
+
+def _odd_half(group: list[str], groups: list[list[str]], other: Reading, own: Reading) -> list[str] | None:
+    """Find the name that shares one word with `group` and differs in the rest: Warren County, Peach County."""
+    if len(group) < 2 or group in groups:
+        return None
+    for theirs in groups:
+        if len(theirs) != len(group):
+            continue
+        pairs = [(a, b) for a, b in zip(group, theirs, strict=True) if a != b]
+        if (
+            0 < len(pairs) < len(group)
+            and all(a not in other.words and b not in own.words and not _alike(a, b) for a, b in pairs)
+            and all(stem(a) not in other.bag and stem(b) not in own.bag for a, b in pairs)
+        ):
+            return theirs
     return None
 
 
@@ -189,8 +215,11 @@ def _alike(a: str, b: str) -> bool:
     """Tell whether two words may be spellings of one name: a few letters apart, or one the start of the other."""
     if a == b:
         return True
-    if min(len(a), len(b)) >= 4 and (a.startswith(b) or b.startswith(a)):
+    short = min(len(a), len(b))
+    if short >= 4 and a[: max(4, short * 2 // 3)] == b[: max(4, short * 2 // 3)]:
         return True
+    if 2 <= short <= 4 and a[0] == b[0] and _within(min(a, b, key=len), max(a, b, key=len)):
+        return True  # ps, playstation
     allowed = 2 if min(len(a), len(b)) >= 7 else 1 if min(len(a), len(b)) >= 5 else 0
     if not allowed or abs(len(a) - len(b)) > allowed or a[0] != b[0]:
         return False
@@ -200,6 +229,11 @@ def _alike(a: str, b: str) -> bool:
         for j, y in enumerate(b, 1):
             last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
     return row[-1] <= allowed
+
+
+def _within(letters: str, word: str) -> bool:
+    rest = iter(word)
+    return all(c in rest for c in letters)
 
 
 NAMES = Rule("names", _compare)

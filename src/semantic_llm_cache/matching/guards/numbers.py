@@ -8,6 +8,7 @@ from typing import NamedTuple
 from .base import Rule
 from .lexicon.numerals import LOOSE_UNITS, MULTIPLIERS, NUMBER_WORDS, ORDINAL_WORDS, UNITS
 from .text import Reading
+from .times import CLOCK
 
 __all__ = ["NUMBERS", "UNITS_RULE", "VERSIONS", "quantities"]
 
@@ -32,6 +33,7 @@ class Quantity(NamedTuple):
         shown: as written, for the reason.
         value: the bare number.
         unit: the unit's dimension, or "".
+        listed: counts things to name ("the 8 facts"), which many leave out.
         weak: left out by many who mean the same (a, one, two): never decides on its own.
     """
 
@@ -40,6 +42,7 @@ class Quantity(NamedTuple):
     value: float
     unit: str
     weak: bool
+    listed: bool = False
 
 
 def _decimal(text: str, english: bool) -> float:
@@ -76,6 +79,7 @@ def _find(reading: Reading) -> list[Quantity]:
     tokens, text = reading.tokens, reading.text
     english = reading.language == "en"
     words = _ENGLISH_NUMBERS if english else NUMBER_WORDS.get(reading.language, _ENGLISH_NUMBERS)
+    clocks = [m.span() for m in CLOCK.finditer(text)] if any(t[0] == "num" for t in tokens) else []
     found: list[Quantity] = []
     attached: set[int] = set()  # tokens that are units of a number
     at, count = 0, len(tokens)
@@ -85,6 +89,9 @@ def _find(reading: Reading) -> list[Quantity]:
         value: float | None = None
         weak = ordinal = False
         begin = at
+        if kind == "num" and clocks and any(a <= start < b for a, b in clocks):
+            at += 1  # a time of day: rule "times" compares it
+            continue
         if kind == "num":
             value = _decimal(piece, english)
             at += 1
@@ -142,7 +149,14 @@ def _find(reading: Reading) -> list[Quantity]:
             shown = "-" + shown
         if used is not None and used < begin:
             shown = tokens[used][1] + shown
-        found.append(Quantity((unit, round(value * factor, 9)), shown, value, unit, weak))
+        listed = not unit and not ordinal and 2 <= value <= 20 and _lists(tokens, at)
+        if kind == "num" and not begin and at < count and tokens[at][1] in ".)" and value < 100:
+            continue  # the number of a list's item: "5. Is it true that ..."
+        if value < 100 and begin and tokens[begin - 1][1] in "/'" and not unit:
+            year = next((q.value for q in found if 1900 <= q.value < 2100), 2000.0)
+            if begin > 1 and tokens[begin - 2][0] == "num" and 1900 <= year:
+                value += year - year % 100  # 2016/17
+        found.append(Quantity((unit, round(value * factor, 9)), shown, value, unit, weak, listed))
     reading.facts["unit tokens"] = attached
     return found
 
@@ -150,7 +164,9 @@ def _find(reading: Reading) -> list[Quantity]:
 def _starts_number(tokens: list[tuple[str, str, int]], at: int, text: str) -> bool:
     """Tell whether the hyphen before token `at` is a sign: "-5", not "iPhone-5", "3-5" or "- 5"."""
     hyphen = tokens[at - 1][2]
-    return hyphen + 1 == tokens[at][2] and (hyphen == 0 or text[hyphen - 1] in " (=<>*/+,[")
+    if hyphen + 1 != tokens[at][2] or (hyphen and text[hyphen - 1] not in " (=<>*/+,["):
+        return False
+    return at < 2 or tokens[at - 2][0] != "num" or text[hyphen - 1] != " "  # "1903 -1967" is a span
 
 
 def _spelled(
@@ -176,6 +192,17 @@ def _spelled(
             break
         at += 1
     return value, at
+
+
+_LISTED = frozenset(
+    "facts tips ways things reasons examples steps ideas books movies films songs places habits mistakes rules lessons "
+    "questions features benefits apps websites sites points types kinds methods tricks hacks foods exercises best most "
+    "favorite favourite amazing good great main common".split()
+)
+
+
+def _lists(tokens: list[tuple[str, str, int]], at: int) -> bool:
+    return any(piece.lower() in _LISTED for _, piece, _ in tokens[at : at + 2])
 
 
 def _han_run(tokens: list[tuple[str, str, int]], at: int) -> bool:
@@ -264,11 +291,13 @@ def _compare_numbers(new: Reading, old: Reading) -> str | None:
 
 def _said_otherwise(quantity: Quantity, other: Reading) -> bool:
     # "the top 10 films" and "the best films" are asked alike; so are "a" and "1".
-    if quantity.value == 1 and not quantity.unit:
-        return True
-    if quantity.unit or quantity.value not in (3, 5, 10, 20):
+    if quantity.value == 1:
+        return not quantity.unit or any(UNITS.get(w, ("",))[0] == quantity.unit for w in other.words)
+    if quantity.unit:
         return False
-    return not other.bag.isdisjoint(("top", "best"))
+    if quantity.listed:
+        return True
+    return quantity.value in (3, 5, 10, 20) and not other.bag.isdisjoint(("top", "best"))
 
 
 def _unmatched(ours: list[Quantity], theirs: list[Quantity]) -> list[Quantity]:

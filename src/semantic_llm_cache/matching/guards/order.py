@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .base import Rule
 from .lexicon.languages import CONTENTLESS, COORDINATORS, DROPPED
+from .lexicon.numerals import LOOSE_UNITS, UNITS
 from .text import Reading, stem
 
 __all__ = ["SWAP"]
@@ -29,34 +30,48 @@ _LONGEST = 120  # tokens; a longer prompt's word order is compared on what is le
 _START = "^"
 
 
-def _sequences(reading: Reading) -> tuple[list[str], list[str]]:
-    """Return (stems and numbers in order, the same with punctuation kept), articles and auxiliaries dropped."""
-    known: tuple[list[str], list[str]] | None = reading.facts.get("sequences")
+def _sequences(reading: Reading) -> tuple[list[str], list[str], list[str]]:
+    """Return stems and numbers in order, articles and auxiliaries dropped.
+
+    The second list has punctuation in between, the third is the second with words as written.
+    """
+    known: tuple[list[str], list[str], list[str]] | None = reading.facts.get("sequences")
     if known is None:
         plain: list[str] = []
         full: list[str] = []
+        surface: list[str] = []
         english = reading.language == "en"
         for kind, piece, _ in reading.tokens:
             if kind == "sym":
                 if piece in ",()/&;:、，":
                     full.append(piece)
+                    surface.append(piece)
                 continue
             low = piece.lower()
             if kind == "word":
                 if "'" in low:
                     head, _, tail = low.partition("'")
                     low = head if tail in ("s", "re", "ve", "ll", "d", "m", "") or english else tail
-                if low in DROPPED:
+                # "A" inside a sentence is a thing's name: does A beat B.
+                if low in DROPPED or (piece == "a" and english) or (piece == "A" and not plain):
                     continue
-                low = stem(low, english)
+                surface.append(low)
+                low = _unit(low) if low in LOOSE_UNITS else stem(low, english)
+            else:
+                surface.append(low)
             plain.append(low)
             full.append(low)
-        known = reading.facts["sequences"] = (plain, full)
+        known = reading.facts["sequences"] = (plain, full, surface)
     return known
 
 
-def _templates(a: list[str], b: list[str]) -> list[tuple[list[str], list[str], list[str]]]:
-    """Return every (x, m, y) with a = p x m y s and b = p y m x s; p and s as long as they can be."""
+def _unit(word: str) -> str:
+    dimension, factor = UNITS[word]
+    return f"{dimension}:{factor}"
+
+
+def _templates(a: list[str], b: list[str]) -> list[tuple[list[str], list[str], list[str], list[str], list[str]]]:
+    """Return every (p, x, m, y, s) with a = p x m y s and b = p y m x s; p and s as long as they can be."""
     start = 0
     while start < len(a) and a[start] == b[start]:
         start += 1
@@ -72,15 +87,27 @@ def _templates(a: list[str], b: list[str]) -> list[tuple[list[str], list[str], l
             continue
         for j in range(1, size - i + 1):
             if left[size - j :] == right[:j] and left[i : size - j] == right[j : size - i]:
-                found.append((left[:i], left[i : size - j], left[size - j :]))
+                found.append((a[:start], left[:i], left[i : size - j], left[size - j :], a[end:]))
     return found
 
 
-def _benign(x: list[str], middle: list[str], y: list[str], bag: frozenset[str]) -> bool:
+def _benign(
+    before: list[str], x: list[str], middle: list[str], y: list[str], after: list[str], bag: frozenset[str]
+) -> bool:
     if not middle:
         return True  # a phrase moved past its neighbour: "in Python, sort a list" and "sort a list in Python"
     if all(w in COORDINATORS for w in middle):
         return True
+    if len(middle) == 1 and middle[0] in _PREPOSITIONS and before[-1:] == middle:
+        return True  # in Boston in 1923, in 1923 in Boston
+    if middle[0] in COORDINATORS and middle[-1] in COORDINATORS and len(middle) < 8:
+        return True  # ends of a list: A, B and C
+    for at, word in enumerate(middle):
+        if word in COORDINATORS:
+            # real gas and ideal gas; type A and type B
+            head, tail = middle[:at], middle[at + 1 :]
+            if after[: len(head)] == head and (not tail or before[-len(tail) :] == tail):
+                return True
     if all(w in CONTENTLESS for w in x) or all(w in CONTENTLESS for w in y):
         return True
     if not bag.isdisjoint(_SYMMETRIC) and all(
@@ -95,23 +122,29 @@ def _compare(new: Reading, old: Reading) -> str | None:
     common = new.bag & old.bag
     if len(common) < 2 or 2 * len(common) < max(len(new.bag), len(old.bag)):
         return None
-    (ours, ours_full), (theirs, theirs_full) = _sequences(new), _sequences(old)
+    (ours, ours_full, ours_said), (theirs, theirs_full, theirs_said) = _sequences(new), _sequences(old)
     if ours == theirs or max(len(ours), len(theirs)) > _LONGEST:
         return None
     if len(ours) == len(theirs) and sorted(ours) == sorted(theirs):
         found = _templates(ours, theirs)
         if found:
-            if any(_benign(x, m, y, common) for x, m, y in found):
+            if any(_benign(*parts, common) for parts in found):
                 return None
-            x, _, y = min(found, key=lambda t: len(t[0]) + len(t[2]))
+            if sorted(ours_full) == sorted(theirs_full) and any(
+                _benign(*parts, common) for parts in _templates(ours_full, theirs_full)
+            ):
+                return None
+            _, x, _, y, _ = min(found, key=lambda parts: len(parts[1]) + len(parts[3]))
             glue = "" if new.cjk else " "
             return f"swapped {glue.join(x)} and {glue.join(y)}"
     if new.cjk or old.cjk:
         return None
-    return _exchanged(ours_full, theirs_full, common)
+    return _exchanged(ours_full, theirs_full, ours_said, theirs_said, common)
 
 
-def _exchanged(ours: list[str], theirs: list[str], common: frozenset[str]) -> str | None:
+def _exchanged(
+    ours: list[str], theirs: list[str], ours_said: list[str], theirs_said: list[str], common: frozenset[str]
+) -> str | None:
     """Find two words that have taken each other's place: each stands where the other stood, after the same word."""
     ours_at = _unique(ours)
     theirs_at = _unique(theirs)
@@ -121,27 +154,45 @@ def _exchanged(ours: list[str], theirs: list[str], common: frozenset[str]) -> st
     content = len(frozenset(ours) | frozenset(theirs))
     if 2 * len(shared) < content - len(shared):
         return None
-    before_ours = {w: ours[ours_at[w] - 1] if ours_at[w] else _START for w in shared}
-    before_theirs = {w: theirs[theirs_at[w] - 1] if theirs_at[w] else _START for w in shared}
-    holders: dict[str, str] = {}
-    for word in shared:
-        if before_ours[word] != before_theirs[word]:
-            holders[before_theirs[word]] = word
-    for word in shared:
-        place = before_ours[word]
-        other = holders.get(place)
-        if (
-            other is not None
-            and other != word
-            and before_theirs[word] == before_ours[other]
-            and place not in COORDINATORS
-            and before_ours[other] not in COORDINATORS
-            and (ours_at[word] < ours_at[other]) != (theirs_at[word] < theirs_at[other])
-            and abs(ours_at[word] - ours_at[other]) > 1
-        ):
-            first, second = (word, other) if ours_at[word] < ours_at[other] else (other, word)
-            return f"swapped {first} and {second}"
+    for place_of in (_place, _wide_place):
+        before_ours = {w: place_of(ours_said, ours_at[w]) for w in shared}
+        before_theirs = {w: place_of(theirs_said, theirs_at[w]) for w in shared}
+        holders = {before_theirs[w]: w for w in shared if before_ours[w] != before_theirs[w]}
+        for word in shared:
+            place = before_ours[word]
+            other = holders.get(place)
+            if (
+                other is not None
+                and other != word
+                and before_theirs[word] == before_ours[other]
+                and place is not None
+                and before_ours[other] is not None
+                and abs(ours_at[word] - ours_at[other]) > 1
+                and (
+                    place_of is _wide_place
+                    or (ours_at[word] < ours_at[other]) != (theirs_at[word] < theirs_at[other])
+                )
+            ):
+                first, second = (word, other) if ours_at[word] < ours_at[other] else (other, word)
+                return f"swapped {first} and {second}"
     return None
+
+
+def _place(said: list[str], at: int) -> str | None:
+    """Return the word before position `at`; None behind a coordinator, where order is free."""
+    if not at:
+        return _START
+    return None if said[at - 1] in COORDINATORS else said[at - 1]
+
+
+def _wide_place(said: list[str], at: int) -> str | None:
+    """Return preposition and the word it hangs on, "designed by"; None where that is not the case."""
+    if at < 2 or said[at - 1] not in _PREPOSITIONS:
+        return None
+    holder = said[at - 2]
+    if holder in COORDINATORS or holder in CONTENTLESS or holder in _PREPOSITIONS:
+        return None
+    return f"{holder} {said[at - 1]}"
 
 
 def _unique(sequence: list[str]) -> dict[str, int]:

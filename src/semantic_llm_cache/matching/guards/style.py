@@ -44,7 +44,7 @@ _DEPTHS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"\b(?:in (?:very )?(?:simple|plain|layman'?s?|easy|simpler|basic)(?: (?:terms?|words?|language|english))?|"
             r"simply explain|explain(?:ed)? simply|explain (?:it )?(?:like|as if) i'?m|like i'?m (?:five|5)|like i am (?:five|5)|eli5|"
-            r"to a (?:child|kid|five|5|beginner|layman)|for (?:a )?(?:beginners?|dummies|laymen|layman|kids|children)|einfach erklärt|in einfachen worten|einfach\b(?= erkl)|"
+            r"to a (?:child|kid|five|5|beginner|layman)|einfach erklärt|in einfachen worten|einfach\b(?= erkl)|"
             r"en termes simples|simplement|en términos sencillos|em termos simples|in parole semplici|in eenvoudige (?:woorden|taal)|"
             r"prostymi słowami|prosto|простыми словами)\b|簡単に|简单地?|通俗"
         ),
@@ -63,12 +63,14 @@ _DEPTHS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "detailed",
         re.compile(
-            r"\b(?:in (?:great |more |full |much )?detail|in depth|in-depth|detailed(?:ly)?|thoroughly|comprehensive(?:ly)?|at length|extensively|"
+            r"\b(?:in (?:great |more |full |much )?detail|detailed(?:ly)?|thoroughly|comprehensively|at length|extensively|"
             r"with (?:all )?(?:the )?details|(?:long|full|complete) (?:answer|explanation)|ausführlich|detailliert|im detail|"
             r"en détail|détaillée?|en detalle|detalladamente|em detalhes?|detalhadamente|in dettaglio|dettagliatamente|"
             r"uitgebreid|in detail|gedetailleerd|szczegółowo|подробно|детально)\b|详细|詳しく|詳細に|仔细"
         ),
     ),
+    ("simple", re.compile(r"\b(?:explain|describe|summari[sz]e)\b.*\bfor (?:a )?(?:beginners?|dummies|laym[ae]n|kids|children)\b")),
+    ("detailed", re.compile(r"\b(?:explain|describe|discuss|tell|write|give)\b.*\b(?:in[ -]depth|comprehensive)\b")),
     ("step by step", re.compile(r"\b(?:step[- ]by[- ]step|schritt für schritt|étape par étape|paso a paso|passo a passo|stap voor stap|krok po kroku|пошагово)\b")),
 )
 
@@ -183,17 +185,24 @@ _QUESTION = re.compile(
 _ASKS = {"what time": "when", "what year": "when", "what day": "when", "what date": "when", "what place": "where",
          "what country": "where", "whom": "who", "how come": "why", "how much": "how many", "which": "what"}  # fmt: skip
 _STRICT = frozenset(("who", "when", "where", "why", "how many", "how long", "how old", "how far", "how often"))
-_LOOSE_PAIRS = frozenset((frozenset(("where", "how")), frozenset(("what", "how")), frozenset(("how", "how many"))))
+_LOOSE_PAIRS = frozenset(
+    frozenset(p) for p in (("where", "how"), ("what", "how"), ("how", "how many"), ("how long", "how many"), ("when", "how long"))
+)
 
 
 def _question(reading: Reading) -> tuple[str, frozenset[str]]:
     """Return the one question word of a prompt ("" when there are several or none), and its content words."""
     known: tuple[str, frozenset[str]] | None = reading.facts.get("question")
     if known is None:
-        asks = {_ASKS.get(m, m) for m in _QUESTION.findall(reading.text.lower())} if reading.language == "en" else set()
-        content = frozenset(s for w, s in zip(reading.words, reading.stems, strict=True) if w not in CONTENTLESS)
-        content -= {"many", "much", "long", "old", "far", "often", "time", "year", "day", "date", "come", "place"}
-        known = reading.facts["question"] = (next(iter(asks)) if len(asks) == 1 else "", content)
+        asked = set(_QUESTION.findall(reading.text.lower())) if reading.language == "en" else set()
+        asks = {_ASKS.get(m, m) for m in asked}
+        spoken = {w for m in asked for w in m.split()}
+        content = frozenset(
+            s for w, s in zip(reading.words, reading.stems, strict=True) if w not in CONTENTLESS and w not in spoken
+        )
+        # "How much is the fee" and "what is the fee" are one question, "how many fees" is another.
+        ask = "what" if asked == {"how much"} else next(iter(asks)) if len(asks) == 1 else ""
+        known = reading.facts["question"] = (ask, content)
     return known
 
 
@@ -201,6 +210,8 @@ def _compare_question(new: Reading, old: Reading) -> str | None:
     (ours, words), (theirs, others) = _question(new), _question(old)
     if not ours or not theirs or ours == theirs or words != others:
         return None
+    if {ours, theirs} == {"where", "what"} and (len(words) > 4 or "best" in words):
+        return None  # "where is the best repair shop" is "which is the best repair shop"
     if not {ours, theirs} & _STRICT or frozenset((ours, theirs)) in _LOOSE_PAIRS:
         return None
     return f"question {ours} != {theirs}"

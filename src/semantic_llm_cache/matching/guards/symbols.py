@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable
 
 from .base import Rule
+from .lexicon.numerals import NUMBER_WORDS
 from .text import Reading
 
 __all__ = ["CODE", "EMOJI", "FLAGS", "IDENTIFIERS", "OPERATORS", "QUOTES", "URLS"]
@@ -201,7 +202,7 @@ def _compare_flags(new: Reading, old: Reading) -> str | None:
 _QUOTED = re.compile(
     r"\"([^\"\n]{1,300})\"|“([^”\n]{1,300})[”“]|„([^“”\n]{1,300})[“”]|«\s?([^»\n]{1,300}?)\s?»"
     r"|(?<!\w)'([^'\n]{1,300})'(?!\w)|「([^」\n]{1,300})」|『([^』\n]{1,300})』|《([^》\n]{1,300})》"
-    r"|‹([^›\n]{1,300})›|``([^'\n]{1,300})''"
+    r"|‹([^›\n]{1,300})›|``([^'`\n]{1,300})''"
 )
 _QUOTE_MARKS = frozenset("\"“„«'「『《‹`")
 
@@ -223,15 +224,35 @@ _quotes = _finder("quotes", _quotes)
 
 def _compare_quotes(new: Reading, old: Reading) -> str | None:
     ours, theirs = _quotes(new), _quotes(old)
-    if not ours or not theirs:
+    if not ours or not theirs or ours.keys() == theirs.keys():
         return None
-    return _differ("quote", ours, theirs, new, old, one_sided=False)
+    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys()) if not _nearly(k, theirs)]
+    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys()) if not _nearly(k, ours)]
+    # Quoted here and unquoted there is no difference.
+    only_new = [q for q in only_new if _squash(q[1:-1]) not in old.squashed]
+    only_old = [q for q in only_old if _squash(q[1:-1]) not in new.squashed]
+    if only_new and only_old:
+        return f"quote {_short(only_new[0])} != {_short(only_old[0])}"
+    return None
+
+
+def _nearly(quote: str, others: dict[str, str]) -> bool:
+    """Tell whether another quotation holds this one, or the other way round, or is a long one's variant."""
+    for other in others:
+        if min(len(quote), len(other)) >= 4 and (quote in other or other in quote):
+            return True
+        if min(len(quote), len(other)) > 30:
+            a = {quote[i : i + 3] for i in range(len(quote) - 2)}
+            b = {other[i : i + 3] for i in range(len(other) - 2)}
+            if len(a & b) > 0.7 * min(len(a), len(b)):
+                return True
+    return False
 
 
 # --- code ---------------------------------------------------------------------------------------------
 
 _CODE = re.compile(
-    r"```[^\n`]*\n(.*?)```|`([^`\n]+)`|((?<!\w)[A-Za-z_][\w.]*\([^()]*\)|(?<!\w)[A-Za-z_]\w*\[[^\[\]\s]+\])",
+    r"```[^\n`]*\n(.*?)```|(?<!`)`([^`\n]+)`(?!`)|((?<!\w)[A-Za-z_][\w.]*\([^()]*\)|(?<!\w)[A-Za-z_]\w*\[[^\[\]\s]+\])",
     re.DOTALL,
 )
 
@@ -290,6 +311,7 @@ _EXPRESSION = re.compile(
     r"\s?(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||//|\+=|-=|≠|≤|≥|×|÷|→|[-+*/^%<>=&|])\s?"
     r"([A-Za-z]\b|-?\d[\d.,]*|\w+\([^()]*\)|(?<=[<>=!+*^%&|≠≤≥×÷→] )[A-Za-z]+|(?<=[<>=!+*^%&|≠≤≥×÷→])[A-Za-z]+)(?![\w-])"
 )
+_DIGITS = {word: str(value) for word, value in NUMBER_WORDS["en"].items()}
 _WORDLIKE = frozenset(("and/or", "km/h", "w/o", "n/a", "i/o", "c/o", "a/c", "r&d", "q&a", "s&p", "at&t", "h&m", "b&b", "r&b", "m&a"))
 _BARE = re.compile(r"(?<![\w<>=!+*/&|-])(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||\+\+|--|//|\+=|-=|:=|[-+*/^%<>=&|~])(?![\w<>=!+*/&|-])")
 
@@ -305,6 +327,8 @@ def _operators(reading: Reading) -> dict[str, str]:
         if match is None:
             break
         shown = match.group().strip()
+        if match[1].lower() in _DIGITS or match[3].lower() in _DIGITS:
+            shown = "".join(_DIGITS.get(g.lower(), g) for g in match.groups())
         key = _squash(shown).rstrip(".,")
         if key not in _WORDLIKE and not re.fullmatch(r"\d{1,4}[-/]\d{1,4}(?:[-/]\d+)?", key.replace(",", "")):
             found[key.replace("×", "*").replace("÷", "/").replace("≠", "!=").replace("≤", "<=").replace("≥", ">=")] = shown

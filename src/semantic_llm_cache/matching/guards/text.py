@@ -186,13 +186,15 @@ class Reading:
         if self.cjk:
             return "zh"
         words = frozenset(self.words)
-        best, best_score = "en", len(words & FUNCTION_WORDS["en"])
+        best, best_score = "en", float(len(words & FUNCTION_WORDS["en"]))
         if best_score * 2 >= len(words):
             return best
         if any("\u0400" <= c <= "\u04ff" for w in self.words[:3] for c in w[:1]):
             return "ru"
+        plain = all(w.isascii() for w in words)
         for language, known in FUNCTION_WORDS.items():
-            score = len(words & known)
+            # A letter beyond a-z speaks against English where the count does not decide.
+            score = len(words & known) + (0.5 if not plain and language != "en" and words & known else 0.0)
             if score > best_score:
                 best, best_score = language, score
         return best

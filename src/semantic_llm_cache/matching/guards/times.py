@@ -8,7 +8,7 @@ from .base import Rule
 from .lexicon.times import CJK_TIME_WORDS, FOREIGN_ONLY, OPTIONAL_TIMES, TIME_PHRASES, TIME_WORDS
 from .text import Reading
 
-__all__ = ["TIMES"]
+__all__ = ["CLOCK", "TIMES"]
 
 _LONGEST: dict[str, int] = {}
 for _phrase in TIME_PHRASES:
@@ -91,12 +91,15 @@ def _compare(new: Reading, old: Reading) -> str | None:
         for key in sorted(only_old - OPTIONAL_TIMES):
             if not key.startswith("this "):
                 return f"time {key} only in the stored prompt"
-    if any(k == "num" for k, _, _ in new.tokens) and any(k == "num" for k, _, _ in old.tokens):
+    if any(k == "num" for k, _, _ in new.tokens) or any(k == "num" for k, _, _ in old.tokens):
         clocks_new, clocks_old = _clocks(new), _clocks(old)
-        if clocks_new != clocks_old and clocks_new and clocks_old:
+        if clocks_new != clocks_old:
             a, b = clocks_new - clocks_old, clocks_old - clocks_new
             if a and b:
                 return f"time {min(a)} != {min(b)}"
+            if a:
+                return f"time {min(a)} not in the stored prompt"
+            return f"time {min(b)} only in the stored prompt"
         past_new, past_old = _side(new), _side(old)
         if past_new and past_old and past_new != past_old:
             return f"time {past_new} != {past_old}"

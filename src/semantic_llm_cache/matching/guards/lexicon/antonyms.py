@@ -121,7 +121,7 @@ ANTONYMS: dict[str, str] = {
     child kid children kids/adult adults
     rich wealthy/poor
     richest/poorest
-    cheap inexpensive affordable/expensive costly
+    cheap inexpensive affordable/expensive
     cheapest/expensive priciest
     fast quick/slow
     faster quicker/slower
@@ -257,17 +257,12 @@ ANTONYMS: dict[str, str] = {
     sender/receiver recipient
     send/receive
     sent/received
-    give/take
-    gave/took
     lead/follow
     leader/follower
     teach/learn
-    ask/answer
-    question/answer
     cause/prevent
     causes/cures treatments
     cause/effect cure
-    problem/solution
     supply/demand
     income/expense
     revenue/expense cost

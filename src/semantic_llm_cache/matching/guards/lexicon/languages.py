@@ -39,7 +39,7 @@ FUNCTION_WORDS: dict[str, frozenset[str]] = {
         "dove quando quale quali perché per con in al alla si può posso senza più nel nella su da dal tra quanto "
         "quanti fare devo ho",
         "nl": "de het een en of niet is zijn ik jij je hij zij we mijn hoe wat wie waar waarom wanneer welke voor "
-        "met op van naar te in kan men er geen wordt worden heeft hebben bij uit tussen moet veel ook aan",
+        "met op van naar te in kan hoeveel zit zitten mag kun kunnen moeten vandaag men er geen wordt worden heeft hebben bij uit tussen moet veel ook aan",
         "pl": "i w na z do nie jest są ja ty on ona my jak co kto gdzie dlaczego kiedy jaki jaka jakie czy dla od po "
         "za przez się mogę można bez o ile który która które mój moja to ma mam między aby żeby",
     }.items()
@@ -119,8 +119,8 @@ CONTENTLESS = frozenset(
 
 # Left out before word order is compared.
 DROPPED = frozenset(
-    "the a an please do does did is are was were be been being am has have had can could would will should shall "
-    "may might just also so that there kindly hey hi hello thanks thank 's exactly actually really der die das den "
+    "the an please do does did is are was were be been being am has have had can could would will should shall "
+    "may might just also so that there kindly hey hi hello thanks thank exactly actually really der die das den "
     "dem ein eine einen le la les un une des el los las o os as um uma il lo gli i de het een".split()
 )
 

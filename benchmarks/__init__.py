@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks`. What they measure and how is in docs/benchmarks.md."""

@@ -1,0 +1,81 @@
+"""`python -m benchmarks [SUBSETS...]`: measure, print a table, perhaps write JSON and plots."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks import report
+from benchmarks.harness import Bench, to_stderr
+
+SUBSETS = {
+    "exact": ("exact", "exact hits against cashews, a dict, and one hop to sqlite3"),
+    "near": ("near", "lookups by meaning without the embedding, against a numpy scan and the PyPI package"),
+    "putget": ("putget", "exact hit, near hit, put and get against the PyPI package and cashews"),
+    "loop": ("loop", "the event loop's longest stall under concurrent near hits"),
+    "import": ("imports", "import time against numpy and asyncio"),
+    "embedding": ("embedding", "embeddings one by one, in batches, and 128 at a time"),
+    "memory": ("memory", "bytes per entry, one scope and many"),
+    "hit": ("hit", "a whole near hit on SQLite against the bare embedding call"),
+    "gptcache": ("gptcache", "near hits and puts against GPTCache on SQLite and faiss"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the subsets named, all by default; return 1 when one could not be measured to its end."""
+    listed = "\n".join(f"  {name:10} {text}" for name, (_, text) in SUBSETS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Ratios against peers and floors of the same run. Speed never makes it fail.",
+        epilog=f"subsets:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("subsets", nargs="*", metavar="SUBSET", help="what to measure; default: all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="also draw the ratios of each subset as SVG")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: see that it runs; figures mean nothing")
+    parser.add_argument("--no-peers", action="store_true", help="install nothing; compare with floors only")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.subsets if name not in SUBSETS]
+    if unknown:
+        parser.error(f"no subset {unknown[0]!r}: there are {', '.join(SUBSETS)}")
+    bench = Bench(quick=options.quick, peers=not options.no_peers, say=to_stderr)
+    failed = []
+    try:
+        print(report.heading(bench), flush=True)
+        for name in dict.fromkeys(options.subsets or SUBSETS):
+            bench.subset = name
+            began, before = perf_counter(), len(bench.figures)
+            try:
+                importlib.import_module(f"benchmarks.{SUBSETS[name][0]}").run(bench)
+            except Exception as error:
+                failed.append(name)
+                traceback.print_exc()
+                bench.missing(name, f"{type(error).__name__}: {error}")
+            print(f"\n== {name} ({perf_counter() - began:.0f} s): {SUBSETS[name][1]}\n")
+            print(report.table(bench.figures[before:]), flush=True)
+        if bench.versions:
+            print("\n" + "\n".join(
+                f"{place}: " + ", ".join(f"{package} {version}" for package, version in packages.items())
+                for place, packages in bench.versions.items()
+            ))  # fmt: skip
+        judged = [figure.verdict for figure in bench.figures if figure.verdict]
+        print(f"\n{judged.count('pass')} of {len(judged)} targets reached, {judged.count('short')} short")
+        if options.json:
+            report.write_json(bench, options.json)
+            to_stderr(f"wrote {options.json}")
+        if options.plot:
+            for path in report.write_plots(bench, options.plot):
+                to_stderr(f"wrote {path}")
+    finally:
+        bench.close()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

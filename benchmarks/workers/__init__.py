@@ -1,0 +1,1 @@
+"""Programs that run in an interpreter of their own and answer in lines of JSON."""

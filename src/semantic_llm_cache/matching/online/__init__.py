@@ -1,0 +1,38 @@
+"""The online policy: serve, explore or miss, so that the share of wrong answers keeps to a bound.
+
+How the engine uses it::
+
+    policy = OnlinePolicy(max_error=0.02)            # or max_error_per_hit=, or both; floor=similarity
+    raw = await backend.get_state(name)              # name: one per namespace and embedder fingerprint
+    if raw is not None:
+        policy.load(raw)                             # CacheSerializationError: warn and go on without
+
+    policy.count_exact()                             # the exact tier answered
+    decision = policy.decide(prompt, candidates)     # it did not: the nearest, k = 16, may be empty
+    if decision.action == "serve":
+        ...                                          # answer with the entry `decision.key`; store nothing
+    else:                                            # "explore" or "miss": call the function
+        fresh = call()
+        if decision.key is not None:                 # compare on a miss too: it is free evidence
+            correct = same_answer(fresh, stored answer of decision.key)
+            policy.observe(decision, correct)
+        # store the prompt under its own key and vector: with the candidate's stored answer when
+        # `correct` (the two are now aliases of one answer), else with the fresh one.
+    policy.report(decision, correct)                 # later, when a person says so (report_wrong/_right)
+    await backend.set_state(name, policy.to_bytes()) # now and then, and at close
+
+- `CandidateView.answer` is a fingerprint of the stored answer: equal exactly when two entries hold the
+  same one. An alias holds the candidate's own answer, so a hash of the encoded response will do. Neighbours
+  that agree or disagree on it are the best evidence there is.
+- Call `decide` or `count_exact` exactly once per request: their sum is what `max_error` is a share of. A
+  caller who joins a call in flight under the same key is `count_exact`; one who joins by meaning gets
+  that call's answer on the strength of a cosine and must not bypass the policy: decide first.
+- A call that failed after "explore" or "miss" is not observed; nothing else is needed.
+- In shadow mode call `decide`, always call the function, and `observe` whatever the action was.
+- Decisions take no lock but the policy's own, wait for nothing and may be made on the event loop.
+"""
+
+from semantic_llm_cache.matching.online.features import FEATURE_NAMES, CandidateView
+from semantic_llm_cache.matching.online.policy import Decision, OnlinePolicy
+
+__all__ = ["FEATURE_NAMES", "CandidateView", "Decision", "OnlinePolicy"]

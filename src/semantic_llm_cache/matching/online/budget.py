@@ -1,0 +1,77 @@
+"""The running error budget: what may still be spent on wrong answers, and how surely.
+
+The mathematics, with proofs, is in ``docs/error-budget.md``. In short, for requests 1..t, with S the sum
+of the predicted error probabilities of what was served and W the wrong answers among it:
+
+- `spendable`: if no prediction is too low, then with probability at least 1 - d, for all t at once,
+  W <= U(S) = min over i of ((exp(l_i) - 1) S + log(m / d)) / l_i  (m rates l_i, a union bound).
+- `Audit`: with no assumption about the world, with probability at least 1 - d, for all t at once,
+  W <= (A + log(1 / d)) / l, A the sum over explored wrong answers of
+  a(p) = -log((1 - (1 - p) exp(l)) / p), p the chance with which that one was explored.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["RATES", "Audit", "spendable", "upper"]
+
+RATES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Rates of the exponential martingales: slow ones for long streams, fast ones for the first wrong answers."""
+
+
+def upper(spent: float, delta: float) -> float:
+    """Return U(S): at most so many wrong answers, all times at once, with confidence 1 - delta.
+
+    Example:
+        >>> round(upper(70.0, 0.01), 1)
+        100.9
+    """
+    weight = math.log(len(RATES) / delta)
+    return min((math.expm1(rate) * spent + weight) / rate for rate in RATES)
+
+
+def spendable(allowed: float, delta: float) -> float:
+    """Return the largest S with U(S) <= `allowed`; negative when even U(0) is more.
+
+    Example:
+        >>> spendable(100.0, 0.01) < 100.0
+        True
+    """
+    weight = math.log(len(RATES) / delta)
+    return max((rate * allowed - weight) / math.expm1(rate) for rate in RATES)
+
+
+class Audit:
+    """Bounds the wrong answers served from the explored ones and the known odds of exploring.
+
+    Args:
+        least: the smallest probability of exploring in use, in (0, 1).
+
+    Example:
+        >>> audit = Audit(least=0.05)
+        >>> audit.explored_wrong(0.05)
+        >>> audit.bound(0.01) > 20
+        True
+    """
+
+    def __init__(self, least: float) -> None:
+        # Any rate under -log(1 - least) makes a martingale; half of it balances slack against slope.
+        self.rate = 0.5 * -math.log1p(-least)
+        self.mass = 0.0
+
+    def explored_wrong(self, probability: float) -> None:
+        """Count a would-be hit that was explored with `probability` and turned out wrong."""
+        if probability < 1.0:
+            rest = 1.0 - (1.0 - probability) * math.exp(self.rate)
+            self.mass -= math.log(rest / probability)
+        # at probability 1 nothing could have been served: no evidence about what was
+
+    @property
+    def estimate(self) -> float:
+        """Wrong answers served, somewhat overestimated."""
+        return self.mass / self.rate
+
+    def bound(self, delta: float) -> float:
+        """Return what the wrong answers served do not exceed, at any time, with confidence 1 - delta."""
+        return (self.mass - math.log(delta)) / self.rate

@@ -1,0 +1,155 @@
+"""What the online policy believes: how likely a candidate's answer is wrong, and whether that still holds.
+
+Three layers, each correcting the one before:
+
+- `Logistic`: Bayesian logistic regression on the features, one for all entries, updated answer by answer.
+- `Recalibration`: what came true of its predictions, by size of the prediction.
+- `ChangeDetector`: a sequential test that the outcomes are much worse than predicted; on an alarm the two
+  others forget most of what they know.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ChangeDetector", "Logistic", "Recalibration"]
+
+Array = npt.NDArray[np.float64]
+
+_SETTLE = 64  # observations between two exact mixes of posterior and prior
+
+
+def _sigmoid(z: float) -> float:
+    if z >= 0:
+        return 1.0 / (1.0 + math.exp(-min(z, 700.0)))
+    e = math.exp(max(z, -700.0))
+    return e / (1.0 + e)
+
+
+class Logistic:
+    """Bayesian logistic regression with a Gaussian posterior, learned one observation at a time.
+
+    The update is one Newton step on the log posterior (the extended Kalman filter of the logistic
+    likelihood; Spiegelhalter & Lauritzen 1990). The prediction averages over the posterior by MacKay's
+    approximation, sigmoid(m / sqrt(1 + pi v / 8)), so that what is unknown counts as uncertain. Forgetting
+    mixes the posterior's information with the prior's: after n observations an old one weighs
+    `memory ** n`-th of a new one and the prior has filled the gap.
+
+    Args:
+        mean: prior mean of the weights, shape (d,).
+        variance: prior variances, shape (d,).
+        memory: weight kept per observation, in (0, 1]; 1 never forgets.
+    """
+
+    def __init__(self, mean: Array, variance: Array, memory: float) -> None:
+        self.memory = memory
+        self.prior_precision: Array = np.diag(1.0 / variance)
+        self.prior_shift: Array = self.prior_precision @ mean
+        self.weights: Array = mean.copy()
+        self.covariance: Array = np.diag(variance).astype(np.float64)
+        self.count = 0
+
+    def predict(self, x: Array) -> float:
+        """Return the probability of a right answer, averaged over the posterior."""
+        m = float(self.weights @ x)
+        v = float(x @ (self.covariance @ x))
+        return _sigmoid(m / math.sqrt(1.0 + math.pi / 8.0 * max(v, 0.0)))
+
+    def update(self, x: Array, right: bool, weight: float = 1.0) -> None:
+        """Learn one outcome."""
+        p = _sigmoid(float(self.weights @ x))
+        gain = self.covariance @ x
+        curvature = weight * max(p * (1.0 - p), 1e-4)
+        scale = 1.0 / (1.0 + curvature * float(x @ gain))
+        self.weights = self.weights + gain * (weight * (float(right) - p) * scale)
+        self.covariance = self.covariance - np.outer(gain, gain) * (curvature * scale)
+        self.count += 1
+        if self.memory < 1.0 and self.count % _SETTLE == 0:
+            self.forget(self.memory**_SETTLE)
+
+    def forget(self, keep: float) -> None:
+        """Keep the share `keep` of the information gathered; the prior's fills the rest."""
+        precision = np.linalg.inv(self.covariance)
+        shift = keep * (precision @ self.weights) + (1.0 - keep) * self.prior_shift
+        precision = keep * precision + (1.0 - keep) * self.prior_precision
+        covariance = np.linalg.inv(precision)
+        self.covariance = (covariance + covariance.T) / 2.0
+        self.weights = self.covariance @ shift
+
+
+class Recalibration:
+    """Corrects a predicted probability of error by what came true of predictions of its size.
+
+    Predictions fall into bins by their logit. Each bin keeps a fading sum of predicted and of actual
+    errors, and borrows from the others, half as much for each bin of distance. The correction is the ratio
+    (a + actual) / (a + predicted), a gamma-Poisson shrinkage towards 1 with a prior worth of `a` errors.
+    """
+
+    BINS = 12
+    _LOW, _STEP = -7.0, 0.7  # logit of the first bin's lower edge; width of a bin
+
+    def __init__(self, prior: float = 2.0, memory: float = 1.0 - 1.0 / 1500.0) -> None:
+        self.prior = prior
+        self.memory = memory
+        self.actual: Array = np.zeros(self.BINS)
+        self.predicted: Array = np.zeros(self.BINS)
+        distance = np.abs(np.subtract.outer(np.arange(self.BINS), np.arange(self.BINS)))
+        self._kernel: Array = 0.5**distance
+        self.refresh()
+
+    def _bin(self, wrong: float) -> int:
+        wrong = min(max(wrong, 1e-9), 1.0 - 1e-9)
+        return min(max(int((math.log(wrong / (1.0 - wrong)) - self._LOW) / self._STEP), 0), self.BINS - 1)
+
+    def __call__(self, wrong: float) -> float:
+        """Return the corrected probability of error."""
+        return min(1.0, wrong * self._factors[self._bin(wrong)])
+
+    def update(self, wrong: float, was_wrong: bool) -> None:
+        """Learn what came of the uncorrected prediction `wrong`."""
+        self.actual *= self.memory
+        self.predicted *= self.memory
+        index = self._bin(wrong)
+        self.actual[index] += float(was_wrong)
+        self.predicted[index] += wrong
+        self.refresh()
+
+    def forget(self, keep: float) -> None:
+        """Keep the share `keep` of what was seen."""
+        self.actual *= keep
+        self.predicted *= keep
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Recompute the corrections from the sums."""
+        ratio = (self.prior + self._kernel @ self.actual) / (self.prior + self._kernel @ self.predicted)
+        self._factors: Sequence[float] = np.clip(ratio, 0.3, 10.0).tolist()
+
+
+class ChangeDetector:
+    """Page's CUSUM test for errors at several times the predicted odds.
+
+    Each outcome adds its log likelihood ratio of "the odds of an error are `odds` times what was
+    predicted" to "as predicted"; the sum never falls under 0, and passing `limit` is an alarm. While the
+    predictions hold, the expected number of outcomes before a false alarm is at least exp(limit)
+    (Lorden 1971).
+    """
+
+    def __init__(self, odds: float = 3.0, limit: float = 10.0) -> None:
+        self.odds = odds
+        self.limit = limit
+        self.sum = 0.0
+
+    def update(self, wrong: float, was_wrong: bool) -> bool:
+        """Learn one outcome of a prediction; True is an alarm, and the sum starts again."""
+        wrong = min(max(wrong, 1e-4), 1.0 - 1e-3)
+        scale = 1.0 + (self.odds - 1.0) * wrong  # the alternative's probability is odds * wrong / scale
+        self.sum = max(0.0, self.sum + math.log((self.odds if was_wrong else 1.0) / scale))
+        if self.sum <= self.limit:
+            return False
+        self.sum = 0.0
+        return True

@@ -1,0 +1,426 @@
+"""`OnlinePolicy`: decides, learns from what came of it, and keeps to its budget."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from semantic_llm_cache.config import check_similarity
+from semantic_llm_cache.matching.online.budget import Audit, spendable, upper
+from semantic_llm_cache.matching.online.features import FEATURE_NAMES, CandidateView, experience, gather
+from semantic_llm_cache.matching.online.model import Array, ChangeDetector, Logistic, Recalibration
+from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
+
+__all__ = ["Decision", "OnlinePolicy"]
+
+# Prior means of the weights that are not 0: what sentence encoders of the MiniLM kind have in common. All
+# prior standard deviations are 1 (2 for the intercept), so some fifty outcomes outweigh them.
+_PRIOR_MEAN = {"intercept": 0.5, "similarity": 0.5, "margin": 0.5, "votes_for": 0.5, "votes_against": -0.7}
+_PRIOR_EXTRA = -0.7  # a guard that sees a difference speaks against
+_MEMORY = 1.0 - 1.0 / 4000.0  # an outcome weighs half after 2,800 others
+_ALARM_KEEP = 0.02  # share of the experience kept when the traffic changed
+_ALARM_HOLD = 60  # outcomes to see after an alarm before anything is served again
+_WINDOW = 1000  # recent decisions that the price is set from
+_REPRICE = 32  # decisions between two settings of the price
+_HORIZON = 1500  # decisions over which unspent budget is to be used up
+_MOST_WRONG = 0.5  # an answer more likely wrong than right is never served, whatever the budget
+_AUDIT_PRIOR = 5.0  # expected errors that the ratio of explored to expected errors starts from
+_GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
+_MOST_RECORDS = 4096  # answers whose record of right and wrong is kept
+
+
+@dataclass(slots=True)
+class Decision:
+    """What to do with one request, and why.
+
+    Args:
+        action: "serve" the entry under `key`; "explore", call the function although the entry would do; or
+            "miss", call it because nothing will.
+        key: the candidate entry; None when there was none at or above the floor.
+        probability: estimated probability that the candidate's answer is right, in [0, 1].
+        propensity: the probability with which this request was to be explored; 0.0 on a miss.
+        reason: for people.
+        similarity: max(0, cosine) of the candidate; 0.0 without one.
+        answer: the candidate's answer fingerprint.
+    """
+
+    action: str
+    key: str | None
+    probability: float
+    propensity: float
+    reason: str
+    similarity: float = 0.0
+    answer: str = ""
+    settled: bool = False
+    """True once its outcome was learned; more reports of it are ignored."""
+    _x: Array | None = field(default=None, repr=False)
+    _raw: float = field(default=1.0, repr=False)
+
+
+def _check_bound(value: float | None, name: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={value!r} must be a share between 0 and 1, such as 0.02 for 2 %")
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"{name}={value!r} must lie between 0 and 1, such as 0.02 for 2 %")
+    return float(value)
+
+
+class OnlinePolicy:
+    """Serves near entries so that the share of wrong answers keeps to a bound, learning as it goes.
+
+    Each request's nearest entries are weighed by one model shared by all entries; a candidate is served
+    while its probability of being wrong is under the current price and within the budget. Now and then a
+    candidate that would have been served is explored instead: the function is called and the answers are
+    compared, with a known probability, so that what was served can be audited. What is promised, and under
+    which assumptions, is in ``docs/error-budget.md``; how the engine uses it, in this package's docstring.
+
+    Args:
+        max_error: bound on wrong answers served as a share of all requests, exact hits included.
+        max_error_per_hit: bound on wrong answers served as a share of the near hits. While there are few
+            hits it allows 5 wrong answers and half the rate.
+        floor: similarity under which no candidate is looked at, in [0, 1].
+        seed: makes the draws repeatable; None draws from the system's entropy.
+        confidence: probability with which the bound holds at all times at once, in (0, 1).
+        explore: smallest probability of exploring a would-be hit, in (0, 0.2]; up to five times as much is
+            used near the price, where errors are.
+        extra_features: length of `CandidateView.features`.
+
+    Raises:
+        ValueError, TypeError: naming the argument. At least one of the two bounds is needed.
+
+    Example:
+        >>> policy = OnlinePolicy(max_error=0.02, seed=1)
+        >>> policy.decide("what is a list?", []).action
+        'miss'
+    """
+
+    def __init__(
+        self,
+        max_error: float | None = None,
+        max_error_per_hit: float | None = None,
+        floor: float = 0.7,
+        seed: int | None = None,
+        *,
+        confidence: float = 0.99,
+        explore: float = 0.02,
+        extra_features: int = 0,
+    ) -> None:
+        self.max_error = _check_bound(max_error, "max_error")
+        self.max_error_per_hit = _check_bound(max_error_per_hit, "max_error_per_hit")
+        if self.max_error is None and self.max_error_per_hit is None:
+            raise ValueError("an online policy needs a bound: give max_error=, max_error_per_hit= or both")
+        self.floor = check_similarity(floor, "floor")
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise TypeError(f"seed={seed!r} must be a whole number or None")
+        checked = _check_bound(confidence, "confidence")
+        assert checked is not None
+        self.confidence = checked
+        self._delta = 1.0 - checked
+        if isinstance(explore, bool) or not isinstance(explore, (int, float)):
+            raise TypeError(f"explore={explore!r} must be a probability, such as 0.02")
+        if not 0.0 < explore <= 0.2:
+            raise ValueError(f"explore={explore!r} must lie above 0 and not above 0.2")
+        self.explore = float(explore)
+        if isinstance(extra_features, bool) or not isinstance(extra_features, int) or extra_features < 0:
+            raise ValueError(f"extra_features={extra_features!r} must be a whole number, 0 or more")
+        self.extra_features = extra_features
+        self.seed = seed
+        self._key = (secrets.randbits(64) if seed is None else seed % 2**64).to_bytes(8, "little")
+        self._draws = 0
+        self._lock = threading.Lock()
+
+        mean = [_PRIOR_MEAN.get(name, 0.0) for name in FEATURE_NAMES] + [_PRIOR_EXTRA] * extra_features
+        variance = np.ones(len(mean))
+        variance[0] = 4.0
+        self._model = Logistic(np.array(mean), variance, _MEMORY)
+        self._recalibration = Recalibration()
+        self._detector = ChangeDetector()
+        self._records: OrderedDict[int, list[int]] = OrderedDict()
+        self._recent: Array = np.ones(_WINDOW)
+        self._price = 0.0
+        self._hold = 0
+        self._misses = 0
+        self._alarms = 0
+        self._restart_budget()
+
+    def _restart_budget(self) -> None:
+        self._requests = 0
+        self._exact = 0
+        self._decided = 0
+        self._hits = 0
+        self._explored = 0
+        self._spent = 0.0  # sum of the error probabilities of what was served
+        self._explored_wrong = 0.0  # errors among the explored ...
+        self._explored_expected = 0.0  # ... and how many were expected
+        self._audit = Audit(self.explore)
+
+    # ------------------------------------------------------------------ deciding
+
+    def count_exact(self, count: int = 1) -> None:
+        """Count requests that the exact tier answered: requests, and always right."""
+        with self._lock:
+            self._requests += count
+            self._exact += count
+
+    def decide(self, prompt: str, candidates: Sequence[CandidateView]) -> Decision:
+        """Decide about one request that the exact tier did not answer.
+
+        Args:
+            prompt: the new prompt.
+            candidates: the nearest entries of the request's scope, best 16 of them; may be empty.
+
+        Raises:
+            ValueError: a candidate's `features` are not `extra_features` long.
+        """
+        floor = self.floor - THRESHOLD_TOLERANCE
+        near = [candidate for candidate in candidates if candidate.similarity >= floor]
+        evidence = gather(prompt, near) if near else None
+        if evidence is not None and len(evidence.best.features) != self.extra_features:
+            raise ValueError(
+                f"candidate {evidence.best.key!r} has {len(evidence.best.features)} features, and this policy"
+                f" was made with extra_features={self.extra_features}: give each candidate that many"
+            )
+        with self._lock:
+            self._requests += 1
+            self._decided += 1
+            if evidence is None:
+                self._remember(1.0)
+                self._misses += 1
+                nearest = max((c.similarity for c in candidates), default=None)
+                why = "no entries in scope" if nearest is None else f"nearest {nearest:.3f} < {self.floor:g}"
+                return Decision("miss", None, 0.0, 0.0, why)
+            best = evidence.best
+            right, wrong_before = self._records.get(_digest(best.answer), (0, 0))
+            x = np.array(
+                [
+                    *evidence.values,
+                    math.log1p(right),
+                    math.log1p(wrong_before),
+                    experience(self._misses),
+                    *best.features,
+                ]
+            )
+            raw = 1.0 - self._model.predict(x)
+            wrong = self._recalibration(raw)
+            self._remember(wrong)
+            action, propensity, why = self._choose(wrong)
+            if action == "serve":
+                self._hits += 1
+                self._spent += wrong
+                why = f"{1.0 - wrong:.3f} sure, {evidence.agree} of {evidence.total} neighbours agree"
+            else:
+                self._misses += 1
+                self._explored += action == "explore"
+            return Decision(
+                action, best.key, 1.0 - wrong, propensity, why, best.similarity, best.answer, False, x, raw
+            )
+
+    def _choose(self, wrong: float) -> tuple[str, float, str]:
+        """Return action, probability of exploring, and the reason, given the probability of error."""
+        if self._hold > 0:
+            return "miss", 0.0, f"traffic has changed: {self._hold} more answers to compare"
+        if wrong > self._price:
+            if self._price <= 0.0:
+                return "miss", 0.0, "still learning: no error budget yet"
+            return "miss", 0.0, f"could be wrong: {wrong:.3f} > {self._price:.3f}"
+        if self._corrected() + wrong > self._spendable(next_hit=1):
+            return "miss", 0.0, "error budget spent for now"
+        if self.max_error is not None and self._audit.estimate > self._audit_limit():
+            return "miss", 0.0, "audit: more wrong answers than the budget allows"
+        propensity = min(1.0, self.explore * (1.0 + 4.0 * wrong / self._price))
+        if self._draw() < propensity:
+            return "explore", propensity, f"exploring, as 1 in {1.0 / propensity:.0f} like it"
+        return "serve", propensity, ""
+
+    def _remember(self, wrong: float) -> None:
+        self._recent[self._decided % _WINDOW] = wrong
+        if self._decided % _REPRICE == 0:
+            self._price = self._find_price()
+
+    def _find_price(self) -> float:
+        """Return the error probability up to which serving recent requests would use the budget up.
+
+        For a given expected number of wrong answers, serving the least doubtful requests first gives the
+        most hits (the fractional knapsack), so one price on the probability of error is optimal.
+        """
+        ordered = np.sort(self._recent)
+        price = _MOST_WRONG
+        room = self._spendable() - self._corrected()
+        for bound, per_hit in ((self.max_error, False), (self.max_error_per_hit, True)):
+            if bound is None:
+                continue
+            if per_hit:
+                now, then = self._allowed_per_hit(0), self._allowed_per_hit(500)
+            else:
+                now, then = bound * self._requests, bound * (self._requests + 500)
+            income = (max(0.0, spendable(then, self._delta)) - max(0.0, spendable(now, self._delta))) / 500
+            saved = room / _HORIZON
+            if not per_hit:  # the exact tier's requests earn too
+                income *= self._requests / max(1, self._decided)
+            if per_hit:  # each hit earns `income`
+                cost = np.cumsum(ordered - income) / len(ordered) - saved
+            else:  # each request does
+                cost = np.cumsum(ordered) / len(ordered) - income - saved
+            within = np.flatnonzero(cost <= 0.0)
+            price = min(price, float(ordered[within[-1]]) if len(within) else 0.0)
+        return price
+
+    def _allowed_per_hit(self, more: int) -> float:
+        assert self.max_error_per_hit is not None
+        earned = self.max_error_per_hit * (self._hits + more)
+        return max(earned, _GRACE + 0.5 * earned)
+
+    def _spendable(self, next_hit: int = 0) -> float:
+        limit = math.inf
+        if self.max_error is not None:
+            limit = spendable(self.max_error * self._requests, self._delta)
+        if self.max_error_per_hit is not None:
+            limit = min(limit, spendable(self._allowed_per_hit(next_hit), self._delta))
+        return max(0.0, limit)
+
+    def _corrected(self) -> float:
+        """What was spent, more when the explored were wrong more often than expected."""
+        ratio = (_AUDIT_PRIOR + self._explored_wrong) / (_AUDIT_PRIOR + self._explored_expected)
+        return self._spent * max(1.0, ratio)
+
+    def _audit_limit(self) -> float:
+        assert self.max_error is not None
+        return self.max_error * self._requests - 0.5 * math.log(self._delta) / self._audit.rate
+
+    def _draw(self) -> float:
+        """Return a uniform number in [0, 1) from the seed and a counter, so that a restart goes on with it."""
+        self._draws += 1
+        raw = blake2b(self._draws.to_bytes(8, "little"), digest_size=8, key=self._key).digest()
+        return (int.from_bytes(raw, "little") >> 11) * 2.0**-53
+
+    # ------------------------------------------------------------------ learning
+
+    def observe(self, decision: Decision, correct: bool) -> None:
+        """Learn whether the candidate of `decision` had the answer that the function then gave.
+
+        For "explore" and "miss"; in shadow mode, where the function is always called, also for "serve".
+
+        Raises:
+            ValueError: the decision had no candidate.
+        """
+        if decision.key is None or decision._x is None:
+            raise ValueError("this decision had no candidate to compare with: observe only when key is set")
+        with self._lock:
+            if decision.settled:
+                return
+            decision.settled = True
+            predicted = 1.0 - decision.probability
+            self._model.update(decision._x, correct)
+            self._recalibration.update(decision._raw, not correct)
+            self._record(decision.answer, correct)
+            self._hold = max(0, self._hold - 1)
+            if decision.action == "explore":
+                self._explored_expected += predicted
+                if not correct:
+                    self._explored_wrong += 1.0
+                    self._audit.explored_wrong(decision.propensity)
+            elif decision.action == "serve":
+                self._spent += (0.0 if correct else 1.0) - predicted
+            if self._detector.update(predicted, not correct):
+                self._alarms += 1
+                self._hold = _ALARM_HOLD
+                self._model.forget(_ALARM_KEEP)
+                self._recalibration.forget(_ALARM_KEEP)
+
+    def report(self, decision: Decision, correct: bool) -> None:
+        """Learn a person's verdict on an answer that was served (`report_wrong`, `report_right`).
+
+        People report what annoys them, so verdicts are no fair sample: they count in the budget, in the
+        answer's record and in the model, but neither in the recalibration nor in the audit.
+        """
+        with self._lock:
+            if decision.settled or decision.action != "serve" or decision._x is None:
+                return
+            decision.settled = True
+            self._spent += (0.0 if correct else 1.0) - (1.0 - decision.probability)
+            self._model.update(decision._x, correct)
+            self._record(decision.answer, correct)
+
+    def report_answer(self, answer: str, correct: bool) -> None:
+        """`report` when the decision is no longer at hand: by the answer's fingerprint alone."""
+        with self._lock:
+            self._record(answer, correct)
+            if not correct:
+                self._spent += 1.0
+
+    def _record(self, answer: str, correct: bool) -> None:
+        digest = _digest(answer)
+        record = self._records.setdefault(digest, [0, 0])
+        record[0 if correct else 1] += 1
+        self._records.move_to_end(digest)
+        while len(self._records) > _MOST_RECORDS:
+            self._records.popitem(last=False)
+
+    # ------------------------------------------------------------------ telling
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts, the estimates and the bounds, for statistics.
+
+        ``requests``, ``exact``, ``hits`` (near), ``explored``, ``explored_wrong``, ``alarms``; ``price``, the
+        error probability up to which is served now; ``wrong``, the estimated number of wrong answers
+        served; ``wrong_most``, what it does not exceed if the model is calibrated; ``wrong_most_any``, what it
+        does not exceed whatever the model is worth; the two at `confidence`, over all times at once.
+        """
+        with self._lock:
+            spent = self._corrected()
+            return {
+                "requests": self._requests,
+                "exact": self._exact,
+                "hits": self._hits,
+                "explored": self._explored,
+                "explored_wrong": int(self._explored_wrong),
+                "alarms": self._alarms,
+                "price": self._price,
+                "wrong": spent,
+                "wrong_most": min(float(self._hits), upper(max(0.0, spent), self._delta)),
+                "wrong_most_any": min(float(self._hits), self._audit.bound(self._delta)),
+            }
+
+    def to_bytes(self) -> bytes:
+        """Return all that was learned and spent, versioned, some tens of kilobytes, without pickle."""
+        from semantic_llm_cache.matching.online.state import dump
+
+        with self._lock:
+            return dump(self)
+
+    def load(self, data: bytes) -> None:
+        """Go on from a state that `to_bytes` gave.
+
+        What was learned is taken over whatever the settings; the budget only when bounds, confidence and
+        `explore` are the same, else it starts anew.
+
+        Raises:
+            CacheSerializationError: damaged, of another version, or with other `extra_features`.
+        """
+        from semantic_llm_cache.matching.online.state import load
+
+        with self._lock:
+            load(self, data)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, **settings: Any) -> OnlinePolicy:
+        """Make a policy with `settings` (by default the saved ones) and `load` the state into it."""
+        from semantic_llm_cache.matching.online.state import saved_settings
+
+        policy = cls(**{**saved_settings(data), **settings})
+        policy.load(data)
+        return policy
+
+
+def _digest(answer: str) -> int:
+    return int.from_bytes(blake2b(answer.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

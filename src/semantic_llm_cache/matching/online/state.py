@@ -1,0 +1,169 @@
+"""The stored form of an `OnlinePolicy`: a tag, then JSON with its arrays in base64, compressed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from semantic_llm_cache.exceptions import CacheSerializationError
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.matching.online.model import Array
+    from semantic_llm_cache.matching.online.policy import OnlinePolicy
+
+__all__ = ["VERSION", "dump", "load", "saved_settings"]
+
+VERSION = 1
+"""Version of the stored form; a change of the features is a change of it."""
+
+_TAG = b"slc-online-"
+_MOST = 16 * 2**20  # bytes of JSON that are read back
+_COUNTERS = (
+    "_requests",
+    "_exact",
+    "_decided",
+    "_hits",
+    "_explored",
+    "_spent",
+    "_explored_wrong",
+    "_explored_expected",
+)
+_SETTINGS = ("max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "extra_features")
+_BUDGET = ("max_error", "max_error_per_hit", "confidence", "explore")  # what a running budget depends on
+
+
+def _pack(array: Any, dtype: str) -> str:
+    return base64.b64encode(np.asarray(array).astype(dtype).tobytes()).decode("ascii")
+
+
+def _unpack(text: str, dtype: str, shape: tuple[int, ...]) -> Any:
+    array = np.frombuffer(base64.b64decode(text, validate=True), dtype=dtype)
+    if array.size != int(np.prod(shape)):
+        raise ValueError(f"an array of {array.size} numbers where {shape} was expected")
+    return array.reshape(shape)
+
+
+def _floats(text: str, dtype: str, shape: tuple[int, ...]) -> Array:
+    array: Array = _unpack(text, dtype, shape).astype(np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError("a number that is not finite")
+    return array
+
+
+def dump(policy: OnlinePolicy) -> bytes:
+    """Return the state of `policy`; its lock is held."""
+    model, recalibration = policy._model, policy._recalibration
+    records = policy._records
+    counts = np.minimum(np.array(list(records.values()), dtype=np.int64).reshape(-1, 2), 2**16 - 1)
+    state = {
+        "settings": {name: getattr(policy, name) for name in _SETTINGS},
+        "key": policy._key.hex(),
+        "draws": policy._draws,
+        "counters": {name: getattr(policy, name) for name in _COUNTERS},
+        "audit": policy._audit.mass,
+        "weights": _pack(model.weights, "<f8"),
+        "covariance": _pack(model.covariance, "<f8"),
+        "count": model.count,
+        "actual": _pack(recalibration.actual, "<f8"),
+        "predicted": _pack(recalibration.predicted, "<f8"),
+        "cusum": policy._detector.sum,
+        "recent": _pack(policy._recent, "<f8"),
+        "price": policy._price,
+        "hold": policy._hold,
+        "misses": policy._misses,
+        "alarms": policy._alarms,
+        "answers": _pack(np.array(list(records), dtype=np.uint64), "<u8"),
+        "records": _pack(counts, "<u2"),
+    }
+    return _TAG + b"%d\n" % VERSION + zlib.compress(json.dumps(state).encode("ascii"))
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    head, _, body = bytes(data).partition(b"\n")
+    if head != _TAG + b"%d" % VERSION:
+        raise CacheSerializationError(
+            f"not a state of an online policy of version {VERSION} (it begins {bytes(data[:24])!r}):"
+            " remove it, and the policy starts to learn anew"
+        )
+    try:
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(body, _MOST)
+        if not unpacker.eof:
+            raise ValueError("cut short, or too large")
+        state = json.loads(text)
+        if not isinstance(state, dict):
+            raise ValueError("no mapping")
+        return state
+    except (zlib.error, ValueError) as error:
+        raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> CacheSerializationError:
+    return CacheSerializationError(
+        f"the state of the online policy is damaged ({error}): remove it, and the policy starts to learn anew"
+    )
+
+
+def saved_settings(data: bytes) -> dict[str, Any]:
+    """Return the arguments that the saved policy was made with."""
+    state = _read(data)
+    try:
+        return {name: state["settings"][name] for name in _SETTINGS}
+    except (KeyError, TypeError) as error:
+        raise _damaged(error) from error
+
+
+def load(policy: OnlinePolicy, data: bytes) -> None:
+    """Put a saved state into `policy`, whose lock is held; on an error it is left as it was."""
+    state = _read(data)
+    try:
+        settings = state["settings"]
+        if settings["extra_features"] != policy.extra_features:
+            raise CacheSerializationError(
+                f"the state was learned with extra_features={settings['extra_features']}, this policy has"
+                f" {policy.extra_features}: give it the same, or remove the state"
+            )
+        size = len(policy._model.weights)
+        weights = _floats(state["weights"], "<f8", (size,))
+        covariance = _floats(state["covariance"], "<f8", (size, size))
+        np.linalg.cholesky(covariance)  # refuses what no posterior can have
+        bins = policy._recalibration.BINS
+        actual = _floats(state["actual"], "<f8", (bins,))
+        predicted = _floats(state["predicted"], "<f8", (bins,))
+        recent = _floats(state["recent"], "<f8", policy._recent.shape)
+        answers = np.frombuffer(base64.b64decode(state["answers"], validate=True), dtype="<u8").tolist()
+        records = _unpack(state["records"], "<u2", (len(answers), 2)).tolist()
+        counters = {name: type(getattr(policy, name))(state["counters"][name]) for name in _COUNTERS}
+        numbers = {name: float(state[name]) for name in ("audit", "cusum", "price")}
+        whole = {name: int(state[name]) for name in ("draws", "count", "hold", "misses", "alarms")}
+        key = bytes.fromhex(state["key"])
+        if not np.isfinite([*numbers.values(), *counters.values()]).all() or len(key) != 8:
+            raise ValueError("a counter that is no number")
+    except CacheSerializationError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, np.linalg.LinAlgError) as error:
+        raise _damaged(error) from error
+
+    policy._model.weights, policy._model.covariance = weights, covariance
+    policy._model.count = whole["count"]
+    policy._recalibration.actual, policy._recalibration.predicted = actual, predicted
+    policy._recalibration.refresh()
+    policy._detector.sum = numbers["cusum"]
+    policy._recent = recent
+    policy._hold, policy._misses, policy._alarms = whole["hold"], whole["misses"], whole["alarms"]
+    policy._records.clear()
+    policy._records.update(zip(answers, records, strict=True))
+    if policy.seed is not None and key == policy._key:
+        policy._draws = whole["draws"]
+    if all(settings[name] == getattr(policy, name) for name in _BUDGET):
+        for name, value in counters.items():
+            setattr(policy, name, value)
+        policy._audit.mass = numbers["audit"]
+        policy._price = numbers["price"]
+    else:
+        policy._restart_budget()
+        policy._price = 0.0

@@ -1,0 +1,62 @@
+import os
+
+import pytest
+
+from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend, backend_from_url, resolve_backend
+
+
+def test_memory():
+    backend = backend_from_url("memory://")
+    assert isinstance(backend, MemoryBackend)
+    assert (backend.max_size, backend.max_bytes) == (None, None)
+    backend = backend_from_url("memory://?max_size=10&max_bytes=5000")
+    assert (backend.max_size, backend.max_bytes) == (10, 5000)
+    assert backend_from_url("MEMORY://").url == "memory://"
+
+
+def test_sqlite(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    backend = backend_from_url("sqlite:///sub%20folder/cache.db?max_size=7&busy_timeout=0.5")
+    assert isinstance(backend, SQLiteBackend)
+    assert backend.db_path == "sub folder/cache.db"
+    assert backend._path == os.path.join(os.getcwd(), "sub folder/cache.db")
+    assert backend.max_size == 7
+    absolute = backend_from_url(f"sqlite:///{tmp_path}/cache.db")
+    assert absolute.db_path == f"{tmp_path}/cache.db"
+    assert backend_from_url(absolute.url).db_path == absolute.db_path
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("cache.db", "no backend URL"),
+        ("mysql://h/d", "mysql:// is not known: use one of memory://"),
+        ("redis://user:secret@h:6379/0", "not in this version"),
+        ("postgresql://user:secret@h/d", "not in this version"),
+        ("memory://host", "no host"),
+        ("memory://?size=3", "unknown option 'size'"),
+        ("memory://?max_size=many", "max_size='many' must be a number"),
+        ("memory://?max_size=0", "at least 1"),
+        ("sqlite://cache.db", "three slashes"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "memory://"),
+        ("sqlite:///a.db?ttl=3", "unknown option 'ttl'"),
+        ("sqlite:///a.db#x", "%23"),
+    ],
+)
+def test_what_is_wrong_is_said(url, says):
+    with pytest.raises(ValueError) as caught:
+        backend_from_url(url)
+    assert says in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_resolve():
+    backend = MemoryBackend()
+    assert resolve_backend(backend) is backend
+    assert isinstance(resolve_backend(None), MemoryBackend)
+    assert resolve_backend("memory://?max_size=3").max_size == 3
+    with pytest.raises(TypeError, match="StorageBackend"):
+        resolve_backend(42)
+    with pytest.raises(TypeError, match="text"):
+        backend_from_url(42)
