@@ -126,15 +126,8 @@ def _write(value: Any, out: list[bytes], path: str, depth: int, place: _Place) -
     if writer is not None:
         writer(value, out, path, depth, place)
         return
-    for base in kind.__mro__[:-1]:
-        if base in _registry:
-            function = _registry[base]
-            if function is None:
-                out.append(b"n")
-            else:
-                out.append(_text(b"r", _name(base)))
-                _write(function(value), out, path, depth + 1, place)
-            return
+    if _registry and _write_registered(value, kind, out, path, depth, place):
+        return
     if hasattr(kind, "__cache_scope__"):
         out.append(_text(b"o", _name(kind)))
         _write(value.__cache_scope__(), out, f"{path}.__cache_scope__()", depth + 1, place)
@@ -148,8 +141,21 @@ def _write(value: Any, out: list[bytes], path: str, depth: int, place: _Place) -
     )
 
 
+def _write_registered(value: Any, kind: type, out: list[bytes], path: str, depth: int, place: _Place) -> bool:
+    for base in kind.__mro__[:-1]:
+        if base in _registry:
+            function = _registry[base]
+            if function is None:
+                out.append(b"n")
+            else:
+                out.append(_text(b"r", _name(base)))
+                _write(function(value), out, path, depth + 1, place)
+            return True
+    return False
+
+
 def _name(kind: type) -> bytes:
-    return f"{kind.__module__}.{kind.__qualname__}".encode()
+    return f"{kind.__module__}.{kind.__qualname__}".encode("utf-8", "surrogatepass")
 
 
 def _write_str(value: str, out: list[bytes], *_: Any) -> None:

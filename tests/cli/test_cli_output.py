@@ -34,7 +34,8 @@ def test_fit_counts_wide_characters_as_two():
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0, "0.000 ms"), (0.0421, "0.042 ms"), (0.42, "0.42 ms"), (0.96, "1.0 ms"), (9.96, "10.0 ms"),
-     (99.6, "100 ms"), (999, "999 ms"), (1000, "1.0 s"), (59_000, "59.0 s"), (61_000, "1.0 min"), (-5, "-5.0 ms")],
+     (99.6, "100 ms"), (999, "999 ms"), (1000, "1.0 s"), (59_000, "59.0 s"), (61_000, "61.0 s"), (660_000, "11.0 min"),
+     (-5, "-5.0 ms")],
 )  # fmt: skip
 def test_milliseconds(value, text):
     assert output.milliseconds(value) == text

@@ -96,7 +96,7 @@ def test_report_fits_80_columns_and_shows_what_went_wrong(monkeypatch, capsys):
     assert "started warm with 12 entries" in text
     assert "5 of 8" in text  # calls saved
     assert "1 of 5 hits" in text
-    assert "1 of 2 refused" in text
+    assert "1 of 2 seen through" in text
     wrong = text.index("Wrong hits  (")
     assert text.index("What is c?", wrong) < text.index("Worth a look")
     assert "$0.001 per 1k in, $0.002 out" in text

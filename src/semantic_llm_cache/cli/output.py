@@ -125,7 +125,7 @@ def milliseconds(value: float) -> str:
     """
     if value < 0:
         return "-" + milliseconds(-value)
-    if value >= 60_000:
+    if value >= 600_000:
         return f"{value / 60_000:.1f} min"
     if value >= 1000:
         return f"{value / 1000:.1f} s"

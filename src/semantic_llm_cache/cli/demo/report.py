@@ -25,7 +25,7 @@ def _header(summary: Summary, where: str) -> list[str]:
     return [
         f"{summary.prompts} prompts, {settings.concurrency} at a time, took {took}; "
         f"a call takes {low:.0f} to {high:.0f} ms",
-        f"similarity {settings.similarity:g}; cache {fit(clean(where), 30)}, started {start}",
+        f"similarity {settings.similarity:g}; cache {fit(clean(where), 26)}, started {start}",
     ]
 
 
@@ -86,7 +86,7 @@ def _savings(summary: Summary, rates: tuple[float, float], style: Style) -> list
         ("Wrong hits", f"{wrong} of {summary.hits} hits", share),
         (
             "Traps",
-            f"{len(summary.traps) - len(fooled)} of {len(summary.traps)} refused",
+            f"{len(summary.traps) - len(fooled)} of {len(summary.traps)} seen through",
             "look-alikes that ask something else",
         ),
         (
@@ -158,8 +158,6 @@ def _pair(verdict: str, cosine: float | None, text: str, other: str, why: str = 
 
 
 def _why(trap: Trap, threshold: float) -> str:
-    if trap.outcome == "exact":
-        return "its own answer is cached"
     if trap.cosine is not None and trap.cosine < threshold:
         return f"below {threshold:g}"
     return trap.reason or f"differs in: {trap.prompt.trap}"
@@ -185,7 +183,8 @@ def instructive(summary: Summary) -> tuple[list[Result], list[Trap]]:
 def _traps(traps: Sequence[Trap]) -> list[Trap]:
     chosen: dict[str, Trap] = {}  # by kind
     for trap in sorted(traps, key=lambda trap: -(trap.cosine or 0.0)):
-        if not trap.fooled:
+        # On a warm start most are known, and an exact hit had nothing to refuse.
+        if not trap.fooled and trap.outcome != "exact":
             chosen.setdefault(trap.prompt.trap, trap)
     return list(chosen.values())
 

@@ -24,6 +24,7 @@ for _family, _table in FAMILIES.items():
             _INDEX.setdefault(_words[0], []).append((_words, _family, _key))
 for _entries in _INDEX.values():
     _entries.sort(key=lambda e: -len(e[0]))
+_STARTS = frozenset(_INDEX) | {re.split(r"[^a-z]", word)[0] for word in _INDEX}
 _CJK_PATTERN = re.compile("|".join(sorted(map(re.escape, _CJK_NAMES), key=len, reverse=True)))
 # Of the ambiguous ones, those that are hardly ever the ordinary word when a prompt begins with them.
 _START_OK = frozenset(
@@ -51,6 +52,9 @@ def _find(reading: Reading) -> dict[str, dict[str, str]]:
         for name in _CJK_PATTERN.findall(text):
             family, key = _CJK_NAMES[name]
             found.setdefault(family, {})[key] = name
+    # A name starts with a listed word, or is one that only looks so with its signs (C++, node.js, U.S.).
+    if _STARTS.isdisjoint(reading.vocabulary) and "." not in text[:-1] and "-" not in text and "'" not in text:
+        return found
     pieces = _NAME_TOKEN.findall(text)
     lows = [p.lower().rstrip(".") for p in pieces]
     lows = [w[:-2] if w.endswith("'s") else w for w in lows]
@@ -115,7 +119,8 @@ def _groups(reading: Reading) -> list[list[str]]:
 
 def _find_groups(reading: Reading) -> list[list[str]]:
     # German writes every noun with a capital.
-    if not reading.capitals or reading.language == "de" or reading.cjk:
+    first = reading.tokens[0][1] if reading.tokens else ""
+    if reading.capitals <= first[:1].isupper() or reading.language == "de" or reading.cjk:
         return []
     letters = sum(1 for kind, piece, _ in reading.tokens if kind == "word" and len(piece) > 3)
     capital_long = sum(

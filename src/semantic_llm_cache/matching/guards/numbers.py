@@ -45,6 +45,11 @@ class Quantity(NamedTuple):
     listed: bool = False
 
 
+_NUMERIC_WORDS = frozenset(w for words in NUMBER_WORDS.values() for w in words) | frozenset(ORDINAL_WORDS) | {
+    "hundred", "thousand", "million", "dozen",
+}  # fmt: skip
+
+
 def _decimal(text: str, english: bool) -> float:
     """Read digits with separators: 1,000 and 1.5; and in other languages 1.000 and 1,5."""
     text = text.strip(".,")
@@ -71,7 +76,11 @@ def quantities(reading: Reading) -> list[Quantity]:
     """Return the numbers of a prompt, with their units where one is named."""
     known: list[Quantity] | None = reading.facts.get("quantities")
     if known is None:
-        known = reading.facts["quantities"] = _find(reading)
+        if reading.has_number or reading.cjk or not _NUMERIC_WORDS.isdisjoint(reading.vocabulary):
+            known = _find(reading)
+        else:
+            known = []
+        reading.facts["quantities"] = known
     return known
 
 
@@ -330,7 +339,7 @@ def _versions(reading: Reading) -> frozenset[str]:
     known: frozenset[str] | None = reading.facts.get("versions")
     if known is None:
         found = set()
-        if any(kind == "num" for kind, _, _ in reading.tokens):
+        if reading.has_number:
             for match in _VERSION.finditer(reading.text):
                 version, dotted, product, decimal = match.groups()
                 number = version or dotted
@@ -372,8 +381,11 @@ def _loose_units(reading: Reading) -> dict[str, str]:
     known: dict[str, str] | None = reading.facts.get("units")
     if known is None:
         quantities(reading)
-        attached = reading.facts["unit tokens"]
+        attached = reading.facts.get("unit tokens", ())
         known = {}
+        if LOOSE_UNITS.isdisjoint(reading.vocabulary) and _CURRENCIES.isdisjoint(reading.text):
+            reading.facts["units"] = known
+            return known
         for at, (_kind, piece, _) in enumerate(reading.tokens):
             low = piece.lower()
             if low in LOOSE_UNITS and at not in attached:

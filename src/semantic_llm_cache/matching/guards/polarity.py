@@ -27,7 +27,6 @@ _NOT_NEGATED = frozenset(
     "intake intern display discover discount discharge discuss disorder dispose distress mistake mission under "
     "unit union unite until indeed indoor inland inner inch impart implant".split()
 )
-_SAME_BASE = re.compile(r"^(\w{3,})(?:ful|less)$")
 
 
 def _table(text: str, english: bool) -> dict[str, frozenset[str]]:
@@ -60,7 +59,8 @@ _SWAPS: dict[str, frozenset[str]] = {}
 for _a, _b in PREFIX_SWAPS:
     _SWAPS[_a] = _SWAPS.get(_a, frozenset()) | {_b}
     _SWAPS[_b] = _SWAPS.get(_b, frozenset()) | {_a}
-_SWAP_STARTS = tuple(_SWAPS)
+_LENGTHS = sorted({len(p) for p in _SWAPS})
+_NEGATING_SET = frozenset(_NEGATING)
 
 
 def _pair(table: dict[str, frozenset[str]], only_new: frozenset[str], only_old: frozenset[str]) -> tuple[str, str] | None:
@@ -76,25 +76,29 @@ def _pair(table: dict[str, frozenset[str]], only_new: frozenset[str], only_old: 
 def _prefix_pair(only_new: frozenset[str], only_old: frozenset[str]) -> tuple[str, str] | None:
     if len(only_new) > 60 or len(only_old) > 60:
         return None
-    for ours, theirs in ((only_new, only_old), (only_old, only_new)):
-        for word in ours:
-            if len(word) < 5:
-                continue
-            if word.startswith(_NEGATING):
-                for prefix in _NEGATING:
-                    rest = word[len(prefix) :]
-                    if word.startswith(prefix) and len(rest) >= 3 and rest in theirs and word not in _NOT_NEGATED:
-                        return (word, rest) if ours is only_new else (rest, word)
-            if word.endswith("less") and (word[:-4] + "ful" in theirs or word[:-4] + "fu" in theirs):
-                return (word, word[:-4] + "ful") if ours is only_new else (word[:-4] + "ful", word)
-            if ours is only_new and word.startswith(_SWAP_STARTS):
-                for prefix, others in _SWAPS.items():
-                    rest = word[len(prefix) :]
-                    if word.startswith(prefix) and len(rest) >= 3:
-                        for other in others:
-                            if other + rest in theirs:
-                                return word, other + rest
+    ends = {w[-3:] for w in only_old if len(w) > 3}  # whichever way they are opposites, they end alike
+    for word in only_new:
+        if len(word) > 3 and word[-3:] in ends:
+            for other in only_old:
+                if other[-3:] == word[-3:] and _differ_by_prefix(word, other):
+                    return word, other
+        elif word.endswith(("less", "ful")):
+            other = word[:-4] + "ful" if word.endswith("less") else word[:-3] + "less"
+            if other in only_old:
+                return word, other
     return None
+
+
+def _differ_by_prefix(a: str, b: str) -> bool:
+    for x, y in ((a, b), (b, a)):
+        front = x[: len(x) - len(y)] if len(x) > len(y) else ""
+        if front in _NEGATING_SET and len(y) >= 3 and x.endswith(y) and x not in _NOT_NEGATED:
+            return True
+    for size in _LENGTHS:
+        others = _SWAPS.get(a[:size])
+        if others and len(a) >= size + 3 and any(o + a[size:] == b for o in others):
+            return True
+    return False
 
 
 def _shown(word: str, reading: Reading) -> str:
@@ -186,7 +190,7 @@ def _count(reading: Reading) -> int:
         return len(_CJK_NEGATION.findall(_CJK_HARMLESS.sub("", reading.text)))
     words = reading.words
     negative = NEGATIONS.get(reading.language, NEGATIONS["en"])
-    count = sum(1 for w in words if w in negative)
+    count = 0 if negative.isdisjoint(words) else sum(1 for w in words if w in negative)
     if reading.language == "en":
         if count:
             # What is harmless was counted once each.
@@ -246,8 +250,9 @@ _FACING: dict[str, dict[str, str]] = {
     "pl": {"do": "z", "przed": "po", "nad": "pod", "bez": "z"},
     "ru": {"в": "из", "до": "после", "с": "без", "над": "под", "на": "с"},
 }  # fmt: skip
-_FACING_BOTH = {
-    language: {frozenset((a, b)) for a, b in pairs.items()} for language, pairs in _FACING.items()
+_FACING_BOTH = {language: tuple(pairs.items()) for language, pairs in _FACING.items()}
+_FACING_PAIRS = {
+    language: frozenset(pairs) | frozenset((b, a) for a, b in pairs) for language, pairs in _FACING_BOTH.items()
 }
 _PREPOSITIONS = {language: frozenset(p) | frozenset(p.values()) for language, p in _FACING.items()}
 
@@ -282,10 +287,14 @@ def _compare_direction(new: Reading, old: Reading) -> str | None:
     facing = _FACING_BOTH.get(new.language)
     if facing is None or new.language != old.language:
         return None
+    here, there = new.vocabulary, old.vocabulary
+    if not any((a in here and b in there) or (b in here and a in there) for a, b in facing):
+        return None
+    pairs = _FACING_PAIRS[new.language]
     ours, theirs = _governed(new), _governed(old)
     for word, preposition in ours.items():
         other = theirs.get(word)
-        if other and preposition and other != preposition and frozenset((preposition, other)) in facing:
+        if other and preposition and (preposition, other) in pairs:
             shown = _shown(word, new)
             return f"direction {preposition} {shown} != {other} {_shown(word, old)}"
     return None

@@ -75,19 +75,30 @@ _DEPTHS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 
 
+# No pattern above can match a prompt that has none of its words.
+_KIND_WORDS = frozenset(re.findall(r"[^\W\d_]+", _KINDS)) | {"points", "point", "bullets", "mail", "tsv"}
+_DEPTH_WORDS = frozenset(w for _, pattern in _DEPTHS for w in re.findall(r"[^\W\d_]{2,}", pattern.pattern)) - frozenset(
+    "in to as it like en em de pour por per di van for great more full much one or the with all word words very if".split()
+) | frozenset(
+    "detailed details detalhe detalhes terms terme sentence sentences line lines paragraph paragraphs depth layman laymen "
+    "laymans word words worden zin summarise summarize eli summary answer explanation overview version description brief "
+    "briefly short concisely detail detailliert détaillée détaillé tldr tl dr nutshell few".split()
+)
+
+
 def _shapes(reading: Reading) -> frozenset[str]:
     known: frozenset[str] | None = reading.facts.get("shapes")
     if known is None:
         low = reading.text.lower()
         found = set()
-        for match in _SHAPE.finditer(low):
+        for match in () if _KIND_WORDS.isdisjoint(reading.vocabulary) else _SHAPE.finditer(low):
             kind = match.group(1)
             if _NOT_AFTER.search(match.group()) and not low.rstrip(" .?!").endswith(kind):
                 continue
             found.add(_SAME_KIND.get(kind, kind))
-        match = _BARE_KIND.search(low)
-        if match:
-            found.add(match.group(1))
+        bare = None if _KIND_WORDS.isdisjoint(reading.vocabulary) else _BARE_KIND.search(low)
+        if bare:
+            found.add(bare.group(1))
         if reading.cjk:
             found.update(shape for word, shape in _CJK_SHAPES.items() if word in low)
         known = reading.facts["shapes"] = frozenset(found)
@@ -97,8 +108,12 @@ def _shapes(reading: Reading) -> frozenset[str]:
 def _depths(reading: Reading) -> frozenset[str]:
     known: frozenset[str] | None = reading.facts.get("depths")
     if known is None:
-        low = reading.text.lower()
-        known = reading.facts["depths"] = frozenset(name for name, pattern in _DEPTHS if pattern.search(low))
+        if _DEPTH_WORDS.isdisjoint(reading.vocabulary) and not reading.cjk:
+            known = frozenset()
+        else:
+            low = reading.text.lower()
+            known = frozenset(name for name, pattern in _DEPTHS if pattern.search(low))
+        reading.facts["depths"] = known
     return known
 
 
@@ -135,6 +150,7 @@ _IN_LANGUAGE = re.compile(
     + "|".join(sorted(map(re.escape, ANSWER_LANGUAGES), key=len, reverse=True))
     + r")\b(?! (?:food|cuisine|people|history|class|men|women|culture|government|army|football|society|restaurant))"
 )
+_LANGUAGE_WORDS = frozenset(ANSWER_LANGUAGES)
 _CJK_LANGUAGE = re.compile(
     "(?:用|以|成|译成|翻译成|翻译为|)(" + "|".join(CJK_LANGUAGES) + ")(?:で|に|怎么|回答|解释|说|写|)"
 )
@@ -144,7 +160,8 @@ def _languages(reading: Reading) -> frozenset[str]:
     known: frozenset[str] | None = reading.facts.get("languages")
     if known is None:
         low = reading.text.lower()
-        found = {ANSWER_LANGUAGES[m] for m in _IN_LANGUAGE.findall(low)}
+        speaks = not _LANGUAGE_WORDS.isdisjoint(reading.vocabulary)
+        found = {ANSWER_LANGUAGES[m] for m in _IN_LANGUAGE.findall(low)} if speaks else set()
         if reading.cjk:
             found.update(CJK_LANGUAGES[m] for m in _CJK_LANGUAGE.findall(low))
         known = reading.facts["languages"] = frozenset(found)
@@ -191,24 +208,29 @@ _LOOSE_PAIRS = frozenset(
 
 
 def _question(reading: Reading) -> tuple[str, frozenset[str]]:
-    """Return the one question word of a prompt ("" when there are several or none), and its content words."""
+    """Return the one question word of a prompt ("" when there are several or none), and the words it is made of."""
     known: tuple[str, frozenset[str]] | None = reading.facts.get("question")
     if known is None:
         asked = set(_QUESTION.findall(reading.text.lower())) if reading.language == "en" else set()
         asks = {_ASKS.get(m, m) for m in asked}
-        spoken = {w for m in asked for w in m.split()}
-        content = frozenset(
-            s for w, s in zip(reading.words, reading.stems, strict=True) if w not in CONTENTLESS and w not in spoken
-        )
         # "How much is the fee" and "what is the fee" are one question, "how many fees" is another.
         ask = "what" if asked == {"how much"} else next(iter(asks)) if len(asks) == 1 else ""
-        known = reading.facts["question"] = (ask, content)
+        known = reading.facts["question"] = (ask, frozenset(w for m in asked for w in m.split()))
     return known
 
 
+def _content(reading: Reading, without: frozenset[str]) -> frozenset[str]:
+    return frozenset(
+        s for w, s in zip(reading.words, reading.stems, strict=True) if w not in CONTENTLESS and w not in without
+    )
+
+
 def _compare_question(new: Reading, old: Reading) -> str | None:
-    (ours, words), (theirs, others) = _question(new), _question(old)
-    if not ours or not theirs or ours == theirs or words != others:
+    (ours, said), (theirs, also) = _question(new), _question(old)
+    if not ours or not theirs or ours == theirs:
+        return None
+    words = _content(new, said)
+    if words != _content(old, also):
         return None
     if {ours, theirs} == {"where", "what"} and (len(words) > 4 or "best" in words):
         return None  # "where is the best repair shop" is "which is the best repair shop"

@@ -81,6 +81,7 @@ _HARD_ID = re.compile(
     r"|(?=\w*\d)(?=\w*[A-Za-z])[A-Z0-9]{5,}"
     r")(?![\w@])"
 )
+_HUMP = re.compile(r"[a-z0-9][A-Z]")
 _CAMEL = re.compile(r"(?<!\w)(?:[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+)(?!\w)")
 
 
@@ -91,7 +92,7 @@ def _hard_ids(reading: Reading) -> dict[str, str]:
 
 
 def _camels(reading: Reading) -> dict[str, str]:
-    if not reading.capitals:
+    if not reading.capitals or _HUMP.search(reading.text) is None:
         return {}
     return {m.group().lower(): m.group() for m in _CAMEL.finditer(reading.text)}
 
@@ -302,10 +303,7 @@ def _letters(text: str) -> frozenset[str]:
 
 # --- operators ----------------------------------------------------------------------------------------
 
-_OPERATOR = re.compile(
-    r"(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||\+\+|--|//|\+=|-=|\*=|/=|:=|≠|≤|≥|×|÷|→|←|⇒|∪|∩|∈|[-+*/^%<>=&|~√∞∑∫])"
-)
-_OPERAND = r"[\w.)\]'\"]"
+_OPERATOR = re.compile(r"[-+*/^%<>=&|~≠≤≥×÷→←⇒]")
 _EXPRESSION = re.compile(
     r"(?<![\w-])([A-Za-z]|\d[\d.,]*|\w+\([^()]*\)|[A-Za-z]+(?=\s?(?:[<>=!+*/^%&|≠≤≥×÷→]|->)))"
     r"\s?(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||//|\+=|-=|≠|≤|≥|×|÷|→|[-+*/^%<>=&|])\s?"

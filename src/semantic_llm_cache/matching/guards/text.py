@@ -81,7 +81,8 @@ _IRREGULAR = {
     for variant in variants.split()
 }
 _ENDINGS = re.compile(r"[aeiouyàâáãäåąæçéèêëęíìîïóòôõöøúùûüýÿаеёийоуыьэюяśćńż]+[mnsrtмвх]?$")
-_STEMS: dict[tuple[str, bool], str] = {}
+_ENGLISH_STEMS: dict[str, str] = {}
+_OTHER_STEMS: dict[str, str] = {}
 _STEMS_LIMIT = 50_000
 
 
@@ -92,12 +93,12 @@ def stem(word: str, english: bool = True) -> str:
         >>> stem("increasing") == stem("increase") == stem("increases")
         True
     """
-    key = (word, english)
-    found = _STEMS.get(key)
+    known = _ENGLISH_STEMS if english else _OTHER_STEMS
+    found = known.get(word)
     if found is None:
-        if len(_STEMS) >= _STEMS_LIMIT:
-            _STEMS.clear()
-        found = _STEMS[key] = _english(word) if english and word.isascii() else _other(word)
+        if len(known) >= _STEMS_LIMIT:
+            known.clear()
+        found = known[word] = _english(word) if english and word.isascii() else _other(word)
     return found
 
 
@@ -143,11 +144,17 @@ class Reading:
         tokens: (kind, text, start) with kind "num", "word" or "sym"; Han and kana one character each.
         words: the words in lower case, contractions opened ("don't" is "do", "not"), possessives dropped.
         language: two letters, a guess from the function words ("en" when nothing speaks against it).
-        stems: `words` without their inflections.
+        vocabulary: the set of `words`.
+        stems: `words` without their inflections; `bag` is their set.
+        capitals: how many words begin with a capital.
+        has_number: whether there are digits.
         squashed: the text in lower case without white space.
     """
 
-    __slots__ = ("_squashed", "bag", "capitals", "cjk", "facts", "language", "stems", "text", "tokens", "words")
+    __slots__ = (
+        "_squashed", "bag", "capitals", "cjk", "facts", "has_number", "language", "stems", "text", "tokens",
+        "vocabulary", "words",
+    )  # fmt: skip
 
     def __init__(self, text: str) -> None:
         raw = text if text.isascii() else unicodedata.normalize("NFC", text).translate(_QUOTES)
@@ -158,34 +165,44 @@ class Reading:
         self._squashed: str | None = None
         self.cjk = not raw.isascii() and any("\u3040" <= c <= "\u9fff" for c in raw)
         tokens: list[tuple[str, str, int]] = []
-        for match in _TOKEN.finditer(raw):
-            kind = match.lastgroup or "sym"
-            piece = match.group()
-            if kind == "word" and self.cjk and piece[0] >= "\u3040" and len(piece) > 1:
-                tokens.extend(("word", c, match.start() + i) for i, c in enumerate(piece))
-            else:
-                tokens.append((kind, piece, match.start()))
-        self.tokens = tokens
         words: list[str] = []
-        for kind, piece, _ in tokens:
-            if kind != "word":
-                continue
-            low = piece.lower()
-            if "'" in low or low in _CONTRACTIONS:
-                words.extend(_open(low))
+        capitals = 0
+        self.has_number = False
+        for match in _TOKEN.finditer(raw):
+            kind = match.lastgroup
+            piece = match[0]
+            if kind == "word":
+                if self.cjk and piece[0] >= "\u3040":
+                    tokens.extend(("word", c, match.start() + i) for i, c in enumerate(piece))
+                    words.extend(piece)
+                    continue
+                tokens.append(("word", piece, match.start()))
+                low = piece.lower()
+                if low != piece and piece[0].isupper():
+                    capitals += 1
+                if "'" in low or low in _CONTRACTIONS:
+                    words.extend(_open(low))
+                else:
+                    words.append(low)
+            elif kind == "num":
+                tokens.append(("num", piece, match.start()))
+                self.has_number = True
             else:
-                words.append(low)
+                tokens.append(("sym", piece, match.start()))
+        self.tokens = tokens
         self.words = words
+        self.capitals = capitals
+        self.vocabulary = frozenset(words)
         self.language = self._guess()
         english = self.language == "en"
-        self.stems = [stem(w, english) for w in words]
+        known = _ENGLISH_STEMS if english else _OTHER_STEMS
+        self.stems = [known.get(w) or stem(w, english) for w in words]
         self.bag = frozenset(self.stems)
-        self.capitals = sum(1 for k, t, _ in tokens if k == "word" and t[0].isupper())
 
     def _guess(self) -> str:
         if self.cjk:
             return "zh"
-        words = frozenset(self.words)
+        words = self.vocabulary
         best, best_score = "en", float(len(words & FUNCTION_WORDS["en"]))
         if best_score * 2 >= len(words):
             return best

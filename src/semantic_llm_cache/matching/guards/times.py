@@ -91,7 +91,7 @@ def _compare(new: Reading, old: Reading) -> str | None:
         for key in sorted(only_old - OPTIONAL_TIMES):
             if not key.startswith("this "):
                 return f"time {key} only in the stored prompt"
-    if any(k == "num" for k, _, _ in new.tokens) or any(k == "num" for k, _, _ in old.tokens):
+    if new.has_number or old.has_number:
         clocks_new, clocks_old = _clocks(new), _clocks(old)
         if clocks_new != clocks_old:
             a, b = clocks_new - clocks_old, clocks_old - clocks_new

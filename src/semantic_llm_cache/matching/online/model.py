@@ -86,17 +86,22 @@ class Recalibration:
 
     Predictions fall into bins by their logit. Each bin keeps a fading sum of predicted and of actual
     errors, and borrows from the others, half as much for each bin of distance. The correction is the ratio
-    (a + actual) / (a + predicted), a gamma-Poisson shrinkage towards 1 with a prior worth of `a` errors.
+    (a + actual) / (a + predicted), a gamma-Poisson shrinkage towards 1 with a prior worth of `a` errors. To
+    it comes `doubt` / (10 + n) for the n outcomes seen around the bin: a prediction of 0.001 that was never
+    put to the test is not one to build on.
     """
 
     BINS = 12
     _LOW, _STEP = -7.0, 0.7  # logit of the first bin's lower edge; width of a bin
+    _TESTS = 10.0
 
-    def __init__(self, prior: float = 2.0, memory: float = 1.0 - 1.0 / 1500.0) -> None:
+    def __init__(self, prior: float = 2.0, doubt: float = 0.5, memory: float = 1.0 - 1.0 / 1500.0) -> None:
         self.prior = prior
+        self.doubt = doubt
         self.memory = memory
         self.actual: Array = np.zeros(self.BINS)
         self.predicted: Array = np.zeros(self.BINS)
+        self.seen: Array = np.zeros(self.BINS)
         distance = np.abs(np.subtract.outer(np.arange(self.BINS), np.arange(self.BINS)))
         self._kernel: Array = 0.5**distance
         self.refresh()
@@ -107,7 +112,8 @@ class Recalibration:
 
     def __call__(self, wrong: float) -> float:
         """Return the corrected probability of error."""
-        return min(1.0, wrong * self._factors[self._bin(wrong)])
+        index = self._bin(wrong)
+        return min(1.0, wrong * self._factors[index] + self._doubts[index])
 
     def update(self, wrong: float, was_wrong: bool) -> None:
         """Learn what came of the uncorrected prediction `wrong`."""
@@ -116,18 +122,21 @@ class Recalibration:
         index = self._bin(wrong)
         self.actual[index] += float(was_wrong)
         self.predicted[index] += wrong
+        self.seen[index] += 1.0
         self.refresh()
 
     def forget(self, keep: float) -> None:
         """Keep the share `keep` of what was seen."""
         self.actual *= keep
         self.predicted *= keep
+        self.seen *= keep
         self.refresh()
 
     def refresh(self) -> None:
         """Recompute the corrections from the sums."""
         ratio = (self.prior + self._kernel @ self.actual) / (self.prior + self._kernel @ self.predicted)
         self._factors: Sequence[float] = np.clip(ratio, 0.3, 10.0).tolist()
+        self._doubts: Sequence[float] = (self.doubt / (self._TESTS + self._kernel @ self.seen)).tolist()
 
 
 class ChangeDetector:

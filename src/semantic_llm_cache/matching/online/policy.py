@@ -148,6 +148,7 @@ class OnlinePolicy:
         self._records: OrderedDict[int, list[int]] = OrderedDict()
         self._recent: Array = np.ones(_WINDOW)
         self._price = 0.0
+        self._self_funding = 0.0  # a hit less doubtful than this earns a per-hit budget more than it costs
         self._hold = 0
         self._misses = 0
         self._alarms = 0
@@ -233,7 +234,7 @@ class OnlinePolicy:
             if self._price <= 0.0:
                 return "miss", 0.0, "still learning: no error budget yet"
             return "miss", 0.0, f"could be wrong: {wrong:.3f} > {self._price:.3f}"
-        if self._corrected() + wrong > self._spendable(next_hit=1):
+        if wrong > self._self_funding and self._corrected() + wrong > self._spendable(next_hit=1):
             return "miss", 0.0, "error budget spent for now"
         if self.max_error is not None and self._audit.estimate > self._audit_limit():
             return "miss", 0.0, "audit: more wrong answers than the budget allows"
@@ -272,7 +273,11 @@ class OnlinePolicy:
             else:  # each request does
                 cost = np.cumsum(ordered) / len(ordered) - income - saved
             within = np.flatnonzero(cost <= 0.0)
-            price = min(price, float(ordered[within[-1]]) if len(within) else 0.0)
+            affordable = float(ordered[within[-1]]) if len(within) else 0.0
+            if per_hit:
+                affordable = max(affordable, 0.5 * income)
+                self._self_funding = 0.5 * income if self.max_error is None else 0.0
+            price = min(price, affordable)
         return price
 
     def _allowed_per_hit(self, more: int) -> float:
@@ -324,10 +329,11 @@ class OnlinePolicy:
             self._recalibration.update(decision._raw, not correct)
             self._record(decision.answer, correct)
             self._hold = max(0, self._hold - 1)
-            if decision.action == "explore":
+            if predicted <= self._price:  # explored, or as good as: it would have been served
                 self._explored_expected += predicted
+                self._explored_wrong += float(not correct)
+            if decision.action == "explore":
                 if not correct:
-                    self._explored_wrong += 1.0
                     self._audit.explored_wrong(decision.propensity)
             elif decision.action == "serve":
                 self._spent += (0.0 if correct else 1.0) - predicted

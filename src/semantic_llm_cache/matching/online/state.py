@@ -70,6 +70,7 @@ def dump(policy: OnlinePolicy) -> bytes:
         "count": model.count,
         "actual": _pack(recalibration.actual, "<f8"),
         "predicted": _pack(recalibration.predicted, "<f8"),
+        "seen": _pack(recalibration.seen, "<f8"),
         "cusum": policy._detector.sum,
         "recent": _pack(policy._recent, "<f8"),
         "price": policy._price,
@@ -134,6 +135,7 @@ def load(policy: OnlinePolicy, data: bytes) -> None:
         bins = policy._recalibration.BINS
         actual = _floats(state["actual"], "<f8", (bins,))
         predicted = _floats(state["predicted"], "<f8", (bins,))
+        seen = _floats(state["seen"], "<f8", (bins,))
         recent = _floats(state["recent"], "<f8", policy._recent.shape)
         answers = np.frombuffer(base64.b64decode(state["answers"], validate=True), dtype="<u8").tolist()
         records = _unpack(state["records"], "<u2", (len(answers), 2)).tolist()
@@ -151,6 +153,7 @@ def load(policy: OnlinePolicy, data: bytes) -> None:
     policy._model.weights, policy._model.covariance = weights, covariance
     policy._model.count = whole["count"]
     policy._recalibration.actual, policy._recalibration.predicted = actual, predicted
+    policy._recalibration.seen = seen
     policy._recalibration.refresh()
     policy._detector.sum = numbers["cusum"]
     policy._recent = recent
