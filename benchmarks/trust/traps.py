@@ -282,6 +282,136 @@ places | ja | フランスの首都はどこですか？ | フランスの首都
 """
 )
 
-HELD_OUT_TRAPS: tuple[PromptPair, ...] = ()
+HELD_OUT_TRAPS = _pairs(
+    r"""
+numbers | en | My child is 4 years old, what should she eat? | My child is 9 years old, what should she eat?
+numbers | en | Name the top five exporters of tin | Name the top twelve exporters of tin
+numbers | en | What is the square root of 144? | What is the square root of 169?
+units | en | How long is 40 inches? | How long is 40 feet?
+units | en | Bake the cake at 180 C | Bake the cake at 180 F
+units | en | I need a 500 GB drive | I need a 500 MB drive
+dates | en | Weather in August | Weather in November
+dates | en | What day was 12/03/2019? | What day was 12/04/2019?
+time words | en | Who won the match yesterday? | Who won the match today?
+time words | en | What was our revenue last year? | What will our revenue be next year?
+time words | en | Is the shop open at 9:00? | Is the shop open at 21:00?
+identifiers | en | Status of ticket INC-20391 | Status of ticket INC-20319
+identifiers | en | What does parse_date do? | What does format_date do?
+versions | en | Is Node 18 supported? | Is Node 20 supported?
+versions | en | Release notes of 1.2.3 | Release notes of 1.3.2
+urls | en | Is shop.example.com down? | Is blog.example.com down?
+urls | en | Open ~/notes/todo.txt | Open ~/notes/done.txt
+flags | en | What does ls -a show? | What does ls -l show?
+quotes | en | Who said "less is more"? | Who said "more is more"?
+code | en | What does `list.sort()` return? | What does `list.copy()` return?
+operators | en | If a < b what happens? | If a > b what happens?
+negation | en | Is it true that bats are blind? | Is it not true that bats are blind?
+negation | en | Cake recipes with eggs | Cake recipes without eggs
+prefixes | en | Is his behaviour ethical? | Is his behaviour unethical?
+prefixes | en | Examples of renewable energy | Examples of nonrenewable energy
+antonyms | en | Which animals are predators? | Which animals are prey?
+antonyms | en | How do I mute the microphone? | How do I unmute the microphone?
+antonyms | en | What makes bread rise? | What makes bread fall?
+antonyms | en | The tallest building in Asia | The shortest building in Asia
+antonyms | en | Is the glass half full? | Is the glass half empty?
+comparatives | en | Is it better to shower before bed? | Is it better to shower after bed?
+direction | en | How do I export my contacts? | How do I import my contacts?
+direction | en | Upgrade from Basic to Premium | Upgrade from Premium to Basic
+direction | en | kilograms to pounds | pounds to kilograms
+swapped | en | Did Alice pay Bob? | Did Bob pay Alice?
+swapped | en | Is the moon bigger than the sun? | Is the sun bigger than the moon?
+languages | en | Write hello world in Kotlin | Write hello world in Swift
+places | en | Things to do in Kyoto | Things to do in Osaka
+people | en | When was Marie Curie born? | When was Niels Bohr born?
+formats | en | Summarise this in three sentences | Summarise this in ten sentences
+formats | en | Return the result as XML | Return the result as CSV
+answer language | en | Tell me a joke in German | Tell me a joke in Polish
+emoji | en | Is 🐍 dangerous? | Is 🐢 dangerous?
+case | en | Can you send it to us? | Can you send it to US?
+question words | en | Where do penguins sleep? | When do penguins sleep?
+antonyms | de | Vorteile von Homeoffice | Nachteile von Homeoffice
+numbers | de | Was kostet ein Zimmer für drei Nächte? | Was kostet ein Zimmer für sieben Nächte?
+time words | fr | Les trains de lundi | Les trains de mardi
+places | fr | Quel est le meilleur hôtel à Rome ? | Quel est le meilleur hôtel à Venise ?
+antonyms | es | ¿Cuál es el río más largo? | ¿Cuál es el río más corto?
+negation | es | ¿Puedo comer antes del examen? | ¿No puedo comer antes del examen?
+direction | pt | Converter dólares para euros | Converter euros para dólares
+time words | pt | O que fazer hoje em Lisboa? | O que fazer amanhã em Lisboa?
+antonyms | it | Quali sono i vantaggi del treno? | Quali sono gli svantaggi del treno?
+numbers | it | Un appartamento con due camere | Un appartamento con tre camere
+direction | nl | Trein van Utrecht naar Gent | Trein van Gent naar Utrecht
+negation | pl | Czy mogę jechać z biletem? | Czy mogę jechać bez biletu?
+antonyms | ru | Как увеличить расход воды? | Как уменьшить расход воды?
+places | zh | 法国的首都是哪里？ | 德国的首都是哪里？
+negation | zh | 哪些水果可以吃？ | 哪些水果不可以吃？
+antonyms | ja | 音量を上げる方法 | 音量を下げる方法
+places | ja | ドイツの人口は？ | スペインの人口は？
+"""
+)
 
-HELD_OUT_PARAPHRASES: tuple[PromptPair, ...] = ()
+HELD_OUT_PARAPHRASES = _pairs(
+    r"""
+numbers | en | My daughter is four, what should she eat? | My daughter is 4, what should she eat?
+numbers | en | How many days are in 3 weeks? | How many days are there in three weeks?
+numbers | en | Is 1,000,000 a prime number? | Is 1 million a prime number?
+units | en | How long does it take to walk 5 km? | How long does walking 5 kilometres take?
+units | en | Is 90 minutes of sport too much? | Is 1.5 hours of sport too much?
+dates | en | Who was born on 1 January 1900? | Who was born on January 1, 1900?
+time words | en | What's on TV tonight? | What is on TV tonight?
+time words | en | Are you open on Sundays? | Are you open on a Sunday?
+time words | en | Flights leaving at 7 p.m. | Flights leaving at 19:00
+identifiers | en | What's the status of ticket INC-20391? | Status of ticket INC-20391
+versions | en | Does Node 18 support fetch? | Is fetch supported in Node 18?
+urls | en | Is https://shop.example.com down? | Is shop.example.com down?
+flags | en | What does ls -a do? | What is ls -a for?
+quotes | en | Who said "less is more"? | Who is the author of "less is more"?
+quotes | en | What does serendipity mean? | What does "serendipity" mean?
+code | en | What does `list.sort()` return? | What is the return value of list.sort()?
+negation | en | Why is my internet not working? | Why isn't my internet working?
+negation | en | Why can't I sleep? | Why am I unable to sleep?
+negation | en | How do I stop snoring? | How can I stop snoring?
+prefixes | en | Is that unethical? | Is that not ethical?
+antonyms | en | How can I raise my credit score? | How do I increase my credit score?
+antonyms | en | What is the quickest route home? | What is the fastest route home?
+antonyms | en | How do I reduce my electricity bill? | How can I lower my electricity bill?
+antonyms | en | What are the good and bad sides of fame? | What are the bad and good sides of fame?
+comparatives | en | Which is cheaper, gas or electric heating? | Which is cheaper, electric or gas heating?
+direction | en | How do I get from Oslo to Bergen? | How can I travel from Oslo to Bergen?
+direction | en | How do I move my contacts from Android to iPhone? | How can I transfer contacts from an Android to an iPhone?
+swapped | en | Do cats and dogs get along? | Do dogs and cats get along?
+swapped | en | For a beginner, which guitar is best? | Which guitar is best for a beginner?
+swapped | en | What did Newton discover in 1687? | In 1687, what did Newton discover?
+swapped | en | Is a tomato a fruit? | A tomato is a fruit?
+swapped | en | If it rains, is the game cancelled? | Is the game cancelled if it rains?
+languages | en | How do I print in C#? | How can I print in C sharp?
+places | en | What is the best time to visit Japan? | When is the best time to visit Japan?
+places | en | Who is the president of America? | Who is the president of the USA?
+people | en | Who is Elon Musk? | Who's Elon Musk?
+people | en | What is the height of Michael Jordan? | How tall is Michael Jordan?
+products | en | How do I cancel Netflix? | How can I cancel my Netflix subscription?
+formats | en | Summarise this text in three sentences | Give me a summary of this text in 3 sentences
+formats | en | Explain it like I'm five: black holes | Explain black holes in simple terms
+answer language | en | Tell me a joke in German | Tell me a German joke
+accents | en | What is a piñata? | What is a pinata?
+emoji | en | Good morning! What are today's specials? ☀️ | Good morning! What are today's specials?
+case | en | how tall is mount everest | How tall is Mount Everest?
+case | en | Where can I study Polish? | where can i study polish
+question words | en | What is the price of a new iPhone? | How much is a new iPhone?
+plain | en | How do I get a refund? | How can I get my money back?
+plain | en | Can you recommend a good book on gardening? | What is a good book about gardening?
+plain | de | Wie kündige ich mein Abo? | Wie kann ich mein Abo kündigen?
+numbers | de | Was kostet ein Zimmer für drei Nächte? | Wie viel kostet ein Zimmer für 3 Nächte?
+plain | fr | Comment annuler ma commande ? | Comment puis-je annuler ma commande ?
+places | fr | Que visiter à Rome ? | Que faut-il visiter à Rome ?
+plain | es | ¿Dónde está mi pedido? | ¿Dónde se encuentra mi pedido?
+negation | es | ¿Por qué no puedo entrar? | ¿Por qué no me deja entrar?
+plain | pt | Onde está o meu pedido? | Onde está meu pedido?
+plain | it | Dov'è il mio ordine? | Dove si trova il mio ordine?
+plain | nl | Waar is mijn bestelling? | Waar blijft mijn bestelling?
+plain | pl | Gdzie jest moje zamówienie? | Gdzie znajduje się moje zamówienie?
+plain | ru | Где мой заказ? | Где находится мой заказ?
+numbers | ru | Сколько калорий в двух яйцах? | Сколько калорий в 2 яйцах?
+plain | zh | 我的订单在哪里？ | 我的订单在哪儿？
+plain | ja | 注文はどこですか？ | 私の注文はどこにありますか？
+"""
+)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import sys
 import typing
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from semantic_llm_cache.breaker import logger
 from semantic_llm_cache.exceptions import CacheKeyError, CacheWarning
-from semantic_llm_cache.fingerprint import canonical, fingerprint_instance
+from semantic_llm_cache.fingerprint import canonical, fingerprint_instance, is_registered
 from semantic_llm_cache.request import Request, looks_like_messages, split_messages
 
 __all__ = ["PROMPT_NAMES", "BadCall", "CallBinder"]
@@ -66,16 +69,16 @@ class CallBinder:
         self._scope = scope
         if not callable(scope) and scope is not None:
             canonical(scope, "scope")  # a bad scope is told when decorating, not at the first call
-        self._ignore = _check_ignore(ignore, self.signature, self.name)
-        self._rest_name = next(
-            (p.name for p in self.signature.parameters.values() if p.kind is p.VAR_KEYWORD), None
-        )
+        # What a bound method, a callable object or a partial brings along, beside the call's arguments.
+        self._owner, self._given = _brought_along(function)
+        self._ignore = _check_ignore(ignore, self.signature, self.name, self._owner, self._given)
+        self._rest_name = next((p.name for p in self.signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
         self.instance_name = _instance_parameter(function, self.signature)
         self.prompt_name = self._find_prompt(prompt)
         self._memo: dict[Any, Request] = {}
         self._seen: dict[int, tuple[weakref.ref[Any], bytes]] = {}
         self._warned_instance = False
-        self._plain = not callable(scope) and self.instance_name is None
+        self._plain = scope is None and self.instance_name is None and self._owner is None and not self._given
 
     def treat_first_as_instance(self) -> None:
         """Called when the function turns out to be a method whose first parameter is not named self."""
@@ -137,11 +140,17 @@ class CallBinder:
             types = (*map(type, args), *map(type, kwargs.values()))
             return (args, tuple(kwargs.items()), types) if _SIMPLE.issuperset(types) else None
         scope = instance = None
-        if callable(self._scope):
-            scope = _plain_token(self._scope())
+        if self._given:
+            return None
+        if self._scope is not None:
+            scope = _plain_token(self._scope() if callable(self._scope) else self._scope)
             if scope is None:
                 return None
         rest = args
+        if self._owner is not None:
+            instance = _instance_token(self._owner, "self" in self._ignore)
+            if instance is None:
+                return None
         if self.instance_name is not None:
             if not args:
                 return None
@@ -172,9 +181,7 @@ class CallBinder:
         bound.apply_defaults()
         values = dict(bound.arguments)
         extra = values.pop(self._rest_name, None) if self._rest_name is not None else None
-        if extra:
-            values.update({name: item for name, item in extra.items() if name not in values})
-        prompt = values.pop(self.prompt_name, None)
+        prompt = (values if self.prompt_name in values else extra or {}).pop(self.prompt_name, None)
         parts: dict[str, Any] = {"version": self.version}
         if self.namespace == "default":
             parts["function"] = self.name
@@ -183,13 +190,16 @@ class CallBinder:
         instance = values.pop(self.instance_name, None) if self.instance_name is not None else None
         if instance is not None and self.instance_name not in self._ignore:
             parts["self"] = self._instance(instance)
+        if self._owner is not None and "self" not in self._ignore:
+            parts["owner"] = self._instance(self._owner)
         text, rest = self._text(prompt)
         if self.key_func is None:
-            counted: dict[str, bytes] = {}
-            for name, value in values.items():
-                if name not in self._ignore:
-                    counted[name] = canonical(value, f"argument {name!r} of {self.name}()")
-            parts["args"] = counted
+            parts["args"] = self._counted(values)
+            # Apart from the named ones: a positional-only parameter may share its name with one of these.
+            if extra and self._rest_name not in self._ignore:
+                parts["rest"] = self._counted(extra)
+            if self._given:
+                parts["given"] = self._counted(self._given)
             if rest is not None:
                 parts["history"] = canonical(rest, f"argument {self.prompt_name!r} of {self.name}()")
         if self._scope is not None:
@@ -208,9 +218,16 @@ class CallBinder:
                 self._memo[token] = request
         return request
 
+    def _counted(self, values: Mapping[str, Any]) -> dict[str, bytes]:
+        return {
+            name: canonical(value, f"argument {name!r} of {self.name}()")
+            for name, value in values.items()
+            if name not in self._ignore
+        }
+
     def _text(self, prompt: Any) -> tuple[str, Any]:
         if isinstance(prompt, str):
-            return str(prompt), None
+            return str.__str__(prompt), None
         if looks_like_messages(prompt):
             return split_messages(prompt, self.prompt_name)
         return "", {"prompt": prompt}  # no text to compare: exact hits only
@@ -237,13 +254,15 @@ class CallBinder:
             and not self._warned_instance
         ):
             self._warned_instance = True
-            warnings.warn(
+            text = (
                 f"the {type(instance).__qualname__} whose {self.name}() is cached has changed between calls: "
                 "answers from before are not found any more. If what changed does not matter (a counter), define "
-                '__cache_scope__(self), or leave the instance out with ignore=("self",)',
-                CacheWarning,
-                stacklevel=6,
+                '__cache_scope__(self), or leave the instance out with ignore=("self",)'
             )
+            try:
+                warnings.warn(text, CacheWarning, stacklevel=5)
+            except CacheWarning:  # under -W error: a warning must not cost the caller the answer
+                logger.warning("semantic-llm-cache: %s", text)
         key = id(instance)
         try:
             reference = weakref.ref(instance, lambda _: self._seen.pop(key, None) and None)
@@ -253,17 +272,56 @@ class CallBinder:
         return found
 
 
+def _innermost(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
 def _name_of(function: Callable[..., Any]) -> str:
-    inner: Any = function
-    while isinstance(inner, functools.partial):
-        inner = inner.func
+    inner = _innermost(function)
     module = getattr(inner, "__module__", None) or type(inner).__module__
+    if module in ("__main__", "__mp_main__"):
+        module = _main_name()
     return f"{module}.{getattr(inner, '__qualname__', None) or type(inner).__qualname__}"
 
 
-def _check_ignore(ignore: Iterable[str], signature: inspect.Signature, name: str) -> frozenset[str]:
+def _main_name() -> str:
+    """Return what the program's main module is called when imported: two scripts are two modules."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:  # python -m package.module
+        return str(spec.name).removesuffix(".__main__")
+    file = getattr(main, "__file__", None)
+    return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
+
+
+def _brought_along(function: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the instance of a bound method or callable object, and the arguments that partials hold."""
+    given: dict[str, Any] = {}
+    partials = []
+    while isinstance(function, functools.partial):
+        partials.append(function)
+        function = function.func
+    # From the inside out, as the call will see them.
+    for partial in reversed(partials):
+        bound = inspect.signature(partial.func).bind_partial(*partial.args, **partial.keywords)
+        for name, value in bound.arguments.items():
+            if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                given.update(value)
+            else:
+                given[name] = value
+    owner = getattr(function, "__self__", None)
+    if owner is None and not hasattr(function, "__qualname__"):
+        owner = function  # an object with __call__
+    return (None if inspect.ismodule(owner) else owner), given
+
+
+def _check_ignore(
+    ignore: Iterable[str], signature: inspect.Signature, name: str, owner: Any, given: Mapping[str, Any]
+) -> frozenset[str]:
     names = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    known = list(signature.parameters)
+    known = [*signature.parameters, *given, *(() if owner is None else ("self",))]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     for item in names:
         if not isinstance(item, str):
@@ -275,43 +333,47 @@ def _check_ignore(ignore: Iterable[str], signature: inspect.Signature, name: str
 
 def _instance_parameter(function: Callable[..., Any], signature: inspect.Signature) -> str | None:
     first = next(iter(signature.parameters.values()), None)
-    if (
-        first is not None
-        and first.name in ("self", "cls")
-        and first.kind
-        in (
-            first.POSITIONAL_ONLY,
-            first.POSITIONAL_OR_KEYWORD,
-        )
-    ):
-        return first.name
-    return None
+    if first is None or first.name not in ("self", "cls"):
+        return None
+    return first.name if first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD) else None
 
 
 def _plain_token(value: Any) -> Any:
     """Return a hashable stand-in for a value made of plain immutable parts, or None."""
-    if type(value) in _SIMPLE:
-        return (type(value), value)
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind in _SIMPLE:
+        return (kind, value)
+    if kind is dict:
         types = tuple(map(type, value.values()))
         if _SIMPLE.issuperset(types) and all(type(key) is str for key in value):
-            return (tuple(value.items()), types)
-    elif type(value) is tuple and _SIMPLE.issuperset(map(type, value)):
-        return (value, tuple(map(type, value)))
+            return (kind, tuple(value.items()), types)
+    elif kind is tuple and _SIMPLE.issuperset(map(type, value)):
+        return (kind, value, tuple(map(type, value)))
     return None
 
 
+@functools.lru_cache(maxsize=1024)
+def _dict_is_all(kind: Any) -> bool:
+    return all(
+        base is object or not (base.__dict__.get("__slots__") or base.__module__ == "builtins") for base in kind.__mro__
+    )
+
+
 def _instance_token(instance: Any, ignored: bool) -> Any:
-    kind = type(instance)
+    kind: Any = type(instance)
     if ignored:
         return kind
     if isinstance(instance, type):
         return instance
+    if is_registered(kind):
+        return None
     if hasattr(kind, "__cache_scope__"):
         held = _plain_token(instance.__cache_scope__())
         return None if held is None else (kind, held)
     fields = getattr(instance, "__dict__", None)
-    if fields is None or kind.__dict__.get("__slots__"):
+    # Only where `__dict__` is all that an instance holds: slots (pydantic's private fields live in some) and
+    # what a plain type holds are not in it.
+    if fields is None or not _dict_is_all(kind):
         return None
     types = tuple(map(type, fields.values()))
     if not _SIMPLE.issuperset(types):

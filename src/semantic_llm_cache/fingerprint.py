@@ -13,15 +13,19 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import hashlib
 import hmac
 import math
 import os
 import pathlib
+import re
+import types
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from semantic_llm_cache.exceptions import CacheKeyError
 
@@ -30,6 +34,8 @@ __all__ = [
     "canonical",
     "digest",
     "fingerprint_instance",
+    "held_fields",
+    "is_registered",
     "register_fingerprint",
     "secret_hash",
 ]
@@ -141,6 +147,11 @@ def _write(value: Any, out: list[bytes], path: str, depth: int, place: _Place) -
     )
 
 
+def is_registered(kind: type) -> bool:
+    """Tell whether `register_fingerprint` says what counts of this type."""
+    return bool(_registry) and any(base in _registry for base in kind.__mro__[:-1])
+
+
 def _write_registered(value: Any, kind: type, out: list[bytes], path: str, depth: int, place: _Place) -> bool:
     for base in kind.__mro__[:-1]:
         if base in _registry:
@@ -219,6 +230,7 @@ def _write_time(tag: bytes) -> Any:
     return write
 
 
+_SEQUENCE = _write_sequence(b"l")
 _WRITERS: dict[type, Any] = {
     type(None): lambda value, out, *_: out.append(b"n"),
     bool: lambda value, out, *_: out.append(b"T" if value else b"F"),
@@ -227,7 +239,7 @@ _WRITERS: dict[type, Any] = {
     str: _write_str,
     bytes: lambda value, out, *_: out.append(_text(b"b", value)),
     bytearray: lambda value, out, *_: out.append(_text(b"b", bytes(value))),
-    list: _write_sequence(b"l"),
+    list: _SEQUENCE,
     tuple: _write_sequence(b"t"),
     set: _write_set,
     frozenset: _write_set,
@@ -250,7 +262,7 @@ def _fields_of(value: Any, kind: type) -> dict[str, Any] | None:
     if dataclasses.is_dataclass(kind):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(kind)}
     if hasattr(kind, "model_fields") and hasattr(kind, "model_dump"):
-        fields = dict(value.__dict__)
+        fields = held_fields(value)
         fields.update(getattr(value, "__pydantic_extra__", None) or {})
         private = getattr(value, "__pydantic_private__", None) or {}
         fields.update(private)
@@ -260,6 +272,16 @@ def _fields_of(value: Any, kind: type) -> dict[str, Any] | None:
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return dict(zip(kind._fields, value, strict=True))
     return None
+
+
+def held_fields(value: Any) -> dict[str, Any]:
+    """Return what an instance holds in its `__dict__`, less what a `cached_property` has worked out."""
+    kind = type(value)
+    return {
+        name: item
+        for name, item in getattr(value, "__dict__", {}).items()
+        if type(getattr(kind, name, None)) is not functools.cached_property
+    }
 
 
 def _write_fields(
@@ -301,6 +323,29 @@ def _write_known(value: Any, kind: type, out: list[bytes], path: str, depth: int
     if isinstance(value, pathlib.PurePath):
         out.append(_text(b"p", str(value).encode("utf-8", "surrogatepass")))
         return True
+    for base in kind.__mro__[:-1]:
+        where = (base.__module__, base.__qualname__)
+        if where in _AS_TEXT or where in _SENTINELS:
+            out.append(_text(b"o", _name(base)))
+            if where in _AS_TEXT:
+                _write_str(str(value), out)
+            return True
+    if isinstance(value, re.Pattern):
+        out.append(_text(b"o", _name(kind)))
+        _write((value.pattern, value.flags), out, path, depth, place)
+        return True
+    if isinstance(value, types.SimpleNamespace):
+        _write_fields(kind, vars(value), out, path, depth, place)
+        return True
+    if isinstance(value, deque):
+        out.append(_text(b"o", _name(kind)))
+        _SEQUENCE(value, out, path, depth, place)
+        return True
+    origin = get_origin(value)
+    if origin is not None:  # list[Item] and the like, asked for as an answer's type
+        out.append(_text(b"G", str(origin).encode()))
+        _SEQUENCE(get_args(value), out, path, depth, place)
+        return True
     if kind.__module__ == "numpy" and hasattr(value, "dtype") and hasattr(value, "tobytes"):
         if value.dtype.hasobject:
             return False
@@ -319,9 +364,23 @@ def _write_known(value: Any, kind: type, out: list[bytes], path: str, depth: int
     return False
 
 
+# By name of module and class anywhere in the MRO, so that nothing is imported to know them.
+_AS_TEXT = {
+    ("datetime", "timezone"), ("zoneinfo", "ZoneInfo"), ("fractions", "Fraction"),
+    ("ipaddress", "_BaseAddress"), ("ipaddress", "_BaseNetwork"), ("httpx", "URL"), ("httpx2", "URL"),
+    ("yarl", "URL"), ("yarl._url", "URL"), ("pydantic.networks", "_BaseUrl"),
+    ("pydantic.networks", "_BaseMultiHostUrl"), ("pydantic_core._pydantic_core", "Url"),
+    ("pydantic_core._pydantic_core", "MultiHostUrl"),
+}  # fmt: skip
+_SENTINELS = {
+    ("builtins", "ellipsis"), ("openai", "NotGiven"), ("openai", "Omit"), ("openai._types", "NotGiven"),
+    ("openai._types", "Omit"), ("anthropic", "NotGiven"), ("anthropic", "Omit"),
+    ("anthropic._types", "NotGiven"), ("anthropic._types", "Omit"),
+}  # fmt: skip
+
+
 # ------------------------------------------------------------------- the usual fields of `self`
 
-# By name of module and class anywhere in the MRO, so that nothing is imported to know it.
 _UNCOUNTED = {
     ("_thread", "lock"), ("_thread", "RLock"), ("_thread", "_local"), ("_thread", "_localdummy"),
     ("threading", "Lock"), ("threading", "RLock"), ("threading", "_RLock"), ("threading", "Condition"),
@@ -361,9 +420,15 @@ def _write_field_registry(
         if where in _HTTP_CLIENTS:
             _write_client(value, kind, out, path, depth, place)
             return True
+        if where[1] in ("SyncAPIResource", "AsyncAPIResource"):
+            # `client.chat.completions`: beside its client it holds only that client's methods
+            out.append(_text(b"o", _name(kind)))
+            _write(value._client, out, f"{path}._client", depth + 1, place)
+            return True
     return False
 
 
+_TRANSPORT_HEADERS = {"accept", "accept-encoding", "connection", "content-type", "user-agent"}
 _HTTP_CLIENTS = {
     ("httpx._client", "BaseClient"), ("httpx2._client", "BaseClient"), ("requests.sessions", "Session"),
     ("aiohttp.client", "ClientSession"), ("ollama._client", "BaseClient"),
@@ -381,13 +446,21 @@ def _write_client(value: Any, kind: type, out: list[bytes], path: str, depth: in
         if isinstance(found, (str, bytes)):
             facts[name] = secret_hash(found)
     for holder in (value, getattr(value, "_client", None)):
+        if holder is None:
+            continue
         headers = getattr(holder, "headers", None)
-        if isinstance(headers, Mapping) and holder is not None:
+        if isinstance(headers, Mapping):
             facts.setdefault("base_url", str(getattr(holder, "base_url", "")))
-            for name in ("authorization", "x-api-key", "api-key"):
-                found = headers.get(name)
-                if isinstance(found, (str, bytes)):
-                    facts[name] = secret_hash(found)
+        # Any header or parameter may carry a key or name a tenant, so all count, and none as it is.
+        for attribute in ("headers", "_custom_headers", "params", "_custom_query"):
+            found = getattr(holder, attribute, None)
+            for name, item in found.items() if isinstance(found, Mapping) else ():
+                if str(name).lower() not in _TRANSPORT_HEADERS:
+                    facts[f"{attribute} {str(name).lower()}"] = secret_hash(str(item))
+        auth = getattr(holder, "auth", None)
+        if auth is not None and not callable(getattr(type(holder), "auth", None)):
+            held = auth if isinstance(auth, tuple) else getattr(auth, "__dict__", {})
+            facts["auth"] = secret_hash(repr((type(auth).__qualname__, held)))
     _write_fields(kind, facts, out, path, depth, place)
 
 
@@ -402,24 +475,21 @@ def fingerprint_instance(value: Any, name: str = "self") -> bytes:
     """
     kind = type(value)
     out: list[bytes] = []
-    if any(base in _registry for base in kind.__mro__[:-1]) or hasattr(kind, "__cache_scope__"):
+    if is_registered(kind) or hasattr(kind, "__cache_scope__"):
         _write(value, out, name, 0, _FIELD)
         return b"".join(out)
-    fields = _fields_of(value, kind)
-    if fields is None or hasattr(value, "__dict__"):
-        held = dict(getattr(value, "__dict__", {}))
-        fields = {**held, **(fields or {})}
+    fields = {**held_fields(value), **(_fields_of(value, kind) or {})}
     for base in kind.__mro__[:-1]:
         slots = base.__dict__.get("__slots__", ())
         for slot in (slots,) if isinstance(slots, str) else slots:
-            if slot in ("__dict__", "__weakref__"):
-                continue
-            mangled = (
-                f"_{base.__name__.lstrip('_')}{slot}"
-                if slot.startswith("__") and not slot.endswith("__")
-                else slot
-            )
-            if hasattr(value, mangled):
-                fields.setdefault(mangled, getattr(value, mangled))
+            if slot.startswith("__"):
+                if slot.endswith("__"):
+                    continue  # __dict__, __weakref__, and what pydantic keeps for itself
+                slot = f"_{base.__name__.lstrip('_')}{slot}"
+            if hasattr(value, slot):
+                fields.setdefault(slot, getattr(value, slot))
     _write_fields(kind, fields, out, name, 0, _FIELD)
+    for base in (int, float, str, bytes, dict, list, tuple, set, frozenset):
+        if isinstance(value, base):  # a subclass of a plain type is also what that type holds
+            _WRITERS[base](value, out, name, 0, _FIELD)
     return b"".join(out)

@@ -26,6 +26,7 @@ from decimal import Decimal
 from typing import Any, get_args, get_origin
 
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.fingerprint import held_fields
 
 __all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "rebuild", "same", "thaw"]
 
@@ -56,11 +57,25 @@ class Encoded:
 
 
 class StoredModel(dict):  # type: ignore[type-arg]
-    """The fields of a stored model, dataclass or enum (`{"value": ...}`), and the name of its type."""
+    """The fields of a stored model, dataclass or enum (`{"value": ...}`), and the name of its type.
 
-    def __init__(self, type_name: str, fields: dict[str, Any]) -> None:
+    Of a pydantic model also what it holds beside its fields: `extra` ones, `private` ones, and the names
+    of those that were `unset`, left at their defaults.
+    """
+
+    def __init__(
+        self,
+        type_name: str,
+        fields: dict[str, Any],
+        extra: dict[str, Any] | None = None,
+        private: dict[str, Any] | None = None,
+        unset: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(fields)
         self.type_name = type_name
+        self.extra = extra or {}
+        self.private = private or {}
+        self.unset = unset
 
 
 def is_immutable(value: Any) -> bool:
@@ -104,6 +119,8 @@ def dumps(value: Any) -> str:
         )
     except RecursionError:
         raise CacheSerializationError("the answer refers to itself or is nested too deeply") from None
+    except ValueError as error:  # a whole number of more digits than Python writes
+        raise CacheSerializationError(f"the answer cannot be written: {error}") from None
 
 
 def _tag(name: str, value: Any) -> dict[str, Any]:
@@ -199,9 +216,7 @@ def _model_fields(value: Any) -> dict[str, Any] | None:
     if dataclasses.is_dataclass(kind):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(kind)}
     if hasattr(kind, "model_fields") and hasattr(kind, "model_dump"):  # pydantic 2
-        fields = dict(value.__dict__)
-        fields.update(getattr(value, "__pydantic_extra__", None) or {})
-        return fields
+        return held_fields(value)
     if hasattr(kind, "__attrs_attrs__"):
         return {a.name: getattr(value, a.name) for a in kind.__attrs_attrs__}
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
@@ -209,24 +224,36 @@ def _model_fields(value: Any) -> dict[str, Any] | None:
     return None
 
 
-def _encode_model(value: Any, kind: type, where: str) -> Any:
+def _as_stored(value: Any, kind: type, where: str) -> StoredModel:
     if isinstance(value, StoredModel):
-        fields: dict[str, Any] | None = dict(value)
-        name = value.type_name
-    elif isinstance(value, enum.Enum):
-        fields, name = {"value": value.value}, _type_name(kind)
-    else:
-        fields, name = _model_fields(value), _type_name(kind)
+        return value
+    if isinstance(value, enum.Enum):
+        return StoredModel(_type_name(kind), {"value": value.value})
+    fields = _model_fields(value)
     if fields is None:
         raise CacheSerializationError(
             f"{where} is a {_type_name(kind)}, which has no stored form: return plain data, a dataclass or "
             "a pydantic model"
         )
-    return {
-        _TAG: "model",
-        "t": name,
-        "v": {field: _encode(item, f"{where}.{field}") for field, item in fields.items()},
-    }
+    given = getattr(value, "__pydantic_fields_set__", None)
+    return StoredModel(
+        _type_name(kind),
+        fields,
+        getattr(value, "__pydantic_extra__", None),
+        getattr(value, "__pydantic_private__", None),
+        () if given is None else tuple(name for name in kind.model_fields if name in fields and name not in given),  # type: ignore[attr-defined]
+    )
+
+
+def _encode_model(value: Any, kind: type, where: str) -> Any:
+    stored = _as_stored(value, kind, where)
+    tagged: dict[str, Any] = {_TAG: "model", "t": stored.type_name}
+    for name, held in (("v", stored), ("x", stored.extra), ("p", stored.private)):
+        if held or name == "v":
+            tagged[name] = {field: _encode(item, f"{where}.{field}") for field, item in held.items()}
+    if stored.unset:
+        tagged["u"] = list(stored.unset)
+    return tagged
 
 
 # ------------------------------------------------------------------------------ reading
@@ -239,11 +266,15 @@ def loads(text: str) -> Any:
         CacheSerializationError: text that `dumps` cannot have written.
     """
     try:
-        return _decode(json.loads(text))
+        return _decode(json.loads(text, parse_constant=_no_constant))
     except CacheSerializationError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, RecursionError) as error:
+    except Exception as error:  # whatever a value that nobody has written makes a constructor raise
         raise CacheSerializationError(f"a stored answer cannot be read: {error}") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise CacheSerializationError(f"a stored answer holds {name}, which is no JSON")
 
 
 def _decode(value: Any) -> Any:
@@ -256,7 +287,10 @@ def _decode(value: Any) -> Any:
         return {key: _decode(item) for key, item in value.items()}
     name = value[_TAG]
     if name == "model":
-        return StoredModel(value["t"], {key: _decode(item) for key, item in value["v"].items()})
+        if not isinstance(value["t"], str):
+            raise CacheSerializationError("a stored model has no name of a type")
+        held = [{key: _decode(item) for key, item in value.get(part, {}).items()} for part in "vxp"]
+        return StoredModel(value["t"], *held, tuple(map(str, value.get("u", ()))))
     decoder = _DECODERS.get(name)
     if decoder is None:
         raise CacheSerializationError(f"a stored answer has the unknown type tag {name!r}")
@@ -321,13 +355,26 @@ def rebuild(value: Any, target: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def _hints(kind: Any) -> dict[str, Any]:
+    if hasattr(kind, "model_fields"):  # pydantic has resolved them
+        return {name: info.annotation for name, info in kind.model_fields.items()}
     try:
-        return typing.get_type_hints(kind)
+        # Its own name, too: a class defined in a function may speak of itself.
+        return typing.get_type_hints(kind, localns={kind.__name__: kind})
     except Exception:
         return dict(getattr(kind, "__annotations__", {}))
 
 
+def _substitute(hint: Any, given: dict[Any, Any]) -> Any:
+    """Put the arguments of a generic type in the place of its type variables."""
+    if isinstance(hint, typing.TypeVar):
+        return given.get(hint, hint)
+    open_ones = getattr(hint, "__parameters__", ()) if given else ()
+    return hint[tuple(given.get(one, Any) for one in open_ones)] if open_ones else hint
+
+
 def _rebuild(value: Any, target: Any) -> Any:
+    # A `NewType`, or an alias made with the `type` statement, stands for another.
+    target = getattr(target, "__supertype__", getattr(target, "__value__", target))
     origin = get_origin(target)
     if origin is typing.Annotated:
         return _rebuild(value, get_args(target)[0])
@@ -372,51 +419,56 @@ def _rebuild_model(value: StoredModel, kind: Any, target: Any) -> Any:
             f"a stored {value.type_name} cannot be rebuilt as {target!r}: annotate the function's return type "
             "or pass result_type="
         )
-    return _instantiate(found, value)
+    return _instantiate(found, value, dict(zip(getattr(found, "__parameters__", ()), get_args(target), strict=False)))
 
 
-def _instantiate(found: Any, value: StoredModel) -> Any:
+def _instantiate(found: Any, value: StoredModel, given: dict[Any, Any]) -> Any:
     if issubclass(found, enum.Enum):
         return found(_rebuild(value["value"], Any))
     hints = _hints(found)
-    fields = {name: _rebuild(item, hints.get(name, Any)) for name, item in value.items()}
+    fields = {name: _rebuild(item, _substitute(hints.get(name, Any), given)) for name, item in value.items()}
     if hasattr(found, "model_construct") and hasattr(found, "model_fields"):
-        return _rebuild_pydantic(found, fields)
+        return _rebuild_pydantic(found, fields, value)
     if dataclasses.is_dataclass(found):
-        return _rebuild_dataclass(found, fields)
-    return found(
-        **{
-            name.lstrip("_") if hasattr(found, "__attrs_attrs__") else name: item
-            for name, item in fields.items()
-        }
-    )
+        return _build(found, fields, {f.name: f.name for f in dataclasses.fields(found) if f.init})
+    if hasattr(found, "__attrs_attrs__"):
+        return _build(found, fields, {a.name: a.alias or a.name.lstrip("_") for a in found.__attrs_attrs__ if a.init})
+    return found(**fields)
 
 
-def _rebuild_pydantic(kind: Any, fields: dict[str, Any]) -> Any:
-    # What was stored had been validated once; constructing keeps values that validation would coerce.
-    built = kind.model_construct()
+def _rebuild_pydantic(kind: Any, fields: dict[str, Any], value: StoredModel) -> Any:
+    # What was stored had been validated once: setting the fields keeps values that validation would coerce.
     known = kind.model_fields
-    object.__setattr__(built, "__dict__", {name: item for name, item in fields.items() if name in known})
-    extra = {name: item for name, item in fields.items() if name not in known}
-    if extra:
-        if kind.model_config.get("extra") != "allow":
-            raise _Mismatch(f"{kind.__name__} no longer has the fields {sorted(extra)}")
-        object.__setattr__(built, "__pydantic_extra__", extra)
+    unknown = [name for name in fields if name not in known and not name.startswith("_")]
+    if unknown or (value.extra and kind.model_config.get("extra") != "allow"):
+        raise _Mismatch(f"{kind.__name__} no longer has the fields {sorted([*unknown, *value.extra])}")
     missing = [name for name, info in known.items() if info.is_required() and name not in fields]
     if missing:
         raise _Mismatch(f"{kind.__name__} now needs the fields {missing}")
+    unset = {*value.unset, *(name for name in known if name not in fields)}
     for name, info in known.items():
         if name not in fields:
-            built.__dict__[name] = info.get_default(call_default_factory=True)
-    object.__setattr__(built, "__pydantic_fields_set__", set(fields))
+            fields[name] = info.get_default(call_default_factory=True)
+    extra = {name: _rebuild(item, Any) for name, item in value.extra.items()}
+    private = {name: _rebuild(item, Any) for name, item in value.private.items()}
+    built = kind.__new__(kind)
+    parts = {
+        "__dict__": fields,
+        "__pydantic_fields_set__": {*fields, *extra} - unset,
+        "__pydantic_extra__": extra if kind.model_config.get("extra") == "allow" else None,
+        "__pydantic_private__": private if kind.__private_attributes__ else None,
+    }
+    for name, held in parts.items():
+        object.__setattr__(built, name, held)
     return built
 
 
-def _rebuild_dataclass(kind: Any, fields: dict[str, Any]) -> Any:
-    init = {f.name: fields.pop(f.name) for f in dataclasses.fields(kind) if f.init and f.name in fields}
-    built = kind(**init)
+def _build(kind: Any, fields: dict[str, Any], arguments: dict[str, str]) -> Any:
+    """Make an instance from those fields that `__init__` takes, by the names it has for them; set the others."""
+    built = kind(**{arguments[name]: item for name, item in fields.items() if name in arguments})
     for name, item in fields.items():
-        object.__setattr__(built, name, item)
+        if name not in arguments:
+            object.__setattr__(built, name, item)
     return built
 
 
@@ -446,13 +498,17 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
     if isinstance(one, (set, frozenset)):
         return bool(one == other) and sorted(map(_type_of, one)) == sorted(map(_type_of, other))
-    if isinstance(one, float):
-        return one == other or (math.isnan(one) and math.isnan(other))
+    if isinstance(one, (float, complex, Decimal)):
+        return one == other or repr(one) == repr(other)  # not a number is not equal to itself
     fields = None if isinstance(one, enum.Enum) else _model_fields(one)
     if fields is not None:
         others = _model_fields(other)
-        return others is not None and same(fields, others)
+        return others is not None and same(fields, others) and same(_beside(one), _beside(other))
     return bool(one == other)
+
+
+def _beside(model: Any) -> tuple[Any, ...]:
+    return tuple(getattr(model, f"__pydantic_{part}__", None) for part in ("extra", "private", "fields_set"))
 
 
 def _type_of(value: Any) -> str:

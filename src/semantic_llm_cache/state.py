@@ -36,6 +36,7 @@ class BackendState:
         self.hits: dict[str, int] = {}
         self.counters: weakref.WeakSet[Counters] = weakref.WeakSet()
         self._scheduled = False
+        self._pending: StorageBackend | None = None
         self._lock = threading.Lock()
         self.identities: dict[str, weakref.ref[Any]] = {}
         self.last_access = 0.0
@@ -73,13 +74,14 @@ class BackendState:
         with self._lock:
             first, self._scheduled = not self._scheduled, True
         if first:
+            self._pending = self._backend()  # kept alive until its counts are written
             _register_exit()
             runtime.call_later(_FLUSH_AFTER, self.flush)
 
     async def flush(self) -> None:
         """Write the counts that have gathered. Never raises: counts are not worth an outage."""
         self._scheduled = False
-        backend = self._backend()
+        backend, self._pending = self._backend(), None
         if backend is None:
             return
         hits, self.hits = self.hits, {}

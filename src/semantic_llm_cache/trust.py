@@ -120,9 +120,9 @@ class Trust:
         self.similarity = (similarity if similarity < 1 else _DEFAULT_FLOOR) if self.bounded else similarity
         given = options.guards
         self.guards_given = given is not DEFAULT_GUARDS
-        # Names are checked at once; the default rules, with their word lists, are loaded when first needed.
+        # Loaded now where they will be needed: their word lists take some 40 ms, which no call should wait for.
         self._guards: GuardSet | None = None
-        if self.guards_given:
+        if self.guards_given or self.similarity < 1:
             self.guards  # noqa: B018
         self._policies: dict[float, ThresholdPolicy] = {}
         self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
@@ -154,7 +154,7 @@ class Trust:
                 if value is not None
             ]
             return ", ".join(bounds)
-        return self.policy(similarity).name
+        return f"threshold {similarity:g}"
 
     def policy(self, similarity: float) -> ThresholdPolicy:
         """Return the policy of one threshold."""

@@ -190,7 +190,8 @@ def test_the_demo_is_the_same_every_time(run):
     def outcomes():
         argv = ["demo", "--delay-ms", "2", "--limit", "80", "--json", "--no-progress"]
         found = json.loads(run(*argv)[1])
-        return {name: tier["count"] for name, tier in found["tiers"].items()}, found["wrong_hits"]
+        # Which of exact, near and coalesced it is may hang on who is quicker by a millisecond.
+        return found["calls"], found["hits"], [hit["prompt"] for hit in found["wrong_hits"]]
 
     assert outcomes() == outcomes()
 

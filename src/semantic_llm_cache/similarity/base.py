@@ -54,7 +54,7 @@ def unit(vector: Any, name: str = "embedding") -> Vector:
     Raises:
         ValueError: not one-dimensional, empty, zero, or with a value that is not finite.
     """
-    array = np.ascontiguousarray(vector, dtype=np.float32)
+    array = np.asarray(vector, dtype=np.float32, order="C")
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be one vector of floats, not of shape {array.shape}")
     norm = float(np.linalg.norm(array.astype(np.float64)))
@@ -120,7 +120,7 @@ class EmbeddingProvider(ABC):
     shared: bool = False
     """True for a provider that the whole process uses: `close` leaves it open."""
 
-    def check(self) -> None:  # noqa: B027
+    def check(self) -> None:
         """Look for packages and files that are needed; load nothing. Raises EmbeddingUnavailableError."""
 
     @property
@@ -128,12 +128,12 @@ class EmbeddingProvider(ABC):
         """False while the first call will have to load a model: the engine then waits longer."""
         return True
 
-    def load(self) -> None:  # noqa: B027
+    def load(self) -> None:
         """Load what is needed, now. Blocks. Raises EmbeddingUnavailableError."""
 
     def readable(self, text: str) -> bool:
         """Tell whether the whole of `text` goes into its vector. If not, it is never matched near."""
         return True
 
-    async def close(self) -> None:  # noqa: B027
+    async def close(self) -> None:
         """Release threads and connections. Idempotent; the provider may be used again."""

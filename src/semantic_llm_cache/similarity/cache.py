@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -218,8 +219,7 @@ class EmbeddingCache(EmbeddingProvider):
                 task = asyncio.get_running_loop().create_task(self._fly(ours))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-                # A task cancelled before its first step runs none of its own code.
-                task.add_done_callback(lambda _, ours=ours: self._fail(ours, _Abandoned()))
+                task.add_done_callback(partial(self._settle, ours))
             for text, flight in joined.items():
                 try:
                     found[text] = await asyncio.wrap_future(flight)
@@ -227,6 +227,10 @@ class EmbeddingCache(EmbeddingProvider):
                     continue
             if all(text in found for text in texts):
                 return found
+
+    def _settle(self, ours: dict[str, Future[Vector]], task: asyncio.Task[None]) -> None:
+        # A task cancelled before its first step has run none of its own code.
+        self._fail(ours, _Abandoned())
 
     async def _fly(self, ours: dict[str, Future[Vector]]) -> None:
         texts = list(ours)

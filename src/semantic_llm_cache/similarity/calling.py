@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -136,8 +139,9 @@ class CallableEmbeddingProvider(EmbeddingProvider):
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(
-                    target=self._loop.run_forever, name="semantic-llm-cache-callable-loop", daemon=True
+                    target=_run, args=(self._loop,), name="semantic-llm-cache-callable-loop", daemon=True
                 ).start()
+                weakref.finalize(self, _stop, self._loop, os.getpid())
             loop = self._loop
         return asyncio.run_coroutine_threadsafe(_awaited(result), loop).result()
 
@@ -177,6 +181,18 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None:
+            _stop(loop, os.getpid())
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+def _stop(loop: asyncio.AbstractEventLoop, pid: int) -> None:
+    # In a forked child the loop's wake-up socket is still the parent's.
+    if pid == os.getpid():
+        with contextlib.suppress(RuntimeError):  # closed already
             loop.call_soon_threadsafe(loop.stop)
 
 

@@ -101,7 +101,7 @@ def get_guard(name: str) -> Guard:
     return rule
 
 
-def resolve_guards(guards: str | Guard | None | Iterable[str | Guard]) -> GuardSet:
+def resolve_guards(guards: str | Guard | GuardSet | Iterable[str | Guard] | None) -> GuardSet:
     """Return the guards that a setting stands for.
 
     Args:
@@ -123,13 +123,15 @@ def resolve_guards(guards: str | Guard | None | Iterable[str | Guard]) -> GuardS
         return guards
     if guards is None:
         return GuardSet(())
-    items: list[str | Guard]
     if isinstance(guards, str) or callable(guards):
-        items = [guards]
-    elif isinstance(guards, Iterable):
-        items = list(guards)
+        items: list[str | Guard] = [guards]
     else:
-        raise TypeError(f"guards must be 'default', None, or names and callables, not {type(guards).__name__}")
+        try:
+            items = list(guards)
+        except TypeError:
+            raise TypeError(
+                f"guards must be 'default', None, or names and callables, not {type(guards).__name__}"
+            ) from None
     chosen: set[str] = set()
     own: list[tuple[str, Guard]] = []
     taken = set(DEFAULT_GUARDS)

@@ -6,12 +6,15 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from .residual import residual
 from .text import Reading, read
 
 __all__ = ["Guard", "GuardSet", "Rule", "Veto"]
 
 Guard = Callable[[str, str], "str | None"]
 """Called as `guard(prompt, candidate)`; returns why the two differ, or None for no opinion."""
+
+_LONG = 120  # characters; below this there are not the forty words that `residual` asks for
 
 _logger = logging.getLogger("semantic_llm_cache")
 
@@ -45,10 +48,28 @@ class Rule:
         """Return why the two prompts differ, or None."""
         if prompt == candidate:
             return None
-        return self.compare(read(prompt), read(candidate))
+        for new, old in _views(prompt, candidate):
+            reason = self.compare(new, old)
+            if reason is not None:
+                return reason
+        return None
 
     def __repr__(self) -> str:
         return f"<guard rule {self.name!r}>"
+
+
+def _views(prompt: str, candidate: str) -> list[tuple[Reading, Reading]]:
+    """Return the readings to compare: the prompts, and what is left of long ones beside a shared passage.
+
+    A passage that both prompts quote may hold both words of an opposite and any number, which hides that the
+    instructions around it differ.
+    """
+    views = [(read(prompt), read(candidate))]
+    if len(prompt) > _LONG and len(candidate) > _LONG:
+        rest = residual(prompt, candidate)
+        if rest is not None and rest[0] and rest[1]:
+            views.append((read(rest[0]), read(rest[1])))
+    return views
 
 
 class GuardSet:
@@ -87,11 +108,11 @@ class GuardSet:
         if prompt == candidate:
             return None
         if self._rules:
-            new, old = read(prompt), read(candidate)
-            for rule in self._rules:
-                reason = rule.compare(new, old)
-                if reason is not None:
-                    return Veto(rule.name, reason)
+            for new, old in _views(prompt, candidate):
+                for rule in self._rules:
+                    reason = rule.compare(new, old)
+                    if reason is not None:
+                        return Veto(rule.name, reason)
         for name, guard in self._own:
             reason = self._ask(name, guard, prompt, candidate)
             if reason is not None:
@@ -106,10 +127,11 @@ class GuardSet:
         values = dict.fromkeys(self.names, 0.0)
         if prompt == candidate:
             return values
-        new, old = read(prompt), read(candidate)
-        for rule in self._rules:
-            if rule.compare(new, old) is not None:
-                values[rule.name] = 1.0
+        if self._rules:
+            for new, old in _views(prompt, candidate):
+                for rule in self._rules:
+                    if rule.compare(new, old) is not None:
+                        values[rule.name] = 1.0
         for name, guard in self._own:
             if self._ask(name, guard, prompt, candidate) is not None:
                 values[name] = 1.0

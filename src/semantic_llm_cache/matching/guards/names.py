@@ -28,12 +28,10 @@ _STARTS = frozenset(_INDEX) | {re.split(r"[^a-z]", word)[0] for word in _INDEX}
 _CJK_PATTERN = re.compile("|".join(sorted(map(re.escape, _CJK_NAMES), key=len, reverse=True)))
 # Of the ambiguous ones, those that are hardly ever the ordinary word when a prompt begins with them.
 _START_OK = frozenset(
-    "apple amazon china turkey ford visa chrome windows safari gemini claude oracle washington lincoln virginia georgia "
-    "phoenix austin orlando florence slack zoom jordan swift rust ruby excel".split()
+    ["apple", "amazon", "china", "turkey", "ford", "visa", "chrome", "windows", "safari", "gemini", "claude", "oracle", "washington", "lincoln", "virginia", "georgia", "phoenix", "austin", "orlando", "florence", "slack", "zoom", "jordan", "swift", "rust", "ruby", "excel"]
 )
 _TITLES = frozenset(
-    "mr mrs ms dr pm prime minister president king queen sir saint st prof professor ceo god internet english i ok tv "
-    "pc id hi ai it usa uk us pls please app phd ii iii iv vs dr jr sr edit".split()
+    ["mr", "mrs", "ms", "dr", "pm", "prime", "minister", "president", "king", "queen", "sir", "saint", "st", "prof", "professor", "ceo", "god", "internet", "english", "i", "ok", "tv", "pc", "id", "hi", "ai", "it", "usa", "uk", "us", "pls", "please", "app", "phd", "ii", "iii", "iv", "vs", "dr", "jr", "sr", "edit"]
 )
 
 
@@ -122,11 +120,9 @@ def _find_groups(reading: Reading) -> list[list[str]]:
     first = reading.tokens[0][1] if reading.tokens else ""
     if reading.capitals <= first[:1].isupper() or reading.language == "de" or reading.cjk:
         return []
-    letters = sum(1 for kind, piece, _ in reading.tokens if kind == "word" and len(piece) > 3)
-    capital_long = sum(
-        1 for kind, piece, _ in reading.tokens if kind == "word" and len(piece) > 3 and piece[0].isupper()
-    )
-    if letters > 3 and capital_long * 3 > letters * 2:
+    # Title case shows in the small words' neighbours: nearly every long word of it has a capital.
+    lengthy = [piece[0].isupper() for kind, piece, _ in reading.tokens[1:] if kind == "word" and len(piece) > 3]
+    if len(lengthy) > 3 and sum(lengthy) * 4 > len(lengthy) * 3:
         return []
     listed = {w for names in _known(reading).values() for name in names.values() for w in name.lower().split()}
     listed |= {w[:-2] for w in listed if w.endswith("'s")}

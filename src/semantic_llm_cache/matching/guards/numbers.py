@@ -17,11 +17,11 @@ _HAN = {"零": 0, "〇": 0, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "�
 _HAN_ONE = {**_HAN, "一": 1}
 _HAN_STEPS = {"百": 100, "千": 1000, "万": 10_000, "亿": 100_000_000, "億": 100_000_000}
 _ORDINAL_ENDS = frozenset(("st", "nd", "rd", "th"))
+_LIKE_FIVE = re.compile(r"\b(?:like|as if) i(?:'m| am| was| were) (?:a )?(?:five|5)\b|\beli5\b|\bto a (?:five|5)\b", re.IGNORECASE)
 _SHORT_STEPS = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "mn": 1e6, "t": 1e12}
 _CURRENCIES = frozenset("$€£¥₹₽₩")
 _NOT_PRODUCTS = frozenset(
-    "is are was were be of to in at by from than about over under for with and or costs cost weighs equals equal "
-    "times plus minus by around only between version s per only exactly nearly".split()
+    ["is", "are", "was", "were", "be", "of", "to", "in", "at", "by", "from", "than", "about", "over", "under", "for", "with", "and", "or", "costs", "cost", "weighs", "equals", "equal", "times", "plus", "minus", "by", "around", "only", "between", "version", "s", "per", "only", "exactly", "nearly"]
 ) - {"version"}
 
 
@@ -88,7 +88,9 @@ def _find(reading: Reading) -> list[Quantity]:
     tokens, text = reading.tokens, reading.text
     english = reading.language == "en"
     words = _ENGLISH_NUMBERS if english else NUMBER_WORDS.get(reading.language, _ENGLISH_NUMBERS)
-    clocks = [m.span() for m in CLOCK.finditer(text)] if any(t[0] == "num" for t in tokens) else []
+    # Times of day are compared by rule "times"; "like I'm five" is a wish for simple words.
+    skipped = [m.span() for m in CLOCK.finditer(text)] if reading.has_number else []
+    skipped += [m.span() for m in _LIKE_FIVE.finditer(text)]
     found: list[Quantity] = []
     attached: set[int] = set()  # tokens that are units of a number
     at, count = 0, len(tokens)
@@ -98,8 +100,8 @@ def _find(reading: Reading) -> list[Quantity]:
         value: float | None = None
         weak = ordinal = False
         begin = at
-        if kind == "num" and clocks and any(a <= start < b for a, b in clocks):
-            at += 1  # a time of day: rule "times" compares it
+        if skipped and any(a <= start < b for a, b in skipped):
+            at += 1
             continue
         if kind == "num":
             value = _decimal(piece, english)
@@ -163,7 +165,7 @@ def _find(reading: Reading) -> list[Quantity]:
             continue  # the number of a list's item: "5. Is it true that ..."
         if value < 100 and begin and tokens[begin - 1][1] in "/'" and not unit:
             year = next((q.value for q in found if 1900 <= q.value < 2100), 2000.0)
-            if begin > 1 and tokens[begin - 2][0] == "num" and 1900 <= year:
+            if begin > 1 and tokens[begin - 2][0] == "num" and year >= 1900:
                 value += year - year % 100  # 2016/17
         found.append(Quantity((unit, round(value * factor, 9)), shown, value, unit, weak, listed))
     reading.facts["unit tokens"] = attached
@@ -188,7 +190,7 @@ def _spelled(
         if low == "-" and at + 1 < len(tokens) and 20 <= value % 100 <= 90 and tokens[at + 1][1].lower() in words:
             at += 1
             continue
-        if low in words and 20 <= value % 100 and value % 10 == 0 and 0 < words[low] < 10:
+        if low in words and value % 100 >= 20 and value % 10 == 0 and 0 < words[low] < 10:
             value += words[low]
         elif low == "hundred" and 0 < value < 100:
             value *= 100
@@ -204,9 +206,7 @@ def _spelled(
 
 
 _LISTED = frozenset(
-    "facts tips ways things reasons examples steps ideas books movies films songs places habits mistakes rules lessons "
-    "questions features benefits apps websites sites points types kinds methods tricks hacks foods exercises best most "
-    "favorite favourite amazing good great main common".split()
+    ["facts", "tips", "ways", "things", "reasons", "examples", "steps", "ideas", "books", "movies", "films", "songs", "places", "habits", "mistakes", "rules", "lessons", "questions", "features", "benefits", "apps", "websites", "sites", "points", "types", "kinds", "methods", "tricks", "hacks", "foods", "exercises", "best", "most", "favorite", "favourite", "amazing", "good", "great", "main", "common"]
 )
 
 
@@ -268,6 +268,8 @@ def _unit(
             return "percent", 1.0, at + 1
         if unit == "°" and at + 1 < len(tokens) and tokens[at + 1][1].lower() in ("c", "f"):
             return ("celsius" if tokens[at + 1][1].lower() == "c" else "fahrenheit"), 1.0, at + 1
+        if tokens[at][1] in ("C", "F"):
+            return ("celsius" if tokens[at][1] == "C" else "fahrenheit"), 1.0, at
         if unit in UNITS and not (unit in ("in", "us", "an", "s", "d", "v") and tokens[at][0] == "word"):
             dimension, factor = UNITS[unit]
             return dimension, factor, at

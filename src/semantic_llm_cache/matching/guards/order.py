@@ -10,22 +10,14 @@ from .text import Reading, stem
 __all__ = ["SWAP"]
 
 _PREPOSITIONS = frozenset(
-    "in on at for from to of by with into onto over under about after before during since until through without "
-    "within between among against than as like via per near using if when while because although though where who "
-    "which that whose auf mit für von zu nach bei aus über unter vor dans avec pour sur par de à en chez con por "
-    "para desde hasta em com da do na no per su nel voor met op van naar uit w z na dla od po przez в на с для из от "
-    "по у к от до einen".split()
+    ["in", "on", "at", "for", "from", "to", "of", "by", "with", "into", "onto", "over", "under", "about", "after", "before", "during", "since", "until", "through", "without", "within", "between", "among", "against", "than", "as", "like", "via", "per", "near", "using", "if", "when", "while", "because", "although", "though", "where", "who", "which", "that", "whose", "auf", "mit", "für", "von", "zu", "nach", "bei", "aus", "über", "unter", "vor", "dans", "avec", "pour", "sur", "par", "de", "à", "en", "chez", "con", "por", "para", "desde", "hasta", "em", "com", "da", "do", "na", "no", "per", "su", "nel", "voor", "met", "op", "van", "naar", "uit", "w", "z", "na", "dla", "od", "po", "przez", "в", "на", "с", "для", "из", "от", "по", "у", "к", "от", "до", "einen"]
 )
 # Relations that hold both ways: swapping what they join changes nothing.
 _SYMMETRIC = frozenset(
     stem(w)
-    for w in "difference differences different differ differs differentiate distinguish distinguishing similar "
-    "similarity similarities same distance far equal equals equivalent related relation relationship relate "
-    "compare compared comparison comparing correlation correlate between both versus vs confuse confused mix "
-    "combine combined married dating friends common intersect intersection overlap rhyme sibling siblings link "
-    "connection connected unterschied différence diferencia diferença differenza verschil różnica разница".split()
+    for w in ["difference", "differences", "different", "differ", "differs", "differentiate", "distinguish", "distinguishing", "similar", "similarity", "similarities", "same", "distance", "far", "equal", "equals", "equivalent", "related", "relation", "relationship", "relate", "compare", "compared", "comparison", "comparing", "correlation", "correlate", "between", "both", "versus", "vs", "confuse", "confused", "mix", "combine", "combined", "married", "dating", "friends", "common", "intersect", "intersection", "overlap", "rhyme", "sibling", "siblings", "link", "connection", "connected", "unterschied", "différence", "diferencia", "diferença", "differenza", "verschil", "różnica", "разница"]
 )
-_LINKS = frozenset("from to with than as of a à au del al zu z od от mit con com con avec met et und y e i и".split())
+_LINKS = frozenset(["from", "to", "with", "than", "as", "of", "a", "à", "au", "del", "al", "zu", "z", "od", "от", "mit", "con", "com", "con", "avec", "met", "et", "und", "y", "e", "i", "и"])
 _LONGEST = 120  # tokens; a longer prompt's word order is compared on what is left by `residual`
 _START = "^"
 

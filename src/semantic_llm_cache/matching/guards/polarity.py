@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from .base import Rule
 from .lexicon.antonyms import ANTONYMS, CJK_ANTONYMS, DIRECTIONS, PARTICLE_OPPOSITES, PREFIX_SWAPS
@@ -23,9 +23,7 @@ __all__ = ["ANTONYM", "DIRECTION", "NEGATION", "opposites"]
 _NEGATING = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "des", "dés", "anti", "nie", "не", "без", "on", "niet")
 # Beginnings that look like a negation and are none.
 _NOT_NEGATED = frozenset(
-    "inform information intent invest inside income input impress import improve impact increase intend instance "
-    "intake intern display discover discount discharge discuss disorder dispose distress mistake mission under "
-    "unit union unite until indeed indoor inland inner inch impart implant".split()
+    ["inform", "information", "intent", "invest", "inside", "income", "input", "impress", "import", "improve", "impact", "increase", "intend", "instance", "intake", "intern", "display", "discover", "discount", "discharge", "discuss", "disorder", "dispose", "distress", "mistake", "mission", "under", "unit", "union", "unite", "until", "indeed", "indoor", "inland", "inner", "inch", "impart", "implant"]
 )
 
 
@@ -42,7 +40,7 @@ def _table(text: str, english: bool) -> dict[str, frozenset[str]]:
     return {word: frozenset(others) for word, others in sets.items()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _antonyms(language: str) -> dict[str, frozenset[str]]:
     # English words turn up in technical questions of every language.
     table = dict(_antonyms("en")) if language != "en" else {}
@@ -76,9 +74,9 @@ def _pair(table: dict[str, frozenset[str]], only_new: frozenset[str], only_old: 
 def _prefix_pair(only_new: frozenset[str], only_old: frozenset[str]) -> tuple[str, str] | None:
     if len(only_new) > 60 or len(only_old) > 60:
         return None
-    ends = {w[-3:] for w in only_old if len(w) > 3}  # whichever way they are opposites, they end alike
+    ends = {w[-3:] for w in only_old if len(w) > 2}  # whichever way they are opposites, they end alike
     for word in only_new:
-        if len(word) > 3 and word[-3:] in ends:
+        if len(word) > 2 and word[-3:] in ends:
             for other in only_old:
                 if other[-3:] == word[-3:] and _differ_by_prefix(word, other):
                     return word, other

@@ -14,7 +14,7 @@ _KINDS = (
     "json|yaml|xml|csv|html|markdown|latex|table|tabelle|tableau|tabla|tabela|tabella|tabel|spreadsheet|bullet points?|bullets?|bulleted list|"
     "numbered list|list|liste|lista|haiku|poem|gedicht|poème|poema|poesia|limerick|sonnet|rap|song|tweet|email|e-mail|letter|essay|paragraph|"
     "one sentence|a single sentence|single sentence|one line|single line|one word|single word|one paragraph|"
-    "two sentences|three sentences|plain text|code|pseudocode|diagram|chart|graph|tabelę|таблицы|таблице|списка|список"
+    "plain text|code|pseudocode|diagram|chart|graph|tabelę|таблицы|таблице|списка|список"
 )
 _SAME_KIND = {
     "bullet point": "bullets", "bullet points": "bullets", "bullet": "bullets", "bulleted list": "bullets",
@@ -78,11 +78,9 @@ _DEPTHS: tuple[tuple[str, re.Pattern[str]], ...] = (
 # No pattern above can match a prompt that has none of its words.
 _KIND_WORDS = frozenset(re.findall(r"[^\W\d_]+", _KINDS)) | {"points", "point", "bullets", "mail", "tsv"}
 _DEPTH_WORDS = frozenset(w for _, pattern in _DEPTHS for w in re.findall(r"[^\W\d_]{2,}", pattern.pattern)) - frozenset(
-    "in to as it like en em de pour por per di van for great more full much one or the with all word words very if".split()
+    ["in", "to", "as", "it", "like", "en", "em", "de", "pour", "por", "per", "di", "van", "for", "great", "more", "full", "much", "one", "or", "the", "with", "all", "word", "words", "very", "if"]
 ) | frozenset(
-    "detailed details detalhe detalhes terms terme sentence sentences line lines paragraph paragraphs depth layman laymen "
-    "laymans word words worden zin summarise summarize eli summary answer explanation overview version description brief "
-    "briefly short concisely detail detailliert détaillée détaillé tldr tl dr nutshell few".split()
+    ["detailed", "details", "detalhe", "detalhes", "terms", "terme", "sentence", "sentences", "line", "lines", "paragraph", "paragraphs", "depth", "layman", "laymen", "laymans", "word", "words", "worden", "zin", "summarise", "summarize", "eli", "summary", "answer", "explanation", "overview", "version", "description", "brief", "briefly", "short", "concisely", "detail", "detailliert", "détaillée", "détaillé", "tldr", "tl", "dr", "nutshell", "few"]
 )
 
 
@@ -117,7 +115,7 @@ def _depths(reading: Reading) -> frozenset[str]:
     return known
 
 
-_LOOSE_SHAPES = frozenset("code chart diagram letter email essay song paragraph html table bullets".split())
+_LOOSE_SHAPES = frozenset(["code", "chart", "diagram", "letter", "email", "essay", "song", "paragraph", "html", "table", "bullets"])
 
 
 def _compare_format(new: Reading, old: Reading) -> str | None:
@@ -202,6 +200,12 @@ _QUESTION = re.compile(
 _ASKS = {"what time": "when", "what year": "when", "what day": "when", "what date": "when", "what place": "where",
          "what country": "where", "whom": "who", "how come": "why", "how much": "how many", "which": "what"}  # fmt: skip
 _STRICT = frozenset(("who", "when", "where", "why", "how many", "how long", "how old", "how far", "how often"))
+_NAMED_ASKS = {
+    "when": frozenset(("tim", "dat", "day", "year", "month")),
+    "where": frozenset(("plac", "city", "country", "locat", "location", "sit")),
+    "who": frozenset(("person", "name", "nam")),
+    "why": frozenset(("reason", "cause", "caus")),
+}
 _LOOSE_PAIRS = frozenset(
     frozenset(p) for p in (("where", "how"), ("what", "how"), ("how", "how many"), ("how long", "how many"), ("when", "how long"))
 )
@@ -234,6 +238,9 @@ def _compare_question(new: Reading, old: Reading) -> str | None:
         return None
     if {ours, theirs} == {"where", "what"} and (len(words) > 4 or "best" in words):
         return None  # "where is the best repair shop" is "which is the best repair shop"
+    for word, noun in _NAMED_ASKS.items():
+        if word in (ours, theirs) and not noun.isdisjoint(words):
+            return None  # "when is the best time" and "what is the best time"
     if not {ours, theirs} & _STRICT or frozenset((ours, theirs)) in _LOOSE_PAIRS:
         return None
     return f"question {ours} != {theirs}"

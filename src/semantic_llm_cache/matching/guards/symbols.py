@@ -13,16 +13,22 @@ from .text import Reading
 __all__ = ["CODE", "EMOJI", "FLAGS", "IDENTIFIERS", "OPERATORS", "QUOTES", "URLS"]
 
 
-def _finder(name: str, find: Callable[[Reading], dict[str, str]]) -> Callable[[Reading], dict[str, str]]:
-    """Remember in the reading what `find` found: what is compared -> as written."""
+_Finder = Callable[[Reading], dict[str, str]]
 
-    def found(reading: Reading) -> dict[str, str]:
-        known: dict[str, str] | None = reading.facts.get(name)
-        if known is None:
-            known = reading.facts[name] = find(reading)
-        return known
 
-    return found
+def _remembered(name: str) -> Callable[[_Finder], _Finder]:
+    """Keep what a finder found in the reading. Finders return what is compared -> as written."""
+
+    def decorate(find: _Finder) -> _Finder:
+        def found(reading: Reading) -> dict[str, str]:
+            known: dict[str, str] | None = reading.facts.get(name)
+            if known is None:
+                known = reading.facts[name] = find(reading)
+            return known
+
+        return found
+
+    return decorate
 
 
 def _short(text: str) -> str:
@@ -85,20 +91,18 @@ _HUMP = re.compile(r"[a-z0-9][A-Z]")
 _CAMEL = re.compile(r"(?<!\w)(?:[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+)(?!\w)")
 
 
+@_remembered("ids")
 def _hard_ids(reading: Reading) -> dict[str, str]:
     if not any(c in reading.text for c in "_-#0123456789"):
         return {}
     return {_squash(m.group()): m.group() for m in _HARD_ID.finditer(reading.text)}
 
 
+@_remembered("camels")
 def _camels(reading: Reading) -> dict[str, str]:
     if not reading.capitals or _HUMP.search(reading.text) is None:
         return {}
     return {m.group().lower(): m.group() for m in _CAMEL.finditer(reading.text)}
-
-
-_hard_ids = _finder("ids", _hard_ids)
-_camels = _finder("camels", _camels)
 
 
 def _compare_identifiers(new: Reading, old: Reading) -> str | None:
@@ -127,6 +131,7 @@ _URL = re.compile(
 )
 
 
+@_remembered("urls")
 def _urls(reading: Reading) -> dict[str, str]:
     text = reading.text
     if "/" not in text and "." not in text and "@" not in text and "\\" not in text:
@@ -143,15 +148,12 @@ def _urls(reading: Reading) -> dict[str, str]:
     return found
 
 
-_urls = _finder("urls", _urls)
-
-
 def _compare_urls(new: Reading, old: Reading) -> str | None:
     ours, theirs = _urls(new), _urls(old)
     if ours.keys() == theirs.keys():
         return None
-    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys()) if not _site_named(k, old)]
-    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys()) if not _site_named(k, new)]
+    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys()) if not _site_named(k, old, theirs)]
+    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys()) if not _site_named(k, new, ours)]
     if only_new and only_old:
         return f"address {_short(only_new[0])} != {_short(only_old[0])}"
     if only_new:
@@ -161,9 +163,11 @@ def _compare_urls(new: Reading, old: Reading) -> str | None:
     return None
 
 
-def _site_named(address: str, other: Reading) -> bool:
-    """Tell whether a bare host is named in the other prompt without its ending: Booking.com, Booking."""
-    return "/" not in address and "@" not in address and address.split(".")[-2 if "." in address else 0] in other.words
+def _site_named(address: str, other: Reading, others: dict[str, str]) -> bool:
+    """Tell whether a bare host is named in a prompt without addresses, its ending left out: Booking.com, Booking."""
+    if others or "/" in address or "@" in address:
+        return False
+    return address.split(".")[-2 if "." in address else 0] in other.words
 
 
 # --- command-line flags -------------------------------------------------------------------------------
@@ -171,13 +175,11 @@ def _site_named(address: str, other: Reading) -> bool:
 _FLAG = re.compile(r"(?<!\S)(?:--[A-Za-z][\w-]*(?:=\S+)?|-[A-Za-z]{1,3}(?![\w-]))(?=[\s,.;:?!)]|$)")
 
 
+@_remembered("flags")
 def _flags(reading: Reading) -> dict[str, str]:
     if "-" not in reading.text:
         return {}
     return {m.group(): m.group() for m in _FLAG.finditer(reading.text)}
-
-
-_flags = _finder("flags", _flags)
 
 
 def _compare_flags(new: Reading, old: Reading) -> str | None:
@@ -208,6 +210,7 @@ _QUOTED = re.compile(
 _QUOTE_MARKS = frozenset("\"“„«'「『《‹`")
 
 
+@_remembered("quotes")
 def _quotes(reading: Reading) -> dict[str, str]:
     if _QUOTE_MARKS.isdisjoint(reading.text):
         return {}
@@ -218,9 +221,6 @@ def _quotes(reading: Reading) -> dict[str, str]:
         if key:
             found[key] = f'"{inner.strip()}"'
     return found
-
-
-_quotes = _finder("quotes", _quotes)
 
 
 def _compare_quotes(new: Reading, old: Reading) -> str | None:
@@ -258,6 +258,7 @@ _CODE = re.compile(
 )
 
 
+@_remembered("code")
 def _code(reading: Reading) -> dict[str, str]:
     text = reading.text
     if "`" not in text and "(" not in text and "[" not in text:
@@ -270,9 +271,6 @@ def _code(reading: Reading) -> dict[str, str]:
             continue  # "word(s)"
         found["".join(body.split())] = body
     return found
-
-
-_code = _finder("code", _code)
 
 
 def _compare_code(new: Reading, old: Reading) -> str | None:
@@ -314,6 +312,7 @@ _WORDLIKE = frozenset(("and/or", "km/h", "w/o", "n/a", "i/o", "c/o", "a/c", "r&d
 _BARE = re.compile(r"(?<![\w<>=!+*/&|-])(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||\+\+|--|//|\+=|-=|:=|[-+*/^%<>=&|~])(?![\w<>=!+*/&|-])")
 
 
+@_remembered("operators")
 def _operators(reading: Reading) -> dict[str, str]:
     text = reading.text
     if _OPERATOR.search(text) is None:
@@ -340,9 +339,6 @@ def _operators(reading: Reading) -> dict[str, str]:
             continue  # a dash, an ampersand, a bullet
         found[op] = op
     return found
-
-
-_operators = _finder("operators", _operators)
 
 
 def _compare_operators(new: Reading, old: Reading) -> str | None:
@@ -372,14 +368,12 @@ def _is_emoji(char: str) -> bool:
     )
 
 
+@_remembered("emoji")
 def _emoji(reading: Reading) -> dict[str, str]:
     if reading.text.isascii():
         return {}
     return {c: c for c in reading.text if c >= "\u2000" and c not in _MODIFIERS and _is_emoji(c)}
-
-
-_emoji = _finder("emoji", _emoji)
-_ABOUT_EMOJI = frozenset("emoji emojis emoticon symbol symbols mean means meaning icon icons sign smiley".split())
+_ABOUT_EMOJI = frozenset(["emoji", "emojis", "emoticon", "symbol", "symbols", "mean", "means", "meaning", "icon", "icons", "sign", "smiley"])
 
 
 def _compare_emoji(new: Reading, old: Reading) -> str | None:

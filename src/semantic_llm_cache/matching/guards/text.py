@@ -9,9 +9,14 @@ from threading import Lock
 from typing import Any
 
 from .lexicon.languages import FUNCTION_WORDS
+from .lexicon.numerals import NUMBER_WORDS
 
 __all__ = ["Reading", "read", "stem"]
 
+_EVIDENCE = {
+    language: known if language == "en" else known | NUMBER_WORDS[language].keys()
+    for language, known in FUNCTION_WORDS.items()
+}
 _TOKEN = re.compile(
     r"(?P<num>\d(?:[\d,.]*\d)?)"
     r"|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)"
@@ -33,7 +38,7 @@ _CONTRACTIONS = {
     "im": ("i", "am"),
     **{
         verb + "nt": (verb, "not")
-        for verb in "do does did is are was were could should would have has had must need".split()
+        for verb in ["do", "does", "did", "is", "are", "was", "were", "could", "should", "would", "have", "has", "had", "must", "need"]
     },
 }
 _IRREGULAR = {
@@ -209,7 +214,7 @@ class Reading:
         if any("\u0400" <= c <= "\u04ff" for w in self.words[:3] for c in w[:1]):
             return "ru"
         plain = all(w.isascii() for w in words)
-        for language, known in FUNCTION_WORDS.items():
+        for language, known in _EVIDENCE.items():
             # A letter beyond a-z speaks against English where the count does not decide.
             score = len(words & known) + (0.5 if not plain and language != "en" and words & known else 0.0)
             if score > best_score:

@@ -34,6 +34,7 @@ _HORIZON = 1500  # decisions over which unspent budget is to be used up
 _MOST_WRONG = 0.5  # an answer more likely wrong than right is never served, whatever the budget
 _AUDIT_PRIOR = 5.0  # expected errors that the ratio of explored to expected errors starts from
 _GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
+_MOST_WEIGHT = 1.0
 _MOST_RECORDS = 4096  # answers whose record of right and wrong is kept
 
 
@@ -325,7 +326,8 @@ class OnlinePolicy:
                 return
             decision.settled = True
             predicted = 1.0 - decision.probability
-            self._model.update(decision._x, correct)
+            weight = min(_MOST_WEIGHT, 1.0 / decision.propensity) if decision.action == "explore" else 1.0
+            self._model.update(decision._x, correct, weight)
             self._recalibration.update(decision._raw, not correct)
             self._record(decision.answer, correct)
             self._hold = max(0, self._hold - 1)

@@ -673,10 +673,5 @@ FAMILIES: dict[str, dict[tuple[str, ...], str]] = {
 }
 
 AMBIGUOUS = frozenset(
-    "go c r swift rust ruby dart node shell assembly oracle cassandra pandas react slack zoom apple amazon visa ford "
-    "insta outlook us turkey china jordan chile polish nice phoenix rio lima moon mars mercury georgia may jobs gates "
-    "newton bach shell julia safari chrome windows excel bootstrap express gemini claude perth florence orlando ny "
-    "virginia austin lincoln washington rom praga marx kant sanders french python java perl scala swiss danish orange "
-    "cow pig rent venus dc eu indie prag inde porto santiago sf roma cat cats tcs sbi gre jee illustrator python ruby "
-    "goa bart moon macs mac lyon roma".split()
-) - frozenset("python java french danish swiss french roma moon cat cats perl scala dc".split())
+    ["go", "c", "r", "swift", "rust", "ruby", "dart", "node", "shell", "assembly", "oracle", "cassandra", "pandas", "react", "slack", "zoom", "apple", "amazon", "visa", "ford", "insta", "outlook", "us", "turkey", "china", "jordan", "chile", "polish", "nice", "phoenix", "rio", "lima", "moon", "mars", "mercury", "georgia", "may", "jobs", "gates", "newton", "bach", "shell", "julia", "safari", "chrome", "windows", "excel", "bootstrap", "express", "gemini", "claude", "perth", "florence", "orlando", "ny", "virginia", "austin", "lincoln", "washington", "rom", "praga", "marx", "kant", "sanders", "french", "python", "java", "perl", "scala", "swiss", "danish", "orange", "cow", "pig", "rent", "venus", "dc", "eu", "indie", "prag", "inde", "porto", "santiago", "sf", "roma", "cat", "cats", "tcs", "sbi", "gre", "jee", "illustrator", "python", "ruby", "goa", "bart", "moon", "macs", "mac", "lyon", "roma"]
+) - frozenset(["python", "java", "french", "danish", "swiss", "french", "roma", "moon", "cat", "cats", "perl", "scala", "dc"])

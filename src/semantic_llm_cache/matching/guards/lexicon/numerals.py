@@ -4,23 +4,17 @@ from __future__ import annotations
 
 __all__ = ["LOOSE_UNITS", "MULTIPLIERS", "NUMBER_WORDS", "ORDINAL_WORDS", "UNITS"]
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
-_ORDINALS = (
-    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
-    "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
-).split()
+_ORDINALS = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth"]
 
 ORDINAL_WORDS: dict[str, int] = {word: value for value, word in enumerate(_ORDINALS)}
 ORDINAL_WORDS.update(
     {
         word: 20 + 10 * i
         for i, word in enumerate(
-            "twentieth thirtieth fortieth fiftieth sixtieth seventieth eightieth ninetieth".split()
+            ["twentieth", "thirtieth", "fortieth", "fiftieth", "sixtieth", "seventieth", "eightieth", "ninetieth"]
         )
     }
 )
@@ -274,9 +268,6 @@ LOOSE_UNITS = frozenset(
     if len(word) > 2
     and word
     not in frozenset(
-        "min mins second seconds minute minutes pound pounds foot feet yard yards stone stones won mil ora ore "
-        "ans año años ano anos anni lat lata rok dag tag an cal gal bit bits cup cups century decade degree "
-        "degrees sec secs gig gigs quid sterling mes mese mai hora horas час год лет day days jour dia día "
-        "years year jahr jahre peso decades centuries gram watt bitcoin bitcoins knots grad mijl".split()
+        ["min", "mins", "second", "seconds", "minute", "minutes", "pound", "pounds", "foot", "feet", "yard", "yards", "stone", "stones", "won", "mil", "ora", "ore", "ans", "año", "años", "ano", "anos", "anni", "lat", "lata", "rok", "dag", "tag", "an", "cal", "gal", "bit", "bits", "cup", "cups", "century", "decade", "degree", "degrees", "sec", "secs", "gig", "gigs", "quid", "sterling", "mes", "mese", "mai", "hora", "horas", "час", "год", "лет", "day", "days", "jour", "dia", "día", "years", "year", "jahr", "jahre", "peso", "decades", "centuries", "gram", "watt", "bitcoin", "bitcoins", "knots", "grad", "mijl"]
     )
 ) | frozenset(("km", "kg", "lb", "mb", "gb", "tb", "kb", "$", "€", "£", "₹", "km/h"))

@@ -67,8 +67,8 @@ FOREIGN_ONLY: dict[str, dict[str, str]] = {
 
 # Word sequences; the longest wins.
 TIME_PHRASES: dict[tuple[str, ...], str] = {}
-_UNIT_WORDS = "week month year night weekend summer winter quarter semester decade century".split()
-for _unit in [*_UNIT_WORDS, *"monday tuesday wednesday thursday friday saturday sunday".split()]:
+_UNIT_WORDS = ["week", "month", "year", "night", "weekend", "summer", "winter", "quarter", "semester", "decade", "century"]
+for _unit in [*_UNIT_WORDS, *["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]]:
     TIME_PHRASES[("last", _unit)] = f"last {_unit}"
     TIME_PHRASES[("past", _unit)] = f"last {_unit}"
     TIME_PHRASES[("previous", _unit)] = f"last {_unit}"

@@ -1,0 +1,93 @@
+"""The embedder: one text, batches, and 128 near lookups at once against the same without batching.
+
+The floor is the bare call: `encode` of the provider, which runs tokenizer and model in this thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from benchmarks.harness import Bench, Times, at_least, at_most
+from benchmarks.words import SIMILARITY, questions, text_of, wordings
+from semantic_llm_cache import Request, SemanticCache
+from semantic_llm_cache.backends import MemoryBackend
+from semantic_llm_cache.similarity import OnnxEmbeddingProvider
+
+
+def run(bench: Bench) -> None:
+    """Measure one text at a time, batches, and concurrent lookups."""
+    provider = OnnxEmbeddingProvider()
+    provider.load()
+    for tokens in (12, 120):
+        _single(bench, provider, tokens)
+    _concurrent(bench)
+    bench.run(provider.close())
+
+
+def _single(bench: Bench, provider: OnnxEmbeddingProvider, tokens: int) -> None:
+    bench.say(f"{tokens} tokens")
+    texts = [text_of(tokens, seed) for seed in range(256)]
+    rounds = 9
+    times = bench.interleave(
+        [
+            bench.calls("encode", provider.encode, texts, 20),
+            bench.awaits("aencode", provider.aencode, texts, 20),
+            bench.calls("encode_batch", provider.encode_batch, [texts[i : i + 32] for i in range(0, 256, 32)], 4),
+        ],
+        rounds,
+    )
+    bench.ratio(f"{tokens} tokens, aencode", times, "aencode", "encode")
+    each = [seconds / 32 for seconds in times["encode_batch"]]
+    bench.ratio(
+        f"{tokens} tokens, each of a batch of 32", {**times, "encode_batch": each}, "encode_batch", "encode",
+        note=f"{1 / median(times['encode']):.0f} texts/s one by one, {1 / median(each):.0f} in batches",
+    )  # fmt: skip
+
+
+def _concurrent(bench: Bench) -> None:
+    together = bench.size(128, 8)
+    sides: dict[str, SemanticCache] = {}
+    for name, most in (("batched", 32), ("unbatched", 1)):
+        provider = OnnxEmbeddingProvider(max_batch=most)
+        engine = SemanticCache(MemoryBackend(), embedder=provider, similarity=SIMILARITY)
+        bench.run(_store(engine))
+        sides[name] = engine
+    asked = wordings()
+    walls: Times = {name: [] for name in sides}
+    slow: Times = {name: [] for name in sides}
+    bench.say(f"{together} lookups at once")
+    for number in range(-1, bench.size(9, 2)):
+        texts = list(itertools.islice(asked, together))
+        names = list(sides)
+        for name in names if number % 2 else reversed(names):
+            wall, latencies = bench.run(_at_once(sides[name], texts))
+            if number >= 0:
+                walls[name].append(wall)
+                slow[name].append(sorted(latencies)[int(0.95 * len(latencies))])
+    rates = {name: [together / wall for wall in walls[name]] for name in sides}
+    what = f"{together} near lookups at once"
+    bench.ratio(f"{what}, per second", rates, "batched", "unbatched", at_least(1.4), unit="/s")
+    bench.ratio(f"{what}, p95", slow, "batched", "unbatched", at_most(0.5))
+
+
+async def _store(engine: SemanticCache) -> None:
+    await asyncio.gather(*(engine.store(Request("bench", None, text), "An answer.") for text in questions()))
+
+
+async def _at_once(engine: SemanticCache, texts: list[str]) -> tuple[float, list[float]]:
+    latencies: list[float] = []
+
+    async def one(text: str) -> None:
+        began = perf_counter()
+        found: Any = await engine.lookup(Request("bench", None, text))
+        latencies.append(perf_counter() - began)
+        if not found.hit:
+            raise AssertionError(f"{text!r} is no hit: {found.reason}")
+
+    began = perf_counter()
+    await asyncio.gather(*(one(text) for text in texts))
+    return perf_counter() - began, latencies

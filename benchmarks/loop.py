@@ -1,0 +1,152 @@
+"""The event loop under concurrent near hits on SQLite, the model loaded and the garbage collector on.
+
+A ticker on the loop sleeps a millisecond again and again: by how much it oversleeps at most is the
+longest stall of a round. Idle rounds, as long as the busy ones, show what the machine itself does.
+Every callback that the loop runs is timed too, so that a long one can be named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+from asyncio import events
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from benchmarks.harness import Bench, Figure, at_most
+from benchmarks.hit import fill
+from benchmarks.words import SIMILARITY, wordings
+from semantic_llm_cache import Request, SemanticCache
+from semantic_llm_cache.backends import SQLiteBackend
+from semantic_llm_cache.similarity import OnnxEmbeddingProvider
+
+_TICK = 0.001
+
+
+@dataclass
+class _Longest:
+    """The longest callback so far."""
+
+    seconds: float = 0.0
+    name: str = ""
+
+
+@contextlib.contextmanager
+def _timed_callbacks() -> Iterator[_Longest]:
+    """Time every callback of every loop."""
+    longest = _Longest()
+    original = events.Handle._run
+
+    def timed(handle: Any) -> None:
+        began = perf_counter()
+        original(handle)
+        took = perf_counter() - began
+        if took > longest.seconds:
+            longest.seconds, longest.name = took, _name(handle)
+
+    events.Handle._run = timed  # type: ignore[method-assign]
+    try:
+        yield longest
+    finally:
+        events.Handle._run = original  # type: ignore[method-assign]
+
+
+def _name(handle: Any) -> str:
+    callback = handle._callback
+    task = getattr(callback, "__self__", None)
+    if isinstance(task, asyncio.Task):
+        return getattr(task.get_coro(), "__qualname__", "a task")
+    return getattr(callback, "__qualname__", repr(callback))
+
+
+async def _longest_stall(work: Any) -> float:
+    """Return by how much the ticker overslept at most while `work` ran."""
+    worst, done = 0.0, False
+
+    async def tick() -> None:
+        nonlocal worst
+        while not done:
+            began = perf_counter()
+            await asyncio.sleep(_TICK)
+            worst = max(worst, perf_counter() - began - _TICK)
+
+    ticker = asyncio.ensure_future(tick())
+    await asyncio.sleep(5 * _TICK)
+    await work
+    done = True
+    await ticker
+    return worst
+
+
+def run(bench: Bench) -> None:
+    """Measure 50 hits at once with 10,000 entries, and 200 with 100,000 and a full garbage collection."""
+    provider = OnnxEmbeddingProvider()
+    provider.load()
+    asked = wordings()
+    sizes = [(50, 10_000, False), (200, 100_000, False), (200, 100_000, True)]
+    engine: SemanticCache | None = None
+    with bench.temporary() as folder:
+        for together, size, collect in sizes if not bench.quick else [(8, 400, False), (8, 400, True)]:
+            if engine is None or not str(engine.backend.url).endswith(f"loop-{size}.db"):
+                bench.say(f"{size} entries: filling")
+                if engine is not None:
+                    bench.run(engine.close())
+                engine = SemanticCache(
+                    SQLiteBackend(folder / f"loop-{size}.db"), embedder=provider, similarity=SIMILARITY
+                )
+                fill(bench, engine, provider.fingerprint, size)
+            bench.say(f"{together} at once, {size} entries{', full collections' if collect else ''}")
+            _measure(bench, engine, asked, together, size, collect)
+        assert engine is not None
+        bench.run(engine.close())
+    bench.run(provider.close())
+
+
+def _measure(
+    bench: Bench, engine: SemanticCache, asked: Iterator[str], together: int, size: int, collect: bool
+) -> None:
+    busy: list[float] = []
+    idle: list[float] = []
+    callbacks: list[_Longest] = []
+
+    async def work(texts: list[str]) -> None:
+        lookups = [asyncio.ensure_future(engine.lookup(Request("bench", None, text))) for text in texts]
+        if collect:
+            await asyncio.sleep(0.005)
+            gc.collect()
+        for lookup in await asyncio.gather(*lookups):
+            if not lookup.hit:
+                raise AssertionError(f"no hit: {lookup.reason}")
+
+    for number in range(-1, bench.size(25, 2)):
+        texts = list(itertools.islice(asked, together))
+        gc.collect()
+        with _timed_callbacks() as longest:
+            began = perf_counter()
+            stall = bench.run(_longest_stall(work(texts)))
+            took = perf_counter() - began
+        gc.collect()
+        quiet = bench.run(_longest_stall(asyncio.sleep(took)))
+        if number >= 0:
+            busy.append(stall)
+            idle.append(quiet)
+            callbacks.append(longest)
+    what = f"{together} at once, {size:,} entries" + (", with a full garbage collection" if collect else "")
+    worst = max(callbacks, key=lambda one: one.seconds)
+    middle = median(one.seconds for one in callbacks)
+    ratios = [a / b for a, b in zip(busy, idle, strict=True)]
+    bench.add(
+        Figure(
+            bench.subset, f"{what}: longest stall", median(busy), "s", "idle loop", median(idle), median(ratios),
+            min(ratios), max(ratios), at_most(0.005, "s"), f"stalls from {min(busy) * 1000:.2f} to {max(busy) * 1000:.2f} ms",
+        )
+    )  # fmt: skip
+    bench.value(
+        f"{what}: longest callback", middle, "s", at_most(0.005, "s"),
+        note=f"median over rounds; the longest of all took {worst.seconds * 1000:.2f} ms: {worst.name}",
+    )  # fmt: skip

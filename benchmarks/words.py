@@ -1,0 +1,58 @@
+"""Texts for the embedding model: of given lengths, and questions with many wordings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+# Common words that the model's vocabulary holds whole: one token each.
+_WORDS = (
+    "time year people way day man thing woman life child world school state family student group country "
+    "problem hand part place case week company system program question work government number night point "
+    "home water room mother area money story fact month lot right study book eye job word business issue "
+    "side kind head house service friend father power hour game line end member law car city name president "
+    "team minute idea body back parent face others level office door health person art war history party "
+    "result change morning reason research girl guy moment air teacher force education"
+).split()
+
+SUBJECTS = (
+    "France Japan Brazil Canada Egypt Norway India Kenya Mexico Poland Spain Turkey Vietnam Peru Chile Greece "
+    "Sweden Finland Ireland Portugal Austria Hungary Denmark Belgium Thailand"
+).split()
+_QUESTIONS = (
+    "What is the capital city of {}?",
+    "Which languages do people speak in {}?",
+    "What are the most popular dishes in {}?",
+    "When is the best season to travel to {}?",
+    "How large is the population of {}?",
+    "What is the currency of {} called?",
+    "Which rivers are the longest in {}?",
+    "What does the flag of {} look like?",
+)
+_WRAPPERS = (
+    "Hello, {}", "{} Thanks!", "Please tell me: {}", "{} Please answer.", "Quick question: {}", "Hi! {}",
+    "I would like to know: {}", "{} Thank you.", "Hey there, {}", "A question: {}", "Good morning, {}",
+    "Just asking: {}",
+)  # fmt: skip
+SIMILARITY = 0.75
+"""At which all wordings below are near hits."""
+
+
+def text_of(tokens: int, seed: int) -> str:
+    """Return a text that the model reads as `tokens` pieces, the two that mark its ends included."""
+    return " ".join(_WORDS[(seed * 7 + i * 13 + i * i * seed) % len(_WORDS)] for i in range(tokens - 2))
+
+
+def questions() -> list[str]:
+    """Return 200 different questions."""
+    return [q.format(s) for s in SUBJECTS for q in _QUESTIONS]
+
+
+def wordings() -> Iterator[str]:
+    """Yield wordings of those questions, without end and never one twice."""
+    asked = questions()
+    for number in itertools.count():
+        mark = "" if number == 0 else " " + "!" * (number % 3) + " ok" * number
+        for wrapper in _WRAPPERS:
+            for question in asked:
+                yield wrapper.format(question) + mark.rstrip()
