@@ -85,10 +85,10 @@ def lonely(rows: Matrix, count: int, seed: int = 9) -> list[int]:
 
 
 _TEMPLATES = (
-    ("How do I reset the password of account {} in the portal?", "How can I reset the password of account {} in the portal?"),
+    ("How do I reset the password of account {}?", "How can I reset the password of account {}?"),
     ("What does error code {} of the printer mean?", "What is the meaning of error code {} of the printer?"),
     ("Where is order number {} at the moment?", "Where can I find order number {} at the moment?"),
-    ("Who is responsible for building {} on the campus?", "Who is the person responsible for building {} on the campus?"),
+    ("Who is responsible for building {}?", "Who is the person responsible for building {}?"),
 )  # fmt: skip
 
 

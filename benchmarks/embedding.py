@@ -53,7 +53,7 @@ def _concurrent(bench: Bench) -> None:
     sides: dict[str, SemanticCache] = {}
     for name, most in (("batched", 32), ("unbatched", 1)):
         provider = OnnxEmbeddingProvider(max_batch=most)
-        engine = SemanticCache(MemoryBackend(), embedder=provider, similarity=SIMILARITY)
+        engine = SemanticCache(MemoryBackend(), embedder=provider, similarity=SIMILARITY, timeout=30)
         bench.run(_store(engine))
         sides[name] = engine
     asked = wordings()

@@ -109,9 +109,7 @@ def _memory(bench: Bench) -> None:
             bench.say(what)
             times = bench.interleave(contenders, ROUNDS)
             for other in list(times)[1:]:
-                bench.ratio(
-                    f"memory, {what}", times, "ours", other, targets.get(what) if other == "cashews" else None
-                )
+                bench.ratio(f"memory, {what}", times, "ours", other, targets.get(what) if other == "cashews" else None)
 
     if not bench.peers:
         bench.missing("cashews", "peers were left out (--no-peers)")

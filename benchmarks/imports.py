@@ -16,7 +16,9 @@ def run(bench: Bench) -> None:
     def fresh(name: str, modules: str) -> Contender:
         def batch(calls: int) -> float:
             command = [sys.executable, "-c", _TIMED.format(modules)]
-            return sum(float(subprocess.run(command, capture_output=True, check=True, text=True).stdout) for _ in range(calls))
+            return sum(
+                float(subprocess.run(command, capture_output=True, check=True, text=True).stdout) for _ in range(calls)
+            )
 
         return Contender(name, batch, 1)
 

@@ -38,8 +38,9 @@ def _at(bench: Bench, size: int, folder: Path, worker: Worker | None) -> None:
     items = filling.items()
     bench.run(memory.set_many(items))
     bench.run(sqlite.set_many(items))
+    del items
     rows, queries = filling.rows, list(filling.queries)
-    calls = max(10, min(400, 2_000_000 // size))
+    calls = max(10, min(200, 1_000_000 // size))
 
     def scan(query: Any) -> float:
         scores = rows @ query
@@ -79,7 +80,7 @@ def _at(bench: Bench, size: int, folder: Path, worker: Worker | None) -> None:
     if worker is not None:
         with contextlib.suppress(_Gone):
             for name, backend in (("memory", memory), ("SQLite", sqlite)):
-                _against_pypi(bench, name, size, folder, filling, worker, find(backend))
+                _against_pypi(bench, name, size, folder, filling, worker, find(backend), calls)
     bench.run(sqlite.close())
     bench.run(memory.close())
 
@@ -98,7 +99,7 @@ def _check(bench: Bench, engines: dict[str, SemanticCache], filling: Filling) ->
 
 
 def _against_pypi(
-    bench: Bench, name: str, size: int, folder: Path, filling: Filling, worker: Worker, find: Any
+    bench: Bench, name: str, size: int, folder: Path, filling: Filling, worker: Worker, find: Any, calls: int
 ) -> None:
     store = name.lower()
     entries, queries = folder / f"rows-{size}.npy", folder / f"queries-{size}.npy"
@@ -107,10 +108,12 @@ def _against_pypi(
     theirs = f"PyPI 0.1.0, {name}"
     try:
         bench.say(f"{size} entries: filling the PyPI package's {name} store")
-        worker.ask("fill", store=store, folder=str(folder), vectors=str(entries), prompts=filling.prompts, response=ANSWER)
+        worker.ask(
+            "fill", store=store, folder=str(folder), vectors=str(entries), prompts=filling.prompts, response=ANSWER
+        )
         slow = Contender(theirs, lambda n: worker.ask("near", store=store, vectors=str(queries), calls=n), 1)
         times = bench.interleave(
-            [bench.awaits("ours", find, list(filling.queries), min(400, 2_000_000 // size)), slow],
+            [bench.awaits("ours", find, list(filling.queries), calls), slow],
             7 if size < 10_000 else 5,
         )
     except PeerUnavailable as error:

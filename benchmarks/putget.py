@@ -45,9 +45,7 @@ def run(bench: Bench) -> None:
                 bench.run(backend.close())
 
 
-def _against_pypi(
-    bench: Bench, name: str, folder: Path, filling: Filling, backend: Any, worker: Worker | None
-) -> None:
+def _against_pypi(bench: Bench, name: str, folder: Path, filling: Filling, backend: Any, worker: Worker | None) -> None:
     store, theirs, ours = name.lower(), "PyPI 0.1.0", f"{name}, ours"
 
     @cache(backend=backend, ttl="1h")
@@ -79,9 +77,7 @@ def _against_pypi(
             bench.value(f"{name}, {what}", sorted(times)[len(times) // 2], "s")
         return
     size, rows, queries = len(filling.prompts), str(folder / "rows.npy"), str(folder / "queries.npy")
-    worker.ask(
-        "fill", store=store, folder=str(folder), vectors=rows, prompts=filling.prompts, response=ANSWER
-    )
+    worker.ask("fill", store=store, folder=str(folder), vectors=rows, prompts=filling.prompts, response=ANSWER)
     asked = {
         "exact hit, plain function": (lambda n: worker.ask("exact", store=store, calls=n), 200),
         "near hit, by vector": (lambda n: worker.ask("near", store=store, vectors=queries, calls=n), 3),

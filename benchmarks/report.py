@@ -112,7 +112,10 @@ def table(figures: Sequence[Figure]) -> str:
     left = {0, 2, 7}
 
     def line(row: Sequence[str]) -> str:
-        parts = [text.ljust(width) if i in left else text.rjust(width) for i, (text, width) in enumerate(zip(row, widths, strict=True))]
+        parts = [
+            text.ljust(width) if i in left else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
         return "  ".join(parts).rstrip()
 
     out = [line(_COLUMNS), "  ".join("-" * width for width in widths).rstrip()]
@@ -139,7 +142,9 @@ def plot(figures: Sequence[Figure], title: str) -> str | None:
     shown = [f for f in figures if f.ratio and f.low and f.high]
     if not shown:
         return None
-    ends = [v for f in shown for v in (f.low, f.high, f.target.bound if f.target and f.target.unit == "x" else 1.0) if v]
+    ends = [
+        v for f in shown for v in (f.low, f.high, f.target.bound if f.target and f.target.unit == "x" else 1.0) if v
+    ]
     low, high = math.floor(math.log10(min(ends))), math.ceil(math.log10(max(*ends, 1.0)))
     high = max(high, low + 1)
 

@@ -6,19 +6,9 @@ import itertools
 from collections.abc import Iterator
 
 # Common words that the model's vocabulary holds whole: one token each.
-_WORDS = (
-    "time year people way day man thing woman life child world school state family student group country "
-    "problem hand part place case week company system program question work government number night point "
-    "home water room mother area money story fact month lot right study book eye job word business issue "
-    "side kind head house service friend father power hour game line end member law car city name president "
-    "team minute idea body back parent face others level office door health person art war history party "
-    "result change morning reason research girl guy moment air teacher force education"
-).split()
+_WORDS = ["time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state", "family", "student", "group", "country", "problem", "hand", "part", "place", "case", "week", "company", "system", "program", "question", "work", "government", "number", "night", "point", "home", "water", "room", "mother", "area", "money", "story", "fact", "month", "lot", "right", "study", "book", "eye", "job", "word", "business", "issue", "side", "kind", "head", "house", "service", "friend", "father", "power", "hour", "game", "line", "end", "member", "law", "car", "city", "name", "president", "team", "minute", "idea", "body", "back", "parent", "face", "others", "level", "office", "door", "health", "person", "art", "war", "history", "party", "result", "change", "morning", "reason", "research", "girl", "guy", "moment", "air", "teacher", "force", "education"]
 
-SUBJECTS = (
-    "France Japan Brazil Canada Egypt Norway India Kenya Mexico Poland Spain Turkey Vietnam Peru Chile Greece "
-    "Sweden Finland Ireland Portugal Austria Hungary Denmark Belgium Thailand"
-).split()
+SUBJECTS = ["France", "Japan", "Brazil", "Canada", "Egypt", "Norway", "India", "Kenya", "Mexico", "Poland", "Spain", "Turkey", "Vietnam", "Peru", "Chile", "Greece", "Sweden", "Finland", "Ireland", "Portugal", "Austria", "Hungary", "Denmark", "Belgium", "Thailand"]
 _QUESTIONS = (
     "What is the capital city of {}?",
     "Which languages do people speak in {}?",
@@ -29,11 +19,11 @@ _QUESTIONS = (
     "Which rivers are the longest in {}?",
     "What does the flag of {} look like?",
 )
-_WRAPPERS = (
-    "Hello, {}", "{} Thanks!", "Please tell me: {}", "{} Please answer.", "Quick question: {}", "Hi! {}",
-    "I would like to know: {}", "{} Thank you.", "Hey there, {}", "A question: {}", "Good morning, {}",
-    "Just asking: {}",
+_BEFORE = (
+    "", "Hello, ", "Please tell me: ", "Quick question: ", "Hi! ", "I would like to know: ", "Hey there, ",
+    "A question: ", "Good morning, ", "Just asking: ", "Tell me, ", "One question: ",
 )  # fmt: skip
+_AFTER = ("", " Thanks!", " Please answer.", " Thank you.", " Many thanks!", " Please tell me.", " Thx", " Cheers!")
 SIMILARITY = 0.75
 """At which all wordings below are near hits."""
 
@@ -49,10 +39,10 @@ def questions() -> list[str]:
 
 
 def wordings() -> Iterator[str]:
-    """Yield wordings of those questions, without end and never one twice."""
+    """Yield some 19,000 different wordings of those questions, then begin again."""
     asked = questions()
-    for number in itertools.count():
-        mark = "" if number == 0 else " " + "!" * (number % 3) + " ok" * number
-        for wrapper in _WRAPPERS:
-            for question in asked:
-                yield wrapper.format(question) + mark.rstrip()
+    while True:
+        for after, before in itertools.product(_AFTER, _BEFORE):
+            if before or after:
+                for question in asked:
+                    yield before + question + after

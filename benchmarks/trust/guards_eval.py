@@ -154,7 +154,7 @@ def traps_report(guards: GuardSet, floor: float = 0.90) -> dict[str, Any]:
 def speed(pairs: Sequence[Pair], guards: GuardSet, candidates: int = 8) -> dict[str, float]:
     """Return the p50 and p95 cost of one check in microseconds: new texts, `candidates` against one prompt."""
     taken = []
-    for i in range(0, min(len(pairs), 4000) - candidates, candidates):
+    for i in range(0, min(len(pairs), 4000), candidates):
         prompt = pairs[i].a
         for pair in pairs[i : i + candidates]:
             begin = time.perf_counter_ns()
@@ -209,8 +209,10 @@ def _print(report: dict[str, Any]) -> None:
     for name, parts in report["data"].items():
         cost = parts["speed"]
         print(f"\n{name}: a check takes {cost['p50_us']:.0f} us p50, {cost['p95_us']:.0f} us p95")
-        print(f"{'':10} {'cosine':>7} | {'bare hits':>9} {'wrong':>7} | {'guarded':>8} {'wrong':>7} {'right kept':>10} | "
-              f"{'bare at equal hits':>18} {'wrong':>7}")  # fmt: skip
+        print(
+            f"{'':10} {'cosine':>7} | {'bare hits':>9} {'wrong':>7} | {'guarded':>8} {'wrong':>7} {'right kept':>10} | "
+            f"{'bare at equal hits':>18} {'wrong':>7}"
+        )
         for part, rows in parts.items():
             if part == "speed":
                 continue
@@ -220,7 +222,8 @@ def _print(report: dict[str, Any]) -> None:
                     f"{row['guarded_hits']:>8} {_percent(row['guarded_wrong']):>7} {_percent(row['right_kept']):>10} | "
                     f"{row['equal_hits_threshold'] or 0:>18.4f} {_percent(row['equal_hits_wrong']):>7}"
                 )
-        print("vetoes:", ", ".join(f"{k} {v}" for k, v in sorted(parts["all"][0]["vetoes"].items(), key=lambda i: -i[1])))
+        vetoes = sorted(parts["all"][0]["vetoes"].items(), key=lambda item: -item[1])
+        print("vetoes:", ", ".join(f"{rule} {count}" for rule, count in vetoes))
     for name, part in report.get("traps", {}).items():
         print(
             f"\n{name}: {part['pairs']} pairs; refused by guards {_percent(part['refused_by_guards'])}, "

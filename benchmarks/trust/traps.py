@@ -198,7 +198,7 @@ negation | en | Why won't my laptop turn on? | Why does my laptop fail to turn o
 negation | en | What is not legal to carry on a plane? | What is illegal to carry on a plane?
 negation | en | Isn't coffee bad for the heart? | Is coffee bad for the heart?
 negation | en | I can't log in to my account | I cannot log in to my account
-antonyms | en | What are the pros and cons of nuclear power? | What are the advantages and disadvantages of nuclear power?
+antonyms | en | Pros and cons of nuclear power? | What are the advantages and disadvantages of nuclear power?
 antonyms | en | How can I increase my savings? | How do I increase my savings?
 antonyms | en | How do I turn off notifications? | How do I turn notifications off?
 antonyms | en | What's the minimum age for a pilot? | What is the minimum age to be a pilot?
@@ -377,7 +377,7 @@ antonyms | en | How do I reduce my electricity bill? | How can I lower my electr
 antonyms | en | What are the good and bad sides of fame? | What are the bad and good sides of fame?
 comparatives | en | Which is cheaper, gas or electric heating? | Which is cheaper, electric or gas heating?
 direction | en | How do I get from Oslo to Bergen? | How can I travel from Oslo to Bergen?
-direction | en | How do I move my contacts from Android to iPhone? | How can I transfer contacts from an Android to an iPhone?
+direction | en | How do I move contacts from Android to iPhone? | How can I transfer contacts from Android to iPhone?
 swapped | en | Do cats and dogs get along? | Do dogs and cats get along?
 swapped | en | For a beginner, which guitar is best? | Which guitar is best for a beginner?
 swapped | en | What did Newton discover in 1687? | In 1687, what did Newton discover?

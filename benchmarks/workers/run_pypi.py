@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from protocol import serve, time_calls, versions
+
 from semantic_llm_cache import cache
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.config import CacheEntry

@@ -44,11 +44,8 @@ class Admission(Tiers):
             return ALONE
         return Encoded(text)
 
-    async def admit(
-        self, request: Request, settings: CallSettings, value: Any, found: Found, duration_ms: float
-    ) -> Outcome:
-        """Learn from a fresh answer, store it if it may be, and return the flight's outcome."""
-        shared = self.share(value, settings.target)
+    def weigh(self, value: Any, settings: CallSettings) -> tuple[Any, bool]:
+        """Return an answer in the form of `share`, and whether `cache_if` wants it stored."""
         wanted = True
         if self.cache_if is not None:
             try:
@@ -56,6 +53,19 @@ class Admission(Tiers):
             except Exception as error:
                 self.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
                 wanted = False
+        return self.share(value, settings.target), wanted
+
+    async def admit(
+        self,
+        request: Request,
+        settings: CallSettings,
+        value: Any,
+        found: Found,
+        duration_ms: float,
+        weighed: tuple[Any, bool] | None = None,
+    ) -> Outcome:
+        """Learn from a fresh answer, store it if it may be, and return the flight's outcome."""
+        shared, wanted = self.weigh(value, settings) if weighed is None else weighed
         stored, cost = False, 0.0
         choice = found.choice
         kept, aliases = shared, tuple[str, ...]()
@@ -158,7 +168,10 @@ class Admission(Tiers):
         aliases: tuple[str, ...] = (),
     ) -> tuple[bool, float]:
         """Store an answer; return whether it was, and what the call had cost in USD."""
-        tokens = usage_of(value, request.text)
+        try:
+            tokens = usage_of(value, request.text)
+        except Exception:  # reading an answer may run its own code
+            tokens = (0, 0)
         cost = self.price(*tokens, value)
         if shared is ALONE:
             return False, cost

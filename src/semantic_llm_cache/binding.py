@@ -196,10 +196,10 @@ class CallBinder:
         if self.key_func is None:
             parts["args"] = self._counted(values)
             # Apart from the named ones: a positional-only parameter may share its name with one of these.
-            if extra and self._rest_name not in self._ignore:
-                parts["rest"] = self._counted(extra)
-            if self._given:
-                parts["given"] = self._counted(self._given)
+            rest_counted = self._counted(extra or {}) if self._rest_name not in self._ignore else {}
+            for part, held in (("rest", rest_counted), ("given", self._counted(self._given))):
+                if held:
+                    parts[part] = held
             if rest is not None:
                 parts["history"] = canonical(rest, f"argument {self.prompt_name!r} of {self.name}()")
         if self._scope is not None:

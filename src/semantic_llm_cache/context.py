@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
+from threading import Lock
 from typing import Any
 
 from semantic_llm_cache.config import CacheConfig, check_similarity
@@ -19,7 +20,7 @@ _MOST_LOOKUPS = 10_000
 class _Overrides:
     """The settings in force, and the contexts that record."""
 
-    __slots__ = ("contexts", "enabled", "namespace", "similarity", "ttl")
+    __slots__ = ("contexts", "enabled", "namespace", "outer", "similarity", "ttl")
 
     def __init__(self, outer: _Overrides | None, context: CacheContext) -> None:
         for name in ("similarity", "ttl", "namespace", "enabled"):
@@ -27,6 +28,7 @@ class _Overrides:
             if value is _UNSET and outer is not None:
                 value = getattr(outer, name)
             setattr(self, name, value)
+        self.outer = outer
         self.contexts: tuple[CacheContext, ...] = (*(outer.contexts if outer else ()), context)
 
     similarity: Any
@@ -80,7 +82,7 @@ class CacheContext:
         self.enabled = enabled
         self._lookups: deque[Lookup] = deque(maxlen=_MOST_LOOKUPS)
         self._counts: dict[str, int] = {}
-        self._tokens: list[Token[_Overrides | None]] = []
+        self._lock = Lock()
 
     @property
     def lookups(self) -> list[Lookup]:
@@ -106,15 +108,20 @@ class CacheContext:
         }
 
     def _record(self, lookup: Lookup) -> None:
-        self._lookups.append(lookup)
-        self._counts[lookup.outcome] = self._counts.get(lookup.outcome, 0) + 1
+        with self._lock:  # calls may come from many threads
+            self._lookups.append(lookup)
+            self._counts[lookup.outcome] = self._counts.get(lookup.outcome, 0) + 1
 
     def __enter__(self) -> CacheContext:
-        self._tokens.append(overrides.set(_Overrides(overrides.get(), self)))
+        overrides.set(_Overrides(overrides.get(), self))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        overrides.reset(self._tokens.pop())
+        # Not by a token: several tasks may be inside one context, and a fixture may leave in another task
+        # than it entered in.
+        current = overrides.get()
+        if current is not None and current.contexts[-1] is self:
+            overrides.set(current.outer)
 
     async def __aenter__(self) -> CacheContext:
         return self.__enter__()

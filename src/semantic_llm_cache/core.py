@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import typing
+import types
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from semantic_llm_cache import runtime
@@ -17,6 +17,7 @@ from semantic_llm_cache.durations import TTL
 from semantic_llm_cache.engine import MISS, SemanticCache
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.pricing import Price
+from semantic_llm_cache.return_types import return_type
 from semantic_llm_cache.settings import CallSettings, current
 from semantic_llm_cache.storage import StorageBackend
 from semantic_llm_cache.trust import DEFAULT_GUARDS
@@ -264,6 +265,8 @@ def _wrap(function: Any, engine: SemanticCache, options: Mapping[str, Any], resu
 
 
 def _in_class_body(function: Any) -> bool:
+    if getattr(function, "__self__", None) is not None:
+        return False  # bound already
     holder = getattr(function, "__qualname__", "").rpartition(".")[0]
     return bool(holder) and not holder.endswith("<locals>")
 
@@ -277,7 +280,7 @@ class _Controls:
         self.binder = binder
         self.is_async = _is_async(function)
         self.tag = f"function:{binder.name}"
-        target = result_type if result_type is not None else _return_type(function)
+        target = result_type if result_type is not None else return_type(function)
         self.settings = engine.settings(target, (self.tag,))
         self._identified: weakref.WeakSet[StorageBackend] = weakref.WeakSet()
 
@@ -326,21 +329,6 @@ def _is_async(function: Any) -> bool:
     while isinstance(inner, functools.partial):
         inner = inner.func
     return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))
-
-
-def _return_type(function: Any) -> Any:
-    inner = function
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    try:
-        found = typing.get_type_hints(inner).get("return", Any)
-    except Exception:  # a name that exists for type checkers only
-        found = getattr(inner, "__annotations__", {}).get("return", Any)
-    if isinstance(found, str):
-        return Any
-    if typing.get_origin(found) in (Awaitable, typing.get_origin(typing.Awaitable[int])):
-        return typing.get_args(found)[0]
-    return found
 
 
 def _async_wrapper(controls: _Controls) -> Any:
@@ -406,15 +394,22 @@ class _FunctionLike:
     """What `inspect` looks at: `iscoroutinefunction` stays true for what wraps an async function."""
 
     def _look_like(self, function: Any) -> None:
-        for name in ("__code__", "__defaults__", "__kwdefaults__"):
+        for name in ("__code__", "__defaults__", "__kwdefaults__", "__globals__", "__closure__"):
             setattr(self, name, getattr(function, name, None))
         marker = getattr(inspect, "_is_coroutine_mark", None)  # Python 3.12 and later
         if marker is not None and inspect.iscoroutinefunction(function):
             self._is_coroutine_marker = marker
 
 
+def _seen_as(kind: type) -> Any:
+    # Whoever tells methods from fields by asking for functions, as pydantic does, is to find one.
+    return property(lambda self: kind)
+
+
 class _CachedMethod(_FunctionLike):
     """A cached function in a class body: gives each instance a bound one that knows its instance."""
+
+    __class__ = _seen_as(types.FunctionType)
 
     def __init__(self, function: Any, wrapper: Any, controls: _Controls, of_class: bool = False) -> None:
         functools.update_wrapper(self, function)
@@ -443,7 +438,10 @@ class _CachedMethod(_FunctionLike):
 
 
 class _BoundMethod(_FunctionLike):
-    """A cached method of one instance."""
+    __class__ = _seen_as(types.MethodType)
+    # A cached method of one instance, which is documented where it was written.
+    __doc__ = property(lambda self: self.__func__.__doc__)
+    __module__ = property(lambda self: self.__func__.__module__)
 
     def __init__(self, method: _CachedMethod, instance: Any) -> None:
         self.__func__ = method

@@ -113,7 +113,7 @@ class Counters:
         return {name: value - before.get(name, 0) for name, value in now.items() if value != before.get(name, 0)}
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # reentrant: the garbage collector may retire an engine's counters in between
 _live: dict[int, Counters] = {}
 _retired: dict[str, Counters] = {}
 

@@ -42,7 +42,7 @@ def parse_ttl(ttl: TTL, name: str = "ttl") -> float | None:
             raise ValueError(f"{name}={ttl!r} cannot be read: {_HELP}")
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     else:
-        seconds = float(ttl)
+        seconds = float(ttl) if abs(ttl) < 1e300 else math.inf
     if not math.isfinite(seconds) or seconds <= 0:
         raise ValueError(f"{name}={ttl!r} must be more than zero: {_HELP}")
     return seconds

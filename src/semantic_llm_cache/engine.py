@@ -9,19 +9,20 @@ call -> exact: key in the backend?                                  -> hit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache import lookup as lookups
 from semantic_llm_cache import runtime
-from semantic_llm_cache.context import overrides
 from semantic_llm_cache.durations import TTL, parse_ttl
 from semantic_llm_cache.exceptions import (
     CacheBackendError,
+    CacheReentryError,
     CacheSerializationError,
     PromptCacheError,
 )
@@ -121,34 +122,39 @@ class SemanticCache(Reporting):
     # ---------------------------------------------------------------------- the quick way
 
     def quick(self, request: Request, settings: CallSettings) -> Any:
-        """Return the answer to an exact hit that a backend in this process holds, else `MISS`."""
+        """Return the answer to an exact hit that this process holds, in memory or in a front, else `MISS`."""
         backend = self._backend if self._backend is not None else get_default_backend()
-        if not backend.in_process or self._long_way:
+        if self._long_way:
             return MISS
         started = perf_counter()
         try:
-            entry = backend.peek(request.key)
+            if backend.in_process:
+                entry = backend.peek(request.key)
+            elif backend.front is not None:
+                entry = backend.front.get(request.key)
+            else:
+                return MISS
+            if entry is None:
+                return MISS
+            now = self.clock()
+            if entry.ttl is not None and now >= entry.created_at + entry.ttl:
+                return MISS
+            value = entry.response
+            if type(value) not in _PLAIN:
+                value = rebuild(thaw(value), settings.target)
         except Exception:
             return MISS  # the long way meets the same trouble and deals with it
-        if entry is None:
-            return MISS
-        now = self.clock()
-        if entry.ttl is not None and now >= entry.created_at + entry.ttl:
-            return MISS
-        value = entry.response
-        if type(value) not in _PLAIN:
-            try:
-                value = rebuild(thaw(value), settings.target)
-            except CacheSerializationError:
-                return MISS
         if self._bounded:
             _, state = self.bound()
             policy = state.policies.get(self.policy_name())
             if policy is None:
                 return MISS  # what it has learned must be read first
             policy.count_exact()
-        entry.hit_count += 1
-        entry.last_accessed = now
+        if backend.in_process:
+            entry.hit_count += 1
+            entry.last_accessed = now
+        else:
+            self.bound()[1].note_hit(request.key, now)
         counters = self._hot
         if counters is None or counters.namespace != request.namespace or self._state_backend is not backend:
             self.bound()
@@ -175,16 +181,7 @@ class SemanticCache(Reporting):
         """
         lookup = await self.probe(request, self.settings(result_type), counting=True)
         lookups.remember(lookup)
-        counters = self.counters(lookup.namespace)
-        if lookup.hit:
-            setattr(counters, lookup.outcome, getattr(counters, lookup.outcome) + 1)
-            counters.saved_ms += lookup.saved_ms
-            counters.saved_usd += lookup.saved_usd
-            counters.hit_times.append(lookup.duration_ms)
-            if lookup.entry_key is not None:
-                self._note_hit(lookup.entry_key)
-        else:
-            counters.misses += 1
+        self._count(lookup)
         self._tell(lookup)
         return lookup
 
@@ -217,22 +214,23 @@ class SemanticCache(Reporting):
         if not settings.enabled:
             self.bypassed(request.namespace)
             return await _maybe_await(call())
-        if overrides.get() is None:
-            value = self.quick(request, settings)
-            if value is not MISS:
-                return value
-        _need_asyncio()
+        value = self.quick(request, settings)
+        if value is not MISS:
+            self._record_quick()
+            return value
+        loop = _need_asyncio()
         if self.shadow:
             return await self._shadow(request, call, settings, started)
         _, state = self.bound()
         while True:
-            flight, leads = state.flights.join(request.key, request.scope_hash, request.text)
+            flight, leads = state.flights.join(request.key, request.scope_hash, request.text, loop)
             if leads:
                 return await self._lead(state, flight, request, call, settings, started)
             await state.flights.wait(flight)
             value = self._join(flight, request, settings, started)
             if value is ALONE:
-                return await _maybe_await(call())
+                with self._calling_alone(request, settings, started):
+                    return await _maybe_await(call())
             if value is not _AGAIN:
                 return value
 
@@ -297,10 +295,10 @@ class SemanticCache(Reporting):
         if not settings.enabled:
             self.bypassed(request.namespace)
             return call()
-        if overrides.get() is None:
-            value = self.quick(request, settings)
-            if value is not MISS:
-                return value
+        value = self.quick(request, settings)
+        if value is not MISS:
+            self._record_quick()
+            return value
         if self.shadow:
             return self._shadow_blocking(request, call, settings, started)
         _, state = self.bound()
@@ -308,10 +306,11 @@ class SemanticCache(Reporting):
             flight, leads = state.flights.join(request.key, request.scope_hash, request.text)
             if leads:
                 return self._lead_blocking(state, flight, request, call, settings, started)
-            state.flights.wait_blocking(flight)
-            value = self._join(flight, request, settings, started)
+            waited = state.flights.wait_blocking(flight)
+            value = self._join(flight, request, settings, started) if waited else ALONE
             if value is ALONE:
-                return call()
+                with self._calling_alone(request, settings, started):
+                    return call()
             if value is not _AGAIN:
                 return value
 
@@ -374,28 +373,32 @@ class SemanticCache(Reporting):
                 return self._land_hit(state, flight, request, settings, found, started)
             other = self._same_meaning(state, flight, request, settings, found)
             if other is not None:
-                await flights.wait(other)
+                with contextlib.suppress(CacheReentryError):  # it waits for this one: both run
+                    await flights.wait(other, flight)
                 value = self._land_joined(state, flight, other, request, settings, found, started)
                 if value is not _AGAIN:
                     return value
         except BaseException as error:
-            self._land_error(state, flight, error)
+            self._land_trouble(state, flight, request, settings, started, error)
             raise
         loop = asyncio.get_running_loop()
         # A task of its own: the first caller may leave, and those who wait are still served.
         task = loop.create_task(self._run(state, flight, request, call, settings, found))
 
         def cancel() -> None:
-            loop.call_soon_threadsafe(task.cancel)
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
+                loop.call_soon_threadsafe(task.cancel)
 
         flight.cancel = cancel
-        await flights.wait(flight)
-        if flight.state == FAILED:
-            assert flight.error is not None
-            self._count_failure(request)
-            raise flight.error
-        if flight.state == ABANDONED:
-            raise asyncio.CancelledError
+        try:
+            await flights.wait(flight)
+        except BaseException:
+            flight.led = False
+            raise
+        if flight.state != DONE:
+            failure = flight.error if flight.error is not None else asyncio.CancelledError()
+            self._finish_failed(request, settings, found, started, failure)
+            raise failure
         outcome: Outcome = flight.result
         self._finish(request, settings, outcome.found, started, stored=outcome.stored)
         return outcome.original
@@ -409,20 +412,32 @@ class SemanticCache(Reporting):
         settings: CallSettings,
         found: Found,
     ) -> None:
+        flights = state.flights
         current_chain.set((*current_chain.get(), flight))
         try:
             began = perf_counter()
             value = call()
             if inspect.isawaitable(value):
                 value = await value
-            outcome = await self.admit(request, settings, value, found, (perf_counter() - began) * 1000)
+            duration = (perf_counter() - began) * 1000
         except Exception as error:
-            state.flights.land(flight, FAILED, error=error)
+            flights.land(flight, FAILED, error=error)
+            return
+        except BaseException as error:
+            flights.land(flight, ABANDONED, error=error)
+            if isinstance(error, (asyncio.CancelledError, GeneratorExit)) or not flight.led:
+                raise
+            return  # the first caller raises it, where it belongs
+        try:
+            outcome = await self.admit(request, settings, value, found, duration)
+            self._spare(flight, outcome)
+        except Exception as error:
+            flights.land(flight, ABANDONED, error=error)
         except BaseException:
-            state.flights.land(flight, ABANDONED)
+            flights.land(flight, ABANDONED)
             raise
         else:
-            state.flights.land(flight, DONE, outcome)
+            flights.land(flight, DONE, outcome)
 
     def _lead_blocking(
         self,
@@ -440,28 +455,33 @@ class SemanticCache(Reporting):
                 return self._land_hit(state, flight, request, settings, found, started)
             other = self._same_meaning(state, flight, request, settings, found)
             if other is not None:
-                flights.wait_blocking(other)
+                with contextlib.suppress(CacheReentryError):
+                    flights.wait_blocking(other, flight)
                 value = self._land_joined(state, flight, other, request, settings, found, started)
                 if value is not _AGAIN:
                     return value
-            token = current_chain.set((*current_chain.get(), flight))
-            try:
-                began = perf_counter()
-                value = call()
-                duration = (perf_counter() - began) * 1000
-            finally:
-                current_chain.reset(token)
         except BaseException as error:
-            self._land_error(state, flight, error)
-            if isinstance(error, Exception):
-                self._count_failure(request)
+            self._land_trouble(state, flight, request, settings, started, error)
             raise
+        token = current_chain.set((*current_chain.get(), flight))
         try:
-            outcome = self._complete(
-                lambda: self.admit(request, settings, value, found, duration), settings, store=True
-            )
+            began = perf_counter()
+            value = call()
+            duration = (perf_counter() - began) * 1000
         except BaseException as error:
-            self._land_error(state, flight, error)
+            flights.land(flight, FAILED if isinstance(error, Exception) else ABANDONED, error=error)
+            self._finish_failed(request, settings, found, started, error)
+            raise
+        finally:
+            current_chain.reset(token)
+        try:
+            weighed = self.weigh(value, settings)  # here, as it may call the user's code
+            outcome = self._complete(
+                lambda: self.admit(request, settings, value, found, duration, weighed), settings, store=True
+            )
+            self._spare(flight, outcome)
+        except BaseException as error:
+            self._land_trouble(state, flight, request, settings, started, error)
             raise
         flights.land(flight, DONE, outcome)
         self._finish(request, settings, outcome.found, started, stored=outcome.stored)
@@ -469,7 +489,7 @@ class SemanticCache(Reporting):
 
     def _complete(self, make: Callable[[], Any], settings: CallSettings, store: bool = False) -> Any:
         """Run a coroutine of ours from plain code: here when nothing waits, else on the background loop."""
-        if self.backend.in_process and (store or settings.similarity >= 1):
+        if self.backend.in_process and (settings.similarity >= 1 or (store and self.trust.plain)):
             coroutine = make()
             try:
                 coroutine.send(None)
@@ -510,7 +530,8 @@ class SemanticCache(Reporting):
             flight,
             found.embedder,
             vector,
-            lambda other: trust.same_in_flight(
+            lambda other: vector.shape == other.vector.shape
+            and trust.same_in_flight(
                 request.text, other.text, max(0.0, float(vector @ other.vector)), threshold
             ),
         )
@@ -547,30 +568,63 @@ class SemanticCache(Reporting):
         state.flights.calling(flight, found.embedder, found.vector, lambda _: False)
         return _AGAIN
 
-    def _land_error(self, state: BackendState, flight: Flight, error: BaseException) -> None:
-        if isinstance(error, Exception):
-            state.flights.land(flight, FAILED, error=error)
-        else:
-            state.flights.land(flight, ABANDONED)
+    def _land_trouble(
+        self,
+        state: BackendState,
+        flight: Flight,
+        request: Request,
+        settings: CallSettings,
+        started: float,
+        error: BaseException,
+    ) -> None:
+        """End a flight that met trouble of the cache, or was cancelled, before or after the function ran."""
+        state.flights.land(flight, ABANDONED, error=error)
+        self._finish_failed(request, settings, Found("error", ""), started, error)
+
+    def _spare(self, flight: Flight, outcome: Outcome) -> None:
+        """Have a copy of an answer that cannot be stored, before the first caller may change it."""
+        if outcome.shared is ALONE and flight.waiters > flight.led:
+            with contextlib.suppress(Exception):
+                flight.spare = (copy.deepcopy(outcome.original),)
+
+    @contextlib.contextmanager
+    def _calling_alone(self, request: Request, settings: CallSettings, started: float) -> Iterator[None]:
+        found = Found("miss", "the call in flight could not be shared")
+        try:
+            yield
+        except BaseException as error:
+            self._finish_failed(request, settings, found, started, error)
+            raise
+        self._finish(request, settings, found, started)
 
     def _join(self, flight: Flight, request: Request, settings: CallSettings, started: float) -> Any:
         """Return the answer of a flight that was waited for, `_AGAIN` to start over, `ALONE` to call alone."""
-        if flight.state == FAILED:
+        if flight.state == FAILED or (
+            flight.state == ABANDONED and isinstance(flight.error, Exception) and self.on_error == "raise"
+        ):
             assert flight.error is not None
-            self._count_failure(request)
+            failed = Found("miss" if flight.state == FAILED else "error", "")
+            self._finish_failed(request, settings, failed, started, flight.error)
             raise flight.error
         if flight.state == ABANDONED:
             return _AGAIN
         outcome: Outcome = flight.result
         found = outcome.found
+        hit = found.outcome in ("exact", "near")
         if found.similarity is not None and found.outcome in ("near", "coalesced"):
             if found.similarity < settings.similarity - 1e-6:
                 return _AGAIN  # good enough for the one who asked first, not for this caller
         if outcome.shared is ALONE:
+            if hit:
+                return _AGAIN  # read it for oneself
+            if flight.spare is None:
+                return ALONE
             try:
-                value = copy.deepcopy(outcome.original)
+                value = copy.deepcopy(flight.spare[0])
             except Exception:
                 return ALONE
+        elif hit and type(outcome.shared) is not Encoded and not is_immutable(outcome.shared):
+            return _AGAIN
         else:
             try:
                 value = rebuild(thaw(outcome.shared), settings.target)
@@ -580,7 +634,7 @@ class SemanticCache(Reporting):
             policy = self.bound()[1].policies.get(self.policy_name())
             if policy is not None:
                 policy.count_exact()
-        if found.outcome in ("exact", "near"):
+        if hit:
             self._finish(request, settings, found, started)
         else:
             joined = Found("coalesced", "joined the same call in flight", similarity=found.similarity)
@@ -592,9 +646,9 @@ async def _maybe_await(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-def _need_asyncio() -> None:
+def _need_asyncio() -> asyncio.AbstractEventLoop:
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
         raise PromptCacheError(
             "semantic-llm-cache runs on asyncio, and no asyncio loop is running here: under trio, use anyio with "

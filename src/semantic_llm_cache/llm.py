@@ -10,6 +10,7 @@ from semantic_llm_cache import runtime
 from semantic_llm_cache.durations import TTL
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.fingerprint import canonical
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings, current
 from semantic_llm_cache.storage import StorageBackend
@@ -89,7 +90,7 @@ class CachedLLM:
             "door": "CachedLLM",
             "provider": self.provider,
             "model": self.model,
-            "arguments": kwargs,
+            "arguments": {name: canonical(value, f"argument {name!r} of chat()") for name, value in kwargs.items()},
             "within": self.engine.namespace if namespace else None,
         }
         return settings, Request(namespace or self.engine.namespace, scope, prompt)
@@ -103,11 +104,13 @@ class CachedLLM:
             return lambda: llm_func(prompt, **kwargs)
         known = _PROVIDERS.get(self.provider)
         if known is None:
-            raise PromptCacheError(
-                f"provider={self.provider!r} has no built-in client: pass llm_func=, or use one of "
-                f"{', '.join(_PROVIDERS)}"
-            )
+            return self._no_client
         return lambda: known(self.model, prompt, kwargs, is_async)
+
+    def _no_client(self) -> Any:
+        raise PromptCacheError(
+            f"provider={self.provider!r} has no built-in client: pass llm_func=, or use one of {', '.join(_PROVIDERS)}"
+        )
 
 
 async def _finish(awaitable: Any) -> Any:

@@ -24,6 +24,14 @@ def _read(holder: Any, name: str) -> Any:
 
 def usage_of(response: Any, prompt: str) -> tuple[int, int]:
     """Return (input, output) tokens: the response's own usage when it tells, else estimates from the text."""
+    try:
+        return _usage_of(response, prompt)
+    except Exception as error:  # a response whose own code raises must not cost the caller the answer
+        logger.debug("semantic-llm-cache: no usage in the response: %r", error)
+        return estimate_tokens(prompt), 0
+
+
+def _usage_of(response: Any, prompt: str) -> tuple[int, int]:
     if not isinstance(response, (str, bytes)):
         usage = _read(response, "usage")
         for holder in (usage, response):

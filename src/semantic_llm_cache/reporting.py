@@ -15,6 +15,7 @@ from semantic_llm_cache.counters import CacheInfo, Counters
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings
+from semantic_llm_cache.state import BackendState
 from semantic_llm_cache.tiers import Found
 
 __all__ = ["Reporting", "exact_lookup"]
@@ -25,12 +26,14 @@ class Reporting(Admission):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._counters: dict[str, Counters] = {}
+        self._closings: list[Any] = []
         self._hot: Counters | None = None
         super().__init__(*args, **options)
 
     def _backend_changed(self) -> None:
-        for counters in self._counters.values():
-            counting.retire(counters)
+        for close in self._closings:
+            close()
+        self._closings = []
         self._counters = {}
         self._hot = None
 
@@ -43,7 +46,9 @@ class Reporting(Admission):
             found = self._counters[name] = Counters(name)
             counting.register(found)
             state.counters.add(found)
-            weakref.finalize(self, counting.retire, found).atexit = False
+            closing = weakref.finalize(self, _retire, found, state)
+            closing.atexit = False
+            self._closings.append(closing)
         return found
 
     def info(self) -> CacheInfo:
@@ -102,26 +107,50 @@ class Reporting(Admission):
         """Count a call that has ended and tell who listens."""
         lookup = self._lookup(request, settings, found, started)
         lookup.stored = stored
+        if lookup.outcome == "coalesced":
+            lookup.saved_usd = cost
+        self._count(lookup)
+        self._announce(lookup)
+
+    def _finish_failed(
+        self, request: Request, settings: CallSettings, found: Found, started: float, error: BaseException
+    ) -> None:
+        """`_finish` for a call that raised. One that was cancelled or interrupted is not counted."""
+        if isinstance(error, Exception):
+            if found.outcome != "error":
+                found.reason = f"the function raised {type(error).__name__}"
+            elif not found.reason:
+                found.reason = str(error)
+            self._finish(request, settings, found, started)
+
+    def _count(self, lookup: Lookup) -> None:
         counters = self.counters(lookup.namespace)
         outcome = lookup.outcome
         if lookup.hit:
             setattr(counters, outcome, getattr(counters, outcome) + 1)
-            if outcome == "coalesced":
-                lookup.saved_usd = cost
             counters.saved_ms += lookup.saved_ms
             counters.saved_usd += lookup.saved_usd
             counters.hit_times.append(lookup.duration_ms)
-            if found.entry_key is not None:
-                self._note_hit(found.entry_key)
+            if lookup.entry_key is not None:
+                self._note_hit(lookup.entry_key)
+        elif outcome == "bypass":
+            counters.bypassed += 1
         else:
             counters.misses += 1
             counters.miss_times.append(lookup.duration_ms)
             if outcome == "error":
                 counters.errors += 1
-        _, state = self.bound()
-        if not self.backend.in_process:
+        backend, state = self.bound()
+        if not backend.in_process:
             state.schedule()
-        self._announce(lookup)
+
+    def _record_quick(self) -> None:
+        """Have a `CacheContext` see an exact hit that `quick` has just answered."""
+        context = overrides.get()
+        if context is not None:
+            lookup = lookups.last_lookup()
+            assert lookup is not None
+            context.record(lookup)
 
     def _count_shadow(self, lookup: Lookup) -> None:
         """Count a call made in shadow mode and tell who listens."""
@@ -174,9 +203,10 @@ class Reporting(Admission):
             result.saved_usd = entry.cost_usd
         return result
 
-    def _count_failure(self, request: Request) -> None:
-        counters = self.counters(request.namespace)
-        counters.misses += 1
+
+def _retire(counters: Counters, state: BackendState) -> None:
+    state.owe(counters)
+    counting.retire(counters)
 
 
 def exact_lookup(engine: Reporting, request: Request, entry: CacheEntry, now: float, took: float) -> Lookup:

@@ -133,7 +133,8 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
             ):
                 texts.append(body)
             else:
-                others.append(part)
+                # With how much text came before it: a picture's place among the words counts.
+                others.append((len(texts), part))
         text = "\n".join(texts)
     else:
         text, others = "", [content]

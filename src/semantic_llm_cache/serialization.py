@@ -235,14 +235,10 @@ def _as_stored(value: Any, kind: type, where: str) -> StoredModel:
             f"{where} is a {_type_name(kind)}, which has no stored form: return plain data, a dataclass or "
             "a pydantic model"
         )
+    extra = getattr(value, "__pydantic_extra__", None) or {}
     given = getattr(value, "__pydantic_fields_set__", None)
-    return StoredModel(
-        _type_name(kind),
-        fields,
-        getattr(value, "__pydantic_extra__", None),
-        getattr(value, "__pydantic_private__", None),
-        () if given is None else tuple(name for name in kind.model_fields if name in fields and name not in given),  # type: ignore[attr-defined]
-    )
+    unset = () if given is None else tuple(name for name in (*fields, *extra) if name not in given)
+    return StoredModel(_type_name(kind), fields, extra, getattr(value, "__pydantic_private__", None), unset)
 
 
 def _encode_model(value: Any, kind: type, where: str) -> Any:
@@ -289,8 +285,10 @@ def _decode(value: Any) -> Any:
     if name == "model":
         if not isinstance(value["t"], str):
             raise CacheSerializationError("a stored model has no name of a type")
-        held = [{key: _decode(item) for key, item in value.get(part, {}).items()} for part in "vxp"]
-        return StoredModel(value["t"], *held, tuple(map(str, value.get("u", ()))))
+        fields, extra, private = (
+            {key: _decode(item) for key, item in value.get(part, {}).items()} for part in ("v", "x", "p")
+        )
+        return StoredModel(value["t"], fields, extra, private, tuple(map(str, value.get("u", ()))))
     decoder = _DECODERS.get(name)
     if decoder is None:
         raise CacheSerializationError(f"a stored answer has the unknown type tag {name!r}")
@@ -454,7 +452,7 @@ def _rebuild_pydantic(kind: Any, fields: dict[str, Any], value: StoredModel) -> 
     built = kind.__new__(kind)
     parts = {
         "__dict__": fields,
-        "__pydantic_fields_set__": {*fields, *extra} - unset,
+        "__pydantic_fields_set__": {*known, *extra} - unset,
         "__pydantic_extra__": extra if kind.model_config.get("extra") == "allow" else None,
         "__pydantic_private__": private if kind.__private_attributes__ else None,
     }

@@ -33,12 +33,14 @@ class Flight:
             raised) or ABANDONED: the leader went away without an outcome, or met trouble of its own
             (`error`), and one of those who waited leads anew.
         loop: the event loop that carries it; None when a plain thread does.
+        led: False when the first caller has left; others may still wait.
+        spare: a copy, alone in a tuple, of an answer that cannot be stored; None when there is none.
         vector: of the prompt, set when the function is being called: others may then join by meaning.
     """
 
     __slots__ = (
-        "_callbacks", "cancel", "embedder", "error", "key", "loop", "result", "scope", "state", "text",
-        "vector", "waiters", "waits_for",
+        "_callbacks", "cancel", "embedder", "error", "key", "led", "loop", "result", "scope", "spare", "state",
+        "text", "vector", "waiters", "waits_for",
     )  # fmt: skip
 
     def __init__(self, key: str, scope: str, text: str, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -52,6 +54,8 @@ class Flight:
         self.vector: Any = None
         self.embedder = ""
         self.waiters = 1
+        self.led = True
+        self.spare: tuple[Any] | None = None
         self.waits_for: dict[Flight, int] = {}
         self.cancel: Callable[[], None] | None = None
         self._callbacks: list[Callable[[], None]] = []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable
 from typing import Any
 
+from semantic_llm_cache import counters as counting
 from semantic_llm_cache import runtime
 from semantic_llm_cache.breaker import CircuitBreaker, logger
 from semantic_llm_cache.counters import Counters
@@ -24,6 +24,8 @@ __all__ = [
 ]
 
 _FLUSH_AFTER = 1.0
+_MOST_HITS = 100_000
+"""Entries whose hits are kept for another try when the storage fails."""
 
 
 class BackendState:
@@ -37,7 +39,9 @@ class BackendState:
         self.counters: weakref.WeakSet[Counters] = weakref.WeakSet()
         self._scheduled = False
         self._pending: StorageBackend | None = None
-        self._lock = threading.Lock()
+        self._flushing = 0
+        self._owed: dict[str, dict[str, float]] = {}
+        self._lock = threading.RLock()  # reentrant: the garbage collector may end an engine in between
         self.identities: dict[str, weakref.ref[Any]] = {}
         self.last_access = 0.0
         self.policies: dict[str, Any] = {}
@@ -53,7 +57,10 @@ class BackendState:
     def reset_after_fork(self) -> None:
         """Drop what the parent goes on with: its flights will not land here, its hits it writes itself."""
         self.flights = Flights()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._owed = {}
+        self._flushing = 0
+        self._pending = None
         self.breaker._lock = threading.Lock()
         self.hits = {}
         self._scheduled = False
@@ -76,31 +83,73 @@ class BackendState:
         if first:
             self._pending = self._backend()  # kept alive until its counts are written
             _register_exit()
-            runtime.call_later(_FLUSH_AFTER, self.flush)
+            try:
+                runtime.call_later(_FLUSH_AFTER, self.flush)
+            except RuntimeError as error:  # the interpreter is ending and starts no more threads
+                logger.debug("semantic-llm-cache: counters will not be written: %r", error)
+
+    def owe(self, counters: Counters) -> None:
+        """Note what has come to `counters` since the last time, to be written later."""
+        with self._lock:
+            delta = counters.take_delta()
+            if delta:
+                _add(self._owed.setdefault(counters.namespace, {}), delta)
 
     async def flush(self) -> None:
         """Write the counts that have gathered. Never raises: counts are not worth an outage."""
-        self._scheduled = False
-        backend, self._pending = self._backend(), None
-        if backend is None:
-            return
-        hits, self.hits = self.hits, {}
+        with self._lock:
+            backend, self._pending = self._backend(), None
+            self._scheduled = False
+            if backend is None:
+                return
+            for counters in list(self.counters):
+                self.owe(counters)
+            hits, self.hits = self.hits, {}
+            owed, self._owed = self._owed, {}
+            self._flushing += 1
         try:
             if hits:
                 await backend.record_hits(hits, self.last_access)
-            for counters in list(self.counters):
-                delta = counters.take_delta()
-                if delta:
-                    await backend.add_counters(counters.namespace, delta)
+                hits = {}
+            for namespace in list(owed):
+                await backend.add_counters(namespace, owed[namespace])
+                del owed[namespace]
             while self._changed_policies:
                 name = self._changed_policies.pop()
-                await backend.set_state(name, self.policies[name].to_bytes())
+                try:
+                    await backend.set_state(name, self.policies[name].to_bytes())
+                except Exception:
+                    self._changed_policies.add(name)
+                    raise
         except Exception as error:
             logger.debug("semantic-llm-cache: counters were not written: %r", error)
+            with self._lock:  # another time
+                if len(self.hits) < _MOST_HITS:
+                    for key, count in hits.items():
+                        self.hits[key] = self.hits.get(key, 0) + count
+                for namespace, delta in owed.items():
+                    _add(self._owed.setdefault(namespace, {}), delta)
+        finally:
+            with self._lock:
+                self._flushing -= 1
+
+    async def settle(self) -> None:
+        """`flush` what waits to be written, and wait for a flush that is under way."""
+        import asyncio
+
+        if self._scheduled:
+            await self.flush()
+        while self._flushing:  # noqa: ASYNC110 - once, at exit
+            await asyncio.sleep(0.005)
 
     def drop_pending(self) -> None:
         """Forget hits of entries that have been cleared."""
         self.hits = {}
+
+
+def _add(sums: dict[str, float], delta: dict[str, float]) -> None:
+    for name, value in delta.items():
+        sums[name] = sums.get(name, 0) + value
 
 
 _lock = threading.Lock()
@@ -187,18 +236,18 @@ def _register_exit() -> None:
 
 
 def _flush_all() -> None:
-    for state in list(_states.values()):
-        if state._scheduled:
-            run_quietly(state.flush)
-
-
-def run_quietly(function: Callable[[], Any]) -> None:
-    """Run an async function on the background loop at exit, for half a second at most."""
+    """Write what is pending at exit, for half a second at most."""
     import asyncio
 
+    waiting = [state for state in list(_states.values()) if state._scheduled or state._flushing]
+    if not waiting:
+        return
+
+    async def settle() -> None:
+        await asyncio.gather(*(state.settle() for state in waiting))
+
     try:
-        future = asyncio.run_coroutine_threadsafe(function(), runtime._background.get())
-        future.result(0.5)
+        asyncio.run_coroutine_threadsafe(settle(), runtime._background.get()).result(0.5)
     except Exception as error:
         logger.debug("semantic-llm-cache: not flushed at exit: %r", error)
 
@@ -206,6 +255,7 @@ def run_quietly(function: Callable[[], Any]) -> None:
 def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
+    counting._lock = threading.RLock()
     for state in list(_states.values()):
         state.reset_after_fork()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -122,8 +122,20 @@ def reset_stats(namespace: str | None = None) -> None:
     counting.reset(namespace)
 
 
-def _targets(backend: StorageBackend | str | None) -> list[StorageBackend]:
-    return backends_in_use() if backend is None else [resolve_backend(backend)]
+async def _each(
+    backend: StorageBackend | str | None, action: Callable[[StorageBackend], Awaitable[int]]
+) -> int:
+    """Do it on every backend meant, also after one has failed; then raise what the first failure raised."""
+    count = 0
+    problem: Exception | None = None
+    for target in backends_in_use() if backend is None else [resolve_backend(backend)]:
+        try:
+            count += await action(target)
+        except Exception as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    return count
 
 
 async def clear_cache(namespace: str | None = None, *, backend: StorageBackend | str | None = None) -> int:
@@ -133,11 +145,13 @@ async def clear_cache(namespace: str | None = None, *, backend: StorageBackend |
         namespace: None is all.
         backend: an object or URL; None is every backend in use in this process.
     """
-    count = 0
-    for target in _targets(backend):
-        count += await target.clear(namespace)
+
+    async def clear(target: StorageBackend) -> int:
+        count = await target.clear(namespace)
         state_of(target).drop_pending()
-    return count
+        return count
+
+    return await _each(backend, clear)
 
 
 async def invalidate(
@@ -165,4 +179,4 @@ async def invalidate(
         raise TypeError(f"pattern={pattern!r} must be a string")
     if pattern == "":
         raise ValueError('pattern="" would match every prompt; to remove everything use clear_cache()')
-    return sum([await t.invalidate(pattern, tags=names, namespace=namespace) for t in _targets(backend)])
+    return await _each(backend, lambda target: target.invalidate(pattern, tags=names, namespace=namespace))

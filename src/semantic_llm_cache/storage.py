@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from semantic_llm_cache.config import CacheEntry
+    from semantic_llm_cache.front import Front
 
     Vector = npt.NDArray[np.float32] | Sequence[float]
 
@@ -63,6 +64,10 @@ class StorageBackend(ABC):
 
     in_process: ClassVar[bool] = False
     """True when `peek` answers for every entry without waiting (the memory backend)."""
+
+    front: Front | None = None
+    """Entries read by key in the last moments, for backends whose `get` leaves the process. A backend that has
+    one drops from it what its own methods write or delete."""
 
     clock: Callable[[], float] = staticmethod(time.time)
     """Wall time in seconds. The engine replaces it on the instance when it was given a `clock=`."""

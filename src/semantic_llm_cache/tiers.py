@@ -13,9 +13,10 @@ import time
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from semantic_llm_cache import runtime
 from semantic_llm_cache.breaker import CircuitBreaker, logger
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheConfig, CacheEntry, check_similarity
 from semantic_llm_cache.durations import TTL, parse_ttl
@@ -32,6 +33,7 @@ from semantic_llm_cache.pricing import Price, make_price
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.serialization import rebuild, thaw
 from semantic_llm_cache.settings import CallSettings, check_callable, check_tags, check_timeout
+from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.state import BackendState, get_default_backend, resolve_backend, state_of
 from semantic_llm_cache.storage import Candidate, StorageBackend
 from semantic_llm_cache.trust import DEFAULT_GUARDS, Choice, Trust, TrustOptions
@@ -229,8 +231,10 @@ class Tiers:
         """Look for an answer, exact then near. `probing` moves no error budget."""
         backend, state = self.bound()
         found = Found("miss", "no entry under this key")
+        front = backend.front
+        generation = 0 if front is None else front.generation
         try:
-            entry = await self._operation(state, lambda: backend.get(request.key), backend)
+            entry = await self._operation(state, lambda: _get(backend, request.key), backend)
             if entry is not None and self._live(entry):
                 try:
                     found.value = rebuild(thaw(entry.response), settings.target)
@@ -239,6 +243,8 @@ class Tiers:
                 else:
                     found.outcome, found.reason = "exact", "same text, same scope"
                     found.entry, found.entry_key, found.similarity = entry, request.key, 1.0
+                    if front is not None:
+                        front.put(request.key, entry, generation)
                     if self.trust.bounded and not probing:
                         (await self.online_policy()).count_exact()
                     return found
@@ -246,6 +252,13 @@ class Tiers:
                 await self._find_near(backend, state, request, settings, found, probing)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
+        except PromptCacheError:
+            raise
+        except Exception as error:  # an entry with damaged fields, a guard that fails
+            if self.on_error == "raise":
+                raise CacheBackendError(f"the lookup failed: {_describe(error)}") from error
+            self.log_once("find", f"a lookup failed ({type(error).__name__}: {error}); the function is called")
+            found = replace(found, outcome="error", reason=f"the lookup failed: {_describe(error)}", choice=None)
         return found
 
     async def _find_near(
@@ -267,8 +280,8 @@ class Tiers:
         async def search(k: int, threshold: float) -> list[Candidate]:
             candidates = await self._operation(
                 state,
-                lambda: backend.find_candidates(
-                    found.vector, threshold, k=k, scope=request.scope_hash, embedder=found.embedder
+                lambda: _candidates(
+                    backend, found.vector, threshold, k=k, scope=request.scope_hash, embedder=found.embedder
                 ),
                 backend,
             )
@@ -312,9 +325,11 @@ class Tiers:
 
     async def embed(self, request: Request, found: Found) -> None:
         """Set `found.vector`; leave it None, with a reason, for text that the model does not read whole."""
-        embedder = self.need_embedder()
         text = request.text
+        name = "cannot be used"
         try:
+            embedder = self.need_embedder()
+            name = embedder.fingerprint
             if not embedder.loaded:
                 # Loading a model takes seconds once. It delays those who need it and trips no breaker.
                 await _limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
@@ -328,12 +343,14 @@ class Tiers:
             if not breaker.allow():
                 raise Outage("the embedder is failing; its circuit breaker is open")
             try:
-                found.vector = await _limited(embedder.aencode(text), self.timeout)
+                vector = await _limited(embedder.aencode(text), self.timeout)
+                # Checked here, so that a useless vector is not taken for a failure of the storage.
+                found.vector = unit(vector)
             except Exception as error:
                 breaker.failed(error, "Check the embedder, or set similarity=1.0 to do without.")
                 raise
             breaker.succeeded()
-            found.embedder = embedder.fingerprint
+            found.embedder = name
         except Outage:
             raise
         except Exception as error:
@@ -341,7 +358,7 @@ class Tiers:
                 if isinstance(error, PromptCacheError):
                     raise
                 raise EmbeddingUnavailableError(
-                    f"the embedder {embedder.fingerprint} failed: {_describe(error)}"
+                    f"the embedder {name} failed: {_describe(error)}"
                 ) from error
             self.log_once("embedder", f"no embedding ({_describe(error)}); near matching is off meanwhile")
             raise Outage(f"no embedding: {_describe(error)}") from error
@@ -414,7 +431,24 @@ class Tiers:
                 logger.warning("semantic-llm-cache: %s", text)
 
 
+async def _get(backend: StorageBackend, key: str) -> CacheEntry | None:
+    entry: Any = await backend.get(key)
+    if entry is not None and not isinstance(entry, CacheEntry):
+        raise TypeError(f"get() returned a {type(entry).__name__}, not a CacheEntry")
+    return entry
+
+
+async def _candidates(backend: StorageBackend, vector: Any, threshold: float, **limits: Any) -> list[Candidate]:
+    found: Any = await backend.find_candidates(vector, threshold, **limits)
+    if not isinstance(found, list) or not all(
+        isinstance(c, Candidate) and isinstance(c.entry, CacheEntry) for c in found
+    ):
+        raise TypeError("find_candidates() returned something other than a list of Candidate")
+    return found
+
+
 _breakers: weakref.WeakKeyDictionary[Any, CircuitBreaker] = weakref.WeakKeyDictionary()
+runtime.after_fork(_breakers.clear)  # a lock may be held by a thread that the child has not
 
 
 def _breaker_of(embedder: Any) -> CircuitBreaker:

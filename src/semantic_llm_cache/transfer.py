@@ -72,14 +72,19 @@ def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
             value is None and name in ("ttl", "last_accessed")
         ):
             raise CacheSerializationError(f"{where}: {name}={value!r} is no {expected[0].__name__}")
+        if isinstance(value, (int, float)) and not abs(value) < 1e18:  # neither nan
+            raise CacheSerializationError(f"{where}: {name}={value!r} is out of range")
         values[name] = value
     for name in ("tags", "aliases"):
         labels = record.get(name, [])
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise CacheSerializationError(f"{where}: {name} must be a list of strings")
         values[name] = tuple(labels)
-    text = json.dumps(record["response"], ensure_ascii=False)
-    loads(text)  # tells what cannot be read now, not at the first hit
+    try:
+        text = json.dumps(record["response"], ensure_ascii=False)
+        loads(text)  # tells what cannot be read now, not at the first hit
+    except (CacheSerializationError, RecursionError) as error:
+        raise CacheSerializationError(f"{where}: 'response' cannot be read: {error}") from None
     return record["key"], CacheEntry(
         response=Encoded(text), embedding=_vector(record.get("embedding"), where), **values
     )
@@ -137,7 +142,8 @@ async def export_cache(
 def _write(path: pathlib.Path, entries: dict[str, CacheEntry]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        # What UTF-8 cannot hold, half of a surrogate pair, is written as the escape that JSON has for it.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             if path.suffix.lower() == ".jsonl":
                 for key, entry in entries.items():
                     json.dump(entry_to_dict(key, entry, for_file=True), file, ensure_ascii=False)
@@ -156,45 +162,47 @@ async def import_cache(
     *,
     backend: StorageBackend | str | None = None,
 ) -> int:
-    """Store the entries of an export file, embeddings and times included; return how many.
+    """Store the entries of an export file, embeddings and times included; return how many entries.
 
     Entries that have expired since are left out; entries under the same key are replaced. The whole file is
     read and checked first: a damaged one imports nothing.
 
     Args:
         filepath: what `export_cache` wrote.
-        backend: an object or URL; None is the process's default.
+        backend: an object or URL; None is every backend in use in this process.
 
     Raises:
         FileNotFoundError: no such file.
         CacheSerializationError: naming the line or entry and what is wrong.
     """
-    from semantic_llm_cache.state import get_default_backend
-
-    target = get_default_backend() if backend is None else resolve_backend(backend)
     items = await asyncio.to_thread(_read, pathlib.Path(filepath))
-    now = target.clock()
-    return await target.set_many([(key, entry) for key, entry in items if not entry.is_expired(now)])
+    count = 0
+    for target in backends_in_use() if backend is None else [resolve_backend(backend)]:
+        now = target.clock()
+        stored = await target.set_many([(key, entry) for key, entry in items if not entry.is_expired(now)])
+        count = max(count, stored)
+    return count
 
 
 def _read(path: pathlib.Path) -> list[tuple[str, CacheEntry]]:
-    text = path.read_text(encoding="utf-8")
+    data = path.read_bytes()
     if path.suffix.lower() == ".jsonl":
         items = []
-        for number, line in enumerate(text.splitlines(), 1):
+        # By line feeds alone: text in JSON may hold other characters that end a line, as they are.
+        for number, line in enumerate(data.split(b"\n"), 1):
             if line.strip():
                 where = f"{path}, line {number}"
-                try:
-                    record = json.loads(line)
-                except ValueError as error:
-                    raise CacheSerializationError(f"{where}: no JSON: {error}") from None
-                items.append(entry_from_dict(record, where))
+                items.append(entry_from_dict(_parse(line, where), where))
         return items
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise CacheSerializationError(f"{path}: no JSON: {error}") from None
+    document = _parse(data, str(path))
     records = document.get("entries") if isinstance(document, dict) else document
     if not isinstance(records, list):
         raise CacheSerializationError(f"{path}: no export of this package: it has no list of entries")
     return [entry_from_dict(record, f"{path}, entry {i}") for i, record in enumerate(records, 1)]
+
+
+def _parse(data: bytes, where: str) -> Any:
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError too
+        raise CacheSerializationError(f"{where}: no JSON: {error}") from None

@@ -461,9 +461,10 @@ async def test_an_index_that_missed_too_much_is_read_anew(backend, path, monkeyp
     backend._writer._next_look = 0.0
     await backend.set("new", entry(embedding=[1.0, -1.0]))
     await eventually(lambda: raw(path, "SELECT count(*) FROM deletions") == [(10,)])
+    assert [c.key for c in await other.find_candidates([1.0, -1.0], 0.9, k=1)] == ["new"]
+    assert (await other.get_stats())["index_size"] == 51  # nothing stale is held on to
     found = await other.find_candidates([1.0, 0.0], 0.0, k=300)
     assert {c.key for c in found} == {"new"} | {f"k{n}" for n in range(150, 200)}
-    assert (await other.get_stats())["index_size"] == 51
     await other.close()
 
 

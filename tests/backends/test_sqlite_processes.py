@@ -101,13 +101,13 @@ def test_an_end_without_close_loses_nothing(path, run_script):
         backend = SQLiteBackend(sys.argv[1])
 
         def entry(n):
-            return CacheEntry("p", n, [1.0, n, 0.0, 0.0])
+            return CacheEntry("p", [n, "x" * 5000], [1.0, n, 0.0, 0.0])
 
         async def main():
             for n in range(10):
                 await backend.set(f"awaited{n}", entry(n))
             assert await backend.find_similar([1.0, 0.0, 0.0, 0.0], 0.9) is not None
-            tasks = [asyncio.ensure_future(backend.set(f"left{n}", entry(n))) for n in range(500)]
+            tasks = [asyncio.ensure_future(backend.set(f"left{n}", entry(n))) for n in range(3000)]
             await asyncio.sleep(0)
 
         asyncio.run(main())
@@ -115,7 +115,7 @@ def test_an_end_without_close_loses_nothing(path, run_script):
             sys.exit(int(sys.argv[2]))
     """
     run_script(script, path, timeout=20)
-    expected = {f"awaited{n}" for n in range(10)} | {f"left{n}" for n in range(500)}
+    expected = {f"awaited{n}" for n in range(10)} | {f"left{n}" for n in range(3000)}
     assert check_file(path) == expected
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), path, "7"], timeout=20, check=False, capture_output=True

@@ -24,7 +24,7 @@ _MAX_REQUEST = 128
 
 
 class OpenAIEmbeddingProvider(EmbeddingProvider):
-    """Embeddings by `POST /embeddings`, through the `openai` package (1.40 or later, 2.x, 3.x).
+    """Embeddings by `POST /embeddings`, through the `openai` package (2.x or 3.x).
 
     Requests are made by the package's blocking client, in a thread of the provider's own: it serves any
     number of event loops. Prompts leave this machine.

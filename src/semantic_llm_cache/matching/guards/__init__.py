@@ -142,7 +142,8 @@ def resolve_guards(guards: str | Guard | GuardSet | Iterable[str | Guard] | None
             elif item in _RULES:
                 chosen.add(item)
             elif item != "none" or len(items) > 1:
-                raise ValueError(f"guards: no rule named {item!r}; there are default, none, {', '.join(DEFAULT_GUARDS)}")
+                known = ", ".join(("default", "none", *DEFAULT_GUARDS))
+                raise ValueError(f"guards: no rule named {item!r}; there are {known}")
         elif isinstance(item, Rule):
             chosen.add(item.name)
         elif callable(item):

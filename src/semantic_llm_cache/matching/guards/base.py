@@ -139,12 +139,13 @@ class GuardSet:
 
     def _ask(self, name: str, guard: Guard, prompt: str, candidate: str) -> str | None:
         try:
-            reason = guard(prompt, candidate)
+            reason: object = guard(prompt, candidate)
         except Exception as error:
             return self._failure(name, f"raised {type(error).__name__}")
-        if reason is None or isinstance(reason, str):
-            return reason
-        return self._failure(name, f"returned {type(reason).__name__} instead of None or a string")
+        if reason is not None and not isinstance(reason, str):
+            return self._failure(name, f"returned {type(reason).__name__} instead of None or a string")
+        return reason
+
 
     def _failure(self, name: str, what: str) -> str:
         if name not in self._failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from .base import Rule
+from .lexicon import words
 from .lexicon.languages import CONTENTLESS, FUNCTION_WORDS
 from .lexicon.names import AMBIGUOUS, FAMILIES
 from .lexicon.numerals import UNITS
@@ -27,11 +28,13 @@ for _entries in _INDEX.values():
 _STARTS = frozenset(_INDEX) | {re.split(r"[^a-z]", word)[0] for word in _INDEX}
 _CJK_PATTERN = re.compile("|".join(sorted(map(re.escape, _CJK_NAMES), key=len, reverse=True)))
 # Of the ambiguous ones, those that are hardly ever the ordinary word when a prompt begins with them.
-_START_OK = frozenset(
-    ["apple", "amazon", "china", "turkey", "ford", "visa", "chrome", "windows", "safari", "gemini", "claude", "oracle", "washington", "lincoln", "virginia", "georgia", "phoenix", "austin", "orlando", "florence", "slack", "zoom", "jordan", "swift", "rust", "ruby", "excel"]
+_START_OK = words(
+    "apple amazon china turkey ford visa chrome windows safari gemini claude oracle washington lincoln "
+    "virginia georgia phoenix austin orlando florence slack zoom jordan swift rust ruby excel"
 )
-_TITLES = frozenset(
-    ["mr", "mrs", "ms", "dr", "pm", "prime", "minister", "president", "king", "queen", "sir", "saint", "st", "prof", "professor", "ceo", "god", "internet", "english", "i", "ok", "tv", "pc", "id", "hi", "ai", "it", "usa", "uk", "us", "pls", "please", "app", "phd", "ii", "iii", "iv", "vs", "dr", "jr", "sr", "edit"]
+_TITLES = words(
+    "mr mrs ms dr pm prime minister president king queen sir saint st prof professor ceo god internet "
+    "english i ok tv pc id hi ai it usa uk us pls please app phd ii iii iv vs dr jr sr edit"
 )
 
 
@@ -83,7 +86,7 @@ def _is_name(pieces: list[str], lows: list[str], at: int, family: str, reading: 
     if piece[0].isupper():
         return at > 0 or lows[at] in _START_OK
     # Nobody's capitals tell in a prompt without any; a place then shows by its preposition.
-    return family == "place" and not reading.capitals and at > 0 and lows[at - 1] in ("in", "to", "from")
+    return family == "place" and not reading.capitals and at > 0 and lows[at - 1] in ("in", "to", "from", "of")
 
 
 def _compare(new: Reading, old: Reading) -> str | None:

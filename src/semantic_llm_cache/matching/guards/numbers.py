@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from .base import Rule
+from .lexicon import in_order, words
 from .lexicon.numerals import LOOSE_UNITS, MULTIPLIERS, NUMBER_WORDS, ORDINAL_WORDS, UNITS
 from .text import Reading
 from .times import CLOCK
@@ -17,12 +18,23 @@ _HAN = {"零": 0, "〇": 0, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "�
 _HAN_ONE = {**_HAN, "一": 1}
 _HAN_STEPS = {"百": 100, "千": 1000, "万": 10_000, "亿": 100_000_000, "億": 100_000_000}
 _ORDINAL_ENDS = frozenset(("st", "nd", "rd", "th"))
-_LIKE_FIVE = re.compile(r"\b(?:like|as if) i(?:'m| am| was| were) (?:a )?(?:five|5)\b|\beli5\b|\bto a (?:five|5)\b", re.IGNORECASE)
+_LIKE_FIVE = re.compile(
+    r"\b(?:like|as if) i(?:'m| am| was| were) (?:a )?(?:five|5)\b|\beli5\b|\bto a (?:five|5)\b", re.IGNORECASE
+)
 _SHORT_STEPS = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "mn": 1e6, "t": 1e12}
 _CURRENCIES = frozenset("$€£¥₹₽₩")
-_NOT_PRODUCTS = frozenset(
-    ["is", "are", "was", "were", "be", "of", "to", "in", "at", "by", "from", "than", "about", "over", "under", "for", "with", "and", "or", "costs", "cost", "weighs", "equals", "equal", "times", "plus", "minus", "by", "around", "only", "between", "version", "s", "per", "only", "exactly", "nearly"]
+_NOT_PRODUCTS = words(
+    "is are was were be of to in at by from than about over under for with and or costs cost weighs "
+    "equals equal times plus minus by around only between version s per only exactly nearly"
 ) - {"version"}
+
+
+_PARTS = {"half": 0.5, "quarter": 0.25}
+_ROMAN = {
+    numeral: value
+    for value, numeral in enumerate(in_order("II III IV - VI VII VIII IX - XI XII XIII XIV XV XVI XVII XVIII XIX XX"), 2)
+    if numeral != "-"
+}
 
 
 class Quantity(NamedTuple):
@@ -46,7 +58,7 @@ class Quantity(NamedTuple):
 
 
 _NUMERIC_WORDS = frozenset(w for words in NUMBER_WORDS.values() for w in words) | frozenset(ORDINAL_WORDS) | {
-    "hundred", "thousand", "million", "dozen",
+    "hundred", "thousand", "million", "dozen", "half", "quarter", *(numeral.lower() for numeral in _ROMAN),
 }  # fmt: skip
 
 
@@ -121,7 +133,9 @@ def _find(reading: Reading) -> list[Quantity]:
             if low in words or (not english and low in _ENGLISH_NUMBERS and low not in ("six", "once", "dos")):
                 value, at = _spelled(tokens, at, words if low in words else _ENGLISH_NUMBERS)
                 weak = value in (0.0, 1.0, 2.0) and at == begin + 1
-                if at < count and tokens[at][1].lower() in ORDINAL_WORDS:
+                if at + 1 < count and tokens[at][1] == "-" and tokens[at + 1][1].lower() in ORDINAL_WORDS:
+                    at += 1
+                if at < count and tokens[at][1].lower() in ORDINAL_WORDS and value >= 20:
                     ordinal = True
                     value += ORDINAL_WORDS[tokens[at][1].lower()]
                     at += 1
@@ -136,6 +150,20 @@ def _find(reading: Reading) -> list[Quantity]:
             elif reading.cjk and (piece in _HAN or (piece == "一" and _han_run(tokens, at))):
                 value, at = _han(tokens, at)
                 weak = True
+            elif english and low in _PARTS:
+                value, at = _PARTS[low], at + 1
+                weak = True
+                if at < count and tokens[at][1].lower() == "of":
+                    at += 1
+                if at < count and tokens[at][1].lower() in ("a", "an") and _names_unit(tokens, at + 1):
+                    at += 1
+            elif english and low in ("a", "an") and _and_a_half(tokens, at):
+                found.append(_hour_and_a_half(tokens, at, text))
+                attached.add(at + 1)
+                at += 5
+                continue
+            elif piece in _ROMAN:
+                value, at = float(_ROMAN[piece]), at + 1
             elif low == "hundred" or (low in ("million", "thousand", "dozen") and begin):
                 value, at = MULTIPLIERS[low], at + 1
                 weak = True
@@ -205,8 +233,26 @@ def _spelled(
     return value, at
 
 
-_LISTED = frozenset(
-    ["facts", "tips", "ways", "things", "reasons", "examples", "steps", "ideas", "books", "movies", "films", "songs", "places", "habits", "mistakes", "rules", "lessons", "questions", "features", "benefits", "apps", "websites", "sites", "points", "types", "kinds", "methods", "tricks", "hacks", "foods", "exercises", "best", "most", "favorite", "favourite", "amazing", "good", "great", "main", "common"]
+def _names_unit(tokens: list[tuple[str, str, int]], at: int) -> bool:
+    return at < len(tokens) and tokens[at][1].lower() in UNITS
+
+
+def _and_a_half(tokens: list[tuple[str, str, int]], at: int) -> bool:
+    tail = [piece.lower() for _, piece, _ in tokens[at + 2 : at + 5]]
+    return tail == ["and", "a", "half"] and _names_unit(tokens, at + 1)
+
+
+def _hour_and_a_half(tokens: list[tuple[str, str, int]], at: int, text: str) -> Quantity:
+    dimension, factor = UNITS[tokens[at + 1][1].lower()]
+    last = tokens[at + 4]
+    shown = text[tokens[at][2] : last[2] + len(last[1])]
+    return Quantity((dimension, round(1.5 * factor, 9)), shown, 1.5, dimension, False)
+
+
+_LISTED = words(
+    "facts tips ways things reasons examples steps ideas books movies films songs places habits mistakes "
+    "rules lessons questions features benefits apps websites sites points types kinds methods tricks "
+    "hacks foods exercises best most favorite favourite amazing good great main common"
 )
 
 
@@ -312,11 +358,12 @@ def _said_otherwise(quantity: Quantity, other: Reading) -> bool:
 
 
 def _unmatched(ours: list[Quantity], theirs: list[Quantity]) -> list[Quantity]:
+    keys = {q.key for q in theirs}
     left = []
     for mine in ours:
+        if mine.key in keys:
+            continue
         for other in theirs:
-            if mine.key == other.key:
-                break
             if mine.value == other.value and (not mine.unit or not other.unit):
                 break
             if mine.unit and mine.unit == other.unit:

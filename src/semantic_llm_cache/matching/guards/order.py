@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from .base import Rule
+from .lexicon import in_order, words
 from .lexicon.languages import CONTENTLESS, COORDINATORS, DROPPED
 from .lexicon.numerals import LOOSE_UNITS, UNITS
 from .text import Reading, stem
 
 __all__ = ["SWAP"]
 
-_PREPOSITIONS = frozenset(
-    ["in", "on", "at", "for", "from", "to", "of", "by", "with", "into", "onto", "over", "under", "about", "after", "before", "during", "since", "until", "through", "without", "within", "between", "among", "against", "than", "as", "like", "via", "per", "near", "using", "if", "when", "while", "because", "although", "though", "where", "who", "which", "that", "whose", "auf", "mit", "für", "von", "zu", "nach", "bei", "aus", "über", "unter", "vor", "dans", "avec", "pour", "sur", "par", "de", "à", "en", "chez", "con", "por", "para", "desde", "hasta", "em", "com", "da", "do", "na", "no", "per", "su", "nel", "voor", "met", "op", "van", "naar", "uit", "w", "z", "na", "dla", "od", "po", "przez", "в", "на", "с", "для", "из", "от", "по", "у", "к", "от", "до", "einen"]
+_PREPOSITIONS = words(
+    "in on at for from to of by with into onto over under about after before during since until through "
+    "without within between among against than as like via per near using if when while because although "
+    "though where who which that whose auf mit für von zu nach bei aus über unter vor dans avec pour sur "
+    "par de à en chez con por para desde hasta em com da do na no per su nel voor met op van naar uit w z "
+    "na dla od po przez в на с для из от по у к от до einen"
 )
 # Relations that hold both ways: swapping what they join changes nothing.
 _SYMMETRIC = frozenset(
     stem(w)
-    for w in ["difference", "differences", "different", "differ", "differs", "differentiate", "distinguish", "distinguishing", "similar", "similarity", "similarities", "same", "distance", "far", "equal", "equals", "equivalent", "related", "relation", "relationship", "relate", "compare", "compared", "comparison", "comparing", "correlation", "correlate", "between", "both", "versus", "vs", "confuse", "confused", "mix", "combine", "combined", "married", "dating", "friends", "common", "intersect", "intersection", "overlap", "rhyme", "sibling", "siblings", "link", "connection", "connected", "unterschied", "différence", "diferencia", "diferença", "differenza", "verschil", "różnica", "разница"]
+    for w in in_order(
+        "difference differences different differ differs differentiate distinguish distinguishing similar "
+        "similarity similarities same distance far equal equals equivalent related relation relationship "
+        "relate compare compared comparison comparing correlation correlate between both versus vs "
+        "confuse confused mix combine combined married dating friends common intersect intersection "
+        "overlap rhyme sibling siblings link connection connected unterschied différence diferencia "
+        "diferença differenza verschil różnica разница"
+    )
 )
-_LINKS = frozenset(["from", "to", "with", "than", "as", "of", "a", "à", "au", "del", "al", "zu", "z", "od", "от", "mit", "con", "com", "con", "avec", "met", "et", "und", "y", "e", "i", "и"])
+_LINKS = words("from to with than as of a à au del al zu z od от mit con com con avec met et und y e i и")
 _LONGEST = 120  # tokens; a longer prompt's word order is compared on what is left by `residual`
 _START = "^"
 
@@ -33,7 +45,7 @@ def _sequences(reading: Reading) -> tuple[list[str], list[str], list[str]]:
         full: list[str] = []
         surface: list[str] = []
         english = reading.language == "en"
-        for kind, piece, _ in reading.tokens:
+        for kind, piece, start in reading.tokens:
             if kind == "sym":
                 if piece in ",()/&;:、，":
                     full.append(piece)
@@ -45,8 +57,10 @@ def _sequences(reading: Reading) -> tuple[list[str], list[str], list[str]]:
                     head, _, tail = low.partition("'")
                     low = head if tail in ("s", "re", "ve", "ll", "d", "m", "") or english else tail
                 # "A" inside a sentence is a thing's name: does A beat B.
-                if low in DROPPED or (piece == "a" and english) or (piece == "A" and not plain):
+                if low in DROPPED or (piece == "a" and english) or (piece == "A" and not start):
                     continue
+                if piece == "A":
+                    low = piece
                 surface.append(low)
                 low = _unit(low) if low in LOOSE_UNITS else stem(low, english)
             else:
@@ -100,6 +114,7 @@ def _benign(
             head, tail = middle[:at], middle[at + 1 :]
             if after[: len(head)] == head and (not tail or before[-len(tail) :] == tail):
                 return True
+    # Pronouns and the like; the names of things compared may be single letters.
     if all(w in CONTENTLESS for w in x) or all(w in CONTENTLESS for w in y):
         return True
     if not bag.isdisjoint(_SYMMETRIC) and all(
@@ -118,6 +133,9 @@ def _compare(new: Reading, old: Reading) -> str | None:
     if ours == theirs or max(len(ours), len(theirs)) > _LONGEST:
         return None
     if len(ours) == len(theirs) and sorted(ours) == sorted(theirs):
+        if _asks_object(new) != _asks_object(old) and ours[0] == theirs[0] in ("who", "what", "which"):
+            # "Who did Ann pay?" asks for the object, "Who paid Ann?" for the subject.
+            return f"swapped roles of {ours[-1]}"
         found = _templates(ours, theirs)
         if found:
             if any(_benign(*parts, common) for parts in found):
@@ -132,6 +150,10 @@ def _compare(new: Reading, old: Reading) -> str | None:
     if new.cjk or old.cjk:
         return None
     return _exchanged(ours_full, theirs_full, ours_said, theirs_said, common)
+
+
+def _asks_object(reading: Reading) -> bool:
+    return len(reading.words) > 1 and reading.words[1] in ("do", "does", "did")
 
 
 def _exchanged(

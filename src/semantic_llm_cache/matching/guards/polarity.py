@@ -6,6 +6,7 @@ import re
 from functools import cache, lru_cache
 
 from .base import Rule
+from .lexicon import words
 from .lexicon.antonyms import ANTONYMS, CJK_ANTONYMS, DIRECTIONS, PARTICLE_OPPOSITES, PREFIX_SWAPS
 from .lexicon.languages import (
     CJK_NEGATIONS,
@@ -20,17 +21,19 @@ from .text import Reading, stem
 
 __all__ = ["ANTONYM", "DIRECTION", "NEGATION", "opposites"]
 
-_NEGATING = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "des", "dés", "anti", "nie", "не", "без", "on", "niet")
+_NEGATING = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "des", "dés", "a", "anti", "nie", "не", "без", "on", "niet")
 # Beginnings that look like a negation and are none.
-_NOT_NEGATED = frozenset(
-    ["inform", "information", "intent", "invest", "inside", "income", "input", "impress", "import", "improve", "impact", "increase", "intend", "instance", "intake", "intern", "display", "discover", "discount", "discharge", "discuss", "disorder", "dispose", "distress", "mistake", "mission", "under", "unit", "union", "unite", "until", "indeed", "indoor", "inland", "inner", "inch", "impart", "implant"]
+_NOT_NEGATED = words(
+    "across around along again alive aside asleep awake aware apart away afloat inform information intent invest inside income input impress import improve impact increase intend "
+    "instance intake intern display discover discount discharge discuss disorder dispose distress mistake "
+    "mission under unit union unite until indeed indoor inland inner inch impart implant"
 )
 
 
 def _table(text: str, english: bool) -> dict[str, frozenset[str]]:
     sets: dict[str, set[str]] = {}
-    for line in text.strip().splitlines():
-        left, _, right = line.strip().partition("/")
+    for pair in text.split(";"):
+        left, _, right = pair.partition("/")
         for a in left.split():
             for b in right.split():
                 x, y = stem(a, english), stem(b, english)
@@ -44,7 +47,9 @@ def _table(text: str, english: bool) -> dict[str, frozenset[str]]:
 def _antonyms(language: str) -> dict[str, frozenset[str]]:
     # English words turn up in technical questions of every language.
     table = dict(_antonyms("en")) if language != "en" else {}
-    table.update(_table(ANTONYMS.get(language, ""), language == "en"))
+    # A short prompt hardly tells Spanish from Portuguese.
+    for each in ("es", "pt") if language in ("es", "pt") else (language,):
+        table.update(_table(ANTONYMS.get(each, ""), language == "en"))
     return table
 
 
@@ -61,7 +66,9 @@ _LENGTHS = sorted({len(p) for p in _SWAPS})
 _NEGATING_SET = frozenset(_NEGATING)
 
 
-def _pair(table: dict[str, frozenset[str]], only_new: frozenset[str], only_old: frozenset[str]) -> tuple[str, str] | None:
+def _pair(
+    table: dict[str, frozenset[str]], only_new: frozenset[str], only_old: frozenset[str]
+) -> tuple[str, str] | None:
     for word in sorted(only_new & table.keys()):
         others = table[word]
         facing = others & only_old
@@ -75,9 +82,9 @@ def _prefix_pair(only_new: frozenset[str], only_old: frozenset[str]) -> tuple[st
     if len(only_new) > 60 or len(only_old) > 60:
         return None
     ends = {w[-3:] for w in only_old if len(w) > 2}  # whichever way they are opposites, they end alike
-    for word in only_new:
+    for word in sorted(only_new):
         if len(word) > 2 and word[-3:] in ends:
-            for other in only_old:
+            for other in sorted(only_old):
                 if other[-3:] == word[-3:] and _differ_by_prefix(word, other):
                     return word, other
         elif word.endswith(("less", "ful")):
@@ -90,7 +97,7 @@ def _prefix_pair(only_new: frozenset[str], only_old: frozenset[str]) -> tuple[st
 def _differ_by_prefix(a: str, b: str) -> bool:
     for x, y in ((a, b), (b, a)):
         front = x[: len(x) - len(y)] if len(x) > len(y) else ""
-        if front in _NEGATING_SET and len(y) >= 3 and x.endswith(y) and x not in _NOT_NEGATED:
+        if front in _NEGATING_SET and len(y) >= (5 if front == "a" else 3) and x.endswith(y) and x not in _NOT_NEGATED:
             return True
     for size in _LENGTHS:
         others = _SWAPS.get(a[:size])
@@ -141,7 +148,9 @@ def _particles(reading: Reading) -> dict[str, str]:
             for verb in ("turn", "switch", "put", "shut", "power", "log", "sign"):
                 if verb in reading.bag and verb not in known:
                     after = reading.words[reading.stems.index(verb) + 1 :][:5]
-                    known.update({verb: w for w in after if w in ("on", "off")})
+                    particle = next((w for w in after if w in ("on", "off")), None)
+                    if particle is not None:
+                        known[verb] = particle
         reading.facts["particles"] = known
     return known
 
@@ -149,8 +158,9 @@ def _particles(reading: Reading) -> dict[str, str]:
 def _compare_antonyms(new: Reading, old: Reading) -> str | None:
     found = opposites(new, old)
     if found is not None:
-        if (_negations(new) - _negations(old)) % 2:
-            return None  # "not legal" and "illegal"
+        # "not legal" is "illegal"; but "nobody" facing "everybody" is the opposite itself.
+        if (_negations(new) - _negations(old)) % 2 and NEGATIONS["en"].isdisjoint(found):
+            return None
         return f"opposites {_shown(found[0], new)} != {_shown(found[1], old)}"
     if new.cjk and old.cjk:
         found = _cjk_opposites(new, old)
@@ -158,7 +168,7 @@ def _compare_antonyms(new: Reading, old: Reading) -> str | None:
             return f"opposites {found[0]} != {found[1]}"
     ours, theirs = _particles(new), _particles(old)
     if ours and theirs:
-        for verb in ours.keys() & theirs.keys():
+        for verb in sorted(ours.keys() & theirs.keys()):
             if PARTICLE_OPPOSITES[ours[verb]] == theirs[verb]:
                 return f"opposites {_shown(verb, new)} {ours[verb]} != {_shown(verb, old)} {theirs[verb]}"
     return None
@@ -169,8 +179,10 @@ def _compare_antonyms(new: Reading, old: Reading) -> str | None:
 _CJK_NEGATION = re.compile("|".join(sorted(CJK_NEGATIONS, key=len, reverse=True)))
 _CJK_HARMLESS = re.compile("|".join(sorted(CJK_NOT_NEGATIONS, key=len, reverse=True)))
 _HARMLESS = re.compile(
-    r"\b(?:whether or not|or not|not only|if not|not to mention|why not|yes or no|no\.? ?\d|no idea|no matter|"
-    r"(?:is|are|do|does|did|was|were|ca|wo|has|have|would|should|could)n't (?:it|you|they|he|she|we|i|that|there)\s*[?.!]*$|"
+    r"\b(?:whether or not|or not|not only|if not|not to mention|why not|yes or no|no\.? ?\d|no idea|"
+    r"no matter|"
+    r"(?:is|are|do|does|did|was|were|ca|wo|has|have|would|should|could)n't (?:it|you|they|he|she|we|i|"
+    r"that|there)\s*[?.!]*$|"
     r"(?:^|[.?!] )(?:is|are|does|did|was|were|ca|has|have|would|should|could)n't\b|nothing but|no doubt|"
     r"no\s*[?.!]*$|n't you think|never ?mind|not yet|of no)"
 )
@@ -215,8 +227,9 @@ def _compare_negation(new: Reading, old: Reading) -> str | None:
         return None
     if opposites(new, old) is not None or (new.cjk and old.cjk and _cjk_opposites(new, old) is not None):
         return None
-    if any(w.startswith(("un", "in", "im", "dis", "non")) and w[2:] in negated.bag for w in plain.bag - negated.bag):
-        return None
+    for word in plain.bag - negated.bag:
+        if any(word.startswith(p) and word[len(p) :] in negated.bag for p in ("un", "in", "im", "dis", "non")):
+            return None
     where = "not in the stored prompt" if ours > theirs else "only in the stored prompt"
     return f"negation {_negation_word(negated)} {where}"
 
@@ -255,6 +268,9 @@ _FACING_PAIRS = {
 _PREPOSITIONS = {language: frozenset(p) | frozenset(p.values()) for language, p in _FACING.items()}
 
 
+_BOTH_WAYS = words("far distance difference differences between weit entfernung loin distancia distância distanza")
+
+
 def _governed(reading: Reading) -> dict[str, str]:
     """Return word -> the one preposition right before it, articles skipped; "" where there are several."""
     known: dict[str, str] | None = reading.facts.get("governed")
@@ -282,6 +298,8 @@ def _compare_direction(new: Reading, old: Reading) -> str | None:
         found = _pair(_directions(), only_new, only_old)
         if found is not None and not (_negations(new) - _negations(old)) % 2:
             return f"direction {_shown(found[0], new)} != {_shown(found[1], old)}"
+    if not new.vocabulary.isdisjoint(_BOTH_WAYS) and not old.vocabulary.isdisjoint(_BOTH_WAYS):
+        return None  # it is as far from Rome to Pisa as from Pisa to Rome
     facing = _FACING_BOTH.get(new.language)
     if facing is None or new.language != old.language:
         return None

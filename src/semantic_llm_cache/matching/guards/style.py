@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 
 from .base import Rule
+from .lexicon import words
 from .lexicon.languages import ANSWER_LANGUAGES, CJK_LANGUAGES, CONTENTLESS
 from .text import Reading
 
 __all__ = ["FORMAT", "LANGUAGE", "QUESTION"]
 
 _KINDS = (
-    "json|yaml|xml|csv|html|markdown|latex|table|tabelle|tableau|tabla|tabela|tabella|tabel|spreadsheet|bullet points?|bullets?|bulleted list|"
-    "numbered list|list|liste|lista|haiku|poem|gedicht|poème|poema|poesia|limerick|sonnet|rap|song|tweet|email|e-mail|letter|essay|paragraph|"
+    "json|yaml|xml|csv|html|markdown|latex|table|tabelle|tableau|tabla|tabela|tabella|tabel|spreadsheet|"
+    "bullet points?|bullets?|bulleted list|"
+    "numbered list|list|liste|lista|haiku|poem|gedicht|poème|poema|poesia|limerick|sonnet|rap|song|tweet|"
+    "email|e-mail|letter|essay|paragraph|"
     "one sentence|a single sentence|single sentence|one line|single line|one word|single word|one paragraph|"
     "plain text|code|pseudocode|diagram|chart|graph|tabelę|таблицы|таблице|списка|список"
 )
@@ -27,60 +30,95 @@ _SAME_KIND = {
     "e-mail": "email", "graph": "chart",
 }  # fmt: skip
 _SHAPE = re.compile(
-    r"\b(?:as|in|into|to|using|with|als|in form|en|sous forme|como|em|come|jako|w formie|в виде|в формате|return|returns?|output|format|"
-    r"write|give(?: me)?|make|create|draft|compose|schreib\w*|écris|escribe|escreva|scrivi|schrijf|napisz|напиши)"
-    r"(?: (?:a|an|the|me|us|valid|only|short|form of|form|format|einer?|einen?|une?|de|d'|una?|um|uma|een|of|nur|un))*"
+    r"\b(?:as|in|into|to|using|with|als|in form|en|sous forme|como|em|come|jako|w formie|в виде|в формате|"
+    r"return|returns?|output|format|"
+    r"write|give(?: me)?|make|create|draft|compose|schreib\w*|écris|escribe|escreva|scrivi|schrijf|napisz|"
+    r"напиши)"
+    r"(?: (?:a|an|the|me|us|valid|only|short|form of|form|format|einer?|einen?|une?|de|d'|una?|um|uma|een|"
+    r"of|nur|un))*"
     rf" ({_KINDS})\b(?! of contents)"
 )
 # "in" with one of these nouns is hardly ever a wish for a format ("in code review", "to list files").
-_NOT_AFTER = re.compile(r"\b(?:to|in|with|make|using|create) (?:a |an |the |my )?(?:list|code|song|letter|email|graph|chart|html|table|paragraph)\b")
+_NOT_AFTER = re.compile(
+    r"\b(?:to|in|with|make|using|create) (?:a |an |the |my )?"
+    r"(?:list|code|song|letter|email|graph|chart|html|table|paragraph)\b"
+)
 _BARE_KIND = re.compile(r"\b(json|yaml|xml|csv|markdown|haiku|limerick|sonnet)\b(?: (?:format|only|output))?\s*[.?!]*$")
-_CJK_SHAPES = {"表格": "table", "表で": "table", "表形式": "table", "列表": "bullets", "箇条書き": "bullets", "要点": "bullets",
-               "一句话": "one sentence", "一文で": "one sentence", "诗": "poem", "俳句": "haiku", "邮件": "email"}  # fmt: skip
+_CJK_SHAPES = {
+    "表格": "table", "表で": "table", "表形式": "table", "列表": "bullets", "箇条書き": "bullets", "要点": "bullets",
+    "一句话": "one sentence", "一文で": "one sentence", "诗": "poem", "俳句": "haiku", "邮件": "email",
+}  # fmt: skip
 
 _DEPTHS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "simple",
         re.compile(
-            r"\b(?:in (?:very )?(?:simple|plain|layman'?s?|easy|simpler|basic)(?: (?:terms?|words?|language|english))?|"
-            r"simply explain|explain(?:ed)? simply|explain (?:it )?(?:like|as if) i'?m|like i'?m (?:five|5)|like i am (?:five|5)|eli5|"
-            r"to a (?:child|kid|five|5|beginner|layman)|einfach erklärt|in einfachen worten|einfach\b(?= erkl)|"
-            r"en termes simples|simplement|en términos sencillos|em termos simples|in parole semplici|in eenvoudige (?:woorden|taal)|"
+            r"\b(?:in (?:very )?(?:simple|plain|layman'?s?|easy|simpler|basic)(?: (?:terms?|words?|"
+            r"language|english))?|"
+            r"simply explain|explain(?:ed)? simply|explain (?:it )?(?:like|as if) i'?m|like i'?m (?:five|"
+            r"5)|like i am (?:five|5)|eli5|"
+            r"to a (?:child|kid|five|5|beginner|layman)|einfach erklärt|in einfachen worten|"
+            r"einfach\b(?= erkl)|"
+            r"en termes simples|simplement|en términos sencillos|em termos simples|in parole semplici|"
+            r"in eenvoudige (?:woorden|taal)|"
             r"prostymi słowami|prosto|простыми словами)\b|簡単に|简单地?|通俗"
         ),
     ),
+    ("expert", re.compile(r"\b(?:(?:like|as if) i'?m an expert|like i am an expert|to an expert|for (?:an )?experts?)\b")),
     (
         "short",
         re.compile(
-            r"\b(?:briefly|in brief|in short|concisely|succinctly|in a nutshell|in a few words|in few words|tl;?dr|keep it short|"
+            r"\b(?:briefly|in brief|in short|concisely|succinctly|in a nutshell|in a few words|"
+            r"in few words|tl;?dr|keep it short|"
             r"(?:short|brief|concise|quick) (?:summary|answer|explanation|overview|version|description)|"
-            r"in (?:one|a single|two|three|a few|\d+) (?:sentences?|words?|lines?|paragraphs?)|kurz|knapp|in einem satz|"
-            r"brièvement|en bref|en une phrase|brevemente|en pocas palabras|en una frase|em poucas palavras|em uma frase|resumidamente|"
-            r"in breve|in una frase|kort|in één zin|in een zin|krótko|w skrócie|w jednym zdaniu|кратко|вкратце|в одном предложении)\b"
+            r"in (?:one|a single|two|three|a few|\d+) (?:sentences?|words?|lines?|paragraphs?)|kurz|knapp|"
+            r"in einem satz|"
+            r"brièvement|en bref|en une phrase|brevemente|en pocas palabras|en una frase|"
+            r"em poucas palavras|em uma frase|resumidamente|"
+            r"in breve|in una frase|kort|in één zin|in een zin|krótko|w skrócie|w jednym zdaniu|кратко|"
+            r"вкратце|в одном предложении)\b"
             r"|简短|简要|一句话|簡潔に|手短に|一言で|一文で"
         ),
     ),
     (
         "detailed",
         re.compile(
-            r"\b(?:in (?:great |more |full |much )?detail|detailed(?:ly)?|thoroughly|comprehensively|at length|extensively|"
-            r"with (?:all )?(?:the )?details|(?:long|full|complete) (?:answer|explanation)|ausführlich|detailliert|im detail|"
-            r"en détail|détaillée?|en detalle|detalladamente|em detalhes?|detalhadamente|in dettaglio|dettagliatamente|"
+            r"\b(?:in (?:great |more |full |much )?detail|detailed(?:ly)?|thoroughly|comprehensively|"
+            r"at length|extensively|"
+            r"with (?:all )?(?:the )?details|(?:long|full|complete) (?:answer|explanation)|ausführlich|"
+            r"detailliert|im detail|"
+            r"en détail|détaillée?|en detalle|detalladamente|em detalhes?|detalhadamente|in dettaglio|"
+            r"dettagliatamente|"
             r"uitgebreid|in detail|gedetailleerd|szczegółowo|подробно|детально)\b|详细|詳しく|詳細に|仔细"
         ),
     ),
-    ("simple", re.compile(r"\b(?:explain|describe|summari[sz]e)\b.*\bfor (?:a )?(?:beginners?|dummies|laym[ae]n|kids|children)\b")),
+    (
+        "simple",
+        re.compile(
+            r"\b(?:explain|describe|summari[sz]e)\b.*\bfor (?:a )?(?:beginners?|dummies|laym[ae]n|kids|children)\b"
+        ),
+    ),
     ("detailed", re.compile(r"\b(?:explain|describe|discuss|tell|write|give)\b.*\b(?:in[ -]depth|comprehensive)\b")),
-    ("step by step", re.compile(r"\b(?:step[- ]by[- ]step|schritt für schritt|étape par étape|paso a paso|passo a passo|stap voor stap|krok po kroku|пошагово)\b")),
+    (
+        "step by step",
+        re.compile(
+            r"\b(?:step[- ]by[- ]step|schritt für schritt|étape par étape|paso a paso|passo a passo|stap voor stap|"
+            r"krok po kroku|пошагово)\b"
+        ),
+    ),
 )
 
 
 # No pattern above can match a prompt that has none of its words.
 _KIND_WORDS = frozenset(re.findall(r"[^\W\d_]+", _KINDS)) | {"points", "point", "bullets", "mail", "tsv"}
-_DEPTH_WORDS = frozenset(w for _, pattern in _DEPTHS for w in re.findall(r"[^\W\d_]{2,}", pattern.pattern)) - frozenset(
-    ["in", "to", "as", "it", "like", "en", "em", "de", "pour", "por", "per", "di", "van", "for", "great", "more", "full", "much", "one", "or", "the", "with", "all", "word", "words", "very", "if"]
-) | frozenset(
-    ["detailed", "details", "detalhe", "detalhes", "terms", "terme", "sentence", "sentences", "line", "lines", "paragraph", "paragraphs", "depth", "layman", "laymen", "laymans", "word", "words", "worden", "zin", "summarise", "summarize", "eli", "summary", "answer", "explanation", "overview", "version", "description", "brief", "briefly", "short", "concisely", "detail", "detailliert", "détaillée", "détaillé", "tldr", "tl", "dr", "nutshell", "few"]
+_DEPTH_WORDS = frozenset(w for _, pattern in _DEPTHS for w in re.findall(r"[^\W\d_]{2,}", pattern.pattern)) - words(
+    "in to as it like en em de pour por per di van for great more full much one or the with all word "
+    "words very if"
+) | words(
+    "detailed details detalhe detalhes terms terme sentence sentences line lines paragraph paragraphs "
+    "depth layman laymen laymans word words worden zin summarise summarize eli summary answer explanation "
+    "overview version description brief briefly short concisely detail detailliert détaillée détaillé "
+    "tldr tl dr nutshell few"
 )
 
 
@@ -115,9 +153,6 @@ def _depths(reading: Reading) -> frozenset[str]:
     return known
 
 
-_LOOSE_SHAPES = frozenset(["code", "chart", "diagram", "letter", "email", "essay", "song", "paragraph", "html", "table", "bullets"])
-
-
 def _compare_format(new: Reading, old: Reading) -> str | None:
     ours, theirs = _shapes(new), _shapes(old)
     if ours != theirs:
@@ -144,7 +179,8 @@ def _compare_format(new: Reading, old: Reading) -> str | None:
 # --- answer language ----------------------------------------------------------------------------------
 
 _IN_LANGUAGE = re.compile(
-    r"\b(?:in|into|to|auf|ins|en|in het|em|para o|para|po|na|på|al|in lingua|по|на)(?: the)?(?: simple| plain| easy)? ("
+    r"\b(?:in|into|to|auf|ins|en|in het|em|para o|para|po|na|på|al|in lingua|по|на)(?: the)?(?: simple|"
+    r" plain| easy)? ("
     + "|".join(sorted(map(re.escape, ANSWER_LANGUAGES), key=len, reverse=True))
     + r")\b(?! (?:food|cuisine|people|history|class|men|women|culture|government|army|football|society|restaurant))"
 )
@@ -174,14 +210,14 @@ def _compare_language(new: Reading, old: Reading) -> str | None:
     only_old = sorted(k for k in theirs - ours if not _mentions(new, k))
     if only_new and only_old:
         return f"language {only_new[0]} != {only_old[0]}"
-    if only_new and only_new[0] != new_default(new):
+    if only_new and only_new[0] != _spoken(new):
         return f"language {only_new[0]} not in the stored prompt"
-    if only_old and only_old[0] != new_default(old):
+    if only_old and only_old[0] != _spoken(old):
         return f"language {only_old[0]} only in the stored prompt"
     return None
 
 
-def new_default(reading: Reading) -> str:
+def _spoken(reading: Reading) -> str:
     """Return the language that an answer to this prompt is in when none is asked for."""
     return {"en": "english", "de": "german", "fr": "french", "es": "spanish", "pt": "portuguese", "it": "italian",
             "nl": "dutch", "pl": "polish", "ru": "russian"}.get(reading.language, "")  # fmt: skip
@@ -194,11 +230,15 @@ def _mentions(reading: Reading, language: str) -> bool:
 # --- question words -----------------------------------------------------------------------------------
 
 _QUESTION = re.compile(
-    r"\b(how many|how much|how long|how old|how far|how often|how tall|how big|how deep|how fast|how heavy|how come|"
-    r"what time|what year|what day|what date|what place|what country|who|whom|whose|when|where|why|how|what|which)\b"
+    r"\b(how many|how much|how long|how old|how far|how often|how tall|how big|how deep|how fast|"
+    r"how heavy|how come|"
+    r"what time|what year|what day|what date|what place|what country|who|whom|whose|when|where|why|how|"
+    r"what|which)\b"
 )
-_ASKS = {"what time": "when", "what year": "when", "what day": "when", "what date": "when", "what place": "where",
-         "what country": "where", "whom": "who", "how come": "why", "how much": "how many", "which": "what"}  # fmt: skip
+_ASKS = {
+    "what time": "when", "what year": "when", "what day": "when", "what date": "when", "what place": "where",
+    "what country": "where", "whom": "who", "how come": "why", "how much": "how many", "which": "what",
+}  # fmt: skip
 _STRICT = frozenset(("who", "when", "where", "why", "how many", "how long", "how old", "how far", "how often"))
 _NAMED_ASKS = {
     "when": frozenset(("tim", "dat", "day", "year", "month")),
@@ -207,7 +247,8 @@ _NAMED_ASKS = {
     "why": frozenset(("reason", "cause", "caus")),
 }
 _LOOSE_PAIRS = frozenset(
-    frozenset(p) for p in (("where", "how"), ("what", "how"), ("how", "how many"), ("how long", "how many"), ("when", "how long"))
+    frozenset(pair.split("/"))
+    for pair in ("where/how", "what/how", "how/how many", "how long/how many", "when/how long")
 )
 
 

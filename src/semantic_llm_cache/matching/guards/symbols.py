@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable
 
 from .base import Rule
+from .lexicon import words
 from .lexicon.numerals import NUMBER_WORDS
 from .text import Reading
 
@@ -36,45 +37,13 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _differ(
-    noun: str,
-    ours: dict[str, str],
-    theirs: dict[str, str],
-    new: Reading,
-    old: Reading,
-    one_sided: bool,
-) -> str | None:
-    """Compare two sets of findings. What the other prompt also holds, in whatever dress, is no difference."""
-    if ours.keys() == theirs.keys():
-        return None
-    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys()) if k not in old.squashed]
-    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys()) if k not in new.squashed]
-    # One that contains the other's ("url" and "url/page") differs as well.
-    if not only_new and not only_old and ours and theirs:
-        only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys())]
-        only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys())]
-        if not only_new or not only_old:
-            return None
-    if only_new and only_old:
-        return f"{noun} {_short(only_new[0])} != {_short(only_old[0])}"
-    if not one_sided and ours and theirs and (only_new or only_old):
-        rest_new = [ours[k] for k in sorted(ours.keys() - theirs.keys())]
-        rest_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys())]
-        if rest_new and rest_old:
-            return f"{noun} {_short(rest_new[0])} != {_short(rest_old[0])}"
-    if one_sided and only_new:
-        return f"{noun} {_short(only_new[0])} not in the stored prompt"
-    if one_sided and only_old:
-        return f"{noun} {_short(only_old[0])} only in the stored prompt"
-    return None
-
-
 def _squash(text: str) -> str:
     return "".join(text.casefold().split())
 
 
 # --- identifiers --------------------------------------------------------------------------------------
 
+_JOINTS = str.maketrans("", "", "-_# \t\n")
 _HARD_ID = re.compile(
     r"(?<![\w/.@-])(?:"
     r"[A-Za-z]\w*_\w+"  # snake_case
@@ -95,7 +64,12 @@ _CAMEL = re.compile(r"(?<!\w)(?:[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+
 def _hard_ids(reading: Reading) -> dict[str, str]:
     if not any(c in reading.text for c in "_-#0123456789"):
         return {}
-    return {_squash(m.group()): m.group() for m in _HARD_ID.finditer(reading.text)}
+    return {_bare(m.group()): m.group() for m in _HARD_ID.finditer(reading.text)}
+
+
+def _bare(text: str) -> str:
+    """GPT-4 and GPT4 are one name, and so are ORD-12 and ORD 12."""
+    return text.casefold().translate(_JOINTS)
 
 
 @_remembered("camels")
@@ -107,13 +81,24 @@ def _camels(reading: Reading) -> dict[str, str]:
 
 def _compare_identifiers(new: Reading, old: Reading) -> str | None:
     ours, theirs = _hard_ids(new), _hard_ids(old)
-    if ours or theirs:
-        reason = _differ("identifier", ours, theirs, new, old, one_sided=True)
-        if reason is not None:
-            return reason
+    if ours.keys() != theirs.keys():
+        here, there = _bare(new.text), _bare(old.text)
+        only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys()) if theirs or k not in there]
+        only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys()) if ours or k not in here]
+        if only_new and only_old:
+            return f"identifier {_short(only_new[0])} != {_short(only_old[0])}"
+        if only_new:
+            return f"identifier {_short(only_new[0])} not in the stored prompt"
+        if only_old:
+            return f"identifier {_short(only_old[0])} only in the stored prompt"
     ours, theirs = _camels(new), _camels(old)
-    if ours and theirs:
-        return _differ("identifier", ours, theirs, new, old, one_sided=False)
+    if not ours or not theirs or ours.keys() == theirs.keys():
+        return None
+    # "YouTube" is "You Tube".
+    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys()) if k not in old.squashed]
+    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys()) if k not in new.squashed]
+    if only_new and only_old:
+        return f"identifier {_short(only_new[0])} != {_short(only_old[0])}"
     return None
 
 
@@ -122,10 +107,12 @@ def _compare_identifiers(new: Reading, old: Reading) -> str | None:
 _URL = re.compile(
     r"(?:https?://|www\.)[^\s<>\"')\]]+"
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-    r"|(?<![\w.@])(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|edu|gov|co|app|ai|info|de|fr|uk|ru|jp|cn)(?:/[^\s<>\"')\]]*)?(?!\w)"
+    r"|(?<![\w.@])(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|edu|gov|co|app|ai|info|de|fr|uk|ru|jp|"
+    r"cn)(?:/[^\s<>\"')\]]*)?(?!\w)"
     r"|(?<![\w/.:])(?:~|\.{1,2})?/(?:[\w.@-]+/)*[\w.@-]+"
     r"|(?<!\w)[A-Za-z]:\\[^\s\"']+"
-    r"|(?<![\w.])[\w-]+\.(?:py|js|ts|jsx|tsx|json|csv|tsv|txt|md|xml|yml|yaml|html|css|cpp|java|rb|go|rs|sh|sql|pdf|docx?|"
+    r"|(?<![\w.])[\w-]+\.(?:py|js|ts|jsx|tsx|json|csv|tsv|txt|md|xml|yml|yaml|html|css|cpp|java|rb|go|rs|"
+    r"sh|sql|pdf|docx?|"
     r"xlsx?|pptx?|png|jpe?g|gif|svg|mp[34]|wav|zip|tar|gz|exe|dll|log|ini|toml|conf|cfg|ipynb|parquet)(?!\w)",
     re.IGNORECASE,
 )
@@ -305,11 +292,16 @@ _OPERATOR = re.compile(r"[-+*/^%<>=&|~≠≤≥×÷→←⇒]")
 _EXPRESSION = re.compile(
     r"(?<![\w-])([A-Za-z]|\d[\d.,]*|\w+\([^()]*\)|[A-Za-z]+(?=\s?(?:[<>=!+*/^%&|≠≤≥×÷→]|->)))"
     r"\s?(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||//|\+=|-=|≠|≤|≥|×|÷|→|[-+*/^%<>=&|])\s?"
-    r"([A-Za-z]\b|-?\d[\d.,]*|\w+\([^()]*\)|(?<=[<>=!+*^%&|≠≤≥×÷→] )[A-Za-z]+|(?<=[<>=!+*^%&|≠≤≥×÷→])[A-Za-z]+)(?![\w-])"
+    r"([A-Za-z]\b|-?\d[\d.,]*|\w+\([^()]*\)|(?<=[<>=!+*^%&|≠≤≥×÷→] )[A-Za-z]+|"
+    r"(?<=[<>=!+*^%&|≠≤≥×÷→])[A-Za-z]+)(?![\w-])"
 )
 _DIGITS = {word: str(value) for word, value in NUMBER_WORDS["en"].items()}
-_WORDLIKE = frozenset(("and/or", "km/h", "w/o", "n/a", "i/o", "c/o", "a/c", "r&d", "q&a", "s&p", "at&t", "h&m", "b&b", "r&b", "m&a"))
-_BARE = re.compile(r"(?<![\w<>=!+*/&|-])(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||\+\+|--|//|\+=|-=|:=|[-+*/^%<>=&|~])(?![\w<>=!+*/&|-])")
+_WORDLIKE = words("and/or km/h w/o n/a i/o c/o a/c r&d q&a s&p at&t h&m b&b r&b m&a")
+_BARE = re.compile(
+    r"(?<![\w<>=!+*/&|-])(===|!==|==|!=|<=|>=|<<|>>|->|=>|\*\*|&&|\|\||\+\+|--|//|\+=|-=|:=|[-+*/^%<>=&|~])"
+    r"(?![\w<>=!+*/&|-])"
+)
+_PLAIN = str.maketrans({"×": "*", "÷": "/", "≠": "!=", "≤": "<=", "≥": ">="})
 
 
 @_remembered("operators")
@@ -328,12 +320,12 @@ def _operators(reading: Reading) -> dict[str, str]:
             shown = "".join(_DIGITS.get(g.lower(), g) for g in match.groups())
         key = _squash(shown).rstrip(".,")
         if key not in _WORDLIKE and not re.fullmatch(r"\d{1,4}[-/]\d{1,4}(?:[-/]\d+)?", key.replace(",", "")):
-            found[key.replace("×", "*").replace("÷", "/").replace("≠", "!=").replace("≤", "<=").replace("≥", ">=")] = shown
+            found[key.translate(_PLAIN)] = shown
         elif key not in _WORDLIKE and " " in shown:
             found[key] = shown
         # The right operand may be the left one of the next: a - b - c.
         at = max(match.start() + 1, match.start(3))
-    for match in _BARE.finditer(text):
+    for match in () if found else _BARE.finditer(text):
         op = match.group(1)
         if op in "-/*~|&=%+" and len(op) == 1 and text[: match.start()].strip() and "operator" not in reading.bag:
             continue  # a dash, an ampersand, a bullet
@@ -373,7 +365,7 @@ def _emoji(reading: Reading) -> dict[str, str]:
     if reading.text.isascii():
         return {}
     return {c: c for c in reading.text if c >= "\u2000" and c not in _MODIFIERS and _is_emoji(c)}
-_ABOUT_EMOJI = frozenset(["emoji", "emojis", "emoticon", "symbol", "symbols", "mean", "means", "meaning", "icon", "icons", "sign", "smiley"])
+_ABOUT_EMOJI = words("emoji emojis emoticon symbol symbols mean means meaning icon icons sign smiley")
 
 
 def _compare_emoji(new: Reading, old: Reading) -> str | None:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from threading import Lock
 from typing import Any
 
+from .lexicon import in_order
 from .lexicon.languages import FUNCTION_WORDS
 from .lexicon.numerals import NUMBER_WORDS
 
@@ -38,7 +39,7 @@ _CONTRACTIONS = {
     "im": ("i", "am"),
     **{
         verb + "nt": (verb, "not")
-        for verb in ["do", "does", "did", "is", "are", "was", "were", "could", "should", "would", "have", "has", "had", "must", "need"]
+        for verb in in_order("do does did is are was were could should would have has had must need")
     },
 }
 _IRREGULAR = {
@@ -153,7 +154,6 @@ class Reading:
         stems: `words` without their inflections; `bag` is their set.
         capitals: how many words begin with a capital.
         has_number: whether there are digits.
-        squashed: the text in lower case without white space.
     """
 
     __slots__ = (
@@ -223,6 +223,7 @@ class Reading:
 
     @property
     def squashed(self) -> str:
+        """The text in lower case without white space."""
         if self._squashed is None:
             self._squashed = "".join(self.text.casefold().split())
         return self._squashed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from .base import Rule
+from .lexicon import words
 from .lexicon.times import CJK_TIME_WORDS, FOREIGN_ONLY, OPTIONAL_TIMES, TIME_PHRASES, TIME_WORDS
 from .text import Reading
 
@@ -67,14 +68,18 @@ def _find(reading: Reading) -> frozenset[str]:
     return frozenset(found)
 
 
+_MONTH_AFTER = words("in of by until since last next from to")
+_IN_FUTURE = re.compile(r"\bin \w+ (?:day|week|month|year|hour|minute)s?\b")
+
+
 def _capital_months(reading: Reading) -> set[str]:
     """May and March are months where a capital inside the sentence, a number or "in" says so."""
     found = set()
     tokens = reading.tokens
     for at, (_, piece, _) in enumerate(tokens):
-        if piece in ("May", "March") and at:
-            beside = tokens[at - 1][0] == "num" or (at + 1 < len(tokens) and tokens[at + 1][0] == "num")
-            if beside or tokens[at - 1][1].lower() in ("in", "of", "by", "until", "since", "last", "next", "from", "to"):
+        if piece in ("May", "March"):
+            beside = (at and tokens[at - 1][0] == "num") or (at + 1 < len(tokens) and tokens[at + 1][0] == "num")
+            if beside or (at and tokens[at - 1][1].lower() in _MONTH_AFTER):
                 found.add(piece.lower())
     return found
 
@@ -111,7 +116,7 @@ def _side(reading: Reading) -> str:
     words = reading.words
     if "ago" in words:
         return "ago"
-    if "from now" in reading.text.lower() or re.search(r"\bin (?:\d+|\w+) (?:day|week|month|year|hour|minute)s?\b", reading.text):
+    if "from now" in reading.text.lower() or _IN_FUTURE.search(reading.text):
         return "from now"
     return ""
 

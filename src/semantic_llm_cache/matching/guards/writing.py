@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from .base import Rule
+from .lexicon import words
 from .lexicon.names import FAMILIES
 from .text import Reading
 
@@ -12,13 +13,21 @@ __all__ = ["ACCENTS", "CASE"]
 
 # Words that lose their meaning with their accent. Elsewhere an accent left out in a prompt that has none at all
 # is how people type ("cafe", "Sao Paulo").
-_MINIMAL = frozenset(
-    ["año", "años", "papá", "papás", "mamá", "sí", "él", "tú", "sé", "té", "más", "aún", "mí", "dé", "qué", "cuándo", "inglés", "esté", "está", "práctico", "público", "término", "médico", "peña", "caña", "cuña", "moño", "uña", "ñame", "campaña", "schön", "fördern", "drücken", "zählen", "hören", "könnte", "würde", "hätte", "wäre", "mütter", "töchter", "äpfel", "brüder", "schwül", "fällen", "öde", "où", "à", "là", "dû", "sûr", "mûr", "pêcher", "pécher", "côte", "côté", "tâche", "jeûne", "pâte", "pâté", "cote", "mémé", "mâle", "châsse", "forêt", "péché", "avô", "avó", "pôr", "pôde", "é", "às", "nós", "lá", "dá", "cá", "maçã", "coco", "cocô", "pais", "país", "sábia", "sabiá", "è", "però", "papà", "metà", "città", "sé", "né", "dà", "là", "lì", "tè", "pesca", "één", "vóór", "résumé", "exposé", "rosé", "lamé", "maté", "że", "są", "będę", "łaska", "sąd", "kąt", "pić", "być"]
+_MINIMAL = words(
+    "año años papá papás mamá sí él tú sé té más aún mí dé qué cuándo inglés esté está práctico público "
+    "término médico peña caña cuña moño uña ñame campaña schön fördern drücken zählen hören könnte würde "
+    "hätte wäre mütter töchter äpfel brüder schwül fällen öde où à là dû sûr mûr pêcher pécher côte côté "
+    "tâche jeûne pâte pâté cote mémé mâle châsse forêt péché avô avó pôr pôde é às nós lá dá cá maçã coco "
+    "cocô pais país sábia sabiá è però papà metà città sé né dà là lì tè pesca één vóór résumé exposé "
+    "rosé lamé maté że są będę łaska sąd kąt pić być"
 )
 # Spanish question words lose theirs all the time; English writes loan words in several ways.
-_OFTEN_BARE = frozenset(["como", "que", "cual", "cuales", "donde", "quien", "quienes", "cuando", "cuanto", "cuantos", "cuanta", "cuantas", "porque", "resume"])
-_MENTIONS = frozenset(
-    ["mean", "means", "meaning", "say", "pronounce", "pronounced", "spell", "spelled", "word", "words", "translate", "translation", "letter", "significa", "bedeutet", "heißt", "signifie", "veut", "betekent", "znaczy", "значит"]
+_OFTEN_BARE = words(
+    "como que cual cuales donde quien quienes cuando cuanto cuantos cuanta cuantas porque resume"
+)
+_MENTIONS = words(
+    "mean means meaning say pronounce pronounced spell spelled word words translate translation letter "
+    "significa bedeutet heißt signifie veut betekent znaczy значит"
 )
 _FOLDS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ı": "i"})
 
@@ -72,14 +81,19 @@ def _compare_accents(new: Reading, old: Reading) -> str | None:
 
 # In capitals a name, in small letters a word of every sentence.
 _ACRONYMS = frozenset(("US", "IT", "WHO", "AIDS"))
-_IT_NOUNS = frozenset(
-    ["company", "companies", "sector", "industry", "job", "jobs", "field", "professional", "professionals", "department", "support", "engineer", "engineers", "manager", "service", "services", "career", "firm", "firms", "infrastructure", "security", "consultant", "consulting", "park", "hub", "student"]
+_IT_NOUNS = words(
+    "company companies sector industry job jobs field professional professionals department support "
+    "engineer engineers manager service services career firm firms infrastructure security consultant "
+    "consulting park hub student"
 )
 # With a capital a name or a nationality.
-_PROPER = frozenset(
-    ["polish", "turkey", "china", "march", "may", "august", "nice", "reading", "mobile", "lent", "job", "bill", "mark", "rose", "frank", "jack", "guinea", "cologne"]
+_PROPER = words(
+    "polish turkey china march may august nice reading mobile lent job bill mark rose frank jack guinea "
+    "cologne"
 )
-_AFTER_PRONOUN = frozenset(["tell", "give", "let", "help", "show", "teach", "of", "to", "for", "with", "about", "contact", "join", "from", "like", "between", "send", "call"])
+_AFTER_PRONOUN = words(
+    "tell give let help show teach of to for with about contact join from like between send call"
+)
 
 
 def _cases(reading: Reading) -> dict[str, set[str]]:

@@ -84,18 +84,17 @@ class Logistic:
 class Recalibration:
     """Corrects a predicted probability of error by what came true of predictions of its size.
 
-    Predictions fall into bins by their logit. Each bin keeps a fading sum of predicted and of actual
-    errors, and borrows from the others, half as much for each bin of distance. The correction is the ratio
-    (a + actual) / (a + predicted), a gamma-Poisson shrinkage towards 1 with a prior worth of `a` errors. To
-    it comes `doubt` / (10 + n) for the n outcomes seen around the bin: a prediction of 0.001 that was never
-    put to the test is not one to build on.
+    Predictions fall into bins by their logit. A bin's correction is the ratio of actual to predicted errors
+    among its last few hundred outcomes, shrunk towards the correction of the next higher bin as if that
+    had been seen in `prior` errors: doubtful candidates are compared all the time and good ones seldom, so
+    what is known flows from the doubtful to the good. To the product comes `doubt` / (1 + n) for the n
+    outcomes seen around the bin: a prediction of 0.001 that was never put to the test is not one to build on.
     """
 
     BINS = 12
     _LOW, _STEP = -7.0, 0.7  # logit of the first bin's lower edge; width of a bin
-    _TESTS = 10.0
 
-    def __init__(self, prior: float = 2.0, doubt: float = 0.5, memory: float = 1.0 - 1.0 / 1500.0) -> None:
+    def __init__(self, prior: float = 3.0, doubt: float = 0.25, memory: float = 1.0 - 1.0 / 300.0) -> None:
         self.prior = prior
         self.doubt = doubt
         self.memory = memory
@@ -117,11 +116,9 @@ class Recalibration:
 
     def update(self, wrong: float, was_wrong: bool) -> None:
         """Learn what came of the uncorrected prediction `wrong`."""
-        self.actual *= self.memory
-        self.predicted *= self.memory
         index = self._bin(wrong)
-        self.actual[index] += float(was_wrong)
-        self.predicted[index] += wrong
+        self.actual[index] = self.actual[index] * self.memory + float(was_wrong)
+        self.predicted[index] = self.predicted[index] * self.memory + wrong
         self.seen[index] += 1.0
         self.refresh()
 
@@ -134,9 +131,14 @@ class Recalibration:
 
     def refresh(self) -> None:
         """Recompute the corrections from the sums."""
-        ratio = (self.prior + self._kernel @ self.actual) / (self.prior + self._kernel @ self.predicted)
-        self._factors: Sequence[float] = np.clip(ratio, 0.3, 10.0).tolist()
-        self._doubts: Sequence[float] = (self.doubt / (self._TESTS + self._kernel @ self.seen)).tolist()
+        factor = 1.0
+        factors = []
+        actual, predicted = self.actual.tolist(), self.predicted.tolist()
+        for index in range(self.BINS - 1, -1, -1):
+            factor = (self.prior * factor + actual[index]) / (self.prior + predicted[index])
+            factors.append(min(max(factor, 0.2), 20.0))
+        self._factors: Sequence[float] = factors[::-1]
+        self._doubts: Sequence[float] = (self.doubt / (1.0 + self._kernel @ self.seen)).tolist()
 
 
 class ChangeDetector:

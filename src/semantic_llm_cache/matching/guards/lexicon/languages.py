@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from . import words
+
 __all__ = [
     "ANSWER_LANGUAGES",
     "CJK_LANGUAGES",
@@ -39,38 +41,41 @@ FUNCTION_WORDS: dict[str, frozenset[str]] = {
         "dove quando quale quali perché per con in al alla si può posso senza più nel nella su da dal tra quanto "
         "quanti fare devo ho",
         "nl": "de het een en of niet is zijn ik jij je hij zij we mijn hoe wat wie waar waarom wanneer welke voor "
-        "met op van naar te in kan hoeveel zit zitten mag kun kunnen moeten vandaag men er geen wordt worden heeft hebben bij uit tussen moet veel ook aan",
+        "met op van naar te in kan hoeveel zit zitten mag kun kunnen moeten vandaag "
+        "men er geen wordt worden heeft hebben bij uit tussen moet veel ook aan",
         "pl": "i w na z do nie jest są ja ty on ona my jak co kto gdzie dlaczego kiedy jaki jaka jakie czy dla od po "
         "za przez się mogę można bez o ile który która które mój moja to ma mam między aby żeby",
     }.items()
 }
 
 NEGATIONS: dict[str, frozenset[str]] = {
-    "en": frozenset(
-        ["not", "no", "never", "without", "neither", "nor", "none", "cannot", "nobody", "nothing", "nowhere", "hardly", "barely", "except"]
-    ),
-    "de": frozenset(["nicht", "kein", "keine", "keinen", "keinem", "keiner", "keines", "ohne", "nie", "niemals", "nichts", "niemand"]),
-    "fr": frozenset(["pas", "sans", "jamais", "rien", "aucun", "aucune", "personne", "ni"]),
-    "es": frozenset(["no", "sin", "nunca", "jamás", "nada", "nadie", "ningún", "ninguna", "ninguno", "tampoco"]),
-    "pt": frozenset(["não", "sem", "nunca", "jamais", "nada", "ninguém", "nenhum", "nenhuma"]),
-    "it": frozenset(["non", "senza", "mai", "niente", "nulla", "nessuno", "nessuna", "nessun"]),
-    "nl": frozenset(["niet", "geen", "zonder", "nooit", "niets", "niemand"]),
-    "pl": frozenset(["nie", "bez", "nigdy", "nic", "nikt", "żaden", "żadna"]),
-    "ru": frozenset(["не", "нет", "без", "никогда", "ничего", "никто", "нельзя", "ни"]),
+    "en": words("not no never without neither nor none cannot nobody nothing nowhere hardly barely except non"),
+    "de": words("nicht kein keine keinen keinem keiner keines ohne nie niemals nichts niemand"),
+    "fr": words("pas sans jamais rien aucun aucune personne ni"),
+    "es": words("no sin nunca jamás nada nadie ningún ninguna ninguno tampoco"),
+    "pt": words("não sem nunca jamais nada ninguém nenhum nenhuma"),
+    "it": words("non senza mai niente nulla nessuno nessuna nessun"),
+    "nl": words("niet geen zonder nooit niets niemand"),
+    "pl": words("nie bez nigdy nic nikt żaden żadna"),
+    "ru": words("не нет без никогда ничего никто нельзя ни"),
 }
 # French "personne" and the second half of a double negative would count twice.
 DOUBLE_NEGATIVES: dict[str, frozenset[str]] = {
-    "fr": frozenset(["rien", "jamais", "aucun", "aucune", "personne", "ni"]),
-    "es": frozenset(["nada", "nadie", "nunca", "ningún", "ninguna", "ninguno", "tampoco"]),
-    "pt": frozenset(["nada", "ninguém", "nunca", "nenhum", "nenhuma"]),
-    "it": frozenset(["mai", "niente", "nulla", "nessuno", "nessuna", "nessun"]),
-    "pl": frozenset(["nigdy", "nic", "nikt", "żaden", "żadna"]),
-    "ru": frozenset(["никогда", "ничего", "никто", "ни"]),
+    "fr": words("rien jamais aucun aucune personne ni"),
+    "es": words("nada nadie nunca ningún ninguna ninguno tampoco"),
+    "pt": words("nada ninguém nunca nenhum nenhuma"),
+    "it": words("mai niente nulla nessuno nessuna nessun"),
+    "pl": words("nigdy nic nikt żaden żadna"),
+    "ru": words("никогда ничего никто ни"),
 }
 
 # One of these on the other side may be what the negation says: "won't start" and "fails to start".
-NEGATIVE_VERBS = frozenset(
-    ["stop", "avoid", "quit", "prevent", "lack", "lacking", "fail", "fails", "failing", "failed", "failure", "refuse", "unable", "impossible", "instead", "deny", "miss", "missing", "absent", "ban", "banned", "free", "forbid", "forbidden", "exclude", "excluding", "skip", "rid", "wrong", "problem", "trouble", "issue", "error", "hate", "dislike", "bad", "disable", "trouble", "struggle", "difficult", "hard", "hardly", "barely", "rarely", "cease", "disappear", "lose", "lost", "worse", "minus", "ignore", "decline", "reject", "little", "few", "less", "nobody", "nothing", "false", "incorrect", "myth", "illegal", "broken"]
+NEGATIVE_VERBS = words(
+    "forget forgot forgotten stop avoid quit prevent lack lacking fail fails failing failed failure refuse unable impossible "
+    "instead deny miss missing absent ban banned free forbid forbidden exclude excluding skip rid wrong "
+    "problem trouble issue error hate dislike bad disable trouble struggle difficult hard hardly barely "
+    "rarely cease disappear lose lost worse minus ignore decline reject little few less nobody nothing "
+    "false incorrect myth illegal broken"
 )
 
 CJK_NEGATIONS: tuple[str, ...] = (
@@ -100,18 +105,25 @@ CJK_NOT_NEGATIONS: tuple[str, ...] = (
     "ずつ", "なくなる", "切ない", "もったいない", "ではないでしょうか", "じゃないですか",
 )  # fmt: skip
 
-COORDINATORS = frozenset(
-    ["and", "or", "vs", "versus", "v", "&", ",", "/", ";", "nor", "und", "oder", "et", "ou", "y", "o", "e", "ed", "oraz", "i", "lub", "czy", "en", "и", "или", "和", "与", "跟", "或", "と", "や", "か", "、", "，", "(", ")", ":", "also", "known", "called", "named", "aka", "alias", "ie", "eg", "plus", "as", "well", "both", "sowie"]
+COORDINATORS = words(
+    "and or vs versus v & , / ; nor und oder et ou y o e ed oraz i lub czy en и или 和 与 跟 或 と や か 、 ， ( ) "
+    ": also known called named aka alias ie eg plus as well both sowie"
 )
 
 # Carry no content in any comparison of English prompts by their words.
-CONTENTLESS = frozenset(
-    ["the", "a", "an", "of", "to", "in", "is", "are", "was", "were", "be", "been", "being", "am", "i", "you", "he", "she", "it", "we", "they", "me", "him", "them", "my", "your", "his", "its", "our", "their", "do", "does", "did", "doing", "done", "what", "which", "who", "whom", "whose", "how", "why", "when", "where", "and", "or", "for", "with", "on", "at", "by", "from", "this", "that", "these", "those", "can", "could", "should", "would", "will", "shall", "may", "might", "must", "have", "has", "had", "having", "if", "as", "than", "there", "any", "some", "about", "into", "so", "just", "also", "please", "tell", "explain", "describe", "give", "show", "let", "us", "s", "t", "ve", "re", "ll", "d", "m", "one", "ones", "really", "very", "actually", "ever", "get"]
+CONTENTLESS = words(
+    "the a an of to in is are was were be been being am i you he she it we they me him them my your his "
+    "its our their do does did doing done what which who whom whose how why when where and or for with on "
+    "at by from this that these those can could should would will shall may might must have has had "
+    "having if as than there any some about into so just also please tell explain describe give show let "
+    "us s t ve re ll d m one ones really very actually ever get"
 )
 
 # Left out before word order is compared.
-DROPPED = frozenset(
-    ["the", "an", "please", "do", "does", "did", "is", "are", "was", "were", "be", "been", "being", "am", "has", "have", "had", "can", "could", "would", "will", "should", "shall", "may", "might", "just", "also", "so", "that", "there", "kindly", "hey", "hi", "hello", "thanks", "thank", "exactly", "actually", "really", "der", "die", "das", "den", "dem", "ein", "eine", "einen", "le", "la", "les", "un", "une", "des", "el", "los", "las", "o", "os", "as", "um", "uma", "il", "lo", "gli", "i", "de", "het", "een"]
+DROPPED = words(
+    "the an please do does did is are was were be been being am has have had can could would will should "
+    "shall may might just also so that there kindly hey hi hello thanks thank exactly actually really der "
+    "die das den dem ein eine einen le la les un une des el los las o os as um uma il lo gli i de het een"
 )
 
 _LANGUAGES: dict[str, str] = {

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from . import in_order, words
+
 __all__ = ["LOOSE_UNITS", "MULTIPLIERS", "NUMBER_WORDS", "ORDINAL_WORDS", "UNITS"]
 
-_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_SMALL = in_order(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+)
+_TENS = in_order("twenty thirty forty fifty sixty seventy eighty ninety")
 
-_ORDINALS = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth"]
+_ORDINALS = in_order(
+    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
+    "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
+)
 
 ORDINAL_WORDS: dict[str, int] = {word: value for value, word in enumerate(_ORDINALS)}
 ORDINAL_WORDS.update(
     {
         word: 20 + 10 * i
         for i, word in enumerate(
-            ["twentieth", "thirtieth", "fortieth", "fiftieth", "sixtieth", "seventieth", "eightieth", "ninetieth"]
+            in_order("twentieth thirtieth fortieth fiftieth sixtieth seventieth eightieth ninetieth")
         )
     }
 )
@@ -151,8 +159,8 @@ UNITS: dict[str, tuple[str, float]] = {}
 
 
 def _units(dimension: str, table: dict[str, float]) -> None:
-    for words, factor in table.items():
-        for word in words.split():
+    for names, factor in table.items():
+        for word in names.split():
             UNITS[word] = (dimension, factor)
 
 
@@ -267,7 +275,11 @@ LOOSE_UNITS = frozenset(
     for word in UNITS
     if len(word) > 2
     and word
-    not in frozenset(
-        ["min", "mins", "second", "seconds", "minute", "minutes", "pound", "pounds", "foot", "feet", "yard", "yards", "stone", "stones", "won", "mil", "ora", "ore", "ans", "año", "años", "ano", "anos", "anni", "lat", "lata", "rok", "dag", "tag", "an", "cal", "gal", "bit", "bits", "cup", "cups", "century", "decade", "degree", "degrees", "sec", "secs", "gig", "gigs", "quid", "sterling", "mes", "mese", "mai", "hora", "horas", "час", "год", "лет", "day", "days", "jour", "dia", "día", "years", "year", "jahr", "jahre", "peso", "decades", "centuries", "gram", "watt", "bitcoin", "bitcoins", "knots", "grad", "mijl"]
+    not in words(
+        "min mins second seconds minute minutes pound pounds foot feet yard yards stone stones won mil "
+        "ora ore ans año años ano anos anni lat lata rok dag tag an cal gal bit bits cup cups century "
+        "decade degree degrees sec secs gig gigs quid sterling mes mese mai hora horas час год лет day "
+        "days jour dia día years year jahr jahre peso decades centuries gram watt bitcoin bitcoins knots "
+        "grad mijl"
     )
 ) | frozenset(("km", "kg", "lb", "mb", "gb", "tb", "kb", "$", "€", "£", "₹", "km/h"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from . import in_order
+
 __all__ = ["CJK_TIME_WORDS", "FOREIGN_ONLY", "OPTIONAL_TIMES", "TIME_PHRASES", "TIME_WORDS"]
 
 _ANY = {  # words that mean nothing else in the languages listed
@@ -67,8 +69,8 @@ FOREIGN_ONLY: dict[str, dict[str, str]] = {
 
 # Word sequences; the longest wins.
 TIME_PHRASES: dict[tuple[str, ...], str] = {}
-_UNIT_WORDS = ["week", "month", "year", "night", "weekend", "summer", "winter", "quarter", "semester", "decade", "century"]
-for _unit in [*_UNIT_WORDS, *["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]]:
+_UNIT_WORDS = in_order("week month year night weekend summer winter quarter semester decade century")
+for _unit in [*_UNIT_WORDS, *in_order("monday tuesday wednesday thursday friday saturday sunday")]:
     TIME_PHRASES[("last", _unit)] = f"last {_unit}"
     TIME_PHRASES[("past", _unit)] = f"last {_unit}"
     TIME_PHRASES[("previous", _unit)] = f"last {_unit}"

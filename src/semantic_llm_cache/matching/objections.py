@@ -1,0 +1,78 @@
+"""All that speaks against a pair of prompts: the guards, and what is left of long ones beside a shared passage."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from semantic_llm_cache.matching.guards import GuardSet, Veto, residual
+from semantic_llm_cache.trust import RESIDUAL_SIMILARITY
+
+__all__ = ["PairCheck"]
+
+_KEPT = 20_000  # vectors of remainders kept: a stream of prompts from one template meets the same ones again
+
+
+class PairCheck:
+    """Asks the guards and the residual check about pairs of prompts, as the engine does beside a threshold.
+
+    Args:
+        guards: the guards; an empty set objects to nothing, and drops the residual check too.
+        encode: from texts to unit vectors, shape (n, dimension); called for long prompts only.
+
+    Example:
+        >>> from semantic_llm_cache.matching.guards import resolve_guards
+        >>> check = PairCheck(resolve_guards("default"), encode=lambda texts: [])
+        >>> check.first("5 miles in km", "6 miles in km")
+        'number 5 miles != 6 miles'
+    """
+
+    def __init__(self, guards: GuardSet, encode: Callable[[Sequence[str]], Any]) -> None:
+        self.guards = guards
+        self._encode = encode
+        self._vectors: OrderedDict[str, Any] = OrderedDict()
+
+    def first(self, prompt: str, candidate: str) -> str | None:
+        """Return the first objection to answering `prompt` with the answer to `candidate`, or None."""
+        veto = self.guards.check(prompt, candidate)
+        if veto is not None:
+            return str(veto)
+        found = self.remainder(prompt, candidate)
+        return None if found is None else found.reason
+
+    def all(self, prompt: str, candidate: str) -> list[Veto]:
+        """Return the objections of every guard, in the order in which they are asked, the residual last."""
+        from semantic_llm_cache.matching.guards import DEFAULT_GUARDS, get_guard
+
+        found = []
+        for name, objects in self.guards.features(prompt, candidate).items():
+            if objects:
+                reason = get_guard(name)(prompt, candidate) if name in DEFAULT_GUARDS else None
+                found.append(Veto(name, reason or f"guard {name} objects"))
+        rest = self.remainder(prompt, candidate)
+        return found if rest is None else [*found, rest]
+
+    def remainder(self, prompt: str, candidate: str) -> Veto | None:
+        """Return the objection of the residual check alone: long prompts with one passage, the rest unlike."""
+        left = residual(prompt, candidate) if len(self.guards) else None
+        if left is None:
+            return None
+        ours, theirs = (part.strip(" .,;:!?") for part in left)
+        if not ours or not theirs:
+            return Veto("residual", "one long prompt has a part that the other has not")
+        cosine = float(self._vector(ours) @ self._vector(theirs))
+        if cosine >= RESIDUAL_SIMILARITY:
+            return None
+        return Veto(
+            "residual",
+            f"long prompts with one passage, the rest alike by {max(0.0, cosine):.2f} < {RESIDUAL_SIMILARITY}",
+        )
+
+    def _vector(self, text: str) -> Any:
+        vector = self._vectors.get(text)
+        if vector is None:
+            vector = self._vectors[text] = self._encode([text])[0]
+            if len(self._vectors) > _KEPT:
+                self._vectors.popitem(last=False)
+        return vector

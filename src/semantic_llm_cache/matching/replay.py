@@ -1,0 +1,307 @@
+"""A log asked again, prompt by prompt: what a cache would have answered, and how much of it wrongly.
+
+The rules are the engine's. A prompt whose text is stored is an exact hit. Else the nearest stored prompts are
+looked at, eight for a threshold and sixteen for an error budget, and the policy serves one of them or none. A
+miss calls the model, that is, takes the row's own answer, and stores it. A hit is right when the answer
+served equals the row's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from semantic_llm_cache.matching.answers import LONG_SIMILARITY, SHORT, light
+from semantic_llm_cache.matching.guards import GuardSet
+from semantic_llm_cache.matching.neighbours import Neighbours
+from semantic_llm_cache.matching.objections import PairCheck
+from semantic_llm_cache.matching.online import CandidateView, OnlinePolicy
+
+__all__ = ["Answers", "Log", "OnlineRule", "Replay", "Tally", "ThresholdRule", "WrongHit", "replay"]
+
+QUARTERS = 4
+
+
+class Answers:
+    """The answers of a log, and which of them say the same.
+
+    Args:
+        texts: one answer per row.
+        encode: when given, two long answers (more than 80 characters each) that differ are compared by
+            the cosine of their vectors, as the engine does by default; else they are different.
+
+    Example:
+        >>> Answers(["Paris.", "paris", "Rome"]).same(0, 1)
+        True
+    """
+
+    def __init__(self, texts: Sequence[str], encode: Callable[[Sequence[str]], Any] | None = None) -> None:
+        self.texts = texts
+        numbers: dict[str, int] = {}
+        self.ids = [numbers.setdefault(text, len(numbers)) for text in texts]
+        """A number per row, equal where the answers are equal to the letter."""
+        meanings: dict[str, int] = {}
+        lights = [meanings.setdefault(light(text), len(meanings)) for text in numbers]
+        self._light = [lights[number] for number in self.ids]
+        self._encode = encode
+        self._vectors: dict[int, Any] = {}
+        if encode is not None:
+            long = {text: number for text, number in numbers.items() if len(text) > SHORT}
+            if long:
+                self._vectors = dict(zip(long.values(), encode(list(long)), strict=True))
+
+    def same(self, row: int, other: int) -> bool:
+        """Tell whether two rows' answers say the same."""
+        if self._light[row] == self._light[other]:
+            return True
+        first, second = self._vectors.get(self.ids[row]), self._vectors.get(self.ids[other])
+        return first is not None and second is not None and float(first @ second) >= LONG_SIMILARITY
+
+    def long(self, row: int, other: int) -> bool:
+        """Tell whether both answers are long, so that comparing their text says little."""
+        return min(len(self.texts[row]), len(self.texts[other])) > SHORT
+
+
+@dataclass
+class Log:
+    """What is replayed.
+
+    Args:
+        prompts: as a cache sees them, see `request.clean_text`.
+        answers: of the same rows.
+        vectors: unit vectors of the prompts, shape (rows, dimension).
+        readable: whether the embedder reads a row's prompt whole; those that it does not read are only
+            matched exactly. None: all are.
+    """
+
+    prompts: Sequence[str]
+    answers: Answers
+    vectors: npt.NDArray[np.float32]
+    readable: Sequence[bool] | None = None
+
+
+@dataclass
+class Tally:
+    """Counts of one stretch of the stream."""
+
+    requests: int = 0
+    exact: int = 0
+    near: int = 0
+    exact_wrong: int = 0
+    near_wrong: int = 0
+    explored: int = 0
+
+    @property
+    def hits(self) -> int:
+        """Requests answered from the cache."""
+        return self.exact + self.near
+
+    @property
+    def wrong(self) -> int:
+        """Hits whose answer is not the row's own."""
+        return self.exact_wrong + self.near_wrong
+
+    def add(self, other: Tally) -> None:
+        """Add the counts of `other`."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+class WrongHit(NamedTuple):
+    """A hit with another answer than the row's own. `stored` is the row whose prompt matched, `answered` the
+    one whose answer was served: another one when the match was an alias.
+    """
+
+    similarity: float
+    row: int
+    stored: int
+    answered: int
+
+
+@dataclass
+class Replay:
+    """What a replay came to: counts by quarter of the stream, and every wrong near hit."""
+
+    quarters: list[Tally] = field(default_factory=lambda: [Tally() for _ in range(QUARTERS)])
+    wrong: list[WrongHit] = field(default_factory=list)
+
+    @property
+    def total(self) -> Tally:
+        """Counts of the whole stream."""
+        total = Tally()
+        for quarter in self.quarters:
+            total.add(quarter)
+        return total
+
+    def worst(self, count: int) -> list[WrongHit]:
+        """Return the wrong near hits with the highest cosine."""
+        return sorted(self.wrong, key=lambda hit: (-hit.similarity, hit.row))[:count]
+
+
+class Rule(Protocol):
+    """Decides about near entries in a replay."""
+
+    k: int
+    floor: float
+
+    def exact(self) -> None:
+        """Take note of an exact hit."""
+
+    def decide(
+        self, log: Log, row: int, found: list[tuple[int, float]], held: Sequence[int]
+    ) -> tuple[int | None, int, bool]:
+        """Return the row to serve, or None; on a miss the row whose answer to store; whether it explored.
+
+        `found` are stored rows with cosines, nearest first; `held[i]` is the row whose answer row i holds.
+        """
+        ...
+
+
+class ThresholdRule:
+    """The nearest stored prompt at or above a threshold to which nothing objects.
+
+    Args:
+        similarity: the threshold on max(0, cosine).
+        check: guards and residual check.
+    """
+
+    k = 8
+
+    def __init__(self, similarity: float, check: PairCheck) -> None:
+        self.floor = similarity
+        self._check = check
+
+    def exact(self) -> None:
+        """Do nothing: a threshold learns nothing."""
+
+    def decide(
+        self, log: Log, row: int, found: list[tuple[int, float]], held: Sequence[int]
+    ) -> tuple[int | None, int, bool]:
+        """See `Rule.decide`."""
+        prompt = log.prompts[row]
+        for candidate, _ in found:
+            if self._check.first(prompt, log.prompts[candidate]) is None:
+                return candidate, row, False
+        return None, row, False
+
+
+class OnlineRule:
+    """The error budget; see `matching.online`.
+
+    Args:
+        policy: made with as many extra features as there are guards.
+        guards: its features.
+        veto: whether the guards refuse too, as when a user names them.
+    """
+
+    k = 16
+
+    def __init__(self, policy: OnlinePolicy, guards: GuardSet, *, veto: bool = False) -> None:
+        self.policy = policy
+        self.floor = policy.floor
+        self._guards = guards
+        self._veto = veto
+
+    def exact(self) -> None:
+        """Count it: the bound is a share of all requests."""
+        self.policy.count_exact()
+
+    def decide(
+        self, log: Log, row: int, found: list[tuple[int, float]], held: Sequence[int]
+    ) -> tuple[int | None, int, bool]:
+        """See `Rule.decide`."""
+        prompt = log.prompts[row]
+        if self._veto:
+            found = [item for item in found if self._guards.check(prompt, log.prompts[item[0]]) is None]
+        views = [
+            CandidateView(
+                key=str(candidate),
+                similarity=cosine,
+                answer=str(log.answers.ids[held[candidate]]),
+                prompt=log.prompts[candidate],
+                features=_Features(self._guards, prompt, log.prompts[candidate]),
+            )
+            for candidate, cosine in found
+        ]
+        decision = self.policy.decide(prompt, views)
+        if decision.key is None:
+            return None, row, False
+        chosen = int(decision.key)
+        if decision.action == "serve":
+            return chosen, row, False
+        correct = log.answers.same(row, held[chosen])
+        self.policy.observe(decision, correct)
+        return None, held[chosen] if correct else row, decision.action == "explore"
+
+
+class _Features(Sequence[float]):
+    """What the guards say of one candidate, asked when the policy reads it: it reads one of sixteen."""
+
+    def __init__(self, guards: GuardSet, prompt: str, candidate: str) -> None:
+        self._guards = guards
+        self._pair = (prompt, candidate)
+        self._values: tuple[float, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._guards)
+
+    def __getitem__(self, index: Any) -> Any:
+        if self._values is None:
+            self._values = tuple(self._guards.features(*self._pair).values())
+        return self._values[index]
+
+
+def replay(log: Log, rule: Rule, *, step: Callable[[], object] = lambda: None) -> Replay:
+    """Ask the prompts of a log one by one.
+
+    Args:
+        log: the rows in the order in which they were asked.
+        rule: decides about near entries.
+        step: called after each row.
+
+    Example:
+        >>> from semantic_llm_cache.matching.guards import resolve_guards
+        >>> check = PairCheck(resolve_guards(None), encode=lambda texts: [])
+        >>> log = Log(["a", "a'", "b"], Answers(["1", "1", "2"]), np.eye(2, dtype=np.float32)[[0, 0, 1]])
+        >>> total = replay(log, ThresholdRule(0.9, check)).total
+        >>> total.near, total.wrong
+        (1, 0)
+    """
+    rows = len(log.prompts)
+    result = Replay()
+    near = Neighbours(log.vectors)
+    stored: dict[str, int] = {}
+    held = list(range(rows))
+    for row, prompt in enumerate(log.prompts):
+        tally = result.quarters[row * QUARTERS // rows]
+        tally.requests += 1
+        earlier = stored.get(prompt)
+        if earlier is not None:
+            rule.exact()
+            tally.exact += 1
+            tally.exact_wrong += not log.answers.same(row, held[earlier])
+            step()
+            continue
+        readable = log.readable is None or log.readable[row]
+        served: int | None = None
+        answer, explored = row, False
+        if readable:
+            found = near.nearest(row, rule.k, rule.floor)
+            served, answer, explored = rule.decide(log, row, found, held)
+            if served is not None:
+                tally.near += 1
+                if not log.answers.same(row, held[served]):
+                    tally.near_wrong += 1
+                    result.wrong.append(WrongHit(dict(found)[served], row, served, held[served]))
+        if served is None:
+            tally.explored += explored
+            stored[prompt] = row
+            held[row] = answer
+            if readable:
+                near.add(row)
+        step()
+    return result
