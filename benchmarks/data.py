@@ -32,12 +32,11 @@ def clustered(count: int, seed: int = 7) -> Matrix:
     median .39 (.39).
     """
     rng = np.random.default_rng(seed)
-    spectrum = (8.0 + np.arange(DIMENSION)) ** -0.5
-    spectrum = (spectrum / np.sqrt((spectrum**2).sum())).astype(np.float32)
+    fall = (8.0 + np.arange(DIMENSION)) ** -0.5
+    spectrum: Any = (fall / np.sqrt((fall**2).sum())).astype(np.float32)
 
     def parts(k: int) -> Matrix:
-        drawn: Matrix = rng.standard_normal((k, DIMENSION), dtype=np.float32) * spectrum
-        return drawn
+        return np.asarray(rng.standard_normal((k, DIMENSION), dtype=np.float32) * spectrum)
 
     areas, topics = max(1, count // 200), max(1, count // 8)
     area_of = rng.choice(areas, size=topics, p=_zipf(areas, 0.7))

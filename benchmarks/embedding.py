@@ -31,32 +31,38 @@ def run(bench: Bench) -> None:
 def _single(bench: Bench, provider: OnnxEmbeddingProvider, tokens: int) -> None:
     bench.say(f"{tokens} tokens")
     texts = [text_of(tokens, seed) for seed in range(256)]
+    together = bench.size(32, 4)
     rounds = 9
     times = bench.interleave(
         [
-            bench.calls("encode", provider.encode, texts, 20),
-            bench.awaits("aencode", provider.aencode, texts, 20),
-            bench.calls("encode_batch", provider.encode_batch, [texts[i : i + 32] for i in range(0, 256, 32)], 4),
+            bench.calls("encode", provider.encode, texts, bench.size(20, 2)),
+            bench.awaits("aencode", provider.aencode, texts, bench.size(20, 2)),
+            bench.calls(
+                "encode_batch",
+                provider.encode_batch,
+                [texts[i : i + together] for i in range(0, 256, together)],
+                bench.size(4, 1),
+            ),
         ],
         rounds,
     )
     bench.ratio(f"{tokens} tokens, aencode", times, "aencode", "encode")
-    each = [seconds / 32 for seconds in times["encode_batch"]]
+    each = [seconds / together for seconds in times["encode_batch"]]
     bench.ratio(
-        f"{tokens} tokens, each of a batch of 32", {**times, "encode_batch": each}, "encode_batch", "encode",
+        f"{tokens} tokens, each of a batch of {together}", {**times, "encode_batch": each}, "encode_batch", "encode",
         note=f"{1 / median(times['encode']):.0f} texts/s one by one, {1 / median(each):.0f} in batches",
     )  # fmt: skip
 
 
 def _concurrent(bench: Bench) -> None:
-    together = bench.size(128, 8)
+    together, count = bench.size(128, 8), bench.size(200, 24)
     sides: dict[str, SemanticCache] = {}
     for name, most in (("batched", 32), ("unbatched", 1)):
         provider = OnnxEmbeddingProvider(max_batch=most)
         engine = SemanticCache(MemoryBackend(), embedder=provider, similarity=SIMILARITY, timeout=30)
-        bench.run(_store(engine))
+        bench.run(_store(engine, count))
         sides[name] = engine
-    asked = wordings()
+    asked = wordings(count)
     walls: Times = {name: [] for name in sides}
     slow: Times = {name: [] for name in sides}
     bench.say(f"{together} lookups at once")
@@ -74,8 +80,8 @@ def _concurrent(bench: Bench) -> None:
     bench.ratio(f"{what}, p95", slow, "batched", "unbatched", at_most(0.5))
 
 
-async def _store(engine: SemanticCache) -> None:
-    await asyncio.gather(*(engine.store(Request("bench", None, text), "An answer.") for text in questions()))
+async def _store(engine: SemanticCache, count: int) -> None:
+    await asyncio.gather(*(engine.store(Request("bench", None, text), "An answer.") for text in questions(count)))
 
 
 async def _at_once(engine: SemanticCache, texts: list[str]) -> tuple[float, list[float]]:

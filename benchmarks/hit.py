@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Iterator
 from statistics import quantiles
 from typing import Any
 
@@ -20,13 +21,17 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity import OnnxEmbeddingProvider
 
 
-def fill(bench: Bench, engine: SemanticCache, fingerprint: str, size: int) -> None:
-    """Store 200 questions with their embeddings, and generated vectors up to `size` in the same scope."""
+def fill(bench: Bench, engine: SemanticCache, fingerprint: str, size: int) -> Iterator[str]:
+    """Store 200 questions with their embeddings, and generated vectors up to `size` in the same scope.
+
+    Returns wordings of the questions, without end.
+    """
+    count = bench.size(200, 24)
 
     async def store() -> None:
-        for text in questions():
+        for text in questions(count):
             await engine.store(Request("bench", None, text), ANSWER, duration_ms=900.0)
-        rows = clustered(max(1, size - len(questions())))
+        rows = clustered(size - count)
         scope = Request("bench", None, "").scope_hash
         await engine.backend.set_many(
             (
@@ -35,22 +40,22 @@ def fill(bench: Bench, engine: SemanticCache, fingerprint: str, size: int) -> No
             )
             for i, row in enumerate(rows)
         )
-        await engine.lookup(Request("bench", None, "Hello, " + questions()[0]))
+        await engine.lookup(Request("bench", None, "Hello, " + questions(1)[0]))
 
     bench.run(store())
+    return wordings(count)
 
 
 def run(bench: Bench) -> None:
     """Measure at 10,000 and 100,000 entries."""
     provider = OnnxEmbeddingProvider()
     provider.load()
-    asked = wordings()
     with bench.temporary() as folder:
         for size in (10_000, 100_000) if not bench.quick else (400,):
             bench.say(f"{size} entries: filling")
             backend = SQLiteBackend(folder / f"hit-{size}.db")
             engine = SemanticCache(backend, embedder=provider, similarity=SIMILARITY, timeout=30)
-            fill(bench, engine, provider.fingerprint, size)
+            asked = fill(bench, engine, provider.fingerprint, size)
 
             def never() -> str:
                 raise AssertionError("must be a hit")
@@ -58,7 +63,7 @@ def run(bench: Bench) -> None:
             def hit(text: str, engine: SemanticCache = engine, never: Any = never) -> Any:
                 return engine.get_or_call(Request("bench", None, text), never)
 
-            rounds, calls = 25, 8
+            rounds, calls = 25, bench.size(8, 2)
             texts = list(itertools.islice(asked, calls * (bench.size(rounds, 2) + 1)))
             bench.say(f"{size} entries: against the bare embedding call")
             times = bench.interleave(

@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.harness import Bench, Figure, at_most
 from benchmarks.hit import fill
-from benchmarks.words import SIMILARITY, wordings
+from benchmarks.words import SIMILARITY
 from semantic_llm_cache import Request, SemanticCache
 from semantic_llm_cache.backends import SQLiteBackend
 from semantic_llm_cache.similarity import OnnxEmbeddingProvider
@@ -42,7 +42,7 @@ class _Longest:
 def _timed_callbacks() -> Iterator[_Longest]:
     """Time every callback of every loop."""
     longest = _Longest()
-    original = events.Handle._run
+    original: Any = events.Handle._run
 
     def timed(handle: Any) -> None:
         began = perf_counter()
@@ -51,7 +51,7 @@ def _timed_callbacks() -> Iterator[_Longest]:
         if took > longest.seconds and not (name := _name(handle)).startswith(_OWN):
             longest.seconds, longest.name = took, name
 
-    events.Handle._run = timed  # type: ignore[method-assign]
+    events.Handle._run = timed  # type: ignore[method-assign,assignment]
     try:
         yield longest
     finally:
@@ -89,7 +89,7 @@ def run(bench: Bench) -> None:
     """Measure 50 hits at once with 10,000 entries, and 200 with 100,000 and a full garbage collection."""
     provider = OnnxEmbeddingProvider()
     provider.load()
-    asked = wordings()
+    asked: Iterator[str] = iter(())
     sizes = [(50, 10_000, False), (200, 100_000, False), (200, 100_000, True)]
     engine: SemanticCache | None = None
     with bench.temporary() as folder:
@@ -101,7 +101,7 @@ def run(bench: Bench) -> None:
                 engine = SemanticCache(
                     SQLiteBackend(folder / f"loop-{size}.db"), embedder=provider, similarity=SIMILARITY, timeout=30
                 )
-                fill(bench, engine, provider.fingerprint, size)
+                asked = fill(bench, engine, provider.fingerprint, size)
             bench.say(f"{together} at once, {size} entries{', full collections' if collect else ''}")
             _measure(bench, engine, asked, together, size, collect)
         assert engine is not None
@@ -151,8 +151,9 @@ def _measure(
     beside = "idle loop, collecting" if collect else "idle loop"
     bench.add(
         Figure(
-            bench.subset, f"{what}: longest stall", median(busy), "s", beside, median(idle), median(ratios), min(ratios),
-            max(ratios), at_most(0.005, "s"), f"stalls from {min(busy) * 1000:.2f} to {max(busy) * 1000:.2f} ms",
+            bench.subset, f"{what}: longest stall", median(busy), "s", beside, median(idle), median(ratios),
+            min(ratios), max(ratios), at_most(0.005, "s"),
+            f"stalls from {min(busy) * 1000:.2f} to {max(busy) * 1000:.2f} ms",
         )
     )  # fmt: skip
     bench.value(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,7 @@ def _against_pypi(bench: Bench, name: str, folder: Path, filling: Filling, backe
     }
     if worker is None:
         for what, contender in mine.items():
-            times = bench.interleave([contender], ROUNDS)[ours]
-            bench.value(f"{name}, {what}", sorted(times)[len(times) // 2], "s")
+            bench.value(f"{name}, {what}", median(bench.interleave([contender], ROUNDS)[ours]), "s")
         return
     size, rows, queries = len(filling.prompts), str(folder / "rows.npy"), str(folder / "queries.npy")
     worker.ask("fill", store=store, folder=str(folder), vectors=rows, prompts=filling.prompts, response=ANSWER)

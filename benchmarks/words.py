@@ -6,9 +6,21 @@ import itertools
 from collections.abc import Iterator
 
 # Common words that the model's vocabulary holds whole: one token each.
-_WORDS = ["time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state", "family", "student", "group", "country", "problem", "hand", "part", "place", "case", "week", "company", "system", "program", "question", "work", "government", "number", "night", "point", "home", "water", "room", "mother", "area", "money", "story", "fact", "month", "lot", "right", "study", "book", "eye", "job", "word", "business", "issue", "side", "kind", "head", "house", "service", "friend", "father", "power", "hour", "game", "line", "end", "member", "law", "car", "city", "name", "president", "team", "minute", "idea", "body", "back", "parent", "face", "others", "level", "office", "door", "health", "person", "art", "war", "history", "party", "result", "change", "morning", "reason", "research", "girl", "guy", "moment", "air", "teacher", "force", "education"]
+_WORD_LIST = (
+    "time year people way day man thing woman life child world school state family student group country "
+    "problem hand part place case week company system program question work government number night point home "
+    "water room mother area money story fact month lot right study book eye job word business issue side kind "
+    "head house service friend father power hour game line end member law car city name president team minute "
+    "idea body back parent face others level office door health person art war history party result change "
+    "morning reason research girl guy moment air teacher force education"
+)
+_WORDS = _WORD_LIST.split()
 
-SUBJECTS = ["France", "Japan", "Brazil", "Canada", "Egypt", "Norway", "India", "Kenya", "Mexico", "Poland", "Spain", "Turkey", "Vietnam", "Peru", "Chile", "Greece", "Sweden", "Finland", "Ireland", "Portugal", "Austria", "Hungary", "Denmark", "Belgium", "Thailand"]
+_SUBJECT_LIST = (
+    "France Japan Brazil Canada Egypt Norway India Kenya Mexico Poland Spain Turkey Vietnam Peru Chile Greece "
+    "Sweden Finland Ireland Portugal Austria Hungary Denmark Belgium Thailand"
+)
+SUBJECTS = _SUBJECT_LIST.split()
 _QUESTIONS = (
     "What is the capital city of {}?",
     "Which languages do people speak in {}?",
@@ -33,14 +45,14 @@ def text_of(tokens: int, seed: int) -> str:
     return " ".join(_WORDS[(seed * 7 + i * 13 + i * i * seed) % len(_WORDS)] for i in range(tokens - 2))
 
 
-def questions() -> list[str]:
-    """Return 200 different questions."""
-    return [q.format(s) for s in SUBJECTS for q in _QUESTIONS]
+def questions(count: int = 200) -> list[str]:
+    """Return different questions, at most 200."""
+    return [q.format(s) for s in SUBJECTS for q in _QUESTIONS][:count]
 
 
-def wordings() -> Iterator[str]:
-    """Yield some 19,000 different wordings of those questions, then begin again."""
-    asked = questions()
+def wordings(count: int = 200) -> Iterator[str]:
+    """Yield 95 different wordings of each of those questions, then begin again."""
+    asked = questions(count)
     while True:
         for after, before in itertools.product(_AFTER, _BEFORE):
             if before or after:

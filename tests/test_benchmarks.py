@@ -198,16 +198,21 @@ def test_a_peer_that_cannot_be_installed_is_a_line_of_the_table(bench, tmp_path,
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setattr(peers, "ROOT", tmp_path)
-    bench.peers = True
     with (
         pytest.raises(peers.PeerUnavailable, match="no-such-package"),
         peers.importable("nothing", ["no-such-package==1"]),
     ):
         pass
     assert not list(tmp_path.rglob("ready"))
+
+    def environment(*_: object) -> Path:
+        raise peers.PeerUnavailable("installing no-such-package==1 failed")
+
+    monkeypatch.setattr(peers, "environment", environment)
+    bench.peers = True
     with peers.peer(bench, "nothing", ["no-such-package==1"], "run_pypi.py") as worker:
         assert worker is None
-    assert bench.figures[-1].note.startswith("not measured: installing no-such-package==1 failed")
+    assert bench.figures[-1].note == "not measured: installing no-such-package==1 failed"
 
 
 # ------------------------------------------------------------------------------------- data

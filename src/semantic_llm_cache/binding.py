@@ -14,7 +14,7 @@ from typing import Any
 
 from semantic_llm_cache.breaker import logger
 from semantic_llm_cache.exceptions import CacheKeyError, CacheWarning
-from semantic_llm_cache.fingerprint import canonical, fingerprint_instance, is_registered
+from semantic_llm_cache.fingerprint import canonical, digest, fingerprint_instance, is_registered
 from semantic_llm_cache.request import Request, looks_like_messages, split_messages
 
 __all__ = ["PROMPT_NAMES", "BadCall", "CallBinder"]
@@ -79,6 +79,21 @@ class CallBinder:
         self._seen: dict[int, tuple[weakref.ref[Any], bytes]] = {}
         self._warned_instance = False
         self._plain = scope is None and self.instance_name is None and self._owner is None and not self._given
+
+    @property
+    def written(self) -> Any:
+        """The function as somebody wrote it: without partials and instances."""
+        inner = _innermost(self.function)
+        return getattr(inner, "__func__", inner if hasattr(inner, "__qualname__") else type(inner))
+
+    @property
+    def identity(self) -> str | None:
+        """What two functions share an identity by, or None when `scope` tells them apart call by call."""
+        if callable(self._scope):
+            return None
+        if self._scope is None and self.version is None:
+            return self.name
+        return f"{self.name} (of the scope {digest(self._scope, self.version)[:8]})"
 
     def treat_first_as_instance(self) -> None:
         """Called when the function turns out to be a method whose first parameter is not named self."""

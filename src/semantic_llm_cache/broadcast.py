@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
+from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.serialization import Encoded, freeze, thaw
 
 __all__ = ["Broadcast", "Reader"]
@@ -16,18 +17,20 @@ __all__ = ["Broadcast", "Reader"]
 class Reader:
     """One reader's place in a broadcast."""
 
-    __slots__ = ("position", "wake")
+    __slots__ = ("first", "position", "wake")
 
-    def __init__(self) -> None:
+    def __init__(self, first: bool) -> None:
         self.position = 0
+        self.first = first
         self.wake: Callable[[], None] | None = None
 
 
 class Broadcast:
     """The chunks of a stream in the making.
 
-    Chunks are held frozen, and each reader gets its own copies. Past `limit` characters nobody can join any more
-    and what all have read is dropped; the source then waits for the slowest reader.
+    Chunks are held frozen, and each reader gets its own copies; the first reader gets the source's own objects.
+    Past `limit` characters nobody can join any more and what all have read is dropped; the source then waits for
+    the slowest reader.
 
     Args:
         limit: most characters held.
@@ -44,19 +47,25 @@ class Broadcast:
         self._readers: set[Reader] = set()
         self._room: Callable[[], None] | None = None
         self.on_idle = on_idle
+        self.pull: Any = None
         self.done = False
         self.error: BaseException | None = None
+        self.unstorable = ""
+        self._joined = 0
         self.whole = True
         """True while every chunk is held: the stream can be joined, and stored when it ends."""
 
     # ------------------------------------------------------------------ the source's side
 
     def push(self, chunk: Any) -> None:
-        """Add a chunk. Raises CacheSerializationError for one that cannot be copied."""
-        frozen = freeze(chunk)
+        """Add a chunk. After one that cannot be copied, the stream can be neither joined nor stored."""
+        try:
+            frozen = freeze(chunk)
+        except CacheSerializationError as error:
+            frozen, self.whole, self.unstorable = None, False, self.unstorable or str(error)
         size = len(frozen.text) if type(frozen) is Encoded else len(frozen) if isinstance(frozen, (str, bytes)) else 8
         with self._lock:
-            self._chunks.append(frozen)
+            self._chunks.append((frozen, chunk))
             self._sizes.append(size)
             self._size += size
             if self._size > self._limit:
@@ -86,7 +95,7 @@ class Broadcast:
 
     def chunks(self) -> list[Any]:
         """Return all chunks, thawed."""
-        return [thaw(chunk) for chunk in self._chunks]
+        return [thaw(frozen) for frozen, _ in self._chunks]
 
     def _trim(self) -> None:
         keep = min((reader.position for reader in self._readers), default=self._dropped + len(self._chunks))
@@ -103,7 +112,8 @@ class Broadcast:
         with self._lock:
             if not self.whole or self.error is not None:
                 return None
-            reader = Reader()
+            reader = Reader(first=not self._joined)
+            self._joined += 1
             self._readers.add(reader)
             return reader
 
@@ -129,20 +139,28 @@ class Broadcast:
             return room
         return None
 
+    def ahead(self, reader: Reader) -> bool:
+        """Tell whether there is a chunk that the reader has not taken."""
+        with self._lock:
+            return reader.position - self._dropped < len(self._chunks)
+
     def take(self, reader: Reader) -> tuple[bool, Any]:
         """Return (True, chunk) for the reader's next chunk, (False, None) when there is none yet."""
         with self._lock:
             index = reader.position - self._dropped
             if index >= len(self._chunks):
                 return False, None
-            chunk = self._chunks[index]
+            frozen, chunk = self._chunks[index]
             reader.position += 1
+            if reader.first and self.whole:
+                self._chunks[index] = (frozen, None)  # nobody else is to see the source's own object
+            unshared = frozen is None and chunk is not None
             room = self._after_reading()
         if room is not None:
             room()
-        return True, thaw(chunk)
+        return True, chunk if reader.first or unshared else thaw(frozen)
 
-    async def read(self, reader: Reader) -> AsyncIterator[Any]:
+    async def read(self, reader: Reader) -> AsyncGenerator[Any, None]:
         """Yield a reader's chunks as they come; raise what the source raised."""
         loop = asyncio.get_running_loop()
         event = asyncio.Event()

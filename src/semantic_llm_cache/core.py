@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
+import typing
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
@@ -91,6 +93,7 @@ def cache(
     tags: Iterable[str] = (),
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
+    replay_delay: float | None = None,
     on_event: Callable[[Lookup], object] | None = None,
     on_error: str = "open",
     timeout: float | None = 1.0,
@@ -122,6 +125,7 @@ def cache(
     tags: Iterable[str] = (),
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
+    replay_delay: float | None = None,
     on_event: Callable[[Lookup], object] | None = None,
     on_error: str = "open",
     timeout: float | None = 1.0,
@@ -163,6 +167,7 @@ def cache(
         normalizer: applied to the text before both tiers, e.g. `utils.normalize_prompt`.
         tags: labels for `invalidate(tags=...)`.
         cache_if: called with a fresh answer; False keeps it out of the cache.
+        replay_delay: for generators: seconds between the chunks of a hit; None replays at once.
         result_type: the type stored answers are rebuilt to, where the return annotation does not say.
         on_event: called with the `Lookup` of every call.
         on_error: ``"open"``, or ``"raise"`` to see trouble of storage and embedder.
@@ -216,8 +221,8 @@ def cache(
         "key_func": key_func,
     }  # fmt: skip
     if bare is not None:
-        return _wrap(bare, engine, options, result_type)
-    return lambda function: _wrap(function, engine.derive(), options, result_type)
+        return _wrap(bare, engine, options, result_type, replay_delay)
+    return lambda function: _wrap(function, engine.derive(), options, result_type, replay_delay)
 
 
 def decorate(engine: SemanticCache, function: Any, options: dict[str, Any]) -> Any:
@@ -225,25 +230,31 @@ def decorate(engine: SemanticCache, function: Any, options: dict[str, Any]) -> A
     rest = dict(options)
     binding = {name: rest.pop(name) for name in _BINDING if name in rest}
     result_type = rest.pop("result_type", None)
+    replay_delay = rest.pop("replay_delay", None)
     derived = engine.derive(**rest)
     if function is None:
-        return lambda f: _wrap(f, derived.derive(), binding, result_type)
-    return _wrap(function, derived, binding, result_type)
+        return lambda f: _wrap(f, derived.derive(), binding, result_type, replay_delay)
+    return _wrap(function, derived, binding, result_type, replay_delay)
 
 
-def _wrap(function: Any, engine: SemanticCache, options: Mapping[str, Any], result_type: Any) -> Any:
+def _wrap(
+    function: Any,
+    engine: SemanticCache,
+    options: Mapping[str, Any],
+    result_type: Any,
+    replay_delay: float | None = None,
+) -> Any:
     if isinstance(function, staticmethod):
-        return staticmethod(_wrap(function.__func__, engine, options, result_type))
+        return staticmethod(_wrap(function.__func__, engine, options, result_type, replay_delay))
     if isinstance(function, classmethod):
-        inner = _wrap(function.__func__, engine, options, result_type)
+        inner = _wrap(function.__func__, engine, options, result_type, replay_delay)
         return _CachedMethod(inner.__wrapped__, inner.__call__, inner.controls, of_class=True)
     if not callable(function):
         raise TypeError(f"cache() decorates functions, not {function!r}")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(
-            f"{function.__qualname__} is a generator: streams cannot be cached yet. Cache a function that "
-            "returns the whole answer"
-        )
+    if replay_delay is not None and (isinstance(replay_delay, bool) or not isinstance(replay_delay, (int, float))):
+        raise TypeError(f"replay_delay={replay_delay!r} must be seconds between chunks, or None")
+    if replay_delay is not None and replay_delay < 0:
+        raise ValueError(f"replay_delay={replay_delay!r} must not be negative")
     for name in ("version",):
         value = options.get(name)
         if value is not None and not isinstance(value, (str, int)):
@@ -253,8 +264,12 @@ def _wrap(function: Any, engine: SemanticCache, options: Mapping[str, Any], resu
         if value is not None and not callable(value):
             raise TypeError(f"{name}={value!r} must be callable, or None")
     binder = CallBinder(function, namespace=engine.namespace, **options)
-    controls = _Controls(function, engine, binder, result_type)
-    wrapper = _async_wrapper(controls) if controls.is_async else _plain_wrapper(controls)
+    controls = _Controls(function, engine, binder, result_type, replay_delay)
+    if controls.streams:
+        make = _async_stream_wrapper if controls.is_async else _plain_stream_wrapper
+    else:
+        make = _async_wrapper if controls.is_async else _plain_wrapper
+    wrapper = make(controls)
     if _in_class_body(function):
         return _CachedMethod(function, wrapper, controls)
     functools.update_wrapper(wrapper, function)
@@ -274,13 +289,29 @@ def _in_class_body(function: Any) -> bool:
 class _Controls:
     """What a cached function knows of itself, and the methods it offers."""
 
-    def __init__(self, function: Any, engine: SemanticCache, binder: CallBinder, result_type: Any) -> None:
+    def __init__(
+        self,
+        function: Any,
+        engine: SemanticCache,
+        binder: CallBinder,
+        result_type: Any,
+        replay_delay: float | None = None,
+    ) -> None:
         self.function = function
         self.engine = engine
         self.binder = binder
-        self.is_async = _is_async(function)
+        inner = function
+        while isinstance(inner, functools.partial):
+            inner = inner.func
+        self.streams = inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
+        self.is_async = inspect.isasyncgenfunction(inner) or _is_async(function)
+        self.replay_delay = replay_delay
         self.tag = f"function:{binder.name}"
         target = result_type if result_type is not None else return_type(function)
+        if self.streams and result_type is None:
+            # Of an iterator of chunks the stored answer is the list of them.
+            kinds = typing.get_args(target)
+            target = list[kinds[0]] if kinds else list  # type: ignore[valid-type]
         self.settings = engine.settings(target, (self.tag,))
         self._identified: weakref.WeakSet[StorageBackend] = weakref.WeakSet()
 
@@ -293,8 +324,9 @@ class _Controls:
         backend = self.engine.backend
         if backend not in self._identified:
             self._identified.add(backend)
-            if self.engine.namespace == "default":
-                self.engine.note_identity(self.binder.name, self.function)
+            identity = self.binder.identity
+            if self.engine.namespace == "default" and identity is not None:
+                self.engine.note_identity(identity, self.binder.written)
 
     def request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the request of a call as it would be made now."""
@@ -386,6 +418,54 @@ def _plain_wrapper(controls: _Controls) -> Any:
                 return function(*args, **kwargs)
         controls.identify()
         return engine.get_or_call_blocking(request, lambda: function(*args, **kwargs), settings=now)
+
+    return wrapper
+
+
+def _stream_request(controls: _Controls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, CallSettings]:
+    """Return the request and settings of a streaming call; None for one that does not fit or is not cached."""
+    now, namespace = controls.now()
+    if not now.enabled:
+        controls.engine.bypassed(namespace)
+        return None, now
+    try:
+        request = controls.binder.bind(args, kwargs, namespace)
+    except BadCall:
+        return None, now
+    controls.identify()
+    return request, now
+
+
+def _async_stream_wrapper(controls: _Controls) -> Any:
+    from semantic_llm_cache.streams import stream
+
+    engine, function = controls.engine, controls.function
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        request, now = _stream_request(controls, args, kwargs)
+        if request is None:
+            chunks = function(*args, **kwargs)
+        else:
+            chunks = stream(engine, request, lambda: function(*args, **kwargs), now, controls.replay_delay)
+        async with contextlib.aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
+    return wrapper
+
+
+def _plain_stream_wrapper(controls: _Controls) -> Any:
+    from semantic_llm_cache.streams import stream_blocking
+
+    engine, function = controls.engine, controls.function
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        request, now = _stream_request(controls, args, kwargs)
+        if request is None:
+            yield from function(*args, **kwargs)
+        else:
+            source = functools.partial(function, *args, **kwargs)
+            yield from stream_blocking(engine, request, source, now, controls.replay_delay)
 
     return wrapper
 

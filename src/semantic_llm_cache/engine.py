@@ -390,6 +390,8 @@ class SemanticCache(Reporting):
                 loop.call_soon_threadsafe(task.cancel)
 
         flight.cancel = cancel
+        # For a task that was cancelled before its first step; in all other cases it has landed by then.
+        task.add_done_callback(lambda _: flights.land(flight, ABANDONED))
         try:
             await flights.wait(flight)
         except BaseException:

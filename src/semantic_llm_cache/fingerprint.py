@@ -414,6 +414,12 @@ def _write_field_registry(
         if where in _UNCOUNTED:
             out.append(b"n")
             return True
+    return _write_client_like(value, kind, out, path, depth, place)
+
+
+def _write_client_like(value: Any, kind: type, out: list[bytes], path: str, depth: int, place: _Place) -> bool:
+    for base in kind.__mro__[:-1]:
+        where = (base.__module__, base.__qualname__)
         if where[1] in ("BaseClient", "APIClient") and where[0].endswith("_base_client"):
             _write_client(value, kind, out, path, depth, place)  # openai, anthropic and their kin
             return True
@@ -439,7 +445,9 @@ def _write_client(value: Any, kind: type, out: list[bytes], path: str, depth: in
     facts: dict[str, str] = {}
     for name in _ADDRESSES:
         found = getattr(value, name, None)
-        if found is not None and not callable(found):
+        kind_of = type(found)
+        # By type: under some of these names other SDKs have something else.
+        if isinstance(found, str) or (kind_of.__module__, kind_of.__qualname__) in _AS_TEXT:
             facts[name] = str(found)
     for name in _CREDENTIALS:
         found = getattr(value, name, None)
@@ -477,6 +485,8 @@ def fingerprint_instance(value: Any, name: str = "self") -> bytes:
     out: list[bytes] = []
     if is_registered(kind) or hasattr(kind, "__cache_scope__"):
         _write(value, out, name, 0, _FIELD)
+        return b"".join(out)
+    if _write_client_like(value, kind, out, name, 0, _FIELD):
         return b"".join(out)
     fields = {**held_fields(value), **(_fields_of(value, kind) or {})}
     for base in kind.__mro__[:-1]:

@@ -45,6 +45,7 @@ class BackendState:
         self.identities: dict[str, weakref.ref[Any]] = {}
         self.last_access = 0.0
         self.policies: dict[str, Any] = {}
+        self.streams: Any = None
         self._changed_policies: set[str] = set()
 
     def policy_changed(self, name: str) -> None:
@@ -57,6 +58,7 @@ class BackendState:
     def reset_after_fork(self) -> None:
         """Drop what the parent goes on with: its flights will not land here, its hits it writes itself."""
         self.flights = Flights()
+        self.streams = None
         self._lock = threading.RLock()
         self._owed = {}
         self._flushing = 0

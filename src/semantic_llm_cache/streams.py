@@ -12,13 +12,11 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
-from semantic_llm_cache import lookup as lookups
 from semantic_llm_cache import runtime
 from semantic_llm_cache.broadcast import Broadcast, Reader
 from semantic_llm_cache.engine import SemanticCache
-from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.serialization import rebuild
 from semantic_llm_cache.settings import CallSettings
@@ -76,9 +74,10 @@ class _Call:
         self.streams = _streams_of(engine)
         self.started = perf_counter()
 
-    def item(self, chunk: Any) -> Any:
-        """Return a chunk rebuilt to the type that the function's annotation names."""
-        return rebuild(chunk, self.settings.target)
+    def rebuilt(self, chunk: Any) -> Any:
+        """Return a chunk as an instance of the type that the function's annotation names."""
+        kinds = get_args(self.settings.target)
+        return rebuild(chunk, kinds[0] if kinds else Any)
 
     async def find(self) -> Found:
         found = await self.engine.find(self.request, self.settings)
@@ -87,20 +86,20 @@ class _Call:
         return found
 
     def ended(self, found: Found, *, stored: bool = False) -> None:
-        self.engine.finish(self.request, self.settings, found, self.started, stored=stored)
+        self.engine._finish(self.request, self.settings, found, self.started, stored=stored)
+
+    def failed(self, found: Found, error: BaseException) -> None:
+        self.engine._finish_failed(self.request, self.settings, found, self.started, error)
 
     async def store(self, broadcast: Broadcast, found: Found, duration_ms: float) -> bool:
         """Keep a stream that has ended well."""
         if not broadcast.whole:
+            if broadcast.unstorable:
+                self.engine._warn(f"a stream is returned uncached: {broadcast.unstorable}")
             return False
-        settings = self.settings
-        chunks = [self.item(chunk) for chunk in broadcast.chunks()]
-        outcome = await self.engine.admit(self.request, settings, chunks, found, duration_ms)
+        chunks = rebuild(broadcast.chunks(), self.settings.target)
+        outcome = await self.engine.admit(self.request, self.settings, chunks, found, duration_ms)
         return outcome.stored
-
-
-def _broadcast(engine: SemanticCache) -> Broadcast:
-    return Broadcast(engine.max_response)
 
 
 async def stream(
@@ -116,7 +115,7 @@ async def stream(
         engine: the cache.
         request: what is asked.
         source: opens the function's own stream.
-        settings: of the call; `target` is the type of one list of chunks.
+        settings: of the call; `target` is the type of a list of chunks.
         replay_delay: seconds between the chunks of a hit; None replays at once.
     """
     if not settings.enabled or engine.shadow:
@@ -125,8 +124,9 @@ async def stream(
             yield chunk
         return
     call = _Call(engine, request, settings)
-    joined = call.streams.join(request.key)
-    if joined is None:
+    place = call.streams.join(request.key)
+    first = False
+    if place is None:
         found = await call.find()
         if found.outcome in ("exact", "near"):
             call.ended(found)
@@ -135,15 +135,172 @@ async def stream(
                     await asyncio.sleep(replay_delay)
                 yield chunk
             return
-        broadcast, reader, first = call.streams.open(request.key, _broadcast(engine))
+        broadcast, reader, first = call.streams.open(request.key, Broadcast(engine.max_response))
+        place = broadcast, reader
         if first:
-            await _lead(call, source, broadcast, reader, found)
-            async with contextlib.aclosing(broadcast.read(reader)) as chunks:
-                async for chunk in chunks:
-                    yield _Raw.open(chunk)
+            task = asyncio.get_running_loop().create_task(_produce(call, source, broadcast, found))
+            broadcast.on_idle = _canceller(task)
+    if not first:
+        call.ended(Found("coalesced", "joined the same stream in flight"))
+    broadcast, reader = place
+    try:
+        async with contextlib.aclosing(broadcast.read(reader)) as chunks:
+            async for chunk in chunks:
+                yield chunk if first else call.rebuilt(chunk)
+    except Exception as error:
+        if first:
+            call.failed(found, error)
+        raise
+    if first:
+        # The last chunk is out; the caller goes on when the answer is stored, as with any other call.
+        call.ended(found, stored=await asyncio.shield(task))
+
+
+def _canceller(task: asyncio.Task[bool]) -> Callable[[], None]:
+    loop = task.get_loop()
+
+    def cancel() -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(task.cancel)
+
+    return cancel
+
+
+async def _produce(call: _Call, source: Callable[[], AsyncIterator[Any]], broadcast: Broadcast, found: Found) -> bool:
+    """Read the function's stream to its end, whoever listens, and store it; True when it was stored."""
+    loop = asyncio.get_running_loop()
+    began = perf_counter()
+    room = asyncio.Event()
+
+    def wake() -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(room.set)
+
+    try:
+        chunks = source()
+        try:
+            async for chunk in chunks:
+                broadcast.push(chunk)
+                while broadcast.full(wake):
+                    await room.wait()
+                    room.clear()
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+    except Exception as error:
+        call.streams.close(call.request.key, broadcast)
+        broadcast.end(error)
+        return False
+    except BaseException as error:
+        call.streams.close(call.request.key, broadcast)
+        broadcast.end(error)
+        raise
+    took = (perf_counter() - began) * 1000
+    # Readers may finish while the entry is being written; who asks meanwhile still joins this stream.
+    broadcast.end()
+    try:
+        return await call.store(broadcast, found, took)
+    except Exception as error:
+        engine = call.engine
+        if engine.on_error == "raise":
+            raise
+        engine.log_once("stream", f"a stream was not stored: {error!r}")
+        return False
+    finally:
+        call.streams.close(call.request.key, broadcast)
+
+
+class _Pull:
+    """A plain generator that several readers read: whoever lacks a chunk fetches the next one."""
+
+    def __init__(self, call: _Call, source: Callable[[], Iterator[Any]], broadcast: Broadcast, found: Found) -> None:
+        self.call = call
+        self.broadcast = broadcast
+        self.found = found
+        self.lock = threading.Lock()
+        self.chunks = source()
+        self.began = perf_counter()
+        self.stored = False
+        broadcast.on_idle = self.abandon
+
+    def next(self, position: Callable[[], bool]) -> None:
+        """Fetch one chunk, unless another reader has fetched one meanwhile (`position` tells)."""
+        with self.lock:
+            if self.broadcast.done or position():
+                return
+            try:
+                chunk = next(self.chunks)
+            except StopIteration:
+                self.finish()
+            except BaseException as error:
+                self.call.streams.close(self.call.request.key, self.broadcast)
+                self.broadcast.end(error)
+            else:
+                self.broadcast.push(chunk)
+
+    def finish(self) -> None:
+        took = (perf_counter() - self.began) * 1000
+        call = self.call
+        try:
+            self.stored = runtime.run(call.store(self.broadcast, self.found, took))
+        except Exception as error:
+            if call.engine.on_error == "raise":
+                self.broadcast.end(error)
+                return
+            call.engine.log_once("stream", f"a stream was not stored: {error!r}")
+        finally:
+            call.streams.close(call.request.key, self.broadcast)
+        self.broadcast.end()
+
+    def abandon(self) -> None:
+        """All readers have left before the end: nothing is stored."""
+        self.call.streams.close(self.call.request.key, self.broadcast)
+        with self.lock:
+            self.broadcast.end(GeneratorExit())
+            close = getattr(self.chunks, "close", None)
+            if close is not None:
+                close()
+
+
+def stream_blocking(
+    engine: SemanticCache,
+    request: Request,
+    source: Callable[[], Iterator[Any]],
+    settings: CallSettings,
+    replay_delay: float | None = None,
+) -> Iterator[Any]:
+    """`stream` for plain generators, which run in the threads of those who read them."""
+    if not settings.enabled or engine.shadow:
+        engine.bypassed(request.namespace)
+        yield from source()
+        return
+    call = _Call(engine, request, settings)
+    place = call.streams.join(request.key)
+    first = False
+    if place is None:
+        found = runtime.run(call.find())
+        if found.outcome in ("exact", "near"):
+            call.ended(found)
+            for i, chunk in enumerate(found.value):
+                if i and replay_delay:
+                    time.sleep(replay_delay)
+                yield chunk
             return
-        joined = broadcast, reader
-    call.ended(Found("coalesced", "joined the same stream in flight"))
-    async with contextlib.aclosing(joined[0].read(joined[1])) as chunks:
-        async for chunk in chunks:
-            yield call.item(chunk)
+        broadcast = Broadcast(engine.max_response)
+        broadcast.pull = _Pull(call, source, broadcast, found)
+        broadcast, reader, first = call.streams.open(request.key, broadcast)
+        place = broadcast, reader
+    if not first:
+        call.ended(Found("coalesced", "joined the same stream in flight"))
+    broadcast, reader = place
+    pull = broadcast.pull
+    try:
+        for chunk in broadcast.read_blocking(reader, lambda: pull.next(lambda: broadcast.ahead(reader))):
+            yield chunk if first else call.rebuilt(chunk)
+    except Exception as error:
+        if first:
+            call.failed(found, error)
+        raise
+    if first:
+        call.ended(found, stored=pull.stored)

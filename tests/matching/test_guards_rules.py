@@ -96,7 +96,7 @@ ALIKE = [
     ("in half an hour", "in 30 minutes"),
     ("in an hour and a half", "in 90 minutes"),
     ("World War II", "World War 2"),
-    ("non-fiction", "nonfiction"),
+    ("the best non-fiction books", "the best nonfiction books"),
     ("I forgot my password", "I don't remember my password"),
     ("the 21st chapter", "chapter twenty-one"),
     ("१२ महीने", "12 महीने"),

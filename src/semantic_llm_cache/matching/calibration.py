@@ -139,8 +139,7 @@ def calibrate(cases: Cases, folds: Counts, *, target: float, seed: int = 0) -> C
             break
     place = None if level is None else _lowest(all_hits, all_wrong, level)
     curve = tuple(
-        Point((_FIRST + i) / _STEPS, int(h), int(w))
-        for i, (h, w) in enumerate(zip(all_hits, all_wrong, strict=True))
+        Point((_FIRST + i) / _STEPS, int(h), int(w)) for i, (h, w) in enumerate(zip(all_hits, all_wrong, strict=True))
     )
     return Calibration(
         target=target,

@@ -119,8 +119,10 @@ class EncodeBatcher:
         loop = asyncio.get_running_loop()
         found: dict[str, Vector] = {}
         distinct = list(dict.fromkeys(texts))
-        for start in range(0, len(distinct), self._max_batch):
-            chunk = distinct[start : start + self._max_batch]
+        # At most half the queue, so that single texts find room beside a long list.
+        step = max(1, min(self._max_batch, self._max_queue // 2))
+        for start in range(0, len(distinct), step):
+            chunk = distinct[start : start + step]
             futures: list[asyncio.Future[Vector]] = []
             try:
                 futures.extend(self._enqueue(text, loop) for text in chunk)

@@ -30,9 +30,10 @@ _NOT_PRODUCTS = words(
 
 
 _PARTS = {"half": 0.5, "quarter": 0.25}
+_NUMERALS = in_order("II III IV - VI VII VIII IX - XI XII XIII XIV XV XVI XVII XVIII XIX XX")
 _ROMAN = {
     numeral: value
-    for value, numeral in enumerate(in_order("II III IV - VI VII VIII IX - XI XII XIII XIV XV XVI XVII XVIII XIX XX"), 2)
+    for value, numeral in enumerate(_NUMERALS, 2)
     if numeral != "-"
 }
 

@@ -6,7 +6,7 @@ import re
 from functools import cache, lru_cache
 
 from .base import Rule
-from .lexicon import words
+from .lexicon import in_order, words
 from .lexicon.antonyms import ANTONYMS, CJK_ANTONYMS, DIRECTIONS, PARTICLE_OPPOSITES, PREFIX_SWAPS
 from .lexicon.languages import (
     CJK_NEGATIONS,
@@ -21,12 +21,13 @@ from .text import Reading, stem
 
 __all__ = ["ANTONYM", "DIRECTION", "NEGATION", "opposites"]
 
-_NEGATING = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "des", "dés", "a", "anti", "nie", "не", "без", "on", "niet")
+_NEGATING = in_order("un in im il ir dis non mis des dés a anti nie не без on niet")
 # Beginnings that look like a negation and are none.
 _NOT_NEGATED = words(
-    "across around along again alive aside asleep awake aware apart away afloat inform information intent invest inside income input impress import improve impact increase intend "
-    "instance intake intern display discover discount discharge discuss disorder dispose distress mistake "
-    "mission under unit union unite until indeed indoor inland inner inch impart implant"
+    "across around along again alive aside asleep awake aware apart away afloat inform information intent "
+    "invest inside income input impress import improve impact increase intend instance intake intern display "
+    "discover discount discharge discuss disorder dispose distress mistake mission under unit union unite "
+    "until indeed indoor inland inner inch impart implant"
 )
 
 
@@ -49,7 +50,8 @@ def _antonyms(language: str) -> dict[str, frozenset[str]]:
     table = dict(_antonyms("en")) if language != "en" else {}
     # A short prompt hardly tells Spanish from Portuguese.
     for each in ("es", "pt") if language in ("es", "pt") else (language,):
-        table.update(_table(ANTONYMS.get(each, ""), language == "en"))
+        for word, others in _table(ANTONYMS.get(each, ""), language == "en").items():
+            table[word] = table.get(word, frozenset()) | others
     return table
 
 

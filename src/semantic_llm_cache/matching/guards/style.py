@@ -55,7 +55,7 @@ _DEPTHS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"\b(?:in (?:very )?(?:simple|plain|layman'?s?|easy|simpler|basic)(?: (?:terms?|words?|"
             r"language|english))?|"
-            r"simply explain|explain(?:ed)? simply|explain (?:it )?(?:like|as if) i'?m|like i'?m (?:five|"
+            r"simply explain|explain(?:ed)? simply|(?:like|as if) i'?m a (?:child|kid|beginner)|like i'?m (?:five|"
             r"5)|like i am (?:five|5)|eli5|"
             r"to a (?:child|kid|five|5|beginner|layman)|einfach erklärt|in einfachen worten|"
             r"einfach\b(?= erkl)|"
@@ -64,7 +64,10 @@ _DEPTHS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"prostymi słowami|prosto|простыми словами)\b|簡単に|简单地?|通俗"
         ),
     ),
-    ("expert", re.compile(r"\b(?:(?:like|as if) i'?m an expert|like i am an expert|to an expert|for (?:an )?experts?)\b")),
+    (
+        "expert",
+        re.compile(r"\b(?:(?:like|as if) i'?m an expert|like i am an expert|to an expert|for (?:an )?experts?)\b"),
+    ),
     (
         "short",
         re.compile(

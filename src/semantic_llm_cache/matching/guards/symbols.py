@@ -325,7 +325,7 @@ def _operators(reading: Reading) -> dict[str, str]:
             found[key] = shown
         # The right operand may be the left one of the next: a - b - c.
         at = max(match.start() + 1, match.start(3))
-    for match in () if found else _BARE.finditer(text):
+    for match in _BARE.finditer(text):
         op = match.group(1)
         if op in "-/*~|&=%+" and len(op) == 1 and text[: match.start()].strip() and "operator" not in reading.bag:
             continue  # a dash, an ampersand, a bullet
@@ -333,12 +333,16 @@ def _operators(reading: Reading) -> dict[str, str]:
     return found
 
 
+def _longest_first(key: str) -> tuple[int, str]:
+    return -len(key), key
+
+
 def _compare_operators(new: Reading, old: Reading) -> str | None:
     ours, theirs = _operators(new), _operators(old)
     if not ours or not theirs or ours.keys() == theirs.keys():
         return None
-    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys())]
-    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys())]
+    only_new = [ours[k] for k in sorted(ours.keys() - theirs.keys(), key=_longest_first)]
+    only_old = [theirs[k] for k in sorted(theirs.keys() - ours.keys(), key=_longest_first)]
     if only_new and only_old:
         return f"operator {_short(only_new[0])} != {_short(only_old[0])}"
     return None

@@ -1,0 +1,281 @@
+"""`semantic-llm-cache calibrate`: the threshold that keeps wrong hits to a target, on held-out rows."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from semantic_llm_cache.cli.common import CommandError, add_command
+from semantic_llm_cache.cli.curves import Curve, check_plot, draw
+from semantic_llm_cache.cli.logs import (
+    Table,
+    add_answers,
+    add_embedder,
+    add_guards,
+    count,
+    embed,
+    make_embedder,
+    make_guards,
+    pair_columns,
+    read_labels,
+    read_table,
+    share,
+)
+from semantic_llm_cache.cli.output import Style, clean, milliseconds, print_json, table
+from semantic_llm_cache.cli.progress import Progress
+from semantic_llm_cache.cli.replay import load_log
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.cli.common import Subparsers
+    from semantic_llm_cache.matching.calibration import Calibration, Cases
+    from semantic_llm_cache.matching.objections import PairCheck
+    from semantic_llm_cache.similarity import EmbeddingProvider
+
+__all__ = ["add_calibrate_parser"]
+
+_SHOWN = (0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.98, 0.99)
+_RULE_OF_THREE = 3  # no wrong hit among n: at most 3 / n are wrong, with 95 % confidence
+
+
+class _Data(NamedTuple):
+    """The cases of a file: what it is, by cosine alone, with guards, and how many rows are exact repeats."""
+
+    kind: str
+    bare: Cases
+    guarded: Cases
+    rows: int
+    repeats: int
+
+
+def add_calibrate_parser(subparsers: Subparsers) -> None:
+    """Add `calibrate`."""
+    parser = add_command(
+        subparsers,
+        "calibrate",
+        "find the threshold that keeps wrong hits to a target",
+        description="Find the similarity threshold at which at most a target share of near hits is wrong.\n"
+        "DATA holds pairs (text_a, text_b, label 1 = same answer) or a log (prompt, answer).\n"
+        "Thresholds are chosen and judged on different rows. See docs/calibration.md.",
+        examples="calibrate pairs.tsv --target-error 0.01\n"
+        "calibrate log.jsonl --target-error 0.02 --plot curve.html\ncalibrate pairs.csv --guards none --json",
+    )
+    parser.add_argument("log", metavar="DATA", help="CSV, TSV or JSONL file")
+    parser.add_argument(
+        "--target-error",
+        type=share,
+        default=0.01,
+        metavar="E",
+        help="wrong share of the hits, at most (default: 0.01)",
+    )
+    parser.add_argument("--folds", type=count, default=5, metavar="N", help="parts of the rows (default: 5)")
+    add_guards(parser)
+    parser.add_argument("--plot", metavar="FILE", help="write the curve, .png (matplotlib) or .html")
+    add_answers(parser)
+    add_embedder(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON for programs to read")
+    parser.set_defaults(run=_calibrate)
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    from semantic_llm_cache.matching.calibration import calibrate, make_folds
+    from semantic_llm_cache.matching.objections import PairCheck
+
+    if args.folds < 2:
+        raise CommandError("--folds must be at least 2", code=2)
+    check_plot(args.plot)
+    guards = make_guards(args.guards)
+    embedder = make_embedder(args.embedder)
+    check = PairCheck(guards, embedder.encode_batch)
+    read = read_table(args.log, args.limit)
+    given = args.prompt_column is not None or args.answer_column is not None
+    columns = None if given else pair_columns(read)
+    data = _log(args, embedder, check) if columns is None else _pairs(args, read, columns, embedder, check)
+    started = time.perf_counter()
+    try:
+        folds = make_folds(data.rows, args.folds, seed=None if data.kind == "log" else args.seed)
+    except ValueError as error:
+        raise CommandError(f"{clean(args.log)}: {error}") from error
+    found = {"no guards": calibrate(data.bare, folds, target=args.target_error, seed=args.seed)}
+    if len(guards):
+        found["guards"] = calibrate(data.guarded, folds, target=args.target_error, seed=args.seed)
+    took = (time.perf_counter() - started) * 1000
+    if args.plot is not None:
+        _plot(args, found)
+    if args.json:
+        print_json(_record(args, data, found))
+    else:
+        _print(args, data, found, took)
+    return 0
+
+
+# ------------------------------------------------------------------------------ cases
+
+
+def _pairs(
+    args: argparse.Namespace,
+    read: Table,
+    columns: tuple[str, str, str],
+    embedder: EmbeddingProvider,
+    check: PairCheck,
+) -> _Data:
+    import numpy as np
+
+    from semantic_llm_cache.matching.calibration import LOWEST, Cases
+    from semantic_llm_cache.request import clean_text
+
+    labels = np.array(read_labels(read, columns[2]))
+    first, second = ([clean_text(text) for text in read.texts(name)] for name in columns[:2])
+    vectors = embed(embedder, [*first, *second], what="texts", quiet=args.json)
+    rows = len(first)
+    similarity = np.einsum("ij,ij->i", vectors[:rows], vectors[rows:], dtype=np.float64)
+    similarity = np.clip(similarity, 0.0, 1.0)
+    same_text = np.array([a == b for a, b in zip(first, second, strict=True)])
+    unread = np.array(
+        [not (a and b and embedder.readable(a) and embedder.readable(b)) for a, b in zip(first, second, strict=True)]
+    )
+    similarity[same_text | unread] = -1.0  # exact hits, and texts that are only matched exactly
+    guarded = similarity.copy()
+    with Progress(rows, enabled=not args.json) as progress:
+        for row in range(rows):
+            if guarded[row] >= LOWEST and check.first(first[row], second[row]) is not None:
+                guarded[row] = -1.0
+            progress.step("asking the guards")
+    return _Data("pairs", Cases(similarity, labels), Cases(guarded, labels), rows, int(same_text.sum()))
+
+
+def _log(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairCheck) -> _Data:
+    from semantic_llm_cache.matching.calibration import log_cases
+
+    log = load_log(args, embedder)
+    rows = len(log.prompts)
+    with Progress(rows, enabled=not args.json) as progress:
+        bare, guarded, repeats = log_cases(
+            log.prompts,
+            log.answers,
+            log.vectors,
+            check.first,
+            readable=log.readable,
+            step=lambda: progress.step("looking for the nearest"),
+        )
+    return _Data("log", bare, guarded, rows, int(repeats.sum()))
+
+
+# ------------------------------------------------------------------------------ results
+
+
+def _record(args: argparse.Namespace, data: _Data, found: dict[str, Calibration]) -> dict[str, Any]:
+    return {
+        "data": args.log,
+        "kind": data.kind,
+        "rows": data.rows,
+        "exact_repeats": data.repeats,
+        "target_error": args.target_error,
+        "folds": args.folds,
+        **{name.replace(" ", "_"): _result(result) for name, result in found.items()},
+    }
+
+
+def _result(result: Calibration) -> dict[str, Any]:
+    at = None if result.threshold is None else result.at(result.threshold)
+    return {
+        "threshold": result.threshold,
+        "threshold_95": None if result.interval is None else list(result.interval),
+        "threshold_by_fold": list(result.by_fold),
+        "chosen_by": result.level,
+        "hits": None if at is None else at.hits,
+        "hit_ratio": None if at is None else at.hits / result.rows,
+        "held_out_hits": result.held_out.hits,
+        "held_out_hit_ratio": result.held_out.hits / result.rows,
+        "held_out_wrong": result.held_out.wrong,
+        "held_out_wrong_of_hits": result.held_out.wrong_share if result.held_out.hits else None,
+        "held_out_wrong_of_hits_95": list(result.held_out_interval),
+        "curve": [
+            {"threshold": p.threshold, "hit_ratio": p.hits / result.rows, "precision": 1 - p.wrong_share}
+            for p in result.curve
+            if p.hits
+        ],
+    }
+
+
+def _print(args: argparse.Namespace, data: _Data, found: dict[str, Calibration], took: float) -> None:
+    style = Style(sys.stdout)
+    what = "pairs" if data.kind == "pairs" else "requests"
+    print(
+        style.bold(f"{clean(args.log)}: {data.rows:,} {what}, target {100 * args.target_error:g} % wrong of the hits")
+    )
+    if data.repeats:
+        print(f"{data.repeats:,} of them repeat a text: exact hits, not counted as near ones below")
+    print()
+    for name, result in found.items():
+        label = "no guards" if name == "no guards" else f"guards {args.guards or 'default'}"
+        _print_choice(label, result, style)
+    results = list(found.values())
+    chosen = [r.threshold for r in results if r.threshold is not None]
+    heads = ["threshold"] + [head for name in found for head in (f"hits, {name}", "precision")]
+    rows = []
+    for threshold in sorted({*_SHOWN, *chosen}):
+        cells = [f"{threshold:.3f}{' *' if threshold in chosen else '  '}"]
+        for result in results:
+            point = result.at(threshold)
+            cells.append(f"{100 * point.hits / result.rows:.2f} %")
+            cells.append(f"{100 * (1 - point.wrong_share):.2f} %" if point.hits else "-")
+        rows.append(cells)
+    print("\n".join(table(heads, rows, right=range(len(heads)))))
+    if chosen:
+        print(style.dim("* meets the target"))
+        if data.kind == "log":
+            print(
+                style.dim("A cache stores only what missed, so check: replay LOG --similarity " + f"{chosen[-1]:.3f}")
+            )
+    if args.plot is not None:
+        print(f"Plot: {clean(args.plot)}")
+    print(style.dim(f"calibrated in {milliseconds(took)}, embedding and guards not counted"))
+
+
+def _print_choice(label: str, result: Calibration, style: Style) -> None:
+    if result.threshold is None or result.interval is None:
+        best = result.best
+        closest = (
+            "there are no hits"
+            if best is None
+            else f"the least is {100 * best.wrong_share:.2f} % at {best.threshold:.3f}"
+        )
+        print(f"{style.red(label)}: no threshold from 0.5 meets the target on held-out folds; {closest}")
+        print()
+        return
+    low, high = result.interval
+    held = result.held_out
+    least, most = (100 * share for share in result.held_out_interval)
+    print(f"{style.green(label)}: threshold {style.bold(f'{result.threshold:.3f}')} (95 %: {low:.3f} to {high:.3f})")
+    print(
+        f"  held out: {held.hits:,} hits ({100 * held.hits / result.rows:.2f} %), {held.wrong:,} wrong = "
+        f"{100 * held.wrong_share:.2f} % (95 %: {least:.2f} to {most:.2f} %)"
+    )
+    print("  by fold: " + ", ".join("none" if t is None else f"{t:.3f}" for t in result.by_fold))
+    needed = round(_RULE_OF_THREE / result.target)
+    if held.hits < needed:
+        print(f"  {held.hits:,} hits are too few to tell {100 * result.target:g} %: that takes {needed:,} or more")
+    print()
+
+
+def _plot(args: argparse.Namespace, found: dict[str, Calibration]) -> None:
+    def point(result: Calibration, threshold: float) -> tuple[float, float, float]:
+        at = result.at(threshold)
+        return threshold, at.hits / result.rows, 1 - at.wrong_share
+
+    curves = [
+        Curve(
+            name,
+            [point(result, p.threshold) for p in result.curve if p.hits],
+            None if result.threshold is None else point(result, result.threshold),
+        )
+        for name, result in found.items()
+    ]
+    curves = [curve for curve in curves if curve.points]
+    if not curves:
+        raise CommandError("there is nothing to plot: no hits at any threshold from 0.5")
+    title = f"{Path(args.log).name}: precision against hit ratio"
+    draw(args.plot, curves, title=clean(title), target=args.target_error)

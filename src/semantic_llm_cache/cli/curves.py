@@ -1,0 +1,186 @@
+"""The curve of precision against hit ratio as a picture: PNG through matplotlib, HTML by our own hand."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from semantic_llm_cache.cli.common import CommandError
+from semantic_llm_cache.cli.output import clean
+
+__all__ = ["Curve", "check_plot", "draw"]
+
+
+class Curve(NamedTuple):
+    """One line of the picture.
+
+    Args:
+        name: for the legend.
+        points: (threshold, hit ratio, precision), by threshold.
+        chosen: the point that meets the target, or None.
+    """
+
+    name: str
+    points: Sequence[tuple[float, float, float]]
+    chosen: tuple[float, float, float] | None
+
+
+def check_plot(path: str | None) -> None:
+    """Raise CommandError, exit code 2, unless a picture can be written to `path` later."""
+    if path is None:
+        return
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".png", ".html"):
+        raise CommandError(f"--plot {clean(path)}: name it .png or .html", code=2)
+    if not Path(path).absolute().parent.is_dir():
+        raise CommandError(f"--plot {clean(path)}: its directory does not exist", code=2)
+    if suffix == ".png" and importlib.util.find_spec("matplotlib") is None:
+        raise CommandError(
+            '--plot: PNG needs matplotlib: pip install "semantic-llm-cache[plot]" (.html needs nothing)', code=2
+        )
+
+
+def draw(path: str, curves: Sequence[Curve], *, title: str, target: float) -> None:
+    """Write the picture: hit ratio to the right, precision up, the target as a line, the choices as dots.
+
+    Args:
+        path: ends in .png or .html, see `check_plot`.
+        curves: at least one, each with at least one point.
+        title: above it.
+        target: share of wrong hits asked for; the line is at 1 - target.
+    """
+    if Path(path).suffix.lower() == ".png":
+        _png(path, curves, title, target)
+    else:
+        Path(path).write_text(_html(curves, title, target), encoding="utf-8")
+
+
+def _bottom(curves: Sequence[Curve], target: float) -> float:
+    """Return where the axis of precision begins: under the lowest point, in steps of 5 %."""
+    lowest = min([1.0 - target, *(point[2] for curve in curves for point in curve.points)])
+    return max(0.0, int(lowest * 20 - 1e-9) / 20)
+
+
+def _right(curves: Sequence[Curve]) -> float:
+    """Return where the axis of hits ends: beyond the largest ratio, in steps of 5 %."""
+    largest = max(point[1] for curve in curves for point in curve.points)
+    return min(1.0, (int(largest * 20) + 1) / 20)
+
+
+# ------------------------------------------------------------------------------ PNG
+
+
+def _png(path: str, curves: Sequence[Curve], title: str, target: float) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for curve, colour in zip(curves, ("tab:blue", "tab:orange", "tab:green"), strict=False):
+        axes.plot([p[1] for p in curve.points], [p[2] for p in curve.points], color=colour, label=_ascii(curve.name))
+        if curve.chosen is not None:
+            axes.plot(curve.chosen[1], curve.chosen[2], "o", color=colour)
+            axes.annotate(f" {curve.chosen[0]:.3f}", (curve.chosen[1], curve.chosen[2]), color=colour)
+    axes.axhline(1 - target, color="grey", linestyle="--", linewidth=1, label=f"target {100 * (1 - target):g} %")
+    axes.set_xlim(0, _right(curves))
+    axes.set_ylim(_bottom(curves, target), 1)
+    axes.set_xlabel("hit ratio")
+    axes.set_ylabel("precision of hits")
+    axes.set_title(_ascii(title), parse_math=False)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(loc="lower left")
+    figure.savefig(path, dpi=120)
+
+
+def _ascii(text: str) -> str:
+    """Return `text` without letters that the picture's font may lack, which would be a warning each."""
+    return text.encode("ascii", "replace").decode("ascii")
+
+
+# ------------------------------------------------------------------------------ HTML
+
+_WIDTH, _HEIGHT = 800, 480
+_LEFT, _TOP, _RIGHT, _BOTTOM = 64, 16, 24, 48
+_COLOURS = ("#1f6fb4", "#d9720c", "#2f8f3f")
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222; background: #fff }
+svg { width: 100%; height: auto } text { font-size: 13px; fill: #444 }
+.grid { stroke: #ddd } .target { stroke: #777; stroke-dasharray: 6 4 } .curve { fill: none; stroke-width: 2 }
+table { border-collapse: collapse } td, th { padding: .15rem .8rem; text-align: right }
+th { border-bottom: 1px solid #999 }
+@media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181c } text { fill: #bbb }
+  .grid { stroke: #333 } }
+"""
+
+
+def _html(curves: Sequence[Curve], title: str, target: float) -> str:
+    right, bottom = _right(curves), _bottom(curves, target)
+
+    def x(ratio: float) -> str:
+        return f"{_LEFT + (_WIDTH - _LEFT - _RIGHT) * ratio / right:.1f}"
+
+    def y(precision: float) -> str:
+        return f"{_TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - precision) / (1 - bottom):.1f}"
+
+    parts = []
+    for value in (right * i / 5 for i in range(6)):
+        parts.append(f'<line class="grid" x1="{x(value)}" x2="{x(value)}" y1="{y(1)}" y2="{y(bottom)}"/>')
+        parts.append(f'<text x="{x(value)}" y="{_HEIGHT - 26}" text-anchor="middle">{100 * value:.0f} %</text>')
+    for value in (bottom + (1 - bottom) * i / 5 for i in range(6)):
+        parts.append(f'<line class="grid" x1="{x(0)}" x2="{x(right)}" y1="{y(value)}" y2="{y(value)}"/>')
+        parts.append(
+            f'<text x="{_LEFT - 8}" y="{float(y(value)) + 4:.1f}" text-anchor="end">{100 * value:.4g} %</text>'
+        )
+    parts.append(f'<line class="target" x1="{x(0)}" x2="{x(right)}" y1="{y(1 - target)}" y2="{y(1 - target)}"/>')
+    for number, (curve, colour) in enumerate(zip(curves, _COLOURS, strict=False)):
+        line = " ".join(f"{x(ratio)},{y(precision)}" for _, ratio, precision in curve.points)
+        parts.append(f'<polyline class="curve" stroke="{colour}" points="{line}"/>')
+        for threshold, ratio, precision in curve.points[:: max(1, len(curve.points) // 60)]:
+            parts.append(_dot(x(ratio), y(precision), 3, colour, curve.name, threshold, ratio, precision))
+        if curve.chosen is not None:
+            threshold, ratio, precision = curve.chosen
+            parts.append(_dot(x(ratio), y(precision), 6, colour, curve.name, threshold, ratio, precision))
+        top = _HEIGHT - _BOTTOM - 16 - 20 * number
+        parts.append(
+            f'<line x1="{_LEFT + 12}" x2="{_LEFT + 40}" y1="{top}" y2="{top}" stroke="{colour}" stroke-width="2"/>'
+        )
+        parts.append(f'<text x="{_LEFT + 48}" y="{top + 4}">{escape(curve.name)}</text>')
+    parts.append(f'<text x="{(_WIDTH + _LEFT) // 2}" y="{_HEIGHT - 6}" text-anchor="middle">hit ratio</text>')
+    parts.append(
+        f'<text transform="translate(14 {_HEIGHT // 2}) rotate(-90)" text-anchor="middle">precision of hits</text>'
+    )
+    rows = []
+    for curve in curves:
+        if curve.chosen is not None:
+            threshold, ratio, precision = curve.chosen
+            cells = f"<td>{threshold:.3f}</td><td>{100 * ratio:.2f} %</td><td>{100 * precision:.2f} %</td>"
+        else:
+            cells = '<td colspan="3">no threshold meets the target</td>'
+        rows.append(f"<tr><td>{escape(curve.name)}</td>{cells}</tr>")
+    name = escape(title)
+    drawing = "\n".join(parts)
+    return f"""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style></head>
+<body>
+<h1>{name}</h1>
+<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="precision of hits against hit ratio">
+{drawing}
+</svg>
+<p>Dashed: the target, {100 * (1 - target):g} % of the hits right. Large dots: the thresholds that meet it.</p>
+<table><tr><th></th><th>threshold</th><th>hit ratio</th><th>precision</th></tr>
+{"".join(rows)}
+</table>
+</body>
+</html>
+"""
+
+
+def _dot(x: str, y: str, size: int, colour: str, name: str, threshold: float, ratio: float, precision: float) -> str:
+    told = f"{name}: threshold {threshold:.3f}, hits {100 * ratio:.1f} %, precision {100 * precision:.2f} %"
+    return f'<circle cx="{x}" cy="{y}" r="{size}" fill="{colour}"><title>{escape(told)}</title></circle>'

@@ -1,0 +1,265 @@
+"""`semantic-llm-cache explain`: why a prompt is, or is not, answered from the cache."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from semantic_llm_cache.cli.common import CommandError, add_command, add_namespace, add_target, open_backend
+from semantic_llm_cache.cli.logs import add_embedder, add_guards, count, make_embedder, make_guards, similarity
+from semantic_llm_cache.cli.output import Style, age, clean, print_json
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.cli.common import Subparsers
+    from semantic_llm_cache.matching.guards import Veto
+    from semantic_llm_cache.matching.objections import PairCheck
+    from semantic_llm_cache.similarity import EmbeddingProvider
+    from semantic_llm_cache.storage import Candidate, StorageBackend
+
+__all__ = ["add_explain_parser"]
+
+_SIMILARITY = 0.95
+_CANDIDATES = 8  # as many as the engine looks at in one scope
+_KEY = 8
+_SCOPE = 8
+
+
+def add_explain_parser(subparsers: Subparsers) -> None:
+    """Add `explain`."""
+    parser = add_command(
+        subparsers,
+        "explain",
+        "say why a prompt is, or is not, answered from the cache",
+        description="With two texts: their cosine, every guard that objects, and the verdict. With one\n"
+        "text and a cache: the nearest entries of all scopes, and what would be served.",
+        examples='explain "5 miles in km" "6 miles in km"\nexplain "How do I reset it?" --db cache.db\n'
+        'explain "How do I reset it?" --db cache.db --similarity 0.9 --k 10 --json',
+    )
+    parser.add_argument("prompt", metavar="PROMPT", help="the text asked")
+    parser.add_argument("other", nargs="?", metavar="OTHER", help="the text to compare it with")
+    parser.add_argument(
+        "--similarity",
+        type=similarity,
+        default=_SIMILARITY,
+        metavar="S",
+        help=f"threshold (default: {_SIMILARITY})",
+    )
+    add_guards(parser)
+    add_embedder(parser)
+    parser.add_argument("--k", type=count, default=5, metavar="N", help="entries to show (default: 5)")
+    add_target(parser)
+    add_namespace(parser)
+    parser.set_defaults(run=_explain)
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from semantic_llm_cache.matching.objections import PairCheck
+    from semantic_llm_cache.request import clean_text
+
+    if args.other is not None and (args.db is not None or args.url is not None):
+        raise CommandError("explain compares two texts, or one text with a cache: leave out OTHER or --db", code=2)
+    args.prompt = clean_text(args.prompt)
+    if not args.prompt or (args.other is not None and not clean_text(args.other)):
+        raise CommandError("there is no text to explain: it is empty", code=2)
+    guards = make_guards(args.guards)
+    if args.other is None:
+        return asyncio.run(_in_cache(args, guards))
+    args.other = clean_text(args.other)
+    embedder = make_embedder(args.embedder)
+    _pair(args, embedder, PairCheck(guards, embedder.encode_batch))
+    return 0
+
+
+# ------------------------------------------------------------------------------ two texts
+
+
+def _pair(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairCheck) -> None:
+    first, second = embedder.encode_batch([args.prompt, args.other])
+    found = min(1.0, max(0.0, float(first @ second)))
+    objections = check.all(args.prompt, args.other)
+    unread = [name for name in ("prompt", "other") if not embedder.readable(getattr(args, name))]
+    verdict, reason = _verdict(found, args.similarity, objections)
+    if args.prompt == args.other:
+        verdict, reason = "exact", "same text: an exact hit where the scope is the same too"
+    elif unread:
+        verdict, reason = "different", "too long for the embedding model: exact matches only"
+    if args.json:
+        print_json(
+            {
+                "prompt": args.prompt,
+                "other": args.other,
+                "similarity": found,
+                "threshold": args.similarity,
+                "guards": list(check.guards.names),
+                "objections": [veto.__dict__ for veto in objections],
+                "verdict": verdict,
+                "reason": reason,
+            }
+        )
+        return
+    style = Style(sys.stdout)
+    print(f"similarity  {found:.4f}, threshold {args.similarity:g}")
+    if not len(check.guards):
+        print("guards      none asked")
+    elif not objections:
+        print(f"guards      none of {len(check.guards)} objects")
+    for i, veto in enumerate(objections):
+        print(f"{'guards' if i == 0 else '':10}  {veto.rule}: {clean(veto.reason)}")
+    print(f"verdict     {_painted(style, verdict)}: {clean(reason)}")
+
+
+def _verdict(found: float, threshold: float, objections: list[Veto]) -> tuple[str, str]:
+    from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
+
+    if found < threshold - THRESHOLD_TOLERANCE:
+        return "different", f"similarity {found:.3f} < {threshold:g}"
+    if objections:
+        return "different", f"veto: {objections[0].reason}"
+    return "same", f"similarity {found:.3f} >= {threshold:g}, and no guard objects"
+
+
+def _painted(style: Style, verdict: str) -> str:
+    return style.red(verdict) if verdict == "different" else style.green(verdict)
+
+
+# ------------------------------------------------------------------------------ one text, a cache
+
+
+async def _in_cache(args: argparse.Namespace, guards: Any) -> int:
+    from semantic_llm_cache.matching.objections import PairCheck
+
+    try:
+        opened = open_backend(args)
+        async with opened as backend:
+            embedder = make_embedder(args.embedder)
+            check = PairCheck(guards, embedder.encode_batch)
+            exact, others = await _scan(backend, args, embedder)
+            near: list[Candidate] = []
+            readable = embedder.readable(args.prompt)
+            served: dict[str, Candidate | None] = {}
+            if readable:
+                vector = (await asyncio.to_thread(embedder.encode_batch, [args.prompt]))[0]
+                near = await backend.find_candidates(
+                    vector, 0.0, k=args.k, namespace=args.namespace, embedder=embedder.fingerprint
+                )
+                for scope in dict.fromkeys(c.entry.scope for c in near):
+                    candidates = await backend.find_candidates(
+                        vector, args.similarity, k=_CANDIDATES, namespace=args.namespace, scope=scope,
+                        embedder=embedder.fingerprint,
+                    )  # fmt: skip
+                    served[scope] = next((c for c in candidates if not check.all(args.prompt, c.entry.prompt)), None)
+            now = backend.clock()
+    except CommandError as error:
+        if "which cache?" in str(error):
+            raise CommandError(
+                "explain needs a second text, or a cache: pass --db PATH or --url URL", code=2
+            ) from error
+        raise
+    rows = [_row(args, c, check, served, {key for key, _ in exact}, now) for c in near]
+    if args.json:
+        record = {
+            "prompt": args.prompt,
+            "threshold": args.similarity,
+            "guards": list(guards.names),
+            "embedder": embedder.fingerprint,
+            "readable": readable,
+            "exact": [
+                {"key": key, "namespace": e.namespace, "scope": e.scope, "age": now - e.created_at} for key, e in exact
+            ],
+            "nearest": rows,
+            "served": {
+                scope: None if c is None else {"key": c.key, "similarity": c.similarity, "prompt": c.entry.prompt}
+                for scope, c in served.items()
+            },
+            "other_embedder": others,
+        }
+        print_json(record)
+        return 0
+    _print(args, rows, exact, others, readable, now)
+    return 0
+
+
+async def _scan(
+    backend: StorageBackend, args: argparse.Namespace, embedder: EmbeddingProvider
+) -> tuple[list[tuple[str, Any]], int]:
+    """Return the entries with just this text, and how many have a vector of another embedder."""
+    exact = []
+    others = 0
+    async for key, entry in backend.scan(namespace=args.namespace):
+        if entry.prompt == args.prompt:
+            exact.append((key, entry))
+        others += entry.embedding is not None and entry.embedder != embedder.fingerprint
+    return exact, others
+
+
+def _row(
+    args: argparse.Namespace,
+    candidate: Candidate,
+    check: PairCheck,
+    served: dict[str, Candidate | None],
+    exact: Iterable[str],
+    now: float,
+) -> dict[str, Any]:
+    entry = candidate.entry
+    objections = check.all(args.prompt, entry.prompt)
+    verdict, reason = _verdict(candidate.similarity, args.similarity, objections)
+    chosen = served.get(entry.scope)
+    if candidate.key in exact:
+        verdict, reason = "exact", "same text, same scope"
+    elif verdict == "same" and (chosen is None or chosen.key != candidate.key):
+        reason = "would do, but a nearer one is served"
+    return {
+        "key": candidate.key,
+        "similarity": candidate.similarity,
+        "scope": entry.scope,
+        "namespace": entry.namespace,
+        "age": max(0.0, now - entry.created_at),
+        "prompt": entry.prompt,
+        "objections": [veto.__dict__ for veto in objections],
+        "verdict": verdict,
+        "reason": reason,
+    }
+
+
+def _print(
+    args: argparse.Namespace,
+    rows: list[dict[str, Any]],
+    exact: list[tuple[str, Any]],
+    others: int,
+    readable: bool,
+    now: float,
+) -> None:
+    style = Style(sys.stdout)
+    if not exact:
+        print("No entry has exactly this text.")
+    for key, entry in exact:
+        print(
+            f"{style.green('exact')}: this text is stored, {age(now - entry.created_at)} old, scope "
+            f"{clean(entry.scope[:_SCOPE]) or '-'}, key {clean(key)}"
+        )
+    if not readable:
+        print("Too long for the embedding model: exact matches only.")
+    elif not rows:
+        print("No entry has a vector to compare with.")
+    for row in rows:
+        print()
+        print(style.bold(clean(row["prompt"])))
+        print(
+            f"  similarity {row['similarity']:.4f}, scope {clean(row['scope'][:_SCOPE]) or '-'}, "
+            f"namespace {clean(row['namespace'])}, {age(row['age'])} old"
+        )
+        for veto in row["objections"]:
+            print(f"  {veto['rule']}: {clean(veto['reason'])}")
+        served = row["verdict"] == "same" and not row["reason"].startswith("would do")
+        verdict = style.green("served") if served else _painted(style, row["verdict"])
+        print(f"  {verdict}: {clean(row['reason'])}")
+        print(style.dim(f"  key {clean(row['key'])}"))
+    if others:
+        print()
+        print(
+            f"{others:,} {'entry has a vector' if others == 1 else 'entries have vectors'} of another embedder, "
+            "never compared with this one's."
+        )
