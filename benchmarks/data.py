@@ -49,8 +49,8 @@ def clustered(count: int, seed: int = 7) -> Matrix:
     common = rng.standard_normal(DIMENSION)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     rows += (0.21 * common / np.linalg.norm(common)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
+    normalised: Matrix = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return normalised
 
 
 def _zipf(count: int, power: float) -> Any:
@@ -65,8 +65,8 @@ def reworded(rows: Matrix, seed: int = 8) -> Matrix:
     noise -= (noise * rows).sum(axis=1, keepdims=True) * rows
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     cosine = rng.uniform(0.96, 0.99, size=(len(rows), 1)).astype(np.float32)
-    mixed: Matrix = cosine * rows + np.sqrt(1 - cosine**2) * noise
-    return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    mixed = cosine * rows + np.sqrt(1 - cosine**2) * noise
+    return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), dtype=np.float32)
 
 
 def lonely(rows: Matrix, count: int, seed: int = 9) -> list[int]:

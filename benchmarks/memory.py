@@ -23,7 +23,7 @@ def run(bench: Bench) -> None:
         taken = {}
         for scopes in (1, total // 10):
             bench.say(f"{name}, {scopes} scopes")
-            with Worker(sys.executable, "run_memory.py", bench.folder / "memory.log") as worker:
+            with Worker(sys.executable, "run_memory", bench.folder / "memory.log") as worker:
                 taken[scopes] = worker.ask("measure", store=store, scopes=scopes, per_scope=total // scopes)
         one, many = taken[1], taken[total // 10]
         bench.value(

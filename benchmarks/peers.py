@@ -83,18 +83,19 @@ def importable(name: str, requirements: Sequence[str], *, parent: Path | None = 
 
 
 class Worker:
-    """A program of `workers/` in an interpreter, asked with lines of JSON.
+    """A program of `workers/`, by name, or a script, in an interpreter; asked with lines of JSON.
 
     Raises:
         PeerUnavailable: it does not answer, with what it last said.
     """
 
     def __init__(self, python: str | Path, script: str | Path, log: Path) -> None:
+        run = [str(script)] if isinstance(script, Path) else ["-m", f"benchmarks.workers.{script}"]
         self._log = log
         environ = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [str(python), str(WORKERS / script)],
+                [str(python), *run], cwd=ROOT,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environ,
             )  # fmt: skip
 

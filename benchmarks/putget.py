@@ -33,7 +33,7 @@ def run(bench: Bench) -> None:
     with bench.temporary() as folder:
         np.save(folder / "rows.npy", filling.rows)
         np.save(folder / "queries.npy", filling.queries)
-        with peer(bench, "pypi", PYPI, "run_pypi.py") as worker:
+        with peer(bench, "pypi", PYPI, "run_pypi") as worker:
             for name in ("memory", "SQLite"):
                 backend: Any = MemoryBackend() if name == "memory" else SQLiteBackend(folder / "putget.db")
                 bench.run(backend.set_many(filling.items()))

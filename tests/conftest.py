@@ -6,7 +6,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from semantic_llm_cache import set_default_backend, set_default_embedder
+from semantic_llm_cache import lookup, set_default_backend, set_default_embedder, state
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.stats import reset_stats
 
@@ -21,3 +21,6 @@ def fresh_cache(monkeypatch):
     yield backend
     set_default_backend(None)
     set_default_embedder(None)
+    # What a test used is not in use in the next one.
+    lookup.remember(None)
+    state._by_url.clear()

@@ -210,7 +210,7 @@ def test_a_peer_that_cannot_be_installed_is_a_line_of_the_table(bench, tmp_path,
 
     monkeypatch.setattr(peers, "environment", environment)
     bench.peers = True
-    with peers.peer(bench, "nothing", ["no-such-package==1"], "run_pypi.py") as worker:
+    with peers.peer(bench, "nothing", ["no-such-package==1"], "run_pypi") as worker:
         assert worker is None
     assert bench.figures[-1].note == "not measured: installing no-such-package==1 failed"
 

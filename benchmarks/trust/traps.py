@@ -1,7 +1,9 @@
 """Pairs of prompts that look alike and ask different things (traps), and pairs that ask the same (paraphrases).
 
 All written for this project. `TRAPS` and `PARAPHRASES` were looked at while the rules were made;
-`HELD_OUT_TRAPS` and `HELD_OUT_PARAPHRASES` were written after the rules had been frozen.
+`HELD_OUT_TRAPS` and `HELD_OUT_PARAPHRASES` were written after the rules had been frozen. At first sight the rules
+refused 90.3 % of those traps (all of them together with a cosine of 0.90) and kept 95.2 % of those paraphrases;
+what they showed was then mended, so that they are held out no longer.
 """
 
 from __future__ import annotations

@@ -7,13 +7,14 @@ import os
 from typing import Any
 
 import numpy as np
-from gptcache import Cache
-from gptcache.adapter import api
-from gptcache.manager import CacheBase, VectorBase, get_data_manager
-from gptcache.processor.post import first
-from gptcache.processor.pre import get_prompt
-from gptcache.similarity_evaluation.distance import SearchDistanceEvaluation
-from protocol import serve, time_calls, versions
+from gptcache import Cache  # type: ignore[import-not-found]
+from gptcache.adapter import api  # type: ignore[import-not-found]
+from gptcache.manager import CacheBase, VectorBase, get_data_manager  # type: ignore[import-not-found]
+from gptcache.processor.post import first  # type: ignore[import-not-found]
+from gptcache.processor.pre import get_prompt  # type: ignore[import-not-found]
+from gptcache.similarity_evaluation.distance import SearchDistanceEvaluation  # type: ignore[import-not-found]
+
+from benchmarks.workers.protocol import serve, time_calls, versions
 
 _caches: dict[int, Any] = {}
 _table: dict[str, Any] = {}
@@ -45,7 +46,7 @@ def fill(folder: str, vectors: str, prompts: list[str], response: str) -> int:
     return len(rows)
 
 
-def near(size: int, vectors: str, prompts: list[str], calls: int) -> float:
+def near(size: int, vectors: str, prompts: list[str], calls: int) -> Any:
     """Time hits by meaning; the embedding is a lookup in a dict."""
     _table.update(zip(prompts, np.load(vectors), strict=True))
     cache = _caches[size]
@@ -55,7 +56,7 @@ def near(size: int, vectors: str, prompts: list[str], calls: int) -> float:
     return time_calls(lambda prompt: api.get(prompt, cache_obj=cache), items)
 
 
-def put(size: int, vectors: str, calls: int, response: str) -> float:
+def put(size: int, vectors: str, calls: int, response: str) -> Any:
     """Time writes of new entries."""
     rows = np.load(vectors)
     prompts = [f"What is new in version {next(_fresh)}?" for _ in range(calls)]

@@ -11,8 +11,8 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from protocol import resident_bytes, serve
 
+from benchmarks.workers.protocol import resident_bytes, serve
 from semantic_llm_cache import CacheConfig, Request
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.config import CacheEntry

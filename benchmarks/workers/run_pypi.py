@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 import numpy as np
-from protocol import serve, time_calls, versions
 
+from benchmarks.workers.protocol import serve, time_calls, versions
 from semantic_llm_cache import cache
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.config import CacheEntry
@@ -47,7 +47,7 @@ def fill(store: str, folder: str, vectors: str, prompts: list[str], response: st
     return len(rows)
 
 
-def near(store: str, vectors: str, calls: int, expected: bool = True) -> float:
+def near(store: str, vectors: str, calls: int, expected: bool = True) -> Any:
     """Time lookups by vector, without embedding."""
     queries = [row.tolist() for row in np.load(vectors)]
     backend = _stores[store]
@@ -57,21 +57,21 @@ def near(store: str, vectors: str, calls: int, expected: bool = True) -> float:
     return time_calls(lambda query: backend.find_similar(query, 0.95), items)
 
 
-def exact(store: str, calls: int) -> float:
+def exact(store: str, calls: int) -> Any:
     """Time hits of the decorated function."""
     ask = _asked[store]
     ask("What is asked again and again?")
     return time_calls(ask, ["What is asked again and again?"] * calls)
 
 
-def get(store: str, keys: list[str]) -> float:
+def get(store: str, keys: list[str]) -> Any:
     """Time reads by key."""
     backend = _stores[store]
     assert backend.get(keys[0]) is not None
     return time_calls(backend.get, keys)
 
 
-def put(store: str, vectors: str, calls: int, response: str) -> float:
+def put(store: str, vectors: str, calls: int, response: str) -> Any:
     """Time writes of new entries, vector included."""
     rows = [row.tolist() for row in np.load(vectors)]
     items = [

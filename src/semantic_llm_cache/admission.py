@@ -130,7 +130,7 @@ class Admission(Tiers):
             hit_count=0,
             last_accessed=None,
         )
-        await self._operation(state, lambda: backend.set(request.key, entry), backend)
+        await self._operation(state, lambda: backend.set(request.key, entry), backend, "write")
 
     async def feedback(self, lookup: Lookup, right: bool) -> bool:
         """Act on what somebody says of a hit; True when an entry was evicted or an alias stored."""
@@ -149,7 +149,7 @@ class Admission(Tiers):
         if key != request.key:
             self.trust.remember(request.key, key, right)
         if not right:
-            return await self._operation(state, lambda: backend.delete(key), backend)
+            return await self._operation(state, lambda: backend.delete(key), backend, "write")
         if choice is None or choice.candidate is None:
             return False
         found = Found("near", "")
@@ -173,7 +173,7 @@ class Admission(Tiers):
         except Exception:  # reading an answer may run its own code
             tokens = (0, 0)
         cost = self.price(*tokens, value)
-        if shared is ALONE:
+        if shared is ALONE or found.unread:
             return False, cost
         if len(request.text) > self.max_prompt:
             self.log_once("max_prompt", f"prompts of more than {self.max_prompt} characters are not stored")
@@ -200,7 +200,7 @@ class Admission(Tiers):
         )
         backend, state = self.bound()
         try:
-            await self._operation(state, lambda: backend.set(request.key, entry), backend)
+            await self._operation(state, lambda: backend.set(request.key, entry), backend, "write")
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
             return False, cost

@@ -56,7 +56,7 @@ class CircuitBreaker:
         with self._lock:
             back, self._count, self._retry_at, self._logged = self._logged, 0, None, False
         if back:
-            logger.warning("semantic-llm-cache: %s answers again", self.name)
+            logger.warning("semantic-llm-cache: %s works again", self.name)
 
     def failed(self, error: BaseException, remedy: str) -> None:
         """Note a failure."""
@@ -67,7 +67,7 @@ class CircuitBreaker:
             first, self._logged = not self._logged, True
         if first:
             logger.warning(
-                "semantic-llm-cache: %s failed (%s: %s). Calls go through uncached meanwhile. %s",
+                "semantic-llm-cache: %s failed (%s: %s). Calls go on without it meanwhile. %s",
                 self.name,
                 type(error).__name__,
                 error or "no answer in time",

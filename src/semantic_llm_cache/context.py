@@ -20,7 +20,7 @@ _MOST_LOOKUPS = 10_000
 class _Overrides:
     """The settings in force, and the contexts that record."""
 
-    __slots__ = ("contexts", "enabled", "namespace", "outer", "similarity", "ttl")
+    __slots__ = ("context", "contexts", "enabled", "namespace", "outer", "similarity", "ttl")
 
     def __init__(self, outer: _Overrides | None, context: CacheContext) -> None:
         for name in ("similarity", "ttl", "namespace", "enabled"):
@@ -29,7 +29,9 @@ class _Overrides:
                 value = getattr(outer, name)
             setattr(self, name, value)
         self.outer = outer
-        self.contexts: tuple[CacheContext, ...] = (*(outer.contexts if outer else ()), context)
+        self.context = context
+        known = outer.contexts if outer else ()
+        self.contexts: tuple[CacheContext, ...] = known if context in known else (*known, context)
 
     similarity: Any
     ttl: Any
@@ -120,7 +122,7 @@ class CacheContext:
         # Not by a token: several tasks may be inside one context, and a fixture may leave in another task
         # than it entered in.
         current = overrides.get()
-        if current is not None and current.contexts[-1] is self:
+        if current is not None and current.context is self:
             overrides.set(current.outer)
 
     async def __aenter__(self) -> CacheContext:

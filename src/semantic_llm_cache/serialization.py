@@ -77,6 +77,16 @@ class StoredModel(dict):  # type: ignore[type-arg]
         self.private = private or {}
         self.unset = unset
 
+    def __eq__(self, other: object) -> bool:
+        return dict.__eq__(self, other) is True and self.type_name == getattr(other, "type_name", self.type_name)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        # An enum may be a member of a set or a key. Nobody changes a stored form between writing and reading.
+        return hash((self.type_name, repr(dict(self))))
+
 
 def is_immutable(value: Any) -> bool:
     """Tell whether `value` may be handed to many readers as it is."""
@@ -497,7 +507,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, (set, frozenset)):
         return bool(one == other) and sorted(map(_type_of, one)) == sorted(map(_type_of, other))
     if isinstance(one, (float, complex, Decimal)):
-        return one == other or repr(one) == repr(other)  # not a number is not equal to itself
+        return repr(one) == repr(other) or one == other  # not a number is not equal to itself
     fields = None if isinstance(one, enum.Enum) else _model_fields(one)
     if fields is not None:
         others = _model_fields(other)

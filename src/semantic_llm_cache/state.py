@@ -34,7 +34,11 @@ class BackendState:
     def __init__(self, backend: StorageBackend) -> None:
         self._backend = weakref.ref(backend)
         self.flights = Flights()
-        self.breaker = CircuitBreaker(f"the cache's storage {backend.url}")
+        # One for each kind of operation: of a file that may only be read, hits are still served.
+        self.breakers = {
+            kind: CircuitBreaker(f"{what} the cache's storage {backend.url}")
+            for kind, what in (("read", "reading"), ("search", "searching"), ("write", "writing to"))
+        }
         self.hits: dict[str, int] = {}
         self.counters: weakref.WeakSet[Counters] = weakref.WeakSet()
         self._scheduled = False
@@ -63,7 +67,8 @@ class BackendState:
         self._owed = {}
         self._flushing = 0
         self._pending = None
-        self.breaker._lock = threading.Lock()
+        for breaker in self.breakers.values():
+            breaker._lock = threading.Lock()
         self.hits = {}
         self._scheduled = False
         self._changed_policies = set()
@@ -246,10 +251,15 @@ def _flush_all() -> None:
         return
 
     async def settle() -> None:
-        await asyncio.gather(*(state.settle() for state in waiting))
+        await asyncio.wait([asyncio.create_task(state.settle()) for state in waiting], timeout=0.5)
+        late = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=0.1)
 
     try:
-        asyncio.run_coroutine_threadsafe(settle(), runtime._background.get()).result(0.5)
+        asyncio.run_coroutine_threadsafe(settle(), runtime._background.get()).result(1.0)
     except Exception as error:
         logger.debug("semantic-llm-cache: not flushed at exit: %r", error)
 

@@ -65,6 +65,10 @@ class Outage(Exception):
     """Storage or embedder failed and callers are not to know."""
 
 
+class Unreadable(Outage):
+    """One entry cannot be written or read back; the storage is well."""
+
+
 @dataclass(slots=True)
 class Found:
     """What the search before the call came to."""
@@ -79,6 +83,7 @@ class Found:
     embedder: str = ""
     nearest_prompt: str | None = None
     choice: Choice | None = None
+    unread: bool = False  # the storage could not be read: no use writing to it now
 
 
 class Outcome(NamedTuple):
@@ -234,7 +239,11 @@ class Tiers:
         front = backend.front
         generation = 0 if front is None else front.generation
         try:
-            entry = await self._operation(state, lambda: _get(backend, request.key), backend)
+            try:
+                entry = await self._operation(state, lambda: _get(backend, request.key), backend)
+            except Outage as outage:
+                found.unread = not isinstance(outage, Unreadable)
+                raise
             if entry is not None and self._live(entry):
                 try:
                     found.value = rebuild(thaw(entry.response), settings.target)
@@ -284,6 +293,7 @@ class Tiers:
                     backend, found.vector, threshold, k=k, scope=request.scope_hash, embedder=found.embedder
                 ),
                 backend,
+                "search",
             )
             return self._fitting(candidates, request, found)
 
@@ -326,7 +336,7 @@ class Tiers:
     async def embed(self, request: Request, found: Found) -> None:
         """Set `found.vector`; leave it None, with a reason, for text that the model does not read whole."""
         text = request.text
-        name = "cannot be used"
+        name, told = "cannot be used", False
         try:
             embedder = self.need_embedder()
             name = embedder.fingerprint
@@ -348,6 +358,7 @@ class Tiers:
                 found.vector = unit(vector)
             except Exception as error:
                 breaker.failed(error, "Check the embedder, or set similarity=1.0 to do without.")
+                told = True
                 raise
             breaker.succeeded()
             found.embedder = name
@@ -360,7 +371,8 @@ class Tiers:
                 raise EmbeddingUnavailableError(
                     f"the embedder {name} failed: {_describe(error)}"
                 ) from error
-            self.log_once("embedder", f"no embedding ({_describe(error)}); near matching is off meanwhile")
+            if not told:
+                self.log_once("embedder", f"no embedding ({_describe(error)}); near matching is off meanwhile")
             raise Outage(f"no embedding: {_describe(error)}") from error
 
     async def _vectors(self, texts: Sequence[str]) -> Any:
@@ -393,9 +405,15 @@ class Tiers:
         bounds = f"{options.max_error}:{options.max_error_per_hit}"
         return f"online:{self.namespace}:{bounds}:{self.need_embedder().fingerprint}"
 
-    async def _operation(self, state: BackendState, make: Callable[[], Awaitable[T]], backend: StorageBackend) -> T:
-        """Run one storage operation with its limit and the breaker. Raises Outage, or what on_error says."""
-        breaker = state.breaker
+    async def _operation(
+        self,
+        state: BackendState,
+        make: Callable[[], Awaitable[T]],
+        backend: StorageBackend,
+        kind: str = "read",
+    ) -> T:
+        """Run one storage operation with its limit and its breaker. Raises Outage, or what on_error says."""
+        breaker = state.breakers[kind]
         if not breaker.allow():
             if self.on_error == "raise":
                 raise CacheBackendError(f"{backend.url} is failing; its circuit breaker is open")
@@ -405,7 +423,7 @@ class Tiers:
         except CacheSerializationError as error:
             if self.on_error == "raise":
                 raise
-            raise Outage(str(error)) from error
+            raise Unreadable(str(error)) from error
         except Exception as error:
             breaker.failed(error, "Check that it is reachable and healthy.")
             if self.on_error == "raise":

@@ -36,6 +36,7 @@ _CANDIDATES = 8
 _ONLINE_CANDIDATES = 16
 _VERIFY_TIMEOUT = 30.0
 _KNOWN_PAIRS = 4096
+_LONG = 2000
 _DEFAULT_FLOOR = 0.7
 
 Search = Callable[[int, float], Awaitable[Sequence[Candidate]]]
@@ -230,7 +231,11 @@ class Trust:
             if known is False:
                 reason = reason or "veto: judged different before"
                 continue
-            verdict = policy.judge(prompt, [candidate])
+            if len(prompt) + len(candidate.entry.prompt) > _LONG:
+                # Guards read at some 4 microseconds a word: a long prompt would hold the loop up.
+                verdict = await asyncio.to_thread(policy.judge, prompt, [candidate])
+            else:
+                verdict = policy.judge(prompt, [candidate])
             if verdict.candidate is None:
                 reason = reason or verdict.reason
                 continue

@@ -76,7 +76,8 @@ async def warm_cache(
                     await ask(prompt)
                     cached += _is_cached()
                 else:
-                    cached += await asyncio.to_thread(ask_here, prompt)
+                    found = await asyncio.to_thread(ask_here, prompt)
+                    cached += found  # not in one step with the await: others add meanwhile
             except Exception as error:
                 logger.warning("semantic-llm-cache: warming failed for one prompt: %s", type(error).__name__)
                 if on_failure is not None:

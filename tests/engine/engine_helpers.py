@@ -115,8 +115,12 @@ def in_threads(*functions):
 
 
 async def limited(awaitable):
-    """Await, but not for ever."""
-    return await asyncio.wait_for(awaitable, LIMIT)
+    """Await, in this task, but not for ever."""
+    timer = asyncio.get_running_loop().call_later(LIMIT, asyncio.current_task().cancel, "waits for ever")
+    try:
+        return await awaitable
+    finally:
+        timer.cancel()
 
 
 async def gathered(tasks):

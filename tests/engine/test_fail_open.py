@@ -137,7 +137,7 @@ async def test_who_wants_to_know_is_told(fault):
     found = await gathered([asyncio.create_task(ask("y")) for _ in range(3)])
     assert {type(item) for item in found} == {CacheBackendError}
     backend.fault = None
-    state_of(backend).breaker.succeeded()
+    state_of(backend).breakers["read"].succeeded()
     assert await ask("x") == "x"
     assert await ask("x") == "x"
     assert last_lookup().outcome == "exact"
@@ -224,7 +224,7 @@ async def test_the_breaker_opens_after_three_failures_and_tries_again(monkeypatc
     caplog.set_level(logging.WARNING, LOG)
     now = Clock(1000.0)
     monkeypatch.setattr("semantic_llm_cache.breaker.time.monotonic", now)
-    backend = FaultyBackend(RuntimeError("down"), only=("get",))
+    backend = FaultyBackend(RuntimeError("down"))
     engine = engine_on(backend)
     told = []
     before = get_stats()["errors"]
@@ -233,13 +233,9 @@ async def test_the_breaker_opens_after_three_failures_and_tries_again(monkeypatc
     async def ask(prompt: str):
         return prompt
 
-    backend.only = ("get", "set")
-    await ask("1")  # get and set
-    await ask("2")  # get: the third failure
-    assert backend.calls == ["get", "set", "get"]
-    for prompt in "345":
+    for prompt in "12345":
         assert await ask(prompt) == prompt
-    assert len(backend.calls) == 3, "an open breaker keeps calls from waiting"
+    assert backend.calls == ["get"] * 3, "an open breaker keeps calls from waiting"
     assert "open" in last_lookup().reason
     now.now += 4.9
     await ask("6")
@@ -262,6 +258,32 @@ async def test_the_breaker_opens_after_three_failures_and_tries_again(monkeypatc
     assert ask.cache_info().errors == 11
     assert get_stats()["errors"] - before == 11
     assert [lookup.outcome for lookup in told] == ["error"] * 11 + ["miss", "exact"]
+
+
+@pytest.mark.parametrize("kind", ["set", "find_candidates"])
+async def test_what_fails_of_the_storage_takes_nothing_else_along(kind, caplog):
+    caplog.set_level(logging.WARNING, LOG)
+    backend = FaultyBackend(only=(kind,))
+    engine = engine_on(backend, similarity=0.9)
+
+    @engine.cache()
+    async def ask(prompt: str):
+        return prompt
+
+    await ask("hello there")
+    backend.fault = "hang"
+    for prompt in ("one", "two", "three", "four", "five", "six"):
+        assert await ask(prompt) == prompt
+        assert await ask("hello there") == "hello there"
+        assert last_lookup().outcome == "exact"
+    assert backend.calls.count(kind) == 1 + 3
+    if kind == "find_candidates":
+        assert await ask("six") == "six"
+        assert last_lookup().outcome == "exact", "stored meanwhile"
+    else:
+        assert await ask("hello there!") == "hello there"
+        assert last_lookup().outcome == "near"
+    assert len([record for record in caplog.records if record.name == LOG]) == 1, "told once"
 
 
 async def test_a_hanging_storage_is_soon_not_waited_for():
@@ -290,7 +312,7 @@ async def test_a_cancelled_caller_is_no_failure_of_the_storage():
         await asyncio.sleep(0.001)
         task.cancel()
         await gathered([task])
-    assert not state_of(backend).breaker.open
+    assert not any(breaker.open for breaker in state_of(backend).breakers.values())
 
 
 async def test_an_answer_or_prompt_that_cannot_be_written_is_no_outage(tmp_path):
@@ -305,7 +327,7 @@ async def test_an_answer_or_prompt_that_cannot_be_written_is_no_outage(tmp_path)
 
     for n in range(5):
         assert await ask(f"half a pair \ud83d {n}") == f"half a pair \ud83d {n}"
-    assert not state_of(backend).breaker.open
+    assert not any(breaker.open for breaker in state_of(backend).breakers.values())
     await engine.close()
 
 
@@ -374,8 +396,8 @@ async def test_the_function_answers_and_is_stored_whatever_the_embedder_does(fau
     ((_, entry),) = await backend.iterate()
     if last_lookup().outcome == "error":
         assert entry.embedding is None
-    assert not state_of(backend).breaker.open
-    assert state_of(backend).breaker._count == 0, "not the storage's fault"
+    assert not any(breaker.open for breaker in state_of(backend).breakers.values())
+    assert [breaker._count for breaker in state_of(backend).breakers.values()] == [0] * 3, "not the storage's fault"
 
 
 async def test_the_embedders_breaker_opens_and_closes(monkeypatch, caplog):
@@ -401,7 +423,8 @@ async def test_the_embedders_breaker_opens_and_closes(monkeypatch, caplog):
     text = "\n".join(record.getMessage() for record in caplog.records)
     assert text.count("letters:26 failed") == 1
     assert "similarity=1.0" in text
-    assert text.count("answers again") == 1
+    assert text.count("works again") == 1
+    assert len(caplog.records) == 2, "told once when it began and once when it ended"
 
 
 async def test_a_hanging_embedder_is_not_waited_for():

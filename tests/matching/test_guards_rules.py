@@ -23,6 +23,7 @@ REFUSED = [
     ("versions", "new in Python 3.1", "new in Python 3.10", "version 3.1 != 3.10"),
     ("versions", "is v2.4.1 out", "is v2.4.2 out", "version 2.4.1 != 2.4.2"),
     ("units", "how many miles is it", "how many kilometers is it", "unit miles != kilometers"),
+    ("periods", "What is the cost per month?", "What is the cost per year?", "period month != year"),
     ("times", "weather today", "weather tomorrow", "time today != tomorrow"),
     ("times", "sales last week", "sales next week", "time last week != next week"),
     ("times", "weather tomorrow", "weather", "time tomorrow not in the stored prompt"),
@@ -168,3 +169,31 @@ def test_an_instruction_differs_though_the_shared_passage_holds_both_words() -> 
     assert veto is not None
     assert (veto.rule, veto.reason) == ("antonyms", "opposites increase != decrease")
     assert guards.check(passage + "Why would they do so?", passage + "Why do they do so?") is None
+
+
+class TestPeriods:
+    """How often: the one trap that fooled the demo."""
+
+    @pytest.mark.parametrize(
+        ("new", "old", "reason"),
+        [
+            ("What is the cost per month?", "What is the cost per year?", "period month != year"),
+            ("How much is the plan monthly?", "How much is the plan yearly?", "period month != year"),
+            ("pay each week", "pay every day", "period week != day"),
+            ("Was kostet es pro Monat?", "Was kostet es pro Jahr?", "period month != year"),
+            ("每月费用是多少", "每年费用是多少", "period month != year"),
+        ],
+    )
+    def test_refuses(self, new, old, reason):
+        assert get_guard("periods")(new, old) == reason
+
+    @pytest.mark.parametrize(
+        ("new", "old"),
+        [
+            ("cost per month", "monthly cost"),
+            ("What do I pay every day?", "What do I pay daily?"),
+            ("What is the cost?", "What is the cost per year?"),
+        ],
+    )
+    def test_passes(self, new, old):
+        assert get_guard("periods")(new, old) is None

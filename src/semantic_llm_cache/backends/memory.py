@@ -30,10 +30,11 @@ _SWEEP = 8
 class _Stored(CacheEntry):
     """An entry as kept: response frozen, vector in the index under `id` (0 when it has none)."""
 
-    __slots__ = ("expires_at", "id", "size")
+    __slots__ = ("expires_at", "id", "key", "size")
 
     expires_at: float | None
     id: int
+    key: str
     size: int
 
 
@@ -135,10 +136,10 @@ class MemoryBackend(StorageBackend):
         count = 0
         async for chunk in self._chunks(namespace):
             with self._lock:
-                for key, stored in chunk:
-                    if self._entries.get(key) is stored:
+                for stored in chunk:
+                    if self._entries.get(stored.key) is stored:
                         count += not self._is_over(stored, self.clock())
-                        self._drop(key, stored)
+                        self._drop(stored.key, stored)
         return count
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
@@ -152,17 +153,19 @@ class MemoryBackend(StorageBackend):
     ) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield copies of all live entries, letting the event loop run in between."""
         async for chunk in self._chunks(namespace):
-            for key, stored in chunk:
-                if self._entries.get(key) is stored and not self._is_over(stored, self.clock()):
-                    yield key, self._copy(stored)
+            for stored in chunk:
+                if self._entries.get(stored.key) is stored and not self._is_over(stored, self.clock()):
+                    yield stored.key, self._copy(stored)
 
-    async def _chunks(self, namespace: str | None) -> AsyncIterator[list[tuple[str, _Stored]]]:
-        items = list(self._entries.items())  # one C call: no other thread can change it meanwhile
-        for start in range(0, len(items), _CHUNK):
+    async def _chunks(self, namespace: str | None) -> AsyncIterator[list[_Stored]]:
+        # One C call: no other thread can change it meanwhile. Not `items()`: that many new pairs would
+        # set the garbage collector to work.
+        entries = list(self._entries.values())
+        for start in range(0, len(entries), _CHUNK):
             if start:
                 await asyncio.sleep(0)
-            chunk = items[start : start + _CHUNK]
-            yield [item for item in chunk if namespace is None or item[1].namespace == namespace]
+            chunk = entries[start : start + _CHUNK]
+            yield [stored for stored in chunk if namespace is None or stored.namespace == namespace]
 
     # --------------------------------------------------------------------------- by vector
 
@@ -254,11 +257,16 @@ class MemoryBackend(StorageBackend):
         else:
             self._states[name] = bytes(value)
 
+    @property
+    def evictions(self) -> int:
+        """How many entries have been evicted to keep within the bounds."""
+        return self._evictions
+
     async def get_stats(self) -> dict[str, Any]:
         """Return size, hits, misses, evictions, expired, bytes (as bounded), index_bytes (as allocated)."""
         now, size = self.clock(), 0
         async for chunk in self._chunks(None):
-            size += sum(not self._is_over(stored, now) for _, stored in chunk)
+            size += sum(not self._is_over(stored, now) for stored in chunk)
         return {
             "backend": "memory",
             "size": size,
@@ -339,6 +347,7 @@ class MemoryBackend(StorageBackend):
             entry.cost_usd,
             entry.schema_version,
         )
+        stored.key = key
         stored.expires_at = None if entry.ttl is None else entry.created_at + entry.ttl
         stored.size = _size(key, stored) + (0 if vector is None else vector.nbytes)
         with self._lock:

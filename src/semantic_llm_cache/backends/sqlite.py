@@ -289,6 +289,11 @@ class SQLiteBackend(StorageBackend):
         """Store a named blob, or remove it with None."""
         await self._writing.run(self._writer.set_state, name, None if value is None else bytes(value))
 
+    @property
+    def evictions(self) -> int:
+        """How many entries this instance has evicted to keep within its bounds."""
+        return self._writer.evictions
+
     async def get_stats(self) -> dict[str, Any]:
         """Return size and bytes of the file; hits, misses, evictions, expired and index of this process."""
         stored = await self._reading.run(self._reader.stats, self._now())

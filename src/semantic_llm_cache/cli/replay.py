@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.cli.common import CommandError, add_command
@@ -197,7 +198,11 @@ def _print(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result: 
             if value is not None
         ]
         what = f"{', '.join(bounds)}, floor {rule.floor:g}, seed {args.seed}"
-    print(style.bold(f"{clean(args.log)}: {total.requests:,} requests, {what}, guards {args.guards or 'default'}"))
+    print(
+        style.bold(
+            f"{clean(Path(args.log).name)}: {total.requests:,} requests, {what}, guards {args.guards or 'default'}"
+        )
+    )
     print()
     heads = ("part", "requests", "exact", "near", "hit rate", "wrong", "of hits", "of near", "of all")
     named = [*((f"quarter {i}", tally) for i, tally in enumerate(result.quarters, start=1)), ("all", total)]

@@ -10,6 +10,7 @@ new prompt and at the stored one and answers why they differ, or nothing. All ru
 | `versions` | version numbers differ (3.1 is not 3.10) | `version 3.9 != 3.10` |
 | `units` | units that no number stands with differ | `unit miles != feet` |
 | `times` | days, months, clock times, last/next | `time tomorrow != yesterday` |
+| `periods` | how often: per month, yearly | `period month != year` |
 | `identifiers` | snake_case, CamelCase, ORD-1234, hex | `identifier ORD-1 != ORD-2` |
 | `urls` | URLs, e-mail addresses, paths, file names | `address a.com/x != a.com/y` |
 | `flags` | command-line flags | `flag --hard != --soft` |
@@ -45,6 +46,7 @@ from .base import Guard, GuardSet, Rule, Veto
 from .names import NAMES
 from .numbers import NUMBERS, UNITS_RULE, VERSIONS
 from .order import SWAP
+from .periods import PERIODS
 from .polarity import ANTONYM, DIRECTION, NEGATION
 from .residual import residual
 from .style import FORMAT, LANGUAGE, QUESTION
@@ -60,6 +62,7 @@ _RULES: dict[str, Rule] = {
         IDENTIFIERS,
         VERSIONS,
         TIMES,
+        PERIODS,
         FLAGS,
         CODE,
         URLS,

@@ -15,8 +15,9 @@ def residual(
     """Return what is left of each of two long prompts when their common beginning and end are taken off.
 
     An embedding of "<a page of text> Summarise it" hardly sees its last words. Whoever can embed should
-    compare the two remainders and ask a cosine of 0.6 or more of them; measured in this project, that
-    cuts wrong matches among prompts with a shared passage from 97 % to none and keeps 80 % of the right ones.
+    compare the two remainders and ask a cosine of 0.6 or more of them. On 60 synthetic cases (not a benchmark of
+    this package) that cuts wrong matches among prompts with a shared passage from 97 % to none and keeps 80 % of
+    the right ones.
 
     Args:
         prompt: the new prompt.

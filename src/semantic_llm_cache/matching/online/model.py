@@ -60,7 +60,7 @@ class Logistic:
         return _sigmoid(m / math.sqrt(1.0 + math.pi / 8.0 * max(v, 0.0)))
 
     def update(self, x: Array, right: bool, weight: float = 1.0) -> None:
-        """Learn one outcome."""
+        """Learn one outcome, as if it were `weight` of them."""
         p = _sigmoid(float(self.weights @ x))
         gain = self.covariance @ x
         curvature = weight * max(p * (1.0 - p), 1e-4)
@@ -94,7 +94,7 @@ class Recalibration:
     BINS = 12
     _LOW, _STEP = -7.0, 0.7  # logit of the first bin's lower edge; width of a bin
 
-    def __init__(self, prior: float = 3.0, doubt: float = 0.25, memory: float = 1.0 - 1.0 / 300.0) -> None:
+    def __init__(self, prior: float = 5.0, doubt: float = 0.25, memory: float = 1.0 - 1.0 / 500.0) -> None:
         self.prior = prior
         self.doubt = doubt
         self.memory = memory

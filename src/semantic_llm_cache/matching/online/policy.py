@@ -33,8 +33,9 @@ _REPRICE = 32  # decisions between two settings of the price
 _HORIZON = 1500  # decisions over which unspent budget is to be used up
 _MOST_WRONG = 0.5  # an answer more likely wrong than right is never served, whatever the budget
 _AUDIT_PRIOR = 5.0  # expected errors that the ratio of explored to expected errors starts from
+_AUDIT_DEVIATIONS = 1.0  # standard deviations of the count that are added to it
+_NEAR_PRICE = 4.0  # a would-be hit at the price is explored so many times more often on top
 _GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
-_MOST_WEIGHT = 1.0
 _MOST_RECORDS = 4096  # answers whose record of right and wrong is kept
 
 
@@ -239,7 +240,7 @@ class OnlinePolicy:
             return "miss", 0.0, "error budget spent for now"
         if self.max_error is not None and self._audit.estimate > self._audit_limit():
             return "miss", 0.0, "audit: more wrong answers than the budget allows"
-        propensity = min(1.0, self.explore * (1.0 + 4.0 * wrong / self._price))
+        propensity = min(1.0, self.explore * (1.0 + _NEAR_PRICE * wrong / self._price))
         if self._draw() < propensity:
             return "explore", propensity, f"exploring, as 1 in {1.0 / propensity:.0f} like it"
         return "serve", propensity, ""
@@ -296,7 +297,8 @@ class OnlinePolicy:
 
     def _corrected(self) -> float:
         """What was spent, more when the explored were wrong more often than expected."""
-        ratio = (_AUDIT_PRIOR + self._explored_wrong) / (_AUDIT_PRIOR + self._explored_expected)
+        wrong = _AUDIT_PRIOR + self._explored_wrong
+        ratio = (wrong + _AUDIT_DEVIATIONS * math.sqrt(wrong)) / (_AUDIT_PRIOR + self._explored_expected)
         return self._spent * max(1.0, ratio)
 
     def _audit_limit(self) -> float:
@@ -326,8 +328,7 @@ class OnlinePolicy:
                 return
             decision.settled = True
             predicted = 1.0 - decision.probability
-            weight = min(_MOST_WEIGHT, 1.0 / decision.propensity) if decision.action == "explore" else 1.0
-            self._model.update(decision._x, correct, weight)
+            self._model.update(decision._x, correct)
             self._recalibration.update(decision._raw, not correct)
             self._record(decision.answer, correct)
             self._hold = max(0, self._hold - 1)

@@ -22,7 +22,7 @@ from semantic_llm_cache.backends import SQLiteBackend
 
 def run(bench: Bench) -> None:
     """Measure at 1,000, 10,000 and 100,000 entries."""
-    with peer(bench, "gptcache", GPTCACHE, "run_gptcache.py") as worker, bench.temporary() as folder:
+    with peer(bench, "gptcache", GPTCACHE, "run_gptcache") as worker, bench.temporary() as folder:
         puts: Times = {}
         sizes = (1000, 10_000, 100_000) if not bench.quick else (200,)
         for size in sizes:

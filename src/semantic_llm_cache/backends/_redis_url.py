@@ -1,0 +1,154 @@
+"""Redis addresses: one server, sentinels, a cluster, a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+__all__ = ["SCHEMES", "Address", "parse"]
+
+SCHEMES = (
+    "redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel",
+)  # fmt: skip
+"""What a Redis address may begin with."""
+
+_KINDS = {"": "single", "cluster": "cluster", "sentinel": "sentinel"}
+
+
+def _yes_or_no(text: str) -> bool:
+    value = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(text.lower())
+    if value is None:
+        raise ValueError
+    return value
+
+
+# For the connections; the rest of the options are `RedisBackend`'s own arguments.
+_CONNECTION: dict[str, Callable[[str], Any]] = {
+    "ssl_ca_certs": str,
+    "ssl_certfile": str,
+    "ssl_keyfile": str,
+    "ssl_keyfile_password": str,
+    "ssl_cert_reqs": str,
+    "ssl_check_hostname": _yes_or_no,
+    "client_name": str,
+    "health_check_interval": float,
+}
+_SENTINEL: dict[str, Callable[[str], Any]] = {"sentinel_username": str, "sentinel_password": str}
+_ARGUMENTS: dict[str, Callable[[str], Any]] = {
+    "prefix": str,
+    "search": str,
+    "shards": int,
+    "timeout": float,
+    "connect_timeout": float,
+    "max_connections": int,
+    "front_size": int,
+    "front_seconds": float,
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """What a URL says.
+
+    Attributes:
+        kind: ``single``, ``cluster`` or ``sentinel``.
+        hosts: (host, port) of the server, of some nodes, or of the sentinels.
+        path: of a socket, instead of hosts.
+        master: name that the sentinels know the servers by.
+        connection: keyword arguments for the client's connections, password included.
+        sentinel: the same for the connections to the sentinels.
+        arguments: keyword arguments for `RedisBackend`.
+        shown: the URL without credentials and options.
+    """
+
+    kind: str
+    hosts: tuple[tuple[str, int], ...]
+    path: str | None
+    master: str
+    connection: dict[str, Any] = field(repr=False)
+    sentinel: dict[str, Any] = field(repr=False)
+    arguments: dict[str, Any]
+    shown: str
+
+
+def parse(url: str) -> Address:
+    """Return what `url` says.
+
+    Raises:
+        ValueError: what is wrong; the message holds neither password nor options.
+    """
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    if scheme not in SCHEMES:
+        raise ValueError(f"a Redis address begins with {'://, '.join(SCHEMES)}://, not with {scheme or 'nothing'}")
+    base, _, suffix = scheme.partition("+")
+    kind = _KINDS[suffix]
+    if parts.fragment:
+        raise ValueError(f"{scheme}://...: a number sign in a user, password or option is written %23")
+    login, _, location = parts.netloc.rpartition("@")
+    username, _, password = login.partition(":")
+    connection: dict[str, Any] = {}
+    if username:
+        connection["username"] = unquote(username)
+    if password:
+        connection["password"] = unquote(password)
+    known = {**_CONNECTION, **_ARGUMENTS, "db": int, **(_SENTINEL if kind == "sentinel" else {})}
+    options = _options(scheme, parts.query, known)
+    arguments = {name: options.pop(name) for name in _ARGUMENTS if name in options}
+    sentinel = {name[9:]: options.pop(name) for name in _SENTINEL if name in options}
+    db = options.pop("db", None)
+    connection.update(options)
+    if base == "unix":
+        path = unquote(parts.path)
+        if not path or location:
+            raise ValueError("unix:///path/to/redis.sock takes three slashes, a path and no host")
+        connection["db"] = db or 0
+        return Address("single", (), path, "", connection, {}, arguments, f"unix://{quote(path)}")
+    if base == "rediss":
+        connection["ssl"] = sentinel["ssl"] = True
+        sentinel.update({name: value for name, value in connection.items() if name.startswith("ssl")})
+    hosts = tuple(_host(scheme, one, 26379 if kind == "sentinel" else 6379) for one in location.split(","))
+    if kind == "single" and len(hosts) > 1:
+        raise ValueError(f"{scheme}:// takes one host: for several nodes write {scheme}+cluster://")
+    master = ""
+    place = parts.path.strip("/")
+    if kind == "sentinel":
+        master, _, place = place.partition("/")
+        if not master:
+            raise ValueError(f"{scheme}://host:26379/NAME: the name that the sentinels know the servers by is missing")
+    if place:
+        if not place.isdecimal() or db is not None:
+            raise ValueError(f"{scheme}://.../{place}: what follows the host must be the number of the database, once")
+        db = int(place)
+    if kind == "cluster":
+        if db:
+            raise ValueError(f"{scheme}://...: a cluster has only database 0")
+    else:
+        connection["db"] = db or 0
+    listed = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts)
+    tail = "" if kind == "cluster" else f"/{db or 0}"
+    shown = f"{scheme}://{listed}{'/' + master if master else ''}{tail}"
+    return Address(kind, hosts, None, master, connection, sentinel, arguments, shown)
+
+
+def _host(scheme: str, text: str, default: int) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        return parts.hostname or "localhost", default if parts.port is None else parts.port
+    except ValueError:
+        raise ValueError(f"{scheme}://...: {text!r} is not a host and a port") from None
+
+
+def _options(scheme: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise ValueError(f"{scheme}://...: unknown option {name!r}, there are {', '.join(sorted(known))}")
+        try:
+            options[name] = known[name](text)
+        except ValueError:
+            what = "yes or no" if known[name] is _yes_or_no else "a number"
+            raise ValueError(f"{scheme}://...: the option {name} must be {what}") from None
+    return options
