@@ -315,7 +315,7 @@ def test_a_bot_is_not_kept_alive():
 @pytest.mark.parametrize(
     "function",
     [ask, aask, Bot.ask, Bot.plain, Bot.of_class, Bot.of_nobody, Bot.of_nobody_inside, Bot.Inner.ask],
-    ids=str,
+    ids=lambda function: function.__qualname__,
 )
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickles_by_name(function, protocol):

@@ -132,7 +132,7 @@ async def until(condition):
     """Let other tasks run until `condition()`."""
 
     async def wait():
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - conditions that no event tells
             await asyncio.sleep(0.001)
 
     await limited(wait())

@@ -481,6 +481,7 @@ async def test_loading_has_a_limit_of_its_own_and_trips_no_breaker(monkeypatch):
     await ask("hello there!")
     assert last_lookup().outcome == "near"
 
+    slow.set()
     broken = Letters(RuntimeError("no file"))
     broken.is_loaded = False
     engine = SemanticCache("memory://", similarity=0.9, embedder=broken, guards=None)

@@ -431,3 +431,18 @@ def test_plain_functions_over_a_backend_that_waits():
 
     assert [ask("x"), ask("x")] == ["x", "x"]
     assert last_lookup().outcome == "exact"
+
+
+def test_what_is_learned_from_long_answers_may_wait_for_the_embedder():
+    engine = SemanticCache("memory://", max_error=0.1, seed=1, guards=None)
+    calls = []
+
+    @engine.cache()
+    def ask(prompt: str):
+        calls.append(prompt)
+        return f"Call {len(calls)}: Python is a programming language that people like for being easy to read. " * 3
+
+    prompts = ["What is Python?", "What's Python?", "what is Python", "Tell me what Python is.", "Python: what is it?"]
+    for prompt in prompts:
+        assert ask(prompt).startswith("Call")
+    assert ask.cache_info().errors == 0

@@ -222,8 +222,7 @@ FORK = """
 """
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-@pytest.mark.parametrize("near", ["exact", "near"])
+@pytest.mark.parametrize(("kind", "near"), [("memory", "near"), ("sqlite", "near"), ("sqlite", "exact")])
 def test_after_a_fork_parent_and_children_answer(kind, near, script):
     status, out, err, _ = script(FORK, kind, near)
     assert (status, out.strip()) == (0, "[0, 0, 0]"), err

@@ -89,11 +89,12 @@ async def test_a_newcomer_after_the_last_has_left_gets_a_call_of_its_own():
 async def test_a_call_cancelled_before_its_first_step_leaves_its_key_free():
     model = Model()
     ask = cached(model)
-    asyncio.create_task(ask("What is Python?"))
+    first = asyncio.create_task(ask("What is Python?"))
     await asyncio.sleep(0)  # its call is a task that has not begun
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
     await asyncio.sleep(0.01)
+    assert first.cancelled()
     assert model.calls == 0
     model.go.set()
     assert await limited(ask("What is Python?")) == "answer"
@@ -351,7 +352,7 @@ async def test_a_caller_with_a_higher_threshold_is_not_served_anothers_near_hit(
         return "for the strict"
 
     await lenient("What is Python?")
-    both = await gathered([asyncio.create_task(lenient("What's Python?")), asyncio.create_task(strict("What's Python?"))])
+    both = await gathered([asyncio.create_task(function("What's Python?")) for function in (lenient, strict)])
     assert both == ["for all", "for the strict"]
     assert asked == [("lenient", "What is Python?"), ("strict", "What's Python?")]
 

@@ -74,7 +74,7 @@ def digest(*parts: str) -> str:
 
 def place_of(scope: str, embedder: str, dimension: int) -> str:
     """Return the name of the set of vectors that may be compared: scope, embedder and dimension, digested."""
-    return f"{digest(scope)}:{digest(embedder)[:16]}:{dimension}"
+    return f"{digest(scope)}e{digest(embedder)[:16]}d{dimension}"  # letters and digits: also a TAG
 
 
 def encode(key: str, entry: CacheEntry, now: float, *, injected: bool) -> Row:
@@ -111,7 +111,7 @@ def encode(key: str, entry: CacheEntry, now: float, *, injected: bool) -> Row:
             left = 0
         elif left > 0 and injected:
             left += _GRACE_MS
-        expires = str(_milliseconds(end)).encode()
+        expires = str(_milliseconds(end) + 1).encode()  # rounded up: a script calls nothing expired too early
     return Row(
         raw_key,
         _HEAD.pack(_MARK, _VERSION, checksum, len(head), len(body)) + head + body,

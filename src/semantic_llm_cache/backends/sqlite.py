@@ -16,6 +16,7 @@ from semantic_llm_cache.backends._sqlite_schema import close, must_reconnect, op
 from semantic_llm_cache.backends._sqlite_write import Writer
 from semantic_llm_cache.backends._worker import BatchWorker, Worker
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.front import Front
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage import Candidate, StorageBackend
 
@@ -34,6 +35,9 @@ class SQLiteBackend(StorageBackend):
         clock: gives the wall time in seconds; default `time.time`.
         max_size: most entries; the least recently used go first. None is no bound.
         busy_timeout: seconds to wait for another process that is writing.
+        front_size, front_seconds: the entries read by key last are kept in the process and served from there
+            by the engine, that long: a deletion by *another process* may be noticed so much later, one by this
+            process is at once. 0 turns it off.
 
     Raises:
         ValueError, TypeError: a path that names no file, a bound below 1.
@@ -58,22 +62,21 @@ class SQLiteBackend(StorageBackend):
         clock: Callable[[], float] | None = None,
         max_size: int | None = None,
         busy_timeout: float = 5.0,
+        front_size: int = 1024,
+        front_seconds: float = 1.0,
     ) -> None:
         path = os.fspath(db_path)
         if not isinstance(path, str):
             raise TypeError(f"db_path={db_path!r} must be text or a pathlib.Path")
         if not path or path.startswith(":memory:") or "\0" in path:
-            raise ValueError(
-                f"db_path={db_path!r} names no file: give one, such as 'cache.db', or use MemoryBackend()"
-            )
-        if max_size is not None and (
-            isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 1
-        ):
+            raise ValueError(f"db_path={db_path!r} names no file: give one, such as 'cache.db', or use MemoryBackend()")
+        if max_size is not None and (isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 1):
             raise ValueError(f"max_size={max_size!r} must be a whole number of at least 1, or None")
         self.db_path = path
         self.max_size = max_size
         self._path = path = os.path.abspath(path)  # a later change of directory changes nothing
         self._now = now = _Clock(clock or time.time)
+        self.front: Front = Front(front_size, front_seconds)
         self._reader = Reader(path)
         self._searcher = Searcher(path)
         self._writer = writer = Writer(now, max_size)
@@ -140,7 +143,10 @@ class SQLiteBackend(StorageBackend):
 
     async def set(self, key: str, entry: CacheEntry) -> None:
         """Store `entry`; it is committed, with its vector, when this returns."""
-        await self._writing.run(self._writer.set, encode(key, entry))
+        try:
+            await self._writing.run(self._writer.set, encode(key, entry))
+        finally:
+            self.front.drop(key)
 
     async def set_many(self, items: Iterable[tuple[str, CacheEntry]]) -> int:
         """Store all items, some hundred in a transaction; return how many."""
@@ -149,25 +155,35 @@ class SQLiteBackend(StorageBackend):
         for key, entry in items:
             rows.append(encode(key, entry))
             if len(rows) == _CHUNK:
-                await self._writing.run(self._writer.set_many, rows)
+                await self._set_rows(rows)
                 count += len(rows)
                 rows = []
         if rows:
-            await self._writing.run(self._writer.set_many, rows)
+            await self._set_rows(rows)
         return count + len(rows)
+
+    async def _set_rows(self, rows: list[tuple[Any, ...]]) -> None:
+        try:
+            await self._writing.run(self._writer.set_many, rows)
+        finally:
+            self.front.drop()
 
     async def delete(self, key: str) -> bool:
         """Remove the entry; True when there was a live one."""
-        return bool(await self._writing.run(self._writer.delete, (key,), self._now()))
+        try:
+            return bool(await self._writing.run(self._writer.delete, (key,), self._now()))
+        finally:
+            self.front.drop(key)
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         """Delete each key; return how many live ones there were."""
         wanted = list(dict.fromkeys(keys))
         count = 0
-        for start in range(0, len(wanted), _PAGE):
-            count += await self._writing.run(
-                self._writer.delete, wanted[start : start + _PAGE], self._now()
-            )
+        try:
+            for start in range(0, len(wanted), _PAGE):
+                count += await self._writing.run(self._writer.delete, wanted[start : start + _PAGE], self._now())
+        finally:
+            self.front.drop()
         return count
 
     async def clear(self, namespace: str | None = None) -> int:
@@ -180,9 +196,15 @@ class SQLiteBackend(StorageBackend):
         while True:
             after, ids = await self._reading.run(self._reader.ids, after, until, namespace, _PAGE)
             if ids:
-                count += await self._writing.run(self._writer.delete_ids, ids, self._now())
+                count += await self._delete_ids(ids)
             if not after:
                 return count
+
+    async def _delete_ids(self, ids: Sequence[int]) -> int:
+        try:
+            return int(await self._writing.run(self._writer.delete_ids, ids, self._now()))
+        finally:
+            self.front.drop()
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
         """Return all live entries, oldest first."""
@@ -190,9 +212,7 @@ class SQLiteBackend(StorageBackend):
         found.sort(key=_age)
         return found
 
-    async def scan(
-        self, batch_size: int = 500, namespace: str | None = None
-    ) -> AsyncIterator[tuple[str, CacheEntry]]:
+    async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries there are now, in the order in which they were written."""
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} must be at least 1")
@@ -221,11 +241,9 @@ class SQLiteBackend(StorageBackend):
         count, after = 0, 0
         until = await self._reading.run(self._reader.last_id)
         while True:
-            after, ids = await self._reading.run(
-                self._reader.matching, after, until, namespace, _PAGE, needle, wanted
-            )
+            after, ids = await self._reading.run(self._reader.matching, after, until, namespace, _PAGE, needle, wanted)
             if ids:
-                count += await self._writing.run(self._writer.delete_ids, ids, self._now())
+                count += await self._delete_ids(ids)
             if not after:
                 return count
 
@@ -256,9 +274,7 @@ class SQLiteBackend(StorageBackend):
         """Return up to `k` live entries at or above `threshold`, nearest first."""
         limits = {"namespace": namespace, "scope": scope, "embedder": embedder}
         now = self._now()
-        found = await self._searching.run(
-            self._searcher.candidates, unit(embedding), k, threshold, limits, now
-        )
+        found = await self._searching.run(self._searcher.candidates, unit(embedding), k, threshold, limits, now)
         self._count(bool(found))
         if found:
             self._touch(found[0].key, now)

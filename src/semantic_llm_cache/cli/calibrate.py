@@ -203,11 +203,8 @@ def _result(result: Calibration) -> dict[str, Any]:
 def _print(args: argparse.Namespace, data: _Data, found: dict[str, Calibration], took: float) -> None:
     style = Style(sys.stdout)
     what = "pairs" if data.kind == "pairs" else "requests"
-    print(
-        style.bold(
-            f"{clean(Path(args.log).name)}: {data.rows:,} {what}, target {100 * args.target_error:g} % wrong of the hits"
-        )
-    )
+    name = clean(Path(args.log).name)
+    print(style.bold(f"{name}: {data.rows:,} {what}, target {100 * args.target_error:g} % wrong of the hits"))
     if data.repeats:
         print(f"{data.repeats:,} of them repeat a text: exact hits, not counted as near ones below")
     print()

@@ -70,6 +70,13 @@ def _right(curves: Sequence[Curve]) -> float:
     return min(1.0, (int(largest * 20) + 1) / 20)
 
 
+def _ticks(low: float, high: float) -> list[float]:
+    """Return five to ten round values from `low` to `high`."""
+    step = next((s for s in (0.01, 0.02, 0.05, 0.1) if (high - low) / s <= 10), 0.2)
+    first = int(low / step + 1 - 1e-9)
+    return [i * step for i in range(first, int(high / step + 1e-9) + 1)]
+
+
 # ------------------------------------------------------------------------------ PNG
 
 
@@ -80,11 +87,17 @@ def _png(path: str, curves: Sequence[Curve], title: str, target: float) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for curve, colour in zip(curves, ("tab:blue", "tab:orange", "tab:green"), strict=False):
+    for number, (curve, colour) in enumerate(zip(curves, ("tab:blue", "tab:orange", "tab:green"), strict=False)):
         axes.plot([p[1] for p in curve.points], [p[2] for p in curve.points], color=colour, label=_ascii(curve.name))
         if curve.chosen is not None:
             axes.plot(curve.chosen[1], curve.chosen[2], "o", color=colour)
-            axes.annotate(f" {curve.chosen[0]:.3f}", (curve.chosen[1], curve.chosen[2]), color=colour)
+            axes.annotate(
+                f"{curve.chosen[0]:.3f}",
+                (curve.chosen[1], curve.chosen[2]),
+                xytext=(4, 6 if number else -14),  # above for one curve, below for the other
+                textcoords="offset points",
+                color=colour,
+            )
     axes.axhline(1 - target, color="grey", linestyle="--", linewidth=1, label=f"target {100 * (1 - target):g} %")
     axes.set_xlim(0, _right(curves))
     axes.set_ylim(_bottom(curves, target), 1)
@@ -128,10 +141,10 @@ def _html(curves: Sequence[Curve], title: str, target: float) -> str:
         return f"{_TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - precision) / (1 - bottom):.1f}"
 
     parts = []
-    for value in (right * i / 5 for i in range(6)):
+    for value in _ticks(0.0, right):
         parts.append(f'<line class="grid" x1="{x(value)}" x2="{x(value)}" y1="{y(1)}" y2="{y(bottom)}"/>')
-        parts.append(f'<text x="{x(value)}" y="{_HEIGHT - 26}" text-anchor="middle">{100 * value:.0f} %</text>')
-    for value in (bottom + (1 - bottom) * i / 5 for i in range(6)):
+        parts.append(f'<text x="{x(value)}" y="{_HEIGHT - 26}" text-anchor="middle">{100 * value:.4g} %</text>')
+    for value in _ticks(bottom, 1.0):
         parts.append(f'<line class="grid" x1="{x(0)}" x2="{x(right)}" y1="{y(value)}" y2="{y(value)}"/>')
         parts.append(
             f'<text x="{_LEFT - 8}" y="{float(y(value)) + 4:.1f}" text-anchor="end">{100 * value:.4g} %</text>'

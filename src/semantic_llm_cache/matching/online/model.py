@@ -144,23 +144,31 @@ class Recalibration:
 class ChangeDetector:
     """Page's CUSUM test for errors at several times the predicted odds.
 
-    Each outcome adds its log likelihood ratio of "the odds of an error are `odds` times what was
-    predicted" to "as predicted"; the sum never falls under 0, and passing `limit` is an alarm. While the
-    predictions hold, the expected number of outcomes before a false alarm is at least exp(limit)
-    (Lorden 1971).
+    For each ratio in `ODDS`, an outcome adds its log likelihood ratio of "the odds of an error are so many
+    times what was predicted" to "as predicted"; a sum never falls under 0, and one that passes `limit` is
+    an alarm. While the predictions hold, the expected number of outcomes before a false alarm is at least
+    exp(limit) / len(ODDS) (Lorden 1971). The small ratio finds a slow decline, the large one a sudden change.
     """
 
-    def __init__(self, odds: float = 3.0, limit: float = 10.0) -> None:
-        self.odds = odds
+    ODDS = (3.0, 30.0)
+
+    def __init__(self, limit: float = 10.0) -> None:
         self.limit = limit
-        self.sum = 0.0
+        self.sums = [0.0] * len(self.ODDS)
+
+    @property
+    def suspicion(self) -> float:
+        """How far a sudden change has come towards an alarm, in [0, 1]; one unlikely error is some 0.2."""
+        return min(1.0, max(0.0, self.sums[-1] - 1.0) / self.limit)
 
     def update(self, wrong: float, was_wrong: bool) -> bool:
-        """Learn one outcome of a prediction; True is an alarm, and the sum starts again."""
+        """Learn one outcome of a prediction; True is an alarm, and the sums start again."""
         wrong = min(max(wrong, 1e-4), 1.0 - 1e-3)
-        scale = 1.0 + (self.odds - 1.0) * wrong  # the alternative's probability is odds * wrong / scale
-        self.sum = max(0.0, self.sum + math.log((self.odds if was_wrong else 1.0) / scale))
-        if self.sum <= self.limit:
+        for index, odds in enumerate(self.ODDS):
+            scale = 1.0 + (odds - 1.0) * wrong  # the alternative's probability is odds * wrong / scale
+            step = math.log((odds if was_wrong else 1.0) / scale)
+            self.sums[index] = max(0.0, self.sums[index] + step)
+        if max(self.sums) <= self.limit:
             return False
-        self.sum = 0.0
+        self.sums = [0.0] * len(self.ODDS)
         return True

@@ -35,6 +35,7 @@ _MOST_WRONG = 0.5  # an answer more likely wrong than right is never served, wha
 _AUDIT_PRIOR = 5.0  # expected errors that the ratio of explored to expected errors starts from
 _AUDIT_DEVIATIONS = 1.0  # standard deviations of the count that are added to it
 _NEAR_PRICE = 4.0  # a would-be hit at the price is explored so many times more often on top
+_SUSPICIOUS = 0.5  # probability of exploring that full suspicion of a change adds
 _GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
 _MOST_RECORDS = 4096  # answers whose record of right and wrong is kept
 
@@ -94,7 +95,7 @@ class OnlinePolicy:
         seed: makes the draws repeatable; None draws from the system's entropy.
         confidence: probability with which the bound holds at all times at once, in (0, 1).
         explore: smallest probability of exploring a would-be hit, in (0, 0.2]; up to five times as much is
-            used near the price, where errors are.
+            used near the price, where errors are, and more for a while after an error nobody expected.
         extra_features: length of `CandidateView.features`.
 
     Raises:
@@ -114,7 +115,7 @@ class OnlinePolicy:
         seed: int | None = None,
         *,
         confidence: float = 0.99,
-        explore: float = 0.02,
+        explore: float = 0.03,
         extra_features: int = 0,
     ) -> None:
         self.max_error = _check_bound(max_error, "max_error")
@@ -129,7 +130,7 @@ class OnlinePolicy:
         self.confidence = checked
         self._delta = 1.0 - checked
         if isinstance(explore, bool) or not isinstance(explore, (int, float)):
-            raise TypeError(f"explore={explore!r} must be a probability, such as 0.02")
+            raise TypeError(f"explore={explore!r} must be a probability, such as 0.03")
         if not 0.0 < explore <= 0.2:
             raise ValueError(f"explore={explore!r} must lie above 0 and not above 0.2")
         self.explore = float(explore)
@@ -165,6 +166,8 @@ class OnlinePolicy:
         self._spent = 0.0  # sum of the error probabilities of what was served
         self._explored_wrong = 0.0  # errors among the explored ...
         self._explored_expected = 0.0  # ... and how many were expected
+        self._rehearsed = 0  # would-be hits compared before a bound per hit serves its first
+        self._rehearsed_wrong = 0
         self._audit = Audit(self.explore)
 
     # ------------------------------------------------------------------ deciding
@@ -236,11 +239,15 @@ class OnlinePolicy:
             if self._price <= 0.0:
                 return "miss", 0.0, "still learning: no error budget yet"
             return "miss", 0.0, f"could be wrong: {wrong:.3f} > {self._price:.3f}"
+        if not self._rehearsal_passed():
+            return "explore", 1.0, f"rehearsing: {self._rehearsed} would-be hits compared so far"
         if wrong > self._self_funding and self._corrected() + wrong > self._spendable(next_hit=1):
             return "miss", 0.0, "error budget spent for now"
         if self.max_error is not None and self._audit.estimate > self._audit_limit():
             return "miss", 0.0, "audit: more wrong answers than the budget allows"
-        propensity = min(1.0, self.explore * (1.0 + _NEAR_PRICE * wrong / self._price))
+        propensity = self.explore * (1.0 + _NEAR_PRICE * wrong / self._price)
+        # An error nobody expected is followed up at once: a change of the traffic costs while unnoticed.
+        propensity = min(1.0, propensity + _SUSPICIOUS * self._detector.suspicion)
         if self._draw() < propensity:
             return "explore", propensity, f"exploring, as 1 in {1.0 / propensity:.0f} like it"
         return "serve", propensity, ""
@@ -286,6 +293,15 @@ class OnlinePolicy:
         assert self.max_error_per_hit is not None
         earned = self.max_error_per_hit * (self._hits + more)
         return max(earned, _GRACE + 0.5 * earned)
+
+    def _rehearsal_passed(self) -> bool:
+        """Tell whether enough would-be hits were right to start serving under a bound per hit.
+
+        A few hits cannot keep to a small share if one of them is wrong, so 2 / bound would-be hits are
+        compared first, three times as many after one wrong answer, and so on.
+        """
+        bound = self.max_error_per_hit
+        return bound is None or 1 + 2 * self._rehearsed_wrong <= 0.5 * bound * self._rehearsed + 1e-9
 
     def _spendable(self, next_hit: int = 0) -> float:
         limit = math.inf
@@ -336,6 +352,9 @@ class OnlinePolicy:
                 self._explored_expected += predicted
                 self._explored_wrong += float(not correct)
             if decision.action == "explore":
+                if decision.propensity >= 1.0 and not self._rehearsal_passed():
+                    self._rehearsed += 1
+                    self._rehearsed_wrong += not correct
                 if not correct:
                     self._audit.explored_wrong(decision.propensity)
             elif decision.action == "serve":
@@ -343,6 +362,7 @@ class OnlinePolicy:
             if self._detector.update(predicted, not correct):
                 self._alarms += 1
                 self._hold = _ALARM_HOLD
+                self._rehearsed = self._rehearsed_wrong = 0
                 self._model.forget(_ALARM_KEEP)
                 self._recalibration.forget(_ALARM_KEEP)
 

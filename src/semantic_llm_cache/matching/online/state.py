@@ -31,6 +31,8 @@ _COUNTERS = (
     "_spent",
     "_explored_wrong",
     "_explored_expected",
+    "_rehearsed",
+    "_rehearsed_wrong",
 )
 _SETTINGS = ("max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "extra_features")
 _BUDGET = ("max_error", "max_error_per_hit", "confidence", "explore")  # what a running budget depends on
@@ -71,7 +73,7 @@ def dump(policy: OnlinePolicy) -> bytes:
         "actual": _pack(recalibration.actual, "<f8"),
         "predicted": _pack(recalibration.predicted, "<f8"),
         "seen": _pack(recalibration.seen, "<f8"),
-        "cusum": policy._detector.sum,
+        "cusum": policy._detector.sums,
         "recent": _pack(policy._recent, "<f8"),
         "price": policy._price,
         "hold": policy._hold,
@@ -140,11 +142,14 @@ def load(policy: OnlinePolicy, data: bytes) -> None:
         answers = np.frombuffer(base64.b64decode(state["answers"], validate=True), dtype="<u8").tolist()
         records = _unpack(state["records"], "<u2", (len(answers), 2)).tolist()
         counters = {name: type(getattr(policy, name))(state["counters"][name]) for name in _COUNTERS}
-        numbers = {name: float(state[name]) for name in ("audit", "cusum", "price")}
+        numbers = {name: float(state[name]) for name in ("audit", "price")}
+        sums = [float(value) for value in state["cusum"]]
         whole = {name: int(state[name]) for name in ("draws", "count", "hold", "misses", "alarms")}
         key = bytes.fromhex(state["key"])
-        if not np.isfinite([*numbers.values(), *counters.values()]).all() or len(key) != 8:
+        if not np.isfinite([*numbers.values(), *counters.values(), *sums]).all() or len(key) != 8:
             raise ValueError("a counter that is no number")
+        if len(sums) != len(policy._detector.sums):
+            raise ValueError("sums of another detector")
     except CacheSerializationError:
         raise
     except (KeyError, TypeError, ValueError, OverflowError, np.linalg.LinAlgError) as error:
@@ -155,7 +160,7 @@ def load(policy: OnlinePolicy, data: bytes) -> None:
     policy._recalibration.actual, policy._recalibration.predicted = actual, predicted
     policy._recalibration.seen = seen
     policy._recalibration.refresh()
-    policy._detector.sum = numbers["cusum"]
+    policy._detector.sums = sums
     policy._recent = recent
     policy._hold, policy._misses, policy._alarms = whole["hold"], whole["misses"], whole["alarms"]
     policy._records.clear()

@@ -1,0 +1,380 @@
+"""Connections: a client of redis-py per event loop, errors said in plain words, scripts.
+
+A client of redis-py belongs to one event loop. Each loop gets its own when it first asks; it is closed
+when the loop shuts down its asynchronous generators, as `asyncio.run` does, so that none is left behind
+unclosed. A forked child leaves its parent's alone and makes its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import inspect
+import os
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from semantic_llm_cache.backends._redis_url import Address
+from semantic_llm_cache.exceptions import CacheBackendError
+
+__all__ = ["Clients", "Link", "Script", "need_redis"]
+
+T = TypeVar("T")
+
+_TOGETHER = 32
+"""Commands under way at once to a cluster, for one call of ours."""
+
+
+def need_redis() -> Any:
+    """Return the package `redis.asyncio`. CacheBackendError when it is not installed."""
+    try:
+        import redis.asyncio
+    except ImportError as error:
+        raise CacheBackendError('RedisBackend needs a package: pip install "semantic-llm-cache[redis]"') from error
+    return redis.asyncio
+
+
+class Script:
+    """A Lua script and the digest that a server knows it by."""
+
+    __slots__ = ("sha", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class _Open:
+    """The client of one loop."""
+
+    __slots__ = ("client", "close", "keeper")
+
+    def __init__(self, client: Any, close: Callable[[], Awaitable[None]]) -> None:
+        self.client = client
+        self.close = close
+        self.keeper: AsyncGenerator[None, None] | None = None
+
+
+class Clients:
+    """Makes and keeps the clients of an address, or the siblings of a client that was given."""
+
+    def __init__(
+        self,
+        address: Address,
+        client: Any = None,
+        *,
+        timeout: float,
+        connect_timeout: float,
+        max_connections: int,
+    ) -> None:
+        self.address = address
+        self.cluster = address.kind == "cluster"
+        self._given = client
+        self._settings = {"socket_timeout": timeout, "socket_connect_timeout": connect_timeout}
+        self._max_connections = max_connections
+        self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
+        self._lock = threading.Lock()
+        _all.add(self)
+
+    async def get(self) -> Any:
+        """Return the client of the running loop."""
+        loop = asyncio.get_running_loop()
+        found = self._open.get(loop)
+        if found is not None:
+            return found.client
+        made = self._make()
+        with self._lock:
+            gone = [old for old in self._open if old.is_closed()]
+            left = [self._open.pop(old) for old in gone]
+            self._open[loop] = made
+        for one in left:
+            _abandon(one.client)
+        made.keeper = self._keep(loop, made)
+        await made.keeper.__anext__()
+        return made.client
+
+    async def _keep(self, loop: asyncio.AbstractEventLoop, made: _Open) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._open.get(loop) is made:
+                    del self._open[loop]
+            with contextlib.suppress(Exception):
+                await made.close()
+
+    async def close(self) -> None:
+        """Close the clients of all loops; the next use makes new ones."""
+        here = asyncio.get_running_loop()
+        with self._lock:
+            held, self._open = self._open, {}
+        for loop, one in held.items():
+            if loop is here:
+                if one.keeper is not None:
+                    await one.keeper.aclose()
+            elif loop.is_closed():
+                _abandon(one.client)
+            elif loop.is_running() and one.keeper is not None:
+                with contextlib.suppress(Exception):
+                    future = asyncio.run_coroutine_threadsafe(_close_keeper(one.keeper), loop)
+                    await asyncio.wait_for(asyncio.wrap_future(future), 2.0)
+
+    # -------------------------------------------------------------------------------- making
+
+    def _make(self) -> _Open:
+        if self._given is not None:
+            return self._sibling(self._given)
+        module = need_redis()
+        from redis.asyncio.retry import Retry
+        from redis.backoff import ExponentialBackoff
+
+        settings = {**self._settings, **self.address.connection}
+        # One more try after a connection that has gone: every operation here may be done twice.
+        settings["retry"] = Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
+        settings["retry_on_error"] = [module.ConnectionError]
+        settings["protocol"] = 2
+        if self.address.kind == "cluster":
+            nodes = [module.cluster.ClusterNode(host, port) for host, port in self.address.hosts]
+            del settings["retry"], settings["retry_on_error"]  # a cluster's client has its own ways
+            client = module.RedisCluster(
+                startup_nodes=nodes, require_full_coverage=False, max_connections=self._max_connections, **settings
+            )
+            return _Open(client, client.aclose)
+        if self.address.kind == "sentinel":
+            sentinel = module.Sentinel(
+                list(self.address.hosts),
+                sentinel_kwargs={**self._settings, **self.address.sentinel, "protocol": 2},
+                **settings,
+            )
+            client = sentinel.master_for(self.address.master)
+
+            async def close() -> None:
+                for one in (client, *sentinel.sentinels):
+                    await one.aclose()
+
+            return _Open(client, close)
+        secure = settings.pop("ssl", False)
+        kind = module.SSLConnection if secure else module.Connection
+        if self.address.path is not None:
+            kind = module.UnixDomainSocketConnection
+            settings["path"] = self.address.path
+        else:
+            settings["host"], settings["port"] = self.address.hosts[0]
+        pool = module.BlockingConnectionPool(
+            connection_class=kind,
+            max_connections=self._max_connections,
+            timeout=self._settings["socket_timeout"],
+            **settings,
+        )
+        client = module.Redis.from_pool(pool)
+        return _Open(client, client.aclose)
+
+    def _sibling(self, given: Any) -> _Open:
+        """The given client itself for the first loop, another with its settings for others."""
+        module = need_redis()
+
+        async def leave_open() -> None:
+            return None
+
+        first = not self._open and not _decodes(given)
+        if first:
+            return _Open(given, leave_open)
+        if isinstance(given, module.RedisCluster):
+            accepted = inspect.signature(module.RedisCluster.__init__).parameters
+            settings = {name: value for name, value in given.connection_kwargs.items() if name in accepted}
+            settings["decode_responses"] = False
+            nodes = [module.cluster.ClusterNode(node.host, node.port) for node in given.get_nodes()]
+            if not nodes:
+                nodes = [module.cluster.ClusterNode(n.host, n.port) for n in given.nodes_manager.startup_nodes.values()]
+            client = module.RedisCluster(startup_nodes=nodes, **settings)
+            return _Open(client, client.aclose)
+        pool = given.connection_pool
+        if "connection_pool" in pool.connection_kwargs:
+            raise CacheBackendError(
+                "a client made by Sentinel serves one event loop only, with decode_responses=False: give "
+                "RedisBackend a URL instead, redis+sentinel://host:26379/NAME"
+            )
+        settings = {**pool.connection_kwargs, "decode_responses": False}
+        other = module.ConnectionPool(
+            connection_class=pool.connection_class, max_connections=self._max_connections, **settings
+        )
+        client = module.Redis.from_pool(other)
+        return _Open(client, client.aclose)
+
+    def _after_fork(self) -> None:
+        _abandoned.append(self._open)  # never closed here: the sockets are the parent's
+        self._open = {}
+        self._lock = threading.Lock()
+        if self._given is not None and not isinstance(self._given, _Template):
+            self._given = _Template(self._given)
+
+
+class _Template:
+    """Stands for a given client in a forked child, where only its settings may be used."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+
+def _decodes(client: Any) -> bool:
+    pool = getattr(client, "connection_pool", None)
+    settings = client.connection_kwargs if pool is None else pool.connection_kwargs
+    return bool(settings.get("decode_responses"))
+
+
+async def _close_keeper(keeper: AsyncGenerator[None, None]) -> None:
+    await keeper.aclose()
+
+
+def _abandon(client: Any) -> None:
+    """Close the sockets of a client whose loop is closed, without that loop."""
+    pool = getattr(client, "connection_pool", None)
+    holders = [pool] if pool is not None else list(client.get_nodes())
+    for holder in holders:
+        for connection in [*getattr(holder, "_available_connections", ()), *getattr(holder, "_in_use_connections", ()),
+                           *getattr(holder, "_connections", ()), *getattr(holder, "_free", ())]:  # fmt: skip
+            writer = getattr(connection, "_writer", None)
+            connection._reader = connection._writer = None
+            transport = getattr(writer, "transport", None)
+            transport = getattr(transport, "_transport", None) or transport
+            sock = getattr(transport, "_sock", None)
+            if sock is not None:
+                with contextlib.suppress(Exception):
+                    transport._closing = True
+                    transport._sock = None
+                    sock.close()
+
+
+class Link:
+    """Sends commands and scripts; what goes wrong comes out as CacheBackendError with a remedy."""
+
+    def __init__(self, clients: Clients, url: str) -> None:
+        self.clients = clients
+        self.url = url
+
+    @property
+    def cluster(self) -> bool:
+        """True when several nodes share the keys."""
+        return self.clients.cluster
+
+    async def execute(self, *words: Any) -> Any:
+        """Send a command and return the reply."""
+        try:
+            client = await self.clients.get()
+            return await client.execute_command(*words)
+        except Exception as error:
+            raise self.explain(error) from error
+
+    async def script(self, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
+        """Run a script; one that the server does not know (any more) is sent along."""
+        try:
+            client = await self.clients.get()
+            try:
+                return await client.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
+            except Exception as error:
+                if "NOSCRIPT" not in str(error) and type(error).__name__ != "NoScriptError":
+                    raise
+            return await client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
+        except Exception as error:
+            if "READONLY" in str(error) and self.clients.address.kind == "sentinel":
+                # The server we are connected to is no longer the master: ask the sentinels anew.
+                with contextlib.suppress(Exception):
+                    await client.connection_pool.disconnect()
+            raise self.explain(error) from error
+
+    async def each_primary(self, *words: Any) -> list[Any]:
+        """Send a command to every node that owns keys; return the replies."""
+        return await together([node(*words) for node in await self.primaries()])
+
+    async def primaries(self) -> list[Callable[..., Awaitable[Any]]]:
+        """Return for every node that owns keys a function that sends it a command."""
+        if not self.cluster:
+            return [self.execute]
+        try:
+            client = await self.clients.get()
+            await client.initialize()
+            return [self._at(node) for node in client.get_primaries()]
+        except Exception as error:
+            raise self.explain(error) from error
+
+    def _at(self, node: Any) -> Callable[..., Awaitable[Any]]:
+        async def execute(*words: Any) -> Any:
+            try:
+                return await node.execute_command(*words)
+            except Exception as error:
+                raise self.explain(error) from error
+
+        return execute
+
+    def explain(self, error: Exception) -> Exception:
+        """Return what the caller is to see."""
+        if isinstance(error, CacheBackendError):
+            return error
+        text = str(error) or type(error).__name__
+        for word, remedy in _REMEDIES:
+            if word in text:
+                break
+        else:
+            name = type(error).__name__
+            if "Timeout" in name:
+                text, remedy = "no answer in time", "Is it overloaded or frozen? timeout= sets how long is waited."
+            elif "Connection" in name or isinstance(error, OSError):
+                remedy = "Is the server running, and is this its address?"
+            else:
+                remedy = "See the server's log."
+        return CacheBackendError(f"{self.url}: {text}. {remedy}")
+
+
+_REMEDIES = (
+    ("OOM", "The server is full: raise its maxmemory, or set maxmemory-policy to allkeys-lru so that it evicts."),
+    ("READONLY", "This is a replica: use the primary's address, or redis+sentinel:// to be led to it."),
+    ("MOVED", "This server is a node of a cluster: write redis+cluster:// in the address."),
+    ("CROSSSLOT", "This server is part of a cluster: write redis+cluster:// in the address."),
+    ("CLUSTERDOWN", "The cluster does not serve all of its slots: see CLUSTER INFO."),
+    ("NOAUTH", "It wants a password: redis://user:password@host."),
+    ("WRONGPASS", "User or password is wrong."),
+    ("NOPERM", "Its user may not do this: it needs all commands but @dangerous on keys under the prefix."),
+    ("MISCONF", "The server cannot write to its disk, so it takes no writes."),
+    ("LOADING", "The server has just started and is reading its data."),
+    ("MASTERDOWN", "This replica has lost its primary."),
+    ("BUSY", "A script has been running for long: see the server's SLOWLOG."),
+    ("unknown command", "This server does not have that command: search='auto' finds out what it has."),
+)
+
+
+async def together(awaitables: Iterable[Awaitable[T]]) -> list[T]:
+    """Await all at once, a few dozen at a time; return the results in order."""
+    waiting = list(awaitables)
+    if len(waiting) == 1:
+        return [await waiting[0]]
+    results: list[T] = []
+    while waiting:
+        some, waiting = waiting[:_TOGETHER], waiting[_TOGETHER:]
+        tasks = [asyncio.ensure_future(one) for one in some]
+        try:
+            results += await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for one in waiting:
+                if inspect.iscoroutine(one):
+                    one.close()
+            raise
+    return results
+
+
+_all: weakref.WeakSet[Clients] = weakref.WeakSet()
+_abandoned: list[Any] = []
+
+
+def _after_fork() -> None:
+    for clients in list(_all):
+        clients._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
