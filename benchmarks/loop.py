@@ -131,7 +131,7 @@ def _measure(
             if not lookup.hit:
                 raise AssertionError(f"no hit: {lookup.reason}")
 
-    for number in range(-1, bench.size(25, 2)):
+    for number in range(-1, bench.size(25 if size <= 10_000 else 7, 2)):
         texts = list(itertools.islice(asked, together))
         gc.collect()
         with _timed_callbacks() as longest:

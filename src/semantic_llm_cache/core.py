@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import types
 import typing
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from semantic_llm_cache.counters import CacheInfo
 from semantic_llm_cache.durations import TTL
 from semantic_llm_cache.engine import MISS, SemanticCache
 from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.methods import CachedMethod
 from semantic_llm_cache.pricing import Price
 from semantic_llm_cache.return_types import return_type
 from semantic_llm_cache.settings import CallSettings, current
@@ -248,7 +248,7 @@ def _wrap(
         return staticmethod(_wrap(function.__func__, engine, options, result_type, replay_delay))
     if isinstance(function, classmethod):
         inner = _wrap(function.__func__, engine, options, result_type, replay_delay)
-        return _CachedMethod(inner.__wrapped__, inner.__call__, inner.controls, of_class=True)
+        return CachedMethod(inner.__wrapped__, inner.__call__, inner.controls, of_class=True)
     if not callable(function):
         raise TypeError(f"cache() decorates functions, not {function!r}")
     if replay_delay is not None and (isinstance(replay_delay, bool) or not isinstance(replay_delay, (int, float))):
@@ -271,7 +271,7 @@ def _wrap(
         make = _async_wrapper if controls.is_async else _plain_wrapper
     wrapper = make(controls)
     if _in_class_body(function):
-        return _CachedMethod(function, wrapper, controls)
+        return CachedMethod(function, wrapper, controls)
     functools.update_wrapper(wrapper, function)
     for name in ("cache_info", "cache_clear", "cache_invalidate", "cache_lookup"):
         setattr(wrapper, name, getattr(controls, name))
@@ -468,96 +468,3 @@ def _plain_stream_wrapper(controls: _Controls) -> Any:
             yield from stream_blocking(engine, request, source, now, controls.replay_delay)
 
     return wrapper
-
-
-class _FunctionLike:
-    """What `inspect` looks at: `iscoroutinefunction` stays true for what wraps an async function."""
-
-    def _look_like(self, function: Any) -> None:
-        for name in ("__code__", "__defaults__", "__kwdefaults__", "__globals__", "__closure__"):
-            setattr(self, name, getattr(function, name, None))
-        marker = getattr(inspect, "_is_coroutine_mark", None)  # Python 3.12 and later
-        if marker is not None and inspect.iscoroutinefunction(function):
-            self._is_coroutine_marker = marker
-
-
-def _seen_as(kind: type) -> Any:
-    # Whoever tells methods from fields by asking for functions, as pydantic does, is to find one.
-    return property(lambda self: kind)
-
-
-class _CachedMethod(_FunctionLike):
-    """A cached function in a class body: gives each instance a bound one that knows its instance."""
-
-    __class__ = _seen_as(types.FunctionType)
-
-    def __init__(self, function: Any, wrapper: Any, controls: _Controls, of_class: bool = False) -> None:
-        functools.update_wrapper(self, function)
-        self._look_like(function)
-        self._wrapper = wrapper
-        self._of_class = of_class
-        self.controls = controls
-        self.cache_info = controls.cache_info
-        self.cache_clear = controls.cache_clear
-        self.cache_invalidate = controls.cache_invalidate
-        self.cache_lookup = controls.cache_lookup
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.controls.binder.treat_first_as_instance()
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        if self._of_class:
-            instance = owner
-        return self if instance is None else _BoundMethod(self, instance)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._wrapper(*args, **kwargs)
-
-    def __reduce__(self) -> str:
-        return str(self.__qualname__)  # type: ignore[attr-defined]  # pickled by name, as functions are
-
-
-class _BoundMethod(_FunctionLike):
-    __class__ = _seen_as(types.MethodType)
-    # A cached method of one instance, which is documented where it was written.
-    __doc__ = property(lambda self: self.__func__.__doc__)
-    __module__ = property(lambda self: self.__func__.__module__)
-
-    def __init__(self, method: _CachedMethod, instance: Any) -> None:
-        self.__func__ = method
-        self.__self__ = instance
-        self._wrapper = method._wrapper
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._wrapper(self.__self__, *args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        # Reached for what inspect and people ask of a function, not on the way of a call.
-        if name == "__signature__":
-            signature = inspect.signature(self.__func__.controls.function)
-            return signature.replace(parameters=list(signature.parameters.values())[1:])
-        return getattr(self.__func__, name)
-
-    def __reduce__(self) -> Any:
-        return getattr, (self.__self__, self.__func__.__name__)  # type: ignore[attr-defined]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BoundMethod) and other.__func__ is self.__func__ and other.__self__ is self.__self__
-
-    def __hash__(self) -> int:
-        return hash((id(self.__self__), id(self.__func__)))
-
-    def __repr__(self) -> str:
-        return f"<cached method {self.__qualname__} of {self.__self__!r}>"
-
-    def cache_info(self) -> CacheInfo:
-        return self.__func__.controls.cache_info()
-
-    def cache_clear(self) -> Any:
-        return self.__func__.controls.cache_clear()
-
-    def cache_invalidate(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__func__.controls.cache_invalidate(self.__self__, *args, **kwargs)
-
-    def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__func__.controls.cache_lookup(self.__self__, *args, **kwargs)

@@ -73,6 +73,8 @@ class Clients:
         self.address = address
         self.cluster = address.kind == "cluster"
         self._given = client
+        self._given_for: weakref.ref[asyncio.AbstractEventLoop] | None = None
+        self._forked = False
         self._settings = {"socket_timeout": timeout, "socket_connect_timeout": connect_timeout}
         self._max_connections = max_connections
         self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
@@ -173,14 +175,16 @@ class Clients:
         return _Open(client, client.aclose)
 
     def _sibling(self, given: Any) -> _Open:
-        """The given client itself for the first loop, another with its settings for others."""
+        """Return the given client itself for the first loop, another with its settings for others."""
         module = need_redis()
 
         async def leave_open() -> None:
             return None
 
-        first = not self._open and not _decodes(given)
-        if first:
+        loop = asyncio.get_running_loop()
+        its_loop = loop if self._given_for is None else self._given_for()
+        if its_loop is loop and not self._forked and not _decodes(given):
+            self._given_for = weakref.ref(loop)
             return _Open(given, leave_open)
         if isinstance(given, module.RedisCluster):
             accepted = inspect.signature(module.RedisCluster.__init__).parameters
@@ -208,15 +212,7 @@ class Clients:
         _abandoned.append(self._open)  # never closed here: the sockets are the parent's
         self._open = {}
         self._lock = threading.Lock()
-        if self._given is not None and not isinstance(self._given, _Template):
-            self._given = _Template(self._given)
-
-
-class _Template:
-    """Stands for a given client in a forked child, where only its settings may be used."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
+        self._forked = True
 
 
 def _decodes(client: Any) -> bool:

@@ -56,9 +56,9 @@ def add_calibrate_parser(subparsers: Subparsers) -> None:
         subparsers,
         "calibrate",
         "find the threshold that keeps wrong hits to a target",
-        description="Find the similarity threshold at which at most a target share of near hits is wrong.\n"
-        "DATA holds pairs (text_a, text_b, label 1 = same answer) or a log (prompt, answer).\n"
-        "Thresholds are chosen and judged on different rows. See docs/calibration.md.",
+        description="Find the similarity threshold at which at most a target share of the near\nhits is wrong. "
+        "DATA holds pairs (text_a, text_b, label 1 = same answer) or a log\n(prompt, answer). Thresholds are "
+        "chosen and judged on different rows; see\ndocs/calibration.md.",
         examples="calibrate pairs.tsv --target-error 0.01\n"
         "calibrate log.jsonl --target-error 0.02 --plot curve.html\ncalibrate pairs.csv --guards none --json",
     )

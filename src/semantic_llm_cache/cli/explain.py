@@ -33,10 +33,10 @@ def add_explain_parser(subparsers: Subparsers) -> None:
         subparsers,
         "explain",
         "say why a prompt is, or is not, answered from the cache",
-        description="With two texts: their cosine, every guard that objects, and the verdict. With one\n"
-        "text and a cache: the nearest entries of all scopes, and what would be served.",
+        description="With two texts: their cosine, every guard that objects, and the verdict.\n"
+        "With one text and a cache: the nearest entries of all scopes, and what would\nbe served.",
         examples='explain "5 miles in km" "6 miles in km"\nexplain "How do I reset it?" --db cache.db\n'
-        'explain "How do I reset it?" --db cache.db --similarity 0.9 --k 10 --json',
+        'explain "How do I reset it?" --db cache.db --k 10 --json',
     )
     parser.add_argument("prompt", metavar="PROMPT", help="the text asked")
     parser.add_argument("other", nargs="?", metavar="OTHER", help="the text to compare it with")

@@ -22,8 +22,8 @@ def add_report_parser(subparsers: Subparsers) -> None:
         subparsers,
         "report",
         "say that a stored answer is wrong (it is evicted), or right",
-        description="Say that the answer stored under KEY is wrong, which evicts it, or right. Both are\n"
-        "counted in the cache, see `stats --json`. Inside a program, report_wrong(lookup)\nand "
+        description="Say that the answer stored under KEY is wrong, which evicts it, or right. Both\n"
+        "are counted in the cache, see `stats --json`. Inside a program,\nreport_wrong(lookup) and "
         "report_right(lookup) also teach the error budget.",
         examples="report wrong 5f3a91c2 --db cache.db\nreport right 5f3a91c2 --db cache.db",
     )

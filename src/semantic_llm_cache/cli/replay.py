@@ -36,6 +36,7 @@ __all__ = ["add_replay_parser", "load_log"]
 _SIMILARITY = 0.9
 _FLOOR = 0.7
 _MAX_ERROR = 0.02
+_MOST_LINES = 4  # of a text shown beside another
 
 
 def add_replay_parser(subparsers: Subparsers) -> None:
@@ -44,8 +45,8 @@ def add_replay_parser(subparsers: Subparsers) -> None:
         subparsers,
         "replay",
         "ask a log of prompts and answers again, and count hits and wrong hits",
-        description="Ask the prompts of LOG (.csv, .tsv or .jsonl) one by one, as if in front of a cache.\n"
-        "A miss stores the row's own answer; a hit is right when its answer equals that.\nNothing is called "
+        description="Ask the prompts of LOG (.csv, .tsv or .jsonl) one by one, as if in front of\na cache. "
+        "A miss stores the row's own answer; a hit is right when its answer\nequals that. Nothing is called "
         "and nothing is stored.",
         examples="replay log.jsonl --similarity 0.92\nreplay log.csv --prompt-column question --max-error 0.02\n"
         "replay log.jsonl --guards numbers,negation --worst 20",
@@ -228,16 +229,11 @@ def _print(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result: 
     if policy == "online":
         _print_bounds(args, total, style)
     if total.exact_wrong:
-        print(
-            f"{total.exact_wrong:,} of the wrong hits repeat a text whose answer differs in the log itself: "
-            "no policy helps."
-        )
+        print(f"{total.exact_wrong:,} of the wrong hits repeat a text whose answer differs in the log itself")
     long = sum(log.answers.long(hit.row, hit.answered) for hit in result.wrong)
     if long and args.answers == "equal":
-        print(
-            f"{long:,} of the wrong hits have two long answers, compared word by word; --answers meaning "
-            "compares their embeddings."
-        )
+        print(f"{long:,} of the wrong hits have two long answers, compared word by word:")
+        print("--answers meaning compares their embeddings")
     print(style.dim(f"replayed in {milliseconds(took)}, embedding not counted"))
     _print_worst(args, log, result, style)
 
@@ -263,15 +259,27 @@ def _print_worst(args: argparse.Namespace, log: Log, result: Replay, style: Styl
     print(style.bold(f"The {len(worst)} nearest of {len(result.wrong):,} wrong near hits: asked | answered from"))
     half = (columns() - 10) // 2
     for hit in worst:
-        asked, matched = clean(log.prompts[hit.row]), clean(log.prompts[hit.stored])
-        own, served = clean(log.answers.texts[hit.row]), clean(log.answers.texts[hit.answered])
-        print(f"{hit.similarity:.3f}  {_cell(asked, half)} | {fit(matched, half)}")
-        print(style.dim(f"{'':5}  {_cell('= ' + own, half)} | {fit('= ' + served, half)}"))
+        asked, matched = log.prompts[hit.row], log.prompts[hit.stored]
+        own, served = log.answers.texts[hit.row], log.answers.texts[hit.answered]
+        lines = _beside(asked, matched, half)
+        print(f"{hit.similarity:.3f}  {lines[0]}")
+        for line in lines[1:]:
+            print(f"{'':5}  {line}")
+        for line in _beside(f"= {own}", f"= {served}", half):
+            print(style.dim(f"{'':5}  {line}"))
 
 
-def _cell(text: str, width: int) -> str:
-    cut = fit(text, width)
-    return cut + " " * max(0, width - len(cut))
+def _beside(left: str, right: str, width: int) -> list[str]:
+    """Return the lines of two texts side by side, wrapped; what differs is often at the end."""
+    import textwrap
+    from itertools import zip_longest
+
+    def wrapped(text: str) -> list[str]:
+        cut = fit(clean(text), width * _MOST_LINES)
+        return textwrap.wrap(cut, width)[:_MOST_LINES] or [""]
+
+    pairs = zip_longest(wrapped(left), wrapped(right), fillvalue="")
+    return [f"{one:<{width}} | {other}".rstrip() for one, other in pairs]
 
 
 def _percent(part: int, whole: int) -> str:

@@ -68,9 +68,7 @@ class Decision:
     _raw: float = field(default=1.0, repr=False)
 
 
-def _check_bound(value: float | None, name: str) -> float | None:
-    if value is None:
-        return None
+def _check_share(value: float, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}={value!r} must be a share between 0 and 1, such as 0.02 for 2 %")
     if not 0.0 < value < 1.0:
@@ -118,17 +116,17 @@ class OnlinePolicy:
         explore: float = 0.03,
         extra_features: int = 0,
     ) -> None:
-        self.max_error = _check_bound(max_error, "max_error")
-        self.max_error_per_hit = _check_bound(max_error_per_hit, "max_error_per_hit")
+        self.max_error = None if max_error is None else _check_share(max_error, "max_error")
+        self.max_error_per_hit = (
+            None if max_error_per_hit is None else _check_share(max_error_per_hit, "max_error_per_hit")
+        )
         if self.max_error is None and self.max_error_per_hit is None:
             raise ValueError("an online policy needs a bound: give max_error=, max_error_per_hit= or both")
         self.floor = check_similarity(floor, "floor")
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
             raise TypeError(f"seed={seed!r} must be a whole number or None")
-        checked = _check_bound(confidence, "confidence")
-        assert checked is not None
-        self.confidence = checked
-        self._delta = 1.0 - checked
+        self.confidence = _check_share(confidence, "confidence")
+        self._delta = 1.0 - self.confidence
         if isinstance(explore, bool) or not isinstance(explore, (int, float)):
             raise TypeError(f"explore={explore!r} must be a probability, such as 0.03")
         if not 0.0 < explore <= 0.2:
@@ -298,10 +296,10 @@ class OnlinePolicy:
         """Tell whether enough would-be hits were right to start serving under a bound per hit.
 
         A few hits cannot keep to a small share if one of them is wrong, so 2 / bound would-be hits are
-        compared first, three times as many after one wrong answer, and so on.
+        compared first, and more until the wrong share of these keeps to the bound.
         """
         bound = self.max_error_per_hit
-        return bound is None or 1 + 2 * self._rehearsed_wrong <= 0.5 * bound * self._rehearsed + 1e-9
+        return bound is None or max(2, self._rehearsed_wrong) <= bound * self._rehearsed + 1e-9
 
     def _spendable(self, next_hit: int = 0) -> float:
         limit = math.inf
