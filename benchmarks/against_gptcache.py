@@ -43,7 +43,7 @@ def _at(bench: Bench, size: int, folder: Path, worker: Worker | None) -> list[fl
     table = dict(zip(filling.wordings, filling.queries, strict=True))
     fresh = [f"What is new in version {i} of the manual?" for i in range(bench.size(4000, 200))]
     table.update(zip(fresh, itertools.cycle(filling.rows), strict=False))
-    engine = SemanticCache(backend, embedder=ReadyVectors(table), similarity=SIMILARITY)
+    engine = SemanticCache(backend, embedder=ReadyVectors(table), similarity=SIMILARITY, timeout=30)
 
     def never() -> str:
         raise AssertionError("must be a hit")

@@ -23,6 +23,8 @@ REFUSED = [
     ("versions", "new in Python 3.1", "new in Python 3.10", "version 3.1 != 3.10"),
     ("versions", "is v2.4.1 out", "is v2.4.2 out", "version 2.4.1 != 2.4.2"),
     ("units", "how many miles is it", "how many kilometers is it", "unit miles != kilometers"),
+    ("numbers", "child 2 1", "child 2 2", "number 1 != 2"),
+    ("numbers", "divide 10 by 4", "divide 4 by 10", "number 10 where the stored prompt has 4"),
     ("periods", "What is the cost per month?", "What is the cost per year?", "period month != year"),
     ("times", "weather today", "weather tomorrow", "time today != tomorrow"),
     ("times", "sales last week", "sales next week", "time last week != next week"),

@@ -108,7 +108,7 @@ def run(world: World, policy: OnlinePolicy, k: int = 8) -> Result:
     return Result(hits, wrong, n, worst, policy)
 
 
-WORLDS = [clusters, no_information, all_wrong, drift, lulled, pairs]
+WORLDS = [clusters, no_information, all_wrong, drift, pairs]
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda w: w.__name__)
@@ -134,11 +134,22 @@ def test_wrong_answers_keep_to_the_share_of_hits(
         assert result.wrong <= max(bound * result.hits, 5 + 0.5 * bound * result.hits), (seed, result)
 
 
+@pytest.mark.parametrize("bound", [0.01, 0.05])
+def test_traps_that_look_like_what_was_right_are_noticed_by_exploring(bound: float) -> None:
+    """Nothing tells trap from paraphrase but the answer: noticing takes some 1 / explore wrong answers."""
+    for seed in range(4):
+        made = lulled(np.random.default_rng(500 + seed), REQUESTS)
+        policy = OnlinePolicy(max_error=bound, floor=0.5, seed=seed)
+        result = run(made, policy)
+        assert result.wrong <= bound * result.requests + 2 / policy.explore, (seed, result)
+        assert result.wrong <= policy.summary()["wrong_most_any"]
+
+
 def test_where_all_near_answers_are_right_most_are_served() -> None:
     for seed in range(3):
         made = all_right(np.random.default_rng(seed), REQUESTS)
         result = run(made, OnlinePolicy(max_error=0.01, floor=0.5, seed=seed))
-        assert result.hits >= 0.75 * result.requests
+        assert result.hits >= 0.65 * result.requests  # the first 400 earn the first wrong answer
         assert result.wrong == 0
 
 
@@ -175,7 +186,7 @@ def test_what_was_learned_is_forgotten_when_it_stops_being_true() -> None:
     assert after.hits >= 0.4 * after.requests
 
 
-@pytest.mark.parametrize("world", [clusters, lulled], ids=lambda w: w.__name__)
+@pytest.mark.parametrize("world", [clusters, pairs], ids=lambda w: w.__name__)
 def test_the_reported_bounds_hold(world: Callable[[np.random.Generator, int], World]) -> None:
     for seed in range(3):
         result = run(

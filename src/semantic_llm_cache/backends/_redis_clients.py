@@ -12,13 +12,13 @@ import contextlib
 import hashlib
 import inspect
 import os
-import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from semantic_llm_cache.backends._redis_url import Address
 from semantic_llm_cache.exceptions import CacheBackendError
+from semantic_llm_cache.index.locks import fork_safe_lock
 
 __all__ = ["Clients", "Link", "Script", "need_redis"]
 
@@ -78,8 +78,9 @@ class Clients:
         self._settings = {"socket_timeout": timeout, "socket_connect_timeout": connect_timeout}
         self._max_connections = max_connections
         self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         _all.add(self)
+        weakref.finalize(self, _let_go, self._open).atexit = False
 
     async def get(self) -> Any:
         """Return the client of the running loop."""
@@ -94,25 +95,16 @@ class Clients:
             self._open[loop] = made
         for one in left:
             _abandon(one.client)
-        made.keeper = self._keep(loop, made)
+        made.keeper = _keep(self._open, loop, made)
         await made.keeper.__anext__()
         return made.client
-
-    async def _keep(self, loop: asyncio.AbstractEventLoop, made: _Open) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            with self._lock:
-                if self._open.get(loop) is made:
-                    del self._open[loop]
-            with contextlib.suppress(Exception):
-                await made.close()
 
     async def close(self) -> None:
         """Close the clients of all loops; the next use makes new ones."""
         here = asyncio.get_running_loop()
         with self._lock:
-            held, self._open = self._open, {}
+            held = dict(self._open)
+            self._open.clear()
         for loop, one in held.items():
             if loop is here:
                 if one.keeper is not None:
@@ -209,10 +201,39 @@ class Clients:
         return _Open(client, client.aclose)
 
     def _after_fork(self) -> None:
-        _abandoned.append(self._open)  # never closed here: the sockets are the parent's
-        self._open = {}
-        self._lock = threading.Lock()
+        _abandoned.append(dict(self._open))  # never closed here: the sockets are the parent's
+        self._open.clear()
         self._forked = True
+
+
+async def _keep(
+    opened: dict[asyncio.AbstractEventLoop, _Open], loop: asyncio.AbstractEventLoop, made: _Open
+) -> AsyncGenerator[None, None]:
+    """Close a client when its loop ends its asynchronous generators."""
+    try:
+        yield
+    finally:
+        if opened.get(loop) is made:
+            del opened[loop]
+        with contextlib.suppress(Exception):
+            await made.close()
+
+
+def _let_go(opened: dict[asyncio.AbstractEventLoop, _Open]) -> None:
+    """Close what a forgotten backend has left open."""
+    for loop, one in list(opened.items()):
+        if loop.is_closed():
+            _abandon(one.client)
+        elif one.keeper is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_close_soon, loop, one.keeper)
+    opened.clear()
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, keeper: AsyncGenerator[None, None]) -> None:
+    task = loop.create_task(_close_keeper(keeper))
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
 
 
 def _decodes(client: Any) -> bool:
@@ -365,6 +386,7 @@ async def together(awaitables: Iterable[Awaitable[T]]) -> list[T]:
 
 _all: weakref.WeakSet[Clients] = weakref.WeakSet()
 _abandoned: list[Any] = []
+_closing: set[asyncio.Task[None]] = set()
 
 
 def _after_fork() -> None:

@@ -35,7 +35,7 @@ _AT_ONCE = 500
 """Announcements read by one command."""
 _PATIENCE = 0.5
 """Seconds that a search waits for the first copy; then it makes do with what is there of it."""
-_ROUNDS = 3
+_ROUNDS = 8
 
 _ANNOUNCE = """
 local function announce(log, stream, epoch, keys)
@@ -97,7 +97,7 @@ _NEAR = Script("""
 local log = redis.pcall('HMGET', KEYS[1], 'e', 'n')
 if log.err then log = {'', '0'} end
 local epoch, top, news = log[1] or '', tonumber(log[2] or '0'), {}
-if epoch == ARGV[1] and top > tonumber(ARGV[2]) then
+if (epoch == ARGV[1] or (ARGV[1] == '' and ARGV[2] == '0')) and top > tonumber(ARGV[2]) then
   news = redis.pcall('XRANGE', KEYS[2], string.format('%.0f-1', ARGV[2] + 1), '+', 'COUNT', {AT_ONCE})
   if news.err then news = {} end
 end
@@ -183,14 +183,14 @@ class Plain(Way):
         """Return live entries, nearest first, of all that had been stored when this was called."""
         mirror = await self._ready()
         wanted = k
-        for _ in range(_ROUNDS * 4):
+        for _ in range(_ROUNDS):
             if mirror.large(query.shape[0]):
                 keys = await asyncio.to_thread(mirror.search, query, wanted, threshold, limits, now)
             else:
                 keys = mirror.search(query, wanted, threshold, limits, now)
             rows, news = await self._fetch(mirror, keys)
-            if news and await self._catch_up(mirror, news):
-                continue  # something of the log may be nearer still
+            if news and await self._catch_up(mirror, news, limits.place(query.shape[0])):
+                continue  # what was written meanwhile may be nearer
             gone = [key for key, fields in rows if type(fields) is list and fields[0] is None]
             if gone:
                 mirror.remove(gone)
@@ -222,24 +222,27 @@ class Plain(Way):
                 news.append((shard, epoch, positions[shard][1], int(top), messages))
         return rows, news
 
-    async def _catch_up(self, mirror: Mirror, news: list[tuple[int, bytes, int, int, list[Any]]]) -> bool:
-        """Apply the news; tell whether the copy has changed by them."""
-        changed = False
+    async def _catch_up(
+        self, mirror: Mirror, news: list[tuple[int, bytes, int, int, list[Any]]], place: str | None
+    ) -> bool:
+        """Apply the news; tell whether `place` (None: any) has gained something by them."""
+        gained = False
         for shard, epoch, last, top, messages in news:
             if mirror.positions[shard][0] == epoch and top <= mirror.positions[shard][1]:
-                continue  # another task was quicker
+                gained = True  # another task was quicker
+                continue
             numbers = [int(message[0].split(b"-")[0]) for message in messages]
-            if mirror.positions[shard][0] != epoch or not numbers or numbers != list(
-                range(last + 1, last + 1 + len(numbers))
-            ):
-                self._load()
+            if not numbers or numbers != list(range(last + 1, last + 1 + len(numbers))):
+                self._load()  # a part is missing, or the log has begun again
                 continue
             keys = list(dict.fromkeys(key for message in messages for key in _keys_of(message)))
             changes = await self._changes(shard, keys)
             mirror.apply(changes, numbers[-1])
             mirror.follow(shard, epoch, last, numbers[-1])
-            changed = True
-        return changed
+            gained = gained or numbers[-1] < top or any(
+                change.place is not None and place in (None, change.place) for change in changes
+            )
+        return gained
 
     async def _changes(self, shard: int, keys: Sequence[bytes]) -> list[Change]:
         changes: list[Change] = []
@@ -261,9 +264,11 @@ class Plain(Way):
         if mirror is not None:
             return mirror
         loading = self._load()
-        done, _ = await asyncio.wait([asyncio.ensure_future(_shielded(loading))], timeout=_PATIENCE)
-        for one in done:
-            error = one.exception()
+        end = time.monotonic() + _PATIENCE
+        while not loading.done() and time.monotonic() < end:
+            await asyncio.sleep(0.002)
+        if loading.done():
+            error = loading.exception()
             if error is not None:
                 raise error
         mirror = self._mirror or self._filling
@@ -327,10 +332,6 @@ class Plain(Way):
         if mirror is None:
             return {"index_size": 0, "index_bytes": 0, "index_loads": self.loads}
         return {"index_size": len(mirror), "index_bytes": mirror.index.nbytes, "index_loads": self.loads}
-
-
-async def _shielded(future: concurrent.futures.Future[None]) -> None:
-    await asyncio.shield(asyncio.wrap_future(future))
 
 
 def _epoch() -> str:

@@ -31,10 +31,10 @@ _SWEEP_AFTER = 0.25
 _SWEEP_CHUNK = 50
 _MOST_DEAD = 10_000
 
-# KEYS: entries. ARGV: what the names of the sets begin with, the registry of the sets, then for each entry:
-# member, d, v, x, milliseconds, p, s, n, h, a. The set comes first: a server that is full refuses there.
+# KEYS: entries. ARGV: what the names of the sets begin with, the registry of the sets, what the names of the
+# entries begin with, then for each entry: member, d, v, x, milliseconds, p, s, n, h, a. The set comes first: a server that is full refuses there.
 _PUT = Script("""
-local at = 3
+local at = 4
 for i = 1, #KEYS do
   local key, member, vector, left, place = KEYS[i], ARGV[at], ARGV[at + 2], tonumber(ARGV[at + 4]), ARGV[at + 5]
   local old = redis.pcall('HGET', key, 'p')
@@ -49,6 +49,19 @@ for i = 1, #KEYS do
       if not string.find(done.err, 'WRONGTYPE') then return done end
       redis.call('UNLINK', set)
       redis.call('VADD', set, 'FP32', vector, member, 'Q8')
+    end
+    -- A set lives as long as the longest-lived of its entries.
+    local lives = redis.call('PTTL', set)
+    if left == 0 then
+      redis.call('PERSIST', set)
+    elseif redis.call('VCARD', set) == 1 or (lives >= 0 and lives < left) then
+      redis.call('PEXPIRE', set, left)
+    end
+    -- Each write looks at two others of its set: where nobody asks, nobody reports the dead.
+    for _, other in ipairs(redis.call('VRANDMEMBER', set, 2)) do
+      if other ~= member and redis.pcall('HGET', ARGV[3] .. other, 'p') ~= place then
+        redis.call('VREM', set, other)
+      end
     end
   end
   redis.call('HSET', key, 'd', ARGV[at + 1], 'x', ARGV[at + 3], 'p', place, 's', ARGV[at + 6], 'n', ARGV[at + 7],
@@ -140,7 +153,9 @@ class VectorSets(Way):
         self.swept = 0
 
     async def put(self, shard: int, rows: Sequence[Row]) -> None:
-        arguments: list[Any] = [self.names.other("v", shard), self.names.other("sets", shard)]
+        arguments: list[Any] = [
+            self.names.other("v", shard), self.names.other("sets", shard), self.names.entries(shard)
+        ]  # fmt: skip
         for row in rows:
             arguments += [row.key, row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope,
                           row.namespace, row.hits, row.accessed]  # fmt: skip

@@ -17,7 +17,7 @@ from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector
 from semantic_llm_cache.storage import Candidate
 
-__all__ = ["READ_CHUNK", "Limits", "Way"]
+__all__ = ["READ_CHUNK", "Limits", "Way", "is_live"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
@@ -30,6 +30,16 @@ local out = {}
 for i = 1, #KEYS do
   local r = redis.pcall('HMGET', KEYS[i], 'd', 'v', 'h', 'a')
   if r.err then r = 'damaged' end
+  out[i] = r
+end
+return out
+""")
+
+SUMMARY = Script("""
+local out = {}
+for i = 1, #KEYS do
+  local r = redis.pcall('HMGET', KEYS[i], 'n', 'x')
+  if r.err then r = {false, false} end
   out[i] = r
 end
 return out
@@ -111,13 +121,19 @@ class Way(ABC):
 
     async def get_many(self, keys: Sequence[bytes], now: float) -> list[CacheEntry | None]:
         """Return the live entries under keys, in order."""
-        found: dict[bytes, CacheEntry | None] = {}
-        for fields in await together(
-            [self._read(shard, some) for shard, some in self.chunks(list(dict.fromkeys(keys)), READ_CHUNK)]
-        ):
-            for key, one in fields:
-                found[key] = self.entry(key, one, now)
-        return [found[key] for key in keys]
+        chunks = self.chunks(list(dict.fromkeys(keys)), READ_CHUNK)
+        found: dict[bytes, Any] = {}
+        for some in await together([self._read(shard, some) for shard, some in chunks]):
+            found.update(some)
+        return [self.entry(key, found[key], now) for key in keys]
+
+    async def summaries(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes | None, bytes | None]]:
+        """Return for each key: itself, the digest of the entry's namespace, and its time of expiry."""
+        found: list[tuple[bytes, bytes | None, bytes | None]] = []
+        for _, some in self.chunks(keys, 4 * READ_CHUNK):
+            rows = await self.link.script(SUMMARY, [self.names.entry(key) for key in some], ())
+            found += [(key, row[0], row[1]) for key, row in zip(some, rows, strict=True)]
+        return found
 
     async def _read(self, shard: int, keys: list[bytes]) -> list[tuple[bytes, Any]]:
         return list(zip(keys, await self.link.script(READ, [self.names.entry(k) for k in keys], ()), strict=True))
@@ -178,17 +194,9 @@ class Way(ABC):
         await together([self.put(shard, [live[key] for key in keys])
                         for shard, keys in self.chunks(list(live), self.write_chunk)])  # fmt: skip
         if over:
-            await self.remove([key for key in over if key not in live])
+            await self.remove([key for key in over if key not in live], 0.0)
 
-    async def remove(self, keys: Sequence[bytes]) -> int:
-        """Remove entries; return how many there were whose time, as the server has it, is not over."""
-        chunks = self.chunks(list(dict.fromkeys(keys)), READ_CHUNK)
-        return sum(await together([self._removed(shard, some) for shard, some in chunks]))
-
-    async def _removed(self, shard: int, keys: list[bytes]) -> int:
-        return sum(1 for expires in await self.drop(shard, keys) if expires is not None)
-
-    async def remove_live(self, keys: Sequence[bytes], now: float) -> int:
+    async def remove(self, keys: Sequence[bytes], now: float) -> int:
         """Remove entries; return how many were live at `now`."""
         chunks = self.chunks(list(dict.fromkeys(keys)), READ_CHUNK)
         replies = await together([self.drop(shard, some) for shard, some in chunks])

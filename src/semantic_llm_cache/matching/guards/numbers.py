@@ -330,8 +330,10 @@ def _compare_numbers(new: Reading, old: Reading) -> str | None:
     if not ours and not theirs:
         return None
     only_new, only_old = _unmatched(ours, theirs), _unmatched(theirs, ours)
-    if not only_new and not only_old:
-        return None
+    if not (only_new and only_old):
+        repeated = _compare_repeats(new, old, ours, theirs)
+        if repeated is not None:
+            return repeated
     if only_new and only_old:
         if all(q.weak for q in only_new) and all(q.weak for q in only_old) and not (new.cjk or old.cjk):
             # Two articles and pronouns ("one", "two", "first"): only a difference where they stand for each other.
@@ -345,6 +347,30 @@ def _compare_numbers(new: Reading, old: Reading) -> str | None:
             where = "not in the stored prompt" if side is only_new else "only in the stored prompt"
             return f"number {quantity.shown} {where}"
     return None
+
+
+def _compare_repeats(new: Reading, old: Reading, ours: list[Quantity], theirs: list[Quantity]) -> str | None:
+    """Tell apart what holds the same numbers, but another number twice, or in other places of the same words."""
+    one, other = [_rounded(q) for q in ours], [_rounded(q) for q in theirs]
+    if len(one) != len(other) or one == other or any(q.weak for q in (*ours, *theirs)):
+        return None
+    if sorted(q.unit for q in ours) != sorted(q.unit for q in theirs):
+        return None  # a unit left out
+    at = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    if sorted(one) != sorted(other):
+        return f"number {ours[at].shown} != {theirs[at].shown}"
+    if _without_numbers(new) == _without_numbers(old):
+        return f"number {ours[at].shown} where the stored prompt has {theirs[at].shown}"
+    return None
+
+
+def _rounded(quantity: Quantity) -> tuple[str, str]:
+    return quantity.key[0], f"{quantity.key[1]:.6g}"
+
+
+def _without_numbers(reading: Reading) -> list[str]:
+    words = (piece.lower() for kind, piece, _ in reading.tokens if kind == "word")
+    return [word for word in words if word not in _NUMERIC_WORDS]
 
 
 def _said_otherwise(quantity: Quantity, other: Reading) -> bool:
