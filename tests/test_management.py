@@ -426,7 +426,7 @@ async def test_the_function_hits_after_an_import(backend, file):
         return [Reply(text=prompt)]
 
     await ask("q", "l")
-    await export_cache(filepath=file)
+    await export_cache(filepath=file, backend=backend)
     await clear_cache()
     assert await import_cache(file) == 1
     assert await ask("q", "l") == [Reply(text="q")]

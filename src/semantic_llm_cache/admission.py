@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -157,6 +158,13 @@ class Admission(Tiers):
         await self._store_alias(request, found, choice.candidate)
         return True
 
+    def _kept_for(self, ttl: float | None) -> float | None:
+        if ttl is None:
+            return None
+        if self.jitter:
+            ttl *= 1 - self.jitter * random.random()
+        return ttl + self._stale_window
+
     async def put(
         self,
         request: Request,
@@ -187,7 +195,7 @@ class Admission(Tiers):
             response=shared,
             embedding=found.vector,
             created_at=self.clock(),
-            ttl=settings.ttl,
+            ttl=self._kept_for(settings.ttl),
             namespace=request.namespace,
             input_tokens=tokens[0],
             output_tokens=tokens[1],

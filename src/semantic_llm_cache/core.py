@@ -8,6 +8,7 @@ import inspect
 import typing
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from semantic_llm_cache import runtime
@@ -20,7 +21,7 @@ from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.methods import CachedMethod
 from semantic_llm_cache.pricing import Price
 from semantic_llm_cache.return_types import return_type
-from semantic_llm_cache.settings import CallSettings, current
+from semantic_llm_cache.settings import CallSettings, check_tags, current
 from semantic_llm_cache.storage import StorageBackend
 from semantic_llm_cache.trust import DEFAULT_GUARDS
 
@@ -90,7 +91,7 @@ def cache(
     scope: Mapping[str, Any] | Callable[[], Any] | None = None,
     version: str | int | None = None,
     normalizer: Callable[[str], str] | None = None,
-    tags: Iterable[str] = (),
+    tags: Iterable[str] | Callable[..., Iterable[str]] = (),
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
     replay_delay: float | None = None,
@@ -106,6 +107,9 @@ def cache(
     same_answer: Any = None,
     seed: int | None = None,
     mode: str = "serve",
+    stale_while_revalidate: TTL = None,
+    stale_if_error: TTL = None,
+    jitter: float = 0.0,
     price: Price = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cache(
@@ -122,7 +126,7 @@ def cache(
     scope: Mapping[str, Any] | Callable[[], Any] | None = None,
     version: str | int | None = None,
     normalizer: Callable[[str], str] | None = None,
-    tags: Iterable[str] = (),
+    tags: Iterable[str] | Callable[..., Iterable[str]] = (),
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
     replay_delay: float | None = None,
@@ -138,6 +142,9 @@ def cache(
     same_answer: Any = None,
     seed: int | None = None,
     mode: str = "serve",
+    stale_while_revalidate: TTL = None,
+    stale_if_error: TTL = None,
+    jitter: float = 0.0,
     price: Price = None,
 ) -> Any:
     """Cache the answers of a function that calls a model. Use bare (`@cache`) or with options.
@@ -165,7 +172,7 @@ def cache(
         scope: what else must be equal: a mapping, or a callable that returns it for each call.
         version: starts a fresh space when it changes, e.g. with the prompt template.
         normalizer: applied to the text before both tiers, e.g. `utils.normalize_prompt`.
-        tags: labels for `invalidate(tags=...)`.
+        tags: labels for `invalidate(tags=...)`, or a callable that makes them from the call's arguments.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         replay_delay: for generators: seconds between the chunks of a hit; None replays at once.
         result_type: the type stored answers are rebuilt to, where the return annotation does not say.
@@ -177,6 +184,8 @@ def cache(
         max_error, max_error_per_hit, same_answer, seed: a bound on wrong answers, learned online; see
             `SemanticCache`.
         mode: ``"shadow"`` always calls and records what the cache would have answered.
+        stale_while_revalidate, stale_if_error, jitter: how long past its TTL an answer may still serve, and how
+            much TTLs vary; see `SemanticCache`.
         price: `CacheConfig` with rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``.
 
     Raises:
@@ -209,10 +218,13 @@ def cache(
         same_answer=same_answer,
         seed=seed,
         mode=mode,
+        stale_while_revalidate=stale_while_revalidate,
+        stale_if_error=stale_if_error,
+        jitter=jitter,
         on_event=on_event,
         on_error=on_error,
         timeout=timeout,
-        tags=tags,
+        tags=() if callable(tags) else tags,
         cache_if=cache_if,
         price=price,
     )
@@ -220,37 +232,39 @@ def cache(
         "prompt": prompt, "ignore": ignore, "scope": scope, "version": version, "normalizer": normalizer,
         "key_func": key_func,
     }  # fmt: skip
+    door = {"result_type": result_type, "replay_delay": replay_delay, "tags_of": tags if callable(tags) else None}
     if bare is not None:
-        return _wrap(bare, engine, options, result_type, replay_delay)
-    return lambda function: _wrap(function, engine.derive(), options, result_type, replay_delay)
+        return _wrap(bare, engine, options, door)
+    return lambda function: _wrap(function, engine.derive(), options, door)
 
 
 def decorate(engine: SemanticCache, function: Any, options: dict[str, Any]) -> Any:
     """`cache` bound to an engine: options of the call's binding, the rest overrides the engine's."""
     rest = dict(options)
     binding = {name: rest.pop(name) for name in _BINDING if name in rest}
-    result_type = rest.pop("result_type", None)
-    replay_delay = rest.pop("replay_delay", None)
+    door: dict[str, Any] = {name: rest.pop(name) for name in ("result_type", "replay_delay") if name in rest}
+    if callable(rest.get("tags")):
+        door["tags_of"] = rest.pop("tags")
     derived = engine.derive(**rest)
     if function is None:
-        return lambda f: _wrap(f, derived.derive(), binding, result_type, replay_delay)
-    return _wrap(function, derived, binding, result_type, replay_delay)
+        return lambda f: _wrap(f, derived.derive(), binding, door)
+    return _wrap(function, derived, binding, door)
 
 
 def _wrap(
     function: Any,
     engine: SemanticCache,
     options: Mapping[str, Any],
-    result_type: Any,
-    replay_delay: float | None = None,
+    door: Mapping[str, Any],
 ) -> Any:
     if isinstance(function, staticmethod):
-        return staticmethod(_wrap(function.__func__, engine, options, result_type, replay_delay))
+        return staticmethod(_wrap(function.__func__, engine, options, door))
     if isinstance(function, classmethod):
-        inner = _wrap(function.__func__, engine, options, result_type, replay_delay)
+        inner = _wrap(function.__func__, engine, options, door)
         return CachedMethod(inner.__wrapped__, inner.__call__, inner.controls, of_class=True)
     if not callable(function):
         raise TypeError(f"cache() decorates functions, not {function!r}")
+    replay_delay = door.get("replay_delay")
     if replay_delay is not None and (isinstance(replay_delay, bool) or not isinstance(replay_delay, (int, float))):
         raise TypeError(f"replay_delay={replay_delay!r} must be seconds between chunks, or None")
     if replay_delay is not None and replay_delay < 0:
@@ -264,7 +278,7 @@ def _wrap(
         if value is not None and not callable(value):
             raise TypeError(f"{name}={value!r} must be callable, or None")
     binder = CallBinder(function, namespace=engine.namespace, **options)
-    controls = _Controls(function, engine, binder, result_type, replay_delay)
+    controls = _Controls(function, engine, binder, door)
     if controls.streams:
         make = _async_stream_wrapper if controls.is_async else _plain_stream_wrapper
     else:
@@ -294,8 +308,7 @@ class _Controls:
         function: Any,
         engine: SemanticCache,
         binder: CallBinder,
-        result_type: Any,
-        replay_delay: float | None = None,
+        door: Mapping[str, Any],
     ) -> None:
         self.function = function
         self.engine = engine
@@ -305,7 +318,9 @@ class _Controls:
             inner = inner.func
         self.streams = inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
         self.is_async = inspect.isasyncgenfunction(inner) or _is_async(function)
-        self.replay_delay = replay_delay
+        self.replay_delay: float | None = door.get("replay_delay")
+        self.tags_of: Callable[..., Iterable[str]] | None = door.get("tags_of")
+        result_type = door.get("result_type")
         self.tag = f"function:{binder.name}"
         target = result_type if result_type is not None else return_type(function)
         if self.streams and result_type is None:
@@ -318,6 +333,12 @@ class _Controls:
     def now(self) -> tuple[CallSettings, str | None]:
         """Return the settings of a call made at this moment, and the namespace of a context if one names it."""
         return current(self.engine, self.settings)
+
+    def tagged(self, settings: CallSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSettings:
+        """Return the settings with the labels that a callable `tags` makes of this call."""
+        if self.tags_of is None:
+            return settings
+        return replace(settings, tags=(*settings.tags, *check_tags(self.tags_of(*args, **kwargs))))
 
     def identify(self) -> None:
         """Have the backend notice two different functions that go by one name."""
@@ -388,6 +409,7 @@ def _async_wrapper(controls: _Controls) -> Any:
             except BadCall:
                 return await function(*args, **kwargs)  # raises the function's own TypeError
         controls.identify()
+        now = controls.tagged(now, args, kwargs)
         return await engine.get_or_call(request, lambda: function(*args, **kwargs), settings=now)
 
     return wrapper
@@ -417,6 +439,7 @@ def _plain_wrapper(controls: _Controls) -> Any:
             except BadCall:
                 return function(*args, **kwargs)
         controls.identify()
+        now = controls.tagged(now, args, kwargs)
         return engine.get_or_call_blocking(request, lambda: function(*args, **kwargs), settings=now)
 
     return wrapper
@@ -433,7 +456,7 @@ def _stream_request(controls: _Controls, args: tuple[Any, ...], kwargs: dict[str
     except BadCall:
         return None, now
     controls.identify()
-    return request, now
+    return request, controls.tagged(now, args, kwargs)
 
 
 def _async_stream_wrapper(controls: _Controls) -> Any:

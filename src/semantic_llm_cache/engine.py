@@ -8,41 +8,28 @@ call -> exact: key in the backend?                                  -> hit
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import copy
-import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache import lookup as lookups
-from semantic_llm_cache import runtime
 from semantic_llm_cache.durations import TTL, parse_ttl
-from semantic_llm_cache.exceptions import (
-    CacheBackendError,
-    CacheReentryError,
-    CacheSerializationError,
-    PromptCacheError,
-)
+from semantic_llm_cache.leading import AGAIN, MISS, Leading, maybe_await, need_asyncio
 from semantic_llm_cache.lookup import Lookup
-from semantic_llm_cache.reporting import Reporting, exact_lookup
+from semantic_llm_cache.reporting import exact_lookup
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.serialization import Encoded, is_immutable, rebuild, thaw
+from semantic_llm_cache.serialization import rebuild, thaw
 from semantic_llm_cache.settings import CallSettings, check_tags
-from semantic_llm_cache.singleflight import ABANDONED, DONE, FAILED, Flight, current_chain
-from semantic_llm_cache.state import BackendState, get_default_backend
-from semantic_llm_cache.tiers import ALONE, Found, Outage, Outcome, Sentinel
+from semantic_llm_cache.state import get_default_backend
+from semantic_llm_cache.tiers import ALONE, Found, Outage
 
 __all__ = ["MISS", "SemanticCache"]
 
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
-MISS: Any = Sentinel("MISS")
-_AGAIN: Any = Sentinel("AGAIN")
 
 
-class SemanticCache(Reporting):
+class SemanticCache(Leading):
     """The engine: looks up, calls, stores. Decorators and clients are doors to it.
 
     Args:
@@ -73,6 +60,11 @@ class SemanticCache(Reporting):
         on_error: ``"open"``: trouble with storage or embedder costs the caller nothing but the saving;
             ``"raise"``: it raises `CacheBackendError` or `EmbeddingUnavailableError`.
         timeout: seconds that each storage operation or embedding may take; None is no limit.
+        stale_while_revalidate: how long after its TTL an answer is still served, while a fresh one is fetched in
+            the background. `stale_if_error`: how long after its TTL it is served when the call fails. Both for
+            equal text only; forms as for `ttl`.
+        jitter: share of the TTL, up to 1, by which it is shortened at random, so that answers stored together do
+            not expire together.
         clock: wall time in seconds, for tests; replaces the backend's too.
         tags: labels of the entries stored.
         cache_if: called with a fresh answer; False keeps it out of the cache.
@@ -137,7 +129,7 @@ class SemanticCache(Reporting):
             if entry is None:
                 return MISS
             now = self.clock()
-            if entry.ttl is not None and now >= entry.created_at + entry.ttl:
+            if entry.ttl is not None and now >= entry.created_at + entry.ttl - self._stale_window:
                 return MISS
             value = entry.response
             if type(value) not in _PLAIN:
@@ -213,12 +205,12 @@ class SemanticCache(Reporting):
         settings = settings if settings is not None else self.settings(result_type)
         if not settings.enabled:
             self.bypassed(request.namespace)
-            return await _maybe_await(call())
+            return await maybe_await(call())
         value = self.quick(request, settings)
         if value is not MISS:
             self._record_quick()
             return value
-        loop = _need_asyncio()
+        loop = need_asyncio()
         if self.shadow:
             return await self._shadow(request, call, settings, started)
         _, state = self.bound()
@@ -230,8 +222,8 @@ class SemanticCache(Reporting):
             value = self._join(flight, request, settings, started)
             if value is ALONE:
                 with self._calling_alone(request, settings, started):
-                    return await _maybe_await(call())
-            if value is not _AGAIN:
+                    return await maybe_await(call())
+            if value is not AGAIN:
                 return value
 
     async def store(
@@ -311,348 +303,5 @@ class SemanticCache(Reporting):
             if value is ALONE:
                 with self._calling_alone(request, settings, started):
                     return call()
-            if value is not _AGAIN:
+            if value is not AGAIN:
                 return value
-
-    # ---------------------------------------------------------------------------- shadow mode
-
-    async def _shadow(self, request: Request, call: Callable[[], Any], settings: CallSettings, started: float) -> Any:
-        """Call in any case; note what the cache would have answered, and whether that agrees."""
-        found = await self.find(request, settings)
-        began = perf_counter()
-        value = await _maybe_await(call())
-        took = (perf_counter() - began) * 1000
-        await self._shadow_ended(request, settings, found, value, took, started)
-        return value
-
-    def _shadow_blocking(
-        self, request: Request, call: Callable[[], Any], settings: CallSettings, started: float
-    ) -> Any:
-        found = runtime.run(self.find(request, settings))
-        began = perf_counter()
-        value = call()
-        took = (perf_counter() - began) * 1000
-        lookup = runtime.run(self._shadow_ended(request, settings, found, value, took, started))
-        lookups.remember(lookup)
-        return value
-
-    async def _shadow_ended(
-        self, request: Request, settings: CallSettings, found: Found, value: Any, took: float, started: float
-    ) -> Lookup:
-        would, right, stored = found.outcome, None, False
-        if would in ("exact", "near"):
-            assert found.entry is not None
-            right = await self.compare(value, found.entry.response, settings)
-            if self.trust.bounded and right is not None and found.choice is not None:
-                await self.observe(found.choice, right)
-        elif would == "miss":
-            # Only what the cache would have stored is stored: its hits are then those it would have had.
-            stored = (await self.admit(request, settings, value, found, took)).stored
-        lookup = self._lookup(request, settings, found, started)
-        lookup.outcome, lookup.would, lookup.would_be_right = "miss", would, right
-        lookup.saved_ms = lookup.saved_usd = 0.0
-        lookup.stored = stored
-        self._count_shadow(lookup)
-        return lookup
-
-    # ---------------------------------------------------------------------------- leading
-
-    async def _lead(
-        self,
-        state: BackendState,
-        flight: Flight,
-        request: Request,
-        call: Callable[[], Any],
-        settings: CallSettings,
-        started: float,
-    ) -> Any:
-        flights = state.flights
-        try:
-            found = await self.find(request, settings)
-            if found.outcome in ("exact", "near"):
-                return self._land_hit(state, flight, request, settings, found, started)
-            other = self._same_meaning(state, flight, request, settings, found)
-            if other is not None:
-                with contextlib.suppress(CacheReentryError):  # it waits for this one: both run
-                    await flights.wait(other, flight)
-                value = self._land_joined(state, flight, other, request, settings, found, started)
-                if value is not _AGAIN:
-                    return value
-        except BaseException as error:
-            self._land_trouble(state, flight, request, settings, started, error)
-            raise
-        loop = asyncio.get_running_loop()
-        # A task of its own: the first caller may leave, and those who wait are still served.
-        task = loop.create_task(self._run(state, flight, request, call, settings, found))
-
-        def cancel() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
-                loop.call_soon_threadsafe(task.cancel)
-
-        flight.cancel = cancel
-        # For a task that was cancelled before its first step; in all other cases it has landed by then.
-        task.add_done_callback(lambda _: flights.land(flight, ABANDONED))
-        try:
-            await flights.wait(flight)
-        except BaseException:
-            flight.led = False
-            raise
-        if flight.state != DONE:
-            failure = flight.error if flight.error is not None else asyncio.CancelledError()
-            self._finish_failed(request, settings, found, started, failure)
-            raise failure
-        outcome: Outcome = flight.result
-        self._finish(request, settings, outcome.found, started, stored=outcome.stored)
-        return outcome.original
-
-    async def _run(
-        self,
-        state: BackendState,
-        flight: Flight,
-        request: Request,
-        call: Callable[[], Any],
-        settings: CallSettings,
-        found: Found,
-    ) -> None:
-        flights = state.flights
-        current_chain.set((*current_chain.get(), flight))
-        try:
-            began = perf_counter()
-            value = call()
-            if inspect.isawaitable(value):
-                value = await value
-            duration = (perf_counter() - began) * 1000
-        except Exception as error:
-            flights.land(flight, FAILED, error=error)
-            return
-        except BaseException as error:
-            flights.land(flight, ABANDONED, error=error)
-            if isinstance(error, (asyncio.CancelledError, GeneratorExit)) or not flight.led:
-                raise
-            return  # the first caller raises it, where it belongs
-        try:
-            outcome = await self.admit(request, settings, value, found, duration)
-            self._spare(flight, outcome)
-        except Exception as error:
-            flights.land(flight, ABANDONED, error=error)
-        except BaseException:
-            flights.land(flight, ABANDONED)
-            raise
-        else:
-            flights.land(flight, DONE, outcome)
-
-    def _lead_blocking(
-        self,
-        state: BackendState,
-        flight: Flight,
-        request: Request,
-        call: Callable[[], Any],
-        settings: CallSettings,
-        started: float,
-    ) -> Any:
-        flights = state.flights
-        try:
-            found = self._complete(lambda: self.find(request, settings), settings)
-            if found.outcome in ("exact", "near"):
-                return self._land_hit(state, flight, request, settings, found, started)
-            other = self._same_meaning(state, flight, request, settings, found)
-            if other is not None:
-                with contextlib.suppress(CacheReentryError):
-                    flights.wait_blocking(other, flight)
-                value = self._land_joined(state, flight, other, request, settings, found, started)
-                if value is not _AGAIN:
-                    return value
-        except BaseException as error:
-            self._land_trouble(state, flight, request, settings, started, error)
-            raise
-        token = current_chain.set((*current_chain.get(), flight))
-        try:
-            began = perf_counter()
-            value = call()
-            duration = (perf_counter() - began) * 1000
-        except BaseException as error:
-            flights.land(flight, FAILED if isinstance(error, Exception) else ABANDONED, error=error)
-            self._finish_failed(request, settings, found, started, error)
-            raise
-        finally:
-            current_chain.reset(token)
-        try:
-            weighed = self.weigh(value, settings)  # here, as it may call the user's code
-            outcome = self._complete(
-                lambda: self.admit(request, settings, value, found, duration, weighed), settings, store=True
-            )
-            self._spare(flight, outcome)
-        except BaseException as error:
-            self._land_trouble(state, flight, request, settings, started, error)
-            raise
-        flights.land(flight, DONE, outcome)
-        self._finish(request, settings, outcome.found, started, stored=outcome.stored)
-        return value
-
-    def _complete(self, make: Callable[[], Any], settings: CallSettings, store: bool = False) -> Any:
-        """Run a coroutine of ours from plain code: here when nothing waits, else on the background loop."""
-        if self.backend.in_process and (settings.similarity >= 1 or (store and self.trust.plain)):
-            coroutine = make()
-            try:
-                coroutine.send(None)
-            except StopIteration as stop:
-                return stop.value
-            coroutine.close()
-            raise CacheBackendError(f"{self.backend.url} says in_process, but its methods wait")
-        return runtime.run(make())
-
-    def _land_hit(
-        self,
-        state: BackendState,
-        flight: Flight,
-        request: Request,
-        settings: CallSettings,
-        found: Found,
-        started: float,
-    ) -> Any:
-        assert found.entry is not None
-        shared = found.value if is_immutable(found.value) else found.entry.response
-        if flight.waiters > 1 and type(shared) is not Encoded and not is_immutable(shared):
-            shared = self.share(found.value, settings.target)
-        state.flights.land(
-            flight,
-            DONE,
-            Outcome(found, None, shared, found.entry.duration_ms, found.entry.cost_usd, False),
-        )
-        self._finish(request, settings, found, started)
-        return found.value
-
-    def _same_meaning(
-        self, state: BackendState, flight: Flight, request: Request, settings: CallSettings, found: Found
-    ) -> Flight | None:
-        if found.vector is None:
-            return None
-        trust, threshold, vector = self.trust, settings.similarity, found.vector
-        return state.flights.calling(
-            flight,
-            found.embedder,
-            vector,
-            lambda other: vector.shape == other.vector.shape
-            and trust.same_in_flight(
-                request.text, other.text, max(0.0, float(vector @ other.vector)), threshold
-            ),
-        )
-
-    def _land_joined(
-        self,
-        state: BackendState,
-        flight: Flight,
-        other: Flight,
-        request: Request,
-        settings: CallSettings,
-        found: Found,
-        started: float,
-    ) -> Any:
-        """End `flight` with the answer of `other`, which asks the same; or say that it must be asked again."""
-        if other.state == DONE and other.result.shared is not ALONE:
-            outcome: Outcome = other.result
-            try:
-                value = rebuild(thaw(outcome.shared), settings.target)
-            except CacheSerializationError:
-                value = _AGAIN
-            if value is not _AGAIN:
-                similarity = max(0.0, float(found.vector @ other.vector))
-                joined = Found(
-                    "coalesced",
-                    f"joined a call in flight, similarity {similarity:.3f}",
-                    similarity=similarity,
-                    nearest_prompt=other.text,
-                )
-                state.flights.land(flight, DONE, outcome._replace(found=joined))
-                self._finish(request, settings, joined, started, cost=outcome.cost_usd)
-                return value
-        # It failed or went away: this one runs its own call, and others may join that.
-        state.flights.calling(flight, found.embedder, found.vector, lambda _: False)
-        return _AGAIN
-
-    def _land_trouble(
-        self,
-        state: BackendState,
-        flight: Flight,
-        request: Request,
-        settings: CallSettings,
-        started: float,
-        error: BaseException,
-    ) -> None:
-        """End a flight that met trouble of the cache, or was cancelled, before or after the function ran."""
-        state.flights.land(flight, ABANDONED, error=error)
-        self._finish_failed(request, settings, Found("error", ""), started, error)
-
-    def _spare(self, flight: Flight, outcome: Outcome) -> None:
-        """Have a copy of an answer that cannot be stored, before the first caller may change it."""
-        if outcome.shared is ALONE and flight.waiters > flight.led:
-            with contextlib.suppress(Exception):
-                flight.spare = (copy.deepcopy(outcome.original),)
-
-    @contextlib.contextmanager
-    def _calling_alone(self, request: Request, settings: CallSettings, started: float) -> Iterator[None]:
-        found = Found("miss", "the call in flight could not be shared")
-        try:
-            yield
-        except BaseException as error:
-            self._finish_failed(request, settings, found, started, error)
-            raise
-        self._finish(request, settings, found, started)
-
-    def _join(self, flight: Flight, request: Request, settings: CallSettings, started: float) -> Any:
-        """Return the answer of a flight that was waited for, `_AGAIN` to start over, `ALONE` to call alone."""
-        if flight.state == FAILED or (
-            flight.state == ABANDONED and isinstance(flight.error, Exception) and self.on_error == "raise"
-        ):
-            assert flight.error is not None
-            failed = Found("miss" if flight.state == FAILED else "error", "")
-            self._finish_failed(request, settings, failed, started, flight.error)
-            raise flight.error
-        if flight.state == ABANDONED:
-            return _AGAIN
-        outcome: Outcome = flight.result
-        found = outcome.found
-        hit = found.outcome in ("exact", "near")
-        if found.similarity is not None and found.outcome in ("near", "coalesced"):
-            if found.similarity < settings.similarity - 1e-6:
-                return _AGAIN  # good enough for the one who asked first, not for this caller
-        if outcome.shared is ALONE:
-            if hit:
-                return _AGAIN  # read it for oneself
-            if flight.spare is None:
-                return ALONE
-            try:
-                value = copy.deepcopy(flight.spare[0])
-            except Exception:
-                return ALONE
-        elif hit and type(outcome.shared) is not Encoded and not is_immutable(outcome.shared):
-            return _AGAIN
-        else:
-            try:
-                value = rebuild(thaw(outcome.shared), settings.target)
-            except CacheSerializationError:
-                return ALONE
-        if self.trust.bounded:
-            policy = self.bound()[1].policies.get(self.policy_name())
-            if policy is not None:
-                policy.count_exact()
-        if hit:
-            self._finish(request, settings, found, started)
-        else:
-            joined = Found("coalesced", "joined the same call in flight", similarity=found.similarity)
-            self._finish(request, settings, joined, started, cost=outcome.cost_usd)
-        return value
-
-
-async def _maybe_await(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
-
-
-def _need_asyncio() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise PromptCacheError(
-            "semantic-llm-cache runs on asyncio, and no asyncio loop is running here: under trio, use anyio with "
-            "its asyncio backend, or decorate a plain function"
-        ) from None

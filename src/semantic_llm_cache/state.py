@@ -50,6 +50,7 @@ class BackendState:
         self.last_access = 0.0
         self.policies: dict[str, Any] = {}
         self.streams: Any = None
+        self.refreshing: set[str] = set()
         self._changed_policies: set[str] = set()
 
     def policy_changed(self, name: str) -> None:
@@ -63,6 +64,7 @@ class BackendState:
         """Drop what the parent goes on with: its flights will not land here, its hits it writes itself."""
         self.flights = Flights()
         self.streams = None
+        self.refreshing = set()
         self._lock = threading.RLock()
         self._owed = {}
         self._flushing = 0

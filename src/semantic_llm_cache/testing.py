@@ -289,7 +289,8 @@ class BackendConformance:
         async for key, _ in backend.scan(4):
             seen.append(key)
             if len(seen) == 5:  # written and deleted meanwhile: no harm, and nothing twice
-                await backend.set(seen[0], self.entry("again"))
+                namespace = "even" if int(seen[0][1:]) % 2 == 0 else "odd"
+                await backend.set(seen[0], self.entry("again", namespace=namespace))
                 await backend.delete("k24")
         assert len(seen) == len(set(seen))
         assert set(seen) >= {f"k{n}" for n in range(24)}

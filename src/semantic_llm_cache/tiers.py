@@ -83,6 +83,8 @@ class Found:
     embedder: str = ""
     nearest_prompt: str | None = None
     choice: Choice | None = None
+    late: float = 0.0  # seconds past its time, of a stale answer
+    fallback: Found | None = None  # a stale answer, in case the call fails
     unread: bool = False  # the storage could not be read: no use writing to it now
 
 
@@ -132,6 +134,9 @@ class Tiers:
         same_answer: Any = None,
         seed: int | None = None,
         mode: str = "serve",
+        stale_while_revalidate: TTL = None,
+        stale_if_error: TTL = None,
+        jitter: float = 0.0,
         on_event: Callable[[Lookup], object] | None = None,
         on_error: str = "open",
         timeout: float | None = 1.0,
@@ -158,6 +163,10 @@ class Tiers:
         self._long_way = self.shadow
         self._bounded = self.trust.bounded
         self.ttl = parse_ttl(ttl)
+        self.stale_while_revalidate = parse_ttl(stale_while_revalidate, "stale_while_revalidate") or 0.0
+        self.stale_if_error = parse_ttl(stale_if_error, "stale_if_error") or 0.0
+        self._stale_window = max(self.stale_while_revalidate, self.stale_if_error)
+        self.jitter = check_similarity(jitter, "jitter") if jitter else 0.0
         self.namespace = CacheConfig(namespace=namespace).namespace
         self.tags = check_tags(tags)
         self.on_event = check_callable(on_event, "on_event")
@@ -191,6 +200,7 @@ class Tiers:
             "namespace": namespace, "enabled": enabled, "guards": guards, "verify": verify,
             "verify_band": verify_band, "verify_mode": verify_mode, "max_error": max_error,
             "max_error_per_hit": max_error_per_hit, "same_answer": same_answer, "seed": seed, "mode": mode,
+            "stale_while_revalidate": stale_while_revalidate, "stale_if_error": stale_if_error, "jitter": jitter,
             "on_event": on_event,
             "on_error": on_error, "timeout": timeout, "clock": clock, "tags": self.tags, "cache_if": cache_if,
             "price": price, "max_prompt": max_prompt, "max_response": max_response,
@@ -232,8 +242,13 @@ class Tiers:
 
     # ------------------------------------------------------------------------- searching
 
-    async def find(self, request: Request, settings: CallSettings, *, probing: bool = False) -> Found:
-        """Look for an answer, exact then near. `probing` moves no error budget."""
+    async def find(
+        self, request: Request, settings: CallSettings, *, probing: bool = False, exact: bool = True
+    ) -> Found:
+        """Look for an answer, exact then near.
+
+        `probing` moves no error budget; without `exact` an entry under the very key is passed over.
+        """
         backend, state = self.bound()
         found = Found("miss", "no entry under this key")
         front = backend.front
@@ -244,7 +259,7 @@ class Tiers:
             except Outage as outage:
                 found.unread = not isinstance(outage, Unreadable)
                 raise
-            if entry is not None and self._live(entry):
+            if exact and entry is not None and self._live(entry):
                 try:
                     found.value = rebuild(thaw(entry.response), settings.target)
                 except CacheSerializationError as error:
@@ -252,6 +267,10 @@ class Tiers:
                 else:
                     found.outcome, found.reason = "exact", "same text, same scope"
                     found.entry, found.entry_key, found.similarity = entry, request.key, 1.0
+                    found.late = self._late(entry)
+                    if found.late >= 0:
+                        found.outcome, found.reason = "stale", f"{found.late:.0f} s past its time"
+                        return found
                     if front is not None:
                         front.put(request.key, entry, generation)
                     if self.trust.bounded and not probing:
@@ -324,11 +343,17 @@ class Tiers:
 
     def _fitting(self, candidates: list[Candidate], request: Request, found: Found) -> list[Candidate]:
         # The scope decides who may see an answer, so it is checked here too, whatever the backend.
-        return [
-            c
-            for c in candidates
-            if c.entry.scope == request.scope_hash and c.entry.embedder == found.embedder and self._live(c.entry)
-        ]
+        def fits(entry: CacheEntry) -> bool:
+            equal = entry.scope == request.scope_hash and entry.embedder == found.embedder
+            return equal and self._live(entry) and self._late(entry) < 0
+
+        return [candidate for candidate in candidates if fits(candidate.entry)]
+
+    def _late(self, entry: CacheEntry) -> float:
+        """Return by how many seconds an entry has passed its time; entries are kept for the stale window."""
+        if entry.ttl is None or not self._stale_window:
+            return -1.0
+        return self.clock() - (entry.created_at + entry.ttl - self._stale_window)
 
     def _live(self, entry: CacheEntry) -> bool:
         return entry.schema_version == SCHEMA_VERSION and not entry.is_expired(self.clock())
@@ -368,9 +393,7 @@ class Tiers:
             if self.on_error == "raise":
                 if isinstance(error, PromptCacheError):
                     raise
-                raise EmbeddingUnavailableError(
-                    f"the embedder {name} failed: {_describe(error)}"
-                ) from error
+                raise EmbeddingUnavailableError(f"the embedder {name} failed: {_describe(error)}") from error
             if not told:
                 self.log_once("embedder", f"no embedding ({_describe(error)}); near matching is off meanwhile")
             raise Outage(f"no embedding: {_describe(error)}") from error

@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import pathlib
-import tempfile
 from dataclasses import fields
 from typing import Any
 
@@ -140,6 +139,8 @@ async def export_cache(
 
 
 def _write(path: pathlib.Path, entries: dict[str, CacheEntry]) -> None:
+    import tempfile
+
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         # What UTF-8 cannot hold, half of a surrogate pair, is written as the escape that JSON has for it.

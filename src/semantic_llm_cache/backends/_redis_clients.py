@@ -50,12 +50,25 @@ class Script:
 class _Open:
     """The client of one loop."""
 
-    __slots__ = ("client", "close", "keeper")
+    __slots__ = ("client", "close", "gate", "keeper", "lock", "started")
 
-    def __init__(self, client: Any, close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, client: Any, close: Callable[[], Awaitable[None]], most: int | None = None) -> None:
         self.client = client
         self.close = close
+        # A cluster's client has no queue for connections: it fails when there are too many, and then
+        # drops those of all others.
+        self.gate = None if most is None else asyncio.Semaphore(most)
         self.keeper: AsyncGenerator[None, None] | None = None
+        # Nor may two tasks at once be the first to use it.
+        self.started = most is None
+        self.lock = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Have a cluster's client learn who owns what."""
+        async with self.lock:
+            if not self.started:
+                await self.client.initialize()
+                self.started = True
 
 
 class Clients:
@@ -82,12 +95,22 @@ class Clients:
         _all.add(self)
         weakref.finalize(self, _let_go, self._open).atexit = False
 
-    async def get(self) -> Any:
-        """Return the client of the running loop."""
+    async def send(self, *words: Any) -> Any:
+        """Send a command by the client of the running loop; return the reply."""
+        one = await self.get()
+        if one.gate is None:
+            return await one.client.execute_command(*words)
+        async with one.gate:
+            return await one.client.execute_command(*words)
+
+    async def get(self) -> _Open:
+        """Return what there is for the running loop."""
         loop = asyncio.get_running_loop()
         found = self._open.get(loop)
         if found is not None:
-            return found.client
+            if not found.started:
+                await found.start()
+            return found
         made = self._make()
         with self._lock:
             gone = [old for old in self._open if old.is_closed()]
@@ -97,7 +120,9 @@ class Clients:
             _abandon(one.client)
         made.keeper = _keep(self._open, loop, made)
         await made.keeper.__anext__()
-        return made.client
+        if not made.started:
+            await made.start()
+        return made
 
     async def close(self) -> None:
         """Close the clients of all loops; the next use makes new ones."""
@@ -136,7 +161,7 @@ class Clients:
             client = module.RedisCluster(
                 startup_nodes=nodes, require_full_coverage=False, max_connections=self._max_connections, **settings
             )
-            return _Open(client, client.aclose)
+            return _Open(client, client.aclose, self._max_connections)
         if self.address.kind == "sentinel":
             sentinel = module.Sentinel(
                 list(self.address.hosts),
@@ -177,7 +202,7 @@ class Clients:
         its_loop = loop if self._given_for is None else self._given_for()
         if its_loop is loop and not self._forked and not _decodes(given):
             self._given_for = weakref.ref(loop)
-            return _Open(given, leave_open)
+            return _Open(given, leave_open, self._max_connections if self.cluster else None)
         if isinstance(given, module.RedisCluster):
             accepted = inspect.signature(module.RedisCluster.__init__).parameters
             settings = {name: value for name, value in given.connection_kwargs.items() if name in accepted}
@@ -186,7 +211,7 @@ class Clients:
             if not nodes:
                 nodes = [module.cluster.ClusterNode(n.host, n.port) for n in given.nodes_manager.startup_nodes.values()]
             client = module.RedisCluster(startup_nodes=nodes, **settings)
-            return _Open(client, client.aclose)
+            return _Open(client, client.aclose, self._max_connections)
         pool = given.connection_pool
         if "connection_pool" in pool.connection_kwargs:
             raise CacheBackendError(
@@ -280,26 +305,24 @@ class Link:
     async def execute(self, *words: Any) -> Any:
         """Send a command and return the reply."""
         try:
-            client = await self.clients.get()
-            return await client.execute_command(*words)
+            return await self.clients.send(*words)
         except Exception as error:
             raise self.explain(error) from error
 
     async def script(self, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
         """Run a script; one that the server does not know (any more) is sent along."""
         try:
-            client = await self.clients.get()
             try:
-                return await client.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
+                return await self.clients.send("EVALSHA", script.sha, len(keys), *keys, *arguments)
             except Exception as error:
                 if "NOSCRIPT" not in str(error) and type(error).__name__ != "NoScriptError":
                     raise
-            return await client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
+            return await self.clients.send("EVAL", script.text, len(keys), *keys, *arguments)
         except Exception as error:
             if "READONLY" in str(error) and self.clients.address.kind == "sentinel":
                 # The server we are connected to is no longer the master: ask the sentinels anew.
                 with contextlib.suppress(Exception):
-                    await client.connection_pool.disconnect()
+                    await (await self.clients.get()).client.connection_pool.disconnect()
             raise self.explain(error) from error
 
     async def each_primary(self, *words: Any) -> list[Any]:
@@ -311,16 +334,17 @@ class Link:
         if not self.cluster:
             return [self.execute]
         try:
-            client = await self.clients.get()
-            await client.initialize()
-            return [self._at(node) for node in client.get_primaries()]
+            one = await self.clients.get()
+            await one.client.initialize()
+            return [self._at(node, one.gate) for node in one.client.get_primaries()]
         except Exception as error:
             raise self.explain(error) from error
 
-    def _at(self, node: Any) -> Callable[..., Awaitable[Any]]:
+    def _at(self, node: Any, gate: asyncio.Semaphore | None) -> Callable[..., Awaitable[Any]]:
         async def execute(*words: Any) -> Any:
             try:
-                return await node.execute_command(*words)
+                async with gate or contextlib.nullcontext():
+                    return await node.execute_command(*words)
             except Exception as error:
                 raise self.explain(error) from error
 
@@ -330,11 +354,9 @@ class Link:
         """Return what the caller is to see."""
         if isinstance(error, CacheBackendError):
             return error
-        text = str(error) or type(error).__name__
-        for word, remedy in _REMEDIES:
-            if word in text:
-                break
-        else:
+        text = str(error).rstrip(". ") or type(error).__name__
+        remedy = next((remedy for word, remedy in _REMEDIES if word in text), "")
+        if not remedy:
             name = type(error).__name__
             if "Timeout" in name:
                 text, remedy = "no answer in time", "Is it overloaded or frozen? timeout= sets how long is waited."

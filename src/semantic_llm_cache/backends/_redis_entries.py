@@ -18,6 +18,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import json
+import math
 import struct
 import zlib
 from functools import lru_cache
@@ -30,7 +31,10 @@ from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.serialization import dumps, loads
 from semantic_llm_cache.similarity.base import Vector, unit
 
-__all__ = ["LAYOUT", "Damage", "Names", "Row", "decode", "digest", "encode", "place_of", "read_vector", "slot_of"]
+__all__ = [
+    "LAYOUT", "Damage", "Names", "Row", "decode", "digest", "encode", "place_of", "read_vector", "slot_of",
+    "split_place",
+]  # fmt: skip
 
 LAYOUT = "1"
 """Version of the layout of the keys: a process of another version sees none of ours, and harms none."""
@@ -77,6 +81,11 @@ def place_of(scope: str, embedder: str, dimension: int) -> str:
     return f"{digest(scope)}e{digest(embedder)[:16]}d{dimension}"  # letters and digits: also a TAG
 
 
+def split_place(place: str) -> tuple[str, str]:
+    """Return the two parts of a place: the digest of the scope; embedder and dimension."""
+    return place[:32], place[33:]
+
+
 def encode(key: str, entry: CacheEntry, now: float, *, injected: bool) -> Row:
     """Return the row of an entry.
 
@@ -111,7 +120,7 @@ def encode(key: str, entry: CacheEntry, now: float, *, injected: bool) -> Row:
             left = 0
         elif left > 0 and injected:
             left += _GRACE_MS
-        expires = str(_milliseconds(end) + 1).encode()  # rounded up: a script calls nothing expired too early
+        expires = b"%d" % math.ceil(max(-9e15, min(9e15, end * 1000.0)))  # up: nothing is over too early
     return Row(
         raw_key,
         _HEAD.pack(_MARK, _VERSION, checksum, len(head), len(body)) + head + body,

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from semantic_llm_cache.backends._redis_entries import place_of, split_place
 from semantic_llm_cache.backends._redis_way import Limits, is_live
-from semantic_llm_cache.backends._redis_entries import digest
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
@@ -60,7 +60,7 @@ class Mirror:
             return
         if id is None:
             id, self._next = self._next, self._next + 1
-        scope, _, embedder = change.place.partition("e")
+        scope, embedder = split_place(change.place)
         vector = np.frombuffer(change.vector, dtype="<f4")
         try:
             self.index.add(id, vector, namespace=change.namespace, scope=scope, embedder=embedder)
@@ -79,9 +79,8 @@ class Mirror:
         """Note that all changes after `before`, up to `number`, have been applied."""
         with self._lock:
             known, last = self.positions[shard]
-            if known == epoch and before <= last < number:
-                self.positions[shard] = (epoch, number)
-            elif not known and not last and before == 0:
+            followed = (known == epoch and before <= last < number) or (not known and not last and not before)
+            if followed:
                 self.positions[shard] = (epoch, number)
 
     def remove(self, keys: list[bytes]) -> None:
@@ -98,7 +97,7 @@ class Mirror:
         """Return the keys of the `k` nearest that are not expired at `now`, as far as is known here."""
         embedder = None
         if limits.embedder is not None:
-            embedder = f"{digest(limits.embedder)[:16]}d{query.shape[0]}"
+            embedder = split_place(place_of("", limits.embedder, query.shape[0]))[1]
         wanted = k
         while True:
             pairs = self.index.search(

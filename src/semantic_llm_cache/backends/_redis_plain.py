@@ -42,7 +42,7 @@ local function announce(log, stream, epoch, keys)
   local number = redis.call('HINCRBY', log, 'n', 1)
   redis.call('HSETNX', log, 'e', epoch)
   local function add()
-    return redis.pcall('XADD', stream, 'MAXLEN', '~', %d, string.format('%%.0f-1', number), 'k', keys)
+    return redis.pcall('XADD', stream, 'MAXLEN', '~', LOG_LENGTH, string.format('%.0f-1', number), 'k', keys)
   end
   local done = add()
   if type(done) == 'table' and done.err then
@@ -52,7 +52,7 @@ local function announce(log, stream, epoch, keys)
   end
   return {redis.call('HGET', log, 'e'), number}
 end
-""" % _LOG_LENGTH
+""".replace("LOG_LENGTH", str(_LOG_LENGTH))
 
 # KEYS: log, stream, entries. ARGV: a new epoch, the keys as JSON, then for each entry d, v, x, milliseconds, p, s,
 # n, h, a.
@@ -98,7 +98,7 @@ local log = redis.pcall('HMGET', KEYS[1], 'e', 'n')
 if log.err then log = {'', '0'} end
 local epoch, top, news = log[1] or '', tonumber(log[2] or '0'), {}
 if (epoch == ARGV[1] or (ARGV[1] == '' and ARGV[2] == '0')) and top > tonumber(ARGV[2]) then
-  news = redis.pcall('XRANGE', KEYS[2], string.format('%.0f-1', ARGV[2] + 1), '+', 'COUNT', {AT_ONCE})
+  news = redis.pcall('XRANGE', KEYS[2], string.format('%.0f-1', ARGV[2] + 1), '+', 'COUNT', AT_ONCE)
   if news.err then news = {} end
 end
 local rows = {}
@@ -108,7 +108,7 @@ for i = 3, #KEYS do
   rows[i - 2] = r
 end
 return {epoch, top, news, rows}
-""".replace("{AT_ONCE}", str(_AT_ONCE)))
+""".replace("AT_ONCE", str(_AT_ONCE)))
 
 # KEYS: entries.
 _VECTORS = Script("""
@@ -265,18 +265,20 @@ class Plain(Way):
             return mirror
         loading = self._load()
         end = time.monotonic() + _PATIENCE
-        while not loading.done() and time.monotonic() < end:
+        while not loading.done() and time.monotonic() < end:  # noqa: ASYNC110 - it runs in another thread
             await asyncio.sleep(0.002)
         if loading.done():
             error = loading.exception()
             if error is not None:
                 raise error
-        mirror = self._mirror or self._filling
+        mirror = self._filling if self._mirror is None else self._mirror
         if mirror is None:
             raise CacheBackendError(f"{self.link.url}: no answer in time. Is it overloaded or frozen?")
         if self._mirror is None and not self._partial:
             self._partial = True
-            logger.info("semantic-llm-cache: %s: vectors are still being read; near matches may be missed", self.link.url)
+            logger.info(
+                "semantic-llm-cache: %s: vectors are still being read; near matches may be missed", self.link.url
+            )
         return mirror
 
     def _load(self) -> concurrent.futures.Future[None]:
@@ -304,9 +306,8 @@ class Plain(Way):
                 await self._read_all(node, mirror, at_start)
             self._mirror = mirror
             self.loads += 1
-            logger.debug(
-                "semantic-llm-cache: %s: read %d vectors in %.2f s", self.link.url, len(mirror), time.monotonic() - began
-            )
+            seconds = time.monotonic() - began
+            logger.debug("semantic-llm-cache: %s: read %d vectors in %.2f s", self.link.url, len(mirror), seconds)
         except BaseException as error:
             future.set_exception(error)
             if not isinstance(error, Exception):

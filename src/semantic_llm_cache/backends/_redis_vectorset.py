@@ -32,7 +32,8 @@ _SWEEP_CHUNK = 50
 _MOST_DEAD = 10_000
 
 # KEYS: entries. ARGV: what the names of the sets begin with, the registry of the sets, what the names of the
-# entries begin with, then for each entry: member, d, v, x, milliseconds, p, s, n, h, a. The set comes first: a server that is full refuses there.
+# entries begin with, then for each entry: member, d, v, x, milliseconds, p, s, n, h, a. The set comes first:
+# a server that is full refuses there.
 _PUT = Script("""
 local at = 4
 for i = 1, #KEYS do
@@ -181,7 +182,8 @@ class VectorSets(Way):
     ) -> list[tuple[bytes, Any]]:
         # A little more than asked for: the order is settled with the whole vectors. The score is (1 + cosine) / 2.
         lowest = (1.0 + threshold - _SHORTENING) / 2 if threshold > _SHORTENING else -1.0
-        arguments = [raw, k + 2, lowest, int(now * 1000), place, self.names.entries(shard), limits.namespace_digest, _EF]
+        prefix = self.names.entries(shard)
+        arguments = [raw, k + 2, lowest, int(now * 1000), place, prefix, limits.namespace_digest, _EF]
         found, dead, wrong = await self.link.script(_NEAR, [self.names.other("v", shard, place)], arguments)
         if dead:
             self._bury(shard, place, dead)

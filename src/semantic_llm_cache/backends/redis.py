@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from semantic_llm_cache.backends._redis_clients import Clients, Link, need_redis
+from semantic_llm_cache.backends._redis_clients import Clients, Link, Script, need_redis
 from semantic_llm_cache.backends._redis_entries import LAYOUT, Names, encode
 from semantic_llm_cache.backends._redis_plain import Plain
 from semantic_llm_cache.backends._redis_search import SearchModule
@@ -26,6 +27,7 @@ __all__ = ["RedisBackend"]
 logger = logging.getLogger("semantic_llm_cache")
 
 _WAYS: dict[str, type[Way]] = {"search": SearchModule, "vectorset": VectorSets, "plain": Plain}
+_ADD = Script("for i = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end")
 _PAGE = 500
 _MOST_SHARDS = 4096
 
@@ -316,9 +318,11 @@ class RedisBackend(StorageBackend):
 
     async def add_counters(self, namespace: str, counters: Mapping[str, float]) -> None:
         """Add to the running counters of a namespace."""
+        words: list[str] = []
         for name, value in counters.items():
-            field = namespace.replace("\\", "\\\\").replace("\n", "\\n") + "\n" + name
-            await self._link.execute("HINCRBYFLOAT", self._name("counters"), field, repr(float(value)))
+            words += [json.dumps([namespace, name]), repr(float(value))]
+        if words:
+            await self._link.script(_ADD, [self._name("counters").encode()], words)
 
     async def get_counters(self) -> dict[str, dict[str, float]]:
         """Return the sums by namespace, of all processes."""
@@ -326,8 +330,7 @@ class RedisBackend(StorageBackend):
         pairs = stored.items() if isinstance(stored, dict) else zip(stored[::2], stored[1::2], strict=True)
         sums: dict[str, dict[str, float]] = {}
         for field, value in pairs:
-            namespace, _, name = field.decode().partition("\n")
-            namespace = namespace.replace("\\n", "\n").replace("\\\\", "\\")
+            namespace, name = json.loads(field)
             sums.setdefault(namespace, {})[name] = float(value)
         return sums
 
@@ -344,7 +347,10 @@ class RedisBackend(StorageBackend):
             await self._link.execute("SET", self._name(f"state:{name}"), bytes(value))
 
     async def get_stats(self) -> dict[str, Any]:
-        """Return size (by SCAN: it takes about half a second per million keys) and way; hits and misses of this process."""
+        """Return size and way; hits and misses of this process.
+
+        The size is counted by SCAN: about half a second for a million keys.
+        """
         way = self._way or await self._ask()
         now, size = self.clock(), 0
         async for keys in self._pages(way, 2 * _PAGE):

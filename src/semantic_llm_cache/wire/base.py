@@ -1,0 +1,138 @@
+"""What a wire format knows: to read a request, judge an answer, and turn it from JSON to a stream and back."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from semantic_llm_cache.wire.events import payload
+
+__all__ = ["Asked", "Format", "Reading"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How requests are read.
+
+    Attributes:
+        window: how many messages of history count; None is all, see `turns.last_turn`.
+        tool_calls: whether answers that call tools may be stored.
+        ignore: fields of the body that do not count.
+    """
+
+    window: int | None = None
+    tool_calls: bool = False
+    ignore: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, read.
+
+    Attributes:
+        text: what near matching compares.
+        scope: all else that counts, plain data.
+        stream: whether the answer is wanted piece by piece.
+        body: the request's body.
+        near: False when only equal text may answer.
+    """
+
+    text: str
+    scope: Any
+    stream: bool
+    body: Mapping[str, Any]
+    near: bool = True
+
+
+class Format(ABC):
+    """One provider's way of asking and answering."""
+
+    name = ""
+    """Of the format: ``"openai.chat"``."""
+
+    paths: tuple[str, ...] = ()
+    """Ends of the URL paths that speak it."""
+
+    framing = "sse"
+    """How streams are cut: ``"sse"`` or ``"lines"``."""
+
+    neutral: frozenset[str] = frozenset({"stream", "stream_options"})
+    """Fields of the body that say how the answer travels, not what it is."""
+
+    def read(self, body: Mapping[str, Any], reading: Reading) -> Asked | None:
+        """Return the request as text and scope; None for one that must not be cached.
+
+        Raises:
+            CacheKeyError, TypeError, ValueError, KeyError: a body that this format does not know; it goes by
+                the cache.
+        """
+        if not isinstance(body.get("model"), str):
+            return None
+        rest = {k: v for k, v in body.items() if k not in self.neutral and k not in reading.ignore}
+        asked = self.take(rest, reading)
+        if asked is None:
+            return None
+        text, scope, near = asked
+        return Asked(text, {"wire": self.name, **scope}, self.streams(body), body, near)
+
+    def streams(self, body: Mapping[str, Any]) -> bool:
+        """Tell whether the request asks for a stream."""
+        return body.get("stream") is True
+
+    @abstractmethod
+    def take(self, rest: dict[str, Any], reading: Reading) -> tuple[str, dict[str, Any], bool] | None:
+        """Return (text, scope, near) of a body without its neutral fields; None: not to be cached."""
+
+    @abstractmethod
+    def unfit(self, answer: Mapping[str, Any], tool_calls: bool) -> str:
+        """Return why an answer must not be stored, ``""`` when it may be."""
+
+    def collect(self, blocks: Sequence[str]) -> dict[str, Any] | None:
+        """Return the answer that a whole, well-formed stream adds up to; None for any other stream."""
+        return None
+
+    def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
+        """Return an answer as the blocks of a stream; None when this format streams nothing of the kind."""
+        return None
+
+    def fit_stream(self, blocks: list[str], asked: Asked) -> list[str] | None:
+        """Return stored blocks as this request wants them; None when something is missing."""
+        return blocks
+
+    def fit_answer(self, answer: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the sum of a stored stream as a request without a stream wants it; None: not enough."""
+        return answer
+
+    def ends(self, block: str) -> bool:
+        """Tell whether a block is the last of its stream."""
+        return False
+
+    def text(self, answer: Mapping[str, Any]) -> str:
+        """Return the words of an answer."""
+        return ""
+
+    def usage(self, answer: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the tokens used, under names that the engine counts; None when the answer does not tell."""
+        usage = answer.get("usage")
+        return dict(usage) if isinstance(usage, Mapping) else None
+
+
+def event_type(block: str) -> str:
+    """Return the ``type`` of an event's data, ``""`` when there is none."""
+    data = payload(block)
+    if data is None or not data.startswith("{"):
+        return ""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return ""
+    kind = value.get("type") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def is_blank(value: Any) -> bool:
+    """Tell whether a text is missing or only space."""
+    return not (isinstance(value, str) and value.strip())

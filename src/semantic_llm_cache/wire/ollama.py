@@ -1,0 +1,162 @@
+"""Ollama: chat, generate and embeddings. Streams are lines of JSON, and the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from semantic_llm_cache.wire.base import Asked, Format, Reading, is_blank
+from semantic_llm_cache.wire.events import as_line, payloads
+from semantic_llm_cache.wire.turns import last_turn
+
+__all__ = ["OllamaChat", "OllamaEmbed", "OllamaGenerate"]
+
+
+class _Ollama(Format):
+    framing = "lines"
+    neutral = frozenset({"stream", "keep_alive"})
+
+    def streams(self, body: Mapping[str, Any]) -> bool:
+        """Unless told otherwise."""
+        return body.get("stream") is not False
+
+    def ends(self, block: str) -> bool:
+        """The line that says done."""
+        if '"done"' not in block:
+            return False
+        try:
+            return any(isinstance(line, dict) and line.get("done") is True for line in payloads([block]))
+        except ValueError:
+            return False
+
+    def usage(self, answer: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the counts that the last line gives."""
+        names = ("prompt_eval_count", "eval_count")
+        found = {name: answer[name] for name in names if isinstance(answer.get(name), int)}
+        return found or None
+
+    def collect(self, blocks: Sequence[str]) -> dict[str, Any] | None:
+        """Add the lines up; the last one, and no other, says done."""
+        try:
+            lines = list(payloads(blocks))
+        except (ValueError, RecursionError):
+            return None
+        if not lines or not all(isinstance(line, dict) and not line.get("error") for line in lines):
+            return None
+        if any(line.get("done") for line in lines[:-1]) or lines[-1].get("done") is not True:
+            return None
+        if any(line.get("model") != lines[0].get("model") for line in lines):
+            return None
+        try:
+            return self.add(lines)
+        except (TypeError, AttributeError):
+            return None
+
+    def add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def ended(self, answer: Mapping[str, Any]) -> str:
+        if answer.get("error") or answer.get("done") is not True:
+            return "not done"
+        reason = answer.get("done_reason", "stop")
+        return "" if reason == "stop" else f"done_reason {reason!r}"
+
+
+class OllamaChat(_Ollama):
+    """``POST /api/chat``."""
+
+    name = "ollama.chat"
+    paths = ("/api/chat",)
+
+    def take(self, rest: dict[str, Any], reading: Reading) -> tuple[str, dict[str, Any], bool] | None:
+        """Take the last user turn as the text."""
+        text, history = last_turn(rest.pop("messages"), reading.window)
+        return text, {"body": rest, "messages": history}, True
+
+    def unfit(self, answer: Mapping[str, Any], tool_calls: bool) -> str:
+        """Judge by how it ended, and by what the message holds."""
+        message = answer.get("message")
+        if not isinstance(message, Mapping):
+            return "no message"
+        if message.get("tool_calls") and not tool_calls:
+            return "a tool call"
+        if is_blank(message.get("content")) and not message.get("tool_calls"):
+            return "empty"
+        return self.ended(answer)
+
+    def add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        whole: dict[str, Any] = {}
+        for line in lines:
+            for name, value in line.get("message", {}).items():
+                if name in whole and name != "role" and value is not None:
+                    whole[name] = whole[name] + value
+                elif name not in whole and value is not None:
+                    whole[name] = value
+        return {**lines[-1], "message": whole}
+
+    def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
+        """Tell the message in one line, and the counts in the next."""
+        message = answer["message"]
+        head = {"model": answer.get("model"), "created_at": answer.get("created_at")}
+        last = {**answer, "message": {"role": message.get("role", "assistant"), "content": ""}}
+        return [as_line({**head, "message": message, "done": False}), as_line(last)]
+
+    def text(self, answer: Mapping[str, Any]) -> str:
+        """Return the message's content."""
+        content = answer["message"].get("content")
+        return content if isinstance(content, str) else ""
+
+
+class OllamaGenerate(_Ollama):
+    """``POST /api/generate``."""
+
+    name = "ollama.generate"
+    paths = ("/api/generate",)
+    _pieces = ("response", "thinking")
+
+    def take(self, rest: dict[str, Any], reading: Reading) -> tuple[str, dict[str, Any], bool] | None:
+        """Take the prompt as the text. One without a prompt only loads a model."""
+        prompt = rest.pop("prompt", "")
+        return (prompt, {"body": rest}, True) if isinstance(prompt, str) and prompt.strip() else None
+
+    def unfit(self, answer: Mapping[str, Any], tool_calls: bool) -> str:
+        """Judge by how it ended and whether it says something."""
+        return "empty" if is_blank(answer.get("response")) else self.ended(answer)
+
+    def add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        whole = dict(lines[-1])
+        for name in self._pieces:
+            if any(name in line for line in lines):
+                whole[name] = "".join(line.get(name) or "" for line in lines)
+        return whole
+
+    def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
+        """Tell the text in one line, and the counts in the next."""
+        pieces = {name: answer[name] for name in self._pieces if name in answer}
+        head = {"model": answer.get("model"), "created_at": answer.get("created_at"), **pieces, "done": False}
+        last = {name: value for name, value in answer.items() if name != "thinking"}
+        return [as_line(head), as_line({**last, "response": ""})]
+
+    def text(self, answer: Mapping[str, Any]) -> str:
+        """Return the response."""
+        response = answer.get("response")
+        return response if isinstance(response, str) else ""
+
+
+class OllamaEmbed(_Ollama):
+    """``POST /api/embed`` and ``/api/embeddings``: equal input only."""
+
+    name = "ollama.embed"
+    paths = ("/api/embed", "/api/embeddings")
+
+    def take(self, rest: dict[str, Any], reading: Reading) -> tuple[str, dict[str, Any], bool] | None:
+        """Take all of it as scope."""
+        return ("", {"body": rest}, False) if rest.get("input") or rest.get("prompt") else None
+
+    def streams(self, body: Mapping[str, Any]) -> bool:
+        """Never."""
+        return False
+
+    def unfit(self, answer: Mapping[str, Any], tool_calls: bool) -> str:
+        """There are vectors."""
+        return "" if answer.get("embeddings") or answer.get("embedding") else "no vectors"
