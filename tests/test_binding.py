@@ -160,7 +160,7 @@ def test_key_func_gives_the_key():
     binder = CallBinder(ask, key_func=lambda prompt, client: prompt[:1])
     assert binder.bind(("abc", object()), {}).key == binder.bind(("axx", object()), {}).key
     assert binder.bind(("abc", object()), {}).key != binder.bind(("xbc", object()), {}).key
-    with pytest.raises(CacheKeyError, match="key_func of .* returned int"):
+    with pytest.raises(CacheKeyError, match=r"key_func of .* returned int"):
         CallBinder(ask, key_func=lambda prompt, client: 3).bind(("abc", 1), {})
 
 

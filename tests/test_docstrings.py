@@ -37,9 +37,7 @@ def test_examples_run(name):
 
 def test_there_are_examples():
     finder = doctest.DocTestFinder(exclude_empty=True)
-    count = sum(
-        bool(found.examples) for name in MODULES for found in finder.find(importlib.import_module(name), name)
-    )
+    count = sum(bool(found.examples) for name in MODULES for found in finder.find(importlib.import_module(name), name))
     assert count > 40
 
 
@@ -50,7 +48,9 @@ def public(module):
             yield name, thing
             if inspect.isclass(thing):
                 for attribute, member in vars(thing).items():
-                    if not attribute.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
+                    if not attribute.startswith(("_", "test_")) and (
+                        inspect.isfunction(member) or isinstance(member, property)
+                    ):
                         yield f"{name}.{attribute}", member
 
 

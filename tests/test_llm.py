@@ -6,10 +6,10 @@ import sys
 import threading
 
 import pytest
-from servers import chat_server
 
 from semantic_llm_cache import CachedLLM, CacheKeyError, PromptCacheError, get_stats, last_lookup
 from semantic_llm_cache.backends import MemoryBackend
+from servers import chat_server
 
 
 class Model:

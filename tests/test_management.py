@@ -74,7 +74,7 @@ async def test_clear(backend):
     assert await clear_cache("faq") == 2
     assert await prompts(backend) == ["What is Rust?"]
     assert await clear_cache("nobody's") == 0
-    assert await clear_cache() == 1
+    assert await clear_cache() >= 1  # other caches of the process count, too
     assert await prompts(backend) == []
 
 
@@ -106,7 +106,7 @@ async def test_invalidate(backend, arguments, gone):
     [({}, ValueError), ({"pattern": ""}, ValueError), ({"pattern": 3}, TypeError), ({"pattern": None}, ValueError)],
 )
 async def test_invalidate_refuses_what_would_remove_all(arguments, error):
-    with pytest.raises(error, match="pattern|clear_cache"):
+    with pytest.raises(error, match=r"pattern|clear_cache"):
         await invalidate(**arguments)
 
 
@@ -576,7 +576,7 @@ json_values = st.recursive(
 )
 records = st.fixed_dictionaries(
     {},
-    optional={name: json_values for name in (*CacheEntry.__dataclass_fields__, "key", "other")}
+    optional=dict.fromkeys((*CacheEntry.__dataclass_fields__, "key", "other"), json_values)
     | {"key": st.text(max_size=3), "prompt": st.text(max_size=3)},
 )
 

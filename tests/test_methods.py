@@ -541,7 +541,7 @@ def test_a_cached_property_worked_out_changes_nothing():
     bot = Lazy()
     with no_warning():
         assert bot.plain("q") == "short: q"
-        bot.client  # noqa: B018
+        bot.client
         assert bot.plain("q") == "short: q"
     assert len(ran) == 1
 
@@ -566,7 +566,11 @@ CLIENTS = {
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_clients_count_by_address_and_credential(kind):
     make = CLIENTS[kind]
-    places = [("http://one.test/v1", "secret-a"), ("http://one.test/v1", "secret-b"), ("http://two.test/v1", "secret-a")]
+    places = [
+        ("http://one.test/v1", "secret-a"),
+        ("http://one.test/v1", "secret-b"),
+        ("http://two.test/v1", "secret-a"),
+    ]
     forms = [fingerprint_instance(Bot(client=make(*place))) for place in places]
     assert len(set(forms)) == 3
     assert forms == [fingerprint_instance(Bot(client=make(*place))) for place in places]
@@ -598,9 +602,7 @@ def test_methods_of_clients_can_be_cached():
         http = httpx2.Client(transport=httpx2.MockTransport(answer))
         return openai.OpenAI(base_url="http://one.test", api_key=key, http_client=http).chat.completions
 
-    asks = [
-        cache(result_type=openai.types.chat.ChatCompletion)(completions(key).create) for key in ("a", "a", "b")
-    ]
+    asks = [cache(result_type=openai.types.chat.ChatCompletion)(completions(key).create) for key in ("a", "a", "b")]
     turn = [{"role": "user", "content": "q"}]
     with no_warning():
         replies = [ask(messages=turn, model="m") for ask in asks]

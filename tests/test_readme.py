@@ -10,9 +10,11 @@ import pytest
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"(?P<mark><!-- *no-run *-->\s*\n)?^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = [match for match in BLOCK.finditer(README.read_text(encoding="utf-8"))]
+BLOCKS = list(BLOCK.finditer(README.read_text(encoding="utf-8")))
 RUN = [
-    pytest.param(match["code"], id=f"line {README.read_text(encoding='utf-8')[: match.start('code')].count(chr(10)) + 1}")
+    pytest.param(
+        match["code"], id=f"line {README.read_text(encoding='utf-8')[: match.start('code')].count(chr(10)) + 1}"
+    )
     for match in BLOCKS
     if not match["mark"]
 ]

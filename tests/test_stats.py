@@ -4,7 +4,15 @@ import asyncio
 
 import pytest
 
-from semantic_llm_cache import CacheConfig, CacheStats, SemanticCache, cache, get_stats, last_lookup, set_default_backend
+from semantic_llm_cache import (
+    CacheConfig,
+    CacheStats,
+    SemanticCache,
+    cache,
+    get_stats,
+    last_lookup,
+    set_default_backend,
+)
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.counters import percentile, wilson
 from semantic_llm_cache.pricing import make_price, usage_of

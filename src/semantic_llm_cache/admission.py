@@ -67,6 +67,7 @@ class Admission(Tiers):
     ) -> Outcome:
         """Learn from a fresh answer, store it if it may be, and return the flight's outcome."""
         shared, wanted = self.weigh(value, settings) if weighed is None else weighed
+        wanted = wanted and not (settings.control is not None and settings.control.no_store)
         stored, cost = False, 0.0
         choice = found.choice
         kept, aliases = shared, tuple[str, ...]()

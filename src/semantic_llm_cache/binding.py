@@ -180,9 +180,7 @@ class CallBinder:
 
     # ------------------------------------------------------------------ the whole way
 
-    def bind(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], context_namespace: str | None = None
-    ) -> Request:
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], context_namespace: str | None = None) -> Request:
         """Return the request of a call.
 
         Raises:
@@ -222,9 +220,7 @@ class CallBinder:
             parts["scope"] = canonical(added, f"scope= of {self.name}()")
         if self.normalizer is not None:
             text = self.normalizer(text)
-        request = Request(
-            context_namespace or self.namespace, parts, text, key=self._custom_key(args, kwargs)
-        )
+        request = Request(context_namespace or self.namespace, parts, text, key=self._custom_key(args, kwargs))
         if context_namespace is None and len(text) <= _MEMO_TEXT and self.key_func is None:
             token = self._token(args, kwargs)
             if token is not None:
@@ -252,9 +248,7 @@ class CallBinder:
             return None
         key = self.key_func(*args, **kwargs)
         if not isinstance(key, str):
-            raise CacheKeyError(
-                f"key_func of {self.name}() returned {type(key).__name__}: it must return a string"
-            )
+            raise CacheKeyError(f"key_func of {self.name}() returned {type(key).__name__}: it must return a string")
         return key
 
     def _instance(self, instance: Any) -> bytes:
@@ -262,12 +256,7 @@ class CallBinder:
             return canonical(f"class {instance.__module__}.{instance.__qualname__}")
         found = fingerprint_instance(instance, "self")
         before = self._seen.get(id(instance))
-        if (
-            before is not None
-            and before[0]() is instance
-            and before[1] != found
-            and not self._warned_instance
-        ):
+        if before is not None and before[0]() is instance and before[1] != found and not self._warned_instance:
             self._warned_instance = True
             text = (
                 f"the {type(instance).__qualname__} whose {self.name}() is cached has changed between calls: "

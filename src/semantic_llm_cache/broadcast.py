@@ -49,6 +49,7 @@ class Broadcast:
         self.on_idle = on_idle
         self.pull: Any = None
         self.done = False
+        self.over = False  # its last chunk is here: it will be stored, whoever leaves
         self.error: BaseException | None = None
         self.unstorable = ""
         self._joined = 0
@@ -123,7 +124,7 @@ class Broadcast:
             if reader not in self._readers:
                 return
             self._readers.discard(reader)
-            idle = not self._readers and not self.done
+            idle = not self._readers and not self.done and not self.over
             room = self._after_reading()
         if room is not None:
             room()

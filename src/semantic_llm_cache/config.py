@@ -76,9 +76,7 @@ class CacheConfig:
         _check_rate(self.input_cost_per_1k, "input_cost_per_1k")
         _check_rate(self.output_cost_per_1k, "output_cost_per_1k")
         if self.max_cache_size is not None and (
-            isinstance(self.max_cache_size, bool)
-            or not isinstance(self.max_cache_size, int)
-            or self.max_cache_size < 1
+            isinstance(self.max_cache_size, bool) or not isinstance(self.max_cache_size, int) or self.max_cache_size < 1
         ):
             raise ValueError(f"max_cache_size={self.max_cache_size!r} must be a whole number of at least 1")
         if not isinstance(self.embedding_model, str) or not self.embedding_model:

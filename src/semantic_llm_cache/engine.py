@@ -14,13 +14,14 @@ from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache import lookup as lookups
+from semantic_llm_cache.context import overrides
 from semantic_llm_cache.durations import TTL, parse_ttl
 from semantic_llm_cache.leading import AGAIN, MISS, Leading, maybe_await, need_asyncio
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.reporting import exact_lookup
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.serialization import rebuild, thaw
-from semantic_llm_cache.settings import CallSettings, check_tags
+from semantic_llm_cache.settings import CallSettings, check_tags, current
 from semantic_llm_cache.state import get_default_backend
 from semantic_llm_cache.tiers import ALONE, Found, Outage
 
@@ -95,6 +96,13 @@ class SemanticCache(Leading):
         """Return the settings of a door's calls: what type answers are, and labels of its own."""
         return replace(self._settings, target=target, tags=(*self.tags, *tags))
 
+    def _in_context(self, request: Request, settings: CallSettings) -> tuple[CallSettings, Request]:
+        """Return settings and request as a `CacheContext` around the call has them; doors have asked already."""
+        if overrides.get() is None:
+            return settings, request
+        settings, namespace = current(self, settings)
+        return settings, request if namespace is None else request.within(namespace)
+
     def derive(self, **options: Any) -> SemanticCache:
         """Return an engine with some options changed, on the same backend."""
         unknown = [name for name in options if name not in self._options]
@@ -116,7 +124,7 @@ class SemanticCache(Leading):
     def quick(self, request: Request, settings: CallSettings) -> Any:
         """Return the answer to an exact hit that this process holds, in memory or in a front, else `MISS`."""
         backend = self._backend if self._backend is not None else get_default_backend()
-        if self._long_way:
+        if self._long_way or settings.control is not None:
             return MISS
         started = perf_counter()
         try:
@@ -156,9 +164,9 @@ class SemanticCache(Leading):
         took = (perf_counter() - started) * 1000
         counters.saved_ms += entry.duration_ms - took
         counters.hit_times.append(took)
-        lookups.remember((exact_lookup, self, request, entry, now, took))
+        lookups.remember((exact_lookup, self.reference, request, entry, now, took))
         if self.on_event is not None:
-            self._tell(exact_lookup(self, request, entry, now, took))
+            self._tell(exact_lookup(self.reference, request, entry, now, took))
         return value
 
     # ---------------------------------------------------------------------- public calls
@@ -171,7 +179,8 @@ class SemanticCache(Leading):
         Raises:
             CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
         """
-        lookup = await self.probe(request, self.settings(result_type), counting=True)
+        settings, request = self._in_context(request, self.settings(result_type))
+        lookup = await self.probe(request, settings, counting=True)
         lookups.remember(lookup)
         self._count(lookup)
         self._tell(lookup)
@@ -202,7 +211,8 @@ class SemanticCache(Leading):
             EmbeddingUnavailableError. CacheReentryError when the call asks for itself.
         """
         started = perf_counter()
-        settings = settings if settings is not None else self.settings(result_type)
+        if settings is None:
+            settings, request = self._in_context(request, self.settings(result_type))
         if not settings.enabled:
             self.bypassed(request.namespace)
             return await maybe_await(call())
@@ -283,7 +293,8 @@ class SemanticCache(Leading):
     ) -> Any:
         """`get_or_call` for plain code: `call` runs in this thread, the storage on the background loop."""
         started = perf_counter()
-        settings = settings if settings is not None else self._settings
+        if settings is None:
+            settings, request = self._in_context(request, self._settings)
         if not settings.enabled:
             self.bypassed(request.namespace)
             return call()

@@ -124,9 +124,7 @@ def _text(tag: bytes, data: bytes) -> bytes:
 
 def _write(value: Any, out: list[bytes], path: str, depth: int, place: _Place) -> None:
     if depth > _MAX_DEPTH:
-        raise CacheKeyError(
-            f"{path} is nested more than {_MAX_DEPTH} levels deep or holds itself: {place.advice}"
-        )
+        raise CacheKeyError(f"{path} is nested more than {_MAX_DEPTH} levels deep or holds itself: {place.advice}")
     kind = type(value)
     writer = _WRITERS.get(kind)
     if writer is not None:
@@ -251,9 +249,7 @@ _WRITERS: dict[type, Any] = {
     dt.datetime: _write_time(b"m"),
     dt.time: _write_time(b"h"),
     dt.date: _write_repr(b"a"),
-    dt.timedelta: lambda value, out, *_: out.append(
-        b"e%d,%d,%d;" % (value.days, value.seconds, value.microseconds)
-    ),
+    dt.timedelta: lambda value, out, *_: out.append(b"e%d,%d,%d;" % (value.days, value.seconds, value.microseconds)),
 }
 
 
@@ -312,9 +308,7 @@ def _write_known(value: Any, kind: type, out: list[bytes], path: str, depth: int
         return True
     if hasattr(value, "get_secret_value") and kind.__module__.split(".")[0] == "pydantic":
         secret = value.get_secret_value()
-        out.append(
-            _text(b"k", secret_hash(secret if isinstance(secret, (str, bytes)) else str(secret)).encode())
-        )
+        out.append(_text(b"k", secret_hash(secret if isinstance(secret, (str, bytes)) else str(secret)).encode()))
         return True
     fields = _fields_of(value, kind)
     if fields is not None:
@@ -406,9 +400,7 @@ _CREDENTIALS = ("api_key", "auth_token", "admin_api_key", "_api_key")
 _ADDRESSES = ("base_url", "_base_url", "organization", "project", "api_version", "_api_version")
 
 
-def _write_field_registry(
-    value: Any, kind: type, out: list[bytes], path: str, depth: int, place: _Place
-) -> bool:
+def _write_field_registry(value: Any, kind: type, out: list[bytes], path: str, depth: int, place: _Place) -> bool:
     for base in kind.__mro__[:-1]:
         where = (base.__module__, base.__qualname__)
         if where in _UNCOUNTED:

@@ -265,6 +265,8 @@ class Leading(Reporting):
         stale = found.fallback
         if stale is None or stale.entry is None or not isinstance(error, Exception):
             return None
+        if getattr(error, "final", False):
+            return None  # not an outage: the provider has refused this caller
         if stale.late >= self.stale_if_error:
             return None
         stale.reason = f"stale, since the call failed: {type(error).__name__}"
@@ -395,6 +397,8 @@ class Leading(Reporting):
         outcome: Outcome = flight.result
         found = outcome.found
         hit = found.outcome in ("exact", "near", "stale")
+        if hit and settings.control is not None:
+            return AGAIN  # this caller may want a younger answer than the one who asked first
         if found.similarity is not None and found.outcome in ("near", "coalesced"):
             if found.similarity < settings.similarity - 1e-6:
                 return AGAIN  # good enough for the one who asked first, not for this caller

@@ -59,9 +59,7 @@ def make_price(price: Price) -> Callable[[int, int, Any], float]:
 
         return from_rates
     if not callable(price):
-        raise TypeError(
-            f"price={price!r} must be a CacheConfig or a callable (input, output, response) -> USD"
-        )
+        raise TypeError(f"price={price!r} must be a CacheConfig or a callable (input, output, response) -> USD")
     custom = price
 
     def from_callable(given: int, made: int, response: Any) -> float:

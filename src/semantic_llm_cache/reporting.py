@@ -193,7 +193,7 @@ class Reporting(Admission):
             prompt=request.text,
             duration_ms=took,
             policy=self.trust.name(settings.similarity) if settings.similarity < 1 else "exact",
-            handle=(weakref.ref(self), request, found.choice),
+            handle=(self.reference, request, found.choice),
         )
         entry = found.entry
         if entry is not None:
@@ -209,7 +209,7 @@ def _retire(counters: Counters, state: BackendState) -> None:
     counting.retire(counters)
 
 
-def exact_lookup(engine: Reporting, request: Request, entry: CacheEntry, now: float, took: float) -> Lookup:
+def exact_lookup(engine: Any, request: Request, entry: CacheEntry, now: float, took: float) -> Lookup:
     """Return the record of an exact hit on the short way."""
     return Lookup(
         "exact",
@@ -226,5 +226,5 @@ def exact_lookup(engine: Reporting, request: Request, entry: CacheEntry, now: fl
         saved_ms=entry.duration_ms - took,
         saved_usd=entry.cost_usd,
         policy="exact",
-        handle=(weakref.ref(engine), request, None),
+        handle=(engine, request, None),
     )

@@ -62,6 +62,11 @@ class Request:
             *(("text", self.scope_hash, self.text) if key is None else ("key", self.scope_hash, key))
         )
 
+    def within(self, namespace: str) -> Request:
+        """Return the same question asked under a namespace of its own: it only partitions further."""
+        other = Request(namespace, {"within": self.scope_hash, "key": self.key}, self.text)
+        return other
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Request) and (self.key, self.text) == (other.key, other.text)
 
@@ -128,9 +133,7 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
         others = []
         for part in content:
             body = part if isinstance(part, str) else _part(part, "text")
-            if isinstance(body, str) and (
-                isinstance(part, str) or _part(part, "type") in (None, "text", "input_text")
-            ):
+            if isinstance(body, str) and (isinstance(part, str) or _part(part, "type") in (None, "text", "input_text")):
                 texts.append(body)
             else:
                 # With how much text came before it: a picture's place among the words counts.
@@ -140,9 +143,7 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
         text, others = "", [content]
     turn = messages[last]
     fields = (
-        turn
-        if isinstance(turn, Mapping)
-        else (turn.model_dump() if hasattr(turn, "model_dump") else dict(vars(turn)))
+        turn if isinstance(turn, Mapping) else (turn.model_dump() if hasattr(turn, "model_dump") else dict(vars(turn)))
     )
     rest = {str(k): v for k, v in fields.items() if k != "content" and v is not None}
     # The turn's place among the others counts, so it stays in the history as a hole.

@@ -53,7 +53,7 @@ def _names_around() -> dict[str, Any]:
     """Return the local names of the frames that decorate, the innermost first to count."""
     names: dict[str, Any] = {}
     frame = sys._getframe()
-    around = []
+    around: list[Any] = []
     while frame is not None and len(around) < _FRAMES:
         if not str(frame.f_globals.get("__name__")).startswith("semantic_llm_cache."):
             around.append(frame.f_locals)

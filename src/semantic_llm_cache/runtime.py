@@ -28,9 +28,7 @@ class _Background:
             if self.loop is None:
                 self.loop = asyncio.new_event_loop()
                 # A daemon: a process that never closes its cache ends at once, with its own status.
-                self.thread = threading.Thread(
-                    target=self.loop.run_forever, name="semantic-llm-cache", daemon=True
-                )
+                self.thread = threading.Thread(target=self.loop.run_forever, name="semantic-llm-cache", daemon=True)
                 self.thread.start()
             return self.loop
 

@@ -124,9 +124,7 @@ def dumps(value: Any) -> str:
     if type(value) is Encoded:
         return value.text
     try:
-        return json.dumps(
-            _encode(value, "answer"), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        return json.dumps(_encode(value, "answer"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except RecursionError:
         raise CacheSerializationError("the answer refers to itself or is nested too deeply") from None
     except ValueError as error:  # a whole number of more digits than Python writes
@@ -170,9 +168,7 @@ def _check_text(text: str, where: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise CacheSerializationError(
-            f"{where} holds a lone surrogate, which no storage can keep as text"
-        ) from None
+        raise CacheSerializationError(f"{where} holds a lone surrogate, which no storage can keep as text") from None
 
 
 def _encode_items(name: str) -> Any:
@@ -499,8 +495,7 @@ def same(one: Any, other: Any) -> bool:
         return False
     if isinstance(one, dict):
         return len(one) == len(other) and all(
-            same(k1, k2) and same(v1, v2)
-            for (k1, v1), (k2, v2) in zip(one.items(), other.items(), strict=True)
+            same(k1, k2) and same(v1, v2) for (k1, v1), (k2, v2) in zip(one.items(), other.items(), strict=True)
         )
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from semantic_llm_cache.context import is_set, overrides
+from semantic_llm_cache.control import CacheControl
 
 __all__ = ["CallSettings", "check_callable", "check_tags", "check_timeout", "current"]
 
@@ -20,6 +21,7 @@ class CallSettings:
     enabled: bool
     target: Any = Any
     tags: tuple[str, ...] = ()
+    control: CacheControl | None = None
 
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
@@ -53,9 +55,7 @@ def current(engine: Any, settings: CallSettings) -> tuple[CallSettings, str | No
     if context is None:
         return settings, None
     changed: dict[str, Any] = {
-        name: getattr(context, name)
-        for name in ("similarity", "ttl", "enabled")
-        if is_set(getattr(context, name))
+        name: getattr(context, name) for name in ("similarity", "ttl", "enabled") if is_set(getattr(context, name))
     }
     if engine.disabled:
         changed["enabled"] = False

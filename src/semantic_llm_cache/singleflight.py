@@ -91,9 +91,7 @@ class Flights:
         """Tell whether a flight for `key` is under way."""
         return key in self._by_key
 
-    def calling(
-        self, flight: Flight, embedder: str, vector: Any, alike: Callable[[Flight], bool]
-    ) -> Flight | None:
+    def calling(self, flight: Flight, embedder: str, vector: Any, alike: Callable[[Flight], bool]) -> Flight | None:
         """Say that `flight` is about to call its function; return one that already asks the same, if any.
 
         Looking and saying are one step, so that of two calls with one meaning only one goes on.
@@ -119,18 +117,14 @@ class Flights:
                             return other
             with self._lock:
                 now = [
-                    o
-                    for o in list(self._calling.get(flight.scope, ()))
-                    if o.embedder == embedder and o not in chain
+                    o for o in list(self._calling.get(flight.scope, ())) if o.embedder == embedder and o not in chain
                 ]
                 if all(other in others for other in now):
                     flight.vector, flight.embedder = vector, embedder
                     self._calling.setdefault(flight.scope, {})[flight] = None
                     return None
 
-    def land(
-        self, flight: Flight, state: int, result: Any = None, error: BaseException | None = None
-    ) -> None:
+    def land(self, flight: Flight, state: int, result: Any = None, error: BaseException | None = None) -> None:
         """End a flight and wake all who wait for it."""
         with self._lock:
             if flight.state != PENDING:

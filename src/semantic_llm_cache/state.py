@@ -163,7 +163,8 @@ def _add(sums: dict[str, float], delta: dict[str, float]) -> None:
 
 _lock = threading.Lock()
 _states: weakref.WeakKeyDictionary[StorageBackend, BackendState] = weakref.WeakKeyDictionary()
-_by_url: dict[str, StorageBackend] = {}
+_by_url: weakref.WeakValueDictionary[str, StorageBackend] = weakref.WeakValueDictionary()
+_engines: weakref.WeakSet[Any] = weakref.WeakSet()
 _default: StorageBackend | None = None
 _exit_registered = False
 
@@ -180,11 +181,17 @@ def state_of(backend: StorageBackend) -> BackendState:
 
 
 def backends_in_use() -> list[StorageBackend]:
-    """Return the backends that engines of this process have used, the default one included."""
+    """Return the backends of the engines of this process, and the default one."""
     with _lock:
-        found = list(_states.keys())
-    default = get_default_backend()
-    return found if any(b is default for b in found) else [*found, default]
+        engines = list(_engines)
+    found = {id(backend): backend for backend in (get_default_backend(), *(engine.backend for engine in engines))}
+    return list(found.values())
+
+
+def register_engine(engine: Any) -> None:
+    """Have the backend of `engine` count as in use while the engine lives."""
+    with _lock:
+        _engines.add(engine)
 
 
 def resolve_backend(backend: StorageBackend | str) -> StorageBackend:

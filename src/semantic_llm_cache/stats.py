@@ -122,9 +122,7 @@ def reset_stats(namespace: str | None = None) -> None:
     counting.reset(namespace)
 
 
-async def _each(
-    backend: StorageBackend | str | None, action: Callable[[StorageBackend], Awaitable[int]]
-) -> int:
+async def _each(backend: StorageBackend | str | None, action: Callable[[StorageBackend], Awaitable[int]]) -> int:
     """Do it on every backend meant, also after one has failed; then raise what the first failure raised."""
     count = 0
     problem: Exception | None = None

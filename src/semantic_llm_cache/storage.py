@@ -169,9 +169,7 @@ class StorageBackend(ABC):
         """Delete each key; return how many there were."""
         return sum([await self.delete(key) for key in keys])
 
-    async def scan(
-        self, batch_size: int = 500, namespace: str | None = None
-    ) -> AsyncIterator[tuple[str, CacheEntry]]:
+    async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, `batch_size` at a time in memory.
 
         Entries written or deleted meanwhile may or may not be seen; no entry is seen twice.

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from semantic_llm_cache import runtime
 from semantic_llm_cache.broadcast import Broadcast, Reader
@@ -22,7 +22,20 @@ from semantic_llm_cache.serialization import rebuild
 from semantic_llm_cache.settings import CallSettings
 from semantic_llm_cache.tiers import Found
 
-__all__ = ["stream", "stream_blocking"]
+__all__ = ["Codec", "stream", "stream_blocking"]
+
+
+class Codec(Protocol):
+    """How a door keeps its streams: what of them is stored, and which chunk is the last."""
+
+    def chunks(self, value: Any) -> list[Any] | None:
+        """Return the chunks of a stored answer; None when it cannot be told as a stream, which is a miss."""
+
+    def value(self, chunks: list[Any]) -> Any:
+        """Return what to store of a stream that has ended; None when it must not be stored."""
+
+    def ends(self, chunk: Any) -> bool:
+        """Tell whether no chunk of meaning follows: the stream is then stored, even if its reader goes away."""
 
 
 class _Streams:
@@ -67,8 +80,11 @@ def _streams_of(engine: SemanticCache) -> _Streams:
 class _Call:
     """One caller's way through a stream."""
 
-    def __init__(self, engine: SemanticCache, request: Request, settings: CallSettings) -> None:
+    def __init__(
+        self, engine: SemanticCache, request: Request, settings: CallSettings, codec: Codec | None = None
+    ) -> None:
         self.engine = engine
+        self.codec = codec
         self.request = request
         self.settings = settings
         self.streams = _streams_of(engine)
@@ -76,17 +92,24 @@ class _Call:
 
     def rebuilt(self, chunk: Any) -> Any:
         """Return a chunk as an instance of the type that the function's annotation names."""
+        if self.codec is not None:
+            return chunk
         kinds = get_args(self.settings.target)
         return rebuild(chunk, kinds[0] if kinds else Any)
 
     async def find(self) -> Found:
         found = await self.engine.find(self.request, self.settings)
+        if found.outcome in ("exact", "near") and self.codec is not None:
+            found.value = self.codec.chunks(found.value)
         if found.outcome in ("exact", "near") and not isinstance(found.value, list):
             found.outcome, found.reason, found.value = "miss", "the stored answer is no stream", None
         return found
 
     def ended(self, found: Found, *, stored: bool = False) -> None:
         self.engine._finish(self.request, self.settings, found, self.started, stored=stored)
+
+    def ends(self, chunk: Any) -> bool:
+        return self.codec is not None and self.codec.ends(chunk)
 
     def failed(self, found: Found, error: BaseException) -> None:
         self.engine._finish_failed(self.request, self.settings, found, self.started, error)
@@ -97,7 +120,12 @@ class _Call:
             if broadcast.unstorable:
                 self.engine._warn(f"a stream is returned uncached: {broadcast.unstorable}")
             return False
-        chunks = rebuild(broadcast.chunks(), self.settings.target)
+        if self.codec is not None:
+            chunks = self.codec.value(broadcast.chunks())
+            if chunks is None:
+                return False
+        else:
+            chunks = rebuild(broadcast.chunks(), self.settings.target)
         outcome = await self.engine.admit(self.request, self.settings, chunks, found, duration_ms)
         return outcome.stored
 
@@ -108,6 +136,7 @@ async def stream(
     source: Callable[[], AsyncIterator[Any]],
     settings: CallSettings,
     replay_delay: float | None = None,
+    codec: Codec | None = None,
 ) -> AsyncIterator[Any]:
     """Yield the answer to `request` chunk by chunk: from the cache, a stream under way, or `source`.
 
@@ -117,13 +146,14 @@ async def stream(
         source: opens the function's own stream.
         settings: of the call; `target` is the type of a list of chunks.
         replay_delay: seconds between the chunks of a hit; None replays at once.
+        codec: how the stream is kept; None keeps the list of its chunks.
     """
     if not settings.enabled or engine.shadow:
         engine.bypassed(request.namespace)
         async for chunk in source():
             yield chunk
         return
-    call = _Call(engine, request, settings)
+    call = _Call(engine, request, settings, codec)
     place = call.streams.join(request.key)
     first = False
     if place is None:
@@ -150,6 +180,10 @@ async def stream(
     except Exception as error:
         if first:
             call.failed(found, error)
+        raise
+    except GeneratorExit:
+        if first and broadcast.over:  # the reader has all there is and did not wait for the end
+            call.ended(found, stored=await asyncio.shield(task))
         raise
     if first:
         # The last chunk is out; the caller goes on when the answer is stored, as with any other call.
@@ -180,7 +214,10 @@ async def _produce(call: _Call, source: Callable[[], AsyncIterator[Any]], broadc
         chunks = source()
         try:
             async for chunk in chunks:
+                broadcast.over = call.ends(chunk)
                 broadcast.push(chunk)
+                if broadcast.over:
+                    break
                 while broadcast.full(wake):
                     await room.wait()
                     room.clear()
@@ -237,7 +274,11 @@ class _Pull:
                 self.call.streams.close(self.call.request.key, self.broadcast)
                 self.broadcast.end(error)
             else:
+                self.broadcast.over = self.call.ends(chunk)
                 self.broadcast.push(chunk)
+                if self.broadcast.over:
+                    self.finish()
+                    self.close()
 
     def finish(self) -> None:
         took = (perf_counter() - self.began) * 1000
@@ -258,9 +299,12 @@ class _Pull:
         self.call.streams.close(self.call.request.key, self.broadcast)
         with self.lock:
             self.broadcast.end(GeneratorExit())
-            close = getattr(self.chunks, "close", None)
-            if close is not None:
-                close()
+            self.close()
+
+    def close(self) -> None:
+        close = getattr(self.chunks, "close", None)
+        if close is not None:
+            close()
 
 
 def stream_blocking(
@@ -269,13 +313,14 @@ def stream_blocking(
     source: Callable[[], Iterator[Any]],
     settings: CallSettings,
     replay_delay: float | None = None,
+    codec: Codec | None = None,
 ) -> Iterator[Any]:
     """`stream` for plain generators, which run in the threads of those who read them."""
     if not settings.enabled or engine.shadow:
         engine.bypassed(request.namespace)
         yield from source()
         return
-    call = _Call(engine, request, settings)
+    call = _Call(engine, request, settings, codec)
     place = call.streams.join(request.key)
     first = False
     if place is None:
@@ -301,6 +346,10 @@ def stream_blocking(
     except Exception as error:
         if first:
             call.failed(found, error)
+        raise
+    except GeneratorExit:
+        if first and broadcast.over:
+            call.ended(found, stored=pull.stored)
         raise
     if first:
         call.ended(found, stored=pull.stored)

@@ -34,7 +34,7 @@ from semantic_llm_cache.request import Request
 from semantic_llm_cache.serialization import rebuild, thaw
 from semantic_llm_cache.settings import CallSettings, check_callable, check_tags, check_timeout
 from semantic_llm_cache.similarity.base import unit
-from semantic_llm_cache.state import BackendState, get_default_backend, resolve_backend, state_of
+from semantic_llm_cache.state import BackendState, get_default_backend, register_engine, resolve_backend, state_of
 from semantic_llm_cache.storage import Candidate, StorageBackend
 from semantic_llm_cache.trust import DEFAULT_GUARDS, Choice, Trust, TrustOptions
 
@@ -193,6 +193,8 @@ class Tiers:
             self.need_embedder()
         self._settings = CallSettings(self.similarity, self.ttl, self.enabled, Any, self.tags)
         self._state: BackendState | None = None
+        self.reference = weakref.ref(self)
+        register_engine(self)
         self._state_backend: StorageBackend | None = None
         self._warned: set[str] = set()
         self._options: dict[str, Any] = {
@@ -259,7 +261,13 @@ class Tiers:
             except Outage as outage:
                 found.unread = not isinstance(outage, Unreadable)
                 raise
-            if exact and entry is not None and self._live(entry):
+            control = settings.control
+            if control is not None and control.no_cache:
+                found.reason = "no-cache was asked for"
+                if settings.similarity < 1 and request.text:
+                    await self.embed(request, found)  # the fresh answer is to be found by its meaning
+                return found
+            if exact and entry is not None and self._live(entry, settings):
                 try:
                     found.value = rebuild(thaw(entry.response), settings.target)
                 except CacheSerializationError as error:
@@ -314,7 +322,7 @@ class Tiers:
                 backend,
                 "search",
             )
-            return self._fitting(candidates, request, found)
+            return self._fitting(candidates, request, settings, found)
 
         if self.trust.bounded:
             policy = await self.online_policy()
@@ -341,11 +349,13 @@ class Tiers:
             return
         found.outcome, found.entry, found.entry_key = "near", chosen.entry, chosen.key
 
-    def _fitting(self, candidates: list[Candidate], request: Request, found: Found) -> list[Candidate]:
+    def _fitting(
+        self, candidates: list[Candidate], request: Request, settings: CallSettings, found: Found
+    ) -> list[Candidate]:
         # The scope decides who may see an answer, so it is checked here too, whatever the backend.
         def fits(entry: CacheEntry) -> bool:
             equal = entry.scope == request.scope_hash and entry.embedder == found.embedder
-            return equal and self._live(entry) and self._late(entry) < 0
+            return equal and self._live(entry, settings) and self._late(entry) < 0
 
         return [candidate for candidate in candidates if fits(candidate.entry)]
 
@@ -355,8 +365,11 @@ class Tiers:
             return -1.0
         return self.clock() - (entry.created_at + entry.ttl - self._stale_window)
 
-    def _live(self, entry: CacheEntry) -> bool:
-        return entry.schema_version == SCHEMA_VERSION and not entry.is_expired(self.clock())
+    def _live(self, entry: CacheEntry, settings: CallSettings) -> bool:
+        now, control = self.clock(), settings.control
+        if control is not None and control.max_age is not None and now - entry.created_at > control.max_age:
+            return False
+        return entry.schema_version == SCHEMA_VERSION and not entry.is_expired(now)
 
     async def embed(self, request: Request, found: Found) -> None:
         """Set `found.vector`; leave it None, with a reason, for text that the model does not read whole."""

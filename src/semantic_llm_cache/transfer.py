@@ -64,9 +64,7 @@ def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
         if name not in record:
             continue
         value, default = record[name], getattr(defaults, name)
-        expected: tuple[type, ...] = (
-            (int, float) if isinstance(default, float) or default is None else (type(default),)
-        )
+        expected: tuple[type, ...] = (int, float) if isinstance(default, float) or default is None else (type(default),)
         if (isinstance(value, bool) or not isinstance(value, expected)) and not (
             value is None and name in ("ttl", "last_accessed")
         ):

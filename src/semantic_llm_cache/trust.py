@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from semantic_llm_cache import runtime
 from semantic_llm_cache.breaker import logger
 from semantic_llm_cache.config import check_similarity
-from semantic_llm_cache.matching.policy import ThresholdPolicy
+from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY, ThresholdPolicy
 from semantic_llm_cache.serialization import dumps, freeze
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 from semantic_llm_cache.storage import Candidate
@@ -28,9 +28,6 @@ __all__ = ["DEFAULT_GUARDS", "Choice", "Trust", "TrustOptions"]
 
 DEFAULT_GUARDS: Any = type("_Default", (), {"__repr__": lambda self: "'default'"})()
 """The guards nobody chose: vetoes beside a threshold, features of an error budget."""
-
-RESIDUAL_SIMILARITY = 0.6
-"""Least cosine of what is left of two long prompts without the passage they share."""
 
 _CANDIDATES = 8
 _ONLINE_CANDIDATES = 16

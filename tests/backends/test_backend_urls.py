@@ -31,7 +31,7 @@ def test_sqlite(tmp_path, monkeypatch):
     [
         ("cache.db", "no backend URL"),
         ("mysql://h/d", "mysql:// is not known: use one of memory://"),
-        ("redis://user:secret@h:6379/0", "not in this version"),
+        ("redis://user:secret@h:6379/zero", "number of the database"),
         ("postgresql://user:secret@h/d", "not in this version"),
         ("memory://host", "no host"),
         ("memory://?size=3", "unknown option 'size'"),

@@ -208,3 +208,23 @@ async def test_a_lookup_by_hand_counts_as_a_request():
     info = engine.info()
     assert (info.hits, info.misses) == (1, 1)
     assert get_stats("by hand")["total_saved_ms"] > 0
+
+
+async def test_a_context_reaches_calls_made_on_the_engine_itself():
+    from semantic_llm_cache import CacheContext, Request, SemanticCache
+
+    engine, calls = SemanticCache("memory://"), []
+
+    async def call():
+        calls.append(1)
+        return len(calls)
+
+    request = Request("n", None, "a")
+    assert await engine.get_or_call(request, call) == 1
+    with CacheContext(enabled=False):
+        assert await engine.get_or_call(request, call) == 2
+    with CacheContext(namespace="inner") as context:
+        assert await engine.get_or_call(request, call) == 3
+        assert await engine.get_or_call(request, call) == 3
+        assert context.lookups[-1].namespace == "inner"
+    assert await engine.get_or_call(request, call) == 1

@@ -205,8 +205,8 @@ def test_what_changes_during_a_scan_is_looked_at_again(small_blocks, monkeypatch
         index.add(id, rows[id])
     plain_scan = Partition.scan
 
-    def scan_then_change(blocks, count, vector):
-        scores = plain_scan(blocks, count, vector)
+    def scan_then_change(*args):
+        scores = plain_scan(*args)
         index.remove(5)  # what is asked for
         index.remove(0)
         index.add(100, rows[5])  # and here it is again under another id

@@ -50,6 +50,15 @@ def test_a_clean_step_is_found_to_the_third_digit():
     assert (result.held_out.hits, result.held_out.wrong) == (int(cases.right.sum()), 0)
 
 
+def test_where_few_rows_leave_the_edge_unclear_a_margin_is_kept():
+    """With gaps in the data, the lowest threshold without a wrong hit in four folds has some in the fifth."""
+    similarity = np.linspace(0.5, 1.0, 300)
+    result = calibrate(Cases(similarity, similarity >= 0.8), make_folds(300, 5, seed=1), target=0.001)
+    assert result.margin > 0
+    assert 0.8 <= result.threshold <= 0.81
+    assert (result.level, result.held_out.wrong) == (0.0, 0)
+
+
 def test_when_all_is_right_the_lowest_threshold_does():
     cases = Cases(np.linspace(0.3, 1, 100), np.ones(100, dtype=bool))
     result = calibrate(cases, make_folds(100, 5, seed=0), target=0.01)
@@ -63,7 +72,7 @@ def test_when_nothing_meets_the_target_it_says_so_and_what_comes_nearest():
     assert result.threshold is None or result.held_out.hits < 60
     none = Cases(np.linspace(0.5, 1, 100), np.zeros(100, dtype=bool))
     result = calibrate(none, make_folds(100, 5, seed=0), target=0.01)
-    assert (result.threshold, result.interval, result.level) == (None, None, None)
+    assert (result.threshold, result.interval, result.level, result.margin) == (None, None, None, 0.0)
     assert result.by_fold == (None,) * 5
     assert result.best.wrong_share == 1.0
     assert result.held_out.hits == 0

@@ -280,7 +280,7 @@ def _abandon(client: Any) -> None:
                            *getattr(holder, "_connections", ()), *getattr(holder, "_free", ())]:  # fmt: skip
             writer = getattr(connection, "_writer", None)
             connection._reader = connection._writer = None
-            transport = getattr(writer, "transport", None)
+            transport: Any = getattr(writer, "transport", None)
             transport = getattr(transport, "_transport", None) or transport
             sock = getattr(transport, "_sock", None)
             if sock is not None:
@@ -319,11 +319,12 @@ class Link:
                     raise
             return await self.clients.send("EVAL", script.text, len(keys), *keys, *arguments)
         except Exception as error:
-            if "READONLY" in str(error) and self.clients.address.kind == "sentinel":
+            explained = self.explain(error)
+            if "READONLY" in str(explained) and self.clients.address.kind == "sentinel":
                 # The server we are connected to is no longer the master: ask the sentinels anew.
                 with contextlib.suppress(Exception):
                     await (await self.clients.get()).client.connection_pool.disconnect()
-            raise self.explain(error) from error
+            raise explained from error
 
     async def each_primary(self, *words: Any) -> list[Any]:
         """Send a command to every node that owns keys; return the replies."""
@@ -355,6 +356,9 @@ class Link:
         if isinstance(error, CacheBackendError):
             return error
         text = str(error).rstrip(". ") or type(error).__name__
+        code = _CODES.get(type(error).__name__, "")  # redis-py takes the code off what it has a class for
+        if code not in text:
+            text = f"{code} {text}"
         remedy = next((remedy for word, remedy in _REMEDIES if word in text), "")
         if not remedy:
             name = type(error).__name__
@@ -367,20 +371,34 @@ class Link:
         return CacheBackendError(f"{self.url}: {text}. {remedy}")
 
 
+_CODES = {
+    "AuthenticationError": "NOAUTH",
+    "AuthenticationWrongNumberOfArgsError": "NOAUTH",
+    "BusyLoadingError": "LOADING",
+    "ClusterDownError": "CLUSTERDOWN",
+    "ClusterCrossSlotError": "CROSSSLOT",
+    "MasterDownError": "MASTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+}
+
 _REMEDIES = (
     ("OOM", "The server is full: raise its maxmemory, or set maxmemory-policy to allkeys-lru so that it evicts."),
     ("READONLY", "This is a replica: use the primary's address, or redis+sentinel:// to be led to it."),
     ("MOVED", "This server is a node of a cluster: write redis+cluster:// in the address."),
     ("CROSSSLOT", "This server is part of a cluster: write redis+cluster:// in the address."),
     ("CLUSTERDOWN", "The cluster does not serve all of its slots: see CLUSTER INFO."),
-    ("NOAUTH", "It wants a password: redis://user:password@host."),
+    ("invalid username-password", "User or password is wrong."),
     ("WRONGPASS", "User or password is wrong."),
+    ("NOAUTH", "It wants a password: redis://user:password@host."),
     ("NOPERM", "Its user may not do this: it needs all commands but @dangerous on keys under the prefix."),
     ("MISCONF", "The server cannot write to its disk, so it takes no writes."),
     ("LOADING", "The server has just started and is reading its data."),
     ("MASTERDOWN", "This replica has lost its primary."),
     ("BUSY", "A script has been running for long: see the server's SLOWLOG."),
-    ("unknown command", "This server does not have that command: search='auto' finds out what it has."),
+    ("nknown", "This server does not have that command: search='auto' finds out what it has."),
 )
 
 

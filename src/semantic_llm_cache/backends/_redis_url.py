@@ -94,7 +94,9 @@ def parse(url: str) -> Address:
         connection["username"] = unquote(username)
     if password:
         connection["password"] = unquote(password)
-    known = {**_CONNECTION, **_ARGUMENTS, "db": int, **(_SENTINEL if kind == "sentinel" else {})}
+    known: dict[str, Callable[[str], Any]] = {**_CONNECTION, **_ARGUMENTS, "db": int}
+    if kind == "sentinel":
+        known.update(_SENTINEL)
     options = _options(scheme, parts.query, known)
     arguments = {name: options.pop(name) for name in _ARGUMENTS if name in options}
     sentinel = {name[9:]: options.pop(name) for name in _SENTINEL if name in options}

@@ -174,16 +174,24 @@ class VectorSets(Way):
         else:
             searches = await self._places(query.shape[0], limits)
         raw = query.astype("<f4", copy=False).tobytes()
-        rows = await together([self._search(s, p, raw, k, threshold, limits, now) for s, p in searches])
-        return self.ranked([row for some in rows for row in some], query, threshold, limits, now)
+        wanted = k + 2  # a little more than asked for: the order is settled with the whole vectors
+        while True:
+            found = await together([self._search(s, p, raw, wanted, threshold, limits, now) for s, p in searches])
+            rows = [row for some in found for row in some]
+            candidates = self.ranked(rows, query, threshold, limits, now)
+            if len(candidates) >= k or all(len(some) < wanted for some in found):
+                return candidates
+            if all(self.entry(*row, now) is not None for row in rows):
+                return candidates
+            wanted *= 4  # damaged ones took the places of others
 
     async def _search(
-        self, shard: int, place: str, raw: bytes, k: int, threshold: float, limits: Limits, now: float
+        self, shard: int, place: str, raw: bytes, wanted: int, threshold: float, limits: Limits, now: float
     ) -> list[tuple[bytes, Any]]:
-        # A little more than asked for: the order is settled with the whole vectors. The score is (1 + cosine) / 2.
+        # The score is (1 + cosine) / 2.
         lowest = (1.0 + threshold - _SHORTENING) / 2 if threshold > _SHORTENING else -1.0
         prefix = self.names.entries(shard)
-        arguments = [raw, k + 2, lowest, int(now * 1000), place, prefix, limits.namespace_digest, _EF]
+        arguments = [raw, wanted, lowest, int(now * 1000), place, prefix, limits.namespace_digest, _EF]
         found, dead, wrong = await self.link.script(_NEAR, [self.names.other("v", shard, place)], arguments)
         if dead:
             self._bury(shard, place, dead)

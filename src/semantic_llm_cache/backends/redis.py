@@ -452,7 +452,7 @@ async def _knows(node: Any, *words: Any) -> bool:
         text = str(error).lower()
         if "unknown command" in text or "noperm" in text:
             return False
-        if "index" in text or "wrongtype" in text:
+        if "index" in text or "wrongtype" in text or "moved" in text:
             return True
         raise
     return True

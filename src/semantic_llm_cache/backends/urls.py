@@ -12,7 +12,10 @@ from semantic_llm_cache.storage import StorageBackend
 
 __all__ = ["backend_from_url", "resolve_backend"]
 
-_KNOWN = "memory://, sqlite:///cache.db (relative), sqlite:////var/cache/cache.db (absolute)"
+_KNOWN = (
+    "memory://, sqlite:///cache.db (relative), sqlite:////var/cache/cache.db (absolute), "
+    "redis://user:password@host:6379/0"
+)
 
 
 def backend_from_url(url: str) -> StorageBackend:
@@ -23,6 +26,9 @@ def backend_from_url(url: str) -> StorageBackend:
     ``sqlite:///cache.db``          `SQLiteBackend` on a relative path; options ``max_size``,
                                     ``busy_timeout`` (seconds)
     ``sqlite:////var/tmp/cache.db`` the same on an absolute path
+    ``redis://host:6379/0``         `RedisBackend`, also ``rediss://``, ``redis+cluster://``,
+                                    ``redis+sentinel://``, ``unix://``; options ``prefix``,
+                                    ``search``, ``front_seconds`` and more: see there
     =============================== ===========================================================
 
     Options follow a question mark: ``memory://?max_size=1000``. Nothing is opened yet.
@@ -41,7 +47,7 @@ def backend_from_url(url: str) -> StorageBackend:
         raise ValueError(f"{url!r} is no backend URL: use one of {_KNOWN}")
     make = _SCHEMES.get(scheme.lower())
     if make is None:
-        later = scheme.lower() in ("redis", "rediss", "unix", "postgresql", "postgres")
+        later = scheme.lower() in ("postgresql", "postgres")
         problem = "is not in this version" if later else "is not known"
         # The rest of the URL may hold a password.
         raise ValueError(f"a backend at {scheme}:// {problem}: use one of {_KNOWN}")
@@ -98,4 +104,16 @@ def _options(url: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, A
     return options
 
 
-_SCHEMES: dict[str, Callable[[str], StorageBackend]] = {"memory": _memory, "sqlite": _sqlite}
+def _redis(url: str) -> StorageBackend:
+    from semantic_llm_cache.backends.redis import RedisBackend
+
+    return RedisBackend(url)
+
+
+_SCHEMES: dict[str, Callable[[str], StorageBackend]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    **dict.fromkeys(
+        ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"), _redis
+    ),
+}

@@ -185,6 +185,7 @@ def _result(result: Calibration) -> dict[str, Any]:
         "threshold_95": None if result.interval is None else list(result.interval),
         "threshold_by_fold": list(result.by_fold),
         "chosen_by": result.level,
+        "margin": result.margin,
         "hits": None if at is None else at.hits,
         "hit_ratio": None if at is None else at.hits / result.rows,
         "held_out_hits": result.held_out.hits,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from semantic_llm_cache.cli.common import add_command, add_target, open_backend
 from semantic_llm_cache.cli.output import clean, print_json
-from semantic_llm_cache.cli.reading import _find
+from semantic_llm_cache.cli.reading import find_entry
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
@@ -36,7 +36,7 @@ def add_report_parser(subparsers: Subparsers) -> None:
 async def _report(args: argparse.Namespace) -> int:
     wrong = args.verdict == "wrong"
     async with open_backend(args) as backend:
-        key, entry = await _find(backend, args.key)
+        key, entry = await find_entry(backend, args.key)
         evicted = await backend.delete(key) if wrong else False
         await backend.add_counters(entry.namespace, {f"reported_{args.verdict}": 1})
     if args.json:

@@ -213,7 +213,7 @@ def add_show_parser(subparsers: Subparsers) -> None:
 
 async def _show(args: argparse.Namespace) -> int:
     async with open_backend(args) as backend:
-        key, entry = await _find(backend, args.key)
+        key, entry = await find_entry(backend, args.key)
         now = backend.clock()
     if args.json:
         print_json(entry_record(key, entry))
@@ -223,7 +223,7 @@ async def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _find(backend: StorageBackend, wanted: str) -> tuple[str, CacheEntry]:
+async def find_entry(backend: StorageBackend, wanted: str) -> tuple[str, CacheEntry]:
     if not wanted:
         raise CommandError("KEY is empty: take one from `ls`", code=2)
     entry = await backend.get(wanted)

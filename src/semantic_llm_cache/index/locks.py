@@ -24,8 +24,16 @@ def fork_safe_lock(*, outer: bool = False) -> threading.Lock:
     return lock
 
 
+def _all(locks: weakref.WeakSet[threading.Lock]) -> list[threading.Lock]:
+    while True:
+        try:
+            return list(locks)
+        except RuntimeError:  # another thread has made one meanwhile
+            continue
+
+
 def _before_fork() -> None:
-    for lock in [*_outer, *_inner]:  # in the order in which threads take them
+    for lock in [*_all(_outer), *_all(_inner)]:  # in the order in which threads take them
         lock.acquire()
         _held.append(lock)
 

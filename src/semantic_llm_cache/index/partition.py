@@ -1,11 +1,15 @@
-"""One partition of the index: the unit vectors of one scope, scanned exactly."""
+"""One partition of the index: the unit vectors of one scope, in blocks that are scanned exactly."""
 
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.index.graph import Graph
 
 __all__ = ["Partition", "top"]
 
@@ -20,12 +24,14 @@ _BLOCK_BYTES = 4 << 20
 class Partition:
     """Vectors of one dimension and their ids, row by row, the last row moving into a removed one's place.
 
+    Of a large partition the first `indexed` rows are in `graph` as well; the others are scanned.
+
     A partition has no lock: `VectorIndex` holds its own around every method but `scan`. A scan works on
     a snapshot while rows change; `watchers` are the sets in which running scans collect the rows that
     were written meanwhile, to be looked at again.
     """
 
-    __slots__ = ("blocks", "count", "dimension", "ids", "key", "number", "watchers")
+    __slots__ = ("blocks", "count", "dimension", "graph", "ids", "indexed", "key", "number", "watchers")
 
     def __init__(self, key: tuple[str, str, str, int], number: int) -> None:
         self.key = key
@@ -35,6 +41,8 @@ class Partition:
         self.ids = array("q")
         self.blocks: list[Vector] = []
         self.watchers: dict[int, set[int]] | None = None
+        self.graph: Graph | None = None
+        self.indexed = 0
 
     @property
     def block_rows(self) -> int:
@@ -43,8 +51,14 @@ class Partition:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held for vectors and ids."""
-        return sum(block.nbytes for block in self.blocks) + self.ids.itemsize * len(self.ids)
+        """Bytes held for vectors, ids and graph."""
+        graph = 0 if self.graph is None else self.graph.nbytes
+        return sum(block.nbytes for block in self.blocks) + self.ids.itemsize * len(self.ids) + graph
+
+    @property
+    def scanned_from(self) -> int:
+        """The first row that a search has to scan: the rows before it are found through the graph."""
+        return self.indexed if self.graph is not None and self.graph.ready else 0
 
     def row(self, number: int) -> Vector:
         """Return row `number`, a view of shape (dimension,)."""
@@ -80,24 +94,84 @@ class Partition:
             self._changed(number)
         return first
 
-    def write(self, number: int, vector: Vector) -> None:
-        """Replace the vector in row `number`."""
+    def write(self, number: int, vector: Vector) -> list[tuple[int, int]]:
+        """Replace the vector in row `number`; return the (id, row) pairs that lie elsewhere now."""
+        moved = []
+        if number < self.indexed:
+            assert self.graph is not None
+            self.graph.forget(self.ids[number])
+            last = self.indexed - 1
+            moved = self.swap(number, last)
+            self.indexed = number = last
         self.row(number)[:] = vector
         self._changed(number)
+        return moved
 
-    def remove(self, number: int) -> int | None:
-        """Take row `number` out; return the id that now lies there, None when it was the last row."""
+    def swap(self, one: int, other: int) -> list[tuple[int, int]]:
+        """Exchange two rows; return the (id, row) pairs that lie elsewhere now."""
+        if one == other:
+            return []
+        ids = self.ids
+        vector = self.row(one).copy()
+        self.row(one)[:] = self.row(other)
+        self.row(other)[:] = vector
+        ids[one], ids[other] = ids[other], ids[one]
+        self._changed(one)
+        self._changed(other)
+        return [(ids[one], one), (ids[other], other)]
+
+    def remove(self, number: int) -> list[tuple[int, int]]:
+        """Take row `number` out; return the (id, row) pairs that lie elsewhere now."""
+        moved = []
+        if number < self.indexed:
+            # The rows of the graph stay in front: the last of them goes here, the last of all there.
+            assert self.graph is not None
+            self.graph.forget(self.ids[number])
+            self.indexed -= 1
+            moved += self._move(self.indexed, number)
+            number = self.indexed
         last = self.count - 1
-        moved = None
-        if number != last:
-            self.row(number)[:] = self.row(last)
-            moved = self.ids[number] = self.ids[last]
-            self._changed(number)
+        moved += self._move(last, number)
         self.ids.pop()
         self.count = last
         self._changed(last)
         self._release()
         return moved
+
+    def _move(self, source: int, target: int) -> list[tuple[int, int]]:
+        if source == target:
+            return []
+        self.row(target)[:] = self.row(source)
+        self.ids[target] = self.ids[source]
+        self._changed(target)
+        return [(self.ids[target], target)]
+
+    def drop_graph(self) -> None:
+        """Go back to scanning all rows."""
+        self.graph = None
+        self.indexed = 0
+
+    def rows(self, first: int, count: int) -> Vector:
+        """Return a copy of some rows, shape (count, dimension)."""
+        block, offset = divmod(first, self.block_rows)
+        if len(self.blocks) == 1 or offset + count <= self.block_rows:
+            copy: Vector = self.blocks[block][offset : offset + count].copy()
+            return copy
+        return np.stack([self.row(number) for number in range(first, first + count)])
+
+    def adopt(self, ids: array[int], vectors: Vector) -> None:
+        """Take over ids and rows, shape (len(ids), dimension), without copying full blocks.
+
+        The partition must be empty, `vectors` writable and from then on the partition's own.
+        """
+        rows, count = self.block_rows, len(ids)
+        self.blocks = [vectors[start : start + rows] for start in range(0, count, rows)]
+        if count % rows:  # not a full block: rows are added to it
+            last = np.empty((rows if count > rows else count, self.dimension), dtype=np.float32)
+            last[: count % rows] = self.blocks[-1]
+            self.blocks[-1] = last
+        self.ids = ids
+        self.count = count
 
     def _changed(self, number: int) -> None:
         if self.watchers:
@@ -134,17 +208,20 @@ class Partition:
         self.blocks = [block, *self.blocks[1:]]
 
     @staticmethod
-    def scan(blocks: list[Vector], count: int, vector: Vector) -> Scores:
-        """Return the dot products of the first `count` rows with `vector`, shape (count,). Needs no lock."""
+    def scan(blocks: list[Vector], count: int, vector: Vector, first: int = 0) -> Scores:
+        """Return the dot products of rows `first` to `count` with `vector`. Needs no lock."""
         if len(blocks) == 1:
-            scores: Scores = blocks[0][:count] @ vector
+            scores: Scores = blocks[0][first:count] @ vector
             return scores
-        scores = np.empty(count, dtype=np.float32)
-        start = 0
-        for block in blocks:
-            stop = min(start + block.shape[0], count)
-            np.dot(block[: stop - start], vector, out=scores[start:stop])
-            start = stop
+        scores = np.empty(count - first, dtype=np.float32)
+        rows = blocks[0].shape[0]
+        number, offset = divmod(first, rows)
+        done = 0
+        while done < len(scores):
+            block = blocks[number][offset : offset + len(scores) - done]
+            np.dot(block, vector, out=scores[done : done + len(block)])
+            done += len(block)
+            number, offset = number + 1, 0
         return scores
 
     def cosines(self, numbers: list[int], vector: Vector) -> list[float]:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from semantic_llm_cache.index.graph import Graph
+from semantic_llm_cache.index.indexer import Indexer
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.index.partition import Partition, Vector, top
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, unit
 
 __all__ = ["VectorIndex"]
 
+logger = logging.getLogger("semantic_llm_cache")
+
+# From here on HNSW is more than twice as fast as the scan (docs/storage.md); below, both take under 1 ms.
+_GRAPH_ROWS = 20_000
+# Candidates asked of a graph at least: rounded to 8 bits, the nearest is not always the first of them.
+_CANDIDATES = 16
+_MOST_CANDIDATES = 1024  # whoever needs more has them scanned
+_GRAPH_VISITS = 1000  # vectors that a search through a graph compares with, about
 # What a float32 product may be off; who passes with this much is weighed again in double precision.
 _SCAN_ERROR = 1e-5
 _ROW_BITS = 40
@@ -20,12 +32,20 @@ _ROW_MASK = (1 << _ROW_BITS) - 1
 
 
 class VectorIndex:
-    """Exact nearest-neighbour search by cosine, partitioned by scope, embedder, namespace and dimension.
+    """Nearest-neighbour search by cosine, partitioned by scope, embedder, namespace and dimension.
 
     Ids are whole numbers that the caller chooses, unique over all partitions. Safe under threads: a
     search sees every vector that was there from its start to its end, and never pairs an id with
     another one's score.
     The lock is held for microseconds, never during a scan. After `fork` the child has a copy of its own.
+
+    A partition is scanned while it has fewer than `graph_rows` vectors: exact. Beyond, if usearch is there
+    (the extra ``hnsw``), a thread in the background puts its vectors into an HNSW graph; a search then asks
+    the graph for candidates, scans the vectors that are not in it yet, and weighs all of them by their true
+    cosine. The graph finds the nearest in more than 99 of 100 searches, and returns nothing that is not near.
+
+    Args:
+        graph_rows: vectors in a partition from which on it gets a graph; None for never.
 
     Example:
         >>> index = VectorIndex()
@@ -34,7 +54,7 @@ class VectorIndex:
         [(7, 1.0)]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, graph_rows: int | None = _GRAPH_ROWS) -> None:
         self._lock = fork_safe_lock()
         self._partitions: dict[tuple[str, str, str, int], Partition] = {}
         self._by_scope: dict[str, list[Partition]] = {}
@@ -42,6 +62,7 @@ class VectorIndex:
         self._next_number = 0
         # id -> partition number and row in one int: nothing in it for the garbage collector to walk.
         self._where: dict[int, int] = {}
+        self.indexer = Indexer(self, graph_rows)
 
     def __len__(self) -> int:
         return len(self._where)
@@ -51,7 +72,7 @@ class VectorIndex:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held for vectors and ids."""
+        """Bytes held for vectors, ids and graphs."""
         with self._lock:
             return sum(partition.nbytes for partition in self._partitions.values())
 
@@ -66,13 +87,14 @@ class VectorIndex:
             if where is not None:
                 partition = self._by_number[where >> _ROW_BITS]
                 if partition.key == key:
-                    partition.write(where & _ROW_MASK, row)
+                    self._moved(partition, partition.write(where & _ROW_MASK, row))
                     return
                 self._remove(id, where)
             found = self._partitions.get(key)
             if found is None:
                 found = self._create(key)
             self._where[id] = found.number << _ROW_BITS | found.append(id, row)
+            self.indexer.look(found)
 
     def add_many(
         self,
@@ -106,6 +128,7 @@ class VectorIndex:
                     partition = self._create(key)
                 first = partition.number << _ROW_BITS | partition.extend(list(ids), vectors)
                 self._where.update(zip(ids, range(first, first + len(ids)), strict=True))
+                self.indexer.look(partition)
         return left_out
 
     def remove(self, id: int) -> bool:
@@ -144,9 +167,12 @@ class VectorIndex:
         scope: str | None = None,
         embedder: str | None = None,
     ) -> int:
-        """Return how many vectors a search with these limits would look at."""
+        """Return how many vectors a search with these limits would look at, about."""
         with self._lock:
-            return sum(p.count for p in self._matching(dimension, namespace, scope, embedder))
+            return sum(
+                p.count - p.scanned_from + _GRAPH_VISITS if p.scanned_from else p.count
+                for p in self._matching(dimension, namespace, scope, embedder)
+            )
 
     def search(
         self,
@@ -205,32 +231,101 @@ class VectorIndex:
     def _remove(self, id: int, where: int) -> None:
         del self._where[id]
         partition = self._by_number[where >> _ROW_BITS]
-        moved = partition.remove(where & _ROW_MASK)
-        if moved is not None:
-            self._where[moved] = where
-        elif not partition.count:
+        self._moved(partition, partition.remove(where & _ROW_MASK))
+        self.indexer.look(partition)
+        if not partition.count:
             del self._partitions[partition.key], self._by_number[partition.number]
             siblings = self._by_scope[partition.key[0]]
             siblings.remove(partition)
             if not siblings:
                 del self._by_scope[partition.key[0]]
 
+    def _moved(self, partition: Partition, pairs: Iterable[tuple[int, int]]) -> None:
+        base = partition.number << _ROW_BITS
+        for id, row in pairs:
+            self._where[id] = base | row
+
+    # ------------------------------------------- for the background, and for what keeps an index in a file
+
+    def partitions(self) -> list[Partition]:
+        """Return the partitions there are."""
+        with self._lock:
+            return list(self._partitions.values())
+
+    def adopt(
+        self, key: tuple[str, str, str, int], ids: array[int], vectors: Vector, indexed: int
+    ) -> Partition:
+        """Take over a new partition, its rows not copied; the first `indexed` are in a graph still to be read."""
+        with self._lock:
+            partition = self._create(key)
+            partition.adopt(ids, vectors)
+            if indexed:
+                partition.graph, partition.indexed = Graph(partition.dimension, ready=False), indexed
+            first = partition.number << _ROW_BITS
+            self._where.update(zip(ids, range(first, first + len(ids)), strict=True))
+        return partition
+
+    def is_current(self, partition: Partition) -> bool:
+        """Tell whether the partition is one of this index still. Only with the lock held."""
+        return self._by_number.get(partition.number) is partition
+
+    def take_in(self, partition: Partition, graph: Graph, ids: Sequence[int], rows: Vector) -> None:
+        """Count vectors that have been added to the graph among the indexed ones, where they are still the same."""
+        with self._lock:
+            if partition.graph is not graph or not self.is_current(partition):
+                return
+            for id, vector in zip(ids, rows, strict=True):
+                where = self._where.get(id, -1)
+                if where >> _ROW_BITS != partition.number:
+                    graph.gone.append(id)
+                    continue
+                number = where & _ROW_MASK
+                # A changed one is added again, in the place of this.
+                if number >= partition.indexed and np.array_equal(partition.row(number), vector):
+                    self._moved(partition, partition.swap(number, partition.indexed))
+                    partition.indexed += 1
+
     # ------------------------------------------------------------------------------ search
 
     def _search_one(
         self, partition: Partition, query: Vector, k: int, lowest: float
     ) -> list[tuple[float, int]]:
+        wanted = max(_CANDIDATES, 2 * k)
+        while True:
+            found = self._look(partition, query, k, lowest, wanted if wanted <= _MOST_CANDIDATES else 0)
+            if found is not None:
+                return found
+            wanted *= 4
+
+    def _look(
+        self, partition: Partition, query: Vector, k: int, lowest: float, wanted: int
+    ) -> list[tuple[float, int]] | None:
+        """Search once; None when removed vectors took the places of candidates that are farther."""
         changed: set[int] = set()
         with self._lock:
             count, blocks = partition.count, partition.blocks[:]
             if not count:
                 return []
+            graph, first = partition.graph, partition.scanned_from if wanted else 0
             if partition.watchers is None:
                 partition.watchers = {}
             partition.watchers[id(changed)] = changed
+        candidates: list[int] = []
+        more = False
         try:
-            scores = partition.scan(blocks, count, query)
-            numbers = top(scores, k, lowest - _SCAN_ERROR)
+            if first:
+                assert graph is not None
+                try:
+                    candidates, more = graph.search(query, wanted, lowest)
+                except Exception:
+                    logger.warning("an HNSW graph cannot be searched, vectors are scanned instead", exc_info=True)
+                    self.indexer.abandon()
+                    first = 0
+            if first:
+                scores = partition.scan(blocks, count, query, first)
+            else:
+                scores = partition.scan(blocks, count, query)
+            numbers = [first + number for number in top(scores, k, lowest - _SCAN_ERROR)]
         except BaseException:
             with self._lock:
                 self._unwatch(partition, changed)
@@ -240,9 +335,16 @@ class VectorIndex:
             if changed:
                 # Rows written during the scan: their scores are worthless, their present content counts.
                 if not changed.isdisjoint(numbers):
-                    scores[[number for number in changed if number < count]] = np.float32(-3.0)
-                    numbers = [n for n in top(scores, k, lowest - _SCAN_ERROR) if n not in changed]
+                    scores[[n - first for n in changed if first <= n < count]] = np.float32(-3.0)
+                    numbers = [first + n for n in top(scores, k, lowest - _SCAN_ERROR)]
+                    numbers = [n for n in numbers if n not in changed]
                 numbers += changed
+            if candidates:
+                there = [self._where.get(id, -1) for id in candidates]
+                rows = [where & _ROW_MASK for where in there if where >> _ROW_BITS == partition.number]
+                if more and len(rows) < min(k, len(candidates)):
+                    return None
+                numbers = list({*numbers, *rows})
             numbers = [number for number in numbers if number < partition.count]
             if not numbers:
                 return []

@@ -6,7 +6,8 @@ them. The lowest threshold that meets a target on some rows meets it there partl
 it tends to miss it. So the rows are cut into folds; each fold is served with the threshold that the other
 folds give; and the wrong share of all folds together, rows judged by thresholds they had no part in, is
 what counts (cross-fitting: M. Stone, "Cross-validatory choice and assessment of statistical predictions",
-1974). Where it exceeds the target, the target that the folds choose by is lowered until it does not.
+1974). Where it exceeds the target, the target that the folds choose by is lowered until it does not; and
+where even the lowest threshold without a wrong hit is too low for the other rows, a margin is added to it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ LOWEST = 0.5
 
 _STEPS = 1000  # thresholds are multiples of 0.001
 _FIRST = round(LOWEST * _STEPS)
-_STRICTER = [1.0 - 0.05 * i for i in range(20)] + [0.025, 0.0]
+# Share of the target to choose by, and steps added to the threshold: from the loosest rule to the strictest.
+_RULES = [(1.0 - 0.05 * i, 0) for i in range(20)] + [(0.0, margin) for margin in (0, 2, 5, 10, 20, 50)]
 _NEIGHBOURS = 8
 _DRAWS = 500
 
@@ -69,6 +71,7 @@ class Calibration:
     Args:
         target: share of wrong ones among hits that was asked for.
         level: the share by which thresholds were chosen so that the held-out rows meet the target.
+        margin: what was added to the thresholds so chosen; 0.0 unless `level` is 0.
         threshold: the lowest one that meets the target, chosen by all rows; None when none does.
         interval: of the threshold, 95 %, by drawing the rows anew; None without a threshold.
         by_fold: the thresholds that each fold was judged with; None where none met the level.
@@ -82,6 +85,7 @@ class Calibration:
 
     target: float
     level: float | None
+    margin: float
     threshold: float | None
     interval: tuple[float, float] | None
     by_fold: tuple[float | None, ...]
@@ -115,9 +119,11 @@ def calibrate(cases: Cases, folds: Counts, *, target: float, seed: int = 0) -> C
         ValueError: shapes differ, a similarity is not finite, fewer than two folds, or a target out of range.
 
     Example:
-        >>> similarity = np.linspace(0.5, 1.0, 1000)
+        >>> similarity = np.linspace(0.5, 1.0, 10_001)
         >>> cases = Cases(similarity, similarity >= 0.8)
-        >>> calibrate(cases, make_folds(1000, 5, seed=1), target=0.001).threshold
+        >>> calibrate(cases, make_folds(10_001, 5, seed=1), target=0.01).level
+        0.01
+        >>> calibrate(cases, make_folds(10_001, 5, seed=1), target=0.0001).threshold
         0.8
     """
     _check(cases, folds, target)
@@ -127,25 +133,26 @@ def calibrate(cases: Cases, folds: Counts, *, target: float, seed: int = 0) -> C
     wrong = np.stack([_from_top(bins[(folds == fold) & ~cases.right]) for fold in range(count)])
     all_hits, all_wrong = hits.sum(axis=0), wrong.sum(axis=0)
 
-    level: float | None = None
+    level, margin, place = None, 0, None
     chosen: list[int | None] = [None] * count
     held = (0, 0)
-    for stricter in _STRICTER:
-        trial = [_lowest(all_hits - hits[f], all_wrong - wrong[f], target * stricter) for f in range(count)]
+    for stricter, more in _RULES:
+        trial = [_lowest(all_hits - hits[f], all_wrong - wrong[f], target * stricter, more) for f in range(count)]
+        final = _lowest(all_hits, all_wrong, target * stricter, more)
         served = sum(int(hits[f, t]) for f, t in enumerate(trial) if t is not None)
         missed = sum(int(wrong[f, t]) for f, t in enumerate(trial) if t is not None)
-        if served and missed <= target * served and _lowest(all_hits, all_wrong, target * stricter) is not None:
-            level, chosen, held = target * stricter, trial, (served, missed)
+        if final is not None and served and missed <= target * served:
+            level, margin, place, chosen, held = target * stricter, more, final, trial, (served, missed)
             break
-    place = None if level is None else _lowest(all_hits, all_wrong, level)
     curve = tuple(
         Point((_FIRST + i) / _STEPS, int(h), int(w)) for i, (h, w) in enumerate(zip(all_hits, all_wrong, strict=True))
     )
     return Calibration(
         target=target,
         level=level,
+        margin=margin / _STEPS,
         threshold=None if place is None else curve[place].threshold,
-        interval=None if place is None or level is None else _interval(all_hits, all_wrong, level, seed),
+        interval=None if place is None or level is None else _interval(all_hits, all_wrong, level, margin, seed),
         by_fold=tuple(None if t is None else curve[t].threshold for t in chosen),
         held_out=Point(1.0 if place is None else curve[place].threshold, *held),
         held_out_interval=wilson(held[1], held[0]),
@@ -181,13 +188,16 @@ def _from_top(bins: Counts) -> Counts:
     return np.cumsum(counts[::-1])[::-1]
 
 
-def _lowest(hits: Counts, wrong: Counts, level: float) -> int | None:
-    """Return the index of the lowest threshold with hits of which at most `level` are wrong."""
+def _lowest(hits: Counts, wrong: Counts, level: float, margin: int) -> int | None:
+    """Return the index of the lowest threshold with hits of which at most `level` are wrong, and `margin` more."""
     found = np.flatnonzero((hits > 0) & (wrong <= level * hits))
-    return int(found[0]) if len(found) else None
+    if not len(found):
+        return None
+    place = int(found[0]) + margin
+    return place if place < len(hits) and hits[place] else None
 
 
-def _interval(hits: Counts, wrong: Counts, level: float, seed: int) -> tuple[float, float]:
+def _interval(hits: Counts, wrong: Counts, level: float, margin: int, seed: int) -> tuple[float, float]:
     """Return the middle 95 % of the thresholds that rows drawn anew, with replacement, would give.
 
     Rows with one threshold and one label are alike, so drawing their counts (a multinomial) draws the rows.
@@ -201,7 +211,7 @@ def _interval(hits: Counts, wrong: Counts, level: float, seed: int) -> tuple[flo
     for draw in rng.multinomial(total, cells / total, size=_DRAWS):
         bad = np.cumsum(draw[size:][::-1])[::-1]
         all_ = bad + np.cumsum(draw[:size][::-1])[::-1]
-        place = _lowest(all_, bad, level)
+        place = _lowest(all_, bad, level, margin)
         found.append(1.0 if place is None else (_FIRST + place) / _STEPS)
     low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from semantic_llm_cache.matching.guards import GuardSet, Veto, residual
-from semantic_llm_cache.trust import RESIDUAL_SIMILARITY
+from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY
 
 __all__ = ["PairCheck"]
 

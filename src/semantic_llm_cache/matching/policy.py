@@ -10,7 +10,10 @@ from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 if TYPE_CHECKING:
     from semantic_llm_cache.storage import Candidate
 
-__all__ = ["Policy", "ThresholdPolicy", "Verdict"]
+__all__ = ["RESIDUAL_SIMILARITY", "Policy", "ThresholdPolicy", "Verdict"]
+
+RESIDUAL_SIMILARITY = 0.6
+"""Least cosine of what is left of two long prompts without the passage they share."""
 
 
 class Verdict(NamedTuple):

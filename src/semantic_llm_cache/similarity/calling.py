@@ -53,7 +53,7 @@ class CallableEmbeddingProvider(EmbeddingProvider):
 
     Example:
         >>> provider = CallableEmbeddingProvider(lambda text: [len(text), 1.0], fingerprint="length")
-        >>> provider.encode("abc").round(3).tolist()
+        >>> [round(float(x), 3) for x in provider.encode("abc")]
         [0.949, 0.316]
     """
 

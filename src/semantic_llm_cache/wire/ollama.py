@@ -48,14 +48,14 @@ class _Ollama(Format):
         if any(line.get("model") != lines[0].get("model") for line in lines):
             return None
         try:
-            return self.add(lines)
+            return self._add(lines)
         except (TypeError, AttributeError):
             return None
 
-    def add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    def _add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
         raise NotImplementedError
 
-    def ended(self, answer: Mapping[str, Any]) -> str:
+    def _ended(self, answer: Mapping[str, Any]) -> str:
         if answer.get("error") or answer.get("done") is not True:
             return "not done"
         reason = answer.get("done_reason", "stop")
@@ -82,9 +82,9 @@ class OllamaChat(_Ollama):
             return "a tool call"
         if is_blank(message.get("content")) and not message.get("tool_calls"):
             return "empty"
-        return self.ended(answer)
+        return self._ended(answer)
 
-    def add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    def _add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
         whole: dict[str, Any] = {}
         for line in lines:
             for name, value in line.get("message", {}).items():
@@ -121,9 +121,9 @@ class OllamaGenerate(_Ollama):
 
     def unfit(self, answer: Mapping[str, Any], tool_calls: bool) -> str:
         """Judge by how it ended and whether it says something."""
-        return "empty" if is_blank(answer.get("response")) else self.ended(answer)
+        return "empty" if is_blank(answer.get("response")) else self._ended(answer)
 
-    def add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    def _add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
         whole = dict(lines[-1])
         for name in self._pieces:
             if any(name in line for line in lines):

@@ -185,7 +185,7 @@ def _add(choices: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
     if isinstance(logprobs, dict):
         kept = choice["logprobs"] = choice["logprobs"] or {}
         for name, value in logprobs.items():
-            kept[name] = (kept.get(name) or []) + value if isinstance(value, list) else kept.get(name)
+            kept[name] = [*(kept.get(name) or ()), *value] if isinstance(value, list) else kept.get(name)
     if piece.get("finish_reason") is not None:
         choice["finish_reason"] = piece["finish_reason"]
     for name, value in piece.items():
@@ -202,9 +202,7 @@ def _merge(whole: dict[str, Any], piece: Mapping[str, Any]) -> None:
             whole[name] = dict(value) if isinstance(value, dict) else value
         elif name in _ONCE:
             continue
-        elif isinstance(old, str) and isinstance(value, str):
-            whole[name] = old + value
-        elif isinstance(old, list) and isinstance(value, list):
+        elif (isinstance(old, str) and isinstance(value, str)) or (isinstance(old, list) and isinstance(value, list)):
             whole[name] = old + value
         elif isinstance(old, dict) and isinstance(value, dict):
             _merge(old, value)
@@ -217,7 +215,7 @@ def _calls(calls: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
     for place, index in enumerate(sorted(calls)):
         call = {name: value for name, value in calls[index].items() if name != "index"}
         function = call.get("function")
-        if place != index or not call.get("id") or not (function and function.get("name") or call.get("custom")):
+        if place != index or not call.get("id") or not ((function and function.get("name")) or call.get("custom")):
             raise Broken
         ordered.append(call)
     return ordered

@@ -19,7 +19,7 @@ _POINTING = frozenset(
     former latter above previous earlier before last first second third next other another same such again more
     else also instead too then so why continue yes no yeah yep nope ok okay sure please thanks correct right wrong
     shorter longer simpler better rephrase rewrite retry redo expand elaborate summarize summarise shorten translate
-    explain clarify said mentioned you your""".split()
+    explain clarify said mentioned you your""".split()  # noqa: SIM905
 )
 _SHORT = 3
 

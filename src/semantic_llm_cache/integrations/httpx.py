@@ -1,0 +1,223 @@
+"""The cache as a transport of httpx and httpx2: for any SDK that is built on them.
+
+client = httpx.AsyncClient(transport=AsyncCachingTransport(similarity=0.95))
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeVar
+
+from semantic_llm_cache.control import HEADER
+from semantic_llm_cache.wire.cache import Plan, Reply, Upstream, WireCache
+
+__all__ = ["AsyncCachingTransport", "CachingTransport", "wrap"]
+
+C = TypeVar("C")
+
+_SEEN = "semantic_llm_cache.seen"
+_CONTROL = "cache_control"
+_streams: dict[str, tuple[type, type]] = {}
+
+
+class _Transport:
+    """What both transports share. Requests and responses are of httpx or of httpx2, whichever the client is of."""
+
+    def __init__(self, transport: Any = None, *, door: WireCache | None = None, **options: Any) -> None:
+        if door is not None and options:
+            raise TypeError("options are given to the door= itself")
+        self.door = WireCache(**options) if door is None else door
+        self._inner = transport
+        self.keep_alive: Any = None
+        """What must live as long as this transport: the client that the inner one belongs to."""
+
+    def _plan(self, request: Any, body: bytes) -> Plan | None:
+        headers = list(request.headers.multi_items())
+        return self.door.plan(request.method, str(request.url), headers, body, request.extensions.get(_CONTROL))
+
+    @staticmethod
+    def _cleaned(request: Any) -> Any:
+        """Take off what is for the cache only. A transport further in lets the request through."""
+        if HEADER in request.headers:
+            del request.headers[HEADER]
+        request.extensions = {k: v for k, v in request.extensions.items() if k != _CONTROL} | {_SEEN: True}
+        return request
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._inner!r}>"
+
+
+class CachingTransport(_Transport):
+    """A transport for plain clients that answers model calls from the cache.
+
+    Args:
+        transport: the one that makes the calls; None is an ``HTTPTransport()``.
+        door: a `WireCache` that several transports share; else one is made from the options.
+        options: of `WireCache`, and with it of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ...
+
+    Responses say ``x-cache: HIT`` (``NEAR``, ``COALESCED``, ``STALE``, ``MISS``, ``BYPASS``), ``x-cache-similarity``
+    and ``age``. A call controls the cache with the header ``x-cache-control``, or the request extension
+    ``cache_control``; see `wire.CacheControl`. Requests that are no model calls pass through.
+    """
+
+    def _own(self, request: Any) -> Any:
+        if self._inner is None:
+            self._inner = _module_of(request).HTTPTransport()
+        return self._inner
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer from the cache, or have the inner transport send the request."""
+        inner = self._own(request)
+        if request.extensions.get(_SEEN):
+            return inner.handle_request(request)
+        plan = self._plan(request, request.read()) if request.method == "POST" else None
+        request = self._cleaned(request)
+        if plan is None:
+            return inner.handle_request(request)
+
+        def send() -> Upstream:
+            response = inner.handle_request(request)
+            return Upstream(response.status_code, _headers_of(response), response.iter_bytes(), response.close)
+
+        return _response(request, self.door.answer_blocking(plan, send))
+
+    def close(self) -> None:
+        """Close the inner transport."""
+        if self._inner is not None:
+            self._inner.close()
+
+    def __enter__(self) -> CachingTransport:
+        if self._inner is not None:
+            self._inner.__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        if self._inner is not None:
+            self._inner.__exit__(*exc)
+
+
+class AsyncCachingTransport(_Transport):
+    """`CachingTransport` for async clients; the inner transport is an ``AsyncHTTPTransport()`` if not given."""
+
+    def _own(self, request: Any) -> Any:
+        if self._inner is None:
+            self._inner = _module_of(request).AsyncHTTPTransport()
+        return self._inner
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer from the cache, or have the inner transport send the request."""
+        inner = self._own(request)
+        if request.extensions.get(_SEEN):
+            return await inner.handle_async_request(request)
+        plan = self._plan(request, await request.aread()) if request.method == "POST" else None
+        request = self._cleaned(request)
+        if plan is None:
+            return await inner.handle_async_request(request)
+
+        async def send() -> Upstream:
+            response = await inner.handle_async_request(request)
+            return Upstream(response.status_code, _headers_of(response), response.aiter_bytes(), response.aclose)
+
+        return _response(request, await self.door.answer(plan, send))
+
+    async def aclose(self) -> None:
+        """Close the inner transport."""
+        if self._inner is not None:
+            await self._inner.aclose()
+
+    async def __aenter__(self) -> AsyncCachingTransport:
+        if self._inner is not None:
+            await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        if self._inner is not None:
+            await self._inner.__aexit__(*exc)
+
+
+def wrap(client: C, **options: Any) -> C:
+    """Return an httpx or httpx2 client like `client`, whose model calls go through the cache.
+
+    The transports, and with them the connections, are those of `client`, which is left as it is.
+
+    Args:
+        client: a ``Client`` or ``AsyncClient`` of either package.
+        options: of `WireCache`, and with it of `SemanticCache`.
+
+    Raises:
+        TypeError: `client` is something else.
+        ValueError: naming the option.
+    """
+    given: Any = client
+    transport = getattr(given, "_transport", None)
+    if hasattr(transport, "handle_async_request") and hasattr(given, "aclose"):
+        kind: Any = AsyncCachingTransport
+    elif hasattr(transport, "handle_request"):
+        kind = CachingTransport
+    else:
+        raise TypeError(f"wrap() takes a client of httpx or httpx2, not {type(client).__qualname__}")
+    door = options.pop("door", None) or WireCache(**options)
+
+    def cached(inner: Any) -> Any:
+        if inner is None:
+            return None
+        made = kind(inner, door=door)
+        made.keep_alive = given  # an SDK's client closes its connections when nobody holds it
+        return made
+
+    wrapped = copy.copy(given)
+    # The copy must not close shared connections when it goes: only when told to.
+    wrapped.__class__ = next(k for k in type(given).__mro__ if not hasattr(k, "__del__"))
+    wrapped._transport = cached(transport)
+    wrapped._mounts = {pattern: cached(inner) for pattern, inner in given._mounts.items()}
+    result: C = wrapped
+    return result
+
+
+def _module_of(request: Any) -> Any:
+    return sys.modules[type(request).__module__.partition(".")[0]]
+
+
+def _headers_of(response: Any) -> list[tuple[str, str]]:
+    return list(response.headers.multi_items())
+
+
+def _response(request: Any, reply: Reply) -> Any:
+    module = _module_of(request)
+    if isinstance(reply.body, bytes):
+        return module.Response(reply.status, headers=reply.headers, content=reply.body, request=request)
+    plain, waited = _stream_types(module)
+    kind = waited if hasattr(reply.body, "__anext__") else plain
+    return module.Response(reply.status, headers=reply.headers, stream=kind(reply.body), request=request)
+
+
+def _stream_types(module: Any) -> tuple[type, type]:
+    """Return the types of response streams, plain and async, for httpx or for httpx2."""
+    name = module.__name__
+    if name not in _streams:
+
+        class Plain(module.SyncByteStream):  # type: ignore[misc]
+            def __init__(self, body: Any) -> None:
+                self.body = body
+
+            def __iter__(self) -> Iterator[bytes]:
+                yield from self.body
+
+            def close(self) -> None:
+                self.body.close()
+
+        class Waited(module.AsyncByteStream):  # type: ignore[misc]
+            def __init__(self, body: Any) -> None:
+                self.body = body
+
+            async def __aiter__(self) -> AsyncIterator[bytes]:
+                async for part in self.body:
+                    yield part
+
+            async def aclose(self) -> None:
+                await self.body.aclose()
+
+        _streams[name] = Plain, Waited
+    return _streams[name]

@@ -1,0 +1,38 @@
+"""Ollama clients through the cache.
+
+client = wrap(ollama.AsyncClient(), similarity=0.95)
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeVar
+
+from semantic_llm_cache.integrations import httpx
+
+__all__ = ["wrap"]
+
+C = TypeVar("C")
+
+
+def wrap(client: C, **options: Any) -> C:
+    """Return a client like `client`, whose calls go through the cache.
+
+    `client` is left as it is, and shares its connections.
+
+    Args:
+        client: an ``ollama.Client`` or ``ollama.AsyncClient``.
+        options: of `WireCache`, and with it of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ...
+
+    Raises:
+        TypeError: `client` is no Ollama client.
+        ValueError, TypeError: naming the option.
+    """
+    given: Any = client
+    inner = getattr(given, "_client", None)
+    if inner is None or not hasattr(given, "chat"):
+        raise TypeError(f"wrap() takes an Ollama client, not {type(client).__qualname__}")
+    wrapped = copy.copy(given)
+    wrapped._client = httpx.wrap(inner, **options)
+    result: C = wrapped
+    return result

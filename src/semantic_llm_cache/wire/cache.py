@@ -1,0 +1,502 @@
+"""`WireCache`: the door for requests on the wire, whatever carries them: a client's transport or a proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from semantic_llm_cache import lookup as lookups
+from semantic_llm_cache import runtime
+from semantic_llm_cache.config import CacheConfig
+from semantic_llm_cache.control import HEADER, CacheControl
+from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.lookup import Lookup, last_lookup
+from semantic_llm_cache.request import Request
+from semantic_llm_cache.settings import CallSettings, current
+from semantic_llm_cache.streams import stream, stream_blocking
+from semantic_llm_cache.wire import records
+from semantic_llm_cache.wire.base import Asked, Format, Reading
+from semantic_llm_cache.wire.events import Splitter
+from semantic_llm_cache.wire.formats import FORMATS, find_format
+from semantic_llm_cache.wire.scoping import scope_of_address, scope_of_headers
+from semantic_llm_cache.wire.turns import check_history
+
+__all__ = ["NoAnswer", "Plan", "Reply", "Upstream", "WireCache"]
+
+_NOT_FORWARDED = frozenset(
+    {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive", "x-cache"}
+)
+_DRAIN = 0.25
+"""Seconds given to a provider to end a stream whose last event is here, so that its connection can be used again."""
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass
+class Upstream:
+    """A provider's response that has begun.
+
+    Args:
+        status: of HTTP.
+        headers: as they came.
+        body: its bytes, decoded: an async iterator, or a plain one for the blocking way.
+        close: gives the connection back; awaitable for the async way.
+    """
+
+    status: int
+    headers: Headers
+    body: Any
+    close: Callable[[], Any]
+
+
+@dataclass
+class Reply:
+    """What the caller gets.
+
+    Args:
+        status: of HTTP.
+        headers: the provider's, or those kept with the answer; and ``x-cache``.
+        body: bytes, or an iterator of bytes (async for the async way).
+    """
+
+    status: int
+    headers: Headers
+    body: Any
+
+
+@dataclass
+class Plan:
+    """A request that the cache will answer or let through."""
+
+    known: Format
+    asked: Asked
+    request: Request
+    settings: CallSettings
+    control: CacheControl
+    received: Headers = field(default_factory=list)
+    """Headers of the provider's response, when this call asked it."""
+
+
+class NoAnswer(Exception):
+    """A provider's response that is no answer: an error, or something that is not of its format.
+
+    Attributes:
+        reply: what all who waited get.
+        final: True where an older answer must not take its place: the provider has refused this caller.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"status {reply.status}")
+        self.reply = reply
+        self.final = 400 <= reply.status < 500 and reply.status not in (408, 409, 425, 429)
+
+
+class WireCache:
+    """Answers requests on the wire from the cache, or has them sent.
+
+    Args:
+        cache: the engine; None makes one from `options`.
+        history: ``"exact"``, or ``"window:2"``: only so many messages before the last user turn (and system
+            prompts) must be equal. A window answers across conversations that began differently: what was said
+            before it is not looked at. Turns that mean nothing alone are matched in equal histories in any case.
+        tool_calls: ``"bypass"``: answers that call tools are not stored, or ``"cache"``.
+        max_temperature: requests with a higher temperature go by the cache; None is no bound, and so is a
+            temperature that is not given.
+        share_across_keys: whether callers with different credentials share answers.
+        ignore: fields of the request's body that do not count, such as ``"user"``.
+        ignore_headers: headers that do not count, beside those known to be about something else.
+        scope: more that counts: a mapping, or a callable that reads it (a tenant from a context variable).
+        replay_delay: seconds between the events of a replayed stream.
+        options: of `SemanticCache`; with `cache`, those in which this door differs. Callables see answers as
+            people do: `cache_if` and `price` the JSON body, `verify` and `same_answer` its words.
+
+    Raises:
+        ValueError, TypeError: naming the argument.
+    """
+
+    def __init__(
+        self,
+        cache: SemanticCache | None = None,
+        *,
+        history: str = "exact",
+        tool_calls: str = "bypass",
+        max_temperature: float | None = None,
+        share_across_keys: bool = False,
+        ignore: Iterable[str] = (),
+        ignore_headers: Iterable[str] = (),
+        scope: Mapping[str, Any] | Callable[[], Any] | None = None,
+        replay_delay: float | None = None,
+        **options: Any,
+    ) -> None:
+        if tool_calls not in ("bypass", "cache"):
+            raise ValueError(f"tool_calls={tool_calls!r} must be 'bypass' or 'cache'")
+        if max_temperature is not None and (
+            isinstance(max_temperature, bool) or not isinstance(max_temperature, (int, float))
+        ):
+            raise TypeError(f"max_temperature={max_temperature!r} must be a number, or None for no bound")
+        for name, names in (("ignore", ignore), ("ignore_headers", ignore_headers)):
+            if isinstance(names, str):
+                raise TypeError(f"{name}={names!r} must be a collection of names, such as ({names!r},)")
+        if cache is not None and not isinstance(cache, SemanticCache):
+            raise TypeError(f"cache={cache!r} must be a SemanticCache; options are given by name")
+        self.reading = Reading(check_history(history), tool_calls == "cache", frozenset(ignore))
+        self.max_temperature = max_temperature
+        self.share_across_keys = share_across_keys
+        self.ignore_headers = frozenset(name.lower() for name in ignore_headers)
+        self.scope = scope
+        self.replay_delay = replay_delay
+        engine = SemanticCache(**options) if cache is None else cache.derive(**options) if options else cache
+        self._cache_if = engine.cache_if
+        self.engine = engine.derive(**self._translated(engine))
+
+    def _translated(self, engine: SemanticCache) -> dict[str, Any]:
+        """Return the options that are callables, made to see answers as people do."""
+        given = engine._options
+        changed: dict[str, Any] = {"cache_if": self._fit}
+        verify, same, price = given["verify"], given["same_answer"], given["price"]
+        if verify is not None:
+            changed["verify"] = lambda prompt, other, record: verify(prompt, other, _words(record))
+        if same is not None:
+            changed["same_answer"] = lambda fresh, stored: same(_words(fresh), _words(stored))
+        if price is not None and not isinstance(price, CacheConfig) and callable(price):
+            changed["price"] = lambda given, made, record: price(given, made, _answer(record))
+        return changed
+
+    def _fit(self, record: Any) -> bool:
+        """Tell whether a record may be stored."""
+        known = _format_of(record)
+        answer = None if known is None else records.answer_of(known, record)
+        if known is None or answer is None:
+            return False
+        try:
+            if known.unfit(answer, self.reading.tool_calls):
+                return False
+        except (TypeError, KeyError, AttributeError, IndexError, ValueError):
+            return False
+        return self._cache_if is None or bool(self._cache_if(answer))
+
+    # ---------------------------------------------------------------------------- the request
+
+    def plan(self, method: str, url: str, headers: Headers, body: bytes, control: Any = None) -> Plan | None:
+        """Read a request; None for one that goes by the cache. Never raises.
+
+        Args:
+            method: of HTTP.
+            url: whole.
+            headers: of the request; ``x-cache-control`` among them is obeyed.
+            body: its bytes.
+            control: what the call asks of the cache, in place of the header.
+        """
+        known = find_format(urlsplit(url).path) if method.upper() == "POST" else None
+        if known is None:
+            return None
+        try:
+            return self._plan(known, url, headers, body, control)
+        except Exception as error:  # whatever a caller sends must reach the provider, who says what is wrong with it
+            self.engine.log_once("plan", f"a request goes by the cache ({type(error).__name__}: {error})")
+            return None
+
+    def _plan(self, known: Format, url: str, headers: Headers, body: bytes, control: Any) -> Plan | None:
+        read = json.loads(body)
+        asked = known.read(read, self.reading) if isinstance(read, dict) else None
+        if asked is None or self._too_warm(read):
+            return None
+        settings, namespace = current(self.engine, self.engine.settings(tags=(f"model:{read['model']}",)))
+        if control is None:
+            control = next((value for name, value in headers if name.lower() == HEADER), None)
+        asks = CacheControl.read(control) if control is not None else CacheControl()
+        if asks != CacheControl():
+            settings = replace(settings, control=None if asks.plain else asks)
+            if asks.ttl is not None:
+                settings.ttl = asks.ttl
+            if asks.similarity is not None:
+                settings.similarity = asks.similarity
+                if asks.similarity < 1:
+                    self.engine.need_embedder()
+        if not asked.near:
+            settings = replace(settings, similarity=1.0)
+        scope = {
+            "door": "wire",
+            **asked.scope,
+            **scope_of_address(url, self.share_across_keys),
+            "headers": scope_of_headers(headers, self.share_across_keys, self.ignore_headers),
+            "scope": self.scope() if callable(self.scope) else self.scope,
+            "within": self.engine.namespace if namespace else None,
+        }
+        request = Request(namespace or self.engine.namespace, scope, asked.text)
+        return Plan(known, asked, request, settings, asks)
+
+    def _too_warm(self, body: Mapping[str, Any]) -> bool:
+        options = body.get("options")
+        given = body.get("temperature", options.get("temperature") if isinstance(options, Mapping) else None)
+        return self.max_temperature is not None and isinstance(given, (int, float)) and given > self.max_temperature
+
+    # ---------------------------------------------------------------------------- the async way
+
+    async def answer(self, plan: Plan, send: Callable[[], Awaitable[Upstream]]) -> Reply:
+        """Answer a request from the cache, or with what `send` brings.
+
+        Raises:
+            Whatever `send` raises, unchanged.
+        """
+        lookups.remember(None)
+        try:
+            if plan.control.only_if_cached and not await self._known(plan):
+                return _not_cached()
+            return await (self._stream(plan, send) if plan.asked.stream else self._whole(plan, send))
+        except NoAnswer as error:
+            return _fresh(error.reply, last_lookup())
+        except PromptCacheError as error:
+            if self.engine.on_error == "raise":
+                raise
+            self.engine.log_once("wire", f"a request goes by the cache: {error}")
+            upstream = await send()
+            return Reply(upstream.status, [*_forwarded(upstream.headers), ("x-cache", "BYPASS")], _pass(upstream))
+
+    async def _known(self, plan: Plan) -> bool:
+        found = await self.engine.probe(plan.request, plan.settings)
+        if plan.asked.stream:
+            return found.hit and records.blocks_of(plan.known, found.response, plan.asked) is not None
+        return found.hit and records.body_of(plan.known, found.response) is not None
+
+    async def _whole(self, plan: Plan, send: Callable[[], Awaitable[Upstream]]) -> Reply:
+        async def call() -> dict[str, Any]:
+            upstream = await send()
+            try:
+                data = b"".join([part async for part in upstream.body])
+            finally:
+                await upstream.close()
+            return self._record(plan, upstream, data)
+
+        record = await self.engine.get_or_call(plan.request, call, settings=plan.settings)
+        body = records.body_of(plan.known, record)
+        if body is None:  # kept of a stream that did not say enough
+            settings = replace(plan.settings, control=replace(plan.control, no_cache=True))
+            record = await self.engine.get_or_call(plan.request, call, settings=settings)
+            body = records.body_of(plan.known, record) or ""
+        return self._told(plan, _as_json(record), body.encode())
+
+    def _record(self, plan: Plan, upstream: Upstream, data: bytes) -> dict[str, Any]:
+        """Return what to keep of a response. Raises NoAnswer for what is no answer."""
+        record = None
+        if upstream.status == 200:
+            with contextlib.suppress(UnicodeDecodeError):
+                record = records.of_body(plan.known, records.kept_headers(upstream.headers), data.decode())
+        if record is None:
+            raise NoAnswer(Reply(upstream.status, _forwarded(upstream.headers), data))
+        plan.received = _forwarded(upstream.headers)
+        return record
+
+    async def _stream(self, plan: Plan, send: Callable[[], Awaitable[Upstream]]) -> Reply:
+        codec = _Codec(plan)
+
+        async def source() -> AsyncIterator[Any]:
+            upstream = await send()
+            body, over = aiter(upstream.body), False
+            try:
+                if upstream.status != 200:
+                    data = b"".join([part async for part in body])
+                    raise NoAnswer(Reply(upstream.status, _forwarded(upstream.headers), data))
+                plan.received = _forwarded(upstream.headers)
+                yield codec.head(upstream.headers)
+                splitter = Splitter(plan.known.framing)
+                async for part in body:
+                    for block in splitter.feed(part):
+                        over = codec.ends(block)
+                        yield block
+                for block in splitter.rest():
+                    yield block
+            finally:
+                if over:
+                    with contextlib.suppress(Exception):
+                        await asyncio.wait_for(_drain(body), _DRAIN)
+                    with contextlib.suppress(Exception):
+                        await upstream.close()
+                else:
+                    await upstream.close()
+
+        chunks = stream(self.engine, plan.request, source, plan.settings, self.replay_delay, codec)
+        head = await anext(chunks)
+
+        async def body() -> AsyncIterator[bytes]:
+            async with contextlib.aclosing(chunks):  # type: ignore[type-var]
+                async for chunk in chunks:
+                    yield chunk.encode("utf-8", "surrogateescape")
+
+        return self._told(plan, dict(head), body())
+
+    # ---------------------------------------------------------------------------- the plain way
+
+    def answer_blocking(self, plan: Plan, send: Callable[[], Upstream]) -> Reply:
+        """`answer` for plain code."""
+        lookups.remember(None)
+        try:
+            if plan.control.only_if_cached and not runtime.run(self._known(plan)):
+                return _not_cached()
+            return self._stream_blocking(plan, send) if plan.asked.stream else self._whole_blocking(plan, send)
+        except NoAnswer as error:
+            return _fresh(error.reply, last_lookup())
+        except PromptCacheError as error:
+            if self.engine.on_error == "raise":
+                raise
+            self.engine.log_once("wire", f"a request goes by the cache: {error}")
+            upstream = send()
+            headers = [*_forwarded(upstream.headers), ("x-cache", "BYPASS")]
+            return Reply(upstream.status, headers, _pass_blocking(upstream))
+
+    def _whole_blocking(self, plan: Plan, send: Callable[[], Upstream]) -> Reply:
+        def call() -> dict[str, Any]:
+            upstream = send()
+            try:
+                data = b"".join(upstream.body)
+            finally:
+                upstream.close()
+            return self._record(plan, upstream, data)
+
+        record = self.engine.get_or_call_blocking(plan.request, call, plan.settings)
+        body = records.body_of(plan.known, record)
+        if body is None:
+            settings = replace(plan.settings, control=replace(plan.control, no_cache=True))
+            record = self.engine.get_or_call_blocking(plan.request, call, settings)
+            body = records.body_of(plan.known, record) or ""
+        return self._told(plan, _as_json(record), body.encode())
+
+    def _stream_blocking(self, plan: Plan, send: Callable[[], Upstream]) -> Reply:
+        codec = _Codec(plan)
+
+        def source() -> Iterator[Any]:
+            upstream = send()
+            try:
+                if upstream.status != 200:
+                    data = b"".join(upstream.body)
+                    raise NoAnswer(Reply(upstream.status, _forwarded(upstream.headers), data))
+                plan.received = _forwarded(upstream.headers)
+                yield codec.head(upstream.headers)
+                splitter = Splitter(plan.known.framing)
+                for part in upstream.body:
+                    yield from splitter.feed(part)
+                yield from splitter.rest()
+            finally:
+                with contextlib.suppress(Exception):
+                    upstream.close()
+
+        chunks = stream_blocking(self.engine, plan.request, source, plan.settings, self.replay_delay, codec)
+        head = next(chunks)
+
+        def body() -> Iterator[bytes]:
+            with contextlib.closing(chunks):  # type: ignore[type-var]
+                for chunk in chunks:
+                    yield chunk.encode("utf-8", "surrogateescape")
+
+        return self._told(plan, dict(head), body())
+
+    # ---------------------------------------------------------------------------- the reply
+
+    def _told(self, plan: Plan, kept: Mapping[str, str], body: Any) -> Reply:
+        found = last_lookup()
+        if plan.received and (found is None or not found.hit):
+            return _fresh(Reply(200, plan.received, body), found)
+        outcome = "miss" if found is None else found.outcome
+        headers = [*kept.items(), ("x-cache", _NAMES.get(outcome, "MISS"))]
+        if found is not None and found.hit:
+            if found.similarity is not None:
+                headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))
+            headers.append(("age", str(int(found.age or 0))))
+        return Reply(200, headers, body)
+
+
+def _format_of(record: Any) -> Format | None:
+    name = record.get("wire") if isinstance(record, Mapping) else None
+    return next((known for known in FORMATS if known.name == name), None)
+
+
+def _answer(record: Any) -> dict[str, Any] | None:
+    known = _format_of(record)
+    return None if known is None else records.answer_of(known, record)
+
+
+_NAMES = {"exact": "HIT", "near": "NEAR", "coalesced": "COALESCED", "stale": "STALE", "bypass": "BYPASS"}
+
+
+def _as_json(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers kept with a record, for its answer as JSON."""
+    return {**record["headers"], **({} if "body" in record else {"content-type": "application/json"})}
+
+
+def _words(record: Any) -> Any:
+    return record.get("content", "") if isinstance(record, Mapping) else record
+
+
+def _forwarded(headers: Headers) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() not in _NOT_FORWARDED]
+
+
+def _fresh(reply: Reply, found: Lookup | None) -> Reply:
+    name = "BYPASS" if found is not None and found.outcome == "bypass" else "MISS"
+    headers = [*reply.headers, ("x-cache", name)]
+    if name == "MISS" and found is not None and found.similarity is not None:
+        headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))
+    return Reply(reply.status, headers, reply.body)
+
+
+def _not_cached() -> Reply:
+    error = {"message": "only-if-cached was asked for, and the answer is not in the cache", "type": "only_if_cached"}
+    # RFC 9111, 5.2.1.7 names the status; the other header keeps SDKs from asking again.
+    headers = [("content-type", "application/json"), ("x-should-retry", "false"), ("x-cache", "MISS")]
+    return Reply(504, headers, json.dumps({"error": error}).encode())
+
+
+async def _drain(body: AsyncIterator[bytes]) -> None:
+    async for _ in body:
+        pass
+
+
+async def _pass(upstream: Upstream) -> AsyncIterator[bytes]:
+    try:
+        async for part in upstream.body:
+            yield part
+    finally:
+        await upstream.close()
+
+
+def _pass_blocking(upstream: Upstream) -> Iterator[bytes]:
+    try:
+        yield from upstream.body
+    finally:
+        upstream.close()
+
+
+class _Codec:
+    """How a provider's stream is kept: its first chunk is the headers, the others are its blocks."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def head(self, headers: Headers) -> tuple[tuple[str, str], ...]:
+        return tuple(records.kept_headers(headers).items())
+
+    def chunks(self, value: Any) -> list[Any] | None:
+        plan = self.plan
+        blocks = records.blocks_of(plan.known, value, plan.asked)
+        if blocks is None:
+            return None
+        kept = dict(value["headers"])
+        kept["content-type"] = _TYPES[plan.known.framing] if "body" in value else kept.get("content-type", "")
+        return [tuple(kept.items()), *blocks]
+
+    def value(self, chunks: list[Any]) -> Any:
+        if not chunks:
+            return None
+        return records.of_blocks(self.plan.known, dict(chunks[0]), chunks[1:])
+
+    def ends(self, chunk: Any) -> bool:
+        return isinstance(chunk, str) and self.plan.known.ends(chunk)
+
+
+_TYPES = {"sse": "text/event-stream; charset=utf-8", "lines": "application/x-ndjson"}

@@ -1,0 +1,587 @@
+"""What `RedisBackend` promises beyond the contract, on real servers, in each of its ways."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import redis
+import redis.asyncio
+from redis_servers import Proxy, own_prefix, server_url
+from scripts.servers.redis import RedisServer, openssl
+
+from semantic_llm_cache.backends import RedisBackend, backend_from_url
+from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.exceptions import CacheBackendError
+
+WAYS = ["search", "vectorset", "plain"]
+CLUSTERED = [("search", "search"), ("vectorset", "vectorset"), ("plain", "plain"), ("cluster", "vectorset")]
+
+
+def near(cosine, dimension=8):
+    vector = np.zeros(dimension, dtype=np.float32)
+    vector[0], vector[1] = cosine, np.sqrt(1 - cosine * cosine)
+    return vector
+
+
+X = near(1.0)
+LIMITS = {"scope": "s", "embedder": "e"}
+
+
+def entry(prompt="What?", response="That.", embedding=X, **fields):
+    return CacheEntry(prompt, response, embedding, **{**LIMITS, "ttl": 60.0, **fields})
+
+
+def make(way, server=None, **options):
+    options = {"prefix": own_prefix(), "search": way, "front_size": 0, **options}
+    return RedisBackend(server_url(server or way), **options)
+
+
+def raw_client(way):
+    return redis.asyncio.Redis.from_url(server_url(way), protocol=2)
+
+
+async def keys_of(client, backend):
+    return sorted([key async for key in client.scan_iter(match=backend.prefix + "*", count=1000)])
+
+
+async def near_key(backend, vector=X, threshold=0.5, **limits):
+    found = await backend.find_candidates(vector, threshold, k=1, **(limits or LIMITS))
+    return found[0].key if found else None
+
+
+# ------------------------------------------------------------------------------ which way
+
+
+@pytest.mark.parametrize("kind", WAYS)
+async def test_the_server_is_asked_once_what_it_can_do(kind, caplog):
+    with RedisServer(kind) as server:
+        backend = RedisBackend(server.url)
+        assert backend.way is None
+        with caplog.at_level(logging.INFO, "semantic_llm_cache"):
+            assert await backend.ping() is True
+            await backend.ping()
+            await asyncio.gather(*[backend.get("k") for _ in range(5)])
+        assert backend.way == kind
+        told = [record.getMessage() for record in caplog.records if "near entries are found by" in record.getMessage()]
+        assert len(told) == 1
+        if kind == "search":  # indexes cover database 0 only
+            second = RedisBackend(server.url.replace("/0", "/1"))
+            await second.set("k", entry())
+            assert second.way == "vectorset"
+            assert await near_key(second) == "k"
+            assert await near_key(backend) is None
+            await second.close()
+        await backend.close()
+
+
+async def test_a_way_that_the_server_has_not_is_said():
+    backend = make("vectorset", "plain")
+    with pytest.raises(CacheBackendError, match=r"[Uu]nknown.*command.*what it has"):
+        await backend.set("k", entry())
+    await backend.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_each_operation_takes_one_round_trip(way):
+    port = int(server_url(way).rsplit(":", 1)[1].split("/")[0])
+    async with Proxy(port) as proxy:
+        backend = RedisBackend(f"redis://127.0.0.1:{proxy.port}", prefix=own_prefix(), search=way)
+        other = make(way, prefix=backend.prefix)
+        await backend.set("warm", entry(embedding=near(0.1)))
+        await backend.get("warm")
+        await near_key(backend)
+        await backend.record_hits({"warm": 1}, 1.0)
+        await backend.add_counters("n", {"a": 1})
+        await backend.delete("nothing")
+        await backend.get_many(["warm"])  # a server keeps a script from its first use on
+
+        async def trips(awaitable):
+            before = proxy.round_trips
+            result = await awaitable
+            return proxy.round_trips - before, result
+
+        assert (await trips(backend.set("k", entry())))[0] == 1
+        count, found = await trips(backend.get("k"))
+        assert (count, found.response) == (1, "That.")
+        assert await trips(near_key(backend)) == (1, "k")
+        assert await trips(near_key(backend, -X, 0.9)) == (1, None)
+        assert (await trips(backend.get_many(["k", "warm", "x"])))[0] == 1
+        assert (await trips(backend.record_hits({"k": 2, "warm": 1}, 5.0)))[0] == 1
+        assert (await trips(backend.add_counters("n", {"a": 1, "b": 2})))[0] == 1
+        assert await trips(backend.delete("k")) == (1, True)
+        # What another process has written elsewhere costs nothing more, here once a second look.
+        await other.set("far", entry(embedding=near(0.3)))
+        await other.set("k2", entry())
+        count, key = await trips(near_key(backend))
+        assert key == "k2"
+        assert count == (3 if way == "plain" else 1)
+        assert await trips(near_key(backend)) == (1, "k2")
+        await backend.close()
+        await other.close()
+
+
+# --------------------------------------------------------------------- time, hits, the gone
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_nothing_but_a_write_touches_the_time_to_live(way):
+    backend, client = make(way), raw_client(way)
+    await backend.set("k", entry(ttl=60.0))
+    await backend.set("ever", entry(ttl=None, embedding=near(0.2)))
+
+    async def left():
+        found = {}
+        for name in await keys_of(client, backend):
+            if b":e:" in name:
+                found[name.split(b"}")[1]] = await client.pttl(name)
+        return found
+
+    first = await left()
+    assert 50_000 < first[b"k"] <= 60_000
+    assert first[b"ever"] == -1
+    await backend.get("k")
+    await near_key(backend)
+    await backend.record_hits({"k": 3, "ever": 1}, time.time())
+    later = await left()
+    assert later[b"k"] <= first[b"k"]
+    assert later[b"ever"] == -1
+    assert (await backend.get("k")).hit_count == 3
+    # A counted hit brings no dead entry back and outlives none.
+    await backend.delete("k")
+    await backend.record_hits({"k": 1}, time.time())
+    assert await backend.get("k") is None
+    assert await backend.get_stats() | {"size": 1} == await backend.get_stats()
+    await backend.set("k", entry(ttl=None))
+    assert (await left())[b"k"] == -1
+    assert (await backend.get("k")).hit_count == 0
+    await backend.close()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_expires_on_the_server_hides_nothing(way):
+    with RedisServer(way, ["--enable-debug-command", "yes"]) as server:
+        backend = RedisBackend(server.url, search=way)
+        client = redis.asyncio.Redis.from_url(server.url, protocol=2)
+        await client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+        await backend.set_many([(f"short{n}", entry(ttl=0.3, embedding=near(0.99))) for n in range(60)])
+        await backend.set("long", entry(embedding=near(0.95)))
+        await near_key(backend)
+        await asyncio.sleep(0.35)
+        assert await near_key(backend) == "long"
+        assert [key for key, _ in await backend.iterate()] == ["long"]
+        await client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "1")
+
+        async def rest():
+            return (await client.info("keyspace"))["db0"]["expires"] <= 40
+
+        await until(rest)
+        assert await near_key(backend) == "long"
+        assert (await backend.get_stats())["size"] == 1
+        await backend.close()
+        await client.aclose()
+
+
+@pytest.mark.parametrize(("server", "way"), CLUSTERED)
+async def test_an_entry_that_the_server_removed_is_no_ghost(server, way):
+    backend = make(way, server)
+    await backend.set_many([(f"k{n}", entry(embedding=near(0.9 + n / 100))) for n in range(8)])
+    assert await near_key(backend) == "k7"
+    for n in (7, 6, 5):  # as eviction does: the entry's key alone
+        await backend._link.execute("UNLINK", backend._way.names.entry(f"k{n}".encode()))
+    assert await near_key(backend) == "k4"
+    assert len(await backend.find_candidates(X, 0.5, k=8, **LIMITS)) == 5
+    if way == "vectorset":
+        names = [backend._way.names.other("v", n, _place()) for n in range(backend._way.names.shards)]
+
+        async def swept():  # in the background
+            return sum([await backend._link.execute("VCARD", name) for name in names]) == 5
+
+        await until(swept)
+        assert await near_key(backend) == "k4"
+        await backend.set("k7", entry())  # one that comes back is not swept away
+        await backend._way.sweep()
+        assert await near_key(backend) == "k7"
+    await backend.close()
+
+
+def _place():
+    from semantic_llm_cache.backends._redis_entries import place_of
+
+    return place_of("s", "e", 8)
+
+
+async def test_vector_sets_forget_the_dead_without_being_asked():
+    backend, client = make("vectorset"), raw_client("vectorset")
+    await backend.set_many([(f"k{n}", entry(embedding=near(n / 100))) for n in range(60)])
+    name = backend._way.names.other("v", 0, _place())
+    assert 0 < await client.pttl(name) <= 60_000
+    for n in range(60):
+        await client.unlink(backend._way.names.entry(f"k{n}".encode()))
+    for n in range(100):
+        await backend.set("new", entry(embedding=near(n / 100)))
+    assert await client.execute_command("VCARD", name) < 10
+    await backend.set("long", entry(ttl=1000.0))
+    assert await client.pttl(name) > 900_000
+    await backend.set("ever", entry(ttl=None))
+    assert await client.pttl(name) == -1
+    await backend.close()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_eviction_leaves_no_ghosts(way):
+    options = ["--maxmemory", "12mb", "--maxmemory-policy", "allkeys-lru"]
+    with RedisServer(way, options) as server:
+        backend = RedisBackend(server.url, search=way, front_size=0)
+        rng = np.random.default_rng(3)
+        rows = rng.standard_normal((1500, 32)).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        answer = "x" * 16_000
+        for n in range(0, 1500, 100):
+            await backend.set_many(
+                [(f"k{m}", entry(f"prompt {m}", f"{m} {answer}", rows[m])) for m in range(n, n + 100)]
+            )
+        size = (await backend.get_stats())["size"]
+        assert 0 < size < 1000
+        hits = 0
+        for n in range(1400, 1500):
+            found = await backend.find_candidates(rows[n], 0.99, k=2, **LIMITS)
+            if found:
+                assert found[0].key == f"k{n}"
+                assert found[0].entry.response.startswith(f"{n} ")
+                hits += 1
+        # A server may evict a whole vector set, and near hits begin anew; else what is there is found.
+        assert hits > 50 or way == "vectorset"
+        await backend.close()
+
+
+# ------------------------------------------------------------------------ several processes
+
+
+@pytest.mark.parametrize(("server", "way"), CLUSTERED)
+async def test_changes_of_another_process_are_seen_at_once(server, way):
+    one, other = make(way, server), make(way, server)
+    other.prefix = one.prefix
+    assert await near_key(one) is None
+    assert await near_key(other) is None
+    await one.set("a", entry("A", embedding=near(0.9)))
+    assert await near_key(other) == "a"
+    await other.set("b", entry("B", embedding=near(0.95)))
+    assert await near_key(one) == "b"
+    await other.set("b", entry("B", embedding=near(0.6)))  # moved away
+    assert await near_key(one) == "a"
+    await other.set("b", entry("B", scope="elsewhere"))
+    assert await near_key(one) == "a"
+    assert await near_key(one, scope="elsewhere", embedder="e") == "b"
+    await one.set("b", entry("B", embedding=None))
+    assert await near_key(other, scope="elsewhere", embedder="e") is None
+    assert await one.delete("a")
+    assert await near_key(other) is None
+    assert await other.clear() == 1
+    assert await near_key(one) is None
+    await one.close()
+    await other.close()
+
+
+def test_processes_of_their_own_and_a_fork(run_script):
+    prefix = own_prefix()
+    backend = make("vectorset", prefix=prefix)
+    asyncio.run(backend.set("k", entry(embedding=near(0.9))))
+    script = """
+        import asyncio, os, sys
+        import numpy as np
+        from semantic_llm_cache.backends import RedisBackend
+        from semantic_llm_cache.config import CacheEntry
+        url, prefix, way = sys.argv[1:]
+        backend = RedisBackend(url, prefix=prefix, search=way)
+        x = np.eye(8, dtype=np.float32)[0]
+        async def work(name):
+            found = await backend.find_candidates(x, 0.5, k=9, scope="s", embedder="e")
+            await backend.set(name, CacheEntry(name, name, x, scope="s", embedder="e"))
+            return sorted(c.key for c in found)
+        first = asyncio.run(work("parent"))
+        loop = asyncio.new_event_loop()      # a loop with open connections is carried over the fork
+        loop.run_until_complete(work("loop"))
+        pid = os.fork()
+        if pid == 0:
+            found = asyncio.run(work("child"))
+            os._exit(0 if found[-1] == "parent" else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        print(first, loop.run_until_complete(work("last")))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+        """
+    said = run_script(script, server_url("vectorset"), prefix, "vectorset")
+    assert said.strip() == "['k'] ['child', 'k', 'loop', 'parent']"
+    asyncio.run(backend.close())
+    said = run_script(script, server_url("plain"), own_prefix(), "plain")
+    assert said.strip() == "[] ['child', 'loop', 'parent']"
+
+
+async def test_a_copy_that_has_missed_changes_is_read_anew():
+    writer, reader = make("plain"), make("plain")
+    reader.prefix = writer.prefix
+    client = raw_client("plain")
+    await writer.set("a", entry(embedding=near(0.8)))
+    assert await near_key(reader) == "a"
+    loads = (await reader.get_stats())["index_loads"]
+    await writer.set("b", entry(embedding=near(0.9)))
+    await writer.set("c", entry(embedding=near(0.7)))
+    await client.xtrim(writer._way.names.other("stream", 0), maxlen=1, approximate=False)
+    await until(near_key, reader, expected="b")
+    assert (await reader.get_stats())["index_loads"] == loads + 1
+    # The log itself is gone, and begins again.
+    await client.delete(writer._way.names.other("log", 0), writer._way.names.other("stream", 0))
+    await writer.set("d", entry(embedding=near(0.99)))
+    await until(near_key, reader, expected="d")
+    # Only the stream: its numbers go on from where they were.
+    await client.delete(writer._way.names.other("stream", 0))
+    await writer.set("e", entry())
+    await until(near_key, reader, expected="e")
+    # Everything.
+    for name in await keys_of(client, writer):
+        await client.delete(name)
+    assert await near_key(reader) is None
+    await writer.set("f", entry())
+    await until(near_key, reader, expected="f")
+    await writer.close()
+    await reader.close()
+    await client.aclose()
+
+
+async def until(ask, *arguments, expected=True):
+    end = time.monotonic() + 10
+    while await ask(*arguments) != expected:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
+
+
+# ------------------------------------------------------------------------------- clusters
+
+
+async def test_a_cluster_shares_the_keys_out():
+    backend = make("vectorset", "cluster")
+    await backend.set_many([(f"k{n}", entry(embedding=near(n / 200), tags=("t",))) for n in range(120)])
+    counts = []
+    for node in await backend._link.primaries():
+        _, keys = await node("SCAN", 0, "MATCH", backend._way.names.pattern(), "COUNT", 10_000)
+        counts.append(len(keys))
+    assert sum(counts) == 120
+    assert min(counts) > 15
+    assert (await backend.get_stats())["shards"] == 6
+    found = await backend.find_candidates(X, 0.0, k=10, **LIMITS)
+    assert [candidate.key for candidate in found] == [f"k{n}" for n in range(119, 109, -1)]
+    assert len(await backend.iterate()) == 120
+    assert await backend.invalidate(tags=["t"]) == 120
+    await backend.close()
+
+
+async def test_one_node_is_enough_to_be_led_to_the_others_and_a_plain_address_is_told_better():
+    first = server_url("cluster").split(",")[0]
+    backend = RedisBackend(first, prefix=own_prefix(), search="vectorset")
+    await backend.set_many([(f"k{n}", entry()) for n in range(20)])
+    assert (await backend.get_stats())["size"] == 20
+    lone = RedisBackend(first.replace("redis+cluster", "redis"), prefix=backend.prefix, search="vectorset")
+    with pytest.raises(CacheBackendError, match=r"redis\+cluster://"):
+        await lone.set_many([(f"k{n}", entry()) for n in range(20)])
+    await backend.close()
+    await lone.close()
+
+
+async def test_the_number_of_shards_stays_with_the_data(caplog):
+    one = make("vectorset", shards=4)
+    await one.set_many([(f"k{n}", entry()) for n in range(20)])
+    other = make("vectorset", prefix=one.prefix, shards=9)
+    assert len(await other.find_candidates(X, 0.5, k=50, **LIMITS)) == 20
+    assert "shards=9 is not used" in caplog.text
+    assert (await other.get_stats())["shards"] == 4
+    await one.close()
+    await other.close()
+
+
+# ------------------------------------------------------------------- clients and addresses
+
+
+@pytest.mark.parametrize("settings", [{"protocol": 2}, {"protocol": 3}, {"decode_responses": True}])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_client_of_ones_own(way, settings):
+    async def work():
+        await backend.set("k", entry())
+        assert (await backend.get("k")).response == "That."
+        assert await near_key(backend) == "k"
+        await backend.add_counters("n", {"a": 1})
+        return await backend.get_counters()
+
+    async def main():
+        nonlocal backend
+        client = redis.asyncio.Redis.from_url(server_url(way), **settings)
+        backend = RedisBackend(client=client, prefix=own_prefix(), search=way)
+        assert backend.url == server_url(way)
+        await work()
+        await asyncio.to_thread(lambda: asyncio.run(work()))  # a loop of its own gets a client of its own
+        await backend.close()
+        assert await client.ping()  # left open
+        assert await work() == {"n": {"a": 3}}
+        await backend.close()
+        await client.aclose()
+
+    backend = None
+    asyncio.run(main())
+
+
+async def test_a_cluster_client_of_ones_own():
+    host, port = server_url("cluster").split("//")[1].split(",")[0].split(":")
+    client = redis.asyncio.RedisCluster(host=host, port=int(port), require_full_coverage=False)
+    backend = RedisBackend(client=client, prefix=own_prefix())
+    await backend.set("k", entry())
+    assert await near_key(backend) == "k"
+    assert backend.way == "vectorset"
+    found = await asyncio.to_thread(lambda: asyncio.run(near_key(backend)))
+    assert found == "k"
+    await backend.close()
+    await client.aclose()
+
+
+def test_what_cannot_be_is_said():
+    with pytest.raises(TypeError, match=r"redis\.asyncio"):
+        RedisBackend(client=redis.Redis())
+    with pytest.raises(ValueError, match="not both"):
+        RedisBackend("redis://h", client=object())
+    for options, says in [
+        ({"search": "best"}, "search='best'"),
+        ({"prefix": ""}, "prefix=''"),
+        ({"shards": 0}, "shards=0"),
+        ({"timeout": 0}, "timeout=0"),
+        ({"front_seconds": -1}, "front_seconds=-1"),
+    ]:
+        with pytest.raises(ValueError) as caught:
+            RedisBackend(**options)
+        assert says in str(caught.value)
+
+
+async def test_users_passwords_and_what_they_may(caplog):
+    with RedisServer("vectorset", ["--user", "default", "on", ">top-secret", "~*", "&*", "+@all"]) as server:
+        open_url = server.url.replace("redis://", "redis://:top-secret@")
+        backend = RedisBackend(open_url)
+        await backend.ping()
+        await backend._link.execute(
+            "ACL", "SETUSER", "cache", "on", ">p%40ss/w:rd", "~semantic_llm_cache:*", "+@all", "-@dangerous"
+        )
+        await backend.close()
+        user = RedisBackend(server.url.replace("redis://", "redis://cache:p%2540ss%2Fw%3Ard@"))
+        await user.set("k", entry())
+        assert await near_key(user) == "k"
+        assert len(await user.iterate()) == 1
+        assert user.way == "vectorset"
+        elsewhere = RedisBackend(server.url.replace("redis://", "redis://cache:p%2540ss%2Fw%3Ard@"), prefix="other:")
+        with pytest.raises(CacheBackendError, match=r"keys under the prefix"):
+            await elsewhere.set("k", entry())
+        wrong = RedisBackend(server.url.replace("redis://", "redis://cache:hush-hush@"))
+        with pytest.raises(CacheBackendError, match="password is wrong") as caught:
+            await wrong.get("k")
+        without = RedisBackend(server.url)
+        with pytest.raises(CacheBackendError, match="wants a password"):
+            await without.get("k")
+        for one in (backend, user, elsewhere, wrong, without):
+            await one.close()
+        everything = f"{caplog.text} {caught.value} {wrong!r} {wrong.url} {wrong._link.clients.address!r}"
+        assert "hush" not in everything
+        assert "secret" not in f"{backend!r} {backend.url} {caplog.text}"
+
+
+async def test_tls_and_a_socket(tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    await asyncio.to_thread(
+        subprocess.run,
+        [*openssl(), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "2", "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost", "-config", "/dev/null",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    from scripts.servers.common import free_port
+
+    tls_port = free_port()
+    options = ["--tls-port", str(tls_port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key),
+               "--tls-auth-clients", "no", "--unixsocket", str(tmp_path / "redis.sock")]  # fmt: skip
+    with RedisServer("vectorset", options) as server:
+        secure = RedisBackend(f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate}")
+        await secure.set("k", entry())
+        assert secure.url == f"rediss://127.0.0.1:{tls_port}/0"
+        untrusting = RedisBackend(f"rediss://127.0.0.1:{tls_port}/0")
+        with pytest.raises(CacheBackendError, match="certificate verify failed"):
+            await untrusting.get("k")
+        local = backend_from_url(f"unix://{tmp_path}/redis.sock")
+        assert (await local.get("k")).response == "That."
+        assert await near_key(local) == "k"
+        assert server.pid
+        for one in (secure, untrusting, local):
+            await one.close()
+
+
+async def test_the_front_is_dropped_by_own_writes():
+    backend = make("plain", front_size=10, front_seconds=60.0)
+    await backend.set("k", entry(response=1))
+    for change in (
+        lambda: backend.set("k", entry(response=2)),
+        lambda: backend.delete("k"),
+        lambda: backend.clear(),
+    ):
+        await backend.set("k", entry(response=1))
+        generation = backend.front.generation
+        backend.front.put("k", await backend.get("k"), generation)
+        assert backend.front.get("k").response == 1
+        await change()
+        assert backend.front.get("k") is None
+        backend.front.put("k", entry(), generation)  # a read that began before
+        assert backend.front.get("k") is None
+    await backend.close()
+
+
+def test_without_redis_installed_it_says_what_to_install(run_script):
+    said = run_script(
+        """
+        import sys
+        sys.modules["redis"] = None
+        import semantic_llm_cache.backends as backends
+        assert "semantic_llm_cache.backends.redis" not in sys.modules
+        try:
+            backends.RedisBackend("redis://localhost")
+        except backends.redis.CacheBackendError as error:
+            print(error)
+        """
+    )
+    assert 'pip install "semantic-llm-cache[redis]"' in said
+
+
+# --------------------------------------------------------------------------------- recall
+
+
+@pytest.mark.parametrize("way", ["search", "vectorset"])
+async def test_the_nearest_is_found(way):
+    """Of 200 nearest neighbours among 2,000 vectors, at least 99 % are found, with their own cosines."""
+    from benchmarks.data import clustered, reworded
+
+    rows = clustered(2000)[:, :96].copy()
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    backend = make(way)
+    await backend.set_many([(f"{n}", entry(f"{n}", n, rows[n])) for n in range(2000)])
+    queries = reworded(rows[:200])
+    scores = queries @ rows.T
+    right = 0
+    for number, query in enumerate(queries):
+        ((_, found, cosine),) = await backend.find_candidates(query, 0.3, k=1, **LIMITS)
+        assert abs(cosine - float(scores[number, found.response])) < 1e-5
+        right += cosine >= float(scores[number].max()) - 1e-6
+    assert right >= 198
+    await backend.clear()
+    await backend.close()
+
+
+def test_environment_is_clean():
+    """The servers of this session listen on loopback only."""
+    assert os.environ.get("REDIS_URL") or server_url("plain").startswith("redis://127.0.0.1:")
