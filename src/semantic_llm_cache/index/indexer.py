@@ -205,7 +205,8 @@ class Indexer:
             if partition.graph is not graph or not index.is_current(partition):
                 return 0.0
             first = partition.indexed
-            count = min(self._rows, partition.count - first)
+            # What has gone goes first: the same id may stand among the rows to add.
+            count = 0 if graph.gone else min(self._rows, partition.count - first)
             gone = [graph.gone.popleft() for _ in range(min(_MOST_ROWS, len(graph.gone)))]
             if not count and not gone:
                 self._todo.pop(partition.number, None)

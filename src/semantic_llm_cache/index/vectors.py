@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from array import array
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,16 @@ _GRAPH_VISITS = 1000  # vectors that a search through a graph compares with, abo
 _SCAN_ERROR = 1e-5
 _ROW_BITS = 40
 _ROW_MASK = (1 << _ROW_BITS) - 1
+
+
+class _View(NamedTuple):
+    """A partition at one moment: `gone` are ids that its graph holds and the partition does not."""
+
+    ids: array[int]
+    blocks: list[Vector]
+    graph: Graph | None
+    indexed: int
+    gone: list[int]
 
 
 class VectorIndex:
@@ -265,6 +276,50 @@ class VectorIndex:
             self._where.update(zip(ids, range(first, first + len(ids)), strict=True))
         return partition
 
+    @contextlib.contextmanager
+    def watching(self, partition: Partition, changed: set[int]) -> Iterator[_View | None]:
+        """Give a view of a partition as it is now; rows that change while it is used are put in `changed`.
+
+        None when the partition has gone. The view's blocks hold the rows outside of `changed` as they were.
+        """
+        with self._lock:
+            if not partition.count or not self.is_current(partition):
+                view = None
+            else:
+                graph = partition.graph
+                if graph is not None and not graph.ready:
+                    graph = None
+                view = _View(
+                    array("q", partition.ids),
+                    partition.blocks[:],
+                    graph,
+                    0 if graph is None else partition.indexed,
+                    [] if graph is None else list(graph.gone),
+                )
+                self._watch(partition, changed)
+        try:
+            yield view
+        finally:
+            if view is not None:
+                with self._lock:
+                    self._unwatch(partition, changed)
+
+    def rows_now(self, partition: Partition, numbers: Iterable[int]) -> tuple[array[int], Vector]:
+        """Return ids and vectors of those of some rows that the partition has still."""
+        with self._lock:
+            there = [number for number in numbers if number < partition.count]
+            vectors = np.empty((len(there), partition.dimension), dtype=np.float32)
+            for place, number in enumerate(there):
+                vectors[place] = partition.row(number)
+            return array("q", [partition.ids[number] for number in there]), vectors
+
+    def graph_is_ready(self, partition: Partition, graph: Graph) -> None:
+        """Take a graph that has been read into use."""
+        with self._lock:
+            if partition.graph is graph:
+                graph.ready = True
+                self.indexer.look(partition)
+
     def is_current(self, partition: Partition) -> bool:
         """Tell whether the partition is one of this index still. Only with the lock held."""
         return self._by_number.get(partition.number) is partition
@@ -307,9 +362,7 @@ class VectorIndex:
             if not count:
                 return []
             graph, first = partition.graph, partition.scanned_from if wanted else 0
-            if partition.watchers is None:
-                partition.watchers = {}
-            partition.watchers[id(changed)] = changed
+            self._watch(partition, changed)
         candidates: list[int] = []
         more = False
         try:
@@ -351,6 +404,12 @@ class VectorIndex:
             ids = partition.ids
             pairs = zip(partition.cosines(numbers, query), numbers, strict=True)
             return [(cosine, ids[number]) for cosine, number in pairs if cosine >= lowest]
+
+    @staticmethod
+    def _watch(partition: Partition, changed: set[int]) -> None:
+        if partition.watchers is None:
+            partition.watchers = {}
+        partition.watchers[id(changed)] = changed
 
     @staticmethod
     def _unwatch(partition: Partition, changed: set[int]) -> None:

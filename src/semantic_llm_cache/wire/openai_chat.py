@@ -202,8 +202,10 @@ def _merge(whole: dict[str, Any], piece: Mapping[str, Any]) -> None:
             whole[name] = dict(value) if isinstance(value, dict) else value
         elif name in _ONCE:
             continue
-        elif (isinstance(old, str) and isinstance(value, str)) or (isinstance(old, list) and isinstance(value, list)):
+        elif isinstance(old, str) and isinstance(value, str):
             whole[name] = old + value
+        elif isinstance(old, list) and isinstance(value, list):
+            whole[name] = [*old, *value]
         elif isinstance(old, dict) and isinstance(value, dict):
             _merge(old, value)
         else:

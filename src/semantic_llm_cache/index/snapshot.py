@@ -1,0 +1,230 @@
+"""An index in a file: written while it is searched and changed, opened by mapping it into memory.
+
+The file, all numbers little-endian: 64 bytes of front (magic, then place, length and CRC-32 of the header),
+the sections, and at the end the header, a JSON object. It says for each partition where its ids, its
+vectors (float32, row by row) and its graph (as usearch writes it) lie, with their CRC-32. Rows that changed
+while the file was written are listed as dead, and what they then held is written once more behind them.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from semantic_llm_cache.index.partition import Partition, Vector
+from semantic_llm_cache.index.vectors import VectorIndex
+
+__all__ = ["Snapshot", "write"]
+
+_MAGIC = b"SLLC vectors 1\n\0"
+_FRONT = struct.Struct("<16sQQI")
+_FRONT_BYTES = 64
+_CHUNK = 4 << 20
+_ALIGN = 64
+
+Check = Callable[[], None]
+
+
+# ------------------------------------------------------------------------------------- writing
+
+
+def write(index: VectorIndex, path: str, file: BinaryIO, info: dict[str, Any], check: Check) -> int:
+    """Write `index` to `file`, empty and at its start; return how many of its vectors are in graphs.
+
+    Only in the thread of the index's indexer, so that no graph changes meanwhile.
+
+    Args:
+        index: what to write; may be searched, added to and removed from meanwhile.
+        path: of the file. Beside it, with ``-graph`` at the end, lies each graph for a moment.
+        info: what to keep in the header.
+        check: called every few milliseconds; what it raises ends the writing.
+    """
+    writer = _Writer(file, check)
+    file.write(b"\0" * _FRONT_BYTES)
+    partitions = []
+    indexed = 0
+    for partition in index.partitions():
+        check()
+        if (described := _write_partition(index, partition, writer, path + "-graph")) is not None:
+            partitions.append(described)
+            indexed += described["indexed"]
+    header = json.dumps({"info": info, "byteorder": sys.byteorder, "partitions": partitions}).encode()
+    place, length, crc = writer.section(header)
+    file.seek(0)
+    file.write(_FRONT.pack(_MAGIC, place, length, crc))
+    file.flush()
+    os.fsync(file.fileno())
+    return indexed
+
+
+class _Writer:
+    def __init__(self, file: BinaryIO, check: Check) -> None:
+        self.file = file
+        self.check = check
+
+    def section(self, *parts: Any) -> tuple[int, int, int]:
+        """Write buffers one after the other; return their place, length and CRC-32."""
+        self.file.write(b"\0" * (-self.file.tell() % _ALIGN))
+        start, crc = self.file.tell(), 0
+        for part in parts:
+            crc = zlib.crc32(part, crc)
+            self.file.write(part)
+            self.check()
+        return start, self.file.tell() - start, crc
+
+    def graph(self, path: str) -> tuple[int, int, int]:
+        self.file.write(b"\0" * (-self.file.tell() % _ALIGN))
+        start, crc = self.file.tell(), 0
+        with open(path, "rb") as source:
+            while chunk := source.read(_CHUNK):
+                crc = zlib.crc32(chunk, crc)
+                self.file.write(chunk)
+                self.check()
+        return start, self.file.tell() - start, crc
+
+
+def _write_partition(
+    index: VectorIndex, partition: Partition, writer: _Writer, graph_path: str
+) -> dict[str, Any] | None:
+    changed: set[int] = set()
+    with index.watching(partition, changed) as seen:
+        if seen is None:
+            return None
+        ids, blocks, graph, indexed, gone = seen
+        count = len(ids)
+        described: dict[str, Any] = {"key": partition.key, "count": count, "indexed": 0}
+        described["ids"] = writer.section(ids)
+        rows = blocks[0].shape[0]
+        described["vectors"] = writer.section(
+            *[memoryview(block[: count - number * rows]).cast("B") for number, block in enumerate(blocks)]
+        )
+        if graph is not None and indexed:
+            try:
+                graph.save(graph_path)
+                described["graph"] = writer.graph(graph_path)
+                described["indexed"], described["gone"] = indexed, gone
+            finally:
+                if os.path.exists(graph_path):
+                    os.unlink(graph_path)
+    # `changed` is complete now. Ids may stand in a dead row and, moved, in a living one or among the extra.
+    if changed:
+        described["dead"] = sorted(number for number in changed if number < count)
+        extra, vectors = index.rows_now(partition, changed)
+        described["extra"] = writer.section(extra)
+        described["extra_vectors"] = writer.section(memoryview(vectors).cast("B"))
+    return described
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+class Snapshot:
+    """An index file, mapped. Changes to what it holds stay in this process.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: it is not a file of this kind, or damaged where that is seen at once.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < _FRONT_BYTES:
+                raise ValueError("it is too short")
+            self._own = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # rows are written to
+            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.size = size
+        self._waiting: list[tuple[Partition, dict[str, Any]]] = []
+        magic, place, length, crc = _FRONT.unpack_from(self._file)
+        if magic != _MAGIC:
+            raise ValueError("it is of another kind or version")
+        try:
+            header = json.loads(bytes(self._section((place, length, crc), "header")))
+            self.info: dict[str, Any] = header["info"]
+            self._partitions: list[dict[str, Any]] = header["partitions"]
+            byteorder = header["byteorder"]
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"its header cannot be read: {error!r}") from error
+        if byteorder != sys.byteorder:
+            raise ValueError("it was written on a machine of another byte order")
+
+    def _section(self, described: Any, name: str, check: Check | None = None) -> memoryview:
+        place, length, crc = described
+        if place < 0 or length < 0 or place + length > self.size:
+            raise ValueError(f"it ends before its {name}")
+        data = memoryview(self._file)[place : place + length]
+        found = 0
+        for start in range(0, length, _CHUNK):
+            found = zlib.crc32(data[start : start + _CHUNK], found)
+            if check is not None:
+                check()
+        if found != crc:
+            raise ValueError(f"its {name} are damaged")
+        return data
+
+    def _ids(self, described: Any) -> array[int]:
+        ids = array("q")
+        ids.frombytes(self._section(described, "ids"))
+        return ids
+
+    def _rows(self, described: Any, count: int, dimension: int) -> Vector:
+        place, length, _ = described
+        if place < 0 or place + length > self.size or length != 4 * count * dimension:
+            raise ValueError("it ends before its vectors")
+        return np.frombuffer(self._own, np.float32, count * dimension, place).reshape(count, dimension)
+
+    def fill(self, index: VectorIndex) -> None:
+        """Put all vectors into `index`, which must be empty; they are scanned until `attach`. ValueError if damaged."""
+        try:
+            for described in self._partitions:
+                self._fill(index, described)
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ValueError(f"its header is damaged: {error!r}") from error
+
+    def _fill(self, index: VectorIndex, described: dict[str, Any]) -> None:
+        scope, embedder, namespace, dimension = described["key"]
+        ids = self._ids(described["ids"])
+        if not len(ids) == described["count"] >= described["indexed"]:
+            raise ValueError("its header is damaged")
+        vectors = self._rows(described["vectors"], len(ids), dimension)
+        dead = described.get("dead", ())
+        for name, number in enumerate(dead):
+            ids[number] = -1 - name  # ids of rows are positive
+        partition = index.adopt((scope, embedder, namespace, dimension), ids, vectors, described["indexed"])
+        if partition.graph is not None:
+            partition.graph.gone.extend(described["gone"])
+        for name in range(len(dead)):
+            index.remove(-1 - name)
+        if "extra" in described:
+            extra = self._ids(described["extra"])
+            if extra:
+                rows = self._rows(described["extra_vectors"], len(extra), dimension)
+                index.add_many(extra.tolist(), rows, scope=scope, embedder=embedder, namespace=namespace)
+        self._waiting.append((partition, described))
+
+    def attach(self, index: VectorIndex, check: Check) -> None:
+        """Verify the vectors and take the graphs into use. In the thread of the indexer. ValueError if damaged.
+
+        When this raises, vectors in the index may be wrong.
+        """
+        waiting, self._waiting = self._waiting, []
+        for _, described in waiting:
+            for name in ("vectors", "extra_vectors"):
+                if name in described:
+                    self._section(described[name], "vectors", check)
+        for partition, described in waiting:
+            if (graph := partition.graph) is not None and not graph.ready:
+                graph.load(self._section(described["graph"], "graph", check))
+                index.graph_is_ready(partition, graph)

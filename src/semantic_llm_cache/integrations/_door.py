@@ -1,0 +1,76 @@
+"""What the doors of frameworks have in common: an engine, options of a door, and requests made of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.request import Request
+from semantic_llm_cache.settings import CallSettings, current
+from semantic_llm_cache.wire.turns import check_history, last_turn
+
+__all__ = ["Door", "cut_short"]
+
+_WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "eos", "completed", "complete", "tool_calls", "tool_call"})
+_WHOLE_TOO = frozenset({"tool_use", "function_call"})
+
+
+def cut_short(finish: Any) -> bool:
+    """Tell whether a finish reason, where one is given, says that the answer is not whole."""
+    return isinstance(finish, str) and finish.lower() not in _WHOLE | _WHOLE_TOO
+
+
+class Door:
+    """An engine and how its requests are made.
+
+    Args:
+        name: of the framework: part of the scope, and the tag of all entries.
+        cache: the engine; None makes one from `options`.
+        history, tool_calls, scope: as in `WireCache`.
+        options: of `SemanticCache`; with `cache`, those in which this door differs.
+
+    Raises:
+        ValueError, TypeError: naming the argument.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cache: SemanticCache | None,
+        *,
+        history: str,
+        tool_calls: str,
+        scope: Mapping[str, Any] | Callable[[], Any] | None,
+        options: dict[str, Any],
+    ) -> None:
+        if tool_calls not in ("bypass", "cache"):
+            raise ValueError(f"tool_calls={tool_calls!r} must be 'bypass' or 'cache'")
+        if cache is not None and not isinstance(cache, SemanticCache):
+            raise TypeError(f"cache={cache!r} must be a SemanticCache; options are given by name")
+        self.name = name
+        self.window = check_history(history)
+        self.tool_calls = tool_calls == "cache"
+        self.scope = scope
+        self.engine = SemanticCache(**options) if cache is None else cache.derive(**options) if options else cache
+
+    def settings(self) -> tuple[CallSettings, str | None]:
+        """Return the settings of a call made now, and the namespace of a context if one names it."""
+        return current(self.engine, self.engine.settings(tags=(self.name,)))
+
+    def request(self, messages: Any, scope: Any, namespace: str | None = None) -> Request:
+        """Return the request that messages (dicts with a role and a content), or a plain text, make.
+
+        Raises:
+            CacheKeyError: no messages, or a scope with something that has no stable fingerprint.
+        """
+        text, rest = (messages, None) if isinstance(messages, str) else last_turn(messages, self.window)
+        more = self.scope() if callable(self.scope) else self.scope
+        whole = {"door": self.name, "messages": rest, "scope": scope, "more": more}
+        if namespace:
+            whole["within"] = self.engine.namespace
+        return Request(namespace or self.engine.namespace, whole, text)
+
+    async def clear(self) -> int:
+        """Remove the entries made through doors of this name; return how many."""
+        return await self.engine.backend.invalidate(tags=[self.name])

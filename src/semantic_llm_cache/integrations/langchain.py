@@ -1,0 +1,204 @@
+"""LangChain's cache.
+
+set_llm_cache(LangChainCache(similarity=0.95))
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from semantic_llm_cache import lookup as lookups
+from semantic_llm_cache import runtime
+from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.request import Request
+
+try:
+    from langchain_core.caches import BaseCache
+    from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage
+    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
+except ImportError as error:
+    raise ImportError('LangChainCache needs langchain-core: pip install "semantic-llm-cache[langchain]"') from error
+
+__all__ = ["LangChainCache"]
+
+# Stored answers name their types here, and no others are ever made.
+_GENERATIONS: dict[str, Any] = {
+    kind.__name__: kind for kind in (Generation, GenerationChunk, ChatGeneration, ChatGenerationChunk)
+}
+_MESSAGES: dict[str, Any] = {kind.__name__: kind for kind in (AIMessage, AIMessageChunk, ChatMessage)}
+_ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "function"}
+
+
+class LangChainCache(BaseCache):
+    """A semantic cache for ``langchain_core.globals.set_llm_cache``.
+
+    The last user turn is compared by meaning; the messages before it, and all that LangChain says of the model (its
+    name, temperature, tools, stop words), must be equal. LangChain does not tell a cache the credential of a call:
+    where tenants differ by key, name them with `scope`. Its ``stream`` and ``astream`` do not ask any cache; a
+    transport under the SDK does (`integrations.httpx`).
+
+    Args:
+        cache: the engine; None makes one from `options`.
+        history: ``"exact"``, or ``"window:2"``, see `wire.WireCache`.
+        tool_calls: ``"bypass"``: answers that call tools are not stored, or ``"cache"``.
+        scope: more that counts: a mapping, or a callable that reads it (a tenant from a context variable).
+        options: of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ... `cache_if` is called with the list of
+            generations.
+
+    Raises:
+        ValueError, TypeError: naming the argument.
+    """
+
+    def __init__(
+        self,
+        cache: SemanticCache | None = None,
+        *,
+        history: str = "exact",
+        tool_calls: str = "bypass",
+        scope: Mapping[str, Any] | Callable[[], Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self.door = Door("langchain", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
+
+    @property
+    def engine(self) -> SemanticCache:
+        """The engine behind it."""
+        return self.door.engine
+
+    def _request(self, prompt: str, llm_string: str) -> tuple[Request | None, bool]:
+        try:
+            settings, namespace = self.door.settings()
+            messages = _messages(prompt)
+            return self.door.request(prompt if messages is None else messages, llm_string, namespace), settings.enabled
+        except PromptCacheError as error:
+            self.engine.log_once("langchain", f"a call goes by the cache: {error}")
+            return None, False
+
+    async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        """Return the stored generations for a prompt like this one, or None."""
+        request, enabled = self._request(prompt, llm_string)
+        if request is None or not enabled:
+            return None
+        found = await self.engine.lookup(request)
+        lookups.remember(found)
+        if not found.hit:
+            return None
+        return _rebuilt(found.response)
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        """`alookup` for plain code."""
+        request, enabled = self._request(prompt, llm_string)
+        if request is None or not enabled:
+            return None
+        found = runtime.run(self.engine.lookup(request))
+        lookups.remember(found)
+        return _rebuilt(found.response) if found.hit else None
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """Store generations, unless they are cut short, refused, empty, or call tools."""
+        request, enabled = self._request(prompt, llm_string)
+        if request is None or not enabled or not self._fit(return_val):
+            return
+        try:
+            stored = [_plain(generation) for generation in return_val]
+        except KeyError:
+            return  # a type that is not in the table
+        await self.engine.store(request, stored, tags=(self.door.name,))
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """`aupdate` for plain code."""
+        runtime.run(self.aupdate(prompt, llm_string, return_val))
+
+    async def aclear(self, **kwargs: Any) -> None:
+        """Remove all that was stored through LangChain."""
+        await self.door.clear()
+
+    def clear(self, **kwargs: Any) -> None:
+        """`aclear` for plain code."""
+        runtime.run(self.door.clear())
+
+    def _fit(self, generations: Sequence[Generation]) -> bool:
+        for generation in generations:
+            message = getattr(generation, "message", None)
+            info = dict(generation.generation_info or {})
+            calls = False
+            if message is not None:
+                info.update(message.response_metadata or {})
+                refusal = (message.additional_kwargs or {}).get("refusal")
+                if refusal:
+                    return False
+                calls = bool(getattr(message, "tool_calls", None) or getattr(message, "invalid_tool_calls", None))
+            reasons = (info.get(name) for name in ("finish_reason", "stop_reason", "done_reason"))
+            if any(cut_short(reason) for reason in reasons):
+                return False
+            if calls and not self.door.tool_calls:
+                return False
+            if not calls and not generation.text.strip():
+                return False
+        if not generations:
+            return False
+        wanted = self.engine.cache_if
+        try:
+            return wanted is None or bool(wanted(list(generations)))
+        except Exception as error:
+            self.engine.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            return False
+
+
+def _messages(prompt: str) -> list[dict[str, Any]] | None:
+    """Return the messages that LangChain wrote as JSON; None for a prompt that is plain text."""
+    if not prompt.startswith('[{"lc"'):
+        return None
+    try:
+        read = json.loads(prompt)
+        messages = []
+        for item in read:
+            fields = dict(item["kwargs"])
+            kind = fields.pop("type")
+            if item.get("type") != "constructor":
+                return None
+            role = fields.pop("role", kind) if kind == "chat" else _ROLES.get(kind, kind)
+            messages.append({"role": str(role), **fields, "kind": item["id"][-1]})
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+        return None
+    return messages
+
+
+def _plain(generation: Generation) -> dict[str, Any]:
+    """Return a generation as plain data. Raises KeyError for a type that is not in the table."""
+    kind = type(generation).__name__
+    if _GENERATIONS[kind] is not type(generation):
+        raise KeyError(kind)
+    plain: dict[str, Any] = {"kind": kind, "info": generation.generation_info}
+    message = getattr(generation, "message", None)
+    if message is None:
+        return {**plain, "text": generation.text}
+    name = type(message).__name__
+    if _MESSAGES[name] is not type(message):
+        raise KeyError(name)
+    usage = getattr(message, "usage_metadata", None)
+    # `usage` is where the engine counts tokens, `content` what people and policies read.
+    plain.update(message_kind=name, message=message.model_dump(), content=generation.text)
+    if usage:
+        plain["usage"] = {k: v for k, v in usage.items() if isinstance(v, int)}
+    return plain
+
+
+def _rebuilt(stored: Any) -> list[Generation] | None:
+    """Return stored generations; None for anything that is not of the table."""
+    try:
+        made = []
+        for plain in stored:
+            kind = _GENERATIONS[plain["kind"]]
+            if "message" in plain:
+                message = _MESSAGES[plain["message_kind"]](**plain["message"])
+                made.append(kind(message=message, generation_info=plain["info"]))
+            else:
+                made.append(kind(text=plain["text"], generation_info=plain["info"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return made

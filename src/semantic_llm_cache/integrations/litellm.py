@@ -1,0 +1,200 @@
+"""LiteLLM's cache.
+
+litellm.cache = LiteLLMCache(similarity=0.95)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from semantic_llm_cache import runtime
+from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.fingerprint import secret_hash
+from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.request import Request
+
+try:
+    from litellm.caching.base_cache import BaseCache
+    from litellm.caching.caching import Cache
+except ImportError as error:
+    raise ImportError('LiteLLMCache needs litellm: pip install "semantic-llm-cache[litellm]"') from error
+
+__all__ = ["LiteLLMCache"]
+
+_Cache: Any = Cache
+_BaseCache: Any = BaseCache
+
+
+class LiteLLMCache(_Cache):  # type: ignore[misc]
+    """A semantic cache for ``litellm.cache``.
+
+    The last user turn is compared by meaning; the messages before it and all that LiteLLM counts as parameters of the
+    call must be equal, and so must the credential given to the call and the proxy's key, team and organisation.
+
+    Args:
+        cache: the engine; None makes one from `options`.
+        history: ``"exact"``, or ``"window:2"``, see `wire.WireCache`.
+        tool_calls: ``"bypass"``: answers that call tools are not stored, or ``"cache"``.
+        share_across_keys: whether calls with different credentials share answers.
+        scope: more that counts: a mapping, or a callable that reads it (a tenant from a context variable).
+        supported_call_types: as in LiteLLM's own ``Cache``; None is its default.
+        options: of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ... `cache_if` is called with the answer
+            as a dict.
+
+    Raises:
+        ValueError, TypeError: naming the argument.
+    """
+
+    def __init__(
+        self,
+        cache: SemanticCache | None = None,
+        *,
+        history: str = "exact",
+        tool_calls: str = "bypass",
+        share_across_keys: bool = False,
+        scope: Mapping[str, Any] | Callable[[], Any] | None = None,
+        supported_call_types: list[Any] | None = None,
+        **options: Any,
+    ) -> None:
+        door = Door("litellm", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
+        more = {} if supported_call_types is None else {"supported_call_types": supported_call_types}
+        super().__init__(type="local", _backend=_Backend(door), **more)
+        self.door = door
+        self.share_across_keys = share_across_keys
+
+    @property
+    def engine(self) -> SemanticCache:
+        """The engine behind it."""
+        return self.door.engine
+
+    def _is_semantic_cache(self) -> bool:
+        # Keeps the messages out of LiteLLM's key, which is our scope, and puts the proxy's tenant into it.
+        return True
+
+    def get_cache_key(self, **kwargs: Any) -> str:
+        """Return LiteLLM's own key, with the credential and address of the call."""
+        key = str(super().get_cache_key(**kwargs))
+        given = kwargs.get("api_key")
+        parameters = kwargs.get("litellm_params")
+        if given is None and isinstance(parameters, Mapping):
+            given = parameters.get("api_key")
+        if isinstance(given, str) and not self.share_across_keys:
+            return f"{key}:{secret_hash(given)}"
+        return key
+
+
+class _Backend(_BaseCache):  # type: ignore[misc]
+    """The four methods by which LiteLLM's cache keeps answers. Its key is the scope of what is asked."""
+
+    def __init__(self, door: Door) -> None:
+        super().__init__()
+        self.door = door
+
+    def _request(self, key: str, kwargs: Mapping[str, Any]) -> Request | None:
+        messages = kwargs.get("messages")
+        text: Any = messages
+        scope: Any = {"key": key}
+        if messages is None:
+            # Vectors of near texts are other vectors: embeddings and the like match exactly.
+            scope["input"] = kwargs.get("input", kwargs.get("prompt"))
+            text = ""
+        try:
+            settings, namespace = self.door.settings()
+            if not settings.enabled:
+                return None
+            if isinstance(text, list):
+                text = [m if isinstance(m, Mapping) else m.model_dump() for m in text]
+            return self.door.request(text, scope, namespace)
+        except (PromptCacheError, AttributeError) as error:
+            self.door.engine.log_once("litellm", f"a call goes by the cache: {error}")
+            return None
+
+    async def async_get_cache(self, key: str, **kwargs: Any) -> Any:
+        """Return what was stored for a call like this one, or None."""
+        request = self._request(key, kwargs)
+        if request is None:
+            return None
+        found = await self.door.engine.lookup(request)
+        metadata = kwargs.get("metadata")
+        if isinstance(metadata, dict) and found.similarity is not None:
+            metadata["semantic-similarity"] = found.similarity
+        return found.response["value"] if found.hit else None
+
+    def get_cache(self, key: str, **kwargs: Any) -> Any:
+        """`async_get_cache` for plain code."""
+        return runtime.run(self.async_get_cache(key, **kwargs))
+
+    async def async_set_cache(self, key: str, value: Any, **kwargs: Any) -> None:
+        """Store an answer, unless it is cut short, refused, empty, or calls tools."""
+        request = self._request(key, kwargs)
+        if request is None:
+            return
+        answer = _answer(value)
+        if answer is not None and not self._fit(answer):
+            return
+        stored: dict[str, Any] = {"value": value}
+        if answer is not None:
+            stored["content"] = _words(answer)
+            if isinstance(answer.get("usage"), Mapping):
+                stored["usage"] = dict(answer["usage"])
+        ttl = {"ttl": kwargs["ttl"]} if kwargs.get("ttl") is not None else {}
+        await self.door.engine.store(request, stored, tags=(self.door.name,), **ttl)
+
+    def set_cache(self, key: str, value: Any, **kwargs: Any) -> None:
+        """`async_set_cache` for plain code."""
+        runtime.run(self.async_set_cache(key, value, **kwargs))
+
+    async def async_set_cache_pipeline(self, cache_list: Any, **kwargs: Any) -> None:
+        """Store several answers: LiteLLM does so for the parts of an embedding call."""
+        for key, value in cache_list:
+            await self.async_set_cache(key, value, **{**kwargs, "messages": None, "input": None})
+
+    async def disconnect(self) -> None:
+        """Nothing to do: the engine's backend lives as long as the process wants it."""
+
+    def flush_cache(self) -> None:
+        """Remove all that was stored through LiteLLM."""
+        runtime.run(self.door.clear())
+
+    def _fit(self, answer: Mapping[str, Any]) -> bool:
+        choices = answer.get("choices")
+        if not isinstance(choices, list):
+            return True
+        for choice in choices:
+            message = choice.get("message") if isinstance(choice, Mapping) else None
+            if not isinstance(message, Mapping) or cut_short(choice.get("finish_reason")):
+                return False
+            calls = bool(message.get("tool_calls") or message.get("function_call"))
+            content = message.get("content")
+            if message.get("refusal") or (calls and not self.door.tool_calls):
+                return False
+            if not calls and not (isinstance(content, str) and content.strip()):
+                return False
+        wanted = self.door.engine.cache_if
+        try:
+            return bool(choices) and (wanted is None or bool(wanted(answer)))
+        except Exception as error:
+            self.door.engine.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            return False
+
+
+def _answer(value: Any) -> dict[str, Any] | None:
+    """Return the answer inside of what LiteLLM stores: {"timestamp": ..., "response": JSON text}."""
+    response = value.get("response") if isinstance(value, Mapping) else None
+    if isinstance(response, str):
+        try:
+            response = json.loads(response)
+        except ValueError:
+            return None
+    return response if isinstance(response, dict) else None
+
+
+def _words(answer: Mapping[str, Any]) -> str:
+    choices = answer.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
+        content = (choices[0].get("message") or {}).get("content")
+        return content if isinstance(content, str) else ""
+    return ""

@@ -1,0 +1,200 @@
+"""pydantic-ai models through the cache.
+
+agent = Agent(CachedModel("openai:gpt-4o-mini", similarity=0.95))
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.fingerprint import secret_hash
+from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.request import Request
+from semantic_llm_cache.settings import CallSettings
+
+try:
+    from pydantic import TypeAdapter
+    from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
+    from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
+    from pydantic_ai.models.wrapper import WrapperModel
+except ImportError as error:
+    raise ImportError('CachedModel needs pydantic-ai: pip install "semantic-llm-cache[pydantic-ai]"') from error
+
+__all__ = ["CachedModel"]
+
+_PARAMETERS = TypeAdapter(ModelRequestParameters)
+_PASSING = frozenset({"timestamp", "run_id", "conversation_id", "usage"})
+"""Fields of messages that say when and in which run, not what."""
+_NEUTRAL = frozenset({"timeout", "request_timeout", "first_event_timeout"})
+
+
+class CachedModel(WrapperModel):
+    """A model that answers from the cache, or has the model it wraps answer.
+
+    The last user prompt is compared by meaning; the messages before it, instructions, tools, output types, settings,
+    the model and its credential must be equal. Structured output counts as an answer, other tool calls as tool calls.
+    A streamed answer is stored when it has ended well; a hit is told as one event per part.
+
+    Args:
+        wrapped: a model, or its name.
+        cache: the engine; None makes one from `options`.
+        history: ``"exact"``, or ``"window:2"``, see `wire.WireCache`.
+        tool_calls: ``"bypass"``: answers that call tools are not stored, or ``"cache"``.
+        share_across_keys: whether models with different credentials share answers.
+        scope: more that counts: a mapping, or a callable that reads it (a tenant from a context variable).
+        options: of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ... `cache_if` is called with the
+            ``ModelResponse``.
+
+    Raises:
+        ValueError, TypeError: naming the argument.
+    """
+
+    def __init__(
+        self,
+        wrapped: Any,
+        cache: SemanticCache | None = None,
+        *,
+        history: str = "exact",
+        tool_calls: str = "bypass",
+        share_across_keys: bool = False,
+        scope: Mapping[str, Any] | Callable[[], Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(wrapped)
+        self.door = Door("pydantic-ai", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
+        self.share_across_keys = share_across_keys
+        self._engine = self.door.engine.derive(cache_if=None)
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: Any,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Answer from the cache, or ask the model."""
+        planned = self._plan(messages, model_settings, model_request_parameters)
+        if planned is None:
+            return await self.wrapped.request(messages, model_settings, model_request_parameters)
+        request, settings = planned
+        engine = self._engine.derive(cache_if=lambda stored: self._fit(_rebuilt(stored), model_request_parameters))
+
+        async def call() -> Any:
+            return _plain(await self.wrapped.request(messages, model_settings, model_request_parameters))
+
+        return _rebuilt(await engine.get_or_call(request, call, settings=settings))
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: Any,
+        model_request_parameters: ModelRequestParameters,
+        run_context: Any = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """`request` for a stream."""
+        planned = self._plan(messages, model_settings, model_request_parameters)
+        if planned is not None:
+            found = await self._engine.lookup(planned[0])
+            if found.hit:
+                yield CompletedStreamedResponse(
+                    _rebuilt(found.response),
+                    model_request_parameters=model_request_parameters,
+                    replay_events=True,
+                )
+                return
+        async with self.wrapped.request_stream(
+            messages, model_settings, model_request_parameters, run_context
+        ) as response:
+            yield response
+            if planned is not None:
+                whole = response.get()
+                # Without a reason for its end, nobody knows that it was read to its end.
+                if whole.finish_reason is not None and self._fit(whole, model_request_parameters):
+                    await self._engine.store(planned[0], _plain(whole), tags=planned[1].tags)
+
+    def _plan(
+        self, messages: list[ModelMessage], model_settings: Any, parameters: ModelRequestParameters
+    ) -> tuple[Request, CallSettings] | None:
+        """Return the request and settings of a call; None for one that goes by the cache."""
+        try:
+            settings, namespace = self.door.settings()
+            if not settings.enabled:
+                return None
+            scope = {
+                "model": self.wrapped.model_id,
+                "base_url": self.wrapped.base_url,
+                "key": None if self.share_across_keys else self._credential(),
+                "settings": [_counting(self.wrapped.settings), _counting(model_settings)],
+                "parameters": _PARAMETERS.dump_python(parameters, mode="json"),
+            }
+            return self.door.request(_turns(messages), scope, namespace), settings
+        except (PromptCacheError, ValueError, TypeError, AttributeError) as error:
+            self._engine.log_once("pydantic-ai", f"a call goes by the cache: {error}")
+            return None
+
+    def _credential(self) -> str | None:
+        client = getattr(getattr(self.wrapped, "provider", None), "client", None)
+        key = getattr(client, "api_key", None) or getattr(client, "auth_token", None)
+        return secret_hash(key) if isinstance(key, str) else None
+
+    def _fit(self, response: ModelResponse, parameters: ModelRequestParameters) -> bool:
+        outputs = {tool.name for tool in parameters.output_tools}
+        if response.state != "complete" or cut_short(response.finish_reason):
+            return False
+        told = False
+        for part in response.parts:
+            if part.part_kind == "tool-call":
+                if part.tool_name not in outputs and not self.door.tool_calls:
+                    return False
+                told = True
+            elif part.part_kind == "text":
+                told = told or bool(part.content.strip())
+            elif part.part_kind == "file":
+                told = True
+        wanted = self.door.engine.cache_if
+        return told and (wanted is None or bool(wanted(response)))
+
+
+def _counting(settings: Any) -> dict[str, Any]:
+    return {name: value for name, value in dict(settings or {}).items() if name not in _NEUTRAL}
+
+
+def _turns(messages: list[ModelMessage]) -> list[dict[str, Any]]:
+    """Return messages as turns of a role: one for each part, so that the last user prompt stands alone."""
+    turns: list[dict[str, Any]] = []
+    for message in ModelMessagesTypeAdapter.dump_python(messages, mode="json"):
+        head = {name: value for name, value in message.items() if name not in _PASSING and name != "parts"}
+        if head.get("kind") == "response":
+            turns.append({"role": "assistant", **head, "content": _lasting(message["parts"])})
+            continue
+        turns.append({"role": "request", "head": head})
+        for part in _lasting(message["parts"]):
+            if part.get("part_kind") == "user-prompt":
+                turns.append({"role": "user", **part})
+            else:
+                role = "system" if part.get("part_kind") == "system-prompt" else "part"
+                turns.append({"role": role, **part})
+    return turns
+
+
+def _lasting(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _lasting(item) for name, item in value.items() if name not in _PASSING}
+    return [_lasting(item) for item in value] if isinstance(value, list) else value
+
+
+def _plain(response: ModelResponse) -> Any:
+    plain = ModelMessagesTypeAdapter.dump_python([response], mode="json")[0]
+    text = "".join(part.content for part in response.parts if part.part_kind == "text")
+    # `content` is what people and policies read.
+    return {"response": plain, "content": text, "usage": plain.get("usage")}
+
+
+def _rebuilt(stored: Any) -> ModelResponse:
+    made = ModelMessagesTypeAdapter.validate_python([stored["response"]])[0]
+    assert isinstance(made, ModelResponse)
+    return made
