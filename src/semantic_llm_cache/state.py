@@ -51,6 +51,7 @@ class BackendState:
         self.policies: dict[str, Any] = {}
         self.streams: Any = None
         self.refreshing: set[str] = set()
+        self.searched = False
         self._changed_policies: set[str] = set()
 
     def policy_changed(self, name: str) -> None:
@@ -65,6 +66,7 @@ class BackendState:
         self.flights = Flights()
         self.streams = None
         self.refreshing = set()
+        self.searched = False
         self._lock = threading.RLock()
         self._owed = {}
         self._flushing = 0

@@ -65,6 +65,9 @@ class StorageBackend(ABC):
     in_process: ClassVar[bool] = False
     """True when `peek` answers for every entry without waiting (the memory backend)."""
 
+    first_search_seconds: ClassVar[float | None] = None
+    """How long the first search in a process may take, where it loads an index; None where it loads nothing."""
+
     front: Front | None = None
     """Entries read by key in the last moments, for backends whose `get` leaves the process. A backend that has
     one drops from it what its own methods write or delete."""

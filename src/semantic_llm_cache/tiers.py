@@ -454,8 +454,12 @@ class Tiers:
             if self.on_error == "raise":
                 raise CacheBackendError(f"{backend.url} is failing; its circuit breaker is open")
             raise Outage("the storage is failing; its circuit breaker is open")
+        limit = self.timeout
+        first = backend.first_search_seconds is not None and kind == "search" and not state.searched
+        if first and limit is not None:
+            limit = max(limit, backend.first_search_seconds or 0.0)  # an index is loaded, once
         try:
-            result = await (make() if backend.in_process else _limited(make(), self.timeout))
+            result = await (make() if backend.in_process else _limited(make(), limit))
         except CacheSerializationError as error:
             if self.on_error == "raise":
                 raise
@@ -467,6 +471,8 @@ class Tiers:
                     raise
                 raise CacheBackendError(f"{backend.url} failed: {_describe(error)}") from error
             raise Outage(f"storage failed: {_describe(error)}") from error
+        if kind == "search":
+            state.searched = True
         breaker.succeeded()
         return result
 

@@ -55,6 +55,8 @@ class SQLiteBackend(StorageBackend):
         >>> backend = SQLiteBackend("cache.db", max_size=100_000)
     """
 
+    first_search_seconds = 30.0
+
     def __init__(
         self,
         db_path: str | os.PathLike[str] = "semantic_cache.db",

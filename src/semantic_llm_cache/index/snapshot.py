@@ -105,7 +105,7 @@ def _write_partition(
         described["ids"] = writer.section(ids)
         rows = blocks[0].shape[0]
         described["vectors"] = writer.section(
-            *[memoryview(block[: count - number * rows]).cast("B") for number, block in enumerate(blocks)]
+            *[block[: count - number * rows].data.cast("B") for number, block in enumerate(blocks)]
         )
         if graph is not None and indexed:
             try:
@@ -120,7 +120,7 @@ def _write_partition(
         described["dead"] = sorted(number for number in changed if number < count)
         extra, vectors = index.rows_now(partition, changed)
         described["extra"] = writer.section(extra)
-        described["extra_vectors"] = writer.section(memoryview(vectors).cast("B"))
+        described["extra_vectors"] = writer.section(vectors.tobytes())
     return described
 
 
@@ -200,11 +200,12 @@ class Snapshot:
             raise ValueError("its header is damaged")
         vectors = self._rows(described["vectors"], len(ids), dimension)
         dead = described.get("dead", ())
+        gone = described.get("gone", []) + [ids[number] for number in dead if number < described["indexed"]]
         for name, number in enumerate(dead):
             ids[number] = -1 - name  # ids of rows are positive
         partition = index.adopt((scope, embedder, namespace, dimension), ids, vectors, described["indexed"])
         if partition.graph is not None:
-            partition.graph.gone.extend(described["gone"])
+            partition.graph.gone.extend(gone)
         for name in range(len(dead)):
             index.remove(-1 - name)
         if "extra" in described:
