@@ -1,4 +1,5 @@
-"""The event loop under concurrent near hits on SQLite, the model loaded and the garbage collector on.
+"""The event loop under concurrent near hits on SQLite and in memory, the model loaded and the garbage
+collector on; and under what goes through all entries in memory.
 
 A ticker on the loop sleeps a millisecond again and again: by how much it oversleeps at most is the
 longest stall of a round. Idle rounds, as long as the busy ones, show what the machine itself does; where
@@ -13,7 +14,7 @@ import contextlib
 import gc
 import itertools
 from asyncio import events
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -23,8 +24,9 @@ from benchmarks.harness import Bench, Figure, at_most
 from benchmarks.hit import fill
 from benchmarks.words import SIMILARITY
 from semantic_llm_cache import Request, SemanticCache
-from semantic_llm_cache.backends import SQLiteBackend
+from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.similarity import OnnxEmbeddingProvider
+from semantic_llm_cache.storage import StorageBackend
 
 _TICK = 0.001
 _OWN = ("_longest_stall", "_measure")  # callbacks of the benchmark itself
@@ -89,28 +91,63 @@ def run(bench: Bench) -> None:
     """Measure 50 hits at once with 10,000 entries, and 200 with 100,000 and a full garbage collection."""
     provider = OnnxEmbeddingProvider()
     provider.load()
-    asked: Iterator[str] = iter(())
     sizes = [(50, 10_000, False), (200, 100_000, False), (200, 100_000, True)]
-    engine: SemanticCache | None = None
+    if bench.quick:
+        sizes = [(8, 400, False), (8, 400, True)]
     with bench.temporary() as folder:
-        for together, size, collect in sizes if not bench.quick else [(8, 400, False), (8, 400, True)]:
-            if engine is None or not str(engine.backend.url).endswith(f"loop-{size}.db"):
-                bench.say(f"{size} entries: filling")
-                if engine is not None:
-                    bench.run(engine.close())
-                engine = SemanticCache(
-                    SQLiteBackend(folder / f"loop-{size}.db"), embedder=provider, similarity=SIMILARITY, timeout=30
-                )
+        for store in ("SQLite", "memory"):
+            for size in sorted({size for _, size, _ in sizes}):
+                backend: StorageBackend
+                backend = MemoryBackend() if store == "memory" else SQLiteBackend(folder / f"loop-{size}.db")
+                bench.say(f"{store}, {size} entries: filling")
+                engine = SemanticCache(backend, embedder=provider, similarity=SIMILARITY, timeout=30)
                 asked = fill(bench, engine, provider.fingerprint, size)
-            bench.say(f"{together} at once, {size} entries{', full collections' if collect else ''}")
-            _measure(bench, engine, asked, together, size, collect)
-        assert engine is not None
-        bench.run(engine.close())
+                for together, wanted, collect in sizes:
+                    if wanted == size:
+                        bench.say(f"{store}, {together} at once{', full collections' if collect else ''}")
+                        _measure(bench, engine, asked, store, together, size, collect)
+                if store == "memory" and size == sizes[-1][1]:
+                    _upkeep(bench, backend, size)
+                bench.run(engine.close())
     bench.run(provider.close())
 
 
+def _upkeep(bench: Bench, backend: StorageBackend, size: int) -> None:
+    """Measure what goes through all entries, clearing last."""
+
+    async def scan() -> int:
+        return len([None async for _ in backend.scan()])
+
+    works: dict[str, Callable[[], Awaitable[Any]]] = {
+        "get_stats": backend.get_stats,
+        "scan": scan,
+        "iterate": backend.iterate,
+        "invalidate": lambda: backend.invalidate("no prompt holds this"),
+        "clear": backend.clear,
+    }
+    for name, work in works.items():
+        bench.say(f"memory, {name}")
+        stalls: list[float] = []
+        callbacks: list[float] = []
+        for _ in range(1 if name == "clear" else bench.size(5, 1)):
+            gc.collect()
+            with _timed_callbacks() as longest:
+                stalls.append(bench.run(_longest_stall(work())))
+            callbacks.append(longest.seconds)
+        note = f"median over rounds; longest stall of the loop {median(stalls) * 1000:.2f} ms"
+        if name == "iterate":
+            note += "; the collector walks the list as it grows: scan() is for large caches"
+        bench.value(
+            f"memory, {name}, {size:,} entries: longest callback",
+            median(callbacks),
+            "s",
+            at_most(0.005, "s"),
+            note=note,
+        )
+
+
 def _measure(
-    bench: Bench, engine: SemanticCache, asked: Iterator[str], together: int, size: int, collect: bool
+    bench: Bench, engine: SemanticCache, asked: Iterator[str], store: str, together: int, size: int, collect: bool
 ) -> None:
     busy: list[float] = []
     idle: list[float] = []
@@ -144,7 +181,7 @@ def _measure(
             busy.append(stall)
             idle.append(quiet)
             callbacks.append(longest)
-    what = f"{together} at once, {size:,} entries" + (", with a full garbage collection" if collect else "")
+    what = f"{store}, {together} at once, {size:,} entries" + (", with a full garbage collection" if collect else "")
     worst = max(callbacks, key=lambda one: one.seconds)
     middle = median(one.seconds for one in callbacks)
     ratios = [a / b for a, b in zip(busy, idle, strict=True)]

@@ -157,7 +157,8 @@ async def test_one_broken_backend_does_not_keep_the_others_from_being_cleared(tm
     broken_file = tmp_path / "no.db"
     broken_file.write_bytes(b"this is not a database" * 100)
     broken = SQLiteBackend(broken_file)
-    SemanticCache(broken).bound()
+    user = SemanticCache(broken)  # a backend is in use while an engine has it
+    user.bound()
     engines = [SemanticCache(MemoryBackend()) for _ in range(3)]
     for engine in engines:
         await fill(engine.bound()[0])

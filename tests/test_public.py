@@ -19,7 +19,9 @@ NAMES = {
         CacheSerializationError CacheNotFoundError CacheKeyError EmbeddingUnavailableError __version__
         report_right report_wrong
     """,
-    "semantic_llm_cache.backends": "MemoryBackend RedisBackend SQLiteBackend backend_from_url resolve_backend",
+    "semantic_llm_cache.backends": """
+        MemoryBackend PostgresBackend RedisBackend SQLiteBackend backend_from_url resolve_backend
+    """,
     "semantic_llm_cache.stats": """
         get_stats clear_cache invalidate warm_cache export_cache import_cache CacheStats reset_stats
     """,

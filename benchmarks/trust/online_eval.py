@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.trust.stream import Outcome, Stream, load_streams, run_online, run_threshold
 from benchmarks.trust.vcache_rule import run_vcache
+from semantic_llm_cache.matching.guards import GuardSet, resolve_guards
 from semantic_llm_cache.matching.online import CandidateView, OnlinePolicy
 
 STREAMS = ("clinc150", "qqp", "drift", "drift_back", "repeats", "paws")
@@ -61,7 +62,12 @@ def _runs(
 
 
 def evaluate(
-    stream: Stream, seeds: int, baseline_seeds: int, floor: float, report: Callable[[dict[str, Any]], None]
+    stream: Stream,
+    seeds: int,
+    baseline_seeds: int,
+    floor: float,
+    guards: GuardSet | None,
+    report: Callable[[dict[str, Any]], None],
 ) -> list[dict[str, Any]]:
     """Return the rows of one stream's table, handing each to `report` as it comes."""
     rows: list[dict[str, Any]] = []
@@ -86,7 +92,12 @@ def evaluate(
                         stream,
                         range(seeds),
                         lambda order, seed, s=setting, b=bound: run_online(
-                            stream, OnlinePolicy(floor=floor, seed=seed, **{s: b}), order
+                            stream,
+                            OnlinePolicy(
+                                floor=floor, seed=seed, extra_features=len(guards) if guards else 0, **{s: b}
+                            ),
+                            order,
+                            guards=guards,
                         ),
                     ),
                 )
@@ -166,11 +177,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--baseline-seeds", type=int, default=3, help="seeds for threshold and vCache's rule")
     parser.add_argument("--streams", default=",".join(STREAMS))
     parser.add_argument("--floor", type=float, default=0.5, help="similarity= of the policy")
+    parser.add_argument("--guards", action="store_true", help="with the guards' verdicts as features")
     parser.add_argument("--part", type=int, default=0, help="1: the rows after those reported on")
     parser.add_argument("--cache", type=Path, help="folder to keep the embeddings in between runs")
     parser.add_argument("--json", type=Path, help="write all rows there")
     options = parser.parse_args(arguments)
-    everything: dict[str, Any] = {"seeds": options.seeds, "floor": options.floor, "part": options.part}
+    guards = resolve_guards("default") if options.guards else None
+    everything: dict[str, Any] = {
+        "seeds": options.seeds,
+        "floor": options.floor,
+        "part": options.part,
+        "guards": options.guards,
+    }
     broken = 0
     names = options.streams.split(",")
     for stream in load_streams(options.data, names, options.part, options.cache):
@@ -181,6 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.seeds,
             min(options.baseline_seeds, options.seeds),
             options.floor,
+            guards,
             lambda row: print(line(row), flush=True),
         )
         everything[stream.name] = rows

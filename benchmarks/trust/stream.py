@@ -13,10 +13,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from semantic_llm_cache.matching.guards import GuardSet
 from semantic_llm_cache.matching.online import CandidateView, OnlinePolicy
 
 __all__ = ["Outcome", "Stream", "embed", "load_streams", "run_online", "run_threshold"]
@@ -145,8 +147,27 @@ class Store:
         return self._ids[best], float(line[best])
 
 
-def run_online(stream: Stream, policy: OnlinePolicy, order: Order, k: int = 16) -> Outcome:
-    """Run the online policy over the stream."""
+class Raised(Sequence[float]):
+    """What the guards say of a pair, asked when the policy reads it: it reads one candidate of sixteen."""
+
+    def __init__(self, guards: GuardSet, prompt: str, candidate: str) -> None:
+        self._guards = guards
+        self._pair = (prompt, candidate)
+
+    def __len__(self) -> int:
+        return len(self._guards)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._guards.features(*self._pair).values())
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self)[index]
+
+
+def run_online(
+    stream: Stream, policy: OnlinePolicy, order: Order, k: int = 16, guards: GuardSet | None = None
+) -> Outcome:
+    """Run the online policy over the stream; with `guards`, their verdicts are features of it."""
     store, outcome = Store(stream), Outcome()
     answers, prompts = stream.answers, stream.prompts
     for row in order.tolist():
@@ -156,7 +177,16 @@ def run_online(stream: Stream, policy: OnlinePolicy, order: Order, k: int = 16) 
             policy.count_exact()
             continue
         found = store.near(row, k, policy.floor)
-        views = [CandidateView(str(i), cosine, answers[i], prompts[i]) for i, cosine in found]
+        views = [
+            CandidateView(
+                str(i),
+                cosine,
+                answers[i],
+                prompts[i],
+                () if guards is None else Raised(guards, prompts[row], prompts[i]),
+            )
+            for i, cosine in found
+        ]
         decision = policy.decide(prompts[row], views)
         right = decision.answer == answers[row]
         if decision.action == "serve":

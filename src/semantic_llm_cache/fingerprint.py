@@ -290,12 +290,15 @@ def _write_fields(
         _write(fields[name], out, f"{path}.{name}", depth + 1, place)
 
 
+_ALIAS: Any = types.GenericAlias  # list[int], an instance of `type` to Python 3.10 alone
+
+
 def _write_known(value: Any, kind: type, out: list[bytes], path: str, depth: int, place: _Place) -> bool:
     if isinstance(value, enum.Enum):
         out.append(_text(b"E", _name(kind)))
         _write_str(value.name if value.name is not None else str(value.value), out)
         return True
-    if isinstance(value, type):
+    if isinstance(value, type) and kind is not _ALIAS:
         out.append(_text(b"y", _name(value)))
         schema = getattr(value, "model_json_schema", None)
         if callable(schema) and hasattr(value, "model_fields"):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
+import socket
 import sys
+import threading
 import uuid
 from pathlib import Path
 
@@ -77,66 +80,73 @@ def stop_all() -> None:
 
 
 class Proxy:
-    """A TCP relay on a free port, in the running loop, that counts round trips and cuts connections on demand."""
+    """A TCP relay on a free port, in threads, that counts round trips and cuts connections on demand."""
 
     def __init__(self, port: int) -> None:
         self.target = port
-        self.port = 0
         self.round_trips = 0
         self.cut_after: int | None = None
         self.cuts = 0
-        self._tasks: set[asyncio.Task] = set()
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
 
-    async def __aenter__(self) -> Proxy:
-        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+    def __enter__(self) -> Proxy:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._begin(self._accept)
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
+    def __exit__(self, *exc: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()
+        for one in self._sockets:
+            _shut(one)
+        for thread in self._threads:
+            thread.join()
+        for one in [self._listener, *self._sockets]:
+            one.close()
 
-    async def _relay(self, reader, writer) -> None:
-        task = asyncio.current_task()
-        self._tasks.add(task)
-        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        answered = [True]
+    def _begin(self, function, *arguments) -> None:
+        thread = threading.Thread(target=function, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
-        async def there():
-            while data := await reader.read(1 << 20):
-                self.round_trips += answered[0]
-                answered[0] = False
-                other_writer.write(data)
-                await other_writer.drain()
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.target))
+            self._sockets += [near, far]
+            answered = [True]
+            self._begin(self._there, near, far, answered)
+            self._begin(self._back, near, far, answered)
 
-        async def back():
-            while data := await other_reader.read(1 << 20):
-                answered[0] = True
-                if self.cut_after is not None:
-                    writer.write(data[: self.cut_after])
-                    await writer.drain()
-                    self.cut_after = None
-                    self.cuts += 1
-                    return
-                writer.write(data)
-                await writer.drain()
+    def _there(self, near, far, answered) -> None:
+        with contextlib.suppress(OSError):
+            while data := near.recv(1 << 20):
+                with self._lock:
+                    self.round_trips += answered[0]
+                    answered[0] = False
+                far.sendall(data)
+        _shut(far)
 
-        jobs = [asyncio.ensure_future(there()), asyncio.ensure_future(back())]
-        try:
-            await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:  # the test has failed and leaves
-            pass
-        finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
-            for one in (writer, other_writer):
-                one.close()
-                try:
-                    await one.wait_closed()
-                except (OSError, asyncio.CancelledError):
-                    pass
-            self._tasks.discard(task)
+    def _back(self, near, far, answered) -> None:
+        with contextlib.suppress(OSError):
+            while data := far.recv(1 << 20):
+                with self._lock:
+                    answered[0] = True
+                    cut, self.cut_after = self.cut_after, None
+                    self.cuts += cut is not None
+                near.sendall(data if cut is None else data[:cut])
+                if cut is not None:
+                    break
+        _shut(near)
+        _shut(far)
+
+
+def _shut(one: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
+from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend, _memory_records
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.serialization import same
 from semantic_llm_cache.testing import Clock
@@ -36,6 +36,7 @@ class Machine(RuleBasedStateMachine):
         self.clock = Clock()
         self.views = self.make()
         self.model = {}
+        self.hits = {}  # by key, since the entry was set
         self.recent = []  # keys by use, the latest last
 
     def teardown(self):
@@ -95,6 +96,7 @@ class Machine(RuleBasedStateMachine):
         view = self.views[view % len(self.views)]
         self.do(view.set(key, entry))
         self.model[key] = entry
+        self.hits.pop(key, None)
         self.used(key)
         self.forget_the_evicted(view)
 
@@ -120,6 +122,29 @@ class Machine(RuleBasedStateMachine):
         expected = key in self.live()
         assert self.do(self.views[view % len(self.views)].delete(key)) is expected
         self.model.pop(key, None)
+
+    @rule(view=views_index, key=KEYS, count=st.integers(1, 3))
+    def record_hits(self, view, key, count):
+        view = self.views[view % len(self.views)]
+        self.do(view.record_hits({key: count}, self.clock.now))
+        if key in self.live():
+            self.hits[key] = self.hits.get(key, 0) + count
+            if not view.in_process:  # there the order of use is kept with the counts
+                self.used(key)
+
+    @rule(key=KEYS)
+    def hit(self, key):
+        """What the engine does with an exact hit in memory."""
+        view = self.views[0]
+        if not view.in_process:
+            return
+        stored = view.peek(key)
+        assert stored is not None or key not in self.live()
+        if stored is not None and key in self.live():
+            stored.hit_count += 1
+            stored.last_accessed = self.clock.now
+            self.used(key)
+            self.hits[key] = self.hits.get(key, 0) + 1
 
     @rule(view=views_index, namespace=st.sampled_from([None, "n", "m"]))
     def clear(self, view, namespace):
@@ -161,9 +186,7 @@ class Machine(RuleBasedStateMachine):
         number=st.integers(0, 11),
         k=st.integers(1, 5),
         threshold=st.sampled_from([0.0, 0.4, 0.9, 1.0]),
-        limits=st.tuples(
-            st.sampled_from([None, "n"]), st.sampled_from([None, "s"]), st.sampled_from([None, "e"])
-        ),
+        limits=st.tuples(st.sampled_from([None, "n"]), st.sampled_from([None, "s"]), st.sampled_from([None, "e"])),
     )
     def find(self, view, number, k, threshold, limits):
         self.clock.now += 0.001
@@ -172,8 +195,7 @@ class Machine(RuleBasedStateMachine):
         expected = {
             key: cosine(entry.embedding, query)
             for key, entry in self.live().items()
-            if entry.embedding is not None
-            and all(want in (None, getattr(entry, name)) for name, want in names.items())
+            if entry.embedding is not None and all(want in (None, getattr(entry, name)) for name, want in names.items())
         }
         best = sorted((s for s in expected.values() if s >= threshold - 1e-6), reverse=True)[:k]
         self.clock.now -= 0.001  # `do` moves it on again
@@ -195,6 +217,8 @@ class Machine(RuleBasedStateMachine):
             items = self.loop.run_until_complete(view.iterate())
             assert {key for key, _ in items} == set(self.live())
             assert [e.created_at for _, e in items] == sorted(e.created_at for _, e in items)
+            if view.in_process:
+                assert [e.hit_count for _, e in items] == [self.hits.get(key, 0) for key, _ in items]
             assert self.loop.run_until_complete(view.get_stats())["size"] == len(items)
 
 
@@ -205,6 +229,41 @@ class Memory(Machine):
 
 class BoundedMemory(Memory):
     max_size = 4
+
+
+class PackedMemory(Memory):
+    """With so few entries kept as objects that most are packed."""
+
+    hot = 2
+
+    def make(self):
+        self.usual, _memory_records._HOT = _memory_records._HOT, self.hot
+        return super().make()
+
+    def teardown(self):
+        _memory_records._HOT = self.usual
+        super().teardown()
+
+
+class PackedBoundedMemory(PackedMemory):
+    max_size = 4
+
+
+class CostMemory(PackedMemory):
+    """Who is evicted is a matter of chance; that too many never stay is not."""
+
+    max_size = 4
+
+    def make(self):
+        views = super().make()
+        return [MemoryBackend(view.max_size, eviction="cost", clock=self.clock) for view in views]
+
+    def forget_the_evicted(self, view):
+        kept = {key for key, _ in self.loop.run_until_complete(view.iterate())}
+        assert len(kept) >= min(len(self.live()), self.max_size)
+        for key in set(self.live()) - kept:
+            assert key != self.recent[-1], f"{key} was set just now"
+            del self.model[key]
 
 
 class SQLiteTwice(Machine):
@@ -221,10 +280,21 @@ class BoundedSQLite(Machine):
         return [SQLiteBackend(f"{self.folder}/cache.db", clock=self.clock, max_size=self.max_size)]
 
 
-for machine, examples in ((Memory, 40), (BoundedMemory, 40), (SQLiteTwice, 12), (BoundedSQLite, 12)):
+for machine, examples in (
+    (Memory, 25),
+    (BoundedMemory, 25),
+    (PackedMemory, 25),
+    (PackedBoundedMemory, 25),
+    (CostMemory, 25),
+    (SQLiteTwice, 12),
+    (BoundedSQLite, 12),
+):
     machine.TestCase.settings = settings(max_examples=examples, stateful_step_count=25, deadline=None)
 
 TestMemory = Memory.TestCase
 TestBoundedMemory = BoundedMemory.TestCase
+TestPackedMemory = PackedMemory.TestCase
+TestPackedBoundedMemory = PackedBoundedMemory.TestCase
+TestCostMemory = CostMemory.TestCase
 TestSQLiteTwice = SQLiteTwice.TestCase
 TestBoundedSQLite = BoundedSQLite.TestCase

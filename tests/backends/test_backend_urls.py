@@ -32,7 +32,7 @@ def test_sqlite(tmp_path, monkeypatch):
         ("cache.db", "no backend URL"),
         ("mysql://h/d", "mysql:// is not known: use one of memory://"),
         ("redis://user:secret@h:6379/zero", "number of the database"),
-        ("postgresql://user:secret@h/d", "not in this version"),
+        ("postgresql://user:secret@h/d?pool=3", "unknown option 'pool'"),
         ("memory://host", "no host"),
         ("memory://?size=3", "unknown option 'size'"),
         ("memory://?max_size=many", "max_size='many' must be a number"),

@@ -3,10 +3,13 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from semantic_llm_cache.backends import MemoryBackend
+from semantic_llm_cache.backends import MemoryBackend, _memory_records
 from semantic_llm_cache.backends import memory as memory_module
 from semantic_llm_cache.backends._expiry import ExpiryQueue
+from semantic_llm_cache.backends._memory_records import key_of, size_of
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.serialization import Encoded
 from semantic_llm_cache.testing import Clock
@@ -72,14 +75,12 @@ async def test_the_expired_go_with_later_sets_untouched():
     clock = Clock()
     backend = MemoryBackend(clock=clock)
     for number in range(100):
-        await backend.set(
-            f"k{number}", entry(ttl=10 + number % 3, created_at=clock.now, embedding=[1.0, number])
-        )
+        await backend.set(f"k{number}", entry(ttl=10 + number % 3, created_at=clock.now, embedding=[1.0, number]))
     clock.now += 20
     for number in range(20):
         await backend.set(f"new{number}", entry())
-    assert len(backend._entries) == 20
-    assert len(backend._index) == len(backend._keys) == len(backend._expiry) == 0
+    assert len(backend._records) == 20
+    assert len(backend._index) == len(backend._expiry) == 0
     stats = await backend.get_stats()
     assert (stats["expired"], stats["evictions"], stats["index_bytes"]) == (100, 0, 0)
 
@@ -104,27 +105,66 @@ async def test_replacing_one_key_for_ever_holds_on_to_nothing():
     for number in range(5000):
         await backend.set("k", entry(ttl=1000 + number, created_at=clock.now, embedding=[1.0, number]))
     assert len(backend._expiry) < 3000
-    assert len(backend._index) == len(backend._keys) == 1
+    assert len(backend._index) == len(backend._records) == 1
 
 
 def test_the_expiry_queue_moves_over_and_loses_nothing():
-    live = {}
+    live, names = {}, {}
     queue = ExpiryQueue(live.get)
     for number in range(6000):
-        key = f"k{number % 40}"
-        live[key] = float(number)
-        queue.push(float(number), key, len(live))
+        live.pop(names.get(number % 40), None)
+        names[number % 40] = number
+        live[number] = float(number)
+        queue.push(float(number), number, len(live))
         assert len(queue) < 5000
     for number in range(300):  # pushes move the rest over
-        live[f"late{number}"] = 9e9
-        queue.push(9e9, f"late{number}", len(live))
+        live[9000 + number] = 9e9
+        queue.push(9e9, 9000 + number, len(live))
     out = []
-    for _ in range(1000):
-        key = queue.pop(7000.0)
-        if key is not None:
-            out.append(key)
-            del live[key]
-    assert out == [f"k{number % 40}" for number in range(5960, 6000)]
+    while queue.due(7000.0):
+        id = queue.pop(7000.0)
+        if id is not None:
+            out.append(id)
+            del live[id]
+    assert sorted(out) == list(range(5960, 6000))
+    assert len(queue) == 300
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("push"), st.floats(-50, 50)),
+            st.tuples(st.just("drop"), st.integers(0, 30)),
+            st.tuples(st.just("pop"), st.floats(-60, 60)),
+        ),
+        max_size=60,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_the_expiry_queue_gives_all_that_is_over_and_nothing_else(steps):
+    live = {}
+    queue = ExpiryQueue(live.get)
+    for number, (what, value) in enumerate(steps):
+        if what == "push":
+            live[number] = value
+            queue.push(value, number, len(live))
+        elif what == "drop":
+            live.pop(value, None)
+        else:
+            out = set()
+            while queue.due(value):
+                id = queue.pop(value, looks=3)
+                if id is not None:
+                    assert live.pop(id) <= value
+                    out.add(id)
+            assert all(expiry > value for expiry in live.values())
+
+
+async def test_a_time_without_end_is_no_time():
+    backend = MemoryBackend()
+    await backend.set("k", entry(ttl=float("inf")))
+    assert (await backend.get("k")).ttl == float("inf")
+    assert len(backend._expiry) == 0
 
 
 async def test_peek_gives_the_stored_form():
@@ -176,14 +216,17 @@ async def test_a_forgotten_backend_ends_its_thread(monkeypatch):
     assert not thread.is_alive()
 
 
-def test_threads_hammering_one_bounded_backend():
+@pytest.mark.parametrize("eviction", ["lru", "lfu", "cost"])
+@pytest.mark.parametrize("hot", [3, 2048])
+def test_threads_hammering_one_bounded_backend(eviction, hot, monkeypatch):
+    monkeypatch.setattr(_memory_records, "_HOT", hot)
     clock = Clock()
-    backend = MemoryBackend(max_size=50, max_bytes=200_000, clock=clock)
+    backend = MemoryBackend(max_size=50, max_bytes=200_000, eviction=eviction, clock=clock)
     problems = []
 
     async def work(seed):
         random = np.random.default_rng(seed)
-        for _ in range(1500):
+        for _ in range(600):
             key = f"k{random.integers(120)}"
             choice = random.integers(6)
             if choice < 2:
@@ -215,10 +258,13 @@ def test_threads_hammering_one_bounded_backend():
     for thread in threads:
         thread.join()
     assert problems == []
-    assert len(backend._entries) <= 50
-    assert set(backend._keys.values()) == set(backend._entries)
-    assert len(backend._index) == len(backend._keys)
-    assert backend._bytes == sum(stored.size for stored in backend._entries.values())
+    assert len(backend._index) == len(backend._records) <= 50
+    records = backend._records
+    with records.lock:
+        items = records.between(0, records.slots, records.serial)
+    assert len(items) == len(records)
+    assert all(records.find(key_of(item)) is item for item in items)
+    assert backend._bytes == sum(map(size_of, items))
 
 
 @pytest.mark.parametrize("name", ["max_size", "max_bytes"])
@@ -266,5 +312,3 @@ def test_a_forked_child_has_a_copy_of_its_own(run_script):
         assert asyncio.run(backend.get("k100")) is None
         """
     )
-
-

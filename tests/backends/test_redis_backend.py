@@ -88,7 +88,7 @@ async def test_a_way_that_the_server_has_not_is_said():
 @pytest.mark.parametrize("way", WAYS)
 async def test_each_operation_takes_one_round_trip(way):
     port = int(server_url(way).rsplit(":", 1)[1].split("/")[0])
-    async with Proxy(port) as proxy:
+    with Proxy(port) as proxy:
         backend = RedisBackend(f"redis://127.0.0.1:{proxy.port}", prefix=own_prefix(), search=way)
         other = make(way, prefix=backend.prefix)
         await backend.set("warm", entry(embedding=near(0.1)))

@@ -84,9 +84,9 @@ class TestGuards:
             SemanticCache("memory://", guards={"nonsense"})
 
     async def test_long_prompts_with_one_passage_and_another_instruction(self):
+        numbers = ["one", "two", "three", "four", "five", "six"]
         passage = " ".join(
-            f"In paragraph {word} the committee describes how the harbour was rebuilt after the storm." for word in
-            "one two three four five six".split()
+            f"In paragraph {word} the committee describes how the harbour was rebuilt after the storm." for word in numbers
         )
         model = Model()
         ask = model.function(SemanticCache("memory://", similarity=0.9))

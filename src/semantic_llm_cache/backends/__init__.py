@@ -9,12 +9,13 @@ from semantic_llm_cache.backends.sqlite import SQLiteBackend
 from semantic_llm_cache.backends.urls import backend_from_url, resolve_backend
 
 if TYPE_CHECKING:
+    from semantic_llm_cache.backends.postgres import PostgresBackend
     from semantic_llm_cache.backends.redis import RedisBackend
 
-__all__ = ["MemoryBackend", "RedisBackend", "SQLiteBackend", "backend_from_url", "resolve_backend"]
+__all__ = ["MemoryBackend", "PostgresBackend", "RedisBackend", "SQLiteBackend", "backend_from_url", "resolve_backend"]
 
 # Imported when first asked for: servers take more than the standard library.
-_LATER = {"RedisBackend": "redis"}
+_LATER = {"PostgresBackend": "postgres", "RedisBackend": "redis"}
 
 
 def __getattr__(name: str) -> Any:

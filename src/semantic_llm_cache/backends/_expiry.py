@@ -81,9 +81,7 @@ class ExpiryQueue:
     def due(self, now: float) -> bool:
         """Tell whether `pop` has anything left to look at."""
         return bool(
-            self._old
-            or (self._soon and self._soon[0][0] <= now)
-            or (self._next and self._next[0] * _WIDTH <= now)
+            self._old or (self._soon and self._soon[0][0] <= now) or (self._next and self._next[0] * _WIDTH <= now)
         )
 
     def _put(self, expires_at: float, id: int) -> None:

@@ -147,9 +147,7 @@ def expiry_of(item: Item) -> float | None:
     if not isinstance(item, tuple):
         return item.expires_at
     numbers = item[4]
-    _, created, ttl = (
-        numbers[:3] if isinstance(numbers, tuple) else _TIMES.unpack_from(numbers)
-    )
+    _, created, ttl = numbers[:3] if isinstance(numbers, tuple) else _TIMES.unpack_from(numbers)
     return None if isnan(ttl) else created + ttl
 
 

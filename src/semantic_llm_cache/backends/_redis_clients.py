@@ -8,6 +8,7 @@ unclosed. A forked child leaves its parent's alone and makes its own.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import hashlib
 import inspect
@@ -16,6 +17,7 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from semantic_llm_cache import runtime
 from semantic_llm_cache.backends._redis_url import Address
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.index.locks import fork_safe_lock
@@ -50,25 +52,32 @@ class Script:
 class _Open:
     """The client of one loop."""
 
-    __slots__ = ("client", "close", "gate", "keeper", "lock", "started")
+    __slots__ = ("client", "close", "closed", "gate", "keeper", "started", "starting")
 
-    def __init__(self, client: Any, close: Callable[[], Awaitable[None]], most: int | None = None) -> None:
+    def __init__(self, client: Any, close: Callable[[], Awaitable[None]], most: int, *, cluster: bool = False) -> None:
         self.client = client
         self.close = close
-        # A cluster's client has no queue for connections: it fails when there are too many, and then
-        # drops those of all others.
-        self.gate = None if most is None else asyncio.Semaphore(most)
+        self.closed = False
+        # A client fails when it has no connection left to give; a cluster's then drops those of all
+        # others. (redis-py's pool that waits costs ten times as much as a semaphore.)
+        self.gate = asyncio.Semaphore(most)
         self.keeper: AsyncGenerator[None, None] | None = None
-        # Nor may two tasks at once be the first to use it.
-        self.started = most is None
-        self.lock = asyncio.Lock()
+        # Nor may two tasks at once be the first to use a cluster's client, or leave in the middle of it.
+        self.started = not cluster
+        self.starting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Have a cluster's client learn who owns what."""
-        async with self.lock:
-            if not self.started:
-                await self.client.initialize()
-                self.started = True
+        if self.starting is None:
+            self.starting = asyncio.ensure_future(self._start())
+        await asyncio.shield(self.starting)
+
+    async def _start(self) -> None:
+        try:
+            await self.client.initialize()
+            self.started = True
+        finally:
+            self.starting = None
 
 
 class Clients:
@@ -97,11 +106,15 @@ class Clients:
 
     async def send(self, *words: Any) -> Any:
         """Send a command by the client of the running loop; return the reply."""
-        one = await self.get()
-        if one.gate is None:
-            return await one.client.execute_command(*words)
+        one = self._open.get(asyncio.get_running_loop())
+        if one is None or not one.started:
+            one = await self.get()
         async with one.gate:
-            return await one.client.execute_command(*words)
+            try:
+                return await one.client.execute_command(*words)
+            finally:
+                if one.closed:  # meanwhile: a second try may have connected again
+                    await one.close()
 
     async def get(self) -> _Open:
         """Return what there is for the running loop."""
@@ -161,7 +174,7 @@ class Clients:
             client = module.RedisCluster(
                 startup_nodes=nodes, require_full_coverage=False, max_connections=self._max_connections, **settings
             )
-            return _Open(client, client.aclose, self._max_connections)
+            return _Open(client, client.aclose, self._max_connections, cluster=True)
         if self.address.kind == "sentinel":
             sentinel = module.Sentinel(
                 list(self.address.hosts),
@@ -174,7 +187,7 @@ class Clients:
                 for one in (client, *sentinel.sentinels):
                     await one.aclose()
 
-            return _Open(client, close)
+            return _Open(client, close, self._max_connections)
         secure = settings.pop("ssl", False)
         kind = module.SSLConnection if secure else module.Connection
         if self.address.path is not None:
@@ -182,14 +195,8 @@ class Clients:
             settings["path"] = self.address.path
         else:
             settings["host"], settings["port"] = self.address.hosts[0]
-        pool = module.BlockingConnectionPool(
-            connection_class=kind,
-            max_connections=self._max_connections,
-            timeout=self._settings["socket_timeout"],
-            **settings,
-        )
-        client = module.Redis.from_pool(pool)
-        return _Open(client, client.aclose)
+        client = module.Redis.from_pool(module.ConnectionPool(connection_class=kind, **settings))
+        return _Open(client, client.aclose, self._max_connections)
 
     def _sibling(self, given: Any) -> _Open:
         """Return the given client itself for the first loop, another with its settings for others."""
@@ -202,7 +209,7 @@ class Clients:
         its_loop = loop if self._given_for is None else self._given_for()
         if its_loop is loop and not self._forked and not _decodes(given):
             self._given_for = weakref.ref(loop)
-            return _Open(given, leave_open, self._max_connections if self.cluster else None)
+            return _Open(given, leave_open, self._max_connections, cluster=self.cluster)
         if isinstance(given, module.RedisCluster):
             accepted = inspect.signature(module.RedisCluster.__init__).parameters
             settings = {name: value for name, value in given.connection_kwargs.items() if name in accepted}
@@ -211,7 +218,7 @@ class Clients:
             if not nodes:
                 nodes = [module.cluster.ClusterNode(n.host, n.port) for n in given.nodes_manager.startup_nodes.values()]
             client = module.RedisCluster(startup_nodes=nodes, **settings)
-            return _Open(client, client.aclose, self._max_connections)
+            return _Open(client, client.aclose, self._max_connections, cluster=True)
         pool = given.connection_pool
         if "connection_pool" in pool.connection_kwargs:
             raise CacheBackendError(
@@ -219,11 +226,8 @@ class Clients:
                 "RedisBackend a URL instead, redis+sentinel://host:26379/NAME"
             )
         settings = {**pool.connection_kwargs, "decode_responses": False}
-        other = module.ConnectionPool(
-            connection_class=pool.connection_class, max_connections=self._max_connections, **settings
-        )
-        client = module.Redis.from_pool(other)
-        return _Open(client, client.aclose)
+        client = module.Redis.from_pool(module.ConnectionPool(connection_class=pool.connection_class, **settings))
+        return _Open(client, client.aclose, self._max_connections)
 
     def _after_fork(self) -> None:
         _abandoned.append(dict(self._open))  # never closed here: the sockets are the parent's
@@ -240,6 +244,10 @@ async def _keep(
     finally:
         if opened.get(loop) is made:
             del opened[loop]
+        made.closed = True
+        with contextlib.suppress(Exception):
+            if made.starting is not None:
+                await made.starting
         with contextlib.suppress(Exception):
             await made.close()
 
@@ -290,12 +298,60 @@ def _abandon(client: Any) -> None:
                     sock.close()
 
 
+class _Job:
+    """Something that runs on the background loop and does not outlive `Link.close`."""
+
+    def __init__(self) -> None:
+        self.dropped = False
+        self.pid = os.getpid()
+        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.task: asyncio.Task[None] | None = None
+
+    async def run(self, function: Callable[[], Awaitable[None]], jobs: set[_Job]) -> None:
+        self.task = asyncio.current_task()
+        try:
+            if not self.dropped:
+                await function()
+        except asyncio.CancelledError:
+            if not self.dropped:
+                raise
+        finally:
+            jobs.discard(self)
+            self.task = None
+            self.done.set_result(None)
+
+    def drop(self) -> None:
+        """End it as soon as may be."""
+        self.dropped = True
+        task = self.task
+        if task is not None:
+            with contextlib.suppress(RuntimeError):
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+
 class Link:
     """Sends commands and scripts; what goes wrong comes out as CacheBackendError with a remedy."""
 
     def __init__(self, clients: Clients, url: str) -> None:
         self.clients = clients
         self.url = url
+        self._jobs: set[_Job] = set()
+
+    def background(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Run a coroutine function on the process's background loop; `close` ends it."""
+        job = _Job()
+        self._jobs.add(job)
+        runtime.spawn(job.run(function, self._jobs))
+
+    async def close(self) -> None:
+        """End what runs in the background and close the connections."""
+        jobs = [job for job in list(self._jobs) if job.pid == os.getpid()]
+        for job in jobs:
+            job.drop()
+        for job in jobs:
+            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+                await asyncio.wait_for(asyncio.wrap_future(job.done), 2.0)
+        await self.clients.close()
 
     @property
     def cluster(self) -> bool:
@@ -341,10 +397,10 @@ class Link:
         except Exception as error:
             raise self.explain(error) from error
 
-    def _at(self, node: Any, gate: asyncio.Semaphore | None) -> Callable[..., Awaitable[Any]]:
+    def _at(self, node: Any, gate: asyncio.Semaphore) -> Callable[..., Awaitable[Any]]:
         async def execute(*words: Any) -> Any:
             try:
-                async with gate or contextlib.nullcontext():
+                async with gate:
                     return await node.execute_command(*words)
             except Exception as error:
                 raise self.explain(error) from error

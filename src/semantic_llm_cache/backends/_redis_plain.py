@@ -18,7 +18,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from semantic_llm_cache import runtime
 from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
 from semantic_llm_cache.backends._redis_mirror import Change, Mirror
@@ -265,15 +264,15 @@ class Plain(Way):
             return mirror
         loading = self._load()
         end = time.monotonic() + _PATIENCE
-        while not loading.done() and time.monotonic() < end:  # noqa: ASYNC110 - it runs in another thread
+        while not loading.done() and (self._filling is None or time.monotonic() < end):  # noqa: ASYNC110 - it runs in another thread
             await asyncio.sleep(0.002)
         if loading.done():
             error = loading.exception()
             if error is not None:
                 raise error
         mirror = self._filling if self._mirror is None else self._mirror
-        if mirror is None:
-            raise CacheBackendError(f"{self.link.url}: no answer in time. Is it overloaded or frozen?")
+        if mirror is None:  # it was finished, and dropped by a fork or a close, in between
+            raise CacheBackendError(f"{self.link.url}: the vectors have not been read yet")
         if self._mirror is None and not self._partial:
             self._partial = True
             logger.info(
@@ -288,7 +287,7 @@ class Plain(Way):
                 return self._loading
             future: concurrent.futures.Future[None] = concurrent.futures.Future()
             self._loading, self._loader = future, os.getpid()
-        runtime.spawn(self._load_into(future))
+        self.link.background(lambda: self._load_into(future))
         return future
 
     async def _load_into(self, future: concurrent.futures.Future[None]) -> None:
@@ -308,10 +307,11 @@ class Plain(Way):
             self.loads += 1
             seconds = time.monotonic() - began
             logger.debug("semantic-llm-cache: %s: read %d vectors in %.2f s", self.link.url, len(mirror), seconds)
-        except BaseException as error:
+        except Exception as error:
             future.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
+        except BaseException:
+            future.set_exception(CacheBackendError(f"{self.link.url}: closed while the vectors were being read"))
+            raise
         else:
             future.set_result(None)
         finally:

@@ -227,13 +227,22 @@ class VectorSets(Way):
                 self._dead.setdefault((shard, place), set()).update(members)
             before, self._sweeper = self._sweeper, os.getpid()
         if before != self._sweeper:
-            runtime.call_later(_SWEEP_AFTER, self.sweep)
+            runtime.call_later(_SWEEP_AFTER, self._sweep_soon)
+
+    async def _sweep_soon(self) -> None:
+        self._sweeper = 0
+        if self._dead:
+            self.link.background(self.sweep)
+
+    def rest(self) -> None:
+        """Leave the dead for another time."""
+        with self._lock:
+            self._dead = {}
 
     async def sweep(self) -> None:
         """Remove the members whose entries are gone."""
         with self._lock:
             dead, self._dead = self._dead, {}
-            self._sweeper = 0
         try:
             for (shard, place), members in dead.items():
                 waiting = list(members)

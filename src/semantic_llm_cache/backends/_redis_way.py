@@ -243,8 +243,8 @@ class Way(ABC):
         """Return what this way can say about itself."""
         return {}
 
-    async def close(self) -> None:
-        """Finish what is under way."""
+    def rest(self) -> None:
+        """Begin nothing more in the background before the next use."""
 
 
 def is_live(expires: bytes | None, now: float) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -63,16 +62,17 @@ class IndexFile:
         self._changes = 0
         self._indexed = 0  # vectors in graphs, in the file
         self._asked = False
-        self._done = threading.Event()
+        self._reading: Snapshot | None = None  # its vectors are in use, and not verified yet
         # The index holds on to its indexer, which must not hold on to what holds the index.
-        reference = weakref.WeakMethod(self._settled)
-        index.indexer.settled = lambda: settled() if (settled := reference()) is not None else None
+        reference = weakref.WeakMethod(self._progressed)
+        index.indexer.progressed = lambda: call() if (call := reference()) is not None else None
 
     # ------------------------------------------------------------------------------ reading
 
     def load(self, connection: sqlite3.Connection) -> Position | None:
         """Fill the empty index from the file; None when there is none that is fit. In a read transaction."""
         self.damaged = False
+        self._reading, self._indexed, self._changes = None, 0, 0
         with contextlib.suppress(OSError):
             self._inode = os.stat(self.database).st_ino
         try:
@@ -92,18 +92,24 @@ class IndexFile:
             self.index.clear()
             logger.warning("%s is not used and will be made anew: %s", self.path, error)
             return None
-        self._position, self._changes = position, 0
+        self._position = position
         self._indexed = int(snapshot.info.get("indexed", 0))
+        self._reading = snapshot
         self.index.indexer.run(lambda: self._attach(snapshot))
         return position
 
     def _attach(self, snapshot: Snapshot) -> None:
+        if snapshot is not self._reading:
+            return
         try:
             snapshot.attach(self.index, self._check)
+            self._reading = None
         except ImportError:
             # Written where the extra `hnsw` was installed. The vectors themselves have been verified.
             self.index.indexer.abandon()
         except ValueError as error:
+            if snapshot is not self._reading:
+                return
             logger.warning("%s is not used any more and will be made anew: %s", self.path, error)
             self.index.indexer.abandon(for_good=False)
             self.discard()
@@ -113,6 +119,7 @@ class IndexFile:
         with contextlib.suppress(OSError):
             os.unlink(self.path)
         self.damaged = True
+        self._reading = None
 
     # ------------------------------------------------------------------------------ writing
 
@@ -129,22 +136,25 @@ class IndexFile:
     def _ask(self) -> None:
         if not self._asked and not self.damaged:
             self._asked = True
-            self._done.clear()
             if not self.index.indexer.run(self._save):
                 self._asked = False
 
-    def _settled(self) -> None:
-        """Write the graphs, in the thread of the indexer, when they have grown by much."""
-        rows = len(self.index)
-        if rows >= self.least and 4 * (self.index.indexed - self._indexed) >= rows:
+    def _progressed(self) -> None:
+        """Write the graphs, in the thread of the indexer, when they have grown by a quarter of all."""
+        if self._has_grown(4):
             self._ask()
+
+    def _has_grown(self, share: int) -> bool:
+        rows = len(self.index)
+        return rows >= self.least and share * (self.index.indexed - self._indexed) >= rows
 
     def finish(self) -> None:
         """Write what is worth writing, and end the work in the background. Blocks; some seconds at most."""
-        if self._is_due():
+        if self._is_due() or self._has_grown(20):
             self._ask()
-        if self._asked:
-            self._done.wait(_CLOSE_SECONDS)
+        end = time.monotonic() + _CLOSE_SECONDS
+        while self._asked and time.monotonic() < end:
+            time.sleep(0.005)
         self.index.indexer.pause()
 
     def _check(self) -> None:
@@ -153,9 +163,12 @@ class IndexFile:
 
     def _save(self) -> None:
         try:
-            with _locked(self.path + ".tmp") as file:
+            temporary = self.path + ".tmp"
+            with _locked(temporary) as file:
                 if file is not None:
-                    self._write(file)
+                    self._write(file, temporary)
+        except Stopped:
+            pass
         except OSError as error:
             # A full disk, a folder that cannot be written: the index works as well without a file.
             logger.warning("%s could not be written, the next start takes longer: %s", self.path, error)
@@ -164,9 +177,8 @@ class IndexFile:
             logger.debug("%s could not be written now: %s", self.path, error)
         finally:
             self._asked = False
-            self._done.set()
 
-    def _write(self, file: BinaryIO) -> None:
+    def _write(self, file: BinaryIO, temporary: str) -> None:
         position, changes = self._position, self._changes
         if self._is_written(position, len(self.index) // (2 * _SHARE)):
             self._changes -= changes
@@ -175,10 +187,11 @@ class IndexFile:
         token = os.urandom(16).hex()
         rows, indexed = len(self.index), self.index.indexed
         info = {"token": token, "rows": rows, "indexed": indexed, **position._asdict()}
-        write(self.index, file.name, file, info, self._check)
+        os.fchmod(file.fileno(), os.stat(self.database).st_mode & 0o777)
+        write(self.index, temporary, file, info, self._check)
         if not self._publish(token, position):
             return
-        os.replace(file.name, self.path)
+        os.replace(temporary, self.path)
         self._changes -= changes
         self._indexed = indexed
         logger.debug("%s: %d vectors written in %.1f s", self.path, rows, time.perf_counter() - start)
@@ -190,8 +203,8 @@ class IndexFile:
             return bool(
                 there["last_id"] + few >= position.last_id
                 and there["last_deletion"] + few >= position.last_deletion
-                and 4 * (self.index.indexed - there["indexed"]) < len(self.index)
-                and there["token"] != "" and self._is_known(there["token"])
+                and 20 * (self.index.indexed - there["indexed"]) < len(self.index)
+                and self._is_known(there["token"])
             )
         except (ValueError, KeyError, TypeError, OSError):
             return False
@@ -252,17 +265,14 @@ def _locked(path: str) -> Iterator[BinaryIO | None]:
         return
     _saving.add(path)
     try:
-        with open(path, "a+b") as file:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:
-                    raise BlockingIOError  # the one who had the lock has put the file in its place
+                ours = os.stat(path).st_ino == os.fstat(file.fileno()).st_ino
             except (BlockingIOError, PermissionError, FileNotFoundError):
-                yield None
-                return
-            file.truncate(0)
-        with open(path, "r+b") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield file
+                ours = False
+            if ours:  # else the one who had the lock has put the file in its place meanwhile
+                file.truncate(0)
+            yield file if ours else None
     finally:
         _saving.discard(path)

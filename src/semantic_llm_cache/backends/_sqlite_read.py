@@ -1,27 +1,21 @@
-"""What the two reading threads of the SQLite backend do: rows by key, and the nearest by vector."""
+"""What the reading thread of the SQLite backend does: rows by key, page by page, and sums."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import Any
 
-import numpy as np
-
 from semantic_llm_cache.backends._sqlite_rows import COLUMNS, Damage, decode, fetch, is_over
+from semantic_llm_cache.backends._sqlite_schema import sequence
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.index import VectorIndex
-from semantic_llm_cache.similarity.base import Vector
-from semantic_llm_cache.storage import Candidate
 
-__all__ = ["Reader", "Searcher"]
+__all__ = ["Reader"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
 _GET = f"SELECT {COLUMNS} FROM entries WHERE key = ?"
-_LOAD = 1000  # rows read into the index at a time
 _IN = 500  # values in one IN (...)
 
 
@@ -80,7 +74,7 @@ class Reader:
 
     def last_id(self, connection: sqlite3.Connection) -> int:
         """Return the highest id given so far."""
-        return _sequence(connection, "entries")
+        return sequence(connection, "entries")
 
     def page(
         self,
@@ -153,120 +147,6 @@ class Reader:
         """Return a named blob."""
         row = connection.execute("SELECT value FROM states WHERE name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
-
-
-class Searcher(Reader):
-    """Finds entries by vector. The index is filled by the first search and caught up by each later one.
-
-    Every process has its own index of the one file: entries written since are those with a higher id,
-    entries gone are listed in `deletions`; who has missed lines that were pruned reads anew.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.index = VectorIndex()
-        self._last_id = 0
-        self._last_deletion = 0
-        # The connection of the last look and the version of the data that it then saw.
-        self._seen: tuple[sqlite3.Connection, int] | None = None
-
-    def candidates(
-        self,
-        connection: sqlite3.Connection,
-        vector: Vector,
-        k: int,
-        threshold: float,
-        limits: dict[str, str | None],
-        now: float,
-    ) -> list[Candidate]:
-        """Return up to `k` live entries, nearest first. Index and rows are of one moment."""
-        connection.execute("BEGIN")
-        try:
-            self._catch_up(connection)
-            wanted = k
-            while True:
-                pairs = self.index.search(vector, wanted, threshold, **limits)
-                found = self._read(connection, pairs, now)
-                if len(found) == len(pairs) or len(found) >= k:
-                    return found[:k]
-                # Expired or damaged ones took the places of live ones that are farther.
-                wanted *= 4
-        finally:
-            if connection.in_transaction:
-                connection.execute("COMMIT")
-
-    def _read(
-        self, connection: sqlite3.Connection, pairs: list[tuple[int, float]], now: float
-    ) -> list[Candidate]:
-        rows = {row[0]: row for row in self.rows(connection, "id", [id for id, _ in pairs])}
-        found = []
-        for id, cosine in pairs:
-            row = rows.get(id)
-            entry = None if row is None else self.entry(row, now)
-            if row is None or entry is None:
-                self.index.remove(id)
-            else:
-                found.append(Candidate(row[1], entry, max(0.0, cosine)))
-        return found
-
-    def _catch_up(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA data_version").fetchone()
-        if self._seen is not None and self._seen[0] is connection and self._seen[1] == version:
-            return
-        if self._last_id:
-            last = _sequence(connection, "deletions")
-            gone = connection.execute(
-                "SELECT id FROM deletions WHERE seq > ?", (self._last_deletion,)
-            ).fetchall()
-            if len(gone) == last - self._last_deletion:
-                for (id,) in gone:
-                    self.index.remove(id)
-                self._last_deletion = last
-            else:
-                self.index.clear()
-                self._last_id = 0
-        if not self._last_id:
-            self._last_deletion = _sequence(connection, "deletions")
-        try:
-            self._load(connection)
-        except BaseException:
-            self.index.clear()
-            self._last_id = 0
-            raise
-        self._seen = (connection, version)
-
-    def _load(self, connection: sqlite3.Connection) -> None:
-        cursor = connection.execute(
-            "SELECT id, scope, embedder, namespace, vector FROM entries "
-            "WHERE id > ? AND vector IS NOT NULL ORDER BY id",
-            (self._last_id,),
-        )
-        while rows := cursor.fetchmany(_LOAD):
-            rows.sort(key=_partition)
-            for (scope, embedder, namespace, length), group in groupby(rows, _partition):
-                items = list(group)
-                ids = [item[0] for item in items]
-                bad = ids
-                if length > 0 and length % 4 == 0:
-                    flat = np.frombuffer(b"".join([item[4] for item in items]), dtype="<f4")
-                    matrix = flat.astype(np.float32, copy=False).reshape(len(ids), length // 4)
-                    bad = self.index.add_many(
-                        ids, matrix, namespace=namespace, scope=scope, embedder=embedder
-                    )
-                for id in bad:
-                    (key,) = connection.execute("SELECT key FROM entries WHERE id = ?", (id,)).fetchone()
-                    self.report(id, key, "its vector is not one of unit length")
-        self._last_id = _sequence(connection, "entries")
-
-
-def _partition(row: Sequence[Any]) -> tuple[str, str, str, int]:
-    blob = row[4]
-    return row[1], row[2], row[3], len(blob) if type(blob) is bytes else -1
-
-
-def _sequence(connection: sqlite3.Connection, table: str) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def _page(

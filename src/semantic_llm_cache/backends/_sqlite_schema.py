@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, PromptCacheError
 
-__all__ = ["SCHEMA_VERSION", "close", "must_reconnect", "open_reader", "open_writer", "translate"]
+__all__ = ["SCHEMA_VERSION", "close", "must_reconnect", "open_reader", "open_writer", "sequence", "translate"]
 
 SCHEMA_VERSION = 1
 """Version of the tables. A file of an older one is brought up when opened, a newer one is refused."""
@@ -219,6 +219,12 @@ def must_reconnect(error: Exception) -> bool:
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, _BAD_VALUE):
         return False
     return not any(sign in str(error) for sign in ("locked", "is full", "decode"))
+
+
+def sequence(connection: sqlite3.Connection, table: str) -> int:
+    """Return the highest number that a table has given so far."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def close(connection: sqlite3.Connection) -> None:

@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.backends._sqlite_evict import Evictor
 from semantic_llm_cache.backends._sqlite_rows import INSERT
-from semantic_llm_cache.backends._sqlite_schema import must_reconnect
+from semantic_llm_cache.backends._sqlite_schema import must_reconnect, sequence
 from semantic_llm_cache.backends._worker import Job, Worker
 
 __all__ = ["Writer"]
 
 _SWEEP = 100  # expired entries removed at a time, some milliseconds
 _EVICT = 500  # entries that one transaction evicts at most
-_KEPT_DELETIONS = 50_000  # an index that has missed more than these is read anew
+_KEPT_DELETIONS = 50_000  # an index that has missed more than these compares all ids
 _PRUNE = 2_000
 _VACUUM = 256  # pages given back at a time
 _HOUSEKEEPING_SECONDS = 1.0
@@ -26,12 +27,12 @@ class Writer:
 
     Args:
         now: gives the wall time.
-        max_size: most entries, or None.
+        evictor: knows the bounds.
     """
 
-    def __init__(self, now: Callable[[], float], max_size: int | None) -> None:
+    def __init__(self, now: Callable[[], float], evictor: Evictor) -> None:
         self.now = now
-        self.max_size = max_size
+        self.evictor = evictor
         self.touched: dict[str, float] = {}  # keys read since, for the order of eviction
         self.evictions = 0
         self.expired = 0
@@ -58,9 +59,10 @@ class Writer:
         connection = worker.resource()
         try:
             connection.execute("BEGIN IMMEDIATE")
+            before = sequence(connection, "entries") if self.evictor.bounded else 0
             for job in jobs:
                 job.result = job.function(connection, *job.args)
-            evicted, expired = self._keep_within(connection)
+            evicted, expired = self._keep_within(connection, before)
             connection.execute("COMMIT")
         except BaseException as error:
             # Some errors (a full disk) have rolled back by themselves.
@@ -121,31 +123,26 @@ class Writer:
 
     # ------------------------------------------------------------------------- housekeeping
 
-    def opened(self, connection: sqlite3.Connection) -> None:
-        """Make what only a bounded cache needs."""
-        if self.max_size is not None:
-            connection.execute(
-                "CREATE INDEX IF NOT EXISTS entries_used_at "
-                "ON entries (coalesce(last_accessed, created_at), id)"
-            )
-
-    def _keep_within(self, connection: sqlite3.Connection) -> tuple[int, int]:
-        if self.max_size is None:
-            return 0, 0
-        (count,) = connection.execute("SELECT value FROM meta WHERE name = 'entries'").fetchone()
-        if count <= self.max_size:
-            return 0, 0
-        excess = min(count - self.max_size, _EVICT)
-        expired = self._remove_expired(connection, excess)
-        self._touch(connection)
-        if expired == excess:
-            return 0, expired
-        evicted = connection.execute(
-            "DELETE FROM entries WHERE id IN "
-            "(SELECT id FROM entries ORDER BY coalesce(last_accessed, created_at), id LIMIT ?)",
-            (excess - expired,),
-        ).rowcount
+    def _keep_within(self, connection: sqlite3.Connection, before: int) -> tuple[int, int]:
+        """Delete what is too much, written up to id `before` if possible; return how many evicted and expired."""
+        evicted = expired = 0
+        while (excess := min(self.evictor.excess(connection), _EVICT - evicted)) > 0:
+            if not expired:
+                expired = self._remove_expired(connection, excess)
+                self._touch(connection)
+                if expired >= excess:
+                    break
+                excess -= expired
+            gone = self.evictor.evict(connection, excess, before)
+            evicted += gone
+            if not gone:
+                break
         return evicted, expired
+
+    def _kept_deletions(self) -> int:
+        # A line takes some 12 bytes: they may not drive out what the bound is for.
+        most = self.evictor.max_bytes
+        return _KEPT_DELETIONS if most is None else min(_KEPT_DELETIONS, max(500, most // 100))
 
     def _touch(self, connection: sqlite3.Connection) -> None:
         if self.touched:
@@ -170,11 +167,11 @@ class Writer:
         connection.execute("BEGIN IMMEDIATE")
         try:
             expired = self._remove_expired(connection, _SWEEP)
-            evicted, also_expired = self._keep_within(connection)
+            evicted, also_expired = self._keep_within(connection, sequence(connection, "entries"))
             pruned = connection.execute(
                 "DELETE FROM deletions WHERE seq <= min((SELECT min(seq) FROM deletions) + ?, "
                 "(SELECT seq FROM sqlite_sequence WHERE name = 'deletions') - ?)",
-                (_PRUNE, _KEPT_DELETIONS),
+                (_PRUNE, self._kept_deletions()),
             ).rowcount
             connection.execute("COMMIT")
         except BaseException:
@@ -188,7 +185,7 @@ class Writer:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         if crowded := free > _VACUUM and 4 * free > pages:
             connection.execute(f"PRAGMA incremental_vacuum({_VACUUM})").fetchall()
-        if expired == _SWEEP or evicted == _EVICT or pruned > 0 or crowded:
+        if expired == _SWEEP or evicted >= _EVICT or pruned > 0 or crowded:
             return True
         self._next_look = time.monotonic() + _HOUSEKEEPING_SECONDS
         return False

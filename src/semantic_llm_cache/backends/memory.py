@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from sys import getsizeof
 from typing import Any
 
-import numpy as np
-
 from semantic_llm_cache.backends._eviction import check_policy, score
 from semantic_llm_cache.backends._expiry import ExpiryQueue
+from semantic_llm_cache.backends._memory_order import by_age, sort_by_age
 from semantic_llm_cache.backends._memory_pace import Pace
 from semantic_llm_cache.backends._memory_records import (
     Item,
@@ -42,7 +41,6 @@ _INLINE_NUMBERS = 20_000 * 384
 _CHUNK = 64  # entries looked at under the lock at a time
 _SWEEP = 8  # expired ones dropped per `set`
 _DRAWN = 16
-_SORTED_INLINE = 10_000
 
 
 class MemoryBackend(StorageBackend):
@@ -179,10 +177,10 @@ class MemoryBackend(StorageBackend):
             if not _is_over(item, self.clock()):
                 ids.append(id_of(item))
                 ages.append(created_of(item))
-        order = _by_age(ages)
+        order = by_age(ages)
         if order is None:
             # Some 10 ms at 100,000, of which numpy spends none in the interpreter.
-            order = await self._worker.run(_sort, ages)
+            order = await self._worker.run(sort_by_age, ages)
         found: list[tuple[str, CacheEntry]] = []
         pace = Pace()
         for place in order:
@@ -193,9 +191,7 @@ class MemoryBackend(StorageBackend):
                 await pace.rest()
         return found
 
-    async def scan(
-        self, batch_size: int = 500, namespace: str | None = None
-    ) -> AsyncIterator[tuple[str, CacheEntry]]:
+    async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield copies of all live entries, letting the event loop run in between."""
         async for item in self._items(namespace):
             if not _is_over(item, self.clock()):
@@ -474,18 +470,6 @@ def _expiry_by_id(records: Records) -> Callable[[int], float | None]:
         return None if item is None else expiry_of(item)
 
     return expiry
-
-
-def _by_age(ages: array[float]) -> Sequence[int] | None:
-    """Return places in order of age, None when that takes sorting many."""
-    values = np.frombuffer(ages) if ages else np.empty(0)
-    if (values[1:] >= values[:-1]).all():
-        return range(len(ages))
-    return None if len(ages) > _SORTED_INLINE else _sort(None, ages)
-
-
-def _sort(_: None, ages: array[float]) -> array[int]:
-    return array("q", np.argsort(np.frombuffer(ages), kind="stable").astype("<i8").tobytes())
 
 
 def _search(

@@ -371,7 +371,9 @@ class RedisBackend(StorageBackend):
 
     async def close(self) -> None:
         """Close the connections of all event loops. The next use makes new ones."""
-        await self._link.clients.close()
+        if self._way is not None:
+            self._way.rest()
+        await self._link.close()
 
     def _name(self, what: str) -> str:
         return f"{self.prefix}{LAYOUT}:{what}"

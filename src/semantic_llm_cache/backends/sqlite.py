@@ -10,9 +10,12 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from semantic_llm_cache.backends._sqlite_read import Reader, Searcher
+from semantic_llm_cache.backends._eviction import check_policy
+from semantic_llm_cache.backends._sqlite_evict import Evictor
+from semantic_llm_cache.backends._sqlite_read import Reader
 from semantic_llm_cache.backends._sqlite_rows import encode
 from semantic_llm_cache.backends._sqlite_schema import close, must_reconnect, open_reader, open_writer, translate
+from semantic_llm_cache.backends._sqlite_search import Searcher
 from semantic_llm_cache.backends._sqlite_write import Writer
 from semantic_llm_cache.backends._worker import BatchWorker, Worker
 from semantic_llm_cache.config import CacheEntry
@@ -28,12 +31,17 @@ _TOUCHED = 10_000
 
 
 class SQLiteBackend(StorageBackend):
-    """Keeps entries in one SQLite file, with an exact vector index in this process.
+    """Keeps entries in one SQLite file, with a vector index in this process.
 
     Args:
         db_path: the file; made when there is none, its folder must exist.
         clock: gives the wall time in seconds; default `time.time`.
-        max_size: most entries; the least recently used go first. None is no bound.
+        max_size: most entries. None is no bound.
+        max_bytes: most bytes in use in the file, beyond what an empty one has; deleted entries free pages of 4 KB,
+            not bytes. None is no bound. The files beside it come on top: see docs/storage.md.
+        eviction: which entries go first at a bound: ``"lru"``, the least recently used; ``"lfu"``, the least
+            often hit; ``"cost"``, those that save the least per byte: time and money of the original call,
+            times the hits. Beyond 1,000 entries, the last two choose from a sample.
         busy_timeout: seconds to wait for another process that is writing.
         front_size, front_seconds: the entries read by key last are kept in the process and served from there
             by the engine, that long: a deletion by *another process* may be noticed so much later, one by this
@@ -48,8 +56,12 @@ class SQLiteBackend(StorageBackend):
     never the file (WAL, ``synchronous=NORMAL``). Writes that wait are committed together. One thread
     writes, one reads by key, one searches: they start when needed, end with `close` or the process, and
     a process may end without `close`. Several processes on one file see each other's entries at once, by
-    key and by meaning. Expired entries are removed a few at a time behind later writes. With `max_size`,
-    reading an entry counts as its use.
+    key and by meaning. Expired entries are removed a few at a time behind later writes. With a bound, reading an
+    entry counts as its use.
+
+    From some thousand vectors on, ``<db_path>-index`` keeps them ready for the next start. It is written in the
+    background, checked against the database when opened, and made anew when it is missing or damaged: it
+    can be deleted at any time.
 
     Example:
         >>> backend = SQLiteBackend("cache.db", max_size=100_000)
@@ -63,6 +75,8 @@ class SQLiteBackend(StorageBackend):
         *,
         clock: Callable[[], float] | None = None,
         max_size: int | None = None,
+        max_bytes: int | None = None,
+        eviction: str = "lru",
         busy_timeout: float = 5.0,
         front_size: int = 1024,
         front_seconds: float = 1.0,
@@ -72,16 +86,21 @@ class SQLiteBackend(StorageBackend):
             raise TypeError(f"db_path={db_path!r} must be text or a pathlib.Path")
         if not path or path.startswith(":memory:") or "\0" in path:
             raise ValueError(f"db_path={db_path!r} names no file: give one, such as 'cache.db', or use MemoryBackend()")
-        if max_size is not None and (isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 1):
-            raise ValueError(f"max_size={max_size!r} must be a whole number of at least 1, or None")
+        for name, bound in (("max_size", max_size), ("max_bytes", max_bytes)):
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
+                raise ValueError(f"{name}={bound!r} must be a whole number of at least 1, or None")
         self.db_path = path
         self.max_size = max_size
+        self.max_bytes = max_bytes
+        self.eviction = eviction
         self._path = path = os.path.abspath(path)  # a later change of directory changes nothing
         self._now = now = _Clock(clock or time.time)
         self.front: Front = Front(front_size, front_seconds)
         self._reader = Reader(path)
         self._searcher = Searcher(path)
-        self._writer = writer = Writer(now, max_size)
+        evictor = Evictor(check_policy(eviction), max_size, max_bytes)
+        self._bounded = evictor.bounded
+        self._writer = writer = Writer(now, evictor)
         self._hits = self._misses = 0
 
         # None of these may hold on to `self`: who forgets a backend gets its threads ended.
@@ -91,7 +110,7 @@ class SQLiteBackend(StorageBackend):
         def write() -> sqlite3.Connection:
             connection = open_writer(path, busy_timeout)
             try:
-                writer.opened(connection)
+                evictor.opened(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -325,11 +344,16 @@ class SQLiteBackend(StorageBackend):
             "expired": self._writer.expired,
             "index_size": len(self._searcher.index),
             "index_bytes": self._searcher.index.nbytes,
+            "indexed": self._searcher.index.indexed,
             "max_size": self.max_size,
+            "max_bytes": self.max_bytes,
+            "eviction": self.eviction,
         }
 
     async def close(self) -> None:
         """Finish what is queued, close the file, end the threads. The next use opens it again."""
+        if len(self._searcher.index):
+            await self._searching.run(self._searcher.finish)
         await asyncio.gather(*[worker.close() for worker in self._workers])
 
     def _count(self, hit: bool) -> None:
@@ -339,7 +363,7 @@ class SQLiteBackend(StorageBackend):
             self._misses += 1
 
     def _touch(self, key: str, now: float) -> None:
-        if self.max_size is not None and len(self._writer.touched) < _TOUCHED:
+        if self._bounded and len(self._writer.touched) < _TOUCHED:
             self._writer.touched[key] = now
 
 

@@ -14,7 +14,7 @@ __all__ = ["backend_from_url", "resolve_backend"]
 
 _KNOWN = (
     "memory://, sqlite:///cache.db (relative), sqlite:////var/cache/cache.db (absolute), "
-    "redis://user:password@host:6379/0"
+    "redis://user:password@host:6379/0, postgresql://user:password@host/database"
 )
 
 
@@ -22,13 +22,15 @@ def backend_from_url(url: str) -> StorageBackend:
     """Return a new backend.
 
     =============================== ===========================================================
-    ``memory://``                   `MemoryBackend`; options ``max_size``, ``max_bytes``
+    ``memory://``                   `MemoryBackend`; options ``max_size``, ``max_bytes``, ``eviction``
     ``sqlite:///cache.db``          `SQLiteBackend` on a relative path; options ``max_size``,
                                     ``busy_timeout`` (seconds)
     ``sqlite:////var/tmp/cache.db`` the same on an absolute path
     ``redis://host:6379/0``         `RedisBackend`, also ``rediss://``, ``redis+cluster://``,
                                     ``redis+sentinel://``, ``unix://``; options ``prefix``,
                                     ``search``, ``front_seconds`` and more: see there
+    ``postgresql://host/database``  `PostgresBackend`, also ``postgres://``; options ``schema``,
+                                    ``pool_max``, ``front_seconds`` and more: see there
     =============================== ===========================================================
 
     Options follow a question mark: ``memory://?max_size=1000``. Nothing is opened yet.
@@ -47,10 +49,8 @@ def backend_from_url(url: str) -> StorageBackend:
         raise ValueError(f"{url!r} is no backend URL: use one of {_KNOWN}")
     make = _SCHEMES.get(scheme.lower())
     if make is None:
-        later = scheme.lower() in ("postgresql", "postgres")
-        problem = "is not in this version" if later else "is not known"
         # The rest of the URL may hold a password.
-        raise ValueError(f"a backend at {scheme}:// {problem}: use one of {_KNOWN}")
+        raise ValueError(f"a backend at {scheme}:// is not known: use one of {_KNOWN}")
     return make(url)
 
 
@@ -76,7 +76,7 @@ def _memory(url: str) -> StorageBackend:
     parts = urlsplit(url)
     if parts.netloc or parts.path.strip("/"):
         raise ValueError(f"{url!r}: memory:// takes no host and no path, only options")
-    return MemoryBackend(**_options(url, {"max_size": int, "max_bytes": int}))
+    return MemoryBackend(**_options(url, {"max_size": int, "max_bytes": int, "eviction": str}))
 
 
 def _sqlite(url: str) -> StorageBackend:
@@ -110,10 +110,17 @@ def _redis(url: str) -> StorageBackend:
     return RedisBackend(url)
 
 
+def _postgres(url: str) -> StorageBackend:
+    from semantic_llm_cache.backends.postgres import PostgresBackend
+
+    return PostgresBackend(url)
+
+
 _SCHEMES: dict[str, Callable[[str], StorageBackend]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     **dict.fromkeys(
         ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"), _redis
     ),
+    **dict.fromkeys(("postgresql", "postgres"), _postgres),
 }

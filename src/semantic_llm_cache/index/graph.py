@@ -26,7 +26,12 @@ _EXPANSION_SEARCH = 64
 _ROUGHNESS = 0.03
 
 
-_KEYS = 1 << 64  # a negative id is the key that has the same bits
+# Keys of usearch are unsigned, and the highest one is taken: ids are moved up by half the range.
+_HALF = 1 << 63
+
+
+# A fork waits for the end of the import: the child could not go on with it, nor begin it again.
+_importing = fork_safe_lock()
 
 
 def is_installed() -> bool:
@@ -87,7 +92,8 @@ class Graph:
         finally:
             self._waiting -= 1
         near = np.asarray(matches.distances) <= 1.0 - lowest + _ROUGHNESS
-        ids: list[int] = np.asarray(matches.keys)[near].astype(np.int64).tolist()
+        keys = np.asarray(matches.keys, dtype=np.uint64)[near]
+        ids: list[int] = (keys ^ np.uint64(_HALF)).view(np.int64).tolist()
         return ids, len(ids) == count
 
     # ------------------------------------------------- for the one thread that changes the graph
@@ -107,12 +113,12 @@ class Graph:
             if data is not None:
                 for id in ids:
                     self._remove(id)  # a key that is there already would be an error
-                index.add(np.array(ids, dtype=np.int64).view(np.uint64), data, threads=1)
+                index.add(np.array(ids, dtype=np.int64).view(np.uint64) ^ np.uint64(_HALF), data, threads=1)
                 self.tombstones = max(0, self.tombstones - len(ids))
             return time.perf_counter() - start
 
     def _remove(self, id: int) -> None:
-        key = id % _KEYS
+        key = id + _HALF
         if key in self._index:
             self.tombstones += int(self._index.remove(key, threads=1))
 
@@ -134,7 +140,8 @@ class Graph:
 
 
 def _new(dimension: int) -> Any:
-    from usearch.index import Index
+    with _importing:
+        from usearch.index import Index
 
     return Index(
         ndim=dimension,

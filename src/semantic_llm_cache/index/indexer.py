@@ -28,6 +28,7 @@ _STEP_SECONDS = 0.0015  # a search may have to wait for one step
 _MOST_ROWS = 64
 _TOMBSTONES = 2048
 _NICE = 5
+_REPORT_SECONDS = 15.0
 _EXIT_SECONDS = 5.0
 
 
@@ -48,13 +49,15 @@ class Indexer:
         self.graph_rows = graph_rows
         self._todo: dict[int, Partition] = {}
         self._jobs: deque[Callable[[], Any]] = deque()
+        self._job: Callable[[], Any] | None = None  # under way
         self._thread: threading.Thread | None = None
         self._busy = False
         self._installed: bool | None = None
         self.stopping = False
         """True when jobs are to end as soon as they can."""
-        self.settled: Callable[[], Any] | None = None
-        """Called in the thread when all vectors due are in graphs."""
+        self.progressed: Callable[[], Any] | None = None
+        """Called in the thread now and then, and when all vectors due are in graphs."""
+        self._report = 0.0
         _indexers.add(self)
 
     # ----------------------------------------------------------- with the lock of the index held
@@ -93,6 +96,11 @@ class Indexer:
             self._thread = thread
             thread.start()
 
+    def resume(self) -> None:
+        """Go on with what was left when the thread was paused, or lost in a fork."""
+        if self._thread is None and (self._jobs or self._todo):
+            self._start()
+
     # ----------------------------------------------------------------------------- for others
 
     def run(self, job: Callable[[], Any]) -> bool:
@@ -128,6 +136,11 @@ class Indexer:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
+    def pause(self) -> None:
+        """End the thread now; `resume` goes on."""
+        self.stop(_EXIT_SECONDS)
+        self.stopping = False
+
     # ------------------------------------------------------------------------- in the thread
 
     def _next(self) -> bool:
@@ -148,13 +161,20 @@ class Indexer:
                     return False
         if job is not None:
             try:
+                self._job = job
                 job()
             except Stopped:
-                pass
+                self._jobs.appendleft(job)
             except Exception:
                 logger.exception("work on an index in the background has failed")
+            finally:
+                self._job = None
         elif partition is not None:
-            self._busy = True
+            if not self._busy:
+                self._busy, self._report = True, time.monotonic() + _REPORT_SECONDS
+            elif time.monotonic() > self._report:
+                self._report = time.monotonic() + _REPORT_SECONDS
+                self._tell()
             try:
                 spent = self._step(index, partition)
             except Exception:
@@ -165,16 +185,20 @@ class Indexer:
             time.sleep(min(0.002, spent / 4))  # leave others the processor, too
         else:
             self._busy = False
-            if self.settled is not None:
-                self.settled()
+            self._tell()
         return True
 
-    def abandon(self) -> None:
-        """Go back to scanning everywhere."""
+    def _tell(self) -> None:
+        if self.progressed is not None:
+            self.progressed()
+
+    def abandon(self, *, for_good: bool = True) -> None:
+        """Go back to scanning everywhere; with `for_good` False, graphs may be built again."""
         index = self._index()
         if index is not None:
             with index._lock:
-                self.graph_rows = None
+                if for_good:
+                    self.graph_rows = None
                 self._todo.clear()
                 for partition in index._partitions.values():
                     partition.drop_graph()
@@ -252,7 +276,9 @@ def _at_exit() -> None:
 def _after_fork_in_child() -> None:
     for indexer in list(_indexers):
         indexer._thread = None
-        indexer._jobs.clear()
+        if indexer._job is not None:
+            indexer._jobs.appendleft(indexer._job)
+            indexer._job = None
 
 
 if hasattr(os, "register_at_fork"):

@@ -236,6 +236,8 @@ class Partition:
 
 def top(scores: Scores, k: int, floor: float) -> list[int]:
     """Return the numbers of the (up to) `k` highest scores at or above `floor`, in no order."""
+    if not len(scores):
+        return []
     if k == 1:
         best = int(scores.argmax())
         return [best] if scores[best] >= floor else []

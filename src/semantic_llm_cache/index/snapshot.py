@@ -171,7 +171,7 @@ class Snapshot:
             if check is not None:
                 check()
         if found != crc:
-            raise ValueError(f"its {name} are damaged")
+            raise ValueError(f"the checksum of its {name} is wrong")
         return data
 
     def _ids(self, described: Any) -> array[int]:
@@ -216,16 +216,17 @@ class Snapshot:
         self._waiting.append((partition, described))
 
     def attach(self, index: VectorIndex, check: Check) -> None:
-        """Verify the vectors and take the graphs into use. In the thread of the indexer. ValueError if damaged.
+        """Take the graphs into use and verify the vectors. In the thread of the indexer. ValueError if damaged.
 
         When this raises, vectors in the index may be wrong.
         """
-        waiting, self._waiting = self._waiting, []
-        for _, described in waiting:
-            for name in ("vectors", "extra_vectors"):
-                if name in described:
-                    self._section(described[name], "vectors", check)
-        for partition, described in waiting:
+        # Graphs first: the searches that scan meanwhile need to read every vector.
+        for partition, described in self._waiting:
             if (graph := partition.graph) is not None and not graph.ready:
                 graph.load(self._section(described["graph"], "graph", check))
                 index.graph_is_ready(partition, graph)
+        for _, described in self._waiting:
+            for name in ("vectors", "extra_vectors"):
+                if name in described:
+                    self._section(described[name], "vectors", check)
+        self._waiting = []

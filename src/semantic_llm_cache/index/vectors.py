@@ -87,6 +87,12 @@ class VectorIndex:
         with self._lock:
             return sum(partition.nbytes for partition in self._partitions.values())
 
+    @property
+    def indexed(self) -> int:
+        """How many vectors are in graphs."""
+        with self._lock:
+            return sum(partition.indexed for partition in self._partitions.values())
+
     def add(
         self, id: int, vector: Any, *, namespace: str = "default", scope: str = "", embedder: str = ""
     ) -> None:
@@ -161,6 +167,11 @@ class VectorIndex:
             self._by_number = {}
             self._where = {}
 
+    def ids(self) -> list[int]:
+        """Return all ids, in no order."""
+        with self._lock:
+            return list(self._where)
+
     def vector(self, id: int) -> Vector | None:
         """Return a copy of the vector under `id`, shape (dimension,), or None."""
         with self._lock:
@@ -181,7 +192,7 @@ class VectorIndex:
         """Return how many vectors a search with these limits would look at, about."""
         with self._lock:
             return sum(
-                p.count - p.scanned_from + _GRAPH_VISITS if p.scanned_from else p.count
+                min(p.count, p.count - p.scanned_from + _GRAPH_VISITS)
                 for p in self._matching(dimension, namespace, scope, embedder)
             )
 
@@ -209,6 +220,7 @@ class VectorIndex:
             lowest = -2.0
         with self._lock:
             partitions = self._matching(query.shape[0], namespace, scope, embedder)
+            self.indexer.resume()
         found: list[tuple[float, int]] = []
         for partition in partitions:
             found += self._search_one(partition, query, k, lowest)
@@ -274,6 +286,7 @@ class VectorIndex:
                 partition.graph, partition.indexed = Graph(partition.dimension, ready=False), indexed
             first = partition.number << _ROW_BITS
             self._where.update(zip(ids, range(first, first + len(ids)), strict=True))
+            self.indexer.look(partition)
         return partition
 
     @contextlib.contextmanager

@@ -182,7 +182,7 @@ def _plain(generation: Generation) -> dict[str, Any]:
         raise KeyError(name)
     usage = getattr(message, "usage_metadata", None)
     # `usage` is where the engine counts tokens, `content` what people and policies read.
-    plain.update(message_kind=name, message=message.model_dump(), content=generation.text)
+    plain.update(message_kind=name, message=message.model_dump(), content=str(generation.text))
     if usage:
         plain["usage"] = {k: v for k, v in usage.items() if isinstance(v, int)}
     return plain

@@ -7,28 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from semantic_llm_cache import runtime
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
-from semantic_llm_cache.fingerprint import secret_hash
+from semantic_llm_cache.fingerprint import digest, secret_hash
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.request import Request
 
-try:
-    from litellm.caching.base_cache import BaseCache
-    from litellm.caching.caching import Cache
-except ImportError as error:
-    raise ImportError('LiteLLMCache needs litellm: pip install "semantic-llm-cache[litellm]"') from error
-
 __all__ = ["LiteLLMCache"]
 
-_Cache: Any = Cache
-_BaseCache: Any = BaseCache
 
-
-class LiteLLMCache(_Cache):  # type: ignore[misc]
+class LiteLLMCache:
     """A semantic cache for ``litellm.cache``.
 
     The last user turn is compared by meaning; the messages before it and all that LiteLLM counts as parameters of the
@@ -46,7 +38,13 @@ class LiteLLMCache(_Cache):  # type: ignore[misc]
 
     Raises:
         ValueError, TypeError: naming the argument.
+        ImportError: litellm is not installed.
     """
+
+    def __new__(cls, *args: Any, **options: Any) -> LiteLLMCache:
+        """Make an instance that is one of LiteLLM's caches too: its import takes seconds, so it waits until now."""
+        made: LiteLLMCache = object.__new__(_types()[0])
+        return made
 
     def __init__(
         self,
@@ -61,7 +59,8 @@ class LiteLLMCache(_Cache):  # type: ignore[misc]
     ) -> None:
         door = Door("litellm", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
         more = {} if supported_call_types is None else {"supported_call_types": supported_call_types}
-        super().__init__(type="local", _backend=_Backend(door), **more)
+        parent: Any = super()
+        parent.__init__(type="local", _backend=_types()[1](door), **more)
         self.door = door
         self.share_across_keys = share_across_keys
 
@@ -76,7 +75,11 @@ class LiteLLMCache(_Cache):  # type: ignore[misc]
 
     def get_cache_key(self, **kwargs: Any) -> str:
         """Return LiteLLM's own key, with the credential and address of the call."""
-        key = str(super().get_cache_key(**kwargs))
+        parent: Any = super()
+        key = str(parent.get_cache_key(**kwargs))
+        if kwargs.get("messages") is None:
+            # Vectors of near texts are other vectors: embeddings and the like match exactly.
+            key = f"{key}:{digest(kwargs.get('input', kwargs.get('prompt')))}"
         given = kwargs.get("api_key")
         parameters = kwargs.get("litellm_params")
         if given is None and isinstance(parameters, Mapping):
@@ -86,7 +89,7 @@ class LiteLLMCache(_Cache):  # type: ignore[misc]
         return key
 
 
-class _Backend(_BaseCache):  # type: ignore[misc]
+class _Backend:
     """The four methods by which LiteLLM's cache keeps answers. Its key is the scope of what is asked."""
 
     def __init__(self, door: Door) -> None:
@@ -95,19 +98,14 @@ class _Backend(_BaseCache):  # type: ignore[misc]
 
     def _request(self, key: str, kwargs: Mapping[str, Any]) -> Request | None:
         messages = kwargs.get("messages")
-        text: Any = messages
-        scope: Any = {"key": key}
-        if messages is None:
-            # Vectors of near texts are other vectors: embeddings and the like match exactly.
-            scope["input"] = kwargs.get("input", kwargs.get("prompt"))
-            text = ""
+        text: Any = "" if messages is None else messages
         try:
             settings, namespace = self.door.settings()
             if not settings.enabled:
                 return None
             if isinstance(text, list):
                 text = [m if isinstance(m, Mapping) else m.model_dump() for m in text]
-            return self.door.request(text, scope, namespace)
+            return self.door.request(text, {"key": key}, namespace)
         except (PromptCacheError, AttributeError) as error:
             self.door.engine.log_once("litellm", f"a call goes by the cache: {error}")
             return None
@@ -150,7 +148,7 @@ class _Backend(_BaseCache):  # type: ignore[misc]
     async def async_set_cache_pipeline(self, cache_list: Any, **kwargs: Any) -> None:
         """Store several answers: LiteLLM does so for the parts of an embedding call."""
         for key, value in cache_list:
-            await self.async_set_cache(key, value, **{**kwargs, "messages": None, "input": None})
+            await self.async_set_cache(key, value, **{**kwargs, "messages": None})
 
     async def disconnect(self) -> None:
         """Nothing to do: the engine's backend lives as long as the process wants it."""
@@ -179,6 +177,17 @@ class _Backend(_BaseCache):  # type: ignore[misc]
         except Exception as error:
             self.door.engine.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
             return False
+
+
+@cache
+def _types() -> tuple[type, type]:
+    """Return `LiteLLMCache` and `_Backend` as LiteLLM's own kinds of cache."""
+    try:
+        from litellm.caching.base_cache import BaseCache
+        from litellm.caching.caching import Cache
+    except ImportError as error:
+        raise ImportError('LiteLLMCache needs litellm: pip install "semantic-llm-cache[litellm]"') from error
+    return type("LiteLLMCache", (LiteLLMCache, Cache), {}), type("_Backend", (_Backend, BaseCache), {})
 
 
 def _answer(value: Any) -> dict[str, Any] | None:

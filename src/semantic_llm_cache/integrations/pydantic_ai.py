@@ -171,13 +171,10 @@ def _turns(messages: list[ModelMessage]) -> list[dict[str, Any]]:
         if head.get("kind") == "response":
             turns.append({"role": "assistant", **head, "content": _lasting(message["parts"])})
             continue
-        turns.append({"role": "request", "head": head})
         for part in _lasting(message["parts"]):
-            if part.get("part_kind") == "user-prompt":
-                turns.append({"role": "user", **part})
-            else:
-                role = "system" if part.get("part_kind") == "system-prompt" else "part"
-                turns.append({"role": role, **part})
+            role = {"user-prompt": "user", "system-prompt": "system"}.get(part.get("part_kind"), "part")
+            # Instructions are in the head of the message that they came with.
+            turns.append({"role": role, **part, **({} if role == "system" else {"head": head})})
     return turns
 
 

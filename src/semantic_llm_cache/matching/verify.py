@@ -70,7 +70,7 @@ class CrossEncoderVerifier:
                 self._score = self._onnx(folder) if folder.is_dir() else self._sentence_transformers()
             score = self._score(prompt, candidate)
         # Moved so that the threshold comes out at 0.5, whatever it is.
-        return score ** (math.log(0.5) / math.log(self.threshold))
+        return math.pow(score, math.log(0.5) / math.log(self.threshold))
 
     def _onnx(self, folder: pathlib.Path) -> Callable[[str, str], float]:
         for name in ("model.onnx", "tokenizer.json"):

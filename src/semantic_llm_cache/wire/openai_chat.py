@@ -81,9 +81,8 @@ class OpenAIChat(Format):
             message = dict(choice["message"])
             index = choice.get("index", place)
             first = {"role": message.pop("role", "assistant")}
+            first.update({name: None for name, value in message.items() if value is None and name != "tool_calls"})
             content, calls = message.pop("content", None), message.pop("tool_calls", None)
-            if content is None:
-                first["content"] = None
             say(index, first)
             for name, value in message.items():
                 if value is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -27,6 +28,13 @@ _SECRET = re.compile(r"(^|-)(auth|authorization|key|token|secret|cookie|credenti
 _PROVIDER_COOKIES = ("__cf", "_cf", "cf_")
 
 
+@lru_cache(maxsize=1024)
+def _kind(given: str) -> tuple[str, bool, bool]:
+    """Return a header's name in lower case, whether it is neutral, and whether it is a credential."""
+    name = given.lower()
+    return name, _NEUTRAL.fullmatch(name) is not None, _SECRET.search(name) is not None
+
+
 def scope_of_headers(
     headers: Iterable[tuple[str, str]], share_across_keys: bool, ignore: frozenset[str]
 ) -> dict[str, str]:
@@ -41,8 +49,8 @@ def scope_of_headers(
     """
     kept: dict[str, str] = {}
     for given, value in headers:
-        name = given.lower()
-        if name in ignore or _NEUTRAL.fullmatch(name):
+        name, neutral, secret = _kind(given)
+        if neutral or name in ignore:
             continue
         if name == "cookie":
             value = "; ".join(
@@ -52,7 +60,7 @@ def scope_of_headers(
             )
             if not value:
                 continue
-        if _SECRET.search(name):
+        if secret:
             if share_across_keys:
                 continue
             value = secret_hash(value)

@@ -94,7 +94,7 @@ class Recalibration:
     BINS = 12
     _LOW, _STEP = -7.0, 0.7  # logit of the first bin's lower edge; width of a bin
 
-    def __init__(self, prior: float = 5.0, doubt: float = 0.25, memory: float = 1.0 - 1.0 / 500.0) -> None:
+    def __init__(self, prior: float = 5.0, doubt: float = 0.15, memory: float = 1.0 - 1.0 / 500.0) -> None:
         self.prior = prior
         self.doubt = doubt
         self.memory = memory

@@ -24,16 +24,19 @@ __all__ = ["Decision", "OnlinePolicy"]
 # Prior means of the weights that are not 0: what sentence encoders of the MiniLM kind have in common. All
 # prior standard deviations are 1 (2 for the intercept), so some fifty outcomes outweigh them.
 _PRIOR_MEAN = {"intercept": 0.5, "similarity": 0.5, "margin": 0.5, "votes_for": 0.5, "votes_against": -0.7}
-_PRIOR_EXTRA = -0.7  # a guard that sees a difference speaks against
+_PRIOR_EXTRA = -0.3  # a guard that sees a difference speaks against ...
+_PRIOR_EXTRA_VARIANCE = 0.1  # ... and there are some twenty of them, most never raised: they learn slowly
 _MEMORY = 1.0 - 1.0 / 4000.0  # an outcome weighs half after 2,800 others
 _ALARM_KEEP = 0.02  # share of the experience kept when the traffic changed
 _ALARM_HOLD = 60  # outcomes to see after an alarm before anything is served again
 _WINDOW = 1000  # recent decisions that the price is set from
 _REPRICE = 32  # decisions between two settings of the price
 _HORIZON = 1500  # decisions over which unspent budget is to be used up
-_MOST_WRONG = 0.4  # an answer more doubtful than this is never served, whatever the budget
-_AUDIT_PRIOR = 5.0  # expected errors that the ratio of explored to expected errors starts from
+_MOST_WRONG = 0.4  # an answer more doubtful than this is never served, whatever the budget ...
+_BOLD_AFTER = 300.0  # ... and half of that is the limit after so many outcomes
+_AUDIT_PRIOR = 10.0  # expected errors that the ratio of explored to expected errors starts from
 _AUDIT_DEVIATIONS = 0.75  # standard deviations of the count that are added to it
+_LEAST_CORRECTION = 1.1  # a tenth more is always reckoned with: the model's errors are shared by many hits
 _NEAR_PRICE = 4.0  # a would-be hit at the price is explored so many times more often on top
 _SUSPICIOUS = 0.5  # probability of exploring that full suspicion of a change adds
 _GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
@@ -113,7 +116,7 @@ class OnlinePolicy:
         seed: int | None = None,
         *,
         confidence: float = 0.99,
-        explore: float = 0.03,
+        explore: float = 0.025,
         extra_features: int = 0,
     ) -> None:
         self.max_error = None if max_error is None else _check_share(max_error, "max_error")
@@ -128,7 +131,7 @@ class OnlinePolicy:
         self.confidence = _check_share(confidence, "confidence")
         self._delta = 1.0 - self.confidence
         if isinstance(explore, bool) or not isinstance(explore, (int, float)):
-            raise TypeError(f"explore={explore!r} must be a probability, such as 0.03")
+            raise TypeError(f"explore={explore!r} must be a probability, such as 0.025")
         if not 0.0 < explore <= 0.2:
             raise ValueError(f"explore={explore!r} must lie above 0 and not above 0.2")
         self.explore = float(explore)
@@ -143,6 +146,7 @@ class OnlinePolicy:
         mean = [_PRIOR_MEAN.get(name, 0.0) for name in FEATURE_NAMES] + [_PRIOR_EXTRA] * extra_features
         variance = np.ones(len(mean))
         variance[0] = 4.0
+        variance[len(FEATURE_NAMES) :] = _PRIOR_EXTRA_VARIANCE
         self._model = Logistic(np.array(mean), variance, _MEMORY)
         self._recalibration = Recalibration()
         self._detector = ChangeDetector()
@@ -152,6 +156,7 @@ class OnlinePolicy:
         self._self_funding = 0.0  # a hit less doubtful than this earns a per-hit budget more than it costs
         self._hold = 0
         self._misses = 0
+        self._outcomes = 0.0  # outcomes learned, but for those that an alarm made forgotten
         self._alarms = 0
         self._restart_budget()
 
@@ -262,7 +267,7 @@ class OnlinePolicy:
         most hits (the fractional knapsack), so one price on the probability of error is optimal.
         """
         ordered = np.sort(self._recent)
-        price = _MOST_WRONG
+        price = _MOST_WRONG * self._outcomes / (self._outcomes + _BOLD_AFTER)
         room = self._spendable() - self._corrected()
         for bound, per_hit in ((self.max_error, False), (self.max_error_per_hit, True)):
             if bound is None:
@@ -310,10 +315,10 @@ class OnlinePolicy:
         return max(0.0, limit)
 
     def _corrected(self) -> float:
-        """What was spent, more when the explored were wrong more often than expected."""
+        """What was spent, a tenth more, and more yet when the explored were wrong more often than expected."""
         wrong = _AUDIT_PRIOR + self._explored_wrong
         ratio = (wrong + _AUDIT_DEVIATIONS * math.sqrt(wrong)) / (_AUDIT_PRIOR + self._explored_expected)
-        return self._spent * max(1.0, ratio)
+        return self._spent * max(_LEAST_CORRECTION, ratio)
 
     def _audit_limit(self) -> float:
         assert self.max_error is not None
@@ -345,6 +350,7 @@ class OnlinePolicy:
             self._model.update(decision._x, correct)
             self._recalibration.update(decision._raw, not correct)
             self._record(decision.answer, correct)
+            self._outcomes += 1.0
             self._hold = max(0, self._hold - 1)
             if predicted <= self._price:  # explored, or as good as: it would have been served
                 self._explored_expected += predicted
@@ -361,6 +367,7 @@ class OnlinePolicy:
                 self._alarms += 1
                 self._hold = _ALARM_HOLD
                 self._rehearsed = self._rehearsed_wrong = 0
+                self._outcomes *= _ALARM_KEEP
                 self._model.forget(_ALARM_KEEP)
                 self._recalibration.forget(_ALARM_KEEP)
 

@@ -78,6 +78,7 @@ def dump(policy: OnlinePolicy) -> bytes:
         "price": policy._price,
         "hold": policy._hold,
         "misses": policy._misses,
+        "outcomes": policy._outcomes,
         "alarms": policy._alarms,
         "answers": _pack(np.array(list(records), dtype=np.uint64), "<u8"),
         "records": _pack(counts, "<u2"),
@@ -142,12 +143,14 @@ def load(policy: OnlinePolicy, data: bytes) -> None:
         answers = np.frombuffer(base64.b64decode(state["answers"], validate=True), dtype="<u8").tolist()
         records = _unpack(state["records"], "<u2", (len(answers), 2)).tolist()
         counters = {name: type(getattr(policy, name))(state["counters"][name]) for name in _COUNTERS}
-        numbers = {name: float(state[name]) for name in ("audit", "price")}
+        numbers = {name: float(state[name]) for name in ("audit", "price", "outcomes")}
         sums = [float(value) for value in state["cusum"]]
         whole = {name: int(state[name]) for name in ("draws", "count", "hold", "misses", "alarms")}
         key = bytes.fromhex(state["key"])
         if not np.isfinite([*numbers.values(), *counters.values(), *sums]).all() or len(key) != 8:
             raise ValueError("a counter that is no number")
+        if min(*numbers.values(), *whole.values(), *sums) < 0.0:
+            raise ValueError("a counter below zero")
         if len(sums) != len(policy._detector.sums):
             raise ValueError("sums of another detector")
     except CacheSerializationError:
@@ -163,6 +166,7 @@ def load(policy: OnlinePolicy, data: bytes) -> None:
     policy._detector.sums = sums
     policy._recent = recent
     policy._hold, policy._misses, policy._alarms = whole["hold"], whole["misses"], whole["alarms"]
+    policy._outcomes = numbers["outcomes"]
     policy._records.clear()
     policy._records.update(zip(answers, records, strict=True))
     if policy.seed is not None and key == policy._key:

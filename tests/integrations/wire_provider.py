@@ -23,6 +23,7 @@ class Provider(ThreadingHTTPServer):
         gate: an event that streams wait for before their third piece; plain answers before they are told.
         linger: seconds for which a stream stays open after its last event.
         raw: bytes told in place of any answer.
+        arrived: set when a request arrives.
     """
 
     daemon_threads = True
@@ -41,6 +42,7 @@ class Provider(ThreadingHTTPServer):
         self.linger = 0
         self.raw = None
         self.lock = threading.Lock()
+        self.arrived = threading.Event()
 
     @property
     def url(self):
@@ -82,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         with server.lock:
             server.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             number = len(server.seen)
+            server.arrived.set()
             status = server.fail.pop(0) if server.fail else 200
         if status != 200:
             self.plain(status, {"type": "error", "error": {"type": "server_error", "message": "no luck"}}, number)

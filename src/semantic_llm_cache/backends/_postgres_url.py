@@ -1,0 +1,121 @@
+"""PostgreSQL addresses: what is for the connection, what is for `PostgresBackend`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+__all__ = ["SCHEMES", "Address", "parse"]
+
+SCHEMES = ("postgresql", "postgres")
+"""What a PostgreSQL address may begin with."""
+
+_TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _yes_or_no(text: str) -> bool:
+    value = _TRUTH.get(text.lower())
+    if value is None:
+        raise ValueError
+    return value
+
+
+_ARGUMENTS: dict[str, Callable[[str], Any]] = {
+    "schema": str,
+    "prefix": str,
+    "pool_min": int,
+    "pool_max": int,
+    "timeout": float,
+    "connect_timeout": float,
+    "prepared_statements": _yes_or_no,
+    "front_size": int,
+    "front_seconds": float,
+}
+_CONNECTION = frozenset(  # libpq's
+    (
+        "application_name",
+        "database",
+        "dbname",
+        "gsslib",
+        "host",
+        "krbsrvname",
+        "passfile",
+        "password",
+        "port",
+        "service",
+        "servicefile",
+        "ssl",
+        "ssl_max_protocol_version",
+        "ssl_min_protocol_version",
+        "sslcert",
+        "sslcrl",
+        "sslkey",
+        "sslmode",
+        "sslnegotiation",
+        "sslpassword",
+        "sslrootcert",
+        "target_session_attrs",
+        "user",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """What a URL says.
+
+    Attributes:
+        dsn: the URL for the driver, password included.
+        arguments: keyword arguments for `PostgresBackend`.
+        shown: the URL without credentials and options.
+    """
+
+    dsn: str = field(repr=False)
+    arguments: dict[str, Any]
+    shown: str
+
+
+def parse(url: str) -> Address:
+    """Return what `url` says.
+
+    Raises:
+        ValueError: what is wrong; the message holds neither password nor options.
+    """
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    if scheme not in SCHEMES:
+        raise ValueError(f"a PostgreSQL address begins with postgresql://, not with {scheme or 'nothing'}")
+    if parts.fragment:
+        raise ValueError(f"{scheme}://...: a number sign in a user, password or option is written %23")
+    arguments: dict[str, Any] = {}
+    connection: list[tuple[str, str]] = []
+    named: dict[str, str] = {}
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name in _ARGUMENTS:
+            try:
+                arguments[name] = _ARGUMENTS[name](text)
+            except ValueError:
+                what = "yes or no" if _ARGUMENTS[name] is _yes_or_no else "a number"
+                raise ValueError(f"{scheme}://...: the option {name} must be {what}") from None
+        elif name in _CONNECTION:
+            connection.append((name, text))
+            named[name] = text
+        else:
+            known = ", ".join(sorted({*_ARGUMENTS, *_CONNECTION}))
+            raise ValueError(f"{scheme}://...: unknown option {name!r}, there are {known}")
+    _, _, location = parts.netloc.rpartition("@")
+    hosts = [_check_host(scheme, one) for one in location.split(",")] if location else []
+    shown_hosts = ",".join(hosts) or quote(named.get("host", ""), safe="/,:") or "localhost"
+    database = parts.path.strip("/") or quote(named.get("dbname", named.get("database", "")))
+    dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(connection), ""))
+    return Address(dsn, arguments, f"postgresql://{shown_hosts}{'/' + database if database else ''}")
+
+
+def _check_host(scheme: str, text: str) -> str:
+    try:
+        _ = urlsplit(f"//{text}").port
+    except ValueError:
+        raise ValueError(f"{scheme}://...: {text!r} is not a host and a port") from None
+    return text

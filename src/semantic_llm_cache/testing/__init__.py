@@ -1,0 +1,27 @@
+"""`BackendConformance`: the contract of `StorageBackend` as tests, for any backend.
+
+Subclass it in a test module and say how a backend is made; pytest (or `unittest`, for the methods need
+neither fixtures nor plugins) runs the rest:
+
+    class TestMine(BackendConformance):
+        def make_backend(self, clock):
+            return MyBackend("127.0.0.1:7000", clock=clock)
+
+Each test starts with an empty backend from `make_backend`, so that hook must remove what an earlier
+test left. A backend that keeps nothing beyond the seven abstract methods sets `keeps_counters` and
+`keeps_hits` to False.
+"""
+
+from __future__ import annotations
+
+from semantic_llm_cache.testing._by_key import ByKey, Expiry
+from semantic_llm_cache.testing._by_vector import ByVector
+from semantic_llm_cache.testing._running import Running
+from semantic_llm_cache.testing._suite import Clock
+from semantic_llm_cache.testing._upkeep import Upkeep
+
+__all__ = ["BackendConformance", "Clock"]
+
+
+class BackendConformance(ByKey, Expiry, ByVector, Upkeep, Running):
+    """The rules that every backend keeps. See the module's text."""

@@ -1,0 +1,107 @@
+"""Tests of searches by meaning."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from semantic_llm_cache.storage import StorageBackend
+from semantic_llm_cache.testing._suite import Suite, X, at_cosine, direction, raises, with_backend
+
+__all__ = ["ByVector"]
+
+
+class ByVector(Suite):
+    """The nearest live entries, by cosine, within their limits."""
+
+    @with_backend
+    async def test_similarity_is_cosine_and_vectors_need_no_length(self, backend: StorageBackend) -> None:
+        await backend.set("k", self.entry(embedding=[30.0 * value for value in at_cosine(0.6)]))
+        near = await backend.find_similar([0.001 * value for value in X], 0.5)
+        assert near is not None
+        assert near[0] == "k"
+        assert abs(near[2] - 0.6) < 1e-6
+        np.testing.assert_allclose(np.linalg.norm(near[1].embedding), 1.0, atol=1e-6)
+
+    @with_backend
+    async def test_the_threshold_is_inclusive_within_a_millionth(self, backend: StorageBackend) -> None:
+        await backend.set("k", self.entry(embedding=at_cosine(0.8)))
+        assert await backend.find_similar(X, 0.8) is not None
+        assert await backend.find_similar(X, 0.8000005) is not None
+        assert await backend.find_similar(X, 0.80001) is None
+        await backend.set("same", self.entry(embedding=X))
+        exact = await backend.find_similar(X, 1.0)
+        assert exact is not None
+        assert exact[0] == "same"
+        assert 1.0 - 1e-6 <= exact[2] <= 1.0
+
+    @with_backend
+    async def test_a_negative_cosine_counts_as_zero(self, backend: StorageBackend) -> None:
+        await backend.set("opposite", self.entry(embedding=direction(-1.0)))
+        found = await backend.find_similar(X, 0.0)
+        assert found is not None
+        assert found[0] == "opposite"
+        assert found[2] == 0.0
+        assert await backend.find_similar(X, 0.01) is None
+
+    @with_backend
+    async def test_candidates_are_the_nearest_in_order(self, backend: StorageBackend) -> None:
+        cosines = [0.91, 0.99, 0.2, 0.95, 0.93, 0.97, 0.5, -0.5]
+        for number, cosine in enumerate(cosines):
+            await backend.set(f"k{number}", self.entry(str(cosine), embedding=at_cosine(cosine), embedder="e"))
+        found = await backend.find_candidates(X, 0.9, k=3, scope="", embedder="e")
+        assert 1 <= len(found) <= 3
+        assert [candidate.key for candidate in found] == ["k1", "k5", "k3"][: len(found)]
+        for candidate in found:
+            assert abs(candidate.similarity - float(candidate.entry.prompt)) < 1e-6
+        assert await backend.find_candidates(X, 0.995, k=3) == []
+
+    @with_backend
+    async def test_scope_namespace_and_embedder_separate(self, backend: StorageBackend) -> None:
+        for scope in ("s1", "s2"):
+            for namespace in ("n1", "n2"):
+                key = scope + namespace
+                fields = {"scope": scope, "namespace": namespace, "embedder": "e-" + namespace}
+                await backend.set(key, self.entry(key, embedding=at_cosine(0.9), **fields))
+        # The nearest of all, in another scope, hides nothing.
+        await backend.set("nearest", self.entry(embedding=X, scope="s3", namespace="n3", embedder="e3"))
+        for scope in ("s1", "s2"):
+            for namespace in ("n1", "n2"):
+                one = await backend.find_similar(X, 0.5, namespace, scope=scope)
+                assert one is not None
+                assert one[0] == scope + namespace
+            either = await backend.find_similar(X, 0.5, scope=scope)
+            assert either is not None
+            assert either[1].scope == scope
+        of_all = await backend.find_similar(X, 0.5)
+        assert of_all is not None
+        assert of_all[0] == "nearest"
+        assert await backend.find_similar(X, 0.5, "n1", scope="s3") is None
+        assert await backend.find_similar(X, 0.5, scope="") is None
+        assert await backend.find_candidates(X, 0.5, scope="s3", embedder="e-n1") == []
+        found = await backend.find_candidates(X, 0.5, scope="s3", namespace="n3", embedder="e3")
+        assert [candidate.key for candidate in found] == ["nearest"]
+
+    @with_backend
+    async def test_another_dimension_is_not_considered(self, backend: StorageBackend) -> None:
+        await backend.set("eight", self.entry(embedding=X))
+        await backend.set("three", self.entry(embedding=[1.0, 0.0, 0.0]))
+        await backend.set("none", self.entry())
+        for query, key in ((X, "eight"), ([1.0, 0.0, 0.0], "three")):
+            found = await backend.find_similar(query, 0.0)
+            assert found is not None
+            assert found[0] == key
+        assert await backend.find_similar([1.0, 0.0], 0.0) is None
+
+    @with_backend
+    async def test_a_vector_without_direction_is_refused(self, backend: StorageBackend) -> None:
+        await backend.set("k", self.entry(response="before", embedding=X))
+        useless: list[Any] = [[0.0] * 8, [math.nan] * 8, direction(math.inf), [], [[1.0], [2.0]]]
+        for bad in useless:
+            await raises(ValueError, backend.set("k", self.entry(embedding=bad)))
+            await raises(ValueError, backend.find_similar(bad, 0.5))
+        found = await backend.find_similar(X, 0.99)
+        assert found is not None
+        assert found[1].response == "before"

@@ -1,0 +1,584 @@
+"""The HNSW graphs of large partitions, and indexes in files. Sizes are small, the thresholds lowered to match."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from benchmarks.data import clustered, reworded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from semantic_llm_cache.index import VectorIndex
+from semantic_llm_cache.index import graph as graph_module
+from semantic_llm_cache.index import indexer as indexer_module
+from semantic_llm_cache.index import partition as partition_module
+from semantic_llm_cache.index.snapshot import Snapshot, write
+
+DIM = 16
+
+
+def unit_rows(seed, count, dimension=DIM):
+    rows = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+ROWS = unit_rows(1, 4000)
+
+
+@pytest.fixture
+def small_steps(monkeypatch):
+    monkeypatch.setattr(indexer_module, "_TAIL", 8)
+    monkeypatch.setattr(partition_module, "_BLOCK_BYTES", 4 * DIM * 150)
+
+
+def filled(count=1000, graph_rows=500, **place):
+    index = VectorIndex(graph_rows=graph_rows)
+    index.add_many(list(range(1, count + 1)), ROWS[:count], **place)
+    assert index.indexer.wait(20)
+    return index
+
+
+def only(index):
+    (partition,) = index.partitions()
+    return partition
+
+
+def consistent(index):
+    """What the bookkeeping must agree on when nothing runs."""
+    for partition in index.partitions():
+        assert len(partition.ids) == partition.count
+        assert 0 <= partition.indexed <= partition.count
+        for number, id in enumerate(partition.ids):
+            assert index._where[id] == partition.number << 40 | number
+        if partition.graph is not None and partition.graph.ready:
+            keys = partition.graph._index
+            gone = set(partition.graph.gone)
+            assert all(id + 2**63 in keys and id not in gone for id in partition.ids[: partition.indexed])
+    assert sum(p.count for p in index.partitions()) == len(index)
+
+
+# --------------------------------------------------------------------------------- growing and searching
+
+
+def test_a_partition_gets_a_graph_when_it_is_large(small_steps):
+    index = filled(499)
+    assert only(index).graph is None
+    index.add(9999, ROWS[3000])
+    assert index.indexer.wait(20)
+    assert only(index).indexed == index.indexed == 500
+    assert index.rows(DIM) > 0
+    consistent(index)
+    for number in (0, 77, 498):
+        assert index.search(ROWS[number], 1, 0.9)[0] == (number + 1, pytest.approx(1.0))
+    assert index.search(ROWS[3000], 1, 0.99) == [(9999, pytest.approx(1.0))]
+    assert index.search(-ROWS[0], 1, 0.99) == []
+
+
+def test_recall_of_true_hits_on_clustered_vectors():
+    """A question in other words finds the nearest of 4,000 entries, clustered as prompts are, 99 times in 100."""
+    rows = clustered(4000)
+    index = VectorIndex(graph_rows=1000)
+    index.add_many(list(range(4000)), rows)
+    assert index.indexer.wait(60)
+    assert index.indexed >= 4000 - 512
+    asked = np.random.default_rng(2).permutation(4000)[:300]
+    queries = reworded(rows[asked])
+    best = (rows @ queries.T).max(axis=0)
+    found = [index.search(query, 1, 0.9) for query in queries]
+    for hit, query in zip(found, queries, strict=True):
+        if hit:
+            assert hit[0][1] == pytest.approx(float(rows[hit[0][0]] @ query), abs=2e-6)
+    right = sum(bool(hit) and hit[0][1] >= cosine - 2e-6 for hit, cosine in zip(found, best, strict=True))
+    assert right >= 0.99 * len(asked)
+
+
+def test_a_vector_is_found_at_once_while_the_graph_is_built():
+    index = VectorIndex(graph_rows=500)
+    index.add_many(list(range(1, 3001)), ROWS[:3000])
+    seen = set()
+    for id in range(3001, 3101):
+        index.add(id, ROWS[id])
+        assert index.search(ROWS[id], 1, 0.999) == [(id, pytest.approx(1.0))]
+        assert index.search(ROWS[id - 3000], 1, 0.999) == [(id - 2999, pytest.approx(1.0))]
+        seen.add(only(index).indexed)
+        time.sleep(0.001)
+    assert len(seen) > 1  # it was being built
+
+
+def test_removed_neighbours_do_not_hide_those_behind_them(small_steps):
+    """300 copies of the question are removed at once: the one that is farther is found."""
+    base = ROWS[0]
+    near = base + 0.001 * ROWS[1:301]
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    far = base + 0.2 * ROWS[302]
+    index = filled(1000)
+    index.add_many(list(range(5000, 5300)), near)
+    index.add(7000, far)
+    assert index.indexer.wait(20)
+    graph = only(index).graph
+    assert len(graph) >= 1300 - 8
+    with graph._lock:  # the background cannot get at them yet
+        for id in [*range(5000, 5300), 1]:
+            index.remove(id)
+    assert index.search(base, 1, 0.9)[0][0] == 7000
+    assert index.indexer.wait(20)
+    assert index.search(base, 3, 0.9)[0][0] == 7000
+    consistent(index)
+
+
+def test_a_replaced_vector_counts_as_it_is_now(small_steps):
+    index = filled(1000)
+    index.add(10, -ROWS[9])
+    assert index.search(ROWS[9], 1, 0.99) == []
+    assert index.search(-ROWS[9], 1, 0.99) == [(10, pytest.approx(1.0))]
+    for id in range(100, 140):
+        index.add(id, ROWS[id + 2000])
+    assert index.indexer.wait(20)
+    consistent(index)
+    for id in range(100, 140):
+        assert index.search(ROWS[id + 2000], 1, 0.99)[0] == (id, pytest.approx(1.0))
+        assert all(found != id for found, _ in index.search(ROWS[id - 1], 1, 0.99))
+
+
+def test_an_id_that_moves_to_another_scope_is_not_found_in_its_old_one(small_steps):
+    index = filled(1000, scope="a")
+    index.add(10, ROWS[9], scope="b")
+    assert index.search(ROWS[9], 1, 0.99, scope="a") == []
+    assert index.search(ROWS[9], 1, 0.99, scope="b") == [(10, pytest.approx(1.0))]
+    index.add(10, ROWS[9], scope="a")
+    assert index.search(ROWS[9], 1, 0.99, scope="a") == [(10, pytest.approx(1.0))]
+
+
+def test_a_graph_is_dropped_when_little_is_left_and_made_anew_when_much_has_gone(small_steps, monkeypatch):
+    monkeypatch.setattr(indexer_module, "_TOMBSTONES", 100)
+    index = filled(2000)
+    first = only(index).graph
+    for id in range(1, 1301):
+        index.remove(id)
+    assert index.indexer.wait(20)
+    assert only(index).graph is not None
+    assert only(index).graph is not first
+    assert index.search(ROWS[1999], 1, 0.99) == [(2000, pytest.approx(1.0))]
+    for id in range(1301, 1900):
+        index.remove(id)
+    assert index.indexer.wait(20)
+    assert only(index).graph is None
+    assert index.search(ROWS[1999], 1, 0.99) == [(2000, pytest.approx(1.0))]
+    consistent(index)
+
+
+def test_ids_of_any_sign(small_steps):
+    index = VectorIndex(graph_rows=100)
+    ids = [*range(-150, 0), *range(2**62, 2**62 + 50)]
+    index.add_many(ids, ROWS[:200])
+    assert index.indexer.wait(20)
+    for number, id in enumerate(ids):
+        assert index.search(ROWS[number], 1, 0.99)[0] == (id, pytest.approx(1.0))
+    for id in ids[::2]:
+        assert index.remove(id)
+    assert index.indexer.wait(20)
+    assert index.search(ROWS[0], 1, 0.99) == []
+
+
+def test_a_graph_that_fails_is_replaced_by_the_scan(small_steps, caplog):
+    index = filled(1000)
+    only(index).graph._index.reset()
+    only(index).graph._index = None
+    assert index.search(ROWS[5], 1, 0.99)[0] == (6, pytest.approx(1.0))
+    assert "scanned instead" in caplog.text
+    assert only(index).graph is None
+    index.add_many(list(range(2000, 2600)), ROWS[2000:2600])
+    assert index.indexer.wait(5)
+    assert only(index).graph is None
+
+
+class GraphAgainstADict(RuleBasedStateMachine):
+    """Whatever is added, replaced, removed and searched while the graph is built: no wrong pair, no lost vector."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(indexer_module, "_TAIL", 4)
+        self.patch.setattr(indexer_module, "_TOMBSTONES", 30)
+        self.patch.setattr(partition_module, "_BLOCK_BYTES", 4 * DIM * 20)
+        self.index = VectorIndex(graph_rows=40)
+        self.model = {}
+
+    def teardown(self):
+        self.index.indexer.stop(10)
+        self.patch.undo()
+
+    @rule(first=st.integers(1, 150), count=st.integers(1, 60), shift=st.integers(0, 500))
+    def add_many(self, first, count, shift):
+        self.index.add_many(list(range(first, first + count)), ROWS[first + shift : first + shift + count])
+        self.model.update((id, id + shift) for id in range(first, first + count))
+
+    @rule(id=st.integers(1, 210), number=st.integers(0, 800))
+    def add(self, id, number):
+        self.index.add(id, ROWS[number])
+        self.model[id] = number
+
+    @rule(first=st.integers(1, 210), count=st.integers(1, 80))
+    def remove(self, first, count):
+        for id in range(first, first + count):
+            assert self.index.remove(id) == (self.model.pop(id, None) is not None)
+
+    @rule()
+    def wait(self):
+        assert self.index.indexer.wait(10)
+        consistent(self.index)
+
+    @rule(number=st.integers(0, 800), k=st.integers(1, 20))
+    def search(self, number, k):
+        found = self.index.search(ROWS[number], k, 0.3)
+        assert len({id for id, _ in found}) == len(found) <= k
+        for id, cosine in found:
+            assert abs(float(ROWS[self.model[id]] @ ROWS[number]) - cosine) < 1e-5
+        same = {id for id, there in self.model.items() if there == number}
+        assert same == set() or found[0][0] in same
+
+    @invariant()
+    def agrees(self):
+        assert sorted(self.index.ids()) == sorted(self.model)
+
+
+GraphAgainstADict.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestGraphAgainstADict = GraphAgainstADict.TestCase
+
+
+def test_threads_that_search_while_others_add_and_remove(small_steps):
+    """Residents are found by nearly every search, and no pair is ever wrong, while all around them changes."""
+    rows = ROWS[:2000]
+    index = VectorIndex(graph_rows=300)
+    index.add_many(list(range(2000)), rows)
+    residents = list(range(0, 2000, 100))
+    stop = threading.Event()
+    problems, missed, looks = [], [], []
+
+    def churn(seed):
+        random = np.random.default_rng(seed)
+        while not stop.is_set():
+            id = int(random.integers(seed, 1000)) * 2 + seed
+            if id % 100 and id < 2000:
+                index.remove(id)
+                index.add(id, rows[id])
+            time.sleep(0.0002)
+
+    def look(seed):
+        random = np.random.default_rng(seed)
+        for _ in range(250):
+            target = residents[int(random.integers(len(residents)))]
+            found = index.search(rows[target], 4, 0.2)
+            looks.append(1)
+            if not found or found[0] != (target, pytest.approx(1.0)):
+                missed.append(target)
+            problems.extend(
+                (id, cosine) for id, cosine in found if abs(float(rows[id] @ rows[target]) - cosine) > 1e-5
+            )
+
+    churners = [threading.Thread(target=churn, args=(n,)) for n in (0, 1)]
+    lookers = [threading.Thread(target=look, args=(n,)) for n in (7, 8)]
+    for thread in churners + lookers:
+        thread.start()
+    for thread in lookers:
+        thread.join()
+    stop.set()
+    for thread in churners:
+        thread.join()
+    assert problems == []
+    assert len(missed) <= 0.01 * len(looks)
+    assert index.indexer.wait(20)
+    consistent(index)
+
+
+def test_coarse_numbers_keep_the_cosine():
+    rows = unit_rows(3, 200, 384)
+    rough = graph_module.coarse(rows).astype(np.float32)
+    rough /= np.linalg.norm(rough, axis=1, keepdims=True)
+    assert np.abs(rough @ rough.T - rows @ rows.T).max() < graph_module._ROUGHNESS / 3
+    spiky = np.zeros((2, 384), dtype=np.float32)
+    spiky[0, 0] = spiky[1, 1] = 1.0
+    assert graph_module.coarse(spiky).tolist()[0][:3] == [127, 0, 0]
+
+
+# ------------------------------------------------------------------------ without the extra, forks, exits
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+
+
+PRELUDE = """
+import os, sys, time
+import numpy as np
+rows = np.random.default_rng(1).normal(size=(3000, 16)).astype(np.float32)
+rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+from semantic_llm_cache.index import VectorIndex
+index = VectorIndex(graph_rows=500)
+"""
+
+
+def test_without_usearch_large_partitions_are_scanned():
+    done = run(
+        "import sys; sys.modules['usearch'] = None"
+        + PRELUDE
+        + """
+index.add_many(list(range(3000)), rows)
+assert index.indexer.wait(5)
+assert index.indexed == 0
+assert index.search(rows[7], 1, 0.9)[0][0] == 7
+print("right")
+"""
+    )
+    assert (done.stdout, done.returncode) == ("right\n", 0), done.stderr
+
+
+def test_usearch_is_not_imported_before_it_is_needed():
+    done = run(PRELUDE + "index.add_many(list(range(400)), rows[:400]); assert 'usearch' not in sys.modules")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_process_ends_while_a_graph_is_built():
+    done = run(PRELUDE + "index.add_many(list(range(3000)), rows)\ntime.sleep(0.05)\nsys.exit(7)")
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+def test_a_forked_child_goes_on_with_the_graph():
+    done = run(
+        PRELUDE
+        + """
+index.add_many(list(range(1500)), rows[:1500])
+time.sleep(0.05)
+children = []
+for _ in range(2):
+    time.sleep(0.02)
+    if not (child := os.fork()):
+        assert index.search(rows[5], 1, 0.9)[0][0] == 5
+        index.add(9000, -rows[5])
+        assert index.search(-rows[5], 1, 0.9)[0][0] == 9000
+        assert index.indexer.wait(20)
+        assert index.indexed >= 900
+        assert index.search(rows[1490], 1, 0.9)[0][0] == 1490
+        os._exit(0)
+    children.append(child)
+for child in children:
+    assert os.waitpid(child, 0)[1] == 0
+assert index.indexer.wait(20)
+assert index.search(rows[1490], 1, 0.9)[0][0] == 1490
+"""
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# ------------------------------------------------------------------------------------ in a file
+
+
+def saved(index, path, check=lambda: None, **info):
+    """Write in the thread of the indexer, as the backend does."""
+    problems, results = [], []
+
+    def job():
+        try:
+            with open(path, "w+b") as file:
+                results.append(write(index, str(path), file, info, check))
+        except BaseException as error:
+            problems.append(error)
+
+    assert index.indexer.run(job)
+    assert index.indexer.wait(20)
+    if problems:
+        raise problems[0]
+    return results[0]
+
+
+def opened(path, graph_rows=500):
+    snapshot = Snapshot(str(path))
+    index = VectorIndex(graph_rows=graph_rows)
+    snapshot.fill(index)
+    return index, snapshot
+
+
+def attached(index, snapshot):
+    problems = []
+
+    def job():
+        try:
+            snapshot.attach(index, lambda: None)
+        except ValueError as error:
+            problems.append(error)
+
+    index.indexer.run(job)
+    assert index.indexer.wait(20)
+    if problems:
+        raise problems[0]
+
+
+def test_a_file_gives_back_what_was_written(tmp_path, small_steps):
+    index = filled(1000, scope="s", embedder="e", namespace="n")
+    index.add_many(list(range(2000, 2300)), ROWS[2000:2300], scope="t")
+    index.add(5000, [1.0, 0.0, 0.0], scope="t")
+    assert saved(index, tmp_path / "index", note="of mine") == 1000
+    again, snapshot = opened(tmp_path / "index")
+    assert snapshot.info == {"note": "of mine"}
+    assert sorted(again.ids()) == sorted(index.ids())
+    limits = {"scope": "s", "embedder": "e", "namespace": "n"}
+    assert again.search(ROWS[7], 1, 0.99, **limits) == [(8, pytest.approx(1.0))]  # scanned
+    assert [partition.scanned_from for partition in again.partitions()] == [0, 0, 0]
+    attached(again, snapshot)
+    assert [partition.scanned_from for partition in again.partitions()] == [1000, 0, 0]
+    consistent(again)
+    for index_now in (again, index):
+        index_now.remove(8)
+        index_now.add(9, -ROWS[8], **limits)
+        index_now.add(6000, ROWS[7], **limits)
+        assert index_now.search(ROWS[7], 1, 0.99, **limits) == [(6000, pytest.approx(1.0))]
+        assert index_now.search(ROWS[2000], 1, 0.99, scope="t") == [(2000, pytest.approx(1.0))]
+        assert index_now.search([1.0, 0.0, 0.0], 1, 0.99) == [(5000, pytest.approx(1.0))]
+    assert (tmp_path / "index").exists()
+    untouched, _ = opened(tmp_path / "index")  # what is changed stays in the process
+    assert untouched.search(ROWS[8], 1, 0.99, **limits) == [(9, pytest.approx(1.0))]
+
+
+def test_rows_removed_between_reading_a_file_and_its_graph(tmp_path, small_steps):
+    index = filled(1000)
+    saved(index, tmp_path / "index")
+    again, snapshot = opened(tmp_path / "index")
+    for id in range(1, 400, 2):
+        again.remove(id)
+    again.add_many(list(range(2000, 2050)), ROWS[2000:2050])
+    attached(again, snapshot)
+    assert again.indexer.wait(20)
+    consistent(again)
+    for id in range(1, 400):
+        assert [found for found, _ in again.search(ROWS[id - 1], 1, 0.99)] == ([] if id % 2 else [id])
+
+
+@given(
+    changes=st.lists(
+        st.tuples(st.sampled_from("radm"), st.integers(1, 400), st.integers(0, 600)), min_size=1, max_size=60
+    ),
+    graph_rows=st.sampled_from([100, 100_000]),
+)
+@settings(max_examples=12, deadline=None)
+def test_what_changes_while_a_file_is_written(tmp_path_factory, changes, graph_rows):
+    """Vectors that stay are in the file; of those that change, it has what was there before or after."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(indexer_module, "_TAIL", 4)
+    patch.setattr(partition_module, "_BLOCK_BYTES", 4 * DIM * 50)
+    try:
+        index = VectorIndex(graph_rows=graph_rows)
+        index.add_many(list(range(1, 301)), ROWS[:300])
+        assert index.indexer.wait(20)
+        before = {id: id - 1 for id in range(1, 301)}
+        after = dict(before)
+        left = list(changes)
+
+        def change_something():
+            for _ in range(min(8, len(left))):
+                what, id, number = left.pop()
+                if what in "rm":
+                    index.remove(id)
+                    after.pop(id, None)
+                if what in "adm":
+                    index.add(id, ROWS[number])
+                    after[id] = number
+
+        path = tmp_path_factory.mktemp("file") / "index"
+        saved(index, path, change_something)
+        again, snapshot = opened(path, graph_rows)
+        attached(again, snapshot)
+        assert again.indexer.wait(20)
+        consistent(again)
+        touched = {id for _, id, _ in changes}
+        for id in set(before) | set(again.ids()):
+            if id not in touched:
+                np.testing.assert_array_equal(again.vector(id), index.vector(id))
+                assert again.search(ROWS[before[id]], 400, 0.999)
+                assert id in [found for found, _ in again.search(ROWS[before[id]], 400, 0.999)]
+            elif again.vector(id) is not None:
+                possible = [number for _, other, number in changes if other == id]
+                possible += [before[id]] if id in before else []
+                assert any(np.allclose(again.vector(id), ROWS[number], atol=1e-6) for number in possible)
+    finally:
+        patch.undo()
+
+
+def test_damage_anywhere_in_a_file_is_seen(tmp_path, small_steps):
+    """One byte is changed, here and there: refused, or it was in the filling between the sections."""
+    path = tmp_path / "index"
+    saved(filled(600, 300), path)
+    good = path.read_bytes()
+    random = np.random.default_rng(4)
+    seen = 0
+    places = [0, 17, 30, len(good) - 1, *random.integers(0, len(good), 60).tolist()]
+    for place in places:
+        bad = bytearray(good)
+        bad[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(bad)
+        try:
+            again, snapshot = opened(path, 300)
+            attached(again, snapshot)
+        except ValueError:
+            seen += 1
+        else:
+            for id in range(1, 601):
+                np.testing.assert_array_equal(again.vector(id), ROWS[id - 1])
+    assert seen >= len(places) - 3
+    for length in (0, 10, 64, 1000, len(good) // 2, len(good) - 1):
+        path.write_bytes(good[:length])
+        with pytest.raises(ValueError):
+            opened(path)
+    path.write_bytes(os.urandom(5000))
+    with pytest.raises(ValueError, match="kind"):
+        opened(path)
+    with pytest.raises(FileNotFoundError):
+        opened(tmp_path / "none")
+
+
+def test_writing_ends_when_told(tmp_path):
+    index = filled(1000)
+
+    def stop():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        saved(index, tmp_path / "index", stop)
+    assert only(index).watchers is None
+    assert sorted(os.listdir(tmp_path)) == ["index"]
+
+
+def test_a_process_killed_while_it_writes_leaves_nothing_that_is_taken_for_an_index(tmp_path):
+    path = tmp_path / "index"
+    code = (
+        PRELUDE
+        + f"""
+from semantic_llm_cache.index.snapshot import write
+index.add_many(list(range(3000)), rows)
+index.indexer.wait(20)
+def forever():
+    for _ in range(10_000):
+        with open({str(path)!r}, "w+b") as file:
+            write(index, {str(path)!r}, file, {{}}, lambda: None)
+print("writing", flush=True)
+index.indexer.run(forever)
+index.indexer.wait(60)
+"""
+    )
+    for delay in (0.01, 0.04):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "writing\n"
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+        try:
+            again, snapshot = opened(path)
+            attached(again, snapshot)
+        except (ValueError, FileNotFoundError):
+            continue
+        assert len(again) == 3000

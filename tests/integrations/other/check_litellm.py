@@ -1,0 +1,123 @@
+"""LiteLLM's cache, with a provider on the loopback interface. Run by `test_other_versions.py`."""
+
+import asyncio
+
+import litellm
+import pytest
+
+from semantic_llm_cache.integrations.litellm import LiteLLMCache
+
+ASKED = "How do I reset my password?"
+AGAIN = "How can I reset my password?"
+
+
+def user(text):
+    return [{"role": "user", "content": text}]
+
+
+@pytest.fixture
+def use():
+    def install(**options):
+        litellm.cache = LiteLLMCache(similarity=0.9, **options)
+        return litellm.cache
+
+    yield install
+    litellm.cache = None
+
+
+def options(server, text=ASKED, **more):
+    return {
+        "model": "openai/m", "messages": user(text), "api_base": f"{server.url}/v1", "api_key": "k", "caching": True,
+        **more,
+    }  # fmt: skip
+
+
+def fields(answer):
+    """Return an answer without what LiteLLM itself makes anew."""
+    found = answer.model_dump()
+    return {name: found[name] for name in ("id", "choices", "model", "object", "created", "system_fingerprint")}
+
+
+async def asked(server, *arguments, **more):
+    answer = await litellm.acompletion(**options(server, *arguments, **more))
+    await asyncio.sleep(0.1)  # LiteLLM stores answers in a task of its own
+    return answer
+
+
+async def test_a_paraphrase_makes_no_request(server, use):
+    use()
+    first = await asked(server)
+    second = await asked(server, AGAIN)
+    assert server.calls == 1
+    assert type(second) is type(first)
+    assert fields(second) == fields(first)
+    assert second.usage.total_tokens == 21
+
+
+def test_plain_code(server, use):
+    use()
+    first = litellm.completion(**options(server))
+    second = litellm.completion(**options(server, AGAIN))
+    assert fields(second) == fields(first)
+    assert server.calls == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": "openai/n"},
+        {"temperature": 0.5},
+        {"api_key": "other"},
+        {"messages": [{"role": "system", "content": "Be brief."}, *user(ASKED)]},
+        {"messages": [*user("Hello"), {"role": "assistant", "content": "Hi"}, *user(ASKED)]},
+        {"seed": 7},
+    ],
+    ids=["model", "temperature", "key", "system", "history", "seed"],
+)
+@pytest.mark.parametrize("plain", [True, False])
+async def test_asked_otherwise_it_is_another_question(server, use, other, plain):
+    use()
+    for more in ({}, other, other):
+        if plain:
+            await asyncio.to_thread(litellm.completion, **options(server, **more))
+        else:
+            await asked(server, **more)
+    assert server.calls == 2
+
+
+async def test_answers_that_are_not_whole_are_not_stored(server, use):
+    use()
+    server.finish = "length"
+    await asked(server)
+    await asked(server)
+    assert server.calls == 2
+
+
+async def test_a_stream_is_stored_and_answers_a_stream(server, use):
+    use()
+
+    async def told(text):
+        parts = [part async for part in await litellm.acompletion(**options(server, text, stream=True))]
+        await asyncio.sleep(0.2)
+        return "".join(part.choices[0].delta.content or "" for part in parts)
+
+    first = await told(ASKED)
+    assert first == "Paris is the capital (1)."
+    assert await told(AGAIN) == first
+    assert server.calls == 1
+
+
+async def test_embeddings_match_only_exactly(server, use):
+    use()
+    more = {"model": "openai/e", "api_base": f"{server.url}/v1", "api_key": "k", "caching": True}
+    for texts, calls in (([ASKED], 1), ([ASKED], 1), ([AGAIN], 2), ([ASKED, AGAIN], 2), ([ASKED, "other"], 3)):
+        answer = await litellm.aembedding(input=texts, **more)
+        await asyncio.sleep(0.2)
+        assert len(answer.data) == len(texts)
+        assert server.calls == calls
+
+
+def test_misuse_is_told_by_name():
+    for option in ({"history": "all"}, {"tool_calls": 1}, {"cache": "memory://"}, {"nonsense": 1}):
+        with pytest.raises((TypeError, ValueError), match=next(iter(option))):
+            LiteLLMCache(**option)

@@ -1,0 +1,136 @@
+"""pydantic-ai agents through the cache, with its OpenAI model against a provider on the loopback interface."""
+
+import httpx2
+import pytest
+from pydantic import BaseModel
+from pydantic_ai import Agent
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from semantic_llm_cache import SemanticCache, last_lookup
+from semantic_llm_cache.integrations.pydantic_ai import CachedModel
+
+ASKED = "How do I reset my password?"
+AGAIN = "How can I reset my password?"
+
+
+@pytest.fixture
+async def model(server):
+    async with httpx2.AsyncClient() as http:
+
+        def make(name="m", key="k", **options):
+            options.setdefault("similarity", 0.9)
+            provider = OpenAIProvider(base_url=f"{server.url}/v1", api_key=key, http_client=http)
+            return CachedModel(OpenAIChatModel(name, provider=provider), **options)
+
+        yield make
+
+
+async def test_a_paraphrase_makes_no_request_and_returns_an_equal_answer(server, model):
+    agent = Agent(model())
+    first = await agent.run(ASKED)
+    second = await agent.run(AGAIN)
+    assert server.calls == 1
+    assert second.output == first.output
+    one, other = first.response, second.response
+    assert type(one) is type(other)
+    assert (one.parts, one.usage, one.provider_response_id) == (other.parts, other.usage, other.provider_response_id)
+    assert (one.model_name, one.finish_reason, one.timestamp) == (
+        other.model_name,
+        other.finish_reason,
+        other.timestamp,
+    )
+
+
+async def test_a_stream_is_stored_and_answers_streams_and_runs(server, model):
+    agent = Agent(model())
+
+    async def streamed(text):
+        async with agent.run_stream(text) as result:
+            return [piece async for piece in result.stream_text()][-1]
+
+    first = await streamed(ASKED)
+    assert first == "Paris is the capital (1)."
+    assert await streamed(AGAIN) == first
+    assert (await agent.run(AGAIN)).output == first
+    assert server.calls == 1
+    assert last_lookup().outcome == "near"
+
+
+async def test_a_stream_that_breaks_off_is_not_stored(server, model):
+    agent = Agent(model())
+    server.cut = 4
+    for calls in (1, 2):
+        with pytest.raises(Exception, match=r"peer closed|Connection error|incomplete"):
+            async with agent.run_stream(ASKED) as result:
+                await result.get_output()
+        assert server.calls == calls
+
+
+class City(BaseModel):
+    name: str
+
+
+async def test_structured_output_is_an_answer(server, model):
+    server.tool = ("final_result", {"name": "Paris"})
+    agent = Agent(model(), output_type=City)
+    assert (await agent.run(ASKED)).output == City(name="Paris")
+    assert (await agent.run(AGAIN)).output == City(name="Paris")
+    assert server.calls == 1
+
+
+async def test_other_tool_calls_are_not_stored(server, model):
+    server.tool = ("look_up", {})
+    agent = Agent(model())
+
+    @agent.tool_plain
+    def look_up() -> str:
+        server.tool = None
+        return "nothing"
+
+    await agent.run(ASKED)
+    assert server.calls == 2
+    server.tool = ("look_up", {})
+    await agent.run(ASKED)
+    assert server.calls == 4  # a tool call by another id is another history
+
+
+async def test_asked_otherwise_it_is_another_question(server, model):
+    cache = SemanticCache("memory://", similarity=0.9)
+
+    async def ask(instructions=None, settings=None, history=None, **options):
+        agent = Agent(model(cache=cache, **options), instructions=instructions)
+        return await agent.run(ASKED, model_settings=settings, message_history=history)
+
+    first = await ask()
+    for calls, options in enumerate(
+        (
+            {},
+            {"instructions": "Be brief."},
+            {"settings": {"temperature": 0.5}},
+            {"name": "another"},
+            {"key": "other"},
+            {"history": first.all_messages()},
+            {"scope": {"tenant": "b"}},
+        ),
+        start=1,
+    ):
+        await ask(**options)
+        await ask(**options)
+        assert server.calls == calls
+    await ask(settings={"timeout": 7})
+    assert server.calls == calls
+
+
+async def test_answers_that_are_not_whole_are_not_stored(server, model):
+    server.finish = "length"
+    agent = Agent(model())
+    await agent.run(ASKED)
+    await agent.run(ASKED)
+    assert server.calls == 2
+
+
+def test_misuse_is_told_by_name(server, model):
+    for option in ({"history": "all"}, {"tool_calls": 1}, {"cache": "memory://"}, {"nonsense": 1}):
+        with pytest.raises((TypeError, ValueError), match=next(iter(option))):
+            model(**option)
