@@ -74,7 +74,7 @@ def _at(bench: Bench, way: str, server: RedisServer, filling: Filling, folder: P
 
     bench.value(f"{size:,}: {way}, recall of the nearest", bench.run(prepare()), "", at_least(0.99, ""))
     keys = [key for key, _ in items[:500]]
-    fresh = (items[n] for n in itertools.cycle(range(size)))
+    fresh = ((f"new-{n}", items[n % size][1]) for n in itertools.count())
 
     def near(query: Any) -> Awaitable[object]:
         return backend.find_candidates(query, SIMILARITY, k=1, **limits)

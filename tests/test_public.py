@@ -9,7 +9,7 @@ import pytest
 
 import semantic_llm_cache
 from semantic_llm_cache import EmbeddingUnavailableError, SemanticCache, cache
-from semantic_llm_cache.similarity import weights
+from semantic_llm_cache.similarity import factory, weights
 
 NAMES = {
     "semantic_llm_cache": """
@@ -181,6 +181,7 @@ def test_what_is_no_function_is_refused(what):
 
 def test_no_embedder_is_told_when_decorating_with_the_two_commands(monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "has_package", lambda name: False)
+    monkeypatch.setattr(factory._process, "models", {})  # an earlier test may have loaded the process's model
     for options in ({"similarity": 0.9}, {"similarity": 0.0}, {"similarity": 0.9, "embedder": "auto"}):
         with pytest.raises(EmbeddingUnavailableError) as caught:
             cache(**options)(function)

@@ -17,8 +17,8 @@ from semantic_llm_cache.testing import Clock
 LIMITS = {"scope": "s", "embedder": "e"}
 
 
-def made(**settings):
-    url = server_url()
+def made(version=18, **settings):
+    url = server_url(version)
     return PostgresBackend(url, schema=own_schema(url), **{"front_size": 0, **settings})
 
 
@@ -153,12 +153,12 @@ async def test_a_large_place_is_searched_by_its_graph_a_small_one_beside_it_is_n
 
 
 async def test_an_index_that_was_left_half_made_is_made_again():
-    backend = made(exact_limit=10)
+    backend = made(16, exact_limit=10)
     rng = np.random.default_rng(2)
     vectors = clustered(60, 8, rng)
     await backend.set_many((f"k{n}", CacheEntry("", n, v, **LIMITS)) for n, v in enumerate(vectors))
     await execute(
-        server_url(), f'SET search_path = "{backend.schema}", public',
+        server_url(16), f'SET search_path = "{backend.schema}", public',
         "CREATE INDEX entries_graph_8 ON entries USING hnsw ((vector::vector(8)) vector_ip_ops) WHERE dimension = 8",
         f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{backend.schema}.entries_graph_8'::regclass",
     )  # fmt: skip

@@ -86,7 +86,7 @@ async def test_a_frozen_server():
 
 
 async def test_a_connection_cut_in_the_middle_of_a_reply():
-    url = server_url()
+    url = server_url(16)
     port = int(url.split("@")[1].split(":")[1].split("/")[0])
     with Proxy(port) as proxy:
         address = url.replace(f":{port}/", f":{proxy.port}/")
@@ -111,7 +111,7 @@ async def test_a_connection_cut_in_the_middle_of_a_reply():
 
 
 async def test_each_call_takes_one_round_trip():
-    url = server_url()
+    url = server_url(16)
     port = int(url.split("@")[1].split(":")[1].split("/")[0])
     with Proxy(port) as proxy:
         address = url.replace(f":{port}/", f":{proxy.port}/")
@@ -250,7 +250,7 @@ async def test_a_damaged_row_is_a_miss_and_a_warning(caplog):
 
 
 async def test_rights_that_are_missing_are_named():
-    url = server_url()
+    url = server_url(16)  # always ours
     user = f"slc_{os.getpid()}"
     if not await execute(url, f"SELECT 1 FROM pg_roles WHERE rolname = '{user}'"):
         await execute(url, f"CREATE ROLE {user} LOGIN")
@@ -292,7 +292,7 @@ async def test_a_server_that_is_not_there():
     with pytest.raises(CacheBackendError, match="Is the server running") as caught:
         await backend.ping()
     assert "hush" not in str(caught.value)
-    backend = PostgresBackend(server_url().replace("/postgres?", "/nothing?"))
+    backend = PostgresBackend(server_url(16).replace("/postgres?", "/nothing?"))
     with pytest.raises(CacheBackendError, match="Create the database"):
         await backend.ping()
     await backend.close()

@@ -157,9 +157,8 @@ async def test_a_frozen_server():
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_connection_cut_in_the_middle_of_a_reply(way):
-    port = int(server_url(way).rsplit(":", 1)[1].split("/")[0])
-    with Proxy(port) as proxy:
-        backend = RedisBackend(f"redis://127.0.0.1:{proxy.port}", prefix=own_prefix(), search=way, front_size=0)
+    with RedisServer(way) as server, Proxy(server.port) as proxy:
+        backend = RedisBackend(f"redis://127.0.0.1:{proxy.port}", search=way, front_size=0)
         await backend.set("k", entry("a long answer " * 500))
         await backend.set("k2", entry("another " * 500, -X))
         await backend.find_candidates(X, 0.9, **LIMITS)  # what happens in the background has happened

@@ -153,7 +153,7 @@ def test_recalibration_corrects_what_is_too_low_and_too_high() -> None:
 
 def test_a_prediction_never_tested_is_doubted() -> None:
     fresh = Recalibration()
-    assert fresh(0.001) > 0.2
+    assert fresh(0.001) > 0.1
     for _ in range(500):
         fresh.update(0.001, False)
     assert fresh(0.001) < 0.005

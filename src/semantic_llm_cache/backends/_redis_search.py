@@ -158,7 +158,7 @@ class SearchModule(Way):
             "FT.CREATE", self._index(dimension), "ON", "HASH", "PREFIX", 1, self.names.all_entries,
             "SCHEMA", "p", "TAG", "s", "TAG", "n", "TAG",
             "v", "VECTOR", "HNSW", 12, "TYPE", "FLOAT32", "DIM", dimension, "DISTANCE_METRIC", "COSINE",
-            "M", 16, "EF_CONSTRUCTION", 200, "EF_RUNTIME", _EF,
+            "M", 16, "EF_CONSTRUCTION", 100, "EF_RUNTIME", _EF,
         ]  # fmt: skip
         for node in await self.link.primaries():
             try:
