@@ -152,9 +152,7 @@ def build(weights: Path) -> bytes:
         [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", HIDDEN])],
         initializer=g.initializers,
     )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="semantic-llm-cache"
-    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="semantic-llm-cache")
     model.ir_version = IR_VERSION
     serialized: bytes = model.SerializeToString(deterministic=True)
     check(model)

@@ -55,9 +55,7 @@ def _row(policy: str, bound: float, kind: str, outcomes: list[Outcome]) -> dict[
     }
 
 
-def _runs(
-    stream: Stream, seeds: Iterable[int], run: Callable[[np.ndarray, int], Outcome]
-) -> list[Outcome]:
+def _runs(stream: Stream, seeds: Iterable[int], run: Callable[[np.ndarray, int], Outcome]) -> list[Outcome]:
     return [run(stream.order(np.random.default_rng(seed)), seed) for seed in seeds]
 
 
@@ -93,9 +91,7 @@ def evaluate(
                         range(seeds),
                         lambda order, seed, s=setting, b=bound: run_online(
                             stream,
-                            OnlinePolicy(
-                                floor=floor, seed=seed, extra_features=len(guards) if guards else 0, **{s: b}
-                            ),
+                            OnlinePolicy(floor=floor, seed=seed, extra_features=len(guards) if guards else 0, **{s: b}),
                             order,
                             guards=guards,
                         ),
@@ -105,8 +101,7 @@ def evaluate(
             meets = [
                 threshold
                 for threshold, outcomes in fixed.items()
-                if statistics.median(o.wrong_rate if kind == "all" else o.wrong_per_hit for o in outcomes)
-                <= bound
+                if statistics.median(o.wrong_rate if kind == "all" else o.wrong_per_hit for o in outcomes) <= bound
             ]
             if meets:
                 add(_row(f"threshold {min(meets):.2f}", bound, kind, fixed[min(meets)]))

@@ -299,9 +299,7 @@ def _in_pairs(pairs: int) -> Callable[[np.random.Generator], Order]:
     return order
 
 
-def load_streams(
-    data: Path, names: Sequence[str], part: int = 0, cache: Path | None = None
-) -> Iterator[Stream]:
+def load_streams(data: Path, names: Sequence[str], part: int = 0, cache: Path | None = None) -> Iterator[Stream]:
     """Yield the named streams: clinc150, qqp, drift, drift_back, repeats, paws.
 
     `part` 0 is what is reported on (the first 10,000 rows of clinc150, the first 20,000 of qqp); part 1

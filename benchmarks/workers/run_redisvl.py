@@ -65,9 +65,7 @@ def put(size: int, vectors: str, calls: int, response: str) -> Any:
         (f"What is new in version {next(_fresh)}?", row.tolist())
         for row in itertools.islice(itertools.cycle(np.load(vectors)), calls)
     ]
-    return _loop.run_until_complete(
-        time_awaits(lambda item: cache.astore(item[0], response, vector=item[1]), items)
-    )
+    return _loop.run_until_complete(time_awaits(lambda item: cache.astore(item[0], response, vector=item[1]), items))
 
 
 serve(

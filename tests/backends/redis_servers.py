@@ -16,7 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+import numpy as np  # noqa: E402
 from scripts.servers.redis import RedisCluster, RedisServer  # noqa: E402
+
+from semantic_llm_cache.backends import RedisBackend  # noqa: E402
+from semantic_llm_cache.config import CacheEntry  # noqa: E402
 
 _running: dict[str, RedisServer | RedisCluster] = {}
 
@@ -77,6 +81,34 @@ def stop_all() -> None:
     """End the servers of this process."""
     while _running:
         _running.popitem()[1].stop()
+
+
+WAYS = ["search", "vectorset", "plain"]
+CLUSTERED = [("search", "search"), ("vectorset", "vectorset"), ("plain", "plain"), ("cluster", "vectorset")]
+
+
+def near(cosine, dimension=8):
+    vector = np.zeros(dimension, dtype=np.float32)
+    vector[0], vector[1] = cosine, np.sqrt(1 - cosine * cosine)
+    return vector
+
+
+X = near(1.0)
+LIMITS = {"scope": "s", "embedder": "e"}
+
+
+def entry(prompt="What?", response="That.", embedding=X, **fields):
+    return CacheEntry(prompt, response, embedding, **{**LIMITS, "ttl": 60.0, **fields})
+
+
+def make(way, server=None, **options):
+    options = {"prefix": own_prefix(), "search": way, "front_size": 0, **options}
+    return RedisBackend(server_url(server or way), **options)
+
+
+async def near_key(backend, vector=X, threshold=0.5, **limits):
+    found = await backend.find_candidates(vector, threshold, k=1, **(limits or LIMITS))
+    return found[0].key if found else None
 
 
 class Proxy:

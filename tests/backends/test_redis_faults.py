@@ -345,9 +345,7 @@ async def test_a_failover_led_by_a_sentinel(tmp_path):
         with RedisServer("vectorset", [str(settings)], sentinel=True) as sentinel:
 
             async def knows():
-                return b"num-slaves\r\n$1\r\n1" in await asyncio.to_thread(
-                    sentinel.ask, "SENTINEL", "MASTER", "cache"
-                )
+                return b"num-slaves\r\n$1\r\n1" in await asyncio.to_thread(sentinel.ask, "SENTINEL", "MASTER", "cache")
 
             await eventually(knows)
             backend = RedisBackend(f"redis+sentinel://127.0.0.1:{sentinel.port}/cache", front_size=0, timeout=1.0)

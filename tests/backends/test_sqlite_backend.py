@@ -305,7 +305,7 @@ def test_a_file_that_may_only_be_read(path, run_script, left):
     "damage",
     [
         "response = '{not json'",
-        "response = '{\"$\":\"no such type\",\"v\":1}'",
+        'response = \'{"$":"no such type","v":1}\'',
         "response = CAST(x'22ff22' AS TEXT)",
         "prompt = CAST(x'ff' AS TEXT)",
         "vector = x'0102030405'",

@@ -245,9 +245,7 @@ def test_two_processes_make_the_same_new_file(path):
         asyncio.run(main())
         """
     )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", script, path, name], stdin=subprocess.PIPE) for name in "abcd"
-    ]
+    processes = [subprocess.Popen([sys.executable, "-c", script, path, name], stdin=subprocess.PIPE) for name in "abcd"]
     for process in processes:
         process.stdin.write(b"\n")
         process.stdin.close()

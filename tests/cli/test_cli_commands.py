@@ -277,9 +277,7 @@ def test_clear_asks_on_a_terminal(db, capsys, monkeypatch, answer, code, left):
 
 def test_invalidate_by_text_and_by_tag(run, db):
     assert run("invalidate", "OPENING", "--db", db)[1] == "Deleted 1 entry.\n"
-    assert json.loads(run("invalidate", "--tag", "intro", "--tag", "x", "--db", db, "--json")[1]) == {
-        "deleted": 1
-    }
+    assert json.loads(run("invalidate", "--tag", "intro", "--tag", "x", "--db", db, "--json")[1]) == {"deleted": 1}
     assert sorted(read(db)) == ["aa11-rust", "cc33-evil"]
 
 

@@ -14,9 +14,7 @@ def test_clean_leaves_nothing_that_a_terminal_obeys(text):
     for lines in (False, True):
         shown = output.clean(text, lines=lines)
         allowed = {"\n", "\t"} if lines else set()
-        assert not [
-            c for c in shown if unicodedata.category(c) == "Cc" and c not in allowed
-        ]
+        assert not [c for c in shown if unicodedata.category(c) == "Cc" and c not in allowed]
         shown.encode("utf-8")
 
 

@@ -175,9 +175,7 @@ def test_the_whole_demo_cold_and_then_warm(run, tmp_path):
 
 
 def test_without_the_near_tier_no_hit_is_wrong(run):
-    code, out, err = run(
-        "demo", "--similarity", "1", "--delay-ms", "1", "--limit", "60", "--json", "--no-progress"
-    )
+    code, out, err = run("demo", "--similarity", "1", "--delay-ms", "1", "--limit", "60", "--json", "--no-progress")
     found = json.loads(out)
     assert (code, err) == (0, "")
     assert found["prompts"] == 60

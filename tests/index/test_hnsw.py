@@ -278,9 +278,7 @@ def test_threads_that_search_while_others_add_and_remove(small_steps):
             looks.append(1)
             if not found or found[0] != (target, pytest.approx(1.0)):
                 missed.append(target)
-            problems.extend(
-                (id, cosine) for id, cosine in found if abs(float(rows[id] @ rows[target]) - cosine) > 1e-5
-            )
+            problems.extend((id, cosine) for id, cosine in found if abs(float(rows[id] @ rows[target]) - cosine) > 1e-5)
 
     churners = [threading.Thread(target=churn, args=(n,)) for n in (0, 1)]
     lookers = [threading.Thread(target=look, args=(n,)) for n in (7, 8)]

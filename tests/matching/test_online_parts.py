@@ -75,14 +75,10 @@ def test_experience_ends() -> None:
 
 
 @given(
-    st.lists(
-        st.tuples(st.floats(0.0, 1.0), st.sampled_from("abc"), st.text(max_size=30)), min_size=1, max_size=20
-    ),
+    st.lists(st.tuples(st.floats(0.0, 1.0), st.sampled_from("abc"), st.text(max_size=30)), min_size=1, max_size=20),
     st.text(max_size=30),
 )
-def test_any_candidates_give_finite_features(
-    rows: list[tuple[float, str, str]], prompt: str
-) -> None:
+def test_any_candidates_give_finite_features(rows: list[tuple[float, str, str]], prompt: str) -> None:
     views = [view(str(i), round(s, 3), a, p) for i, (s, a, p) in enumerate(rows)]
     found = gather(prompt, views)
     assert all(math.isfinite(value) for value in found.values)

@@ -470,9 +470,7 @@ class TestWeights:
             "from semantic_llm_cache.similarity import OnnxEmbeddingProvider\n"
             f"print(OnnxEmbeddingProvider({str(folder)!r}, threads=1).encode('hello')[:3].tolist())"
         )
-        running = [
-            subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)
-        ]
+        running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
         outputs = {process.communicate(timeout=60)[0] for process in running}
         folder.chmod(0o700)
         assert [process.returncode for process in running] == [0, 0, 0]
@@ -534,9 +532,7 @@ def test_the_graph_is_what_the_script_writes(tmp_path):
     script = Path(__file__).parents[2] / "scripts" / "build_model_graph.py"
     shipped = Path(weights.__file__).parent / "data" / "all-MiniLM-L6-v2.onnx"
     target = tmp_path / "graph.onnx"
-    subprocess.run(
-        [sys.executable, str(script), str(weights.locate()), str(target)], check=True, capture_output=True
-    )
+    subprocess.run([sys.executable, str(script), str(weights.locate()), str(target)], check=True, capture_output=True)
     assert target.read_bytes() == shipped.read_bytes()
     assert len(shipped.read_bytes()) < 50_000
 

@@ -323,9 +323,7 @@ class TestOpenAI:
         self_test(openai_provider.encode_batch, "the server")
 
     def test_dimensions_and_model(self, server):
-        provider = OpenAIEmbeddingProvider(
-            "text-embedding-3-large", dimensions=5, base_url=server.url, api_key="k"
-        )
+        provider = OpenAIEmbeddingProvider("text-embedding-3-large", dimensions=5, base_url=server.url, api_key="k")
         assert provider.encode("a").shape == (5,)
         assert server.requests[0][2]["dimensions"] == 5
         assert server.requests[0][2]["model"] == "text-embedding-3-large"
@@ -381,9 +379,7 @@ class TestOpenAI:
             asyncio.run(openai_provider.aencode("a"))
 
     def test_a_refused_text_fails_alone(self, server, openai_provider):
-        server.answer = lambda body: (
-            refuse(400, "too long")(body) if "bad" in body["input"] else Handler.embed(body)
-        )
+        server.answer = lambda body: refuse(400, "too long")(body) if "bad" in body["input"] else Handler.embed(body)
 
         async def use():
             return await asyncio.gather(
@@ -521,4 +517,4 @@ check_available("openai")
 """
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 1
-        assert 'EmbeddingUnavailableError: the openai package is not installed. Run: pip install' in done.stderr
+        assert "EmbeddingUnavailableError: the openai package is not installed. Run: pip install" in done.stderr

@@ -86,7 +86,8 @@ class TestGuards:
     async def test_long_prompts_with_one_passage_and_another_instruction(self):
         numbers = ["one", "two", "three", "four", "five", "six"]
         passage = " ".join(
-            f"In paragraph {word} the committee describes how the harbour was rebuilt after a storm." for word in numbers
+            f"In paragraph {word} the committee describes how the harbour was rebuilt after a storm."
+            for word in numbers
         )
         model = Model()
         ask = model.function(SemanticCache("memory://", similarity=0.9))

@@ -55,7 +55,9 @@ end
 
 # KEYS: log, stream, entries. ARGV: a new epoch, the keys as JSON, then for each entry d, v, x, milliseconds, p, s,
 # n, h, a.
-_PUT = Script(_ANNOUNCE + """
+_PUT = Script(
+    _ANNOUNCE
+    + """
 local at, tell = 3, false
 for i = 3, #KEYS do
   local key, left = KEYS[i], tonumber(ARGV[at + 3])
@@ -73,10 +75,13 @@ for i = 3, #KEYS do
 end
 if tell then return announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) end
 return false
-""")
+"""
+)
 
 # KEYS: log, stream, entries. ARGV: a new epoch, the keys as JSON.
-_DROP = Script(_ANNOUNCE + """
+_DROP = Script(
+    _ANNOUNCE
+    + """
 local out, tell = {}, false
 for i = 3, #KEYS do
   local was = redis.pcall('HMGET', KEYS[i], 'p', 'x')
@@ -89,10 +94,12 @@ for i = 3, #KEYS do
 end
 if tell then return {out, announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2])} end
 return {out, false}
-""")
+"""
+)
 
 # KEYS: log, stream, entries. ARGV: epoch and number of the last change known.
-_NEAR = Script("""
+_NEAR = Script(
+    """
 local log = redis.pcall('HMGET', KEYS[1], 'e', 'n')
 if log.err then log = {'', '0'} end
 local epoch, top, news = log[1] or '', tonumber(log[2] or '0'), {}
@@ -107,7 +114,8 @@ for i = 3, #KEYS do
   rows[i - 2] = r
 end
 return {epoch, top, news, rows}
-""".replace("AT_ONCE", str(_AT_ONCE)))
+""".replace("AT_ONCE", str(_AT_ONCE))
+)
 
 # KEYS: entries.
 _VECTORS = Script("""
@@ -238,8 +246,10 @@ class Plain(Way):
             changes = await self._changes(shard, keys)
             mirror.apply(changes, numbers[-1])
             mirror.follow(shard, epoch, last, numbers[-1])
-            gained = gained or numbers[-1] < top or any(
-                change.place is not None and place in (None, change.place) for change in changes
+            gained = (
+                gained
+                or numbers[-1] < top
+                or any(change.place is not None and place in (None, change.place) for change in changes)
             )
         return gained
 

@@ -249,9 +249,7 @@ class VectorSets(Way):
                 while waiting:
                     some, waiting = waiting[:_SWEEP_CHUNK], waiting[_SWEEP_CHUNK:]
                     arguments = [self.names.entries(shard), place, *some]
-                    self.swept += await self.link.script(
-                        _SWEEP, [self.names.other("v", shard, place)], arguments
-                    )
+                    self.swept += await self.link.script(_SWEEP, [self.names.other("v", shard, place)], arguments)
                     await asyncio.sleep(0)
         except Exception as error:  # the next read reports them again
             logger.debug("semantic-llm-cache: dead members were not removed: %r", error)

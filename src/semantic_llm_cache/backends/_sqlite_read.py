@@ -58,9 +58,7 @@ class Reader:
             row = fetch(connection, _GET, (key,))[0]
         return None if row is None else self.entry(row, now)
 
-    def get_many(
-        self, connection: sqlite3.Connection, keys: Sequence[str], now: float
-    ) -> list[CacheEntry | None]:
+    def get_many(self, connection: sqlite3.Connection, keys: Sequence[str], now: float) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order."""
         found = {row[1]: row for row in self.rows(connection, "key", keys)}
         return [None if key not in found else self.entry(found[key], now) for key in keys]
@@ -149,9 +147,7 @@ class Reader:
         return None if row is None else bytes(row[0])
 
 
-def _page(
-    columns: str, after: int, until: int, namespace: str | None, limit: int
-) -> tuple[str, tuple[Any, ...]]:
+def _page(columns: str, after: int, until: int, namespace: str | None, limit: int) -> tuple[str, tuple[Any, ...]]:
     if namespace is None:
         return (
             f"SELECT {columns} FROM entries WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",

@@ -242,9 +242,7 @@ class RedisBackend(StorageBackend):
         found.sort(key=_age)
         return found
 
-    async def scan(
-        self, batch_size: int = 500, namespace: str | None = None
-    ) -> AsyncIterator[tuple[str, CacheEntry]]:
+    async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, in the order in which the server walks over them.
 
         To show none twice it remembers the keys it has seen, some 100 bytes for each.

@@ -24,7 +24,7 @@ def backend_from_url(url: str) -> StorageBackend:
     =============================== ===========================================================
     ``memory://``                   `MemoryBackend`; options ``max_size``, ``max_bytes``, ``eviction``
     ``sqlite:///cache.db``          `SQLiteBackend` on a relative path; options ``max_size``,
-                                    ``busy_timeout`` (seconds)
+                                    ``max_bytes``, ``eviction``, ``busy_timeout``, ``front_seconds``
     ``sqlite:////var/tmp/cache.db`` the same on an absolute path
     ``redis://host:6379/0``         `RedisBackend`, also ``rediss://``, ``redis+cluster://``,
                                     ``redis+sentinel://``, ``unix://``; options ``prefix``,
@@ -67,9 +67,7 @@ def resolve_backend(backend: StorageBackend | str | None) -> StorageBackend:
         return backend_from_url(backend)
     if isinstance(backend, StorageBackend):
         return backend
-    raise TypeError(
-        f"backend={backend!r} must be a StorageBackend, a URL (one of {_KNOWN}) or None"
-    )
+    raise TypeError(f"backend={backend!r} must be a StorageBackend, a URL (one of {_KNOWN}) or None")
 
 
 def _memory(url: str) -> StorageBackend:
@@ -86,7 +84,20 @@ def _sqlite(url: str) -> StorageBackend:
     path = unquote(parts.path[1:])
     if not path or path == ":memory:":
         raise ValueError(f"{url!r} names no file: write sqlite:///cache.db, or memory:// for no file")
-    return SQLiteBackend(path, **_options(url, {"max_size": int, "busy_timeout": float}))
+    return SQLiteBackend(
+        path,
+        **_options(
+            url,
+            {
+                "max_size": int,
+                "max_bytes": int,
+                "eviction": str,
+                "busy_timeout": float,
+                "front_size": int,
+                "front_seconds": float,
+            },
+        ),
+    )
 
 
 def _options(url: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

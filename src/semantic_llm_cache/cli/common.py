@@ -109,9 +109,7 @@ def _target(args: argparse.Namespace) -> tuple[str, Path | None]:
         return "", Path(args.db)
     url = args.url if args.url is not None else os.environ.get(URL_VARIABLE, "")
     if not url:
-        raise CommandError(
-            f"which cache? Pass --db PATH (a SQLite file) or --url URL, or set {URL_VARIABLE}", code=2
-        )
+        raise CommandError(f"which cache? Pass --db PATH (a SQLite file) or --url URL, or set {URL_VARIABLE}", code=2)
     parts = urlsplit(url)
     if parts.scheme == "memory":
         raise CommandError(f"{url} lives inside one process: there is nothing to see from here", code=2)

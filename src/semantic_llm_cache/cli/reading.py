@@ -239,9 +239,7 @@ async def find_entry(backend: StorageBackend, wanted: str) -> tuple[str, CacheEn
         raise CommandError(f"no entry's key begins with {wanted!r}: `ls` shows the keys")
     if len(matches) > 1:
         more = f" and {len(matches) - _MOST_MATCHES} more" if len(matches) > _MOST_MATCHES else ""
-        raise CommandError(
-            f"{wanted!r} begins {len(matches)} keys: {', '.join(sorted(matches)[:_MOST_MATCHES])}{more}"
-        )
+        raise CommandError(f"{wanted!r} begins {len(matches)} keys: {', '.join(sorted(matches)[:_MOST_MATCHES])}{more}")
     return matches[0], found
 
 

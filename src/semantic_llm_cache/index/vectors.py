@@ -93,9 +93,7 @@ class VectorIndex:
         with self._lock:
             return sum(partition.indexed for partition in self._partitions.values())
 
-    def add(
-        self, id: int, vector: Any, *, namespace: str = "default", scope: str = "", embedder: str = ""
-    ) -> None:
+    def add(self, id: int, vector: Any, *, namespace: str = "default", scope: str = "", embedder: str = "") -> None:
         """Add a vector under `id`, replacing what was there. ValueError for a zero or non-finite vector."""
         row = unit(vector)
         key = (scope, embedder, namespace, row.shape[0])
@@ -275,9 +273,7 @@ class VectorIndex:
         with self._lock:
             return list(self._partitions.values())
 
-    def adopt(
-        self, key: tuple[str, str, str, int], ids: array[int], vectors: Vector, indexed: int
-    ) -> Partition:
+    def adopt(self, key: tuple[str, str, str, int], ids: array[int], vectors: Vector, indexed: int) -> Partition:
         """Take over a new partition, its rows not copied; the first `indexed` are in a graph still to be read."""
         with self._lock:
             partition = self._create(key)
@@ -355,9 +351,7 @@ class VectorIndex:
 
     # ------------------------------------------------------------------------------ search
 
-    def _search_one(
-        self, partition: Partition, query: Vector, k: int, lowest: float
-    ) -> list[tuple[float, int]]:
+    def _search_one(self, partition: Partition, query: Vector, k: int, lowest: float) -> list[tuple[float, int]]:
         wanted = max(_CANDIDATES, 2 * k)
         while True:
             found = self._look(partition, query, k, lowest, wanted if wanted <= _MOST_CANDIDATES else 0)

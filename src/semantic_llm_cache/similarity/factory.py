@@ -49,9 +49,7 @@ class _Process:
 _process = _Process()
 
 
-def create_embedding_provider(
-    provider_type: str = "auto", model_name: str | None = None
-) -> EmbeddingProvider:
+def create_embedding_provider(provider_type: str = "auto", model_name: str | None = None) -> EmbeddingProvider:
     """Return the embedder of that name. Nothing is loaded yet.
 
     Local models are one per process, model and name: asking twice returns the same object, and closing it

@@ -182,9 +182,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         options.log_severity_level = 3
         # Threads that spin for work between runs would cost the host program a core.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(target.parent)
-        )
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(target.parent))
         providers: list[Any] = ["CPUExecutionProvider"]
         if self._device == "cuda":
             if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():

@@ -76,9 +76,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         self._max_tokens = max_tokens
         self._given = client
         self._server = str(client.base_url) if client is not None else self._base_url
-        self._batcher = EncodeBatcher(
-            self._encode_distinct, name="semantic-llm-cache-openai", max_batch=32
-        )
+        self._batcher = EncodeBatcher(self._encode_distinct, name="semantic-llm-cache-openai", max_batch=32)
         self._after_fork()
         reset_in_child(self)
 
@@ -168,9 +166,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         except (AttributeError, TypeError, ValueError) as error:
             raise EmbeddingUnavailableError(f"OpenAI embeddings: unreadable response: {error}") from error
         if len(data) != len(texts):
-            raise EmbeddingUnavailableError(
-                f"OpenAI embeddings: {len(texts)} texts came back as {len(data)} vectors"
-            )
+            raise EmbeddingUnavailableError(f"OpenAI embeddings: {len(texts)} texts came back as {len(data)} vectors")
         try:
             return np.stack([unit(item.embedding) for item in data])
         except ValueError as error:

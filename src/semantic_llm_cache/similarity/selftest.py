@@ -39,8 +39,7 @@ def self_test(encode_batch: Callable[[list[str]], Vector], name: str) -> None:
 
     def fail(what: str) -> EmbeddingUnavailableError:
         return EmbeddingUnavailableError(
-            f"{name} fails its self-test: {what}. "
-            "Its vectors would match the wrong questions, so it is not used."
+            f"{name} fails its self-test: {what}. Its vectors would match the wrong questions, so it is not used."
         )
 
     if vectors.ndim != 2 or vectors.shape[0] != len(texts):

@@ -153,8 +153,6 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise EmbeddingUnavailableError(f"the vocabulary {file} cannot be read: {error!r}") from error
         if hashlib.sha256(content).hexdigest() != VOCABULARY_SHA256:
-            raise EmbeddingUnavailableError(
-                f"the vocabulary {file} is not that of {MODEL_NAME}, or is damaged"
-            )
+            raise EmbeddingUnavailableError(f"the vocabulary {file} is not that of {MODEL_NAME}, or is damaged")
         return {piece: number for number, piece in enumerate(content.decode().removesuffix("\n").split("\n"))}
     raise EmbeddingUnavailableError(f"{' or '.join(_VOCABULARIES)} must lie in {folder}")

@@ -40,8 +40,7 @@ def add_demo_parser(subparsers: Subparsers) -> None:
         "demo",
         "send 300 labelled prompts through a cache and report",
         description=_DESCRIPTION,
-        examples="demo\ndemo --db cache.db        (the second run starts warm)\n"
-        "demo --similarity 0.95",
+        examples="demo\ndemo --db cache.db        (the second run starts warm)\ndemo --similarity 0.95",
     )
     add_target(parser, default="memory")
     parser.add_argument(

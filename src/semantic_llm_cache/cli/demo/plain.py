@@ -28,8 +28,7 @@ PLAIN: tuple[Question, ...] = (
     ),
     ask(
         "change-email",
-        "Open Settings, then Account, then Email. Type the new address and confirm it from the message "
-        "we send.",
+        "Open Settings, then Account, then Email. Type the new address and confirm it from the message we send.",
         "How do I change the email address on my account?",
         "How can I change the email address on my account?",
         "how to change my account's email address",
@@ -61,15 +60,13 @@ PLAIN: tuple[Question, ...] = (
     ),
     ask(
         "change-card",
-        "Under Settings, Billing, Payment method, choose Replace card. The new card is charged from "
-        "the next bill on.",
+        "Under Settings, Billing, Payment method, choose Replace card. The new card is charged from the next bill on.",
         "How do I update my credit card?",
         "How do I update my credit card details?",
     ),
     ask(
         "student-discount",
-        "Students and teachers get half off with an address of their school. Apply under Billing, "
-        "Education.",
+        "Students and teachers get half off with an address of their school. Apply under Billing, Education.",
         "Do you offer a student discount?",
         "Do you have a student discount?",
         "Is there a student discount?",
@@ -77,8 +74,7 @@ PLAIN: tuple[Question, ...] = (
     ),
     ask(
         "free-trial",
-        "The trial of Pro runs for 21 days and needs no card. Afterwards the workspace goes back to "
-        "Free by itself.",
+        "The trial of Pro runs for 21 days and needs no card. Afterwards the workspace goes back to Free by itself.",
         "How long is the free trial?",
         "How many days does the free trial last?",
     ),
@@ -115,8 +111,7 @@ PLAIN: tuple[Question, ...] = (
     ),
     ask(
         "data-location",
-        "Workspaces live in Frankfurt by default. Business customers can choose Frankfurt, Virginia or "
-        "Singapore.",
+        "Workspaces live in Frankfurt by default. Business customers can choose Frankfurt, Virginia or Singapore.",
         "Where is my data stored?",
         "Where do you store my data?",
         "In which country is my data stored?",
@@ -133,8 +128,7 @@ PLAIN: tuple[Question, ...] = (
     # ------------------------------------------------------------ the product
     ask(
         "offline",
-        "Yes. Notes opened in the last 30 days are on the device; changes are sent when you are back "
-        "online.",
+        "Yes. Notes opened in the last 30 days are on the device; changes are sent when you are back online.",
         "Can I use the app offline?",
         "Can I use the app when I'm offline?",
         "Does the app work offline?",
@@ -169,8 +163,7 @@ PLAIN: tuple[Question, ...] = (
     ),
     ask(
         "sync-slow",
-        "The first sync of a large workspace can take an hour. After that check that no proxy blocks "
-        "web sockets.",
+        "The first sync of a large workspace can take an hour. After that check that no proxy blocks web sockets.",
         "Why is syncing so slow?",
         "Syncing is very slow, why?",
     ),
@@ -217,8 +210,7 @@ PLAIN: tuple[Question, ...] = (
     ),
     ask(
         "what-rust",
-        "Rust is a compiled language that guarantees memory safety without a garbage collector, by "
-        "tracking ownership.",
+        "Rust is a compiled language that guarantees memory safety without a garbage collector, by tracking ownership.",
         "What is Rust?",
         "What's Rust?",
     ),
@@ -272,8 +264,7 @@ PLAIN: tuple[Question, ...] = (
     ),
     ask(
         "sql-duplicates",
-        "Group by the column and keep the groups with more than one row: GROUP BY email HAVING "
-        "COUNT(*) > 1.",
+        "Group by the column and keep the groups with more than one row: GROUP BY email HAVING COUNT(*) > 1.",
         "How do I find duplicate rows in SQL?",
         "How can I find duplicate rows in SQL?",
         "How do you find duplicate rows in a SQL table?",
@@ -308,8 +299,7 @@ PLAIN: tuple[Question, ...] = (
     # ------------------------------------------------------------ everything else
     ask(
         "photosynthesis",
-        "Plants turn light, water and carbon dioxide into sugar and oxygen, in the chloroplasts of "
-        "their cells.",
+        "Plants turn light, water and carbon dioxide into sugar and oxygen, in the chloroplasts of their cells.",
         "How does photosynthesis work?",
         "Explain how photosynthesis works",
     ),
@@ -334,16 +324,14 @@ PLAIN: tuple[Question, ...] = (
     ),
     ask(
         "better-sleep",
-        "Keep the same hours every day, a dark cool room, no screens in the last hour and no caffeine "
-        "after lunch.",
+        "Keep the same hours every day, a dark cool room, no screens in the last hour and no caffeine after lunch.",
         "How can I sleep better?",
         "How can I get better sleep?",
         "What can I do to sleep better?",
     ),
     ask(
         "jet-lag",
-        "Live by the local clock from the first day, get daylight in the morning, and nap for 20 "
-        "minutes at most.",
+        "Live by the local clock from the first day, get daylight in the morning, and nap for 20 minutes at most.",
         "How do I get over jet lag?",
         "How can I get over jet lag?",
         "What helps against jet lag?",
@@ -382,8 +370,7 @@ PLAIN: tuple[Question, ...] = (
     ),
     ask(
         "interview",
-        "Read about the company, prepare three stories that show your work, and bring two questions of "
-        "your own.",
+        "Read about the company, prepare three stories that show your work, and bring two questions of your own.",
         "How do I prepare for a job interview?",
         "How can I prepare for a job interview?",
     ),

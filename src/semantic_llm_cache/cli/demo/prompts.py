@@ -65,9 +65,7 @@ def build_stream(seed: int = 7) -> list[Prompt]:
 
     arrivals = [item for item in asked for _ in range(BURSTS.get(item[1], 1))]
     # The more ways people find to ask something, the more often it is asked, and mostly in the first way.
-    weights = [
-        len(question.wordings) ** 2 / (1 + question.wordings.index(text)) ** 2 for _, text, question in asked
-    ]
+    weights = [len(question.wordings) ** 2 / (1 + question.wordings.index(text)) ** 2 for _, text, question in asked]
     for _ in range(_REPEATS):
         when, text, question = asked[_draw(weights, rng.random())]
         arrivals.append((when + (1 - when) * rng.random(), text, question))

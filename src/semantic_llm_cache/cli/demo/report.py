@@ -106,11 +106,7 @@ def _savings(summary: Summary, rates: tuple[float, float], style: Style) -> list
         shown = f"{value:<22}"
         shown = style.red(shown) if bad else shown
         lines.append(f"{style.bold(f'{name:<14}')} {shown} {style.dim(note)}")
-    lines.append(
-        style.dim(
-            f"{'':<15}tokens estimated from length, ${rates[0]:g} per 1k in, ${rates[1]:g} out"
-        )
-    )
+    lines.append(style.dim(f"{'':<15}tokens estimated from length, ${rates[0]:g} per 1k in, ${rates[1]:g} out"))
     return lines
 
 

@@ -115,9 +115,7 @@ async def run_demo(
 
     # `@cache(similarity=..., ...)` does the same; an engine of its own can be closed, which writes the
     # last counts for `stats` before the backend is closed.
-    engine = SemanticCache(
-        backend, similarity=settings.similarity, ttl=None, namespace=NAMESPACE, embedder=embedder
-    )
+    engine = SemanticCache(backend, similarity=settings.similarity, ttl=None, namespace=NAMESPACE, embedder=embedder)
 
     @engine.cache
     async def ask(prompt: str) -> str:

@@ -84,8 +84,7 @@ TRAPS: tuple[TrapGroup, ...] = (
         "action",
         ask(
             "password-reset",
-            "Choose Forgot password on the sign-in page and follow the link in the message. It is good "
-            "for an hour.",
+            "Choose Forgot password on the sign-in page and follow the link in the message. It is good for an hour.",
             "How do I reset my password?",
             "How can I reset my password?",
             "how to reset my password",
@@ -199,8 +198,7 @@ TRAPS: tuple[TrapGroup, ...] = (
         ),
         ask(
             "diabetes-avoid",
-            "Sugary drinks, white bread, sweets and processed meat; ask your doctor for a plan of your "
-            "own.",
+            "Sugary drinks, white bread, sweets and processed meat; ask your doctor for a plan of your own.",
             "Which foods should I not eat with type 2 diabetes?",
         ),
     ),
@@ -261,8 +259,7 @@ TRAPS: tuple[TrapGroup, ...] = (
         "opposite",
         ask(
             "upgrade",
-            "Settings, Billing, Change plan, and pick the larger one. It works at once, and you pay "
-            "the difference.",
+            "Settings, Billing, Change plan, and pick the larger one. It works at once, and you pay the difference.",
             "How do I upgrade my plan?",
             "How can I upgrade my plan?",
         ),
@@ -430,8 +427,7 @@ TRAPS: tuple[TrapGroup, ...] = (
         ),
         ask(
             "pancakes-no-eggs",
-            "200 g flour, 350 ml milk, 2 spoons of apple sauce, baking powder; rest 20 minutes, fry in "
-            "butter.",
+            "200 g flour, 350 ml milk, 2 spoons of apple sauce, baking powder; rest 20 minutes, fry in butter.",
             "Give me a recipe for pancakes without eggs",
         ),
     ),

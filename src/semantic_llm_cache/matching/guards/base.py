@@ -146,7 +146,6 @@ class GuardSet:
             return self._failure(name, f"returned {type(reason).__name__} instead of None or a string")
         return reason
 
-
     def _failure(self, name: str, what: str) -> str:
         if name not in self._failed:
             self._failed.add(name)

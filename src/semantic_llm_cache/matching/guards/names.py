@@ -134,7 +134,7 @@ def _find_groups(reading: Reading) -> list[list[str]]:
     joined = False
     for kind, piece, _ in reading.tokens:
         if kind == "sym":
-            fresh = fresh or piece in ".?!:\"“(«„¿¡-*#"
+            fresh = fresh or piece in '.?!:"“(«„¿¡-*#'
             joined = False
             continue
         low = piece.lower()

@@ -31,11 +31,7 @@ _NOT_PRODUCTS = words(
 
 _PARTS = {"half": 0.5, "quarter": 0.25}
 _NUMERALS = in_order("II III IV - VI VII VIII IX - XI XII XIII XIV XV XVI XVII XVIII XIX XX")
-_ROMAN = {
-    numeral: value
-    for value, numeral in enumerate(_NUMERALS, 2)
-    if numeral != "-"
-}
+_ROMAN = {numeral: value for value, numeral in enumerate(_NUMERALS, 2) if numeral != "-"}
 
 
 class Quantity(NamedTuple):
@@ -209,9 +205,7 @@ def _starts_number(tokens: list[tuple[str, str, int]], at: int, text: str) -> bo
     return at < 2 or tokens[at - 2][0] != "num" or text[hyphen - 1] != " "  # "1903 -1967" is a span
 
 
-def _spelled(
-    tokens: list[tuple[str, str, int]], at: int, words: dict[str, int]
-) -> tuple[float, int]:
+def _spelled(tokens: list[tuple[str, str, int]], at: int, words: dict[str, int]) -> tuple[float, int]:
     value = float(words[tokens[at][1].lower()])
     at += 1
     while at < len(tokens):
@@ -295,9 +289,7 @@ def _word_follows(tokens: list[tuple[str, str, int]], at: int) -> bool:
     return at + 1 < len(tokens) and tokens[at + 1][0] == "word"
 
 
-def _unit(
-    tokens: list[tuple[str, str, int]], begin: int, at: int, ordinal: bool
-) -> tuple[str, float, int | None]:
+def _unit(tokens: list[tuple[str, str, int]], begin: int, at: int, ordinal: bool) -> tuple[str, float, int | None]:
     """Return (dimension, factor, index of the unit's token or None) for the number at begin..at."""
     if ordinal:
         return "", 1.0, None

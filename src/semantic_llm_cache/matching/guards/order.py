@@ -117,9 +117,7 @@ def _benign(
     # Pronouns and the like; the names of things compared may be single letters.
     if all(w in CONTENTLESS for w in x) or all(w in CONTENTLESS for w in y):
         return True
-    if not bag.isdisjoint(_SYMMETRIC) and all(
-        w in COORDINATORS or w in _LINKS or w in _SYMMETRIC for w in middle
-    ):
+    if not bag.isdisjoint(_SYMMETRIC) and all(w in COORDINATORS or w in _LINKS or w in _SYMMETRIC for w in middle):
         return True
     return x[0] in _PREPOSITIONS and y[0] in _PREPOSITIONS
 
@@ -183,8 +181,7 @@ def _exchanged(
                 and before_ours[other] is not None
                 and abs(ours_at[word] - ours_at[other]) > 1
                 and (
-                    place_of is _wide_place
-                    or (ours_at[word] < ours_at[other]) != (theirs_at[word] < theirs_at[other])
+                    place_of is _wide_place or (ours_at[word] < ours_at[other]) != (theirs_at[word] < theirs_at[other])
                 )
             ):
                 first, second = (word, other) if ours_at[word] < ours_at[other] else (other, word)

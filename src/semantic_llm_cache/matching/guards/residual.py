@@ -9,9 +9,7 @@ __all__ = ["residual"]
 _WORD = re.compile(r"\S+")
 
 
-def residual(
-    prompt: str, candidate: str, *, min_words: int = 40, min_shared: float = 0.6
-) -> tuple[str, str] | None:
+def residual(prompt: str, candidate: str, *, min_words: int = 40, min_shared: float = 0.6) -> tuple[str, str] | None:
     """Return what is left of each of two long prompts when their common beginning and end are taken off.
 
     An embedding of "<a page of text> Summarise it" hardly sees its last words. Whoever can embed should

@@ -115,8 +115,7 @@ _DEPTHS: tuple[tuple[str, re.Pattern[str]], ...] = (
 # No pattern above can match a prompt that has none of its words.
 _KIND_WORDS = frozenset(re.findall(r"[^\W\d_]+", _KINDS)) | {"points", "point", "bullets", "mail", "tsv"}
 _DEPTH_WORDS = frozenset(w for _, pattern in _DEPTHS for w in re.findall(r"[^\W\d_]{2,}", pattern.pattern)) - words(
-    "in to as it like en em de pour por per di van for great more full much one or the with all word "
-    "words very if"
+    "in to as it like en em de pour por per di van for great more full much one or the with all word words very if"
 ) | words(
     "detailed details detalhe detalhes terms terme sentence sentences line lines paragraph paragraphs "
     "depth layman laymen laymans word words worden zin summarise summarize eli summary answer explanation "

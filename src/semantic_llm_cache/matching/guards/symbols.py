@@ -369,6 +369,8 @@ def _emoji(reading: Reading) -> dict[str, str]:
     if reading.text.isascii():
         return {}
     return {c: c for c in reading.text if c >= "\u2000" and c not in _MODIFIERS and _is_emoji(c)}
+
+
 _ABOUT_EMOJI = words("emoji emojis emoticon symbol symbols mean means meaning icon icons sign smiley")
 
 

@@ -22,9 +22,7 @@ _MINIMAL = words(
     "rosé lamé maté że są będę łaska sąd kąt pić być"
 )
 # Spanish question words lose theirs all the time; English writes loan words in several ways.
-_OFTEN_BARE = words(
-    "como que cual cuales donde quien quienes cuando cuanto cuantos cuanta cuantas porque resume"
-)
+_OFTEN_BARE = words("como que cual cuales donde quien quienes cuando cuanto cuantos cuanta cuantas porque resume")
 _MENTIONS = words(
     "mean means meaning say pronounce pronounced spell spelled word words translate translation letter "
     "significa bedeutet heißt signifie veut betekent znaczy значит"
@@ -88,12 +86,9 @@ _IT_NOUNS = words(
 )
 # With a capital a name or a nationality.
 _PROPER = words(
-    "polish turkey china march may august nice reading mobile lent job bill mark rose frank jack guinea "
-    "cologne"
+    "polish turkey china march may august nice reading mobile lent job bill mark rose frank jack guinea cologne"
 )
-_AFTER_PRONOUN = words(
-    "tell give let help show teach of to for with about contact join from like between send call"
-)
+_AFTER_PRONOUN = words("tell give let help show teach of to for with about contact join from like between send call")
 
 
 def _cases(reading: Reading) -> dict[str, set[str]]:
@@ -106,7 +101,7 @@ def _cases(reading: Reading) -> dict[str, set[str]]:
         before = ""
         for at, (kind, piece, _) in enumerate(reading.tokens):
             if kind == "sym":
-                fresh = fresh or piece in ".?!:\"“"
+                fresh = fresh or piece in '.?!:"“'
                 continue
             low = piece.lower()
             if kind == "word" and not shouting:

@@ -25,7 +25,7 @@ def upper(spent: float, delta: float) -> float:
 
     Example:
         >>> round(upper(70.0, 0.01), 1)
-        100.9
+        102.1
     """
     weight = math.log(len(RATES) / delta)
     return min((math.expm1(rate) * spent + weight) / rate for rate in RATES)

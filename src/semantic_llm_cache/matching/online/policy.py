@@ -230,9 +230,7 @@ class OnlinePolicy:
             else:
                 self._misses += 1
                 self._explored += action == "explore"
-            return Decision(
-                action, best.key, 1.0 - wrong, propensity, why, best.similarity, best.answer, False, x, raw
-            )
+            return Decision(action, best.key, 1.0 - wrong, propensity, why, best.similarity, best.answer, False, x, raw)
 
     def _choose(self, wrong: float) -> tuple[str, float, str]:
         """Return action, probability of exploring, and the reason, given the probability of error."""

@@ -17,15 +17,13 @@ _ANY = {  # words that mean nothing else in the languages listed
     "evening": "evening evenings abend abends abendessen soir sera wieczorem вечером avond noite",
     "noon": "noon midday mittag midi mediodía mezzogiorno",
     "midnight": "midnight mitternacht minuit medianoche mezzanotte полночь",
-    "monday": "monday mondays montag lundi lunes segunda-feira lunedì maandag poniedziałek понедельник "
-    "понедельника",
+    "monday": "monday mondays montag lundi lunes segunda-feira lunedì maandag poniedziałek понедельник понедельника",
     "tuesday": "tuesday tuesdays dienstag mardi martes terça-feira martedì dinsdag wtorek вторник вторника",
     "wednesday": "wednesday wednesdays mittwoch mercredi miércoles quarta-feira mercoledì woensdag środa środę "
     "среда среду",
     "thursday": "thursday thursdays donnerstag jeudi jueves quinta-feira giovedì donderdag czwartek четверг",
     "friday": "friday fridays freitag vendredi viernes sexta-feira venerdì vrijdag piątek пятница пятницу",
-    "saturday": "saturday saturdays samstag sonnabend samedi sábado sabato zaterdag sobota sobotę суббота "
-    "субботу",
+    "saturday": "saturday saturdays samstag sonnabend samedi sábado sabato zaterdag sobota sobotę суббота субботу",
     "sunday": "sunday sundays sonntag dimanche domingo domenica zondag niedziela niedzielę воскресенье",
     "january": "january jan januar janvier enero janeiro gennaio januari stycznia styczeń январь января январе",
     "february": "february feb februar février febrero fevereiro febbraio februari lutego luty февраль февраля",
