@@ -176,7 +176,7 @@ def run_online(
             outcome.exact += 1
             policy.count_exact()
             continue
-        found = store.near(row, k, policy.floor)
+        found = store.near(row, k, policy.reach)
         views = [
             CandidateView(
                 str(i),

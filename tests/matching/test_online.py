@@ -73,10 +73,28 @@ def test_without_candidates_or_under_the_floor_it_is_a_miss_that_says_why() -> N
     policy = OnlinePolicy(max_error=0.02, floor=0.7)
     empty = policy.decide("q", [])
     assert (empty.action, empty.key, empty.reason) == ("miss", None, "no entries in scope")
-    far = policy.decide("q", [CandidateView("k", 0.66, "a")])
-    assert (far.action, far.key, far.reason) == ("miss", None, "nearest 0.660 < 0.7")
+    far = policy.decide("q", [CandidateView("k", 0.4, "a")])
+    assert (far.action, far.key, far.reason) == ("miss", None, "nearest 0.400 < 0.7")
     with pytest.raises(ValueError, match="no candidate"):
         policy.observe(far, True)
+
+
+def test_under_the_floor_entries_are_compared_and_never_served() -> None:
+    policy = OnlinePolicy(max_error=0.2, floor=0.9, seed=0)
+    assert policy.reach == 0.5
+    for _ in range(600):
+        decision = policy.decide("q", [CandidateView("k", 0.89, "a", "q")])
+        assert (decision.action, decision.key, decision.reason) == ("miss", "k", "nearest 0.890 < 0.9")
+        policy.observe(decision, True)
+
+
+def test_witnesses_under_the_floor_vote() -> None:
+    policy = OnlinePolicy(max_error=0.05, floor=0.7, seed=0)
+    near = CandidateView("near", 0.8, "a")
+    alone = policy.decide("q", [near])
+    backed = policy.decide("q", [near, CandidateView("w", 0.6, "a"), CandidateView("v", 0.6, "a")])
+    opposed = policy.decide("q", [near, CandidateView("w", 0.65, "b"), CandidateView("v", 0.6, "b")])
+    assert backed.probability > alone.probability > opposed.probability
 
 
 def test_a_candidate_at_the_floor_counts() -> None:
@@ -109,7 +127,7 @@ def test_a_bound_per_hit_rehearses_before_it_serves() -> None:
     decisions = traffic(policy, np.random.default_rng(0), 3000, share=1.0)
     first = next(i for i, d in enumerate(decisions) if d.action == "serve")
     rehearsed = [d for d in decisions[:first] if d.action == "explore"]
-    assert len(rehearsed) >= 40  # 2 / bound
+    assert len(rehearsed) >= 80  # 4 / bound
     assert all(d.propensity == 1.0 and "rehearsing" in d.reason for d in rehearsed)
 
 

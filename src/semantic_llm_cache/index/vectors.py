@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -20,8 +21,18 @@ __all__ = ["VectorIndex"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
-# From here on HNSW is more than twice as fast as the scan (docs/storage.md); below, both take under 1 ms.
-_GRAPH_ROWS = 20_000
+
+def _graph_rows() -> int | None:
+    """Return from how many vectors on a partition gets a graph; None, the default, is never.
+
+    A graph finds most neighbours, not all: a group of vectors added early, and far from all that came later, can be
+    lost to it. A scan finds all, in some 6 ms at 100,000 entries, so the graph has to be asked for.
+    """
+    text = os.environ.get("SEMANTIC_LLM_CACHE_GRAPH_ROWS", "")
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+_GRAPH_ROWS = _graph_rows()
 # Candidates asked of a graph at least: rounded to 8 bits, the nearest is not always the first of them.
 _CANDIDATES = 16
 _MOST_CANDIDATES = 1024  # whoever needs more has them scanned

@@ -8,7 +8,7 @@ How the engine uses it::
         policy.load(raw)                             # CacheSerializationError: warn and go on without
 
     policy.count_exact()                             # the exact tier answered
-    decision = policy.decide(prompt, candidates)     # it did not: the nearest, k = 16, may be empty
+    decision = policy.decide(prompt, candidates)     # it did not: the 16 nearest from `policy.reach` on
     if decision.action == "serve":
         ...                                          # answer with the entry `decision.key`; store nothing
     else:                                            # "explore" or "miss": call the function

@@ -40,6 +40,7 @@ _LEAST_CORRECTION = 1.1  # a tenth more is always reckoned with: the model's err
 _NEAR_PRICE = 4.0  # a would-be hit at the price is explored so many times more often on top
 _SUSPICIOUS = 0.5  # probability of exploring that full suspicion of a change adds
 _GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
+_REACH = 0.5  # similarity from which the neighbours' votes are heard
 _MOST_RECORDS = 4096  # answers whose record of right and wrong is kept
 
 
@@ -92,7 +93,7 @@ class OnlinePolicy:
         max_error: bound on wrong answers served as a share of all requests, exact hits included.
         max_error_per_hit: bound on wrong answers served as a share of the near hits. While there are few
             hits it allows 5 wrong answers and half the rate.
-        floor: similarity under which no candidate is looked at, in [0, 1].
+        floor: similarity under which no candidate is served, in [0, 1].
         seed: makes the draws repeatable; None draws from the system's entropy.
         confidence: probability with which the bound holds at all times at once, in (0, 1).
         explore: smallest probability of exploring a would-be hit, in (0, 0.2]; up to five times as much is
@@ -160,6 +161,11 @@ class OnlinePolicy:
         self._alarms = 0
         self._restart_budget()
 
+    @property
+    def reach(self) -> float:
+        """Similarity from which entries are of use: under the floor they are witnesses, no candidates."""
+        return min(self.floor, _REACH)
+
     def _restart_budget(self) -> None:
         self._requests = 0
         self._exact = 0
@@ -186,13 +192,14 @@ class OnlinePolicy:
 
         Args:
             prompt: the new prompt.
-            candidates: the nearest entries of the request's scope, best 16 of them; may be empty.
+            candidates: the nearest entries of the request's scope from a similarity of `reach` on, best 16
+                of them; may be empty. Those under the floor are never served, but they vote.
 
         Raises:
             ValueError: a candidate's `features` are not `extra_features` long.
         """
-        floor = self.floor - THRESHOLD_TOLERANCE
-        near = [candidate for candidate in candidates if candidate.similarity >= floor]
+        reach = self.reach - THRESHOLD_TOLERANCE
+        near = [candidate for candidate in candidates if candidate.similarity >= reach]
         evidence = gather(prompt, near) if near else None
         if evidence is not None and len(evidence.best.features) != self.extra_features:
             raise ValueError(
@@ -221,8 +228,12 @@ class OnlinePolicy:
             )
             raw = 1.0 - self._model.predict(x)
             wrong = self._recalibration(raw)
-            self._remember(wrong)
-            action, propensity, why = self._choose(wrong)
+            if best.similarity >= self.floor - THRESHOLD_TOLERANCE:
+                self._remember(wrong)
+                action, propensity, why = self._choose(wrong)
+            else:
+                self._remember(1.0)
+                action, propensity, why = "miss", 0.0, f"nearest {best.similarity:.3f} < {self.floor:g}"
             if action == "serve":
                 self._hits += 1
                 self._spent += wrong
@@ -298,11 +309,11 @@ class OnlinePolicy:
     def _rehearsal_passed(self) -> bool:
         """Tell whether enough would-be hits were right to start serving under a bound per hit.
 
-        A few hits cannot keep to a small share if one of them is wrong, so 2 / bound would-be hits are
-        compared first, and more until the wrong share of these keeps to the bound.
+        A few hits cannot keep to a small share if one of them is wrong, so 4 / bound would-be hits are
+        compared first, and more until the wrong share of these is three quarters of the bound.
         """
         bound = self.max_error_per_hit
-        return bound is None or max(2, self._rehearsed_wrong) <= bound * self._rehearsed + 1e-9
+        return bound is None or max(3, self._rehearsed_wrong) <= 0.75 * bound * self._rehearsed + 1e-9
 
     def _spendable(self, next_hit: int = 0) -> float:
         limit = math.inf
