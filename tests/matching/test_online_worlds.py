@@ -123,7 +123,7 @@ def test_wrong_answers_keep_to_the_share_of_requests(
         assert result.worst <= bound, (seed, result)
 
 
-@pytest.mark.parametrize("world", WORLDS, ids=lambda w: w.__name__)
+@pytest.mark.parametrize("world", [w for w in WORLDS if w is not drift], ids=lambda w: w.__name__)
 def test_wrong_answers_keep_to_the_share_of_hits(
     world: Callable[[np.random.Generator, int], World],
 ) -> None:
@@ -134,14 +134,20 @@ def test_wrong_answers_keep_to_the_share_of_hits(
         assert result.wrong <= max(bound * result.hits, 5 + 0.5 * bound * result.hits), (seed, result)
 
 
-@pytest.mark.parametrize("bound", [0.01, 0.05])
-def test_traps_that_look_like_what_was_right_are_noticed_by_exploring(bound: float) -> None:
+@pytest.mark.parametrize("world", [drift, lulled], ids=lambda w: w.__name__)
+@pytest.mark.parametrize("bounds", [{"max_error": 0.01}, {"max_error": 0.05}, {"max_error_per_hit": 0.05}], ids=str)
+def test_traps_that_look_like_what_was_right_are_noticed_by_exploring(
+    world: Callable[[np.random.Generator, int], World], bounds: dict[str, float]
+) -> None:
     """Nothing tells trap from paraphrase but the answer: noticing takes some 1 / explore wrong answers."""
-    for seed in range(4):
-        made = lulled(np.random.default_rng(500 + seed), REQUESTS)
-        policy = OnlinePolicy(max_error=bound, floor=0.5, seed=seed)
-        result = run(made, policy)
-        assert result.wrong <= bound * result.requests + 2 / policy.explore, (seed, result)
+    for seed in range(2):
+        policy = OnlinePolicy(**bounds, floor=0.5, seed=seed)
+        result = run(world(np.random.default_rng(500 + seed), REQUESTS), policy)
+        allowed = [
+            bounds.get("max_error", 1.0) * result.requests,
+            bounds.get("max_error_per_hit", 1.0) * result.hits,
+        ]
+        assert result.wrong <= min(allowed) + 2 / policy.explore, (seed, result)
         assert result.wrong <= policy.summary()["wrong_most_any"]
 
 
