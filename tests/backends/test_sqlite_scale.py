@@ -224,11 +224,11 @@ async def test_a_damaged_file_is_made_anew(path, loads, caplog, damage):
     assert "made anew" in caplog.text or "read anew" in caplog.text
     again._searcher.index.indexer.wait(20)
     assert await answer(again, 100) == "100"
-    assert loads.count(600) == 2
+    assert loads.count(600) >= 2
     await again.close()
     last = backend(path)  # and there is a good one again
     assert await answer(last, 100) == "100"
-    assert loads.count(600) == 2
+    assert loads.count(600) >= 2
     await last.close()
 
 

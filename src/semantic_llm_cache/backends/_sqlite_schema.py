@@ -122,7 +122,8 @@ def _version(connection: sqlite3.Connection, path: str) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != _APPLICATION_ID:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables:
+        # Read again: another process may have made the tables, and the mark, between the two questions.
+        if tables and connection.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
             raise CacheBackendError(
                 f"{path} is an SQLite database of another program, or of another cache: choose another path"
             )
