@@ -243,14 +243,18 @@ def test_equal_seeds_decide_alike_and_others_do_not() -> None:
     assert actions(1) != actions(2)
 
 
-@pytest.mark.parametrize("bounds", [{"max_error": 0.05}, {"max_error": 0.05, "max_error_per_hit": 0.1}])
+@pytest.mark.parametrize(
+    "bounds",
+    [{"max_error": 0.05}, {"max_error_per_hit": 0.1}, {"max_error": 0.05, "max_error_per_hit": 0.1}],
+    ids=str,
+)
 def test_a_restart_changes_no_decision(bounds: dict[str, float]) -> None:
     whole = OnlinePolicy(**bounds, floor=0.5, seed=5)
     rng = np.random.default_rng(0)
     traffic(whole, rng, 1200)
     restarted = OnlinePolicy.from_bytes(whole.to_bytes())
     assert restarted.summary() == whole.summary()
-    assert (restarted.max_error, restarted.floor, restarted.seed) == (0.05, 0.5, 5)
+    assert (restarted.max_error, restarted.floor, restarted.seed) == (whole.max_error, 0.5, 5)
     again = np.random.default_rng(9)
     first = plain(traffic(whole, again, 800))
     assert plain(traffic(restarted, np.random.default_rng(9), 800)) == first
