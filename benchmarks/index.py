@@ -1,7 +1,6 @@
-"""The index and SQLite by size: lookups through HNSW against a numpy scan, recall, opening, filling.
+"""The index and SQLite by size: lookups through inverted lists against a numpy scan, recall, opening, filling.
 
-Its own subset, as it takes minutes: the graph of 100,000 vectors takes a minute or two to build, that of a
-million (only with INDEX_MILLION=1 in the environment) some fifteen, and 9 GB of disk.
+Its own subset, as it takes minutes: a million only with INDEX_MILLION=1 in the environment, and 9 GB of disk.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def _at(bench: Bench, size: int, folder: Path) -> None:
         f"{size:,}: SQLite, open and first search", sorted(took)[len(took) // 2], "s", _OPEN.get(size),
         note="bytes per entry on the disk: " + ", ".join(f"index.db{name} {each:,.0f}" for name, each in sizes.items()),
     )  # fmt: skip
-    index.search(queries[0], 1, _SIMILARITY, **_LIMITS)  # goes on with reading the graph
+    index.search(queries[0], 1, _SIMILARITY, **_LIMITS)  # goes on with verifying the file
     index.indexer.wait(600)
     _search(bench, size, rows, queries, index)
 
@@ -90,7 +89,7 @@ async def _first(path: str, query: Any) -> tuple[float, VectorIndex]:
 
 
 def _build(bench: Bench, size: int, path: str, query: Any) -> None:
-    """Open the file for the first time, and wait for its graph to be built and written."""
+    """Open the file for the first time, and wait for its lists to be built and written."""
 
     async def build() -> tuple[float, float, int, list[float]]:
         async with SQLiteBackend(path) as backend:
@@ -109,14 +108,14 @@ def _build(bench: Bench, size: int, path: str, query: Any) -> None:
     bench.value(f"{size:,}: SQLite, open and first search, no index file yet", first, "s")
     if indexed:
         bench.value(
-            f"{size:,}: into the graph, in the background", indexed / built, "/s",
+            f"{size:,}: into lists, in the background", indexed / built, "/s",
             note=f"a search meanwhile: median {1000 * meanwhile[len(meanwhile) // 2]:.2f} ms, "
             f"longest {1000 * meanwhile[-1]:.1f} ms",
         )  # fmt: skip
 
 
 def _search(bench: Bench, size: int, rows: Matrix, queries: list[Any], index: VectorIndex) -> None:
-    bench.value(f"{size:,}: vectors, ids and graph", index.nbytes / size, "B", note="per vector, allocated")
+    bench.value(f"{size:,}: vectors, ids and lists", index.nbytes / size, "B", note="per vector, allocated")
 
     def scan(query: Any) -> float:
         scores = rows @ query

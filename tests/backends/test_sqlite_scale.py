@@ -62,9 +62,9 @@ def small(monkeypatch):
     monkeypatch.setattr(index_module, "_LEAST", 100)
 
 
-def backend(path, graph_rows=300, **options):
+def backend(path, list_rows=300, **options):
     made = SQLiteBackend(path, **options)
-    made._searcher.index.indexer.graph_rows = graph_rows
+    made._searcher.index.indexer.list_rows = list_rows
     return made
 
 
@@ -73,9 +73,9 @@ async def answer(backend, number):
     return None if found is None else found[1].response
 
 
-async def kept(path, first=0, last=600, graph_rows=300):
+async def kept(path, first=0, last=600, list_rows=300):
     """A database with its index beside it."""
-    made = backend(path, graph_rows)
+    made = backend(path, list_rows)
     await made.set_many(items(first, last))
     assert await answer(made, first) == str(first)
     await made.close()
@@ -153,7 +153,7 @@ async def test_a_file_is_caught_up_after_the_log_of_deletions_was_pruned(path, l
 
 
 async def test_a_file_is_written_anew_when_much_has_changed(path, loads):
-    await kept(path, graph_rows=10_000)
+    await kept(path, list_rows=10_000)
     again = backend(path, 10_000)
     assert await answer(again, 0) == "0"
     before = os.stat(path + "-index").st_ino
@@ -171,7 +171,7 @@ async def test_a_file_is_written_anew_when_much_has_changed(path, loads):
     await last.close()
 
 
-async def test_the_graph_is_kept_too(path):
+async def test_the_lists_are_kept_too(path):
     made = backend(path)
     await made.set_many(items(0, 600))
     assert await answer(made, 0) == "0"
@@ -185,7 +185,7 @@ async def test_the_graph_is_kept_too(path):
     assert again._searcher.index.indexed == indexed
     assert again._searcher.index.indexer.wait(20)
     (partition,) = again._searcher.index.partitions()
-    assert partition.scanned_from == indexed
+    assert partition.indexed == indexed
     assert await answer(again, 77) == "77"
     await again.close()
 
@@ -219,6 +219,9 @@ async def test_a_damaged_file_is_made_anew(path, loads, caplog, damage):
             opened.seek(start)
             opened.write(np.roll(ROWS[1:300], 1, axis=0).tobytes())
     again = backend(path)
+    if damage == "vectors":  # seen when they are verified, in the background: until then a hit may be lost
+        assert await answer(again, 1) in (None, "1")
+        assert again._searcher.index.indexer.wait(20)
     for number in (1, 0, 2, 250, 599):
         assert await answer(again, number) == str(number)
     assert "made anew" in caplog.text or "read anew" in caplog.text
@@ -319,7 +322,7 @@ PROCESS = textwrap.dedent(
         return CacheEntry(f"prompt {number}", str(number), rows[number])
     def make():
         backend = SQLiteBackend(path)
-        backend._searcher.index.indexer.graph_rows = 300
+        backend._searcher.index.indexer.list_rows = 300
         return backend
     async def look(backend, number):
         found = await backend.find_similar(rows[number], 0.95)

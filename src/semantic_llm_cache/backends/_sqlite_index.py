@@ -60,7 +60,7 @@ class IndexFile:
         self._inode = 0
         self._position = Position(0, 0)
         self._changes = 0
-        self._indexed = 0  # vectors in graphs, in the file
+        self._indexed = 0  # vectors in lists, in the file
         self._asked = False
         self._reading: Snapshot | None = None  # its vectors are in use, and not verified yet
         # The index holds on to its indexer, which must not hold on to what holds the index.
@@ -95,18 +95,15 @@ class IndexFile:
         self._position = position
         self._indexed = int(snapshot.info.get("indexed", 0))
         self._reading = snapshot
-        self.index.indexer.run(lambda: self._attach(snapshot))
+        self.index.indexer.run(lambda: self._verify(snapshot))
         return position
 
-    def _attach(self, snapshot: Snapshot) -> None:
+    def _verify(self, snapshot: Snapshot) -> None:
         if snapshot is not self._reading:
             return
         try:
-            snapshot.attach(self.index, self._check)
+            snapshot.verify(self._check)
             self._reading = None
-        except ImportError:
-            # Written where the extra `hnsw` was installed. The vectors themselves have been verified.
-            self.index.indexer.abandon()
         except ValueError as error:
             if snapshot is not self._reading:
                 return
@@ -140,7 +137,7 @@ class IndexFile:
                 self._asked = False
 
     def _progressed(self) -> None:
-        """Write the graphs, in the thread of the indexer, when they have grown by a quarter of all."""
+        """Write the lists, in the thread of the indexer, when they have grown by a quarter of all."""
         if self._has_grown(4):
             self._ask()
 
@@ -188,7 +185,7 @@ class IndexFile:
         rows, indexed = len(self.index), self.index.indexed
         info = {"token": token, "rows": rows, "indexed": indexed, **position._asdict()}
         os.fchmod(file.fileno(), os.stat(self.database).st_mode & 0o777)
-        write(self.index, temporary, file, info, self._check)
+        write(self.index, file, info, self._check)
         if not self._publish(token, position):
             return
         os.replace(temporary, self.path)

@@ -1,4 +1,4 @@
-"""What happens to an index in the background: vectors enter the graphs, files are written and read."""
+"""What happens to an index in the background: vectors enter inverted lists, files are written and read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.index.graph import Graph, is_installed
+import numpy as np
+
+from semantic_llm_cache.index.inverted import InvertedLists
 
 if TYPE_CHECKING:
     from semantic_llm_cache.index.partition import Partition
@@ -23,10 +25,10 @@ __all__ = ["Indexer", "Stopped"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
-_TAIL = 512  # vectors beside a graph from which on they are put into it: a scan of these takes some 20 us
-_STEP_SECONDS = 0.0015  # a search may have to wait for one step
-_MOST_ROWS = 64
-_TOMBSTONES = 2048
+_TAIL = 512  # vectors beside the lists from which on they are put into them: a scan of these takes some 20 us
+_STEP_ROWS = 64  # put into lists in one step, which holds the lock of the index for some .3 ms
+_GHOSTS = 2048  # lists are built anew with more than these and a quarter of all removed
+_LAST_ROWS = 64  # changed while lists were built: so few are put into them with the lock held
 _NICE = 5
 _REPORT_SECONDS = 15.0
 _EXIT_SECONDS = 5.0
@@ -41,22 +43,21 @@ class Indexer:
 
     Args:
         index: whose thread this is.
-        graph_rows: vectors from which on a partition gets a graph; None for never.
+        list_rows: vectors from which on a partition gets inverted lists; None for never.
     """
 
-    def __init__(self, index: VectorIndex, graph_rows: int | None) -> None:
+    def __init__(self, index: VectorIndex, list_rows: int | None) -> None:
         self._index = weakref.ref(index)
-        self.graph_rows = graph_rows
+        self.list_rows = list_rows
         self._todo: dict[int, Partition] = {}
         self._jobs: deque[Callable[[], Any]] = deque()
         self._job: Callable[[], Any] | None = None  # under way
         self._thread: threading.Thread | None = None
         self._busy = False
-        self._installed: bool | None = None
         self.stopping = False
         """True when jobs are to end as soon as they can."""
         self.progressed: Callable[[], Any] | None = None
-        """Called in the thread now and then, and when all vectors due are in graphs."""
+        """Called in the thread now and then, and when all vectors due are in lists."""
         self._report = 0.0
         _indexers.add(self)
 
@@ -64,30 +65,25 @@ class Indexer:
 
     def look(self, partition: Partition) -> None:
         """See whether there is work on a partition that has changed."""
-        if self._is_due(partition) and self._can_build():
+        if self._is_due(partition):
             self._todo[partition.number] = partition
             self._start()
 
-    def _can_build(self) -> bool:
-        if self._installed is None:
-            self._installed = is_installed()
-            if not self._installed:
-                self.graph_rows = None
-                logger.info(
-                    "an index has grown to where an HNSW graph would answer faster than a scan: "
-                    'pip install "semantic-llm-cache[hnsw]"'
-                )
-        return self._installed
-
     def _is_due(self, partition: Partition) -> bool:
-        graph = partition.graph
-        if self.graph_rows is None:
+        if self.list_rows is None:
             return False
-        if graph is None:
-            return partition.count >= self.graph_rows
-        if not graph.ready:
-            return False
-        return partition.count - partition.indexed >= _TAIL or len(graph.gone) >= _TAIL
+        lists = partition.lists
+        if lists is None:
+            return partition.count >= self.list_rows
+        return partition.count - partition.indexed >= _TAIL or self._is_stale(partition, lists)
+
+    def _is_stale(self, partition: Partition, lists: InvertedLists) -> bool:
+        """Tell whether the lists of a partition are to be built anew, or dropped."""
+        return (
+            partition.count >= 2 * lists.trained
+            or lists.count - partition.indexed > max(_GHOSTS, partition.indexed // 4)
+            or (self.list_rows is not None and partition.count < self.list_rows // 2)
+        )
 
     def _start(self) -> None:
         if self._thread is None and not self.stopping:
@@ -176,13 +172,13 @@ class Indexer:
                 self._report = time.monotonic() + _REPORT_SECONDS
                 self._tell()
             try:
-                spent = self._step(index, partition)
+                self._step(index, partition)
+            except Stopped:
+                pass
             except Exception:
-                # The scan answers as before; graphs are not tried again in this process.
-                logger.warning("an HNSW graph could not be built, vectors are scanned instead", exc_info=True)
+                # The scan answers as before; lists are not tried again in this process.
+                logger.warning("inverted lists could not be built, vectors are scanned instead", exc_info=True)
                 self.abandon()
-                spent = 0.0
-            time.sleep(min(0.002, spent / 4))  # leave others the processor, too
         else:
             self._busy = False
             self._tell()
@@ -193,58 +189,85 @@ class Indexer:
             self.progressed()
 
     def abandon(self, *, for_good: bool = True) -> None:
-        """Go back to scanning everywhere; with `for_good` False, graphs may be built again."""
+        """Go back to scanning everywhere; with `for_good` False, lists may be built again."""
         index = self._index()
         if index is not None:
             with index._lock:
                 if for_good:
-                    self.graph_rows = None
+                    self.list_rows = None
                 self._todo.clear()
                 for partition in index._partitions.values():
-                    partition.drop_graph()
+                    partition.drop_lists()
 
-    _rows = 4
-
-    def _step(self, index: VectorIndex, partition: Partition) -> float:
+    def _step(self, index: VectorIndex, partition: Partition) -> None:
         with index._lock:
-            if self.graph_rows is None or not index.is_current(partition):
+            lists = partition.lists
+            if self.list_rows is None or not index.is_current(partition) or not self._is_due(partition):
                 self._todo.pop(partition.number, None)
-                return 0.0
-            graph = partition.graph
-            if graph is not None and (
-                partition.count < self.graph_rows // 2 or graph.tombstones > max(_TOMBSTONES, partition.indexed)
-            ):
-                partition.drop_graph()
-                graph = None
-            if graph is None and partition.count < self.graph_rows:
-                self._todo.pop(partition.number, None)
-                return 0.0
-        if graph is None:
-            graph = Graph(partition.dimension)  # loads usearch the first time
+                return
+            if lists is not None and partition.count < self.list_rows // 2:
+                partition.drop_lists()
+                return
+            fresh = lists is not None and not self._is_stale(partition, lists)
+        if lists is None or not fresh:
+            self._build(index, partition)
+            return
+        while not self.stopping:
+            start = time.perf_counter()
             with index._lock:
-                if partition.graph is not None:
-                    return 0.0
-                partition.graph = graph
-        with index._lock:
-            if partition.graph is not graph or not index.is_current(partition):
-                return 0.0
-            first = partition.indexed
-            # What has gone goes first: the same id may stand among the rows to add.
-            count = 0 if graph.gone else min(self._rows, partition.count - first)
-            gone = [graph.gone.popleft() for _ in range(min(_MOST_ROWS, len(graph.gone)))]
-            if not count and not gone:
-                self._todo.pop(partition.number, None)
-                return 0.0
-            ids = partition.ids[first : first + count].tolist()
-            rows = partition.rows(first, count) if count else partition.blocks[0][:0]
-        spent = graph.change(gone, ids, rows)
-        if count:
-            index.take_in(partition, graph, ids, rows)
-        if spent < _STEP_SECONDS / 2 and count == self._rows:
-            self._rows = min(_MOST_ROWS, 2 * self._rows)
-        elif spent > _STEP_SECONDS:
-            self._rows = max(1, self._rows // 2)
-        return spent
+                if partition.lists is not lists or not index.is_current(partition):
+                    return
+                first = partition.indexed
+                count = min(_STEP_ROWS, partition.count - first)
+                if not count:
+                    return
+                ids = partition.ids[first : first + count].tolist()
+                rows = partition.rows(first, count)
+            lists.add(ids, rows)
+            index.take_in(partition, lists, ids, rows)
+            time.sleep(min(0.002, (time.perf_counter() - start) / 4))  # leave others the processor, too
+
+    def _build(self, index: VectorIndex, partition: Partition) -> None:
+        """Build the lists of a partition, while it is searched and changed as before, and take them into use."""
+        changed: set[int] = set()
+        with index.watching(partition, changed) as view:
+            if view is None:
+                return
+            count = len(view.ids)
+            lists = InvertedLists.build(view.ids, view.blocks, count, self._pacer())
+            for _ in range(100):
+                with index._lock:
+                    numbers = index.take_changed(partition, changed, count)
+                    if len(numbers) <= _LAST_ROWS:
+                        self._add_rows(lists, partition, numbers)
+                        if index.is_current(partition):
+                            partition.lists, partition.indexed = lists, min(count, partition.count)
+                        return
+                    ids = [partition.ids[number] for number in numbers]
+                    rows = np.stack([partition.row(number) for number in numbers])
+                for first in range(0, len(ids), _STEP_ROWS):
+                    lists.add(ids[first : first + _STEP_ROWS], rows[first : first + _STEP_ROWS])
+
+    @staticmethod
+    def _add_rows(lists: InvertedLists, partition: Partition, numbers: list[int]) -> None:
+        if numbers:
+            rows = np.stack([partition.row(number) for number in numbers])
+            lists.add([partition.ids[number] for number in numbers], rows)
+
+    def _pacer(self) -> Callable[[], None]:
+        """Return what a long piece of work calls now and then: it rests a fifth of the time, and ends when told."""
+        last = time.perf_counter()
+
+        def pause() -> None:
+            nonlocal last
+            if self.stopping:
+                raise Stopped
+            spent = time.perf_counter() - last
+            if spent > 0.001:
+                time.sleep(min(0.005, spent / 4))
+                last = time.perf_counter()
+
+        return pause
 
 
 def _run(reference: weakref.ref[Indexer]) -> None:
@@ -266,7 +289,7 @@ _indexers: weakref.WeakSet[Indexer] = weakref.WeakSet()
 
 @atexit.register
 def _at_exit() -> None:
-    # A thread that is inside of usearch when the interpreter goes would take the process down with it.
+    # A file that is being written is left in order.
     for indexer in list(_indexers):
         indexer.stopping = True
     for indexer in list(_indexers):

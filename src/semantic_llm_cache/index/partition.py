@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from semantic_llm_cache.index.linear import dots
+
 if TYPE_CHECKING:
-    from semantic_llm_cache.index.graph import Graph
+    from semantic_llm_cache.index.inverted import InvertedLists
 
 __all__ = ["Partition", "top"]
 
@@ -24,14 +26,14 @@ _BLOCK_BYTES = 4 << 20
 class Partition:
     """Vectors of one dimension and their ids, row by row, the last row moving into a removed one's place.
 
-    Of a large partition the first `indexed` rows are in `graph` as well; the others are scanned.
+    Of a large partition the first `indexed` rows are in `lists` as well; the others are scanned.
 
     A partition has no lock: `VectorIndex` holds its own around every method but `scan`. A scan works on
     a snapshot while rows change; `watchers` are the sets in which running scans collect the rows that
     were written meanwhile, to be looked at again.
     """
 
-    __slots__ = ("blocks", "count", "dimension", "graph", "ids", "indexed", "key", "number", "watchers")
+    __slots__ = ("blocks", "count", "dimension", "ids", "indexed", "key", "lists", "number", "watchers")
 
     def __init__(self, key: tuple[str, str, str, int], number: int) -> None:
         self.key = key
@@ -41,7 +43,7 @@ class Partition:
         self.ids = array("q")
         self.blocks: list[Vector] = []
         self.watchers: dict[int, set[int]] | None = None
-        self.graph: Graph | None = None
+        self.lists: InvertedLists | None = None
         self.indexed = 0
 
     @property
@@ -51,14 +53,9 @@ class Partition:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held for vectors, ids and graph."""
-        graph = 0 if self.graph is None else self.graph.nbytes
-        return sum(block.nbytes for block in self.blocks) + self.ids.itemsize * len(self.ids) + graph
-
-    @property
-    def scanned_from(self) -> int:
-        """The first row that a search has to scan: the rows before it are found through the graph."""
-        return self.indexed if self.graph is not None and self.graph.ready else 0
+        """Bytes held for vectors, ids and lists."""
+        lists = 0 if self.lists is None else self.lists.nbytes
+        return sum(block.nbytes for block in self.blocks) + self.ids.itemsize * len(self.ids) + lists
 
     def row(self, number: int) -> Vector:
         """Return row `number`, a view of shape (dimension,)."""
@@ -98,8 +95,6 @@ class Partition:
         """Replace the vector in row `number`; return the (id, row) pairs that lie elsewhere now."""
         moved = []
         if number < self.indexed:
-            assert self.graph is not None
-            self.graph.forget(self.ids[number])
             last = self.indexed - 1
             moved = self.swap(number, last)
             self.indexed = number = last
@@ -124,9 +119,7 @@ class Partition:
         """Take row `number` out; return the (id, row) pairs that lie elsewhere now."""
         moved = []
         if number < self.indexed:
-            # The rows of the graph stay in front: the last of them goes here, the last of all there.
-            assert self.graph is not None
-            self.graph.forget(self.ids[number])
+            # The rows of the lists stay in front: the last of them goes here, the last of all there.
             self.indexed -= 1
             moved += self._move(self.indexed, number)
             number = self.indexed
@@ -146,9 +139,9 @@ class Partition:
         self._changed(target)
         return [(self.ids[target], target)]
 
-    def drop_graph(self) -> None:
+    def drop_lists(self) -> None:
         """Go back to scanning all rows."""
-        self.graph = None
+        self.lists = None
         self.indexed = 0
 
     def rows(self, first: int, count: int) -> Vector:
@@ -211,15 +204,14 @@ class Partition:
     def scan(blocks: list[Vector], count: int, vector: Vector, first: int = 0) -> Scores:
         """Return the dot products of rows `first` to `count` with `vector`. Needs no lock."""
         if len(blocks) == 1:
-            scores: Scores = blocks[0][first:count] @ vector
-            return scores
+            return dots(blocks[0][first:count], vector)
         scores = np.empty(count - first, dtype=np.float32)
         rows = blocks[0].shape[0]
         number, offset = divmod(first, rows)
         done = 0
         while done < len(scores):
             block = blocks[number][offset : offset + len(scores) - done]
-            np.dot(block, vector, out=scores[done : done + len(block)])
+            dots(block, vector, scores[done : done + len(block)])
             done += len(block)
             number, offset = number + 1, 0
         return scores

@@ -2,7 +2,7 @@
 
 The file, all numbers little-endian: 64 bytes of front (magic, then place, length and CRC-32 of the header),
 the sections, and at the end the header, a JSON object. It says for each partition where its ids, its
-vectors (float32, row by row) and its graph (as usearch writes it) lie, with their CRC-32. Rows that changed
+vectors (float32, row by row) and its inverted lists lie, with their CRC-32. Rows that changed
 while the file was written are listed as dead, and what they then held is written once more behind them.
 """
 
@@ -20,12 +20,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from semantic_llm_cache.index.inverted import InvertedLists
 from semantic_llm_cache.index.partition import Partition, Vector
 from semantic_llm_cache.index.vectors import VectorIndex
 
 __all__ = ["Snapshot", "write"]
 
-_MAGIC = b"SLLC vectors 1\n\0"
+_MAGIC = b"SLLC vectors 2\n\0"
 _FRONT = struct.Struct("<16sQQI")
 _FRONT_BYTES = 64
 _CHUNK = 4 << 20
@@ -37,14 +38,13 @@ Check = Callable[[], None]
 # ------------------------------------------------------------------------------------- writing
 
 
-def write(index: VectorIndex, path: str, file: BinaryIO, info: dict[str, Any], check: Check) -> int:
-    """Write `index` to `file`, empty and at its start; return how many of its vectors are in graphs.
+def write(index: VectorIndex, file: BinaryIO, info: dict[str, Any], check: Check) -> int:
+    """Write `index` to `file`, empty and at its start; return how many of its vectors are in lists.
 
-    Only in the thread of the index's indexer, so that no graph changes meanwhile.
+    Only in the thread of the index's indexer, so that no lists change meanwhile.
 
     Args:
         index: what to write; may be searched, added to and removed from meanwhile.
-        path: of the file. Beside it, with ``-graph`` at the end, lies each graph for a moment.
         info: what to keep in the header.
         check: called every few milliseconds; what it raises ends the writing.
     """
@@ -54,7 +54,7 @@ def write(index: VectorIndex, path: str, file: BinaryIO, info: dict[str, Any], c
     indexed = 0
     for partition in index.partitions():
         check()
-        if (described := _write_partition(index, partition, writer, path + "-graph")) is not None:
+        if (described := _write_partition(index, partition, writer)) is not None:
             partitions.append(described)
             indexed += described["indexed"]
     header = json.dumps({"info": info, "byteorder": sys.byteorder, "partitions": partitions}).encode()
@@ -81,25 +81,13 @@ class _Writer:
             self.check()
         return start, self.file.tell() - start, crc
 
-    def graph(self, path: str) -> tuple[int, int, int]:
-        self.file.write(b"\0" * (-self.file.tell() % _ALIGN))
-        start, crc = self.file.tell(), 0
-        with open(path, "rb") as source:
-            while chunk := source.read(_CHUNK):
-                crc = zlib.crc32(chunk, crc)
-                self.file.write(chunk)
-                self.check()
-        return start, self.file.tell() - start, crc
 
-
-def _write_partition(
-    index: VectorIndex, partition: Partition, writer: _Writer, graph_path: str
-) -> dict[str, Any] | None:
+def _write_partition(index: VectorIndex, partition: Partition, writer: _Writer) -> dict[str, Any] | None:
     changed: set[int] = set()
     with index.watching(partition, changed) as seen:
         if seen is None:
             return None
-        ids, blocks, graph, indexed, gone = seen
+        ids, blocks, lists, indexed = seen
         count = len(ids)
         described: dict[str, Any] = {"key": partition.key, "count": count, "indexed": 0}
         described["ids"] = writer.section(ids)
@@ -107,14 +95,10 @@ def _write_partition(
         described["vectors"] = writer.section(
             *[block[: count - number * rows].data.cast("B") for number, block in enumerate(blocks)]
         )
-        if graph is not None and indexed:
-            try:
-                graph.save(graph_path)
-                described["graph"] = writer.graph(graph_path)
-                described["indexed"], described["gone"] = indexed, gone
-            finally:
-                if os.path.exists(graph_path):
-                    os.unlink(graph_path)
+        if lists is not None and indexed:
+            lengths, parts = lists.parts()
+            described["lists"] = writer.section(*parts)
+            described.update(indexed=indexed, lengths=lengths, trained=lists.trained)
     # `changed` is complete now. Ids may stand in a dead row and, moved, in a living one or among the extra.
     if changed:
         described["dead"] = sorted(number for number in changed if number < count)
@@ -146,7 +130,7 @@ class Snapshot:
             self._own = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # rows are written to
             self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.size = size
-        self._waiting: list[tuple[Partition, dict[str, Any]]] = []
+        self._waiting: list[dict[str, Any]] = []
         magic, place, length, crc = _FRONT.unpack_from(self._file)
         if magic != _MAGIC:
             raise ValueError("it is of another kind or version")
@@ -186,7 +170,7 @@ class Snapshot:
         return np.frombuffer(self._own, np.float32, count * dimension, place).reshape(count, dimension)
 
     def fill(self, index: VectorIndex) -> None:
-        """Put all vectors into `index`, which must be empty; they are scanned until `attach`. ValueError if damaged."""
+        """Put all vectors into `index`, which must be empty, before they are verified. ValueError if damaged."""
         try:
             for described in self._partitions:
                 self._fill(index, described)
@@ -200,12 +184,13 @@ class Snapshot:
             raise ValueError("its header is damaged")
         vectors = self._rows(described["vectors"], len(ids), dimension)
         dead = described.get("dead", ())
-        gone = described.get("gone", []) + [ids[number] for number in dead if number < described["indexed"]]
         for name, number in enumerate(dead):
             ids[number] = -1 - name  # ids of rows are positive
-        partition = index.adopt((scope, embedder, namespace, dimension), ids, vectors, described["indexed"])
-        if partition.graph is not None:
-            partition.graph.gone.extend(gone)
+        lists = None
+        if described["indexed"]:
+            data = self._section(described["lists"], "lists")
+            lists = InvertedLists.restore(dimension, described["lengths"], described["trained"], data)
+        index.adopt((scope, embedder, namespace, dimension), ids, vectors, lists, described["indexed"])
         for name in range(len(dead)):
             index.remove(-1 - name)
         if "extra" in described:
@@ -213,19 +198,11 @@ class Snapshot:
             if extra:
                 rows = self._rows(described["extra_vectors"], len(extra), dimension)
                 index.add_many(extra.tolist(), rows, scope=scope, embedder=embedder, namespace=namespace)
-        self._waiting.append((partition, described))
+        self._waiting.append(described)
 
-    def attach(self, index: VectorIndex, check: Check) -> None:
-        """Take the graphs into use and verify the vectors. In the thread of the indexer. ValueError if damaged.
-
-        When this raises, vectors in the index may be wrong.
-        """
-        # Graphs first: the searches that scan meanwhile need to read every vector.
-        for partition, described in self._waiting:
-            if (graph := partition.graph) is not None and not graph.ready:
-                graph.load(self._section(described["graph"], "graph", check))
-                index.graph_is_ready(partition, graph)
-        for _, described in self._waiting:
+    def verify(self, check: Check) -> None:
+        """Compare the vectors with their checksums; `check` is called now and then. ValueError if damaged."""
+        for described in self._waiting:
             for name in ("vectors", "extra_vectors"):
                 if name in described:
                     self._section(described[name], "vectors", check)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semantic_llm_cache.index.graph import Graph
 from semantic_llm_cache.index.indexer import Indexer
+from semantic_llm_cache.index.inverted import InvertedLists
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.index.partition import Partition, Vector, top
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, unit
@@ -22,21 +22,17 @@ __all__ = ["VectorIndex"]
 logger = logging.getLogger("semantic_llm_cache")
 
 
-def _graph_rows() -> int | None:
-    """Return from how many vectors on a partition gets a graph; None, the default, is never.
-
-    A graph finds most neighbours, not all: a group of vectors added early, and far from all that came later, can be
-    lost to it. A scan finds all, in some 6 ms at 100,000 entries, so the graph has to be asked for.
-    """
-    text = os.environ.get("SEMANTIC_LLM_CACHE_GRAPH_ROWS", "")
-    return int(text) if text.isdigit() and int(text) > 0 else None
+def _list_rows() -> int | None:
+    """Return from how many vectors on a partition gets inverted lists; None is never, to have all compared."""
+    text = os.environ.get("SEMANTIC_LLM_CACHE_LIST_ROWS", "")
+    if not text.isdigit():
+        return 8192
+    return int(text) or None
 
 
-_GRAPH_ROWS = _graph_rows()
-# Candidates asked of a graph at least: rounded to 8 bits, the nearest is not always the first of them.
-_CANDIDATES = 16
+_LIST_ROWS = _list_rows()
+_CANDIDATES = 32  # asked of the lists at least: the nearest is not always the first by its short vector
 _MOST_CANDIDATES = 1024  # whoever needs more has them scanned
-_GRAPH_VISITS = 1000  # vectors that a search through a graph compares with, about
 # What a float32 product may be off; who passes with this much is weighed again in double precision.
 _SCAN_ERROR = 1e-5
 _ROW_BITS = 40
@@ -44,13 +40,12 @@ _ROW_MASK = (1 << _ROW_BITS) - 1
 
 
 class _View(NamedTuple):
-    """A partition at one moment: `gone` are ids that its graph holds and the partition does not."""
+    """A partition at one moment."""
 
     ids: array[int]
     blocks: list[Vector]
-    graph: Graph | None
+    lists: InvertedLists | None
     indexed: int
-    gone: list[int]
 
 
 class VectorIndex:
@@ -61,13 +56,13 @@ class VectorIndex:
     another one's score.
     The lock is held for microseconds, never during a scan. After `fork` the child has a copy of its own.
 
-    A partition is scanned while it has fewer than `graph_rows` vectors: exact. Beyond, if usearch is there
-    (the extra ``hnsw``), a thread in the background puts its vectors into an HNSW graph; a search then asks
-    the graph for candidates, scans the vectors that are not in it yet, and weighs all of them by their true
-    cosine. The graph finds the nearest in more than 99 of 100 searches, and returns nothing that is not near.
+    A partition is scanned while it has fewer than `list_rows` vectors: exact. Beyond, a thread in the background puts
+    its vectors into inverted lists; a search then looks at the lists nearest to the query for candidates, scans the
+    vectors that are in none yet, and weighs all of them by their true cosine. It finds the nearest in more than 99
+    of 100 searches for a cosine of .7 or more, and returns nothing that is not near.
 
     Args:
-        graph_rows: vectors in a partition from which on it gets a graph; None for never.
+        list_rows: vectors in a partition from which on it gets inverted lists; None for never.
 
     Example:
         >>> index = VectorIndex()
@@ -76,7 +71,7 @@ class VectorIndex:
         [(7, 1.0)]
     """
 
-    def __init__(self, *, graph_rows: int | None = _GRAPH_ROWS) -> None:
+    def __init__(self, *, list_rows: int | None = _LIST_ROWS) -> None:
         self._lock = fork_safe_lock()
         self._partitions: dict[tuple[str, str, str, int], Partition] = {}
         self._by_scope: dict[str, list[Partition]] = {}
@@ -84,7 +79,7 @@ class VectorIndex:
         self._next_number = 0
         # id -> partition number and row in one int: nothing in it for the garbage collector to walk.
         self._where: dict[int, int] = {}
-        self.indexer = Indexer(self, graph_rows)
+        self.indexer = Indexer(self, list_rows)
 
     def __len__(self) -> int:
         return len(self._where)
@@ -94,13 +89,13 @@ class VectorIndex:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held for vectors, ids and graphs."""
+        """Bytes held for vectors, ids and lists."""
         with self._lock:
             return sum(partition.nbytes for partition in self._partitions.values())
 
     @property
     def indexed(self) -> int:
-        """How many vectors are in graphs."""
+        """How many vectors are in lists."""
         with self._lock:
             return sum(partition.indexed for partition in self._partitions.values())
 
@@ -113,6 +108,8 @@ class VectorIndex:
             if where is not None:
                 partition = self._by_number[where >> _ROW_BITS]
                 if partition.key == key:
+                    if np.array_equal(partition.row(where & _ROW_MASK), row):
+                        return
                     self._moved(partition, partition.write(where & _ROW_MASK, row))
                     return
                 self._remove(id, where)
@@ -201,7 +198,7 @@ class VectorIndex:
         """Return how many vectors a search with these limits would look at, about."""
         with self._lock:
             return sum(
-                min(p.count, p.count - p.scanned_from + _GRAPH_VISITS)
+                p.count if p.lists is None else p.count - p.indexed + p.lists.visits
                 for p in self._matching(dimension, namespace, scope, embedder)
             )
 
@@ -284,13 +281,19 @@ class VectorIndex:
         with self._lock:
             return list(self._partitions.values())
 
-    def adopt(self, key: tuple[str, str, str, int], ids: array[int], vectors: Vector, indexed: int) -> Partition:
-        """Take over a new partition, its rows not copied; the first `indexed` are in a graph still to be read."""
+    def adopt(
+        self,
+        key: tuple[str, str, str, int],
+        ids: array[int],
+        vectors: Vector,
+        lists: InvertedLists | None = None,
+        indexed: int = 0,
+    ) -> Partition:
+        """Take over a new partition, its rows not copied; the first `indexed` of them are in `lists`."""
         with self._lock:
             partition = self._create(key)
             partition.adopt(ids, vectors)
-            if indexed:
-                partition.graph, partition.indexed = Graph(partition.dimension, ready=False), indexed
+            partition.lists, partition.indexed = lists, indexed
             first = partition.number << _ROW_BITS
             self._where.update(zip(ids, range(first, first + len(ids)), strict=True))
             self.indexer.look(partition)
@@ -306,16 +309,7 @@ class VectorIndex:
             if not partition.count or not self.is_current(partition):
                 view = None
             else:
-                graph = partition.graph
-                if graph is not None and not graph.ready:
-                    graph = None
-                view = _View(
-                    array("q", partition.ids),
-                    partition.blocks[:],
-                    graph,
-                    0 if graph is None else partition.indexed,
-                    [] if graph is None else list(graph.gone),
-                )
+                view = _View(array("q", partition.ids), partition.blocks[:], partition.lists, partition.indexed)
                 self._watch(partition, changed)
         try:
             yield view
@@ -333,30 +327,30 @@ class VectorIndex:
                 vectors[place] = partition.row(number)
             return array("q", [partition.ids[number] for number in there]), vectors
 
-    def graph_is_ready(self, partition: Partition, graph: Graph) -> None:
-        """Take a graph that has been read into use."""
-        with self._lock:
-            if partition.graph is graph:
-                graph.ready = True
-                self.indexer.look(partition)
+    def take_changed(self, partition: Partition, changed: set[int], count: int) -> list[int]:
+        """Empty `changed`; return those rows of it that are among the first `count`. Only with the lock held."""
+        numbers = sorted(number for number in changed if number < min(count, partition.count))
+        changed.clear()
+        return numbers
 
     def is_current(self, partition: Partition) -> bool:
         """Tell whether the partition is one of this index still. Only with the lock held."""
         return self._by_number.get(partition.number) is partition
 
-    def take_in(self, partition: Partition, graph: Graph, ids: Sequence[int], rows: Vector) -> None:
-        """Count vectors that have been added to the graph among the indexed ones, where they are still the same."""
+    def take_in(self, partition: Partition, lists: InvertedLists, ids: Sequence[int], rows: Vector) -> None:
+        """Count vectors that have been added to lists among the indexed ones, where they are still the same."""
         with self._lock:
-            if partition.graph is not graph or not self.is_current(partition):
+            if partition.lists is not lists or not self.is_current(partition):
                 return
             for id, vector in zip(ids, rows, strict=True):
                 where = self._where.get(id, -1)
-                if where >> _ROW_BITS != partition.number:
-                    graph.gone.append(id)
-                    continue
                 number = where & _ROW_MASK
                 # A changed one is added again, in the place of this.
-                if number >= partition.indexed and np.array_equal(partition.row(number), vector):
+                if (
+                    where >> _ROW_BITS == partition.number
+                    and number >= partition.indexed
+                    and np.array_equal(partition.row(number), vector)
+                ):
                     self._moved(partition, partition.swap(number, partition.indexed))
                     partition.indexed += 1
 
@@ -379,23 +373,15 @@ class VectorIndex:
             count, blocks = partition.count, partition.blocks[:]
             if not count:
                 return []
-            graph, first = partition.graph, partition.scanned_from if wanted else 0
+            lists, first = partition.lists, partition.indexed if wanted else 0
             self._watch(partition, changed)
         candidates: list[int] = []
         more = False
         try:
             if first:
-                assert graph is not None
-                try:
-                    candidates, more = graph.search(query, wanted, lowest)
-                except Exception:
-                    logger.warning("an HNSW graph cannot be searched, vectors are scanned instead", exc_info=True)
-                    self.indexer.abandon()
-                    first = 0
-            if first:
-                scores = partition.scan(blocks, count, query, first)
-            else:
-                scores = partition.scan(blocks, count, query)
+                assert lists is not None
+                candidates, more = lists.search(query, wanted, lowest)
+            scores = partition.scan(blocks, count, query, first)
             numbers = [first + number for number in top(scores, k, lowest - _SCAN_ERROR)]
         except BaseException:
             with self._lock:
@@ -412,8 +398,8 @@ class VectorIndex:
                 numbers += changed
             if candidates:
                 there = [self._where.get(id, -1) for id in candidates]
-                rows = [where & _ROW_MASK for where in there if where >> _ROW_BITS == partition.number]
-                if more and len(rows) < min(k, len(candidates)):
+                rows = {where & _ROW_MASK for where in there if where >> _ROW_BITS == partition.number}
+                if more and len(rows) < k:
                     return None
                 numbers = list({*numbers, *rows})
             numbers = [number for number in numbers if number < partition.count]

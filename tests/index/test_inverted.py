@@ -1,4 +1,4 @@
-"""The HNSW graphs of large partitions, and indexes in files. Sizes are small, the thresholds lowered to match."""
+"""The inverted lists of large partitions, and indexes in files. Sizes are small, the thresholds lowered to match."""
 
 import os
 import signal
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from semantic_llm_cache.index import VectorIndex
-from semantic_llm_cache.index import graph as graph_module
 from semantic_llm_cache.index import indexer as indexer_module
 from semantic_llm_cache.index import partition as partition_module
+from semantic_llm_cache.index.linear import dots, product
 from semantic_llm_cache.index.snapshot import Snapshot, write
 
 DIM = 16
@@ -37,8 +37,8 @@ def small_steps(monkeypatch):
     monkeypatch.setattr(partition_module, "_BLOCK_BYTES", 4 * DIM * 150)
 
 
-def filled(count=1000, graph_rows=500, **place):
-    index = VectorIndex(graph_rows=graph_rows)
+def filled(count=1000, list_rows=500, **place):
+    index = VectorIndex(list_rows=list_rows)
     index.add_many(list(range(1, count + 1)), ROWS[:count], **place)
     assert index.indexer.wait(20)
     return index
@@ -49,6 +49,10 @@ def only(index):
     return partition
 
 
+def listed(lists):
+    return {id for _, ids, count in lists._lists for id in ids[:count].tolist()}
+
+
 def consistent(index):
     """What the bookkeeping must agree on when nothing runs."""
     for partition in index.partitions():
@@ -56,19 +60,19 @@ def consistent(index):
         assert 0 <= partition.indexed <= partition.count
         for number, id in enumerate(partition.ids):
             assert index._where[id] == partition.number << 40 | number
-        if partition.graph is not None and partition.graph.ready:
-            keys = partition.graph._index
-            gone = set(partition.graph.gone)
-            assert all(id + 2**63 in keys and id not in gone for id in partition.ids[: partition.indexed])
+        if partition.lists is None:
+            assert partition.indexed == 0
+        else:
+            assert set(partition.ids[: partition.indexed]) <= listed(partition.lists)
     assert sum(p.count for p in index.partitions()) == len(index)
 
 
 # --------------------------------------------------------------------------------- growing and searching
 
 
-def test_a_partition_gets_a_graph_when_it_is_large(small_steps):
+def test_a_partition_gets_lists_when_it_is_large(small_steps):
     index = filled(499)
-    assert only(index).graph is None
+    assert only(index).lists is None
     index.add(9999, ROWS[3000])
     assert index.indexer.wait(20)
     assert only(index).indexed == index.indexed == 500
@@ -83,7 +87,7 @@ def test_a_partition_gets_a_graph_when_it_is_large(small_steps):
 def test_recall_of_true_hits_on_clustered_vectors():
     """A question in other words finds the nearest of 4,000 entries, clustered as prompts are, 99 times in 100."""
     rows = clustered(4000)
-    index = VectorIndex(graph_rows=1000)
+    index = VectorIndex(list_rows=1000)
     index.add_many(list(range(4000)), rows)
     assert index.indexer.wait(60)
     assert index.indexed >= 4000 - 512
@@ -98,8 +102,8 @@ def test_recall_of_true_hits_on_clustered_vectors():
     assert right >= 0.99 * len(asked)
 
 
-def test_a_vector_is_found_at_once_while_the_graph_is_built():
-    index = VectorIndex(graph_rows=500)
+def test_a_vector_is_found_at_once_while_the_lists_are_built():
+    index = VectorIndex(list_rows=500)
     index.add_many(list(range(1, 3001)), ROWS[:3000])
     seen = set()
     for id in range(3001, 3101):
@@ -112,7 +116,7 @@ def test_a_vector_is_found_at_once_while_the_graph_is_built():
 
 
 def test_removed_neighbours_do_not_hide_those_behind_them(small_steps):
-    """300 copies of the question are removed at once: the one that is farther is found."""
+    """300 copies of the question are removed: the one that is farther is found, though theirs are in the lists."""
     base = ROWS[0]
     near = base + 0.001 * ROWS[1:301]
     near /= np.linalg.norm(near, axis=1, keepdims=True)
@@ -121,14 +125,28 @@ def test_removed_neighbours_do_not_hide_those_behind_them(small_steps):
     index.add_many(list(range(5000, 5300)), near)
     index.add(7000, far)
     assert index.indexer.wait(20)
-    graph = only(index).graph
-    assert len(graph) >= 1300 - 8
-    with graph._lock:  # the background cannot get at them yet
-        for id in [*range(5000, 5300), 1]:
-            index.remove(id)
+    lists = only(index).lists
+    for id in [*range(5000, 5300), 1]:
+        index.remove(id)
     assert index.search(base, 1, 0.9)[0][0] == 7000
-    assert index.indexer.wait(20)
     assert index.search(base, 3, 0.9)[0][0] == 7000
+    assert only(index).lists is lists
+    assert 5000 in listed(lists)
+    consistent(index)
+
+
+def test_an_entry_stored_again_and_again_does_not_hide_its_neighbours(small_steps):
+    """Each time with another vector, all of them near the question: the lists then hold one id many times."""
+    base = ROWS[0]
+    index = filled(1000)
+    index.add(7000, base + 0.2 * ROWS[302])
+    for number in range(200):
+        index.add(5000, base + 0.001 * ROWS[number + 1])
+        assert index.indexer.wait(20)
+        index.add_many(list(range(8000, 8010)), ROWS[3000:3010])
+        index.add(9000 + number, ROWS[2000 + number])
+    assert index.indexer.wait(20)
+    assert {id for id, _ in index.search(base, 3, 0.9)} == {1, 5000, 7000}
     consistent(index)
 
 
@@ -155,26 +173,41 @@ def test_an_id_that_moves_to_another_scope_is_not_found_in_its_old_one(small_ste
     assert index.search(ROWS[9], 1, 0.99, scope="a") == [(10, pytest.approx(1.0))]
 
 
-def test_a_graph_is_dropped_when_little_is_left_and_made_anew_when_much_has_gone(small_steps, monkeypatch):
-    monkeypatch.setattr(indexer_module, "_TOMBSTONES", 100)
+def test_lists_are_dropped_when_little_is_left_and_made_anew_when_much_has_gone(small_steps, monkeypatch):
+    monkeypatch.setattr(indexer_module, "_GHOSTS", 100)
     index = filled(2000)
-    first = only(index).graph
+    first = only(index).lists
     for id in range(1, 1301):
         index.remove(id)
     assert index.indexer.wait(20)
-    assert only(index).graph is not None
-    assert only(index).graph is not first
+    assert only(index).lists is not None
+    assert only(index).lists is not first
+    assert only(index).lists.count < 1000
     assert index.search(ROWS[1999], 1, 0.99) == [(2000, pytest.approx(1.0))]
     for id in range(1301, 1900):
         index.remove(id)
     assert index.indexer.wait(20)
-    assert only(index).graph is None
+    assert only(index).lists is None
     assert index.search(ROWS[1999], 1, 0.99) == [(2000, pytest.approx(1.0))]
     consistent(index)
 
 
+def test_lists_are_made_anew_when_a_partition_has_doubled(small_steps):
+    index = filled(600)
+    before = only(index).lists
+    index.add_many(list(range(1001, 1401)), ROWS[1000:1400])
+    assert index.indexer.wait(20)
+    assert only(index).lists is before
+    index.add_many(list(range(2001, 2401)), ROWS[2000:2400])
+    assert index.indexer.wait(20)
+    after = only(index).lists
+    assert after is not before
+    assert len(after._lists) > len(before._lists)
+    assert after.count == index.indexed == 1400
+
+
 def test_ids_of_any_sign(small_steps):
-    index = VectorIndex(graph_rows=100)
+    index = VectorIndex(list_rows=100)
     ids = [*range(-150, 0), *range(2**62, 2**62 + 50)]
     index.add_many(ids, ROWS[:200])
     assert index.indexer.wait(20)
@@ -186,28 +219,69 @@ def test_ids_of_any_sign(small_steps):
     assert index.search(ROWS[0], 1, 0.99) == []
 
 
-def test_a_graph_that_fails_is_replaced_by_the_scan(small_steps, caplog):
+def test_lists_that_cannot_be_built_are_replaced_by_the_scan(small_steps, caplog, monkeypatch):
+    monkeypatch.setattr(indexer_module.InvertedLists, "build", lambda *_: 1 / 0)
     index = filled(1000)
-    only(index).graph._index.reset()
-    only(index).graph._index = None
-    assert index.search(ROWS[5], 1, 0.99)[0] == (6, pytest.approx(1.0))
+    assert index.search(ROWS[5], 1, 0.99)[0][0] == 6
     assert "scanned instead" in caplog.text
-    assert only(index).graph is None
     index.add_many(list(range(2000, 2600)), ROWS[2000:2600])
     assert index.indexer.wait(5)
-    assert only(index).graph is None
+    assert only(index).lists is None
 
 
-class GraphAgainstADict(RuleBasedStateMachine):
-    """Whatever is added, replaced, removed and searched while the graph is built: no wrong pair, no lost vector."""
+def test_a_few_early_vectors_far_from_all_others_are_found():
+    """An island: 100 vectors stored first, 8,000 others of another kind after them (a graph loses such)."""
+    others, island = clustered(8000), clustered(100, seed=99) * np.float32(-1.0)
+    index = VectorIndex(list_rows=1000)
+    index.add_many(list(range(100)), island)
+    index.add_many(list(range(100, 8100)), others)
+    assert index.indexer.wait(60)
+    assert index.indexed > 7000
+    queries = reworded(island)
+    assert sum(index.search(query, 1, 0.9)[0][0] == id for id, query in enumerate(queries)) >= 99
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 16, 96, 97, 100, 384, 1536])
+def test_any_dimension(dimension, small_steps):
+    rows = unit_rows(5, 600, dimension)
+    index = VectorIndex(list_rows=500)
+    index.add_many(list(range(600)), rows)
+    assert index.indexer.wait(60)
+    assert index.indexed == 600
+    for number in range(0, 600, 40):
+        (hit,) = index.search(rows[number], 1, 0.99)
+        assert hit[1] == pytest.approx(1.0, abs=1e-5)
+        assert dimension <= 2 or hit[0] == number
+
+
+def test_vectors_that_are_all_the_same(small_steps):
+    index = VectorIndex(list_rows=500)
+    index.add_many(list(range(700)), np.repeat(ROWS[:1], 700, axis=0))
+    assert index.indexer.wait(20)
+    assert index.search(ROWS[0], 3, 0.99) == [(id, pytest.approx(1.0)) for id in (699, 698, 697)]
+    assert index.search(-ROWS[0], 3, 0.99) == []
+
+
+@given(count=st.integers(0, 60), dimension=st.sampled_from([1, 3, 96, 384, 10_000]), width=st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_products_cut_into_groups_are_the_same_products(count, dimension, width):
+    random = np.random.default_rng(count)
+    rows = random.standard_normal((count, dimension), dtype=np.float32)
+    columns = random.standard_normal((dimension, width), dtype=np.float32)
+    np.testing.assert_allclose(product(rows, columns), rows @ columns, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(dots(rows, columns[:, 0].copy()), rows @ columns[:, 0], rtol=1e-3, atol=1e-2)
+
+
+class ListsAgainstADict(RuleBasedStateMachine):
+    """Whatever is added, replaced, removed and searched while lists are built: no wrong pair, no lost vector."""
 
     def __init__(self):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(indexer_module, "_TAIL", 4)
-        self.patch.setattr(indexer_module, "_TOMBSTONES", 30)
+        self.patch.setattr(indexer_module, "_GHOSTS", 30)
         self.patch.setattr(partition_module, "_BLOCK_BYTES", 4 * DIM * 20)
-        self.index = VectorIndex(graph_rows=40)
+        self.index = VectorIndex(list_rows=40)
         self.model = {}
 
     def teardown(self):
@@ -248,14 +322,14 @@ class GraphAgainstADict(RuleBasedStateMachine):
         assert sorted(self.index.ids()) == sorted(self.model)
 
 
-GraphAgainstADict.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
-TestGraphAgainstADict = GraphAgainstADict.TestCase
+ListsAgainstADict.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestListsAgainstADict = ListsAgainstADict.TestCase
 
 
 def test_threads_that_search_while_others_add_and_remove(small_steps):
     """Residents are found by nearly every search, and no pair is ever wrong, while all around them changes."""
     rows = ROWS[:2000]
-    index = VectorIndex(graph_rows=300)
+    index = VectorIndex(list_rows=300)
     index.add_many(list(range(2000)), rows)
     residents = list(range(0, 2000, 100))
     stop = threading.Event()
@@ -295,17 +369,7 @@ def test_threads_that_search_while_others_add_and_remove(small_steps):
     consistent(index)
 
 
-def test_coarse_numbers_keep_the_cosine():
-    rows = unit_rows(3, 200, 384)
-    rough = graph_module.coarse(rows).astype(np.float32)
-    rough /= np.linalg.norm(rough, axis=1, keepdims=True)
-    assert np.abs(rough @ rough.T - rows @ rows.T).max() < graph_module._ROUGHNESS / 3
-    spiky = np.zeros((2, 384), dtype=np.float32)
-    spiky[0, 0] = spiky[1, 1] = 1.0
-    assert graph_module.coarse(spiky).tolist()[0][:3] == [127, 0, 0]
-
-
-# ------------------------------------------------------------------------ without the extra, forks, exits
+# ------------------------------------------------------------------------------------ forks, exits
 
 
 def run(code):
@@ -318,37 +382,17 @@ import numpy as np
 rows = np.random.default_rng(1).normal(size=(3000, 16)).astype(np.float32)
 rows /= np.linalg.norm(rows, axis=1, keepdims=True)
 from semantic_llm_cache.index import VectorIndex
-index = VectorIndex(graph_rows=500)
+index = VectorIndex(list_rows=500)
 """
 
 
-def test_without_usearch_large_partitions_are_scanned():
-    done = run(
-        "import sys; sys.modules['usearch'] = None"
-        + PRELUDE
-        + """
-index.add_many(list(range(3000)), rows)
-assert index.indexer.wait(5)
-assert index.indexed == 0
-assert index.search(rows[7], 1, 0.9)[0][0] == 7
-print("right")
-"""
-    )
-    assert (done.stdout, done.returncode) == ("right\n", 0), done.stderr
-
-
-def test_usearch_is_not_imported_before_it_is_needed():
-    done = run(PRELUDE + "index.add_many(list(range(400)), rows[:400]); assert 'usearch' not in sys.modules")
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_process_ends_while_a_graph_is_built():
+def test_a_process_ends_while_lists_are_built():
     done = run(PRELUDE + "index.add_many(list(range(3000)), rows)\ntime.sleep(0.05)\nsys.exit(7)")
     assert (done.returncode, done.stderr) == (7, "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
-def test_a_forked_child_goes_on_with_the_graph():
+def test_a_forked_child_goes_on_with_the_lists():
     done = run(
         PRELUDE
         + """
@@ -385,7 +429,7 @@ def saved(index, path, check=lambda: None, **info):
     def job():
         try:
             with open(path, "w+b") as file:
-                results.append(write(index, str(path), file, info, check))
+                results.append(write(index, file, info, check))
         except BaseException as error:
             problems.append(error)
 
@@ -396,19 +440,19 @@ def saved(index, path, check=lambda: None, **info):
     return results[0]
 
 
-def opened(path, graph_rows=500):
+def opened(path, list_rows=500):
     snapshot = Snapshot(str(path))
-    index = VectorIndex(graph_rows=graph_rows)
+    index = VectorIndex(list_rows=list_rows)
     snapshot.fill(index)
     return index, snapshot
 
 
-def attached(index, snapshot):
+def verified(index, snapshot):
     problems = []
 
     def job():
         try:
-            snapshot.attach(index, lambda: None)
+            snapshot.verify(lambda: None)
         except ValueError as error:
             problems.append(error)
 
@@ -427,10 +471,9 @@ def test_a_file_gives_back_what_was_written(tmp_path, small_steps):
     assert snapshot.info == {"note": "of mine"}
     assert sorted(again.ids()) == sorted(index.ids())
     limits = {"scope": "s", "embedder": "e", "namespace": "n"}
-    assert again.search(ROWS[7], 1, 0.99, **limits) == [(8, pytest.approx(1.0))]  # scanned
-    assert [partition.scanned_from for partition in again.partitions()] == [0, 0, 0]
-    attached(again, snapshot)
-    assert [partition.scanned_from for partition in again.partitions()] == [1000, 0, 0]
+    assert again.search(ROWS[7], 1, 0.99, **limits) == [(8, pytest.approx(1.0))]
+    assert [partition.indexed for partition in again.partitions()] == [1000, 0, 0]
+    verified(again, snapshot)
     consistent(again)
     for index_now in (again, index):
         index_now.remove(8)
@@ -444,14 +487,14 @@ def test_a_file_gives_back_what_was_written(tmp_path, small_steps):
     assert untouched.search(ROWS[8], 1, 0.99, **limits) == [(9, pytest.approx(1.0))]
 
 
-def test_rows_removed_between_reading_a_file_and_its_graph(tmp_path, small_steps):
+def test_rows_removed_between_reading_a_file_and_verifying_it(tmp_path, small_steps):
     index = filled(1000)
     saved(index, tmp_path / "index")
     again, snapshot = opened(tmp_path / "index")
     for id in range(1, 400, 2):
         again.remove(id)
     again.add_many(list(range(2000, 2050)), ROWS[2000:2050])
-    attached(again, snapshot)
+    verified(again, snapshot)
     assert again.indexer.wait(20)
     consistent(again)
     for id in range(1, 400):
@@ -462,16 +505,16 @@ def test_rows_removed_between_reading_a_file_and_its_graph(tmp_path, small_steps
     changes=st.lists(
         st.tuples(st.sampled_from("radm"), st.integers(1, 400), st.integers(0, 600)), min_size=1, max_size=60
     ),
-    graph_rows=st.sampled_from([100, 100_000]),
+    list_rows=st.sampled_from([100, 100_000]),
 )
 @settings(max_examples=12, deadline=None)
-def test_what_changes_while_a_file_is_written(tmp_path_factory, changes, graph_rows):
+def test_what_changes_while_a_file_is_written(tmp_path_factory, changes, list_rows):
     """Vectors that stay are in the file; of those that change, it has what was there before or after."""
     patch = pytest.MonkeyPatch()
     patch.setattr(indexer_module, "_TAIL", 4)
     patch.setattr(partition_module, "_BLOCK_BYTES", 4 * DIM * 50)
     try:
-        index = VectorIndex(graph_rows=graph_rows)
+        index = VectorIndex(list_rows=list_rows)
         index.add_many(list(range(1, 301)), ROWS[:300])
         assert index.indexer.wait(20)
         before = {id: id - 1 for id in range(1, 301)}
@@ -490,8 +533,8 @@ def test_what_changes_while_a_file_is_written(tmp_path_factory, changes, graph_r
 
         path = tmp_path_factory.mktemp("file") / "index"
         saved(index, path, change_something)
-        again, snapshot = opened(path, graph_rows)
-        attached(again, snapshot)
+        again, snapshot = opened(path, list_rows)
+        verified(again, snapshot)
         assert again.indexer.wait(20)
         consistent(again)
         touched = {id for _, id, _ in changes}
@@ -522,7 +565,7 @@ def test_damage_anywhere_in_a_file_is_seen(tmp_path, small_steps):
         path.write_bytes(bad)
         try:
             again, snapshot = opened(path, 300)
-            attached(again, snapshot)
+            verified(again, snapshot)
         except ValueError:
             seen += 1
         else:
@@ -563,7 +606,7 @@ index.indexer.wait(20)
 def forever():
     for _ in range(10_000):
         with open({str(path)!r}, "w+b") as file:
-            write(index, {str(path)!r}, file, {{}}, lambda: None)
+            write(index, file, {{}}, lambda: None)
 print("writing", flush=True)
 index.indexer.run(forever)
 index.indexer.wait(60)
@@ -576,7 +619,7 @@ index.indexer.wait(60)
             process.send_signal(signal.SIGKILL)
         try:
             again, snapshot = opened(path)
-            attached(again, snapshot)
+            verified(again, snapshot)
         except (ValueError, FileNotFoundError):
             continue
         assert len(again) == 3000

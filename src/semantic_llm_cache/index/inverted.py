@@ -1,0 +1,252 @@
+"""Inverted lists of one large partition: candidates for a query, to be weighed again by exact cosine."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from semantic_llm_cache.index.kmeans import assign, kmeans
+from semantic_llm_cache.index.linear import Matrix, product
+from semantic_llm_cache.index.partition import Vector
+
+__all__ = ["WIDTH", "InvertedLists"]
+
+# Measured on questions of Quora, on clinc150 and on generated clusters; see docs/storage.md.
+WIDTH = 96
+"""Numbers of a short vector; vectors that are no longer are kept whole."""
+_SAMPLE = 4096  # vectors that the directions are learned from
+_PER_CENTROID = 32  # vectors that a centroid is learned from
+_BLOCK = 32  # rows of a list for which room is made at once, and which are multiplied at once
+_ROOT = 2.0  # lists = this times the root of the number of vectors
+# What the parts of two near vectors that are not in their short ones have in common, as a share of the most possible.
+_ALIKE = 0.6
+_PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # lists looked at, by the cosine that is wanted
+_ROUNDING = 1e-4
+_CHUNK = 1024
+
+List = tuple[Matrix, npt.NDArray[np.int64], int]
+"""Short vectors (blocks, rows, numbers), ids, and how many of both count. Never changed but behind what counts."""
+
+
+class InvertedLists:
+    """Ids by the neighbourhood of their vectors. One thread may add at a time; any may search meanwhile.
+
+    An inverted file (Sivic and Zisserman, 2003; Jegou, Douze and Schmid, 2011, doi:10.1109/TPAMI.2010.57): the
+    vectors are divided among centroids, and a search looks only at the lists of the centroids that are nearest to
+    the query. No vector is out of reach, as one of a graph may be: it lies in the list of its nearest centroid, and all
+    centroids are compared with every query.
+
+    In a list stand short vectors: the products with the 95 directions in which the vectors differ most, and the length
+    of what these leave of the vector. The product of two short vectors, with the last number weighed by how much near
+    vectors have in common there, is an estimate of the cosine.
+
+    What is removed stays as a ghost until the lists are built anew: whoever searches knows which ids there are.
+    """
+
+    __slots__ = ("_basis", "_blocks", "_centroids", "_empty", "_lists", "count", "dimension", "trained")
+
+    def __init__(self, dimension: int, basis: Matrix | None, centroids: Matrix) -> None:
+        self.dimension = dimension
+        self._basis = basis
+        self._centroids = centroids
+        k, width = centroids.shape
+        self._blocks = np.zeros((-(-k // _BLOCK), _BLOCK, width), dtype=np.float32)
+        self._blocks.reshape(-1, width)[:k] = centroids
+        nothing = np.zeros((0, _BLOCK, width), dtype=np.float32)
+        self._lists: list[List] = [(nothing, np.zeros(0, dtype=np.int64), 0)] * k
+        self._empty = np.full(k, -9.0, dtype=np.float32)  # added to the products: empty lists are looked at last
+        self.count = 0
+        """Vectors in the lists, ghosts included."""
+        self.trained = 0
+        """Vectors that there were when the centroids were found."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated."""
+        basis = 0 if self._basis is None else self._basis.nbytes
+        lists = sum(rows.nbytes + ids.nbytes for rows, ids, _ in self._lists)
+        return basis + self._centroids.nbytes + self._blocks.nbytes + lists
+
+    @property
+    def visits(self) -> int:
+        """How many whole vectors take as long to compare as a search, about."""
+        share = min(1.0, _PROBES[-1][1] / len(self._lists))
+        return int((self.count * share + len(self._lists)) * self._centroids.shape[1] / self.dimension) + 200
+
+    # ------------------------------------------------------------------------------ building
+
+    @classmethod
+    def build(cls, ids: array[int], blocks: Sequence[Vector], count: int, pause: Callable[[], None]) -> InvertedLists:
+        """Make lists of the first `count` rows of `blocks`, all of one number of rows but the last.
+
+        Args:
+            ids: of the rows, at least `count`.
+            blocks: unit vectors, shape (rows, dimension) each. May be written to meanwhile: what is written to
+                has to be added again.
+            count: at least 1.
+            pause: called every few milliseconds; what it raises ends the work.
+        """
+        random = np.random.default_rng(count)
+        per_block, dimension = blocks[0].shape
+        picked = np.sort(random.choice(count, min(count, _SAMPLE), replace=False))
+        sample = np.stack([blocks[number // per_block][number % per_block] for number in picked.tolist()])
+        basis = _directions(sample, min(WIDTH, dimension) - 1, random, pause) if dimension > WIDTH else None
+        short = np.empty((count, min(WIDTH, dimension)), dtype=np.float32)
+        for first in range(0, count, _CHUNK):
+            done = first
+            while done < min(first + _CHUNK, count):
+                block, offset = divmod(done, per_block)
+                rows = blocks[block][offset : min(offset + first + _CHUNK, offset + count) - done]
+                short[done : done + len(rows)] = _shorten(rows, basis)
+                done += len(rows)
+            pause()
+        k = max(1, min(count, int(_ROOT * count**0.5)))
+        some = short
+        if count > _PER_CENTROID * k:
+            some = short[np.sort(random.choice(count, _PER_CENTROID * k, replace=False))]
+        lists = cls(dimension, basis, kmeans(some, k, random, pause))
+        lists._fill(np.frombuffer(ids, dtype=np.int64, count=count), short, pause)
+        lists.trained = count
+        return lists
+
+    def _fill(self, ids: npt.NDArray[np.int64], short: Matrix, pause: Callable[[], None]) -> None:
+        nearest = assign(short, self._centroids, pause)
+        order = np.argsort(nearest, kind="stable")
+        counts = np.bincount(nearest, minlength=len(self._lists)).tolist()
+        start = 0
+        for number, count in enumerate(counts):
+            if count:
+                rows = order[start : start + count]
+                self._put(number, _list(short[rows], ids[rows]))
+                start += count
+            if not number % 64:
+                pause()
+        self.count = len(ids)
+
+    def _put(self, number: int, some: List) -> None:
+        self._lists[number] = some
+        self._empty[number] = 0.0
+
+    def add(self, ids: Sequence[int], rows: Vector) -> None:
+        """Add ids with their vectors, shape (len(ids), dimension). Only one thread at a time."""
+        short = _shorten(np.ascontiguousarray(rows), self._basis)
+        nearest = product(short, np.ascontiguousarray(self._centroids.T)).argmax(axis=1).tolist()
+        for id, number, row in zip(ids, nearest, short, strict=True):
+            there, own, count = self._lists[number]
+            if count == len(own):
+                wanted = max(_BLOCK, count + count // 4)
+                there, own, _ = _list(there.reshape(-1, there.shape[2])[:count], own[:count], wanted)
+            there.reshape(-1, there.shape[2])[count] = row
+            own[count] = id
+            # The row behind what counts first, then the count: searches need no lock.
+            self._put(number, (there, own, count + 1))
+        self.count += len(ids)
+
+    # ------------------------------------------------------------------------------ searching
+
+    def search(self, vector: Vector, count: int, lowest: float) -> tuple[list[int], bool]:
+        """Return ids of up to `count` near neighbours that may reach `lowest`, and whether there may be more.
+
+        An id may be among them twice, or of a vector that is not there any more.
+        """
+        query = _shorten(vector.reshape(1, -1), self._basis)[0]
+        slack = _ROUNDING
+        if self._basis is not None:
+            slack += (1.0 - _ALIKE) * float(query[-1])
+            query[-1] *= _ALIKE
+        k = len(self._lists)
+        near = np.matmul(self._blocks, query).reshape(-1)[:k] + self._empty
+        probes = next(probes for cosine, probes in _PROBES if lowest >= cosine - 1e-3)
+        chosen = np.argpartition(near, k - probes)[k - probes :].tolist() if probes < k else range(k)
+        scores, ids = [], []
+        for number in chosen:
+            rows, own, length = self._lists[number]
+            if length:
+                scores.append(np.matmul(rows, query).reshape(-1)[:length])
+                ids.append(own[:length])
+        if not scores:
+            return [], False
+        all_scores = np.concatenate(scores)
+        # No cosine is higher than its estimate with all that the rests can have in common.
+        kept = np.flatnonzero(all_scores >= np.float32(lowest - slack))
+        more = len(kept) > count
+        if more:
+            kept = kept[np.argpartition(all_scores[kept], len(kept) - count)[-count:]]
+        found: list[int] = np.concatenate(ids)[kept].tolist()
+        return found, more
+
+    # ------------------------------------------------------------------------------ in a file
+
+    def parts(self) -> tuple[list[int], list[Any]]:
+        """Return the lengths of the lists, and buffers that make up what `restore` takes."""
+        # A list may grow while it is written: only what it holds now is given.
+        lists = list(self._lists)
+        buffers: list[Any] = [] if self._basis is None else [self._basis.data.cast("B")]
+        buffers.append(self._centroids.data.cast("B"))
+        buffers += [own[:length].data.cast("B") for _, own, length in lists if length]
+        buffers += [rows.reshape(-1)[: length * rows.shape[2]].data.cast("B") for rows, _, length in lists if length]
+        return [length for *_, length in lists], buffers
+
+    @classmethod
+    def restore(cls, dimension: int, lengths: list[int], trained: int, data: memoryview) -> InvertedLists:
+        """Make lists of what `parts` gave. ValueError if the sizes do not fit."""
+        width = min(WIDTH, dimension)
+        total = sum(lengths)
+        directions = dimension * (width - 1) if dimension > WIDTH else 0
+        if (
+            len(data) != 4 * (directions + len(lengths) * width + total * width) + 8 * total
+            or min(lengths, default=-1) < 0
+        ):
+            raise ValueError("its lists are damaged")
+        place = 4 * directions
+        basis = np.frombuffer(data[:place], np.float32).reshape(dimension, width - 1) if directions else None
+        end = place + 4 * len(lengths) * width
+        lists = cls(dimension, basis, np.frombuffer(data[place:end], np.float32).reshape(-1, width))
+        ids = np.frombuffer(data[end : end + 8 * total], np.int64).copy()
+        rows = np.frombuffer(data[end + 8 * total :], np.float32).reshape(-1, width)
+        start = 0
+        for number, length in enumerate(lengths):
+            if length:
+                lists._put(number, _list(rows[start : start + length], ids[start : start + length]))
+                start += length
+        lists.count, lists.trained = total, trained
+        return lists
+
+
+def _list(rows: Matrix, ids: npt.NDArray[np.int64], room: int = 0) -> List:
+    count, width = rows.shape
+    blocks = -(-max(count, room) // _BLOCK)
+    own = np.zeros((blocks, _BLOCK, width), dtype=np.float32)  # not `empty`: all of it is multiplied
+    own.reshape(-1, width)[:count] = rows
+    numbers = np.empty(blocks * _BLOCK, dtype=np.int64)
+    numbers[:count] = ids
+    return own, numbers, count
+
+
+def _shorten(rows: Vector, basis: Matrix | None) -> Matrix:
+    if basis is None:
+        whole: Matrix = rows.copy()
+        return whole
+    short = np.empty((len(rows), basis.shape[1] + 1), dtype=np.float32)
+    short[:, :-1] = product(rows, basis)
+    lengths = np.einsum("ij,ij->i", short[:, :-1], short[:, :-1])
+    np.sqrt(np.maximum(0.0, 1.0 - lengths), out=short[:, -1])
+    return short
+
+
+def _directions(sample: Matrix, count: int, random: np.random.Generator, pause: Callable[[], None]) -> Matrix:
+    """Return `count` orthonormal columns, shape (d, count), that hold the most of the squares of `sample`.
+
+    Subspace iteration (Halko, Martinsson and Tropp, 2011, doi:10.1137/090771806, algorithm 4.4).
+    """
+    across = np.ascontiguousarray(sample.T)
+    basis = random.standard_normal((sample.shape[1], count), dtype=np.float32)
+    for _ in range(4):
+        basis = np.linalg.qr(product(across, product(sample, basis)))[0]
+        pause()
+    columns: Matrix = np.ascontiguousarray(basis, dtype=np.float32)
+    return columns
