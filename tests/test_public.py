@@ -17,7 +17,7 @@ NAMES = {
         register_fingerprint set_default_embedder get_stats clear_cache invalidate warm_cache export_cache
         import_cache get_default_backend set_default_backend StorageBackend PromptCacheError CacheBackendError
         CacheSerializationError CacheNotFoundError CacheKeyError EmbeddingUnavailableError __version__
-        report_right report_wrong
+        report_right report_wrong copy_cache reembed_cache warm_from_log
     """,
     "semantic_llm_cache.backends": """
         MemoryBackend PostgresBackend RedisBackend SQLiteBackend backend_from_url resolve_backend
@@ -31,7 +31,7 @@ NAMES = {
         check_available get_default_embedder resolve_embedder self_test set_default_embedder
     """,
     "semantic_llm_cache.config": "CacheConfig CacheEntry SCHEMA_VERSION check_similarity",
-    "semantic_llm_cache.storage": "StorageBackend Candidate",
+    "semantic_llm_cache.storage": "StorageBackend Candidate Held Lease",
     "semantic_llm_cache.utils": "normalize_prompt hash_prompt estimate_tokens",
     "semantic_llm_cache.exceptions": """
         PromptCacheError CacheBackendError CacheSerializationError CacheNotFoundError CacheKeyError

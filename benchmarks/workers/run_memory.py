@@ -22,7 +22,7 @@ _CHUNK = 1000
 
 
 def measure(store: str, scopes: int, per_scope: int) -> dict[str, float]:
-    """Return bytes per entry, payload apart; tracked objects per entry; seconds of a full collection."""
+    """Return bytes per entry, payload apart; those of the index; tracked objects; seconds of a full collection."""
     folder = tempfile.mkdtemp()
     backend: Any = MemoryBackend() if store == "memory" else SQLiteBackend(os.path.join(folder, "memory.db"))
     try:
@@ -50,6 +50,8 @@ async def _measure(backend: Any, store: str, scopes: int, per_scope: int) -> dic
         # The index in the process is read in by the first search.
         await backend.find_similar(np.ones(_DIMENSION, dtype=np.float32), 0.99)
         payload = 0
+    index = backend._index if store == "memory" else backend._searcher.index
+    index.indexer.wait(300)  # its lists are built in the background
     after = resident_bytes()
     tracked = len(gc.get_objects()) - objects
     started = perf_counter()
@@ -58,6 +60,7 @@ async def _measure(backend: Any, store: str, scopes: int, per_scope: int) -> dic
     await backend.close()
     return {
         "bytes": (after - before - payload) / total,
+        "index": index.nbytes / total,
         "objects": tracked / total,
         "collect_s": seconds,
         "entries": total,

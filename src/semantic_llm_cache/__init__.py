@@ -3,6 +3,7 @@
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.context import CacheContext
+from semantic_llm_cache.copying import copy_cache
 from semantic_llm_cache.core import cache
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import (
@@ -16,7 +17,9 @@ from semantic_llm_cache.exceptions import (
 from semantic_llm_cache.feedback import report_right, report_wrong
 from semantic_llm_cache.fingerprint import register_fingerprint
 from semantic_llm_cache.llm import CachedLLM
+from semantic_llm_cache.log_warming import warm_from_log
 from semantic_llm_cache.lookup import Lookup, last_lookup
+from semantic_llm_cache.reembedding import reembed_cache
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.similarity import set_default_embedder
 from semantic_llm_cache.state import get_default_backend, set_default_backend
@@ -49,16 +52,19 @@ __all__ = [
     "__version__",
     "cache",
     "clear_cache",
+    "copy_cache",
     "export_cache",
     "get_default_backend",
     "get_stats",
     "import_cache",
     "invalidate",
     "last_lookup",
+    "reembed_cache",
     "register_fingerprint",
     "report_right",
     "report_wrong",
     "set_default_backend",
     "set_default_embedder",
     "warm_cache",
+    "warm_from_log",
 ]

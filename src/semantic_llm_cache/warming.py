@@ -11,7 +11,7 @@ from semantic_llm_cache.breaker import logger
 from semantic_llm_cache.core import cache
 from semantic_llm_cache.lookup import last_lookup
 
-__all__ = ["warm_cache"]
+__all__ = ["controls_of", "warm_cache"]
 
 
 async def warm_cache(
@@ -46,10 +46,10 @@ async def warm_cache(
         raise TypeError("prompts must be a list of strings, not one string")
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ValueError(f"concurrency={concurrency!r} must be a whole number of at least 1")
-    controls = _controls(llm_func)
+    controls = controls_of(llm_func)
     if controls is None:
         llm_func = cache(namespace=namespace or "default")(llm_func)
-        controls = _controls(llm_func)
+        controls = controls_of(llm_func)
     elif namespace is not None and namespace != controls.engine.namespace:
         raise ValueError(
             f"namespace={namespace!r}, but {controls.binder.name} keeps its entries in "
@@ -90,7 +90,8 @@ async def warm_cache(
     return cached
 
 
-def _controls(function: Any) -> Any:
+def controls_of(function: Any) -> Any:
+    """Return what a decorated function knows of itself; None for any other."""
     found = getattr(function, "cache_controls", None)
     return found if found is not None else getattr(function, "controls", None)
 

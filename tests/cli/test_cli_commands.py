@@ -344,7 +344,8 @@ def test_export_into_a_missing_directory(run, db, tmp_path):
 
 def test_the_commands_are_all_there_and_their_help_has_examples(run):
     out = run("--help")[1]
-    for name in ("demo", "stats", "ls", "show", "clear", "invalidate", "export", "import", "model"):
+    names = "demo stats ls show clear invalidate export import copy reembed warm model"
+    for name in names.split():
         assert re.search(rf"\n    {name}\s", out)
         code, text, _ = run(name, "--help")
         assert code == 0

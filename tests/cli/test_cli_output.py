@@ -1,4 +1,5 @@
 import io
+import types
 import unicodedata
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_llm_cache.cli import output
-from semantic_llm_cache.cli.progress import Progress
+from semantic_llm_cache.cli.progress import Progress, follow
 
 
 @given(st.text())
@@ -87,6 +88,39 @@ def test_progress_elsewhere_is_a_few_plain_lines():
         for number in range(100):
             progress.step(f"step {number + 1}")
     assert stream.getvalue().splitlines() == [f"{n:>3}/100  step {n}" for n in (20, 40, 60, 80, 100)]
+
+
+def test_progress_by_many_steps_at_once_in_percent_and_past_the_end():
+    stream = io.StringIO()
+    with Progress(1000, stream=stream, percent=True) as progress:
+        for count in (100, 0, 500, 500):
+            progress.step(f"{count}", count)
+    assert stream.getvalue().splitlines() == [" 60 %  500", "100 %  500"]
+
+
+def test_progress_where_nobody_knows_how_much_there_is(monkeypatch):
+    terminal, elsewhere = _Terminal(), io.StringIO()
+    with Progress(None, stream=terminal) as progress:
+        progress.step("entries read", 1234)
+    assert "1,234  entries read" in _plain(terminal.getvalue())
+    assert "━" not in terminal.getvalue()
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with Progress(None, stream=elsewhere) as progress:
+        for now in (1.0, 9.0, 10.0, 15.0, 20.0):
+            progress.step(f"at {now}", 1000)
+    assert elsewhere.getvalue().splitlines() == ["3,000  at 10.0", "5,000  at 20.0"]
+
+
+def test_progress_by_reports(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    report = types.SimpleNamespace(total=10, read=0, copied=0)
+    with follow(lambda r: f"{r.copied} copied") as show:
+        for report.read in (4, 4, 10):
+            report.copied += 1
+            show(report)
+    assert stream.getvalue().splitlines() == [" 4/10  1 copied", "10/10  3 copied"]
 
 
 def test_progress_that_is_off_writes_nothing():

@@ -23,6 +23,8 @@ examples:
   semantic-llm-cache ls --db cache.db --limit 10
   semantic-llm-cache explain "5 miles in km" "6 miles in km"
   semantic-llm-cache replay log.jsonl --max-error 0.02
+  semantic-llm-cache warm litellm.jsonl --db cache.db
+  semantic-llm-cache copy cache.db redis://localhost:6379/0
   semantic-llm-cache invalidate "opening hours" --db cache.db
 
 Commands that read a cache take --db PATH or --url URL, or the URL in the
@@ -35,14 +37,17 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; a command's function is in `args.run`."""
     # Only argparse code is imported here: what a command works with, it imports when it runs.
     from semantic_llm_cache.cli.calibrate import add_calibrate_parser
+    from semantic_llm_cache.cli.copy import add_copy_parser
     from semantic_llm_cache.cli.demo.command import add_demo_parser
     from semantic_llm_cache.cli.explain import add_explain_parser
     from semantic_llm_cache.cli.feedback import add_report_parser
     from semantic_llm_cache.cli.manage import add_clear_parser, add_invalidate_parser
     from semantic_llm_cache.cli.model import add_model_parser
     from semantic_llm_cache.cli.reading import add_ls_parser, add_show_parser, add_stats_parser
+    from semantic_llm_cache.cli.reembed import add_reembed_parser
     from semantic_llm_cache.cli.replay import add_replay_parser
     from semantic_llm_cache.cli.transfer import add_export_parser, add_import_parser
+    from semantic_llm_cache.cli.warm import add_warm_parser
 
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
@@ -65,6 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
         add_invalidate_parser,
         add_export_parser,
         add_import_parser,
+        add_copy_parser,
+        add_reembed_parser,
+        add_warm_parser,
         add_model_parser,
     )
     for add in adders:

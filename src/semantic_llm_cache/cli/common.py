@@ -24,10 +24,13 @@ __all__ = [
     "CommandError",
     "add_command",
     "add_namespace",
+    "add_place",
     "add_target",
+    "chosen",
     "entry_record",
     "help_format",
     "open_backend",
+    "place",
 ]
 
 PROGRAM = "semantic-llm-cache"
@@ -80,13 +83,16 @@ def add_namespace(parser: argparse.ArgumentParser) -> None:
 
 
 @asynccontextmanager
-async def open_backend(args: argparse.Namespace, *, create: bool = False) -> AsyncIterator[StorageBackend]:
+async def open_backend(
+    args: argparse.Namespace, *, create: bool = False, pretend: bool = False
+) -> AsyncIterator[StorageBackend]:
     """Open the cache that `args` means, and close it at the end.
 
     Args:
         args: parsed arguments with `db` and `url`.
         create: whether a file that does not exist is made; otherwise it is an error, because a typing
             mistake must not look like an empty cache.
+        pretend: in place of a file that does not exist, open an empty cache in memory.
 
     Raises:
         CommandError: no cache is named, it cannot be understood, or its file does not exist.
@@ -95,12 +101,43 @@ async def open_backend(args: argparse.Namespace, *, create: bool = False) -> Asy
     if path is not None:
         if path.is_dir():
             raise CommandError(f"{path} is a directory: name the SQLite file in it")
+        if pretend and not path.exists():
+            from semantic_llm_cache.backends import MemoryBackend
+
+            async with MemoryBackend() as stand_in:
+                yield stand_in
+            return
         if not create and not path.exists():
             raise CommandError(f"no cache at {path}: the file does not exist")
         if create and not path.absolute().parent.is_dir():
             raise CommandError(f"cannot make {path}: its directory does not exist")
     async with _make(url, path) as backend:
         yield backend
+
+
+def place(text: str) -> argparse.Namespace:
+    """Return what `open_backend` takes for a cache given as one word: a URL, or the path of a SQLite file."""
+    known = "://" in text or text.startswith("unix:")
+    return argparse.Namespace(db=None if known else text, url=text if known else None)
+
+
+def add_place(parser: argparse.ArgumentParser, name: str = "cache", metavar: str = "CACHE") -> None:
+    """Add a positional argument for `place` beside --db and --url, and --json."""
+    parser.add_argument(name, nargs="?", metavar=metavar, help="URL, or path of a SQLite file")
+    add_target(parser)
+
+
+def chosen(args: argparse.Namespace) -> argparse.Namespace:
+    """Return what `open_backend` takes for arguments of `add_place`.
+
+    Raises:
+        CommandError: the cache is named twice.
+    """
+    if args.cache is None:
+        return args
+    if args.db is not None or args.url is not None:
+        raise CommandError("the cache is named twice: give it once", code=2)
+    return place(args.cache)
 
 
 def _target(args: argparse.Namespace) -> tuple[str, Path | None]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from semantic_llm_cache.call_log_formats import ANSWER_NAMES, PROMPT_NAMES
 from semantic_llm_cache.cli.common import CommandError
 from semantic_llm_cache.cli.output import clean, fit
 from semantic_llm_cache.cli.progress import Progress
@@ -38,8 +39,6 @@ __all__ = [
     "similarity",
 ]
 
-PROMPT_NAMES = ("prompt", "question", "query", "input", "text")
-ANSWER_NAMES = ("answer", "response", "output", "completion", "label")
 PAIR_NAMES = (
     ("text_a", "text_b"),
     ("prompt_a", "prompt_b"),
@@ -137,8 +136,8 @@ def make_guards(text: str | None) -> GuardSet:
         raise CommandError(f"--{error}", code=2) from error
 
 
-def make_embedder(name: str) -> EmbeddingProvider:
-    """Return the embedder that --embedder means, its packages and files known to be here.
+def make_embedder(name: str, option: str = "--embedder") -> EmbeddingProvider:
+    """Return the embedder that --embedder (or another option) means, its packages and files known to be here.
 
     Raises:
         CommandError: exit code 2: an unknown name, or something is missing.
@@ -149,7 +148,7 @@ def make_embedder(name: str) -> EmbeddingProvider:
     try:
         return check_available(name)
     except (EmbeddingUnavailableError, ValueError) as error:
-        raise CommandError(f"--embedder {clean(name)}: {error}", code=2) from error
+        raise CommandError(f"{option} {clean(name)}: {error}", code=2) from error
 
 
 # ------------------------------------------------------------------------------ embedding

@@ -148,36 +148,58 @@ class InvertedLists:
 
     # ------------------------------------------------------------------------------ searching
 
-    def search(self, vector: Vector, count: int, lowest: float) -> tuple[list[int], bool]:
-        """Return ids of up to `count` near neighbours that may reach `lowest`, and whether there may be more.
+    def search(self, vector: Vector, k: int, count: int, lowest: float) -> tuple[list[int], list[float], float]:
+        """Return near neighbours that may reach `lowest`: ids, estimates of their cosines, how far those may be off.
 
-        An id may be among them twice, or of a vector that is not there any more.
+        Args:
+            vector: unit vector, shape (dimension,).
+            k: how many neighbours are wanted: the nearer the k-th of those found, the fewer lists are looked at.
+            count: how many to return at most, the highest estimates first.
+            lowest: cosine.
+
+        Returns:
+            No cosine is above its estimate by more than the third value. An id may be there twice, or of
+            a vector that is not there any more.
         """
         query = _shorten(vector.reshape(1, -1), self._basis)[0]
         slack = _ROUNDING
         if self._basis is not None:
             slack += (1.0 - _ALIKE) * float(query[-1])
             query[-1] *= _ALIKE
-        k = len(self._lists)
-        near = np.matmul(self._blocks, query).reshape(-1)[:k] + self._empty
-        probes = next(probes for cosine, probes in _PROBES if lowest >= cosine - 1e-3)
-        chosen = np.argpartition(near, k - probes)[k - probes :].tolist() if probes < k else range(k)
-        scores, ids = [], []
-        for number in chosen:
-            rows, own, length = self._lists[number]
-            if length:
-                scores.append(np.matmul(rows, query).reshape(-1)[:length])
-                ids.append(own[:length])
-        if not scores:
-            return [], False
-        all_scores = np.concatenate(scores)
+        scores, ids = self._look(query, k, lowest)
         # No cosine is higher than its estimate with all that the rests can have in common.
-        kept = np.flatnonzero(all_scores >= np.float32(lowest - slack))
-        more = len(kept) > count
-        if more:
-            kept = kept[np.argpartition(all_scores[kept], len(kept) - count)[-count:]]
-        found: list[int] = np.concatenate(ids)[kept].tolist()
-        return found, more
+        kept = np.flatnonzero(scores >= np.float32(lowest - slack))
+        if len(kept) > count:
+            kept = kept[np.argpartition(scores[kept], len(kept) - count)[-count:]]
+        kept = kept[np.argsort(-scores[kept])]
+        found: list[int] = ids[kept].tolist()
+        estimates: list[float] = scores[kept].tolist()
+        return found, estimates, slack
+
+    def _look(self, query: Matrix, k: int, lowest: float) -> tuple[Matrix, npt.NDArray[np.int64]]:
+        """Return the estimates, and the ids, of all in the lists nearest to the short vector `query`."""
+        lists = self._lists
+        near = np.matmul(self._blocks, query).reshape(-1)[: len(lists)] + self._empty
+        ends = [probes for _, probes in _PROBES if probes < len(lists)]
+        order = np.argpartition(-near, [end - 1 for end in ends]).tolist() if ends else range(len(lists))
+        scores: list[Matrix] = [np.zeros(0, dtype=np.float32)]
+        ids: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+        done = 0
+        for cosine, probes in _PROBES:
+            for number in order[done:probes]:
+                rows, own, length = lists[number]
+                if length:
+                    scores.append(np.matmul(rows, query).reshape(-1)[:length])
+                    ids.append(own[:length])
+            done = probes
+            if lowest >= cosine - 1e-3 or done >= len(lists):
+                break
+            scores, ids = [np.concatenate(scores)], [np.concatenate(ids)]
+            found = scores[0]
+            # What is as near as this lies in these lists as probably as what was asked for.
+            if len(found) >= k and (found.max() if k == 1 else np.partition(found, -k)[-k]) >= cosine:
+                break
+        return np.concatenate(scores), np.concatenate(ids)
 
     # ------------------------------------------------------------------------------ in a file
 

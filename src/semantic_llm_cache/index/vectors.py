@@ -32,6 +32,7 @@ def _list_rows() -> int | None:
 
 _LIST_ROWS = _list_rows()
 _CANDIDATES = 32  # asked of the lists at least: the nearest is not always the first by its short vector
+_FIRST_WEIGHED = 8
 _MOST_CANDIDATES = 1024  # whoever needs more has them scanned
 # What a float32 product may be off; who passes with this much is weighed again in double precision.
 _SCAN_ERROR = 1e-5
@@ -376,11 +377,12 @@ class VectorIndex:
             lists, first = partition.lists, partition.indexed if wanted else 0
             self._watch(partition, changed)
         candidates: list[int] = []
-        more = False
+        estimates: list[float] = []
+        slack = 0.0
         try:
             if first:
                 assert lists is not None
-                candidates, more = lists.search(query, wanted, lowest)
+                candidates, estimates, slack = lists.search(query, k, wanted, lowest)
             scores = partition.scan(blocks, count, query, first)
             numbers = [first + number for number in top(scores, k, lowest - _SCAN_ERROR)]
         except BaseException:
@@ -396,18 +398,34 @@ class VectorIndex:
                     numbers = [first + n for n in top(scores, k, lowest - _SCAN_ERROR)]
                     numbers = [n for n in numbers if n not in changed]
                 numbers += changed
-            if candidates:
-                there = [self._where.get(id, -1) for id in candidates]
-                rows = {where & _ROW_MASK for where in there if where >> _ROW_BITS == partition.number}
-                if more and len(rows) < k:
-                    return None
-                numbers = list({*numbers, *rows})
             numbers = [number for number in numbers if number < partition.count]
-            if not numbers:
-                return []
-            ids = partition.ids
-            pairs = zip(partition.cosines(numbers, query), numbers, strict=True)
-            return [(cosine, ids[number]) for cosine, number in pairs if cosine >= lowest]
+            found = self._weigh(partition, numbers, query, lowest)
+            if not candidates:
+                return found
+            rows: dict[int, float] = {}
+            for id, estimate in zip(candidates, estimates, strict=True):
+                where = self._where.get(id, -1)
+                if where >> _ROW_BITS == partition.number:
+                    rows.setdefault(where & _ROW_MASK, estimate)
+            if len(candidates) == wanted and len(rows) < k:
+                return None
+            for number in numbers:
+                rows.pop(number, None)
+            ranked = list(rows)
+            first_few = max(k, _FIRST_WEIGHED)
+            found += self._weigh(partition, ranked[:first_few], query, lowest)
+            if len(found) >= k:  # who cannot be among the k nearest need not be weighed
+                lowest = max(lowest, sorted(cosine for cosine, _ in found)[-k])
+            rest = [number for number in ranked[first_few:] if rows[number] >= lowest - slack]
+            return found + self._weigh(partition, rest, query, lowest)
+
+    @staticmethod
+    def _weigh(partition: Partition, numbers: list[int], query: Vector, lowest: float) -> list[tuple[float, int]]:
+        """Return (cosine, id) of those rows whose cosine reaches `lowest`. With the lock held."""
+        if not numbers:
+            return []
+        pairs = zip(partition.cosines(numbers, query), numbers, strict=True)
+        return [(cosine, partition.ids[number]) for cosine, number in pairs if cosine >= lowest]
 
     @staticmethod
     def _watch(partition: Partition, changed: set[int]) -> None:

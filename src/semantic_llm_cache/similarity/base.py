@@ -55,6 +55,8 @@ def unit(vector: Any, name: str = "embedding") -> Vector:
         ValueError: not one-dimensional, empty, zero, or with a value that is not finite.
     """
     array = np.asarray(vector, dtype=np.float32, order="C")
+    if array.ndim == 1 and array.size and abs(float(array @ array) - 1.0) <= 1e-6:
+        return array  # the usual case, four times as fast as what follows; also False for what is not finite
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be one vector of floats, not of shape {array.shape}")
     norm = float(np.linalg.norm(array.astype(np.float64)))
