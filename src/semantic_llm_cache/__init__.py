@@ -1,9 +1,11 @@
 """A semantic cache for LLM calls: one decorator, exact and near hits, async throughout."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.context import CacheContext
-from semantic_llm_cache.copying import copy_cache
 from semantic_llm_cache.core import cache
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import (
@@ -17,9 +19,7 @@ from semantic_llm_cache.exceptions import (
 from semantic_llm_cache.feedback import report_right, report_wrong
 from semantic_llm_cache.fingerprint import register_fingerprint
 from semantic_llm_cache.llm import CachedLLM
-from semantic_llm_cache.log_warming import warm_from_log
 from semantic_llm_cache.lookup import Lookup, last_lookup
-from semantic_llm_cache.reembedding import reembed_cache
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.similarity import set_default_embedder
 from semantic_llm_cache.state import get_default_backend, set_default_backend
@@ -33,6 +33,11 @@ from semantic_llm_cache.stats import (
     warm_cache,
 )
 from semantic_llm_cache.storage import StorageBackend
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.copying import copy_cache
+    from semantic_llm_cache.log_warming import warm_from_log
+    from semantic_llm_cache.reembedding import reembed_cache
 
 __all__ = [
     "CacheBackendError",
@@ -68,3 +73,17 @@ __all__ = [
     "warm_cache",
     "warm_from_log",
 ]
+
+# What a program does once, if ever: imported when first asked for, which spares all others the time.
+_LATER = {"copy_cache": "copying", "reembed_cache": "reembedding", "warm_from_log": "log_warming"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

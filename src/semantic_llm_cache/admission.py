@@ -209,6 +209,8 @@ class Admission(Tiers):
         )
         backend, state = self.bound()
         try:
+            if found.lease is not None:
+                return await found.lease.store(self, state, entry), cost
             await self._operation(state, lambda: backend.set(request.key, entry), backend, "write")
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)

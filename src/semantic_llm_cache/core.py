@@ -110,6 +110,7 @@ def cache(
     stale_while_revalidate: TTL = None,
     stale_if_error: TTL = None,
     jitter: float = 0.0,
+    single_flight: str = "process",
     price: Price = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cache(
@@ -145,6 +146,7 @@ def cache(
     stale_while_revalidate: TTL = None,
     stale_if_error: TTL = None,
     jitter: float = 0.0,
+    single_flight: str = "process",
     price: Price = None,
 ) -> Any:
     """Cache the answers of a function that calls a model. Use bare (`@cache`) or with options.
@@ -186,6 +188,8 @@ def cache(
         mode: ``"shadow"`` always calls and records what the cache would have answered.
         stale_while_revalidate, stale_if_error, jitter: how long past its TTL an answer may still serve, and how
             much TTLs vary; see `SemanticCache`.
+        single_flight: ``"process"``: concurrent calls for one key run the function once in this process;
+            ``"shared"``: once in all processes that use the backend. See `SemanticCache`.
         price: `CacheConfig` with rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``.
 
     Raises:
@@ -221,6 +225,7 @@ def cache(
         stale_while_revalidate=stale_while_revalidate,
         stale_if_error=stale_if_error,
         jitter=jitter,
+        single_flight=single_flight,
         on_event=on_event,
         on_error=on_error,
         timeout=timeout,

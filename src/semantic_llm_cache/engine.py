@@ -66,6 +66,10 @@ class SemanticCache(Leading):
             equal text only; forms as for `ttl`.
         jitter: share of the TTL, up to 1, by which it is shortened at random, so that answers stored together do
             not expire together.
+        single_flight: ``"process"``: of concurrent calls for one key, one in this process runs the function.
+            ``"shared"``: one in all processes on the same Redis, PostgreSQL or SQLite file; the others wait for
+            its answer. When it fails or dies another one calls; when the storage fails each process calls for
+            itself. Streams are shared within a process only. One more round trip for each miss.
         clock: wall time in seconds, for tests; replaces the backend's too.
         tags: labels of the entries stored.
         cache_if: called with a fresh answer; False keeps it out of the cache.

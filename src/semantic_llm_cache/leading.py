@@ -19,12 +19,12 @@ from semantic_llm_cache.exceptions import (
     CacheSerializationError,
     PromptCacheError,
 )
+from semantic_llm_cache.leasing import Leasing
 from semantic_llm_cache.lookup import Lookup
-from semantic_llm_cache.reporting import Reporting
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.serialization import Encoded, is_immutable, rebuild, thaw
 from semantic_llm_cache.settings import CallSettings
-from semantic_llm_cache.singleflight import ABANDONED, DONE, FAILED, Flight, current_chain
+from semantic_llm_cache.singleflight import ABANDONED, DONE, FAILED, Flight, Flights, current_chain
 from semantic_llm_cache.state import BackendState
 from semantic_llm_cache.tiers import ALONE, Found, Outage, Outcome, Sentinel
 
@@ -35,7 +35,7 @@ MISS: Any = Sentinel("MISS")
 AGAIN: Any = Sentinel("AGAIN")
 
 
-class Leading(Reporting):
+class Leading(Leasing):
     """The part of the engine that runs the function, once for all who wait."""
 
     # ---------------------------------------------------------------------------- shadow mode
@@ -107,6 +107,10 @@ class Leading(Reporting):
                 value = self._land_joined(state, flight, other, request, settings, found, started)
                 if value is not AGAIN:
                     return value
+            if self._leases(settings, found):
+                answer = await self.claim(state, flight, request, settings, found)
+                if answer is not None:
+                    return self._land_answer(state, flight, request, settings, answer, started)
         except BaseException as error:
             self._land_trouble(state, flight, request, settings, started, error)
             raise
@@ -120,7 +124,7 @@ class Leading(Reporting):
 
         flight.cancel = cancel
         # For a task that was cancelled before its first step; in all other cases it has landed by then.
-        task.add_done_callback(lambda _: flights.land(flight, ABANDONED))
+        task.add_done_callback(lambda _: _gone(flights, flight, found))
         try:
             await flights.wait(flight)
         except BaseException:
@@ -201,9 +205,30 @@ class Leading(Reporting):
                 value = self._land_joined(state, flight, other, request, settings, found, started)
                 if value is not AGAIN:
                     return value
+            if self._leases(settings, found):
+                answer = runtime.run(self.claim(state, flight, request, settings, found))
+                if answer is not None:
+                    return self._land_answer(state, flight, request, settings, answer, started)
         except BaseException as error:
             self._land_trouble(state, flight, request, settings, started, error)
             raise
+        try:
+            return self._call_blocking(state, flight, request, call, settings, found, started)
+        finally:
+            if found.lease is not None:
+                found.lease.release()
+
+    def _call_blocking(
+        self,
+        state: BackendState,
+        flight: Flight,
+        request: Request,
+        call: Callable[[], Any],
+        settings: CallSettings,
+        found: Found,
+        started: float,
+    ) -> Any:
+        flights = state.flights
         token = current_chain.set((*current_chain.get(), flight))
         try:
             began = perf_counter()
@@ -247,11 +272,13 @@ class Leading(Reporting):
     async def _refreshing(
         self, state: BackendState, request: Request, call: Callable[[], Any], settings: CallSettings
     ) -> None:
+        found = Found("miss", "")
         try:
-            found = Found("miss", "")
             if settings.similarity < 1 and request.text:
                 with contextlib.suppress(Outage):
                     await self.embed(request, found)
+            if self._leases(settings, found) and not await self.claim_refresh(state, request, settings, found):
+                return
             began = perf_counter()
             value = await maybe_await(call())
             await self.admit(request, settings, value, found, (perf_counter() - began) * 1000)
@@ -259,6 +286,8 @@ class Leading(Reporting):
             self.log_once("refresh", f"a stale answer could not be refreshed: {type(error).__name__}")
         finally:
             state.refreshing.discard(request.key)
+            if found.lease is not None:
+                found.lease.release()
 
     def _instead(self, found: Found, settings: CallSettings, error: BaseException) -> Outcome | None:
         """Return the stale answer to give instead of an error, where `stale_if_error` allows it."""
@@ -304,6 +333,23 @@ class Leading(Reporting):
             Outcome(found, None, shared, found.entry.duration_ms, found.entry.cost_usd, False),
         )
         self._finish(request, settings, found, started)
+        return found.value
+
+    def _land_answer(
+        self,
+        state: BackendState,
+        flight: Flight,
+        request: Request,
+        settings: CallSettings,
+        found: Found,
+        started: float,
+    ) -> Any:
+        """End a flight with the answer that another process has stored."""
+        assert found.entry is not None
+        cost = found.entry.cost_usd
+        shared = found.value if is_immutable(found.value) else self.share(found.value, settings.target)
+        state.flights.land(flight, DONE, Outcome(found, None, shared, found.entry.duration_ms, cost, False))
+        self._finish(request, settings, found, started, cost=cost)
         return found.value
 
     def _same_meaning(
@@ -428,6 +474,13 @@ class Leading(Reporting):
             joined = Found("coalesced", "joined the same call in flight", similarity=found.similarity)
             self._finish(request, settings, joined, started, cost=outcome.cost_usd)
         return value
+
+
+def _gone(flights: Flights, flight: Flight, found: Found) -> None:
+    """End a flight whose task has ended, and its lease."""
+    flights.land(flight, ABANDONED)
+    if found.lease is not None:
+        found.lease.release()
 
 
 async def maybe_await(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from semantic_llm_cache.context import is_set, overrides
 from semantic_llm_cache.control import CacheControl
 
-__all__ = ["CallSettings", "check_callable", "check_tags", "check_timeout", "current"]
+__all__ = ["CallSettings", "check_callable", "check_single_flight", "check_tags", "check_timeout", "current"]
 
 
 @dataclass(slots=True)
@@ -63,3 +63,10 @@ def current(engine: Any, settings: CallSettings) -> tuple[CallSettings, str | No
     if settings.enabled and settings.similarity < 1:
         engine.need_embedder()
     return settings, context.namespace if is_set(context.namespace) else None
+
+
+def check_single_flight(value: str) -> str:
+    """Return ``"process"`` or ``"shared"``; ValueError for anything else."""
+    if value not in ("process", "shared"):
+        raise ValueError(f"single_flight={value!r} must be 'process', or 'shared' for one call among all processes")
+    return value

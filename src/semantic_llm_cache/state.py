@@ -37,7 +37,12 @@ class BackendState:
         # One for each kind of operation: of a file that may only be read, hits are still served.
         self.breakers = {
             kind: CircuitBreaker(f"{what} the cache's storage {backend.url}")
-            for kind, what in (("read", "reading"), ("search", "searching"), ("write", "writing to"))
+            for kind, what in (
+                ("read", "reading"),
+                ("search", "searching"),
+                ("write", "writing to"),
+                ("lease", "taking leases on"),
+            )
         }
         self.hits: dict[str, int] = {}
         self.counters: weakref.WeakSet[Counters] = weakref.WeakSet()

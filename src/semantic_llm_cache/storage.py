@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Vector = npt.NDArray[np.float32] | Sequence[float]
 
-__all__ = ["Candidate", "StorageBackend"]
+__all__ = ["Candidate", "Held", "Lease", "StorageBackend"]
 
 
 class Candidate(NamedTuple):
@@ -45,6 +45,29 @@ class Candidate(NamedTuple):
     key: str
     entry: CacheEntry
     similarity: float
+
+
+class Lease(NamedTuple):
+    """The right to answer for a key, for a while.
+
+    Attributes:
+        key: of the entry.
+        token: drawn anew for each lease. Only the last one given for a key may store (`set_leased`): it is the
+            fence that keeps out whoever had the lease before and does not know that it ran out.
+        answered: True when an entry lay under the key by the time the lease was given: it may have been stored
+            just now, so look again.
+    """
+
+    key: str
+    token: str
+    answered: bool = False
+
+
+class Held(NamedTuple):
+    """Somebody else has the lease: its token, and the seconds until it runs out unless it is renewed."""
+
+    token: str
+    seconds: float
 
 
 class StorageBackend(ABC):
@@ -71,6 +94,13 @@ class StorageBackend(ABC):
     front: Front | None = None
     """Entries read by key in the last moments, for backends whose `get` leaves the process. A backend that has
     one drops from it what its own methods write or delete."""
+
+    gives_leases: ClassVar[bool] = False
+    """True when the five methods for leases are there: ``single_flight="shared"`` then works over all processes."""
+
+    lease_seconds: float = 10.0
+    """How long a lease runs. Whoever holds one renews it three times in that span, so it says how long the others
+    wait for a process that has died."""
 
     clock: Callable[[], float] = staticmethod(time.time)
     """Wall time in seconds. The engine replaces it on the instance when it was given a `clock=`."""
@@ -223,6 +253,46 @@ class StorageBackend(ABC):
 
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None. Default: not kept."""
+
+    # ------------------------------------------------------------------------------ leases
+
+    # One process at a time answers for a key. These five are there where `gives_leases` is True. Time is the
+    # storage's own, not `clock`: leases are about processes that are alive now. A lease lies apart from the
+    # entry: `get`, `clear` and `scan` know nothing of it, and plain `set` and `delete` do not ask for one.
+
+    async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
+        """Take the lease on `key` for `seconds`, if nobody has it. One step: of many callers one gets it.
+
+        `token` is the caller's own, unique. Asking again with the token that has the lease gives it again, so a
+        request whose reply was lost may be repeated.
+        """
+        raise NotImplementedError
+
+    async def renew_lease(self, lease: Lease, seconds: float) -> bool:
+        """Have the lease run for `seconds` from now; False when it is no longer the last one given for its key.
+
+        A lease that has run out while nobody took it is renewed like any other.
+        """
+        raise NotImplementedError
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give the lease back and tell who waits. Nothing happens when it is not the last one given."""
+        raise NotImplementedError
+
+    async def wait_for_lease(self, key: str, seconds: float) -> None:
+        """Return once the lease on `key` is given back, after `seconds` at the latest.
+
+        Returns at once when nobody has it, and may return early for no reason. It does not return when the
+        lease runs out: `Held.seconds` tells when to ask again.
+        """
+        raise NotImplementedError
+
+    async def set_leased(self, lease: Lease, entry: CacheEntry) -> bool:
+        """`set`, and give the lease back, in one step; False, with nothing stored, when it is not the last one.
+
+        Raises as `set` does; the lease is then still held.
+        """
+        raise NotImplementedError
 
     async def close(self) -> None:
         """Flush and release what is held. Idempotent; the instance may be used again and reopens."""

@@ -32,16 +32,17 @@ from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.pricing import Price, make_price
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.serialization import rebuild, thaw
-from semantic_llm_cache.settings import CallSettings, check_callable, check_tags, check_timeout
+from semantic_llm_cache.settings import CallSettings, check_callable, check_single_flight, check_tags, check_timeout
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.state import BackendState, get_default_backend, register_engine, resolve_backend, state_of
 from semantic_llm_cache.storage import Candidate, StorageBackend
 from semantic_llm_cache.trust import DEFAULT_GUARDS, Choice, Trust, TrustOptions
+from semantic_llm_cache.turns import turn
 
 if TYPE_CHECKING:
     from semantic_llm_cache.matching.online import OnlinePolicy
 
-__all__ = ["ALONE", "Found", "Outcome", "Sentinel", "Tiers"]
+__all__ = ["ALONE", "Found", "Outcome", "Sentinel", "Tiers", "limited"]
 
 T = TypeVar("T")
 _LOAD_TIMEOUT = 30.0
@@ -86,6 +87,7 @@ class Found:
     late: float = 0.0  # seconds past its time, of a stale answer
     fallback: Found | None = None  # a stale answer, in case the call fails
     unread: bool = False  # the storage could not be read: no use writing to it now
+    lease: Any = None  # the `Holding` under which the function runs, with single_flight="shared"
 
 
 class Outcome(NamedTuple):
@@ -99,7 +101,7 @@ class Outcome(NamedTuple):
     stored: bool
 
 
-async def _limited(awaitable: Awaitable[T], seconds: float | None) -> T:
+async def limited(awaitable: Awaitable[T], seconds: float | None) -> T:
     """Await with a limit; TimeoutError beyond it."""
     if seconds is None:
         return await awaitable
@@ -137,6 +139,7 @@ class Tiers:
         stale_while_revalidate: TTL = None,
         stale_if_error: TTL = None,
         jitter: float = 0.0,
+        single_flight: str = "process",
         on_event: Callable[[Lookup], object] | None = None,
         on_error: str = "open",
         timeout: float | None = 1.0,
@@ -167,6 +170,7 @@ class Tiers:
         self.stale_if_error = parse_ttl(stale_if_error, "stale_if_error") or 0.0
         self._stale_window = max(self.stale_while_revalidate, self.stale_if_error)
         self.jitter = check_similarity(jitter, "jitter") if jitter else 0.0
+        self.single_flight = check_single_flight(single_flight)
         self.namespace = CacheConfig(namespace=namespace).namespace
         self.tags = check_tags(tags)
         self.on_event = check_callable(on_event, "on_event")
@@ -203,7 +207,7 @@ class Tiers:
             "verify_band": verify_band, "verify_mode": verify_mode, "max_error": max_error,
             "max_error_per_hit": max_error_per_hit, "same_answer": same_answer, "seed": seed, "mode": mode,
             "stale_while_revalidate": stale_while_revalidate, "stale_if_error": stale_if_error, "jitter": jitter,
-            "on_event": on_event,
+            "single_flight": single_flight, "on_event": on_event,
             "on_error": on_error, "timeout": timeout, "clock": clock, "tags": self.tags, "cache_if": cache_if,
             "price": price, "max_prompt": max_prompt, "max_response": max_response,
         }  # fmt: skip
@@ -251,6 +255,7 @@ class Tiers:
 
         `probing` moves no error budget; without `exact` an entry under the very key is passed over.
         """
+        await turn()
         backend, state = self.bound()
         found = Found("miss", "no entry under this key")
         front = backend.front
@@ -312,6 +317,7 @@ class Tiers:
         await self.embed(request, found)
         if found.vector is None:
             return
+        await turn()  # a batch of embeddings lets many go on at once
 
         async def search(k: int, threshold: float) -> list[Candidate]:
             candidates = await self._operation(
@@ -380,7 +386,7 @@ class Tiers:
             name = embedder.fingerprint
             if not embedder.loaded:
                 # Loading a model takes seconds once. It delays those who need it and trips no breaker.
-                await _limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
+                await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
             readable = (
                 embedder.readable(text) if len(text) <= 1000 else await asyncio.to_thread(embedder.readable, text)
             )
@@ -391,7 +397,7 @@ class Tiers:
             if not breaker.allow():
                 raise Outage("the embedder is failing; its circuit breaker is open")
             try:
-                vector = await _limited(embedder.aencode(text), self.timeout)
+                vector = await limited(embedder.aencode(text), self.timeout)
                 # Checked here, so that a useless vector is not taken for a failure of the storage.
                 found.vector = unit(vector)
             except Exception as error:
@@ -414,7 +420,7 @@ class Tiers:
     async def _vectors(self, texts: Sequence[str]) -> Any:
         """Return the unit vectors of further texts, under the same limits."""
         try:
-            return await _limited(self.need_embedder().aencode_batch(list(texts)), self.timeout)
+            return await limited(self.need_embedder().aencode_batch(list(texts)), self.timeout)
         except Exception as error:
             raise Outage(f"no embedding: {_describe(error)}") from error
 
@@ -459,7 +465,7 @@ class Tiers:
         if first and limit is not None:
             limit = max(limit, backend.first_search_seconds or 0.0)  # an index is loaded, once
         try:
-            result = await (make() if backend.in_process else _limited(make(), limit))
+            result = await (make() if backend.in_process else limited(make(), limit))
         except CacheSerializationError as error:
             if self.on_error == "raise":
                 raise

@@ -70,9 +70,9 @@ async def test_expiry_is_seen_in_the_front(backend):
     assert len(calls) == 2
 
 
-async def test_another_process_is_noticed_after_front_seconds(tmp_path, monkeypatch):
+async def test_with_a_short_bound_nobody_listens_and_another_process_is_noticed_after_it(tmp_path, monkeypatch):
     path = tmp_path / "cache.db"
-    async with SQLiteBackend(path, front_seconds=5) as backend:
+    async with SQLiteBackend(path, front_seconds=2) as backend:
         ask, calls = asker(backend)
         await ask("a")
         await ask("a")
@@ -83,7 +83,7 @@ async def test_another_process_is_noticed_after_front_seconds(tmp_path, monkeypa
         assert len(calls) == 1  # within the bound
         import time
 
-        later = time.monotonic() + 6
+        later = time.monotonic() + 3
         monkeypatch.setattr("semantic_llm_cache.front.time.monotonic", lambda: later)
         await ask("a")
         assert len(calls) == 2

@@ -161,7 +161,7 @@ async def test_many_start_at_once(run_script):
     await asyncio.gather(asyncio.to_thread(run_script, script), asyncio.to_thread(run_script, script))
     backend = PostgresBackend(url, schema=schema)
     assert (await backend.get_stats())["size"] == 40
-    assert [row[0] for row in await execute(url, f'SELECT version FROM "{schema}".layout')] == [1]
+    assert [row[0] for row in await execute(url, f'SELECT version FROM "{schema}".layout ORDER BY 1')] == [1, 2]
     await backend.close()
 
 
@@ -204,9 +204,9 @@ async def test_a_fork_in_the_middle_of_use(run_script):
 async def test_tables_of_a_newer_version_are_left_alone():
     backend = made()
     await backend.set("k", entry())
-    await execute(server_url(), f'INSERT INTO "{backend.schema}".layout VALUES (2)')
+    await execute(server_url(), f'INSERT INTO "{backend.schema}".layout VALUES (3)')
     later = PostgresBackend(server_url(), schema=backend.schema)
-    with pytest.raises(CacheBackendError, match=r"version 2.*newer semantic-llm-cache.*update it"):
+    with pytest.raises(CacheBackendError, match=r"version 3.*newer semantic-llm-cache.*update it"):
         await later.set("k", entry("harm"))
 
     async def call():

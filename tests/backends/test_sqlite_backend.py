@@ -77,7 +77,7 @@ async def test_settings_of_the_file(backend, path):
     await backend.set("k", entry())
     assert raw(path, "PRAGMA journal_mode") == [("wal",)]
     assert raw(path, "PRAGMA auto_vacuum") == [(2,)]
-    assert raw(path, "SELECT value FROM meta WHERE name = 'schema_version'") == [(1,)]
+    assert raw(path, "SELECT value FROM meta WHERE name = 'schema_version'") == [(2,)]
     await backend.close()
     assert os.listdir(path.parent) == ["cache.db"]  # the log is written back
 
@@ -129,10 +129,10 @@ async def test_a_database_of_another_program(path):
 async def test_a_newer_schema_is_refused_and_left_alone(backend, path):
     await backend.set("k", entry())
     await backend.close()
-    raw(path, "UPDATE meta SET value = 2 WHERE name = 'schema_version'")
+    raw(path, "UPDATE meta SET value = 3 WHERE name = 'schema_version'")
     before = path.read_bytes()
     for operation in (backend.get("k"), backend.set("k", entry()), backend.find_similar([1.0], 0.5)):
-        with pytest.raises(CacheBackendError, match=r"newer semantic-llm-cache \(schema 2"):
+        with pytest.raises(CacheBackendError, match=r"newer semantic-llm-cache \(schema 3"):
             await operation
     await backend.close()
     assert path.read_bytes() == before
@@ -145,17 +145,17 @@ async def test_an_older_schema_is_brought_up(backend, path, monkeypatch):
     def add_a_column(connection):
         connection.execute("ALTER TABLE entries ADD COLUMN colour TEXT")
 
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
-    monkeypatch.setitem(schema._MIGRATIONS, 1, add_a_column)
-    monkeypatch.setitem(schema._MIGRATIONS, 2, lambda connection: connection.execute("SELECT broken"))
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 4)
+    monkeypatch.setitem(schema._MIGRATIONS, 2, add_a_column)
+    monkeypatch.setitem(schema._MIGRATIONS, 3, lambda connection: connection.execute("SELECT broken"))
     with pytest.raises(CacheBackendError, match="broken"):
         await backend.get("k")
     await backend.close()
-    assert raw(path, "SELECT value FROM meta WHERE name = 'schema_version'") == [(1,)]  # all or nothing
-    monkeypatch.setitem(schema._MIGRATIONS, 2, lambda connection: None)
+    assert raw(path, "SELECT value FROM meta WHERE name = 'schema_version'") == [(2,)]  # all or nothing
+    monkeypatch.setitem(schema._MIGRATIONS, 3, lambda connection: None)
     assert (await backend.get("k")).response == "answer"
     await backend.close()
-    assert raw(path, "SELECT value FROM meta WHERE name = 'schema_version'") == [(3,)]
+    assert raw(path, "SELECT value FROM meta WHERE name = 'schema_version'") == [(4,)]
     assert raw(path, "SELECT colour FROM entries") == [(None,)]
 
 

@@ -397,7 +397,7 @@ async def test_the_function_answers_and_is_stored_whatever_the_embedder_does(fau
     if last_lookup().outcome == "error":
         assert entry.embedding is None
     assert not any(breaker.open for breaker in state_of(backend).breakers.values())
-    assert [breaker._count for breaker in state_of(backend).breakers.values()] == [0] * 3, "not the storage's fault"
+    assert not any(breaker._count for breaker in state_of(backend).breakers.values()), "not the storage's fault"
 
 
 async def test_the_embedders_breaker_opens_and_closes(monkeypatch, caplog):

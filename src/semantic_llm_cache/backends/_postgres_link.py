@@ -38,7 +38,10 @@ class Link:
         self.schema: Schema | None = None
         self.graphs: set[int] = set()
         """Dimensions that have a graph, as far as known."""
-        self.pools = Pools(_pool_maker(dsn, timeout, connect_timeout, pool_min, pool_max, prepared))
+        self.connect = _connector(dsn, timeout, connect_timeout, prepared)
+        """Opens a connection of its own for the running loop."""
+        connect = self.connect
+        self.pools = Pools(lambda: Pool(connect, pool_min, pool_max, timeout))
 
     async def fetch(self, statement: Statement, *values: Any, timeout: float | None = None) -> list[Any]:
         """Return the rows."""
@@ -185,9 +188,7 @@ _REMEDIES = (
 )
 
 
-def _pool_maker(
-    dsn: str, timeout: float, connect_timeout: float, least: int, most: int, prepared: bool
-) -> Callable[[], Pool]:
+def _connector(dsn: str, timeout: float, connect_timeout: float, prepared: bool) -> Callable[[], Awaitable[Any]]:
     async def connect() -> Any:
         return await need_asyncpg().connect(
             dsn,
@@ -196,7 +197,7 @@ def _pool_maker(
             statement_cache_size=200 if prepared else 0,
         )
 
-    return lambda: Pool(connect, least, most, timeout)
+    return connect
 
 
 def _is_of_server(error: BaseException) -> bool:

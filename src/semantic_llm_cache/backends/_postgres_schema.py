@@ -9,6 +9,7 @@ them: a session's own do not survive pgbouncer's transaction mode, and the plann
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -17,7 +18,7 @@ from semantic_llm_cache.exceptions import CacheBackendError
 
 __all__ = ["LAYOUT_VERSION", "Names", "Schema", "graphs_there", "make_graph", "set_up"]
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 _LOCK = 0x5343_4C4C  # one lock for all of ours in a database, since they share the extension
 _OLDEST_PGVECTOR = (0, 8)
 _OLDEST_SERVER = 130000
@@ -26,6 +27,7 @@ GRAPH_DIMENSIONS = 4000
 _SINGLE_DIMENSIONS = 2000  # more only at half precision
 _M, _EF_CONSTRUCTION, _EF_SEARCH, _MOST_SCANNED = 16, 96, 120, 20_000
 _BUILD_SECONDS = 86_400.0
+_MOST_TOLD = 5000  # deleted by one statement; of more it is only told that something was
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -46,6 +48,10 @@ class Names:
             f'"{schema}"."{prefix}{table}"' for table in ("entries", "hits", "counters", "state", "layout")
         )
         self.near_exact = f'"{schema}"."{prefix}near_exact"'
+        self.leases, self.lease, self.tell = (f'"{schema}"."{prefix}{what}"' for what in ("leases", "lease", "tell"))
+        ours = hashlib.blake2b(f"{schema}.{prefix}".encode(), digest_size=10).hexdigest()
+        # Channels belong to the whole database, and their names are short.
+        self.changed_channel, self.freed_channel = f"slc_{ours}_changed", f"slc_{ours}_freed"
 
     def index(self, what: str) -> str:
         """Return the name of an index of the entries, without the schema."""
@@ -91,6 +97,28 @@ class Schema:
             f"INSERT INTO {entries} ({', '.join(FIELDS)}) VALUES ({values}) "
             f"ON CONFLICT (digest) DO UPDATE SET {renewed}"
         )
+        leases, last = names.leases, f"${len(FIELDS) + 1}"
+        tell = f"count(pg_notify('{names.freed_channel}', encode($1, 'hex'))) FILTER (WHERE waited)"
+        self.put_leased = (
+            f"WITH mine AS (DELETE FROM {leases} WHERE digest = $1 AND token = {last} RETURNING waited), "
+            f"counted AS (DELETE FROM {hits} WHERE digest = $1 AND EXISTS (SELECT 1 FROM mine)), "
+            f"stored AS (INSERT INTO {entries} ({', '.join(FIELDS)}) SELECT {values} FROM mine "
+            f"ON CONFLICT (digest) DO UPDATE SET {renewed}) SELECT count(*), {tell} FROM mine"
+        )
+        self.acquire_lease = f"SELECT * FROM {names.lease}($1, $2, $3, $4)"
+        self.renew_lease = (
+            f"UPDATE {leases} SET until = clock_timestamp() + make_interval(secs => $3) "
+            "WHERE digest = $1 AND token = $2 RETURNING 1"
+        )
+        self.release_lease = (
+            f"WITH mine AS (DELETE FROM {leases} WHERE digest = $1 AND token = $2 RETURNING waited) "
+            f"SELECT {tell} FROM mine"
+        )
+        runs = "extract(epoch FROM until - clock_timestamp())::float8"
+        among = f"{leases} WHERE digest = $1 AND until > clock_timestamp()"
+        self.look_at_lease = f"SELECT {runs} FROM {among}"
+        self.mark_lease = f"UPDATE {among.replace(' WHERE', ' SET waited = true WHERE')} RETURNING {runs}"
+        self.sweep_leases = f"DELETE FROM {leases} WHERE until < clock_timestamp() - interval '10 minutes'"
         self.delete = self._delete("digest = ANY($1::bytea[])", "$2")
         self.delete_page = (
             f"WITH page AS MATERIALIZED (SELECT digest FROM {entries} WHERE digest > $1 "
@@ -195,7 +223,52 @@ CREATE TABLE {names.counters} (
 CREATE TABLE {names.state} (name text NOT NULL PRIMARY KEY, value bytea NOT NULL);
 {self._exact_function()}
 """
-        return (first,)
+        return first, self._second_step()
+
+    def _second_step(self) -> str:
+        names = self.names
+        changed = f"pg_notify('{names.changed_channel}', %s)"
+        return f"""
+CREATE UNLOGGED TABLE {names.leases} (
+  digest bytea NOT NULL PRIMARY KEY, token text NOT NULL, until timestamptz NOT NULL,
+  waited boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 50);
+CREATE FUNCTION {names.lease}(p_digest bytea, p_token text, p_seconds float8, p_now float8)
+RETURNS TABLE (taken boolean, holder text, runs float8, answered boolean)
+LANGUAGE plpgsql VOLATILE ROWS 1 AS $body$
+BEGIN
+  INSERT INTO {names.leases} AS l (digest, token, until)
+  VALUES (p_digest, p_token, clock_timestamp() + make_interval(secs => p_seconds))
+  ON CONFLICT (digest) DO UPDATE SET token = EXCLUDED.token, until = EXCLUDED.until
+  WHERE l.until <= clock_timestamp() OR l.token = EXCLUDED.token;
+  IF FOUND THEN
+    RETURN QUERY SELECT true, p_token, p_seconds, EXISTS (SELECT 1 FROM {names.entries} e
+      WHERE e.digest = p_digest AND (e.expires_at IS NULL OR e.expires_at > p_now));
+  ELSE
+    RETURN QUERY SELECT false, l.token, extract(epoch FROM l.until - clock_timestamp())::float8, false
+      FROM {names.leases} l WHERE l.digest = p_digest;
+  END IF;
+END $body$;
+CREATE FUNCTION {names.tell}() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    PERFORM {changed % "encode(OLD.digest, 'hex')"};
+  ELSIF TG_OP = 'TRUNCATE' THEN
+    PERFORM {changed % "'*'"};
+  ELSIF (SELECT count(*) FROM gone) > {_MOST_TOLD} THEN
+    PERFORM {changed % "'*'"};
+  ELSE
+    PERFORM {changed % "string_agg(encode(p.digest, 'hex'), ' ')"}
+      FROM (SELECT g.digest, (row_number() OVER () - 1) / 200 AS page FROM gone g) p GROUP BY p.page;
+  END IF;
+  RETURN NULL;
+END $body$;
+CREATE TRIGGER "{names.prefix}replaced" AFTER UPDATE ON {names.entries} FOR EACH ROW EXECUTE FUNCTION {names.tell}();
+CREATE TRIGGER "{names.prefix}deleted" AFTER DELETE ON {names.entries} REFERENCING OLD TABLE AS gone
+  FOR EACH STATEMENT EXECUTE FUNCTION {names.tell}();
+CREATE TRIGGER "{names.prefix}emptied" AFTER TRUNCATE ON {names.entries} FOR EACH STATEMENT
+  EXECUTE FUNCTION {names.tell}();
+"""
 
     def _exact_function(self) -> str:
         select = f"""

@@ -221,6 +221,15 @@ class Names:
         """Return what the separate counts of hits of a shard begin with."""
         return self._hits[shard]
 
+    def lease(self, key: bytes) -> bytes:
+        """Return where the lease on an entry is: in the entry's slot."""
+        return self.other("l", self.shard(key)) + key
+
+    @property
+    def freed(self) -> bytes:
+        """Return the channel on which leases that are given back are told."""
+        return self.base + b"freed"
+
     def other(self, kind: str, shard: int, name: str = "") -> bytes:
         """Return the name of something else that belongs to a shard."""
         return self.base + b"%s:{%s}%s" % (kind.encode(), self.tags[shard], name.encode())

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
 from semantic_llm_cache.backends._redis_mirror import Change, Mirror
-from semantic_llm_cache.backends._redis_way import READ_CHUNK, Limits, Way, logger
+from semantic_llm_cache.backends._redis_way import READ_CHUNK, Guard, Limits, Way, logger
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
@@ -149,13 +149,13 @@ class Plain(Way):
 
     # ------------------------------------------------------------------------------ writing
 
-    async def put(self, shard: int, rows: Sequence[Row]) -> None:
+    async def put(self, shard: int, rows: Sequence[Row], guard: Guard | None = None) -> None:
         """Store rows of one shard and announce them."""
         arguments: list[Any] = [_epoch(), _keys_as_json([row.key for row in rows])]
         for row in rows:
             arguments += [row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope, row.namespace,
                           row.hits, row.accessed]  # fmt: skip
-        told = await self.link.script(_PUT, self._keys(shard, [row.key for row in rows]), arguments)
+        told = await self.put_script(_PUT, self._keys(shard, [row.key for row in rows]), arguments, guard)
         self._own(
             shard,
             told,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
-from semantic_llm_cache.backends._redis_way import Limits, Way, logger
+from semantic_llm_cache.backends._redis_way import Guard, Limits, Way, logger
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity.base import Vector
@@ -125,12 +125,12 @@ class SearchModule(Way):
     async def _read(self, shard: int, keys: list[bytes]) -> list[tuple[bytes, Any]]:
         return list(zip(keys, await self.link.script(_READ, self._keys(keys), ()), strict=True))
 
-    async def put(self, shard: int, rows: Sequence[Row]) -> None:
+    async def put(self, shard: int, rows: Sequence[Row], guard: Guard | None = None) -> None:
         arguments: list[Any] = []
         for row in rows:
             arguments += [row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope, row.namespace,
                           row.hits, row.accessed]  # fmt: skip
-        await self.link.script(_PUT, self._keys([row.key for row in rows]), arguments)
+        await self.put_script(_PUT, self._keys([row.key for row in rows]), arguments, guard)
 
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
         found: list[bytes | None] = await self.link.script(_DROP, self._keys(keys), ())

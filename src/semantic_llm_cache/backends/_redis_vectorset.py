@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from semantic_llm_cache import runtime
 from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
-from semantic_llm_cache.backends._redis_way import Limits, Way, logger
+from semantic_llm_cache.backends._redis_way import Guard, Limits, Way, logger
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.storage import Candidate
@@ -153,14 +153,14 @@ class VectorSets(Way):
         self._wrong = False
         self.swept = 0
 
-    async def put(self, shard: int, rows: Sequence[Row]) -> None:
+    async def put(self, shard: int, rows: Sequence[Row], guard: Guard | None = None) -> None:
         arguments: list[Any] = [
             self.names.other("v", shard), self.names.other("sets", shard), self.names.entries(shard)
         ]  # fmt: skip
         for row in rows:
             arguments += [row.key, row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope,
                           row.namespace, row.hits, row.accessed]  # fmt: skip
-        await self.link.script(_PUT, [self.names.entry(row.key) for row in rows], arguments)
+        await self.put_script(_PUT, [self.names.entry(row.key) for row in rows], arguments, guard)
 
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
         names = [self.names.entry(key) for key in keys]

@@ -6,7 +6,7 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector
 from semantic_llm_cache.storage import Candidate
 
-__all__ = ["READ_CHUNK", "Limits", "Way", "is_live"]
+__all__ = ["READ_CHUNK", "Guard", "LeaseLost", "Limits", "Way", "is_live"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
@@ -86,6 +86,17 @@ class Limits(NamedTuple):
     def namespace_digest(self) -> str:
         """Digest of the namespace, empty without one."""
         return "" if self.namespace is None else digest(self.namespace)
+
+
+class LeaseLost(Exception):
+    """A put under a lease came too late: another one was given since."""
+
+
+class Guard(Protocol):
+    """Has a script done under a condition."""
+
+    async def script(self, link: Link, script: Script, keys: list[bytes], arguments: list[Any]) -> Any:
+        """Return what the script returns. Raises LeaseLost, with nothing done."""
 
 
 class Way(ABC):
@@ -228,8 +239,8 @@ class Way(ABC):
         """Make what the rows need to be found."""
 
     @abstractmethod
-    async def put(self, shard: int, rows: Sequence[Row]) -> None:
-        """Store rows of one shard by one script."""
+    async def put(self, shard: int, rows: Sequence[Row], guard: Guard | None = None) -> None:
+        """Store rows of one shard by one script, with a `guard` only if that lets it. Raises LeaseLost."""
 
     @abstractmethod
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -238,6 +249,12 @@ class Way(ABC):
     @abstractmethod
     async def near(self, query: Vector, k: int, threshold: float, limits: Limits, now: float) -> list[Candidate]:
         """Return live entries, nearest first; at least the `k` nearest of those there are."""
+
+    async def put_script(self, script: Script, keys: list[bytes], arguments: list[Any], guard: Guard | None) -> Any:
+        """Run the script of a put."""
+        if guard is None:
+            return await self.link.script(script, keys, arguments)
+        return await guard.script(self.link, script, keys, arguments)
 
     async def stats(self) -> dict[str, Any]:
         """Return what this way can say about itself."""

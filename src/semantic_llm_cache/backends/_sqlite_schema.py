@@ -13,8 +13,11 @@ from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationE
 
 __all__ = ["SCHEMA_VERSION", "close", "must_reconnect", "open_reader", "open_writer", "sequence", "translate"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the tables. A file of an older one is brought up when opened, a newer one is refused."""
+
+_READABLE_VERSION = 1
+"""From which version on entries can be read as they are, where nothing can be written."""
 
 _APPLICATION_ID = 0x534C4C43  # "SLLC": marks the file as ours, also for `file` and other tools
 
@@ -64,7 +67,15 @@ _CREATE = (
     f"PRAGMA application_id = {_APPLICATION_ID}",
 )
 
-_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+
+def _add_leases(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE leases (key TEXT PRIMARY KEY, token TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL) "
+        "WITHOUT ROWID"
+    )
+
+
+_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_leases}
 """From a version to the next one, inside the caller's transaction."""
 
 
@@ -93,14 +104,15 @@ def open_reader(path: str, timeout: float) -> tuple[sqlite3.Connection, bool]:
     try:
         _prepare(connection, path, timeout)
         connection.execute("PRAGMA query_only = ON")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
         wal = path + "-wal"
         if not os.path.isfile(path) or (os.path.exists(wal) and os.path.getsize(wal)):
             raise
         connection = _connect(f"file:{quote(path)}?mode=ro&immutable=1", timeout, uri=True)
         try:
-            if _version(connection, path) != SCHEMA_VERSION:
+            version = _version(connection, path)
+            if version < _READABLE_VERSION or (version < SCHEMA_VERSION and not _unwritable(error)):
                 raise
         except BaseException:
             connection.close()
@@ -110,6 +122,10 @@ def open_reader(path: str, timeout: float) -> tuple[sqlite3.Connection, bool]:
         connection.close()
         raise
     return connection, False
+
+
+def _unwritable(error: sqlite3.OperationalError) -> bool:
+    return "readonly" in str(error) or "unable to open" in str(error)
 
 
 def _connect(path: str, timeout: float, uri: bool = False) -> sqlite3.Connection:
@@ -150,7 +166,7 @@ def _prepare(connection: sqlite3.Connection, path: str, timeout: float) -> None:
         if version == 0:
             for statement in _CREATE:
                 connection.execute(statement)
-            version = 1
+            version = 1  # the rest is brought up like a file of that version
         while version < SCHEMA_VERSION:
             _MIGRATIONS[version](connection)
             version += 1

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.backends import _sqlite_lease as leases
 from semantic_llm_cache.backends._sqlite_evict import Evictor
 from semantic_llm_cache.backends._sqlite_rows import INSERT
 from semantic_llm_cache.backends._sqlite_schema import must_reconnect, sequence
@@ -173,6 +174,7 @@ class Writer:
                 "(SELECT seq FROM sqlite_sequence WHERE name = 'deletions') - ?)",
                 (_PRUNE, self._kept_deletions()),
             ).rowcount
+            leases.remove_old(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

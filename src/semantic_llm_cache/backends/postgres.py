@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.backends._postgres_lease import PostgresLeases
 from semantic_llm_cache.backends._postgres_link import Link
+from semantic_llm_cache.backends._postgres_listen import PostgresListener
 from semantic_llm_cache.backends._postgres_near import Near, Place
 from semantic_llm_cache.backends._postgres_pool import need_asyncpg
 from semantic_llm_cache.backends._postgres_rows import Damage, decode, digest, encode, escape, unescape
@@ -18,7 +21,7 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.front import Front
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage import Candidate, StorageBackend
+from semantic_llm_cache.storage import Candidate
 
 __all__ = ["PostgresBackend"]
 
@@ -32,7 +35,7 @@ _SWEEP_SECONDS = 60.0
 _SWEEP_GRACE = 60.0
 
 
-class PostgresBackend(StorageBackend):
+class PostgresBackend(PostgresLeases):
     """Keeps entries in a PostgreSQL database; every process and machine that names it shares them.
 
     Args:
@@ -51,7 +54,9 @@ class PostgresBackend(StorageBackend):
         exact_limit: up to how many vectors a near lookup compares one by one. A scope with more is searched
             through an HNSW index, made in the background when the first such lookup comes.
         front_size, front_seconds: bounds of the `Front`, what is kept in this process of entries just read
-            by key: how many, and how long another process's change may go unseen. 0 turns it off.
+            by key: how many, and how long another process's change may go unseen at worst. 0 turns it off.
+            From more than 2 seconds on the backend listens to the server, which tells of changes at once; that
+            takes one connection more.
         clock: gives the wall time in seconds; default `time.time`.
 
     Raises:
@@ -123,6 +128,9 @@ class PostgresBackend(StorageBackend):
             pool_max=pool_most,
             prepared=options["prepared_statements"],
         )
+        self.front.name_of = digest
+        self._listener = PostgresListener(self._link, self.front)
+        weakref.finalize(self, self._listener.stop).atexit = False
         self._near = Near(self._link, self.exact_limit, self._entry, self._beside)
         self._tasks: set[asyncio.Task[None]] = set()
         self._next_sweep = 0.0
@@ -367,6 +375,7 @@ class PostgresBackend(StorageBackend):
             total += rows[0][1]
             self._expired += rows[0][1]
             if rows[0][1] < _SWEEP_PAGE:
+                await self._link.fetch(lambda schema: schema.sweep_leases)
                 return int(total)
 
     async def _sweep_quietly(self) -> None:
@@ -398,6 +407,7 @@ class PostgresBackend(StorageBackend):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._listener.close()
         await self._link.pools.close()
 
     # -------------------------------------------------------------------------------- helpers

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from semantic_llm_cache.backends._redis_clients import Clients, Link, Script, need_redis
-from semantic_llm_cache.backends._redis_entries import LAYOUT, Names, encode
+from semantic_llm_cache.backends._redis_entries import LAYOUT, Names, Row, encode
+from semantic_llm_cache.backends._redis_lease import RedisLeases
+from semantic_llm_cache.backends._redis_listen import RedisListener
 from semantic_llm_cache.backends._redis_plain import Plain
 from semantic_llm_cache.backends._redis_search import SearchModule
 from semantic_llm_cache.backends._redis_url import Address, parse
@@ -20,7 +23,7 @@ from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.front import Front
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage import Candidate, StorageBackend
+from semantic_llm_cache.storage import Candidate
 
 __all__ = ["RedisBackend"]
 
@@ -32,7 +35,7 @@ _PAGE = 500
 _MOST_SHARDS = 4096
 
 
-class RedisBackend(StorageBackend):
+class RedisBackend(RedisLeases):
     """Keeps entries on a Redis (or Valkey) server; every process and machine that names it shares them.
 
     Args:
@@ -56,7 +59,8 @@ class RedisBackend(StorageBackend):
         timeout, connect_timeout: seconds to wait for a reply, for a connection.
         max_connections: most connections of one event loop; who finds none free waits.
         front_size, front_seconds: bounds of the `Front`, what is kept in this process of entries just read
-            by key: how many, and how long another process's change may go unseen. 0 turns it off.
+            by key: how many, and how long another process's change may go unseen at worst. 0 turns it off.
+            From more than 2 seconds on the backend listens to the server, which tells of changes at once.
         clock: gives the wall time in seconds; default `time.time`.
 
     Raises:
@@ -127,6 +131,8 @@ class RedisBackend(StorageBackend):
             max_connections=_check_whole(options["max_connections"], "max_connections", 1 << 20) or 50,
         )
         self._link = Link(clients, self._url)
+        self._listener = RedisListener(self._link, self.front)
+        weakref.finalize(self, self._listener.stop).atexit = False
         self._way: Way | None = None
         self._lock = fork_safe_lock()
         self._hits = self._misses = 0
@@ -175,15 +181,17 @@ class RedisBackend(StorageBackend):
         """Store all items, some at a time; return how many."""
         way = self._way or await self._ask()
         count, rows = 0, []
-        injected = self.clock is not time.time
         for key, entry in items:
-            rows.append(encode(key, entry, self.clock(), injected=injected))
+            rows.append(self._encoded(key, entry))
             if len(rows) == _PAGE:
                 await self._write(way, rows)
                 count, rows = count + len(rows), []
         if rows:
             await self._write(way, rows)
         return count + len(rows)
+
+    def _encoded(self, key: str, entry: CacheEntry) -> Row:
+        return encode(key, entry, self.clock(), injected=self.clock is not time.time)
 
     async def _write(self, way: Way, rows: list[Any]) -> None:
         front = self.front
@@ -371,6 +379,7 @@ class RedisBackend(StorageBackend):
         """Close the connections of all event loops. The next use makes new ones."""
         if self._way is not None:
             self._way.rest()
+        await self._listener.close()
         await self._link.close()
 
     def _name(self, what: str) -> str:
@@ -395,7 +404,9 @@ class RedisBackend(StorageBackend):
         shards = await self._agree_on_shards(kind)
         with self._lock:
             if self._way is None:
-                self._way = kind(self._link, Names(self.prefix, kind.letter, shards))
+                way = kind(self._link, Names(self.prefix, kind.letter, shards))
+                self._listener.names = way.names
+                self._way = way
                 logger.info(
                     "semantic-llm-cache: %s: near entries are found by %s%s",
                     self._url,

@@ -10,8 +10,10 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.backends import _sqlite_lease as leases
 from semantic_llm_cache.backends._eviction import check_policy
 from semantic_llm_cache.backends._sqlite_evict import Evictor
+from semantic_llm_cache.backends._sqlite_listen import SQLiteListener
 from semantic_llm_cache.backends._sqlite_read import Reader
 from semantic_llm_cache.backends._sqlite_rows import encode
 from semantic_llm_cache.backends._sqlite_schema import close, must_reconnect, open_reader, open_writer, translate
@@ -21,7 +23,7 @@ from semantic_llm_cache.backends._worker import BatchWorker, Worker
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.front import Front
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage import Candidate, StorageBackend
+from semantic_llm_cache.storage import Candidate, Held, Lease, StorageBackend
 
 __all__ = ["SQLiteBackend"]
 
@@ -44,8 +46,9 @@ class SQLiteBackend(StorageBackend):
             times the hits. Beyond 1,000 entries, the last two choose from a sample.
         busy_timeout: seconds to wait for another process that is writing.
         front_size, front_seconds: the entries read by key last are kept in the process and served from there
-            by the engine, that long: a deletion by *another process* may be noticed so much later, one by this
-            process is at once. 0 turns it off.
+            by the engine, that long at most. What this process changes is noticed at once; what *another* one
+            does, within front_seconds, and with more than 2 of them within a quarter of a second, as the backend
+            then looks for it. 0 turns it off.
 
     Raises:
         ValueError, TypeError: a path that names no file, a bound below 1.
@@ -68,6 +71,7 @@ class SQLiteBackend(StorageBackend):
     """
 
     first_search_seconds = 30.0
+    gives_leases = True
 
     def __init__(
         self,
@@ -122,6 +126,8 @@ class SQLiteBackend(StorageBackend):
         self._reading = _reading_worker("read", path, busy_timeout)
         self._searching = _reading_worker("search", path, busy_timeout)
         self._workers = [self._writing, self._reading, self._searching]
+        self._listener = SQLiteListener(self.url, self.front, self._reading)
+        weakref.finalize(self, self._listener.stop).atexit = False
         weakref.finalize(self, _dismiss, self._workers).atexit = False
 
     @property
@@ -326,6 +332,40 @@ class SQLiteBackend(StorageBackend):
         """Store a named blob, or remove it with None."""
         await self._writing.run(self._writer.set_state, name, None if value is None else bytes(value))
 
+    # ------------------------------------------------------------------------------ leases
+
+    async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
+        """Take the lease on `key` if nobody has it."""
+        return await self._writing.run(leases.acquire, key, token, seconds, self._now())
+
+    async def renew_lease(self, lease: Lease, seconds: float) -> bool:
+        """Have the lease run from now; False when another one was given since."""
+        return await self._writing.run(leases.renew, lease, seconds)
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give the lease back."""
+        await self._writing.run(leases.release, lease)
+
+    async def wait_for_lease(self, key: str, seconds: float) -> None:
+        """Look at the lease until it is given back or has run out; a quarter of a second apart at most."""
+        end = time.monotonic() + seconds
+        pause, first = leases.FIRST_LOOK, None
+        while True:
+            held = await self._reading.run(leases.holder, key)
+            left = end - time.monotonic()
+            if held is None or left <= 0 or (first is not None and held.token != first):
+                return
+            first = held.token
+            await asyncio.sleep(min(pause, left))
+            pause = min(1.5 * pause, leases.LAST_LOOK)
+
+    async def set_leased(self, lease: Lease, entry: CacheEntry) -> bool:
+        """Store the entry and give the lease back; False when it is no longer the last one given."""
+        try:
+            return bool(await self._writing.run(leases.store, lease, encode(lease.key, entry)))
+        finally:
+            self.front.drop(lease.key)
+
     @property
     def evictions(self) -> int:
         """How many entries this instance has evicted to keep within its bounds."""
@@ -352,6 +392,7 @@ class SQLiteBackend(StorageBackend):
 
     async def close(self) -> None:
         """Finish what is queued, close the file, end the threads. The next use opens it again."""
+        await self._listener.close()
         if len(self._searcher.index):
             await self._searching.run(self._searcher.finish)
         await asyncio.gather(*[worker.close() for worker in self._workers])

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from semantic_llm_cache.testing._by_key import ByKey, Expiry
 from semantic_llm_cache.testing._by_vector import ByVector
+from semantic_llm_cache.testing._leases import Leases
 from semantic_llm_cache.testing._running import Running
 from semantic_llm_cache.testing._suite import Clock
 from semantic_llm_cache.testing._upkeep import Upkeep
@@ -23,5 +24,5 @@ from semantic_llm_cache.testing._upkeep import Upkeep
 __all__ = ["BackendConformance", "Clock"]
 
 
-class BackendConformance(ByKey, Expiry, ByVector, Upkeep, Running):
+class BackendConformance(ByKey, Expiry, ByVector, Upkeep, Leases, Running):
     """The rules that every backend keeps. See the module's text."""
