@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -163,6 +162,8 @@ class Admission(Tiers):
         if ttl is None:
             return None
         if self.jitter:
+            import random  # a third of a millisecond that few need
+
             ttl *= 1 - self.jitter * random.random()
         return ttl + self._stale_window
 

@@ -255,8 +255,9 @@ class Tiers:
 
         `probing` moves no error budget; without `exact` an entry under the very key is passed over.
         """
-        await turn()
         backend, state = self.bound()
+        if not backend.in_process:
+            await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond
         found = Found("miss", "no entry under this key")
         front = backend.front
         generation = 0 if front is None else front.generation
@@ -317,7 +318,8 @@ class Tiers:
         await self.embed(request, found)
         if found.vector is None:
             return
-        await turn()  # a batch of embeddings lets many go on at once
+        if backend.in_process:
+            await turn()  # the search is done here, and a batch of embeddings lets many go on at once
 
         async def search(k: int, threshold: float) -> list[Candidate]:
             candidates = await self._operation(

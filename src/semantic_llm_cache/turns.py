@@ -14,7 +14,7 @@ from time import perf_counter
 
 __all__ = ["turn"]
 
-_SECONDS = 0.001  # of work in one round of the loop after which the next ones wait for the next round
+_SECONDS = 0.002  # of work in one round of the loop after which the next ones wait for the next round
 
 
 class _Turns:

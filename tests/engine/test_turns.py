@@ -11,14 +11,14 @@ from semantic_llm_cache.turns import turn
 
 
 async def test_others_get_the_loop_between_calls_that_work(monkeypatch):
-    """Twenty calls of two milliseconds each are ready at once: a task that only yields goes on between any two."""
+    """Twenty calls of four milliseconds each are ready at once: a task that only yields goes on between any two."""
     log = []
     done = False
 
     async def work(number):
         await turn()
         log.append(number)
-        time.sleep(0.002)  # noqa: ASYNC251 - work that holds the loop up
+        time.sleep(0.004)  # noqa: ASYNC251 - work that holds the loop up
 
     async def other():
         while not done:

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.index import partition as partition_module
 from semantic_llm_cache.index.partition import Partition, top
+from semantic_llm_cache.index.places import Places
 
 DIM = 6
 
@@ -294,3 +295,38 @@ def test_searching_threads_never_see_a_wrong_pair_or_miss_a_resident():
         thread.join()
     assert problems == []
     assert sorted(index._where) == list(range(3000))
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["set", "drop", "put"]),
+            st.integers(-(2**62), 2**62) | st.integers(-300, 300),
+            st.integers(0, 50),
+        ),
+        max_size=40,
+    )
+)
+def test_places_are_a_dict(steps):
+    places, model = Places(), {}
+    for what, id, count in steps:
+        if what == "set":
+            places[id] = model[id] = count
+        elif what == "put":
+            places.put(range(id, id + count), 7)
+            model.update(zip(range(id, id + count), range(7, 7 + count), strict=True))
+        elif id in model:
+            del places[id], model[id]
+        assert places.get(id) == model.get(id, -1)
+        assert (id in places) == (id in model)
+    assert sorted(places) == sorted(model)
+    assert len(places) == len(model)
+    assert all(places[id] == place for id, place in model.items())
+
+
+def test_many_places_at_once():
+    ids = np.random.default_rng(3).permutation(20_000) - 5_000
+    places = Places()
+    places.put(ids.tolist(), 100)
+    assert [places[id] for id in ids.tolist()] == list(range(100, 20_100))
+    assert len(places) == 20_000

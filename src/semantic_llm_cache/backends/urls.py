@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from semantic_llm_cache.backends.memory import MemoryBackend
 from semantic_llm_cache.backends.sqlite import SQLiteBackend
@@ -71,6 +70,8 @@ def resolve_backend(backend: StorageBackend | str | None) -> StorageBackend:
 
 
 def _memory(url: str) -> StorageBackend:
+    from urllib.parse import urlsplit  # here and below: half of what importing this would take
+
     parts = urlsplit(url)
     if parts.netloc or parts.path.strip("/"):
         raise ValueError(f"{url!r}: memory:// takes no host and no path, only options")
@@ -78,6 +79,8 @@ def _memory(url: str) -> StorageBackend:
 
 
 def _sqlite(url: str) -> StorageBackend:
+    from urllib.parse import unquote, urlsplit
+
     parts = urlsplit(url)
     if parts.netloc:
         raise ValueError(f"{url!r} has a host: write sqlite:///{parts.netloc}{parts.path} with three slashes")
@@ -101,6 +104,8 @@ def _sqlite(url: str) -> StorageBackend:
 
 
 def _options(url: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    from urllib.parse import parse_qsl, urlsplit
+
     options: dict[str, Any] = {}
     parts = urlsplit(url)
     if parts.fragment:

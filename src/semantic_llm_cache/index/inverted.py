@@ -162,11 +162,13 @@ class InvertedLists:
             a vector that is not there any more.
         """
         query = _shorten(vector.reshape(1, -1), self._basis)[0]
-        slack = _ROUNDING
+        slack, own = _ROUNDING, 1.0
         if self._basis is not None:
-            slack += (1.0 - _ALIKE) * float(query[-1])
+            rest = float(query[-1])
+            slack += (1.0 - _ALIKE) * rest
+            own -= (1.0 - _ALIKE) * rest * rest  # the estimate that the query itself would get
             query[-1] *= _ALIKE
-        scores, ids = self._look(query, k, lowest)
+        scores, ids = self._look(query, k, lowest, own)
         # No cosine is higher than its estimate with all that the rests can have in common.
         kept = np.flatnonzero(scores >= np.float32(lowest - slack))
         if len(kept) > count:
@@ -176,8 +178,11 @@ class InvertedLists:
         estimates: list[float] = scores[kept].tolist()
         return found, estimates, slack
 
-    def _look(self, query: Matrix, k: int, lowest: float) -> tuple[Matrix, npt.NDArray[np.int64]]:
-        """Return the estimates, and the ids, of all in the lists nearest to the short vector `query`."""
+    def _look(self, query: Matrix, k: int, lowest: float, own: float) -> tuple[Matrix, npt.NDArray[np.int64]]:
+        """Return the estimates, and the ids, of all in the lists nearest to the short vector `query`.
+
+        Those who are as near as `cosine` have estimates of some `cosine` times `own`.
+        """
         lists = self._lists
         near = np.matmul(self._blocks, query).reshape(-1)[: len(lists)] + self._empty
         ends = [probes for _, probes in _PROBES if probes < len(lists)]
@@ -187,17 +192,17 @@ class InvertedLists:
         done = 0
         for cosine, probes in _PROBES:
             for number in order[done:probes]:
-                rows, own, length = lists[number]
+                rows, numbers, length = lists[number]
                 if length:
                     scores.append(np.matmul(rows, query).reshape(-1)[:length])
-                    ids.append(own[:length])
+                    ids.append(numbers[:length])
             done = probes
             if lowest >= cosine - 1e-3 or done >= len(lists):
                 break
             scores, ids = [np.concatenate(scores)], [np.concatenate(ids)]
             found = scores[0]
             # What is as near as this lies in these lists as probably as what was asked for.
-            if len(found) >= k and (found.max() if k == 1 else np.partition(found, -k)[-k]) >= cosine:
+            if len(found) >= k and (found.max() if k == 1 else np.partition(found, -k)[-k]) >= (cosine + 0.03) * own:
                 break
         return np.concatenate(scores), np.concatenate(ids)
 

@@ -15,6 +15,7 @@ from semantic_llm_cache.index.indexer import Indexer
 from semantic_llm_cache.index.inverted import InvertedLists
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.index.partition import Partition, Vector, top
+from semantic_llm_cache.index.places import Places
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, unit
 
 __all__ = ["VectorIndex"]
@@ -78,8 +79,7 @@ class VectorIndex:
         self._by_scope: dict[str, list[Partition]] = {}
         self._by_number: dict[int, Partition] = {}
         self._next_number = 0
-        # id -> partition number and row in one int: nothing in it for the garbage collector to walk.
-        self._where: dict[int, int] = {}
+        self._where = Places()  # partition number and row in one int
         self.indexer = Indexer(self, list_rows)
 
     def __len__(self) -> int:
@@ -106,7 +106,7 @@ class VectorIndex:
         key = (scope, embedder, namespace, row.shape[0])
         with self._lock:
             where = self._where.get(id)
-            if where is not None:
+            if where >= 0:
                 partition = self._by_number[where >> _ROW_BITS]
                 if partition.key == key:
                     if np.array_equal(partition.row(where & _ROW_MASK), row):
@@ -145,13 +145,13 @@ class VectorIndex:
             with self._lock:
                 for id in ids:
                     where = self._where.get(id)
-                    if where is not None:
+                    if where >= 0:
                         self._remove(id, where)
                 partition = self._partitions.get(key)
                 if partition is None:
                     partition = self._create(key)
                 first = partition.number << _ROW_BITS | partition.extend(list(ids), vectors)
-                self._where.update(zip(ids, range(first, first + len(ids)), strict=True))
+                self._where.put(ids, first)
                 self.indexer.look(partition)
         return left_out
 
@@ -159,7 +159,7 @@ class VectorIndex:
         """Remove `id`; tell whether it was there."""
         with self._lock:
             where = self._where.get(id)
-            if where is None:
+            if where < 0:
                 return False
             self._remove(id, where)
             return True
@@ -172,7 +172,7 @@ class VectorIndex:
             self._partitions = {}
             self._by_scope = {}
             self._by_number = {}
-            self._where = {}
+            self._where = Places()
 
     def ids(self) -> list[int]:
         """Return all ids, in no order."""
@@ -183,7 +183,7 @@ class VectorIndex:
         """Return a copy of the vector under `id`, shape (dimension,), or None."""
         with self._lock:
             where = self._where.get(id)
-            if where is None:
+            if where < 0:
                 return None
             row: Vector = self._by_number[where >> _ROW_BITS].row(where & _ROW_MASK).copy()
             return row
@@ -296,7 +296,7 @@ class VectorIndex:
             partition.adopt(ids, vectors)
             partition.lists, partition.indexed = lists, indexed
             first = partition.number << _ROW_BITS
-            self._where.update(zip(ids, range(first, first + len(ids)), strict=True))
+            self._where.put(ids, first)
             self.indexer.look(partition)
         return partition
 
@@ -344,7 +344,7 @@ class VectorIndex:
             if partition.lists is not lists or not self.is_current(partition):
                 return
             for id, vector in zip(ids, rows, strict=True):
-                where = self._where.get(id, -1)
+                where = self._where.get(id)
                 number = where & _ROW_MASK
                 # A changed one is added again, in the place of this.
                 if (
@@ -404,7 +404,7 @@ class VectorIndex:
                 return found
             rows: dict[int, float] = {}
             for id, estimate in zip(candidates, estimates, strict=True):
-                where = self._where.get(id, -1)
+                where = self._where.get(id)
                 if where >> _ROW_BITS == partition.number:
                     rows.setdefault(where & _ROW_MASK, estimate)
             if len(candidates) == wanted and len(rows) < k:
