@@ -50,7 +50,7 @@ class SemanticCache(Leading):
         verify_mode: ``"inline"``, or ``"background"``: the caller gets a fresh answer now, and a yes makes both
             prompts aliases of one answer for the next time.
         max_error: bound on the share of all requests that are answered wrongly, learned online; `similarity`
-            is then the floor under which no candidate is looked at (0.7 if not given). See
+            is then the floor under which no candidate is looked at (0.5 if not given). See
             ``docs/error-budget.md``.
         max_error_per_hit: the same for the share of hits that are wrong.
         same_answer: ``(fresh, stored) -> bool | float``, tells the online policy and shadow mode whether two

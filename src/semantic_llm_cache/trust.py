@@ -34,7 +34,9 @@ _ONLINE_CANDIDATES = 16
 _VERIFY_TIMEOUT = 30.0
 _KNOWN_PAIRS = 4096
 _LONG = 2000
-_DEFAULT_FLOOR = 0.7
+_LONG_TOGETHER = 8000  # characters of prompts in pairs: read in some 3 ms
+_KNOWN_ANSWERS = 4096
+_DEFAULT_FLOOR = 0.5
 
 Search = Callable[[int, float], Awaitable[Sequence[Candidate]]]
 Embed = Callable[[Sequence[str]], Awaitable[Any]]
@@ -124,6 +126,7 @@ class Trust:
             self.guards  # noqa: B018
         self._policies: dict[float, ThresholdPolicy] = {}
         self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self._answers: dict[tuple[str, float], str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -304,30 +307,20 @@ class Trust:
 
     async def choose_online(self, key: str, prompt: str, policy: OnlinePolicy, search: Search) -> Choice:
         """Have the online policy decide about the nearest entries."""
-        from semantic_llm_cache.matching.online import CandidateView
-
-        candidates = list(await search(_ONLINE_CANDIDATES, self.similarity))
+        # Entries under the floor are not served, but they vote.
+        candidates = list(await search(_ONLINE_CANDIDATES, policy.reach))
         choice = Choice(nearest=candidates[0] if candidates else None)
-        usable: list[Candidate] = []
+        known: list[Candidate] = []
         for candidate in candidates:
             if self._known.get((key, candidate.key)) is False:
                 choice.reason = choice.reason or "veto: judged different before"
-                continue
-            veto = self.guards.check(prompt, candidate.entry.prompt) if self.guards_given else None
-            if veto is None:
-                usable.append(candidate)
             else:
-                choice.reason = choice.reason or f"veto: {veto}"
-        views = [
-            CandidateView(
-                key=candidate.key,
-                similarity=candidate.similarity,
-                answer=_answer_id(candidate.entry.response),
-                prompt=candidate.entry.prompt,
-                features=tuple(self.guards.features(prompt, candidate.entry.prompt).values()),
-            )
-            for candidate in usable
-        ]
+                known.append(candidate)
+        if sum(len(prompt) + len(candidate.entry.prompt) for candidate in known) > _LONG_TOGETHER:
+            usable, views, reason = await asyncio.to_thread(self._views, prompt, known, at_once=True)
+        else:
+            usable, views, reason = self._views(prompt, known, at_once=False)
+        choice.reason = choice.reason or reason
         decision = policy.decide(prompt, views)
         choice.decision = decision
         found = next((c for c in usable if c.key == decision.key), None)
@@ -337,6 +330,42 @@ class Trust:
             choice.rival = found
             choice.reason = choice.reason or decision.reason
         return choice
+
+    def _views(
+        self, prompt: str, candidates: Sequence[Candidate], *, at_once: bool
+    ) -> tuple[list[Candidate], list[Any], str]:
+        """Return the candidates that no guard asked for speaks against, what the policy sees of them, and a veto."""
+        from semantic_llm_cache.matching.guards import GuardFeatures
+        from semantic_llm_cache.matching.online import CandidateView
+
+        usable, views, reason = [], [], ""
+        for candidate in candidates:
+            entry = candidate.entry
+            veto = self.guards.check(prompt, entry.prompt) if self.guards_given else None
+            if veto is not None:
+                reason = reason or f"veto: {veto}"
+                continue
+            usable.append(candidate)
+            features: Sequence[float] = GuardFeatures(self.guards, prompt, entry.prompt)
+            views.append(
+                CandidateView(
+                    key=candidate.key,
+                    similarity=candidate.similarity,
+                    answer=self._answer_id(candidate),
+                    prompt=entry.prompt,
+                    features=tuple(features) if at_once else features,
+                )
+            )
+        return usable, views, reason
+
+    def _answer_id(self, candidate: Candidate) -> str:
+        name = (candidate.key, candidate.entry.created_at)
+        known = self._answers.get(name)
+        if known is None:
+            if len(self._answers) >= _KNOWN_ANSWERS:
+                self._answers.clear()
+            known = self._answers[name] = _answer_id(candidate.entry.response)
+        return known
 
     async def same_answer(self, fresh: Any, stored: Any, embed: Embed, engine: _Engine) -> bool | None:
         """Tell whether two answers say the same; None when that cannot be told."""

@@ -309,7 +309,7 @@ def test_replay_with_an_error_budget(run, log):
     )
     assert one == two
     default = json.loads(run("replay", log, "--policy", "online", "--json")[1])
-    assert (default["max_error"], default["similarity"]) == (0.02, 0.7)
+    assert (default["max_error"], default["similarity"]) == (0.02, 0.5)
     per_hit = json.loads(run("replay", log, "--max-error-per-hit", "0.1", "--json")[1])
     assert (per_hit["policy"], per_hit["max_error"], per_hit["max_error_per_hit"]) == ("online", None, 0.1)
 

@@ -153,6 +153,7 @@ def test_a_verified_alias_answers_with_the_answer_it_was_given():
 
     class Scripted:
         floor = 0.5
+        reach = 0.5
 
         def __init__(self):
             self.seen = []

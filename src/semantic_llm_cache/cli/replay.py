@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["add_replay_parser", "load_log"]
 
 _SIMILARITY = 0.9
-_FLOOR = 0.7
+_FLOOR = 0.5
 _MAX_ERROR = 0.02
 _MOST_LINES = 4  # of a text shown beside another
 

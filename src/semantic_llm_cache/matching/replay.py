@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semantic_llm_cache.matching.answers import LONG_SIMILARITY, SHORT, light
-from semantic_llm_cache.matching.guards import GuardSet
+from semantic_llm_cache.matching.guards import GuardFeatures, GuardSet
 from semantic_llm_cache.matching.neighbours import Neighbours
 from semantic_llm_cache.matching.objections import PairCheck
 from semantic_llm_cache.matching.online import CandidateView, OnlinePolicy
@@ -147,6 +147,7 @@ class Rule(Protocol):
 
     k: int
     floor: float
+    reach: float
 
     def exact(self) -> None:
         """Take note of an exact hit."""
@@ -172,7 +173,7 @@ class ThresholdRule:
     k = 8
 
     def __init__(self, similarity: float, check: PairCheck) -> None:
-        self.floor = similarity
+        self.floor = self.reach = similarity
         self._check = check
 
     def exact(self) -> None:
@@ -203,6 +204,7 @@ class OnlineRule:
     def __init__(self, policy: OnlinePolicy, guards: GuardSet, *, veto: bool = False) -> None:
         self.policy = policy
         self.floor = policy.floor
+        self.reach = policy.reach
         self._guards = guards
         self._veto = veto
 
@@ -223,7 +225,7 @@ class OnlineRule:
                 similarity=cosine,
                 answer=str(log.answers.ids[held[candidate]]),
                 prompt=log.prompts[candidate],
-                features=_Features(self._guards, prompt, log.prompts[candidate]),
+                features=GuardFeatures(self._guards, prompt, log.prompts[candidate]),
             )
             for candidate, cosine in found
         ]
@@ -236,23 +238,6 @@ class OnlineRule:
         correct = log.answers.same(row, held[chosen])
         self.policy.observe(decision, correct)
         return None, held[chosen] if correct else row, decision.action == "explore"
-
-
-class _Features(Sequence[float]):
-    """What the guards say of one candidate, asked when the policy reads it: it reads one of sixteen."""
-
-    def __init__(self, guards: GuardSet, prompt: str, candidate: str) -> None:
-        self._guards = guards
-        self._pair = (prompt, candidate)
-        self._values: tuple[float, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self._guards)
-
-    def __getitem__(self, index: Any) -> Any:
-        if self._values is None:
-            self._values = tuple(self._guards.features(*self._pair).values())
-        return self._values[index]
 
 
 def replay(log: Log, rule: Rule, *, step: Callable[[], object] = lambda: None) -> Replay:
@@ -290,7 +275,7 @@ def replay(log: Log, rule: Rule, *, step: Callable[[], object] = lambda: None) -
         served: int | None = None
         answer, explored = row, False
         if readable:
-            found = near.nearest(row, rule.k, rule.floor)
+            found = near.nearest(row, rule.k, rule.reach)
             served, answer, explored = rule.decide(log, row, found, held)
             if served is not None:
                 tally.near += 1

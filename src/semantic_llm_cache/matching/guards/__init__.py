@@ -42,7 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .base import Guard, GuardSet, Rule, Veto
+from .base import Guard, GuardFeatures, GuardSet, Rule, Veto
 from .names import NAMES
 from .numbers import NUMBERS, UNITS_RULE, VERSIONS
 from .order import SWAP
@@ -54,7 +54,7 @@ from .symbols import CODE, EMOJI, FLAGS, IDENTIFIERS, OPERATORS, QUOTES, URLS
 from .times import TIMES
 from .writing import ACCENTS, CASE
 
-__all__ = ["DEFAULT_GUARDS", "Guard", "GuardSet", "Veto", "get_guard", "residual", "resolve_guards"]
+__all__ = ["DEFAULT_GUARDS", "Guard", "GuardFeatures", "GuardSet", "Veto", "get_guard", "residual", "resolve_guards"]
 
 _RULES: dict[str, Rule] = {
     rule.name: rule

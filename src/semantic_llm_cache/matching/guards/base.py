@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .residual import residual
 from .text import Reading, read
 
-__all__ = ["Guard", "GuardSet", "Rule", "Veto"]
+__all__ = ["Guard", "GuardFeatures", "GuardSet", "Rule", "Veto"]
 
 Guard = Callable[[str, str], "str | None"]
 """Called as `guard(prompt, candidate)`; returns why the two differ, or None for no opinion."""
@@ -152,3 +153,20 @@ class GuardSet:
             # The exception's own text may quote a prompt, so only its type is logged.
             _logger.warning("guard %r %s: counted as a veto, further failures are not logged", name, what)
         return f"guard {name} {what}"
+
+
+class GuardFeatures(Sequence[float]):
+    """What the guards say of one candidate, asked when the policy reads it: it reads one of sixteen."""
+
+    def __init__(self, guards: GuardSet, prompt: str, candidate: str) -> None:
+        self._guards = guards
+        self._pair = (prompt, candidate)
+        self._values: tuple[float, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._guards)
+
+    def __getitem__(self, index: Any) -> Any:
+        if self._values is None:
+            self._values = tuple(self._guards.features(*self._pair).values())
+        return self._values[index]

@@ -113,7 +113,7 @@ class OnlinePolicy:
         self,
         max_error: float | None = None,
         max_error_per_hit: float | None = None,
-        floor: float = 0.7,
+        floor: float = 0.5,
         seed: int | None = None,
         *,
         confidence: float = 0.99,
