@@ -59,6 +59,14 @@ def test_quick_run_with_the_model(capsys):
     assert "not measured" not in printed
 
 
+def test_quick_run_with_a_client(capsys):
+    assert main(["clients", "--quick"]) == 0
+    printed = capsys.readouterr().out
+    for text in ("one prompt, less the lookup", "prompts in turn", "plain client", "first chunk of a missed stream"):
+        assert text in printed
+    assert "not measured" not in printed
+
+
 def test_memory_and_import_in_processes_of_their_own(capsys):
     assert main(["memory", "import", "--quick"]) == 0
     printed = capsys.readouterr().out

@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.serialization import Encoded, freeze, thaw
 
 __all__ = ["Broadcast", "Reader"]
+
+_LOOK_AGAIN = 0.5
+"""Seconds between two looks at whether another thread's event loop still carries its stream."""
 
 
 class Reader:
@@ -35,9 +39,20 @@ class Broadcast:
     Args:
         limit: most characters held.
         on_idle: called when the last reader has left before the end.
+        loop: the event loop that carries the source; None when plain readers pull it.
+
+    Attributes:
+        pull: fetches the next chunk of a source that plain readers pull: ``pull.next(ahead)``.
+        stale: what is told in place of a source that failed, if anything is.
+        settled: done when the stream has been stored, or will not be.
     """
 
-    def __init__(self, limit: int, on_idle: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        limit: int,
+        on_idle: Callable[[], None] | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self._lock = threading.Lock()
         self._chunks: list[Any] = []
         self._dropped = 0
@@ -47,7 +62,10 @@ class Broadcast:
         self._readers: set[Reader] = set()
         self._room: Callable[[], None] | None = None
         self.on_idle = on_idle
+        self.loop = loop
         self.pull: Any = None
+        self.stale: Any = None
+        self.settled: Future[None] = Future()
         self.done = False
         self.over = False  # its last chunk is here: it will be stored, whoever leaves
         self.error: BaseException | None = None
@@ -84,6 +102,11 @@ class Broadcast:
             self._room = room
             return True
 
+    @property
+    def begun(self) -> bool:
+        """Whether there has been a chunk."""
+        return bool(self._chunks) or self._dropped > 0
+
     def end(self, error: BaseException | None = None) -> None:
         """Say that no more chunks come, or that the source failed."""
         with self._lock:
@@ -108,8 +131,16 @@ class Broadcast:
 
     # ------------------------------------------------------------------ the readers' side
 
-    def join(self) -> Reader | None:
-        """Return a place at the start, or None when the start is gone or the stream has failed."""
+    def join(self, plain: bool = False) -> Reader | None:
+        """Return a place at the start; None when the start is gone, the stream has failed, or nobody carries it.
+
+        Nor is there a place for plain code that would keep the very loop from going on that carries the stream.
+        """
+        if self.loop is not None and not self.done:
+            if not self.loop.is_running():
+                return None
+            if plain and asyncio._get_running_loop() is self.loop:
+                return None
         with self._lock:
             if not self.whole or self.error is not None:
                 return None
@@ -167,10 +198,14 @@ class Broadcast:
         event = asyncio.Event()
 
         def wake() -> None:
+            if asyncio._get_running_loop() is loop:
+                event.set()
+                return
             with contextlib.suppress(RuntimeError):  # that loop is closed, and its tasks with it
                 loop.call_soon_threadsafe(event.set)
 
         reader.wake = wake
+        stopped = False
         try:
             while True:
                 found, chunk = self.take(reader)
@@ -185,14 +220,25 @@ class Broadcast:
                     if self.error is not None:
                         raise self.error
                     return
-                await event.wait()
+                if self.pull is not None:
+                    await asyncio.to_thread(self.pull.next, lambda: self.ahead(reader))
+                    continue
+                if self.loop is None or self.loop is loop:
+                    await event.wait()
+                else:
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(event.wait(), _LOOK_AGAIN)
+                    stopped = self._look_after(stopped)
                 event.clear()
         finally:
             reader.wake = None
             self.leave(reader)
 
-    def read_blocking(self, reader: Reader, pull: Callable[[], None]) -> Iterator[Any]:
-        """`read` for plain code: whoever lacks a chunk pulls the next one from the source."""
+    def read_blocking(self, reader: Reader) -> Iterator[Any]:
+        """`read` for plain code: whoever lacks a chunk pulls the next one from the source, or waits for its loop."""
+        event = threading.Event()
+        reader.wake = event.set
+        stopped = False
         try:
             while True:
                 found, chunk = self.take(reader)
@@ -206,7 +252,20 @@ class Broadcast:
                     if self.error is not None:
                         raise self.error
                     return
+                elif self.pull is not None:
+                    self.pull.next(lambda: self.ahead(reader))
                 else:
-                    pull()
+                    if not event.wait(_LOOK_AGAIN):
+                        stopped = self._look_after(stopped)
+                    event.clear()
         finally:
+            reader.wake = None
             self.leave(reader)
+
+    def _look_after(self, stopped: bool) -> bool:
+        """End a stream whose event loop is closed, or stopped at two looks in a row: nobody carries it."""
+        if self.loop is None or self.done or self.loop.is_running():
+            return False
+        if stopped or self.loop.is_closed():
+            self.end(ConnectionError("the event loop that carried this stream has stopped"))
+        return True

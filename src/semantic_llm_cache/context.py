@@ -8,10 +8,11 @@ from threading import Lock
 from typing import Any
 
 from semantic_llm_cache.config import CacheConfig, check_similarity
+from semantic_llm_cache.control import CacheControl
 from semantic_llm_cache.durations import TTL, parse_ttl
 from semantic_llm_cache.lookup import Lookup
 
-__all__ = ["CacheContext", "overrides"]
+__all__ = ["CacheContext", "asked_control", "overrides"]
 
 _UNSET: Any = object()
 _MOST_LOOKUPS = 10_000
@@ -20,10 +21,10 @@ _MOST_LOOKUPS = 10_000
 class _Overrides:
     """The settings in force, and the contexts that record."""
 
-    __slots__ = ("context", "contexts", "enabled", "namespace", "outer", "similarity", "ttl")
+    __slots__ = ("cache_control", "context", "contexts", "enabled", "namespace", "outer", "similarity", "ttl")
 
     def __init__(self, outer: _Overrides | None, context: CacheContext) -> None:
-        for name in ("similarity", "ttl", "namespace", "enabled"):
+        for name in ("similarity", "ttl", "namespace", "enabled", "cache_control"):
             value = getattr(context, name)
             if value is _UNSET and outer is not None:
                 value = getattr(outer, name)
@@ -37,6 +38,7 @@ class _Overrides:
     ttl: Any
     namespace: Any
     enabled: Any
+    cache_control: Any
 
     def record(self, lookup: Lookup) -> None:
         for context in self.contexts:
@@ -55,6 +57,11 @@ class CacheContext:
         namespace: keeps the calls made inside apart from those outside. It only partitions further: two
             functions that share nothing outside share nothing inside.
         enabled: False lets the calls through.
+        cache_control: what cached functions and SDK clients called inside ask of the cache, in the manner of HTTP:
+            ``"no-cache"`` (call anew, store the answer), ``"no-store"``, ``"only-if-cached"`` (`CacheNotFoundError`
+            where there is no answer, or status 504 through a client), ``"max-age=60"``, ``"ttl=1h"``,
+            ``"similarity=0.9"``; a string with commas, a set, or a mapping. What a client's call says by its own
+            header goes before it.
 
     What is not given stays as it is; contexts nest by merging. `lookups` lists what happened to the calls
     (the last 10,000), `stats` counts them.
@@ -67,6 +74,8 @@ class CacheContext:
         ...     pass
         >>> context.stats["hits"]
         0
+        >>> with CacheContext(cache_control="no-store, max-age=60"):
+        ...     pass
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class CacheContext:
         ttl: TTL = _UNSET,
         namespace: str = _UNSET,
         enabled: bool = _UNSET,
+        cache_control: Any = _UNSET,
     ) -> None:
         self.similarity = similarity if similarity is _UNSET else check_similarity(similarity)
         self.ttl = ttl if ttl is _UNSET else parse_ttl(ttl)
@@ -82,6 +92,7 @@ class CacheContext:
         if enabled is not _UNSET and not isinstance(enabled, bool):
             raise TypeError(f"enabled={enabled!r} must be True or False")
         self.enabled = enabled
+        self.cache_control = cache_control if cache_control is _UNSET else CacheControl.read(cache_control)
         self._lookups: deque[Lookup] = deque(maxlen=_MOST_LOOKUPS)
         self._counts: dict[str, int] = {}
         self._lock = Lock()
@@ -130,6 +141,15 @@ class CacheContext:
 
     async def __aexit__(self, *exc: object) -> None:
         self.__exit__()
+
+
+def asked_control() -> CacheControl | None:
+    """Return what the contexts around a call ask of the cache; None when nothing."""
+    context = overrides.get()
+    if context is None or context.cache_control is _UNSET:
+        return None
+    asks: CacheControl = context.cache_control
+    return asks
 
 
 def is_set(value: Any) -> bool:

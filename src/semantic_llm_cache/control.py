@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from semantic_llm_cache.config import check_similarity
 from semantic_llm_cache.durations import parse_ttl
 
-__all__ = ["HEADER", "CacheControl", "cache_control"]
+__all__ = ["HEADER", "NOT_CACHED", "CacheControl", "cache_control", "obeyed"]
 
 HEADER = "x-cache-control"
 """Name of the request header. It never reaches the provider."""
+
+NOT_CACHED = "only-if-cached was asked for, and the answer is not in the cache"
 
 _FLAGS = ("no-cache", "no-store", "only-if-cached")
 _VALUES = ("max-age", "ttl", "similarity")
@@ -25,7 +27,7 @@ class CacheControl:
     Attributes:
         no_cache: do not answer from the cache; store the fresh answer.
         no_store: do not store the answer.
-        only_if_cached: answer from the cache or fail: with status 504 over HTTP.
+        only_if_cached: answer from the cache or fail: with status 504 over HTTP, with `CacheNotFoundError` elsewhere.
         max_age: oldest answer taken, in seconds.
         ttl: how long the answer is kept, in seconds, in place of the cache's own; None is not given.
         similarity: threshold in place of the cache's own.
@@ -101,6 +103,24 @@ def _pairs(given: Any) -> Iterable[tuple[str, Any]]:
         else:
             name, value = item
             yield str(name).strip().lower().replace("_", "-"), value
+
+
+def obeyed(engine: Any, settings: Any, asks: CacheControl | None) -> Any:
+    """Return the settings of a call as `asks` has them; the settings given stay as they are.
+
+    Raises:
+        EmbeddingUnavailableError: a similarity below 1 is asked for, and there is no usable embedder.
+    """
+    if asks is None or asks == CacheControl():
+        return settings
+    changed: dict[str, Any] = {"control": None if asks.plain else asks}
+    if asks.ttl is not None:
+        changed["ttl"] = asks.ttl
+    if asks.similarity is not None:
+        changed["similarity"] = asks.similarity
+        if asks.similarity < 1 and settings.enabled:
+            engine.need_embedder()
+    return replace(settings, **changed)
 
 
 def cache_control(*directives: str, **values: Any) -> dict[str, str]:

@@ -13,10 +13,12 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from semantic_llm_cache import runtime
 from semantic_llm_cache.binding import BadCall, CallBinder
-from semantic_llm_cache.context import overrides
+from semantic_llm_cache.context import asked_control, overrides
+from semantic_llm_cache.control import NOT_CACHED, obeyed
 from semantic_llm_cache.counters import CacheInfo
 from semantic_llm_cache.durations import TTL
 from semantic_llm_cache.engine import MISS, SemanticCache
+from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.methods import CachedMethod
 from semantic_llm_cache.pricing import Price
@@ -337,7 +339,8 @@ class _Controls:
 
     def now(self) -> tuple[CallSettings, str | None]:
         """Return the settings of a call made at this moment, and the namespace of a context if one names it."""
-        return current(self.engine, self.settings)
+        settings, namespace = current(self.engine, self.settings)
+        return obeyed(self.engine, settings, asked_control()), namespace
 
     def tagged(self, settings: CallSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSettings:
         """Return the settings with the labels that a callable `tags` makes of this call."""
@@ -389,6 +392,15 @@ def _is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))
 
 
+def _known(engine: SemanticCache, found: Lookup) -> Any:
+    """Return the cache's answer. Raises CacheNotFoundError where there is none."""
+    engine._count(found)
+    engine._announce(found)
+    if not found.hit:
+        raise CacheNotFoundError(f"{NOT_CACHED}: {found.reason}")
+    return found.response
+
+
 def _async_wrapper(controls: _Controls) -> Any:
     # Bound once: the way of an exact hit in memory is these few lines and `quick`.
     engine, function, settings = controls.engine, controls.function, controls.settings
@@ -415,6 +427,8 @@ def _async_wrapper(controls: _Controls) -> Any:
                 return await function(*args, **kwargs)  # raises the function's own TypeError
         controls.identify()
         now = controls.tagged(now, args, kwargs)
+        if now.control is not None and now.control.only_if_cached:
+            return _known(engine, await engine.probe(request, now, counting=True))
         return await engine.get_or_call(request, lambda: function(*args, **kwargs), settings=now)
 
     return wrapper
@@ -445,6 +459,8 @@ def _plain_wrapper(controls: _Controls) -> Any:
                 return function(*args, **kwargs)
         controls.identify()
         now = controls.tagged(now, args, kwargs)
+        if now.control is not None and now.control.only_if_cached:
+            return _known(engine, runtime.run(engine.probe(request, now, counting=True)))
         return engine.get_or_call_blocking(request, lambda: function(*args, **kwargs), settings=now)
 
     return wrapper

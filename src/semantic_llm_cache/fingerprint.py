@@ -168,7 +168,8 @@ def _name(kind: type) -> bytes:
 
 
 def _write_str(value: str, out: list[bytes], *_: Any) -> None:
-    out.append(_text(b"s", value.encode("utf-8", "surrogatepass")))
+    data = value.encode("utf-8", "surrogatepass")
+    out.append(b"s%d:%s" % (len(data), data))
 
 
 def _write_float(value: float, out: list[bytes], *_: Any) -> None:
@@ -185,7 +186,10 @@ def _write_sequence(tag: bytes) -> Any:
     def write(value: Any, out: list[bytes], path: str, depth: int, place: _Place) -> None:
         out.append(b"%s%d:" % (tag, len(value)))
         for i, item in enumerate(value):
-            _write(item, out, f"{path}[{i}]", depth + 1, place)
+            if type(item) in _LEAVES:  # these cannot fail, so they need no path
+                _WRITERS[type(item)](item, out)
+            else:
+                _write(item, out, f"{path}[{i}]", depth + 1, place)
 
     return write
 
@@ -204,9 +208,15 @@ def _write_mapping(value: Mapping[Any, Any], out: list[bytes], path: str, depth:
     pairs = []
     for key, item in value.items():
         name: list[bytes] = []
-        _write(key, name, f"key of {path}", depth + 1, place)
         content: list[bytes] = []
-        _write(item, content, f"{path}[{key!r}]" if isinstance(key, (str, int)) else path, depth + 1, place)
+        if type(key) is str:
+            _write_str(key, name)
+        else:
+            _write(key, name, f"key of {path}", depth + 1, place)
+        if type(item) in _LEAVES:
+            _WRITERS[type(item)](item, content)
+        else:
+            _write(item, content, f"{path}[{key!r}]" if isinstance(key, (str, int)) else path, depth + 1, place)
         pairs.append((b"".join(name), b"".join(content)))
     out.append(b"d%d:" % len(pairs))
     for pair in sorted(pairs):
@@ -228,6 +238,7 @@ def _write_time(tag: bytes) -> Any:
     return write
 
 
+_LEAVES = frozenset({type(None), bool, int, float, str, bytes})
 _SEQUENCE = _write_sequence(b"l")
 _WRITERS: dict[type, Any] = {
     type(None): lambda value, out, *_: out.append(b"n"),

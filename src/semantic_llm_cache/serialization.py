@@ -268,7 +268,7 @@ def loads(text: str) -> Any:
         CacheSerializationError: text that `dumps` cannot have written.
     """
     try:
-        return _decode(json.loads(text, parse_constant=_no_constant))
+        return _decode(_JSON.decode(text))
     except CacheSerializationError:
         raise
     except Exception as error:  # whatever a value that nobody has written makes a constructor raise
@@ -277,6 +277,9 @@ def loads(text: str) -> Any:
 
 def _no_constant(name: str) -> Any:
     raise CacheSerializationError(f"a stored answer holds {name}, which is no JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would make one on every call
 
 
 def _decode(value: Any) -> Any:
@@ -376,7 +379,12 @@ def _substitute(hint: Any, given: dict[Any, Any]) -> Any:
     return hint[tuple(given.get(one, Any) for one in open_ones)] if open_ones else hint
 
 
+_AS_THEY_ARE = frozenset({str, int, float, bool, type(None), bytes})
+
+
 def _rebuild(value: Any, target: Any) -> Any:
+    if type(value) in _AS_THEY_ARE:
+        return value
     # A `NewType`, or an alias made with the `type` statement, stands for another.
     target = getattr(target, "__supertype__", getattr(target, "__value__", target))
     origin = get_origin(target)

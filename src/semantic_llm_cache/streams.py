@@ -12,122 +12,20 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter
-from typing import Any, Protocol, get_args
+from typing import Any
 
+from semantic_llm_cache import lookup as lookups
 from semantic_llm_cache import runtime
-from semantic_llm_cache.broadcast import Broadcast, Reader
+from semantic_llm_cache.broadcast import Broadcast
 from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.exceptions import CacheReentryError
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.serialization import rebuild
 from semantic_llm_cache.settings import CallSettings
+from semantic_llm_cache.singleflight import ABANDONED
+from semantic_llm_cache.stream_call import SERVED, Call, Codec, close_plain, closing, streams_of
 from semantic_llm_cache.tiers import Found
 
-__all__ = ["Codec", "stream", "stream_blocking"]
-
-
-class Codec(Protocol):
-    """How a door keeps its streams: what of them is stored, and which chunk is the last."""
-
-    def chunks(self, value: Any) -> list[Any] | None:
-        """Return the chunks of a stored answer; None when it cannot be told as a stream, which is a miss."""
-
-    def value(self, chunks: list[Any]) -> Any:
-        """Return what to store of a stream that has ended; None when it must not be stored."""
-
-    def ends(self, chunk: Any) -> bool:
-        """Tell whether no chunk of meaning follows: the stream is then stored, even if its reader goes away."""
-
-
-class _Streams:
-    """The broadcasts under way on one backend, by key."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.live: dict[str, Broadcast] = {}
-
-    def join(self, key: str) -> tuple[Broadcast, Reader] | None:
-        with self.lock:
-            broadcast = self.live.get(key)
-            reader = None if broadcast is None else broadcast.join()
-        return None if broadcast is None or reader is None else (broadcast, reader)
-
-    def open(self, key: str, broadcast: Broadcast) -> tuple[Broadcast, Reader, bool]:
-        """Return a place in the live broadcast of `key`, or in `broadcast`, which is live then (True)."""
-        with self.lock:
-            other = self.live.get(key)
-            reader = None if other is None else other.join()
-            if other is not None and reader is not None:
-                return other, reader, False
-            self.live[key] = broadcast
-        reader = broadcast.join()
-        assert reader is not None
-        return broadcast, reader, True
-
-    def close(self, key: str, broadcast: Broadcast) -> None:
-        with self.lock:
-            if self.live.get(key) is broadcast:
-                del self.live[key]
-
-
-def _streams_of(engine: SemanticCache) -> _Streams:
-    state = engine.bound()[1]
-    if state.streams is None:
-        state.streams = _Streams()
-    found: _Streams = state.streams
-    return found
-
-
-class _Call:
-    """One caller's way through a stream."""
-
-    def __init__(
-        self, engine: SemanticCache, request: Request, settings: CallSettings, codec: Codec | None = None
-    ) -> None:
-        self.engine = engine
-        self.codec = codec
-        self.request = request
-        self.settings = settings
-        self.streams = _streams_of(engine)
-        self.started = perf_counter()
-
-    def rebuilt(self, chunk: Any) -> Any:
-        """Return a chunk as an instance of the type that the function's annotation names."""
-        if self.codec is not None:
-            return chunk
-        kinds = get_args(self.settings.target)
-        return rebuild(chunk, kinds[0] if kinds else Any)
-
-    async def find(self) -> Found:
-        found = await self.engine.find(self.request, self.settings)
-        if found.outcome in ("exact", "near") and self.codec is not None:
-            found.value = self.codec.chunks(found.value)
-        if found.outcome in ("exact", "near") and not isinstance(found.value, list):
-            found.outcome, found.reason, found.value = "miss", "the stored answer is no stream", None
-        return found
-
-    def ended(self, found: Found, *, stored: bool = False) -> None:
-        self.engine._finish(self.request, self.settings, found, self.started, stored=stored)
-
-    def ends(self, chunk: Any) -> bool:
-        return self.codec is not None and self.codec.ends(chunk)
-
-    def failed(self, found: Found, error: BaseException) -> None:
-        self.engine._finish_failed(self.request, self.settings, found, self.started, error)
-
-    async def store(self, broadcast: Broadcast, found: Found, duration_ms: float) -> bool:
-        """Keep a stream that has ended well."""
-        if not broadcast.whole:
-            if broadcast.unstorable:
-                self.engine._warn(f"a stream is returned uncached: {broadcast.unstorable}")
-            return False
-        if self.codec is not None:
-            chunks = self.codec.value(broadcast.chunks())
-            if chunks is None:
-                return False
-        else:
-            chunks = rebuild(broadcast.chunks(), self.settings.target)
-        outcome = await self.engine.admit(self.request, self.settings, chunks, found, duration_ms)
-        return outcome.stored
+__all__ = ["Codec", "settled", "settled_blocking", "stream", "stream_blocking"]
 
 
 async def stream(
@@ -148,46 +46,144 @@ async def stream(
         replay_delay: seconds between the chunks of a hit; None replays at once.
         codec: how the stream is kept; None keeps the list of its chunks.
     """
-    if not settings.enabled or engine.shadow:
+    if not settings.enabled:
         engine.bypassed(request.namespace)
         async for chunk in source():
             yield chunk
         return
-    call = _Call(engine, request, settings, codec)
-    place = call.streams.join(request.key)
+    call = Call(engine, request, settings, codec)
+    if engine.shadow and not call.only_if_cached:
+        async for chunk in _shadow(call, source):
+            yield chunk
+        return
+    place = None if call.only_if_cached else call.streams.join(request.key)
     first = False
     if place is None:
         found = await call.find()
-        if found.outcome in ("exact", "near"):
+        if found.outcome not in SERVED and await _other_way(call):
+            found = await call.find()
+        if found.outcome in SERVED:
+            if found.outcome == "stale" and not call.only_if_cached:
+                call.refresh(lambda: call.kept(source))
             call.ended(found)
             for i, chunk in enumerate(found.value):
                 if i and replay_delay:
                     await asyncio.sleep(replay_delay)
                 yield chunk
             return
-        broadcast, reader, first = call.streams.open(request.key, Broadcast(engine.max_response))
+        call.may_call(found)
+        loop = asyncio.get_running_loop()
+        broadcast, reader, first = call.streams.open(request.key, Broadcast(engine.max_response, loop=loop))
         place = broadcast, reader
         if first:
-            task = asyncio.get_running_loop().create_task(_produce(call, source, broadcast, found))
+            task = loop.create_task(_produce(call, source, broadcast, found))
             broadcast.on_idle = _canceller(task)
     if not first:
         call.ended(Found("coalesced", "joined the same stream in flight"))
     broadcast, reader = place
+    told = not first
     try:
         async with contextlib.aclosing(broadcast.read(reader)) as chunks:
             async for chunk in chunks:
+                if not told and broadcast.stale is not None:
+                    told = True
+                    call.ended(broadcast.stale)
                 yield chunk if first else call.rebuilt(chunk)
     except Exception as error:
         if first:
             call.failed(found, error)
         raise
     except GeneratorExit:
-        if first and broadcast.over:  # the reader has all there is and did not wait for the end
+        if not told and broadcast.over:  # the reader has all there is and did not wait for the end
             call.ended(found, stored=await asyncio.shield(task))
         raise
-    if first:
+    if not told:
         # The last chunk is out; the caller goes on when the answer is stored, as with any other call.
         call.ended(found, stored=await asyncio.shield(task))
+
+
+async def _other_way(call: Call) -> bool:
+    """Wait for the same request in flight as a whole answer, where one can be told as a stream; True: look again."""
+    flights = call.engine.bound()[1].flights
+    if call.codec is None or not flights.under_way(call.request.key):
+        return False
+    request = call.request
+    flight, leads = flights.join(request.key, request.scope_hash, request.text, asyncio.get_running_loop())
+    if leads:  # it has just ended
+        flights.land(flight, ABANDONED)
+    else:
+        with contextlib.suppress(CacheReentryError):
+            await flights.wait(flight)
+    return True
+
+
+async def settled(engine: SemanticCache, key: str) -> None:
+    """Wait until a stream of the request with this key has ended and is stored, if one is under way."""
+    place = streams_of(engine).join(key)
+    if place is None:
+        return
+    broadcast, reader = place
+    with contextlib.suppress(Exception):  # its error is its readers'; here it only means that nothing was stored
+        async with contextlib.aclosing(broadcast.read(reader)) as chunks:
+            async for _ in chunks:
+                pass
+        # Shielded: one who goes away must not take the news from the others.
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(broadcast.settled)), engine.timeout)
+
+
+def settled_blocking(engine: SemanticCache, key: str) -> None:
+    """`settled` for plain code."""
+    place = streams_of(engine).join(key, plain=True)
+    if place is None:
+        return
+    broadcast, reader = place
+    with contextlib.suppress(Exception):
+        for _ in broadcast.read_blocking(reader):
+            pass
+        broadcast.settled.result(engine.timeout)
+
+
+async def _shadow(call: Call, source: Callable[[], AsyncIterator[Any]]) -> AsyncIterator[Any]:
+    """Call in any case; note what the cache would have told, and whether that agrees with a stream that ended well."""
+    engine, heard = call.engine, Broadcast(call.engine.max_response)
+    found = await engine.find(call.request, call.settings)
+    began, over = perf_counter(), False
+    async with closing(source()) as chunks:
+        async for chunk in chunks:
+            heard.push(chunk)
+            over = call.ends(chunk)
+            if over:
+                break
+            yield chunk
+    answer = call.answer(heard)
+    took = (perf_counter() - began) * 1000
+    if answer is not None:
+        await engine._shadow_ended(call.request, call.settings, found, answer, took, call.started)
+    if over:  # last, as nobody may ask for more
+        yield chunk
+
+
+def _shadow_blocking(call: Call, source: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    engine, heard = call.engine, Broadcast(call.engine.max_response)
+    found = runtime.run(engine.find(call.request, call.settings))
+    began, over = perf_counter(), False
+    chunks = source()
+    try:
+        for chunk in chunks:
+            heard.push(chunk)
+            over = call.ends(chunk)
+            if over:
+                break
+            yield chunk
+    finally:
+        close_plain(chunks)
+    answer = call.answer(heard)
+    took = (perf_counter() - began) * 1000
+    if answer is not None:
+        ended = engine._shadow_ended(call.request, call.settings, found, answer, took, call.started)
+        lookups.remember(runtime.run(ended))
+    if over:
+        yield chunk
 
 
 def _canceller(task: asyncio.Task[bool]) -> Callable[[], None]:
@@ -200,7 +196,7 @@ def _canceller(task: asyncio.Task[bool]) -> Callable[[], None]:
     return cancel
 
 
-async def _produce(call: _Call, source: Callable[[], AsyncIterator[Any]], broadcast: Broadcast, found: Found) -> bool:
+async def _produce(call: Call, source: Callable[[], AsyncIterator[Any]], broadcast: Broadcast, found: Found) -> bool:
     """Read the function's stream to its end, whoever listens, and store it; True when it was stored."""
     loop = asyncio.get_running_loop()
     began = perf_counter()
@@ -210,24 +206,25 @@ async def _produce(call: _Call, source: Callable[[], AsyncIterator[Any]], broadc
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(room.set)
 
+    count = 0
     try:
-        chunks = source()
-        try:
+        async with closing(source()) as chunks:
             async for chunk in chunks:
                 broadcast.over = call.ends(chunk)
                 broadcast.push(chunk)
                 if broadcast.over:
                     break
+                # What came in one piece is handed on as it is taken apart: the first words do not wait for the last.
+                count += 1
+                if count <= 4 or count % 8 == 0:
+                    await asyncio.sleep(0)
                 while broadcast.full(wake):
                     await room.wait()
                     room.clear()
-        finally:
-            close = getattr(chunks, "aclose", None)
-            if close is not None:
-                await close()
     except Exception as error:
+        instead = call.stand_in(broadcast, found, error)
         call.streams.close(call.request.key, broadcast)
-        broadcast.end(error)
+        broadcast.end(None if instead else error)
         return False
     except BaseException as error:
         call.streams.close(call.request.key, broadcast)
@@ -251,7 +248,7 @@ async def _produce(call: _Call, source: Callable[[], AsyncIterator[Any]], broadc
 class _Pull:
     """A plain generator that several readers read: whoever lacks a chunk fetches the next one."""
 
-    def __init__(self, call: _Call, source: Callable[[], Iterator[Any]], broadcast: Broadcast, found: Found) -> None:
+    def __init__(self, call: Call, source: Callable[[], Iterator[Any]], broadcast: Broadcast, found: Found) -> None:
         self.call = call
         self.broadcast = broadcast
         self.found = found
@@ -271,8 +268,9 @@ class _Pull:
             except StopIteration:
                 self.finish()
             except BaseException as error:
+                instead = isinstance(error, Exception) and self.call.stand_in(self.broadcast, self.found, error)
                 self.call.streams.close(self.call.request.key, self.broadcast)
-                self.broadcast.end(error)
+                self.broadcast.end(None if instead else error)
             else:
                 self.broadcast.over = self.call.ends(chunk)
                 self.broadcast.push(chunk)
@@ -302,9 +300,7 @@ class _Pull:
             self.close()
 
     def close(self) -> None:
-        close = getattr(self.chunks, "close", None)
-        if close is not None:
-            close()
+        close_plain(self.chunks)
 
 
 def stream_blocking(
@@ -316,40 +312,64 @@ def stream_blocking(
     codec: Codec | None = None,
 ) -> Iterator[Any]:
     """`stream` for plain generators, which run in the threads of those who read them."""
-    if not settings.enabled or engine.shadow:
+    if not settings.enabled:
         engine.bypassed(request.namespace)
         yield from source()
         return
-    call = _Call(engine, request, settings, codec)
-    place = call.streams.join(request.key)
+    call = Call(engine, request, settings, codec)
+    if engine.shadow and not call.only_if_cached:
+        yield from _shadow_blocking(call, source)
+        return
+    place = None if call.only_if_cached else call.streams.join(request.key, plain=True)
     first = False
     if place is None:
         found = runtime.run(call.find())
-        if found.outcome in ("exact", "near"):
+        if found.outcome not in SERVED and _other_way_blocking(call):
+            found = runtime.run(call.find())
+        if found.outcome in SERVED:
+            if found.outcome == "stale" and not call.only_if_cached:
+                call.refresh(lambda: asyncio.to_thread(call.kept_blocking, source))
             call.ended(found)
             for i, chunk in enumerate(found.value):
                 if i and replay_delay:
                     time.sleep(replay_delay)
                 yield chunk
             return
+        call.may_call(found)
         broadcast = Broadcast(engine.max_response)
         broadcast.pull = _Pull(call, source, broadcast, found)
-        broadcast, reader, first = call.streams.open(request.key, broadcast)
+        broadcast, reader, first = call.streams.open(request.key, broadcast, plain=True)
         place = broadcast, reader
     if not first:
         call.ended(Found("coalesced", "joined the same stream in flight"))
     broadcast, reader = place
-    pull = broadcast.pull
+    told = not first
     try:
-        for chunk in broadcast.read_blocking(reader, lambda: pull.next(lambda: broadcast.ahead(reader))):
+        for chunk in broadcast.read_blocking(reader):
+            if not told and broadcast.stale is not None:
+                told = True
+                call.ended(broadcast.stale)
             yield chunk if first else call.rebuilt(chunk)
     except Exception as error:
         if first:
             call.failed(found, error)
         raise
     except GeneratorExit:
-        if first and broadcast.over:
-            call.ended(found, stored=pull.stored)
+        if not told and broadcast.over:
+            call.ended(found, stored=broadcast.pull.stored)
         raise
-    if first:
-        call.ended(found, stored=pull.stored)
+    if not told:
+        call.ended(found, stored=broadcast.pull.stored)
+
+
+def _other_way_blocking(call: Call) -> bool:
+    flights = call.engine.bound()[1].flights
+    if call.codec is None or not flights.under_way(call.request.key):
+        return False
+    flight, leads = flights.join(call.request.key, call.request.scope_hash, call.request.text)
+    if leads:
+        flights.land(flight, ABANDONED)
+        return True
+    with contextlib.suppress(CacheReentryError):
+        return flights.wait_blocking(flight)
+    return False

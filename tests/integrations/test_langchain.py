@@ -148,7 +148,9 @@ def test_another_model_temperature_or_tenant_is_another_question(server, use):
     tenant[0] = "b"
     Chat(url=server.url).invoke(ASKED)
     Chat(url=server.url).invoke(ASKED, stop=["."])
-    assert server.calls == 5
+    for _ in range(2):
+        Chat(url=server.url).bind(tools=[{"type": "function", "function": {"name": "look_up"}}]).invoke(ASKED)
+    assert server.calls == 6
 
 
 @pytest.mark.parametrize("finish", ["length", "content_filter"])

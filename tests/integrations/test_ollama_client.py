@@ -1,9 +1,13 @@
 """The ollama SDK through the cache, against a server on the loopback interface."""
 
+import asyncio
+import threading
+
+import httpx
 import ollama
 import pytest
 
-from semantic_llm_cache import last_lookup
+from semantic_llm_cache import SemanticCache, last_lookup
 from semantic_llm_cache.integrations.ollama import wrap
 
 ASKED = "How do I reset my password?"
@@ -45,13 +49,56 @@ async def test_a_stream_is_replayed_line_by_line(server, opened):
 
 @pytest.mark.parametrize(
     "other",
-    [{"model": "another"}, {"options": {"temperature": 0.1}}, {"format": "json"}, {"think": True}],
-    ids=lambda other: next(iter(other)),
+    [
+        {"model": "another"},
+        {"options": {"temperature": 0.1}},
+        {"format": "json"},
+        {"think": True},
+        {"tools": [{"type": "function", "function": {"name": "look_up"}}]},
+        {"messages": [{"role": "system", "content": "Be brief."}, *user(ASKED)]},
+        {"messages": [*user("Hello"), {"role": "assistant", "content": "Hi"}, *user(ASKED)]},
+    ],
+    ids=["model", "temperature", "format", "think", "tools", "system", "history"],
 )
-async def test_asked_otherwise_it_is_another_question(server, opened, other):
+@pytest.mark.parametrize("stream", [False, True])
+async def test_asked_otherwise_it_is_another_question(server, opened, other, stream):
     for options in ({}, other, other):
-        await opened.chat(**{"model": "m", "messages": user(ASKED), **options})
+        made = await opened.chat(**{"model": "m", "messages": user(ASKED), "stream": stream, **options})
+        if stream:
+            assert [line async for line in made]
     assert server.calls == 2
+
+
+async def test_tenants_share_nothing(server):
+    cache = SemanticCache("memory://", similarity=0.9)
+    for key in ("a", "b"):
+        client = wrap(ollama.AsyncClient(host=server.url, headers={"Authorization": f"Bearer {key}"}), cache=cache)
+        await client.chat(model="m", messages=user(ASKED))
+        await client.close()
+    assert server.calls == 2
+
+
+@pytest.mark.parametrize("cut", [None, 3])
+async def test_a_hundred_readers_share_a_stream_and_its_failure(server, opened, cut):
+    server.gate, server.cut = threading.Event(), cut
+
+    async def read():
+        try:
+            return [line async for line in await opened.chat(model="m", messages=user(ASKED), stream=True)]
+        except httpx.HTTPError as error:
+            return repr(error)
+
+    tasks = [asyncio.create_task(read()) for _ in range(100)]
+    assert await asyncio.to_thread(server.arrived.wait, 20)
+    await asyncio.sleep(0.1)
+    server.gate.set()
+    told = await asyncio.gather(*tasks)
+    assert server.calls == 1
+    assert all(one == told[0] for one in told)
+    assert isinstance(told[0], str) == (cut is not None)
+    server.cut = None
+    again = await read()
+    assert (again == told[0], server.calls) == ((True, 1) if cut is None else (False, 2))
 
 
 async def test_answers_that_are_not_whole_are_not_stored(server, opened):

@@ -122,6 +122,17 @@ async def test_asked_otherwise_it_is_another_question(server, model):
     assert server.calls == calls
 
 
+async def test_another_list_of_tools_is_another_question(server, model):
+    cached = model()
+
+    def look_up(city: str) -> str:
+        return city
+
+    for tools in ([], [look_up], [look_up]):
+        await Agent(cached, tools=tools).run(ASKED)
+    assert server.calls == 2
+
+
 async def test_answers_that_are_not_whole_are_not_stored(server, model):
     server.finish = "length"
     agent = Agent(model())

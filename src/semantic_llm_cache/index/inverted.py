@@ -202,7 +202,7 @@ class InvertedLists:
             scores, ids = [np.concatenate(scores)], [np.concatenate(ids)]
             found = scores[0]
             # What is as near as this lies in these lists as probably as what was asked for.
-            if len(found) >= k and (found.max() if k == 1 else np.partition(found, -k)[-k]) >= (cosine + 0.03) * own:
+            if len(found) >= k and (np.max(found) if k == 1 else np.partition(found, -k)[-k]) >= (cosine + 0.03) * own:
                 break
         return np.concatenate(scores), np.concatenate(ids)
 

@@ -231,7 +231,7 @@ def top(scores: Scores, k: int, floor: float) -> list[int]:
     if not len(scores):
         return []
     if k == 1:
-        best = int(scores.argmax())
+        best = int(np.argmax(scores))
         return [best] if scores[best] >= floor else []
     hits = np.flatnonzero(scores >= np.float32(floor))
     if len(hits) > k:

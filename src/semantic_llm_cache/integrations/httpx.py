@@ -34,8 +34,8 @@ class _Transport:
         """What must live as long as this transport: the client that the inner one belongs to."""
 
     def _plan(self, request: Any, body: bytes) -> Plan | None:
-        headers = list(request.headers.multi_items())
-        return self.door.plan(request.method, str(request.url), headers, body, request.extensions.get(_CONTROL))
+        url, control = str(request.url), request.extensions.get(_CONTROL)
+        return self.door.plan(request.method, url, _headers_of(request), body, control)
 
     @staticmethod
     def _cleaned(request: Any) -> Any:
@@ -73,12 +73,11 @@ class CachingTransport(_Transport):
         if request.extensions.get(_SEEN):
             return inner.handle_request(request)
         plan = self._plan(request, request.read()) if request.method == "POST" else None
-        request = self._cleaned(request)
         if plan is None:
-            return inner.handle_request(request)
+            return inner.handle_request(self._cleaned(request))
 
         def send() -> Upstream:
-            response = inner.handle_request(request)
+            response = inner.handle_request(self._cleaned(request))
             return Upstream(response.status_code, _headers_of(response), response.iter_bytes(), response.close)
 
         return _response(request, self.door.answer_blocking(plan, send))
@@ -112,12 +111,11 @@ class AsyncCachingTransport(_Transport):
         if request.extensions.get(_SEEN):
             return await inner.handle_async_request(request)
         plan = self._plan(request, await request.aread()) if request.method == "POST" else None
-        request = self._cleaned(request)
         if plan is None:
-            return await inner.handle_async_request(request)
+            return await inner.handle_async_request(self._cleaned(request))
 
         async def send() -> Upstream:
-            response = await inner.handle_async_request(request)
+            response = await inner.handle_async_request(self._cleaned(request))
             return Upstream(response.status_code, _headers_of(response), response.aiter_bytes(), response.aclose)
 
         return _response(request, await self.door.answer(plan, send))
@@ -180,8 +178,16 @@ def _module_of(request: Any) -> Any:
     return sys.modules[type(request).__module__.partition(".")[0]]
 
 
-def _headers_of(response: Any) -> list[tuple[str, str]]:
-    return list(response.headers.multi_items())
+def _headers_of(message: Any) -> list[tuple[str, str]]:
+    # By the raw pairs: `multi_items` looks at the encoding of all headers again for each of them.
+    return [(name.decode("latin-1"), _decoded(value)) for name, value in message.headers.raw]
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _response(request: Any, reply: Reply) -> Any:

@@ -127,7 +127,7 @@ def calibrate(cases: Cases, folds: Counts, *, target: float, seed: int = 0) -> C
         0.8
     """
     _check(cases, folds, target)
-    count = int(folds.max()) + 1
+    count = int(np.max(folds)) + 1
     bins = _bins(cases.similarity)
     hits = np.stack([_from_top(bins[folds == fold]) for fold in range(count)])
     wrong = np.stack([_from_top(bins[(folds == fold) & ~cases.right]) for fold in range(count)])
@@ -170,7 +170,7 @@ def _check(cases: Cases, folds: Counts, target: float) -> None:
         )
     if not np.isfinite(cases.similarity).all():
         raise ValueError("similarity must be finite everywhere: -1 stands for nothing to serve")
-    if rows == 0 or len(np.unique(folds)) < 2 or int(folds.min()) < 0:
+    if rows == 0 or len(np.unique(folds)) < 2 or int(np.min(folds)) < 0:
         raise ValueError("folds must name at least two folds, numbered from 0")
     if not 0 < target < 1:
         raise ValueError(f"target={target!r} must lie between 0 and 1, such as 0.01 for 1 %")

@@ -5,82 +5,55 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from semantic_llm_cache import lookup as lookups
 from semantic_llm_cache import runtime
 from semantic_llm_cache.config import CacheConfig
-from semantic_llm_cache.control import HEADER, CacheControl
+from semantic_llm_cache.context import asked_control
+from semantic_llm_cache.control import HEADER, CacheControl, obeyed
 from semantic_llm_cache.engine import SemanticCache
-from semantic_llm_cache.exceptions import PromptCacheError
-from semantic_llm_cache.lookup import Lookup, last_lookup
+from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
+from semantic_llm_cache.lookup import last_lookup
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.settings import CallSettings, current
-from semantic_llm_cache.streams import stream, stream_blocking
+from semantic_llm_cache.settings import current
+from semantic_llm_cache.streams import settled, settled_blocking, stream, stream_blocking
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.events import Splitter
-from semantic_llm_cache.wire.formats import FORMATS, find_format
-from semantic_llm_cache.wire.scoping import scope_of_address, scope_of_headers
+from semantic_llm_cache.wire.formats import find_format
+from semantic_llm_cache.wire.recent import Recent
+from semantic_llm_cache.wire.replies import (
+    OUTCOMES,
+    Headers,
+    Plan,
+    Reply,
+    Upstream,
+    WireCodec,
+    answer_in,
+    as_json,
+    drain,
+    format_of,
+    forwarded,
+    fresh,
+    not_cached,
+    passed,
+    passed_blocking,
+    words,
+)
+from semantic_llm_cache.wire.scoping import counting, scope_of_address, scope_of_headers
 from semantic_llm_cache.wire.turns import check_history
 
 __all__ = ["NoAnswer", "Plan", "Reply", "Upstream", "WireCache"]
 
-_NOT_FORWARDED = frozenset(
-    {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive", "x-cache"}
-)
 _DRAIN = 0.25
 """Seconds given to a provider to end a stream whose last event is here, so that its connection can be used again."""
 
-Headers = list[tuple[str, str]]
-
-
-@dataclass
-class Upstream:
-    """A provider's response that has begun.
-
-    Args:
-        status: of HTTP.
-        headers: as they came.
-        body: its bytes, decoded: an async iterator, or a plain one for the blocking way.
-        close: gives the connection back; awaitable for the async way.
-    """
-
-    status: int
-    headers: Headers
-    body: Any
-    close: Callable[[], Any]
-
-
-@dataclass
-class Reply:
-    """What the caller gets.
-
-    Args:
-        status: of HTTP.
-        headers: the provider's, or those kept with the answer; and ``x-cache``.
-        body: bytes, or an iterator of bytes (async for the async way).
-    """
-
-    status: int
-    headers: Headers
-    body: Any
-
-
-@dataclass
-class Plan:
-    """A request that the cache will answer or let through."""
-
-    known: Format
-    asked: Asked
-    request: Request
-    settings: CallSettings
-    control: CacheControl
-    received: Headers = field(default_factory=list)
-    """Headers of the provider's response, when this call asked it."""
+_NOTHING = CacheControl()
 
 
 class NoAnswer(Exception):
@@ -153,6 +126,7 @@ class WireCache:
         self.replay_delay = replay_delay
         engine = SemanticCache(**options) if cache is None else cache.derive(**options) if options else cache
         self._cache_if = engine.cache_if
+        self._recent = Recent()
         self.engine = engine.derive(**self._translated(engine))
 
     def _translated(self, engine: SemanticCache) -> dict[str, Any]:
@@ -161,16 +135,16 @@ class WireCache:
         changed: dict[str, Any] = {"cache_if": self._fit}
         verify, same, price = given["verify"], given["same_answer"], given["price"]
         if verify is not None:
-            changed["verify"] = lambda prompt, other, record: verify(prompt, other, _words(record))
+            changed["verify"] = lambda prompt, other, record: verify(prompt, other, words(record))
         if same is not None:
-            changed["same_answer"] = lambda fresh, stored: same(_words(fresh), _words(stored))
+            changed["same_answer"] = lambda fresh, stored: same(words(fresh), words(stored))
         if price is not None and not isinstance(price, CacheConfig) and callable(price):
-            changed["price"] = lambda given, made, record: price(given, made, _answer(record))
+            changed["price"] = lambda given, made, record: price(given, made, answer_in(record))
         return changed
 
     def _fit(self, record: Any) -> bool:
         """Tell whether a record may be stored."""
-        known = _format_of(record)
+        known = format_of(record)
         answer = None if known is None else records.answer_of(known, record)
         if known is None or answer is None:
             return False
@@ -203,24 +177,36 @@ class WireCache:
             return None
 
     def _plan(self, known: Format, url: str, headers: Headers, body: bytes, control: Any) -> Plan | None:
+        settings, namespace = current(self.engine, self.engine.settings())
+        place = found = None
+        if self.scope is None:
+            secret = os.environ.get("SEMANTIC_LLM_CACHE_SECRET", "")
+            parts = (url, namespace or "", secret, *counting(headers, self.ignore_headers))
+            place = self._recent.place(parts, body)
+            found = self._recent.get(place)
+        if found is None:
+            found = self._read(known, url, headers, body, namespace)
+            if found is None:
+                return None
+            self._recent.put(place, found)
+        asked, request, tag = found
+        settings = replace(settings, tags=(*settings.tags, tag))
+        if control is None:
+            control = next((v for name, v in headers if len(name) == len(HEADER) and name.lower() == HEADER), None)
+        asks = CacheControl.read(control) if control is not None else asked_control() or _NOTHING
+        settings = obeyed(self.engine, settings, asks)
+        if not asked.near:
+            settings.similarity = 1.0
+        return Plan(known, asked, request, settings, asks)
+
+    def _read(
+        self, known: Format, url: str, headers: Headers, body: bytes, namespace: str | None
+    ) -> tuple[Asked, Request, str] | None:
+        """Return a request read, what it asks of the engine, and its tag; None for one that goes by the cache."""
         read = json.loads(body)
         asked = known.read(read, self.reading) if isinstance(read, dict) else None
         if asked is None or self._too_warm(read):
             return None
-        settings, namespace = current(self.engine, self.engine.settings(tags=(f"model:{read['model']}",)))
-        if control is None:
-            control = next((value for name, value in headers if name.lower() == HEADER), None)
-        asks = CacheControl.read(control) if control is not None else CacheControl()
-        if asks != CacheControl():
-            settings = replace(settings, control=None if asks.plain else asks)
-            if asks.ttl is not None:
-                settings.ttl = asks.ttl
-            if asks.similarity is not None:
-                settings.similarity = asks.similarity
-                if asks.similarity < 1:
-                    self.engine.need_embedder()
-        if not asked.near:
-            settings = replace(settings, similarity=1.0)
         scope = {
             "door": "wire",
             **asked.scope,
@@ -230,7 +216,9 @@ class WireCache:
             "within": self.engine.namespace if namespace else None,
         }
         request = Request(namespace or self.engine.namespace, scope, asked.text)
-        return Plan(known, asked, request, settings, asks)
+        # Of the body only what says how the answer travels is needed from here on.
+        travels = {name: read[name] for name in known.neutral if name in read}
+        return replace(asked, scope=None, body=travels), request, f"model:{read['model']}"
 
     def _too_warm(self, body: Mapping[str, Any]) -> bool:
         options = body.get("options")
@@ -248,16 +236,18 @@ class WireCache:
         lookups.remember(None)
         try:
             if plan.control.only_if_cached and not await self._known(plan):
-                return _not_cached()
+                return not_cached()
             return await (self._stream(plan, send) if plan.asked.stream else self._whole(plan, send))
         except NoAnswer as error:
-            return _fresh(error.reply, last_lookup())
+            return fresh(error.reply, last_lookup())
+        except CacheNotFoundError:
+            return not_cached()
         except PromptCacheError as error:
             if self.engine.on_error == "raise":
                 raise
             self.engine.log_once("wire", f"a request goes by the cache: {error}")
             upstream = await send()
-            return Reply(upstream.status, [*_forwarded(upstream.headers), ("x-cache", "BYPASS")], _pass(upstream))
+            return Reply(upstream.status, [*forwarded(upstream.headers), ("x-cache", "BYPASS")], passed(upstream))
 
     async def _known(self, plan: Plan) -> bool:
         found = await self.engine.probe(plan.request, plan.settings)
@@ -274,13 +264,15 @@ class WireCache:
                 await upstream.close()
             return self._record(plan, upstream, data)
 
+        if plan.settings.control is None:
+            await settled(self.engine, plan.request.key)  # the same request, under way as a stream
         record = await self.engine.get_or_call(plan.request, call, settings=plan.settings)
         body = records.body_of(plan.known, record)
         if body is None:  # kept of a stream that did not say enough
             settings = replace(plan.settings, control=replace(plan.control, no_cache=True))
             record = await self.engine.get_or_call(plan.request, call, settings=settings)
             body = records.body_of(plan.known, record) or ""
-        return self._told(plan, _as_json(record), body.encode())
+        return self._told(plan, as_json(record), body.encode())
 
     def _record(self, plan: Plan, upstream: Upstream, data: bytes) -> dict[str, Any]:
         """Return what to keep of a response. Raises NoAnswer for what is no answer."""
@@ -289,12 +281,12 @@ class WireCache:
             with contextlib.suppress(UnicodeDecodeError):
                 record = records.of_body(plan.known, records.kept_headers(upstream.headers), data.decode())
         if record is None:
-            raise NoAnswer(Reply(upstream.status, _forwarded(upstream.headers), data))
-        plan.received = _forwarded(upstream.headers)
+            raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data))
+        plan.received = forwarded(upstream.headers)
         return record
 
     async def _stream(self, plan: Plan, send: Callable[[], Awaitable[Upstream]]) -> Reply:
-        codec = _Codec(plan)
+        codec = WireCodec(plan)
 
         async def source() -> AsyncIterator[Any]:
             upstream = await send()
@@ -302,8 +294,8 @@ class WireCache:
             try:
                 if upstream.status != 200:
                     data = b"".join([part async for part in body])
-                    raise NoAnswer(Reply(upstream.status, _forwarded(upstream.headers), data))
-                plan.received = _forwarded(upstream.headers)
+                    raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data))
+                plan.received = forwarded(upstream.headers)
                 yield codec.head(upstream.headers)
                 splitter = Splitter(plan.known.framing)
                 async for part in body:
@@ -315,7 +307,7 @@ class WireCache:
             finally:
                 if over:
                     with contextlib.suppress(Exception):
-                        await asyncio.wait_for(_drain(body), _DRAIN)
+                        await asyncio.wait_for(drain(body), _DRAIN)
                     with contextlib.suppress(Exception):
                         await upstream.close()
                 else:
@@ -338,17 +330,19 @@ class WireCache:
         lookups.remember(None)
         try:
             if plan.control.only_if_cached and not runtime.run(self._known(plan)):
-                return _not_cached()
+                return not_cached()
             return self._stream_blocking(plan, send) if plan.asked.stream else self._whole_blocking(plan, send)
         except NoAnswer as error:
-            return _fresh(error.reply, last_lookup())
+            return fresh(error.reply, last_lookup())
+        except CacheNotFoundError:
+            return not_cached()
         except PromptCacheError as error:
             if self.engine.on_error == "raise":
                 raise
             self.engine.log_once("wire", f"a request goes by the cache: {error}")
             upstream = send()
-            headers = [*_forwarded(upstream.headers), ("x-cache", "BYPASS")]
-            return Reply(upstream.status, headers, _pass_blocking(upstream))
+            headers = [*forwarded(upstream.headers), ("x-cache", "BYPASS")]
+            return Reply(upstream.status, headers, passed_blocking(upstream))
 
     def _whole_blocking(self, plan: Plan, send: Callable[[], Upstream]) -> Reply:
         def call() -> dict[str, Any]:
@@ -359,24 +353,26 @@ class WireCache:
                 upstream.close()
             return self._record(plan, upstream, data)
 
+        if plan.settings.control is None:
+            settled_blocking(self.engine, plan.request.key)
         record = self.engine.get_or_call_blocking(plan.request, call, plan.settings)
         body = records.body_of(plan.known, record)
         if body is None:
             settings = replace(plan.settings, control=replace(plan.control, no_cache=True))
             record = self.engine.get_or_call_blocking(plan.request, call, settings)
             body = records.body_of(plan.known, record) or ""
-        return self._told(plan, _as_json(record), body.encode())
+        return self._told(plan, as_json(record), body.encode())
 
     def _stream_blocking(self, plan: Plan, send: Callable[[], Upstream]) -> Reply:
-        codec = _Codec(plan)
+        codec = WireCodec(plan)
 
         def source() -> Iterator[Any]:
             upstream = send()
             try:
                 if upstream.status != 200:
                     data = b"".join(upstream.body)
-                    raise NoAnswer(Reply(upstream.status, _forwarded(upstream.headers), data))
-                plan.received = _forwarded(upstream.headers)
+                    raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data))
+                plan.received = forwarded(upstream.headers)
                 yield codec.head(upstream.headers)
                 splitter = Splitter(plan.known.framing)
                 for part in upstream.body:
@@ -401,102 +397,11 @@ class WireCache:
     def _told(self, plan: Plan, kept: Mapping[str, str], body: Any) -> Reply:
         found = last_lookup()
         if plan.received and (found is None or not found.hit):
-            return _fresh(Reply(200, plan.received, body), found)
+            return fresh(Reply(200, plan.received, body), found)
         outcome = "miss" if found is None else found.outcome
-        headers = [*kept.items(), ("x-cache", _NAMES.get(outcome, "MISS"))]
+        headers = [*kept.items(), ("x-cache", OUTCOMES.get(outcome, "MISS"))]
         if found is not None and found.hit:
             if found.similarity is not None:
                 headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))
             headers.append(("age", str(int(found.age or 0))))
         return Reply(200, headers, body)
-
-
-def _format_of(record: Any) -> Format | None:
-    name = record.get("wire") if isinstance(record, Mapping) else None
-    return next((known for known in FORMATS if known.name == name), None)
-
-
-def _answer(record: Any) -> dict[str, Any] | None:
-    known = _format_of(record)
-    return None if known is None else records.answer_of(known, record)
-
-
-_NAMES = {"exact": "HIT", "near": "NEAR", "coalesced": "COALESCED", "stale": "STALE", "bypass": "BYPASS"}
-
-
-def _as_json(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers kept with a record, for its answer as JSON."""
-    return {**record["headers"], **({} if "body" in record else {"content-type": "application/json"})}
-
-
-def _words(record: Any) -> Any:
-    return record.get("content", "") if isinstance(record, Mapping) else record
-
-
-def _forwarded(headers: Headers) -> Headers:
-    return [(name, value) for name, value in headers if name.lower() not in _NOT_FORWARDED]
-
-
-def _fresh(reply: Reply, found: Lookup | None) -> Reply:
-    name = "BYPASS" if found is not None and found.outcome == "bypass" else "MISS"
-    headers = [*reply.headers, ("x-cache", name)]
-    if name == "MISS" and found is not None and found.similarity is not None:
-        headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))
-    return Reply(reply.status, headers, reply.body)
-
-
-def _not_cached() -> Reply:
-    error = {"message": "only-if-cached was asked for, and the answer is not in the cache", "type": "only_if_cached"}
-    # RFC 9111, 5.2.1.7 names the status; the other header keeps SDKs from asking again.
-    headers = [("content-type", "application/json"), ("x-should-retry", "false"), ("x-cache", "MISS")]
-    return Reply(504, headers, json.dumps({"error": error}).encode())
-
-
-async def _drain(body: AsyncIterator[bytes]) -> None:
-    async for _ in body:
-        pass
-
-
-async def _pass(upstream: Upstream) -> AsyncIterator[bytes]:
-    try:
-        async for part in upstream.body:
-            yield part
-    finally:
-        await upstream.close()
-
-
-def _pass_blocking(upstream: Upstream) -> Iterator[bytes]:
-    try:
-        yield from upstream.body
-    finally:
-        upstream.close()
-
-
-class _Codec:
-    """How a provider's stream is kept: its first chunk is the headers, the others are its blocks."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
-    def head(self, headers: Headers) -> tuple[tuple[str, str], ...]:
-        return tuple(records.kept_headers(headers).items())
-
-    def chunks(self, value: Any) -> list[Any] | None:
-        plan = self.plan
-        blocks = records.blocks_of(plan.known, value, plan.asked)
-        if blocks is None:
-            return None
-        kept = dict(value["headers"])
-        kept["content-type"] = _TYPES[plan.known.framing] if "body" in value else kept.get("content-type", "")
-        return [tuple(kept.items()), *blocks]
-
-    def value(self, chunks: list[Any]) -> Any:
-        if not chunks:
-            return None
-        return records.of_blocks(self.plan.known, dict(chunks[0]), chunks[1:])
-
-    def ends(self, chunk: Any) -> bool:
-        return isinstance(chunk, str) and self.plan.known.ends(chunk)
-
-
-_TYPES = {"sse": "text/event-stream; charset=utf-8", "lines": "application/x-ndjson"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from semantic_llm_cache.wire.anthropic import AnthropicMessages
 from semantic_llm_cache.wire.base import Format
 from semantic_llm_cache.wire.ollama import OllamaChat, OllamaEmbed, OllamaGenerate
@@ -23,6 +25,7 @@ FORMATS: tuple[Format, ...] = (
 """In this order asked: ``/api/embeddings`` is Ollama's, any other ``/embeddings`` OpenAI's."""
 
 
+@lru_cache(maxsize=256)
 def find_format(path: str) -> Format | None:
     """Return the format spoken at a URL path; None for paths that are not cached.
 

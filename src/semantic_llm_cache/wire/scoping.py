@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from semantic_llm_cache.fingerprint import secret_hash
 
-__all__ = ["scope_of_address", "scope_of_headers"]
+__all__ = ["counting", "scope_of_address", "scope_of_headers"]
 
 _NEUTRAL = re.compile(
     r"""
@@ -33,6 +33,16 @@ def _kind(given: str) -> tuple[str, bool, bool]:
     """Return a header's name in lower case, whether it is neutral, and whether it is a credential."""
     name = given.lower()
     return name, _NEUTRAL.fullmatch(name) is not None, _SECRET.search(name) is not None
+
+
+def counting(headers: Iterable[tuple[str, str]], ignore: frozenset[str]) -> list[str]:
+    """Return names and values, in turn, of the headers that count, as they came."""
+    kept: list[str] = []
+    for given, value in headers:
+        name, neutral, _ = _kind(given)
+        if not neutral and name not in ignore:
+            kept += (name, value)
+    return kept
 
 
 def scope_of_headers(
@@ -70,8 +80,10 @@ def scope_of_headers(
 
 def scope_of_address(url: str, share_across_keys: bool) -> dict[str, Any]:
     """Return what counts of a URL: scheme, host, port, path and query, secrets in it as keyed hashes."""
+    if "?" not in url and "@" not in url:
+        return {"url": _address(url)}
     parts = urlsplit(url)
-    found: dict[str, Any] = {"url": f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"}
+    found: dict[str, Any] = {"url": _told(parts)}
     query = []
     for name, value in sorted(parse_qsl(parts.query, keep_blank_values=True)):
         if _SECRET.search(name.lower().replace("_", "-")):
@@ -84,3 +96,12 @@ def scope_of_address(url: str, share_across_keys: bool) -> dict[str, Any]:
     if parts.username and not share_across_keys:
         found["user"] = secret_hash(f"{parts.username}:{parts.password}")
     return found
+
+
+@lru_cache(maxsize=256)
+def _address(url: str) -> str:
+    return _told(urlsplit(url))
+
+
+def _told(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"

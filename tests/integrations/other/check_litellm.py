@@ -71,8 +71,9 @@ def test_plain_code(server, use):
         {"messages": [{"role": "system", "content": "Be brief."}, *user(ASKED)]},
         {"messages": [*user("Hello"), {"role": "assistant", "content": "Hi"}, *user(ASKED)]},
         {"seed": 7},
+        {"tools": [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]},
     ],
-    ids=["model", "temperature", "key", "system", "history", "seed"],
+    ids=["model", "temperature", "key", "system", "history", "seed", "tools"],
 )
 @pytest.mark.parametrize("plain", [True, False])
 async def test_asked_otherwise_it_is_another_question(server, use, other, plain):

@@ -1,0 +1,189 @@
+"""What passes between a caller, the cache and a provider: plans, upstreams, replies, and streams as they are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from semantic_llm_cache.control import NOT_CACHED, CacheControl
+from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.request import Request
+from semantic_llm_cache.settings import CallSettings
+from semantic_llm_cache.wire import records
+from semantic_llm_cache.wire.base import Asked, Format
+from semantic_llm_cache.wire.formats import FORMATS
+
+__all__ = [
+    "OUTCOMES",
+    "Headers",
+    "Plan",
+    "Reply",
+    "Upstream",
+    "WireCodec",
+    "answer_in",
+    "as_json",
+    "drain",
+    "format_of",
+    "forwarded",
+    "fresh",
+    "not_cached",
+    "passed",
+    "passed_blocking",
+    "words",
+]
+
+_NOT_FORWARDED = frozenset(
+    {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive", "x-cache"}
+)
+Headers = list[tuple[str, str]]
+
+
+@dataclass
+class Upstream:
+    """A provider's response that has begun.
+
+    Args:
+        status: of HTTP.
+        headers: as they came.
+        body: its bytes, decoded: an async iterator, or a plain one for the blocking way.
+        close: gives the connection back; awaitable for the async way.
+    """
+
+    status: int
+    headers: Headers
+    body: Any
+    close: Callable[[], Any]
+
+
+@dataclass
+class Reply:
+    """What the caller gets.
+
+    Args:
+        status: of HTTP.
+        headers: the provider's, or those kept with the answer; and ``x-cache``.
+        body: bytes, or an iterator of bytes (async for the async way).
+    """
+
+    status: int
+    headers: Headers
+    body: Any
+
+
+@dataclass
+class Plan:
+    """A request that the cache will answer or let through."""
+
+    known: Format
+    asked: Asked
+    request: Request
+    settings: CallSettings
+    control: CacheControl
+    received: Headers = field(default_factory=list)
+    """Headers of the provider's response, when this call asked it."""
+
+
+def format_of(record: Any) -> Format | None:
+    """Return the format that a record is kept in; None when it is no record."""
+    name = record.get("wire") if isinstance(record, Mapping) else None
+    return next((known for known in FORMATS if known.name == name), None)
+
+
+def answer_in(record: Any) -> dict[str, Any] | None:
+    """Return the JSON body that a record says; None when it says none."""
+    known = format_of(record)
+    return None if known is None else records.answer_of(known, record)
+
+
+OUTCOMES = {"exact": "HIT", "near": "NEAR", "coalesced": "COALESCED", "stale": "STALE", "bypass": "BYPASS"}
+
+
+def as_json(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers kept with a record, for its answer as JSON."""
+    return {**record["headers"], **({} if "body" in record else {"content-type": "application/json"})}
+
+
+def words(record: Any) -> Any:
+    """Return the words of a record, or anything else as it is."""
+    return record.get("content", "") if isinstance(record, Mapping) else record
+
+
+def forwarded(headers: Headers) -> Headers:
+    """Return the headers of a provider that reach the caller."""
+    return [(name, value) for name, value in headers if name.lower() not in _NOT_FORWARDED]
+
+
+def fresh(reply: Reply, found: Lookup | None) -> Reply:
+    """Return a provider's own reply, marked as one."""
+    name = "BYPASS" if found is not None and found.outcome == "bypass" else "MISS"
+    headers = [*reply.headers, ("x-cache", name)]
+    if name == "MISS" and found is not None and found.similarity is not None:
+        headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))
+    return Reply(reply.status, headers, reply.body)
+
+
+def not_cached() -> Reply:
+    """Return the reply to ``only-if-cached`` where there is no answer."""
+    error = {"message": NOT_CACHED, "type": "only_if_cached"}
+    # RFC 9111, 5.2.1.7 names the status; the other header keeps SDKs from asking again.
+    headers = [("content-type", "application/json"), ("x-should-retry", "false"), ("x-cache", "MISS")]
+    return Reply(504, headers, json.dumps({"error": error}).encode())
+
+
+async def drain(body: AsyncIterator[bytes]) -> None:
+    """Read to the end."""
+    async for _ in body:
+        pass
+
+
+async def passed(upstream: Upstream) -> AsyncIterator[bytes]:
+    """Pass a body on, and give the connection back."""
+    try:
+        async for part in upstream.body:
+            yield part
+    finally:
+        await upstream.close()
+
+
+def passed_blocking(upstream: Upstream) -> Iterator[bytes]:
+    """`passed` for plain code."""
+    try:
+        yield from upstream.body
+    finally:
+        upstream.close()
+
+
+class WireCodec:
+    """How a provider's stream is kept: its first chunk is the headers, the others are its blocks."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def head(self, headers: Headers) -> tuple[tuple[str, str], ...]:
+        """Return the first chunk of a stream: the headers that are kept."""
+        return tuple(records.kept_headers(headers).items())
+
+    def chunks(self, value: Any) -> list[Any] | None:
+        """Return a record as chunks; None when it cannot be told as a stream."""
+        plan = self.plan
+        blocks = records.blocks_of(plan.known, value, plan.asked)
+        if blocks is None:
+            return None
+        kept = dict(value["headers"])
+        kept["content-type"] = _TYPES[plan.known.framing] if "body" in value else kept.get("content-type", "")
+        return [tuple(kept.items()), *blocks]
+
+    def value(self, chunks: list[Any]) -> Any:
+        """Return chunks as a record; None when they are not the whole stream of one answer."""
+        if not chunks:
+            return None
+        return records.of_blocks(self.plan.known, dict(chunks[0]), chunks[1:])
+
+    def ends(self, chunk: Any) -> bool:
+        """Tell whether a chunk is the last of its stream."""
+        return isinstance(chunk, str) and self.plan.known.ends(chunk)
+
+
+_TYPES = {"sse": "text/event-stream; charset=utf-8", "lines": "application/x-ndjson"}
