@@ -1,6 +1,8 @@
-"""`python -m semantic_llm_cache`: the same as the command `semantic-llm-cache`."""
+"""`python -m semantic_llm_cache` is the command `semantic-llm-cache`."""
+
+import sys
 
 from semantic_llm_cache.cli import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())
