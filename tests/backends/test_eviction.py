@@ -95,7 +95,7 @@ def test_cost_goes_by_saving_per_byte():
     cache.ask("dear", seconds=20.0, usd=0.05)
     cache.ask("cheap", seconds=0.1)
     cache.ask("bulky", seconds=20.0, usd=0.05, answer="x" * 100_000)
-    cache.ask("new", seconds=2.0, usd=0.005)  # 16 draws among three
+    cache.ask("new", seconds=2.0, usd=0.005)  # among so few all are weighed
     assert cache.backend.peek("cheap") is None
     cache.ask("newer", seconds=2.0, usd=0.005)
     assert cache.backend.peek("bulky") is None

@@ -22,8 +22,13 @@ from redis_servers import server_url as redis_url
 from semantic_llm_cache.similarity import create_embedding_provider
 
 
+def _interruptible():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that a shell runs in the background inherit it ignored
+
+
 def command(*argv, **options):
-    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": _interruptible}
+    given.update(options)
     return subprocess.Popen([sys.executable, "-m", "semantic_llm_cache", *map(str, argv)], **given)
 
 

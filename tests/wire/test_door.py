@@ -137,7 +137,8 @@ def test_what_a_provider_sends_passes_unchanged_and_is_stored_only_whole(data, n
         text = first.decode()
         from semantic_llm_cache.wire.events import Splitter
 
-        answer = known.collect(Splitter(known.framing).feed(first)) if stream else json.loads(text)
+        splitter = Splitter(known.framing)
+        answer = known.collect(splitter.feed(first) + splitter.rest()) if stream else json.loads(text)
         assert known.unfit(answer, False) == ""
 
 

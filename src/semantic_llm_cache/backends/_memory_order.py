@@ -79,8 +79,10 @@ class Draw:
             self._place[last] = place
 
     def pick(self, count: int) -> list[int]:
-        """Return `count` slots, each drawn from all."""
+        """Return `count` slots, each drawn from all; all of them when there are no more than that."""
         slots, size, random = self._slots, len(self._slots), self.random.random
+        if size <= count:
+            return slots.tolist()
         return [slots[int(random() * size)] for _ in range(count)]
 
 
