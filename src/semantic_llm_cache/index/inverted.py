@@ -105,7 +105,7 @@ class InvertedLists:
                 done += len(rows)
             pause()
         k = max(1, min(count, int(_ROOT * count**0.5)))
-        some = short
+        some: Matrix = short
         if count > _PER_CENTROID * k:
             some = short[np.sort(random.choice(count, _PER_CENTROID * k, replace=False))]
         lists = cls(dimension, basis, kmeans(some, k, random, pause))
