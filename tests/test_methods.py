@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import functools
 import inspect
+import itertools
 import logging
 import pickle
 import queue
@@ -160,10 +161,26 @@ def test_classmethods_know_their_class():
     assert Bot.of_class("q") == "Bot: q"
     assert Bot.of_class.cache_lookup("q").outcome == "exact"
     assert OtherBot.of_class.cache_lookup("q").outcome == "miss"
-    if sys.version_info < (3, 13):  # later a classmethod no longer asks what it wraps
-        assert Bot.of_class_inside("q") == "Bot: q"
-        assert Bot.of_class_inside.cache_lookup("q").outcome == "exact"
-        assert OtherBot.of_class_inside.cache_lookup("q").outcome == "miss"
+    assert Bot.of_class.cache_invalidate("q")
+
+
+def test_under_a_classmethod_they_know_their_class_or_say_what_to_do():
+    method, other = Bot.of_class_inside, OtherBot.of_class_inside
+    advice = "cannot know its class.*write @cache above @classmethod"
+    assert method("q") == "Bot: q"
+    if sys.version_info < (3, 13):
+        assert method.cache_lookup("q").outcome == "exact"
+        assert other.cache_lookup("q").outcome == "miss"
+        assert method.cache_invalidate("q")
+    else:  # a classmethod no longer asks what it wraps
+        for bound, ask in itertools.product((method, other, Bot().of_class_inside), ("lookup", "invalidate")):
+            with pytest.raises(TypeError, match=f"cache_{ask}.. {advice}"):
+                getattr(bound, f"cache_{ask}")("q")
+    inside = vars(Bot)["of_class_inside"].__func__  # what one gets from 3.13 on
+    with pytest.raises(TypeError, match=advice):
+        inside.cache_lookup("q")
+    assert inside.cache_lookup(OtherBot, "q").outcome == "miss"
+    assert method.cache_info().hits + method.cache_info().misses == 1
 
 
 @pytest.mark.parametrize("name", ["of_nobody", "of_nobody_inside"])

@@ -8,10 +8,11 @@ from typing import Any
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.counters import Counters
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.large_answers import is_large, off_loop, opened
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.pricing import usage_of
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.serialization import Encoded, dumps, freeze, is_immutable, loads, rebuild, same, thaw
+from semantic_llm_cache.serialization import Encoded, dumps, freeze, is_immutable, loads, rebuild, same
 from semantic_llm_cache.settings import CallSettings
 from semantic_llm_cache.storage import Candidate
 from semantic_llm_cache.tiers import ALONE, Found, Outage, Outcome, Tiers
@@ -44,15 +45,23 @@ class Admission(Tiers):
             return ALONE
         return Encoded(text)
 
+    async def shared(self, value: Any, target: Any) -> Any:
+        """`share`, in a thread where the value is large."""
+        return await off_loop(self.share, value, target) if is_large(value) else self.share(value, target)
+
+    def wants(self, value: Any) -> bool:
+        """Tell whether `cache_if` wants an answer stored."""
+        if self.cache_if is None:
+            return True
+        try:
+            return bool(self.cache_if(value))
+        except Exception as error:
+            self.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            return False
+
     def weigh(self, value: Any, settings: CallSettings) -> tuple[Any, bool]:
         """Return an answer in the form of `share`, and whether `cache_if` wants it stored."""
-        wanted = True
-        if self.cache_if is not None:
-            try:
-                wanted = bool(self.cache_if(value))
-            except Exception as error:
-                self.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
-                wanted = False
+        wanted = self.wants(value)
         return self.share(value, settings.target), wanted
 
     async def admit(
@@ -65,7 +74,11 @@ class Admission(Tiers):
         weighed: tuple[Any, bool] | None = None,
     ) -> Outcome:
         """Learn from a fresh answer, store it if it may be, and return the flight's outcome."""
-        shared, wanted = self.weigh(value, settings) if weighed is None else weighed
+        if weighed is None:
+            wanted = self.wants(value)
+            shared = await self.shared(value, settings.target)
+        else:
+            shared, wanted = weighed
         wanted = wanted and not (settings.control is not None and settings.control.no_store)
         stored, cost = False, 0.0
         choice = found.choice
@@ -106,7 +119,7 @@ class Admission(Tiers):
     async def compare(self, value: Any, stored: Any, settings: CallSettings) -> bool | None:
         """Tell whether a fresh answer and a stored one say the same; None when that cannot be told."""
         try:
-            other = rebuild(thaw(stored), settings.target)
+            other = await opened(stored, settings.target)
         except CacheSerializationError:
             return None
         return await self.trust.same_answer(value, other, self._vectors, self)
@@ -179,7 +192,8 @@ class Admission(Tiers):
     ) -> tuple[bool, float]:
         """Store an answer; return whether it was, and what the call had cost in USD."""
         try:
-            tokens = usage_of(value, request.text)
+            text = shared.text if type(shared) is Encoded and is_large(shared) else None
+            tokens = usage_of(value, request.text, text)
         except Exception:  # reading an answer may run its own code
             tokens = (0, 0)
         cost = self.price(*tokens, value)

@@ -10,9 +10,13 @@ from concurrent.futures import Future
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.large_answers import LONG, MANY
 from semantic_llm_cache.serialization import Encoded, freeze, thaw
 
-__all__ = ["Broadcast", "Reader"]
+__all__ = ["BREATH", "Broadcast", "Reader"]
+
+BREATH = 256
+"""Chunks handed on at once before others on the event loop get their turn."""
 
 _LOOK_AGAIN = 0.5
 """Seconds between two looks at whether another thread's event loop still carries its stream."""
@@ -43,7 +47,7 @@ class Broadcast:
 
     Attributes:
         pull: fetches the next chunk of a source that plain readers pull: ``pull.next(ahead)``.
-        stale: what is told in place of a source that failed, if anything is.
+        instead: the `Found` whose answer is told in place of the source's, if one is.
         settled: done when the stream has been stored, or will not be.
     """
 
@@ -64,7 +68,7 @@ class Broadcast:
         self.on_idle = on_idle
         self.loop = loop
         self.pull: Any = None
-        self.stale: Any = None
+        self.instead: Any = None
         self.settled: Future[None] = Future()
         self.done = False
         self.over = False  # its last chunk is here: it will be stored, whoever leaves
@@ -116,6 +120,11 @@ class Broadcast:
             wakes = [reader.wake for reader in self._readers if reader.wake is not None]
         for wake in wakes:
             wake()
+
+    @property
+    def large(self) -> bool:
+        """Whether handling all chunks at once would hold an event loop up: see `is_large`."""
+        return self._size > LONG or len(self._chunks) > MANY
 
     def chunks(self) -> list[Any]:
         """Return all chunks, thawed."""
@@ -210,6 +219,8 @@ class Broadcast:
             while True:
                 found, chunk = self.take(reader)
                 if found:
+                    if reader.position % BREATH == 0:
+                        await asyncio.sleep(0)
                     yield chunk
                     continue
                 if self.done:

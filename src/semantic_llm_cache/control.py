@@ -105,12 +105,8 @@ def _pairs(given: Any) -> Iterable[tuple[str, Any]]:
             yield str(name).strip().lower().replace("_", "-"), value
 
 
-def obeyed(engine: Any, settings: Any, asks: CacheControl | None) -> Any:
-    """Return the settings of a call as `asks` has them; the settings given stay as they are.
-
-    Raises:
-        EmbeddingUnavailableError: a similarity below 1 is asked for, and there is no usable embedder.
-    """
+def obeyed(settings: Any, asks: CacheControl | None) -> Any:
+    """Return the settings of a call as `asks` has them; the settings given stay as they are."""
     if asks is None or asks == CacheControl():
         return settings
     changed: dict[str, Any] = {"control": None if asks.plain else asks}
@@ -118,8 +114,6 @@ def obeyed(engine: Any, settings: Any, asks: CacheControl | None) -> Any:
         changed["ttl"] = asks.ttl
     if asks.similarity is not None:
         changed["similarity"] = asks.similarity
-        if asks.similarity < 1 and settings.enabled:
-            engine.need_embedder()
     return replace(settings, **changed)
 
 

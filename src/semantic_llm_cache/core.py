@@ -13,12 +13,10 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from semantic_llm_cache import runtime
 from semantic_llm_cache.binding import BadCall, CallBinder
-from semantic_llm_cache.context import asked_control, overrides
-from semantic_llm_cache.control import NOT_CACHED, obeyed
+from semantic_llm_cache.context import overrides
 from semantic_llm_cache.counters import CacheInfo
 from semantic_llm_cache.durations import TTL
 from semantic_llm_cache.engine import MISS, SemanticCache
-from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.methods import CachedMethod
 from semantic_llm_cache.pricing import Price
@@ -153,8 +151,9 @@ def cache(
 ) -> Any:
     """Cache the answers of a function that calls a model. Use bare (`@cache`) or with options.
 
-    Works on `async def` and `def`, on methods, classmethods and staticmethods. The function keeps its
-    signature, its type and its exceptions; exceptions are never cached, `None`, `""` and `[]` are.
+    Works on `async def` and `def`, on methods, classmethods and staticmethods (with `@cache` above `@classmethod`:
+    the other way round `cache_lookup` and `cache_invalidate` raise TypeError from Python 3.13 on). The function
+    keeps its signature, its type and its exceptions; exceptions are never cached, `None`, `""` and `[]` are.
 
     Args:
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
@@ -339,8 +338,7 @@ class _Controls:
 
     def now(self) -> tuple[CallSettings, str | None]:
         """Return the settings of a call made at this moment, and the namespace of a context if one names it."""
-        settings, namespace = current(self.engine, self.settings)
-        return obeyed(self.engine, settings, asked_control()), namespace
+        return current(self.engine, self.settings)
 
     def tagged(self, settings: CallSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSettings:
         """Return the settings with the labels that a callable `tags` makes of this call."""
@@ -378,7 +376,7 @@ class _Controls:
         return count + await backend.invalidate(tags=[self.tag])
 
     def cache_invalidate(self, *args: Any, **kwargs: Any) -> Any:
-        return self._run(self.engine.delete(self.request(args, kwargs)))
+        return self._run(self.engine.remove(self.request(args, kwargs)))
 
     def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
         settings, namespace = self.now()
@@ -390,15 +388,6 @@ def _is_async(function: Any) -> bool:
     while isinstance(inner, functools.partial):
         inner = inner.func
     return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))
-
-
-def _known(engine: SemanticCache, found: Lookup) -> Any:
-    """Return the cache's answer. Raises CacheNotFoundError where there is none."""
-    engine._count(found)
-    engine._announce(found)
-    if not found.hit:
-        raise CacheNotFoundError(f"{NOT_CACHED}: {found.reason}")
-    return found.response
 
 
 def _async_wrapper(controls: _Controls) -> Any:
@@ -427,8 +416,6 @@ def _async_wrapper(controls: _Controls) -> Any:
                 return await function(*args, **kwargs)  # raises the function's own TypeError
         controls.identify()
         now = controls.tagged(now, args, kwargs)
-        if now.control is not None and now.control.only_if_cached:
-            return _known(engine, await engine.probe(request, now, counting=True))
         return await engine.get_or_call(request, lambda: function(*args, **kwargs), settings=now)
 
     return wrapper
@@ -459,8 +446,6 @@ def _plain_wrapper(controls: _Controls) -> Any:
                 return function(*args, **kwargs)
         controls.identify()
         now = controls.tagged(now, args, kwargs)
-        if now.control is not None and now.control.only_if_cached:
-            return _known(engine, runtime.run(engine.probe(request, now, counting=True)))
         return engine.get_or_call_blocking(request, lambda: function(*args, **kwargs), settings=now)
 
     return wrapper

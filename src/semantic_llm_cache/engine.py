@@ -8,14 +8,19 @@ call -> exact: key in the backend?                                  -> hit
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache import lookup as lookups
+from semantic_llm_cache import runtime
 from semantic_llm_cache.context import overrides
+from semantic_llm_cache.control import NOT_CACHED
 from semantic_llm_cache.durations import TTL, parse_ttl
+from semantic_llm_cache.exceptions import CacheNotFoundError
+from semantic_llm_cache.large_answers import is_large
 from semantic_llm_cache.leading import AGAIN, MISS, Leading, maybe_await, need_asyncio
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.reporting import exact_lookup
@@ -68,8 +73,8 @@ class SemanticCache(Leading):
             not expire together.
         single_flight: ``"process"``: of concurrent calls for one key, one in this process runs the function.
             ``"shared"``: one in all processes on the same Redis, PostgreSQL or SQLite file; the others wait for
-            its answer. When it fails or dies another one calls; when the storage fails each process calls for
-            itself. Streams are shared within a process only. One more round trip for each miss.
+            its answer, of streams for the whole one, which they then replay. When it fails or dies another one
+            calls; when the storage fails each process calls for itself. One more round trip for each miss.
         clock: wall time in seconds, for tests; replaces the backend's too.
         tags: labels of the entries stored.
         cache_if: called with a fresh answer; False keeps it out of the cache.
@@ -145,6 +150,8 @@ class SemanticCache(Leading):
                 return MISS
             value = entry.response
             if type(value) not in _PLAIN:
+                if is_large(value) and asyncio._get_running_loop() is not None:
+                    return MISS  # the long way copies it in a thread
                 value = rebuild(thaw(value), settings.target)
         except Exception:
             return MISS  # the long way meets the same trouble and deals with it
@@ -175,15 +182,21 @@ class SemanticCache(Leading):
 
     # ---------------------------------------------------------------------- public calls
 
-    async def lookup(self, request: Request, *, result_type: Any = Any) -> Lookup:
+    async def lookup(self, request: Request, *, result_type: Any = Any, settings: CallSettings | None = None) -> Lookup:
         """Return what the cache knows, exact then near, without calling anything. Counts as a request.
 
         The answer is in `Lookup.response` when `Lookup.hit`.
 
+        Args:
+            request: what is asked.
+            result_type: the type that the answer is rebuilt to.
+            settings: of a door that has asked the contexts around the call; None asks them here.
+
         Raises:
             CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
         """
-        settings, request = self._in_context(request, self.settings(result_type))
+        if settings is None:
+            settings, request = self._in_context(request, self.settings(result_type))
         lookup = await self.probe(request, settings, counting=True)
         lookups.remember(lookup)
         self._count(lookup)
@@ -200,6 +213,18 @@ class SemanticCache(Leading):
         result.response = found.value
         return result
 
+    def known(self, found: Lookup) -> Any:
+        """Return the answer of a call that must not reach the function, and count it.
+
+        Raises:
+            CacheNotFoundError: there is none.
+        """
+        self._count(found)
+        self._announce(found)
+        if not found.hit:
+            raise CacheNotFoundError(f"{NOT_CACHED}: {found.reason}")
+        return found.response
+
     async def get_or_call(
         self,
         request: Request,
@@ -212,7 +237,8 @@ class SemanticCache(Leading):
 
         Raises:
             Whatever `call` raises, unchanged. With ``on_error="raise"`` also CacheBackendError and
-            EmbeddingUnavailableError. CacheReentryError when the call asks for itself.
+            EmbeddingUnavailableError. CacheReentryError when the call asks for itself. CacheNotFoundError under
+            ``CacheContext(cache_control="only-if-cached")`` where there is no answer.
         """
         started = perf_counter()
         if settings is None:
@@ -220,6 +246,8 @@ class SemanticCache(Leading):
         if not settings.enabled:
             self.bypassed(request.namespace)
             return await maybe_await(call())
+        if settings.control is not None and settings.control.only_if_cached:
+            return self.known(await self.probe(request, settings, counting=True))
         value = self.quick(request, settings)
         if value is not MISS:
             self._record_quick()
@@ -233,7 +261,7 @@ class SemanticCache(Leading):
             if leads:
                 return await self._lead(state, flight, request, call, settings, started)
             await state.flights.wait(flight)
-            value = self._join(flight, request, settings, started)
+            value = self._join(flight, request, settings, started, await self._opened(flight, settings))
             if value is ALONE:
                 with self._calling_alone(request, settings, started):
                     return await maybe_await(call())
@@ -249,21 +277,26 @@ class SemanticCache(Leading):
         tags: Iterable[str] = (),
         duration_ms: float = 0.0,
         result_type: Any = Any,
+        settings: CallSettings | None = None,
     ) -> bool:
         """Store an answer; True when it was stored. Committed when it returns.
 
         Args:
             request: what was asked.
             response: the answer.
-            ttl: in place of the engine's.
+            ttl: in place of the engine's, or that of a `CacheContext` around the call.
             tags: beside the engine's.
             duration_ms: how long the call took: hits are said to save this.
             result_type: the type that hits rebuild the answer to.
+            settings: of a door that has asked the contexts around the call; None asks them here.
         """
-        settings = self.settings(result_type, check_tags(tags))
+        if settings is None:
+            settings, request = self._in_context(request, self.settings(result_type))
+        changed: dict[str, Any] = {"tags": (*settings.tags, *check_tags(tags))}
         if ttl is not MISS:
-            settings.ttl = parse_ttl(ttl)
-        if not settings.enabled:
+            changed["ttl"] = parse_ttl(ttl)
+        settings = replace(settings, **changed)
+        if not settings.enabled or (settings.control is not None and settings.control.no_store):
             return False
         found = Found("miss", "")
         if settings.similarity < 1 and request.text:
@@ -271,11 +304,15 @@ class SemanticCache(Leading):
                 await self.embed(request, found)
             except Outage:
                 pass
-        shared = self.share(response, settings.target)
+        shared = await self.shared(response, settings.target)
         return (await self.put(request, settings, response, shared, found, duration_ms))[0]
 
     async def delete(self, request: Request) -> bool:
         """Delete the entry stored under exactly this request; True when there was one."""
+        return await self.remove(self._in_context(request, self._settings)[1])
+
+    async def remove(self, request: Request) -> bool:
+        """`delete` for doors, which have asked the contexts around the call."""
         backend, _ = self.bound()
         return await backend.delete(request.key)
 
@@ -302,6 +339,8 @@ class SemanticCache(Leading):
         if not settings.enabled:
             self.bypassed(request.namespace)
             return call()
+        if settings.control is not None and settings.control.only_if_cached:
+            return self.known(runtime.run(self.probe(request, settings, counting=True)))
         value = self.quick(request, settings)
         if value is not MISS:
             self._record_quick()

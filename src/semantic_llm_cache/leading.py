@@ -11,7 +11,6 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from semantic_llm_cache import lookup as lookups
 from semantic_llm_cache import runtime
 from semantic_llm_cache.exceptions import (
     CacheBackendError,
@@ -19,11 +18,11 @@ from semantic_llm_cache.exceptions import (
     CacheSerializationError,
     PromptCacheError,
 )
-from semantic_llm_cache.leasing import Leasing
-from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.large_answers import inline, is_large, opened
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.serialization import Encoded, is_immutable, rebuild, thaw
 from semantic_llm_cache.settings import CallSettings
+from semantic_llm_cache.shadowing import Shadowing, maybe_await
 from semantic_llm_cache.singleflight import ABANDONED, DONE, FAILED, Flight, Flights, current_chain
 from semantic_llm_cache.state import BackendState
 from semantic_llm_cache.tiers import ALONE, Found, Outage, Outcome, Sentinel
@@ -35,51 +34,8 @@ MISS: Any = Sentinel("MISS")
 AGAIN: Any = Sentinel("AGAIN")
 
 
-class Leading(Leasing):
+class Leading(Shadowing):
     """The part of the engine that runs the function, once for all who wait."""
-
-    # ---------------------------------------------------------------------------- shadow mode
-
-    async def _shadow(self, request: Request, call: Callable[[], Any], settings: CallSettings, started: float) -> Any:
-        """Call in any case; note what the cache would have answered, and whether that agrees."""
-        found = await self.find(request, settings)
-        began = perf_counter()
-        value = await maybe_await(call())
-        took = (perf_counter() - began) * 1000
-        await self._shadow_ended(request, settings, found, value, took, started)
-        return value
-
-    def _shadow_blocking(
-        self, request: Request, call: Callable[[], Any], settings: CallSettings, started: float
-    ) -> Any:
-        found = runtime.run(self.find(request, settings))
-        began = perf_counter()
-        value = call()
-        took = (perf_counter() - began) * 1000
-        lookup = runtime.run(self._shadow_ended(request, settings, found, value, took, started))
-        lookups.remember(lookup)
-        return value
-
-    async def _shadow_ended(
-        self, request: Request, settings: CallSettings, found: Found, value: Any, took: float, started: float
-    ) -> Lookup:
-        would, right, stored = found.outcome, None, False
-        if would in ("exact", "near"):
-            assert found.entry is not None
-            right = await self.compare(value, found.entry.response, settings)
-            if self.trust.bounded and right is not None and found.choice is not None:
-                await self.observe(found.choice, right)
-        elif would == "miss":
-            # Only what the cache would have stored is stored: its hits are then those it would have had.
-            stored = (await self.admit(request, settings, value, found, took)).stored
-        lookup = self._lookup(request, settings, found, started)
-        lookup.outcome, lookup.would, lookup.would_be_right = "miss", would, right
-        lookup.saved_ms = lookup.saved_usd = 0.0
-        lookup.stored = stored
-        self._count_shadow(lookup)
-        return lookup
-
-    # ---------------------------------------------------------------------------- leading
 
     async def _lead(
         self,
@@ -96,21 +52,25 @@ class Leading(Leasing):
             if found.outcome == "stale":
                 if self._refreshable(found):
                     self._refresh(state, request, call, settings)
-                    return self._land_hit(state, flight, request, settings, found, started)
+                    shared = await self._for_others(flight, settings, found)
+                    return self._land_hit(state, flight, request, settings, found, started, shared)
                 found = replace(await self.find(request, settings, exact=False), fallback=found)
             if found.outcome in ("exact", "near"):
-                return self._land_hit(state, flight, request, settings, found, started)
+                shared = await self._for_others(flight, settings, found)
+                return self._land_hit(state, flight, request, settings, found, started, shared)
             other = self._same_meaning(state, flight, request, settings, found)
             if other is not None:
                 with contextlib.suppress(CacheReentryError):  # it waits for this one: both run
                     await flights.wait(other, flight)
-                value = self._land_joined(state, flight, other, request, settings, found, started)
+                copied = await self._opened(other, settings)
+                value = self._land_joined(state, flight, other, request, settings, found, started, copied)
                 if value is not AGAIN:
                     return value
             if self._leases(settings, found):
-                answer = await self.claim(state, flight, request, settings, found)
+                answer = await self.claim_flight(state, flight, request, settings, found)
                 if answer is not None:
-                    return self._land_answer(state, flight, request, settings, answer, started)
+                    shared = await self.shared(answer.value, settings.target)
+                    return self._land_answer(state, flight, request, settings, answer, started, shared)
         except BaseException as error:
             self._land_trouble(state, flight, request, settings, started, error)
             raise
@@ -193,11 +153,13 @@ class Leading(Leasing):
             if found.outcome == "stale":
                 if self._refreshable(found):
                     self._refresh(state, request, lambda: asyncio.to_thread(call), settings)
-                    return self._land_hit(state, flight, request, settings, found, started)
+                    shared = self._for_others_blocking(flight, settings, found)
+                    return self._land_hit(state, flight, request, settings, found, started, shared)
                 fresh = self._complete(lambda: self.find(request, settings, exact=False), settings)
                 found = replace(fresh, fallback=found)
             if found.outcome in ("exact", "near"):
-                return self._land_hit(state, flight, request, settings, found, started)
+                shared = self._for_others_blocking(flight, settings, found)
+                return self._land_hit(state, flight, request, settings, found, started, shared)
             other = self._same_meaning(state, flight, request, settings, found)
             if other is not None:
                 with contextlib.suppress(CacheReentryError):
@@ -206,9 +168,10 @@ class Leading(Leasing):
                 if value is not AGAIN:
                     return value
             if self._leases(settings, found):
-                answer = runtime.run(self.claim(state, flight, request, settings, found))
+                answer = runtime.run(self.claim_flight(state, flight, request, settings, found))
                 if answer is not None:
-                    return self._land_answer(state, flight, request, settings, answer, started)
+                    shared = self.share(answer.value, settings.target)
+                    return self._land_answer(state, flight, request, settings, answer, started, shared)
         except BaseException as error:
             self._land_trouble(state, flight, request, settings, started, error)
             raise
@@ -265,8 +228,7 @@ class Leading(Leasing):
 
     def _refresh(self, state: BackendState, request: Request, call: Callable[[], Any], settings: CallSettings) -> None:
         """Fetch a fresh answer after the caller has gone on with the stale one; once at a time per key."""
-        if request.key not in state.refreshing:
-            state.refreshing.add(request.key)
+        if state.flights.begin_refresh(request.key):
             self.trust.later(self._refreshing(state, request, call, settings))
 
     async def _refreshing(
@@ -277,7 +239,11 @@ class Leading(Leasing):
             if settings.similarity < 1 and request.text:
                 with contextlib.suppress(Outage):
                     await self.embed(request, found)
-            if self._leases(settings, found) and not await self.claim_refresh(state, request, settings, found):
+            # This caller may have read the old answer just before another refresh put a new one in its place.
+            if self._leases(settings, found):
+                if not await self.claim_refresh(state, request, settings, found):
+                    return
+            elif await self._is_fresh(request, settings):
                 return
             began = perf_counter()
             value = await maybe_await(call())
@@ -285,7 +251,7 @@ class Leading(Leasing):
         except Exception as error:
             self.log_once("refresh", f"a stale answer could not be refreshed: {type(error).__name__}")
         finally:
-            state.refreshing.discard(request.key)
+            state.flights.end_refresh(request.key)
             if found.lease is not None:
                 found.lease.release()
 
@@ -306,13 +272,28 @@ class Leading(Leasing):
         """Run a coroutine of ours from plain code: here when nothing waits, else on the background loop."""
         if self.backend.in_process and (settings.similarity >= 1 or (store and self.trust.plain)):
             coroutine = make()
-            try:
-                coroutine.send(None)
-            except StopIteration as stop:
-                return stop.value
+            with inline():
+                try:
+                    coroutine.send(None)
+                except StopIteration as stop:
+                    return stop.value
             coroutine.close()
             raise CacheBackendError(f"{self.backend.url} says in_process, but its methods wait")
         return runtime.run(make())
+
+    def _held(self, flight: Flight, found: Found) -> tuple[Any, bool]:
+        """Return a hit in a form for those who wait, and whether it has to be made one first."""
+        assert found.entry is not None
+        held = found.value if is_immutable(found.value) else found.entry.response
+        return held, flight.waiters > 1 and type(held) is not Encoded and not is_immutable(held)
+
+    async def _for_others(self, flight: Flight, settings: CallSettings, found: Found) -> Any:
+        held, make = self._held(flight, found)
+        return await self.shared(found.value, settings.target) if make else held
+
+    def _for_others_blocking(self, flight: Flight, settings: CallSettings, found: Found) -> Any:
+        held, make = self._held(flight, found)
+        return self.share(found.value, settings.target) if make else held
 
     def _land_hit(
         self,
@@ -322,16 +303,12 @@ class Leading(Leasing):
         settings: CallSettings,
         found: Found,
         started: float,
+        shared: Any,
     ) -> Any:
+        """End a flight with a hit; `shared` is what those who wait read."""
         assert found.entry is not None
-        shared = found.value if is_immutable(found.value) else found.entry.response
-        if flight.waiters > 1 and type(shared) is not Encoded and not is_immutable(shared):
-            shared = self.share(found.value, settings.target)
-        state.flights.land(
-            flight,
-            DONE,
-            Outcome(found, None, shared, found.entry.duration_ms, found.entry.cost_usd, False),
-        )
+        cost = found.entry.cost_usd
+        state.flights.land(flight, DONE, Outcome(found, None, shared, found.entry.duration_ms, cost, False))
         self._finish(request, settings, found, started)
         return found.value
 
@@ -343,14 +320,23 @@ class Leading(Leasing):
         settings: CallSettings,
         found: Found,
         started: float,
+        shared: Any,
     ) -> Any:
-        """End a flight with the answer that another process has stored."""
+        """End a flight with the answer that another process has stored; `shared` is what those who wait read."""
         assert found.entry is not None
         cost = found.entry.cost_usd
-        shared = found.value if is_immutable(found.value) else self.share(found.value, settings.target)
         state.flights.land(flight, DONE, Outcome(found, None, shared, found.entry.duration_ms, cost, False))
         self._finish(request, settings, found, started, cost=cost)
         return found.value
+
+    async def _opened(self, flight: Flight, settings: CallSettings) -> Any:
+        """Return a copy of the answer that a flight has ended with, where it is large; else `MISS`."""
+        if flight.state != DONE or type(flight.result.shared) is not Encoded or not is_large(flight.result.shared):
+            return MISS
+        try:
+            return await opened(flight.result.shared, settings.target)
+        except CacheSerializationError:
+            return MISS  # who asks for it next meets the same
 
     def _same_meaning(
         self, state: BackendState, flight: Flight, request: Request, settings: CallSettings, found: Found
@@ -377,12 +363,13 @@ class Leading(Leasing):
         settings: CallSettings,
         found: Found,
         started: float,
+        copied: Any = MISS,
     ) -> Any:
         """End `flight` with the answer of `other`, which asks the same; or say that it must be asked again."""
         if other.state == DONE and other.result.shared is not ALONE:
             outcome: Outcome = other.result
             try:
-                value = rebuild(thaw(outcome.shared), settings.target)
+                value = rebuild(thaw(outcome.shared), settings.target) if copied is MISS else copied
             except CacheSerializationError:
                 value = AGAIN
             if value is not AGAIN:
@@ -429,8 +416,13 @@ class Leading(Leasing):
             raise
         self._finish(request, settings, found, started)
 
-    def _join(self, flight: Flight, request: Request, settings: CallSettings, started: float) -> Any:
-        """Return the answer of a flight that was waited for, `AGAIN` to start over, `ALONE` to call alone."""
+    def _join(
+        self, flight: Flight, request: Request, settings: CallSettings, started: float, copied: Any = MISS
+    ) -> Any:
+        """Return the answer of a flight that was waited for, `AGAIN` to start over, `ALONE` to call alone.
+
+        `copied` is a copy of it, where one has been made.
+        """
         if flight.state == FAILED or (
             flight.state == ABANDONED and isinstance(flight.error, Exception) and self.on_error == "raise"
         ):
@@ -461,7 +453,7 @@ class Leading(Leasing):
             return AGAIN
         else:
             try:
-                value = rebuild(thaw(outcome.shared), settings.target)
+                value = rebuild(thaw(outcome.shared), settings.target) if copied is MISS else copied
             except CacheSerializationError:
                 return ALONE
         if self.trust.bounded:
@@ -481,11 +473,6 @@ def _gone(flights: Flights, flight: Flight, found: Found) -> None:
     flights.land(flight, ABANDONED)
     if found.lease is not None:
         found.lease.release()
-
-
-async def maybe_await(value: Any) -> Any:
-    """Return a value, awaited when it is awaitable."""
-    return await value if inspect.isawaitable(value) else value
 
 
 def need_asyncio() -> asyncio.AbstractEventLoop:

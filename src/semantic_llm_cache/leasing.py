@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -39,12 +39,13 @@ class Holding:
     Args:
         backend: what gave it.
         lease: as it was given.
-        alive: tells whether the call is still under way.
+        alive: tells whether the call is still under way. None: it is, but waits for its own caller to go on; the
+            lease is then left to run out, and taken up again if nobody else has taken it by then.
     """
 
     __slots__ = ("_alive", "_pid", "backend", "lease", "over")
 
-    def __init__(self, backend: StorageBackend, lease: Lease, alive: Callable[[], bool]) -> None:
+    def __init__(self, backend: StorageBackend, lease: Lease, alive: Callable[[], bool | None]) -> None:
         self.backend = backend
         self.lease = lease
         self.over = False
@@ -62,7 +63,11 @@ class Holding:
     async def _renew(self) -> None:
         if self.over:
             return
-        if not self._alive():
+        alive = self._alive()
+        if alive is None:
+            self._renew_later()
+            return
+        if not alive:
             self.release()
             return
         seconds = self.backend.lease_seconds
@@ -129,19 +134,27 @@ class Leasing(Reporting):
         return not found.unread
 
     async def claim(
-        self, state: BackendState, flight: Flight, request: Request, settings: CallSettings, found: Found
+        self,
+        state: BackendState,
+        request: Request,
+        found: Found,
+        alive: Callable[[], bool | None],
+        look: Callable[[], Awaitable[Found | None]],
     ) -> Found | None:
         """Wait until this process is to call, or another one has answered: then return what it stored.
 
         None: call. `found.lease` is then the lease to call under, or None where none could be had.
 
+        Args:
+            state: of the backend in use.
+            request: what is asked.
+            found: what the search before came to.
+            alive: as of `Holding`.
+            look: returns the answer that another process has stored, if there is one of use.
+
         Raises:
             CacheBackendError: only with ``on_error="raise"``.
         """
-
-        def alive() -> bool:
-            return flight.state == PENDING and (flight.loop is None or flight.loop.is_running())
-
         backend = self.backend
         # A call within a cached call may wait for somebody who waits for the outer one: not for ever.
         until = time.monotonic() + backend.lease_seconds if current_chain.get() else None
@@ -157,7 +170,7 @@ class Leasing(Reporting):
                 answer = None
                 try:
                     if lease.answered:
-                        answer = await self._answered(request, settings)
+                        answer = await look()
                 except BaseException:
                     holding.release()
                     raise
@@ -176,12 +189,22 @@ class Leasing(Reporting):
             began = time.monotonic()
             if not await self._wait(state, backend, request.key, max(left, 0.0)):
                 return None
-            answer = await self._answered(request, settings)
+            answer = await look()
             if answer is not None:
                 return answer
             if time.monotonic() - began < pause:  # woken for nothing
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_WAIT)
+
+    async def claim_flight(
+        self, state: BackendState, flight: Flight, request: Request, settings: CallSettings, found: Found
+    ) -> Found | None:
+        """`claim` for a call that others in this process may have joined."""
+
+        def alive() -> bool:
+            return flight.state == PENDING and (flight.loop is None or flight.loop.is_running())
+
+        return await self.claim(state, request, found, alive, lambda: self.answered(request, settings))
 
     async def claim_refresh(self, state: BackendState, request: Request, settings: CallSettings, found: Found) -> bool:
         """Tell whether this process is the one to refresh a stale answer; nobody waits for that."""
@@ -192,9 +215,9 @@ class Leasing(Reporting):
             return True
         if isinstance(lease, Held):
             return False
-        holding = Holding(backend, lease, lambda: request.key in state.refreshing)
+        holding = Holding(backend, lease, lambda: state.flights.refreshing(request.key))
         try:
-            done = await self._answered(request, settings) is not None
+            done = await self._is_fresh(request, settings)
         except BaseException:
             holding.release()
             raise
@@ -203,6 +226,10 @@ class Leasing(Reporting):
             return False
         found.lease = holding
         return True
+
+    async def _is_fresh(self, request: Request, settings: CallSettings) -> bool:
+        """Tell whether a fresh answer lies under this very key now."""
+        return (await self.find(request, replace(settings, similarity=1.0), probing=True)).outcome == "exact"
 
     async def _acquire(self, state: BackendState, backend: StorageBackend, request: Request) -> Lease | Held:
         token, sent = os.urandom(16).hex(), False
@@ -233,7 +260,7 @@ class Leasing(Reporting):
             return False
         return True
 
-    async def _answered(self, request: Request, settings: CallSettings) -> Found | None:
+    async def answered(self, request: Request, settings: CallSettings) -> Found | None:
         """Return the answer that another process has stored under this very key."""
         found = await self.find(request, replace(settings, similarity=1.0))
         if found.outcome != "exact":

@@ -38,14 +38,35 @@ class CachedMethod(_FunctionLike):
         self._look_like(function)
         self._wrapper = wrapper
         self._of_class = of_class
+        self._held_by_class = False
         self.controls = controls
         self.cache_info = controls.cache_info
         self.cache_clear = controls.cache_clear
-        self.cache_invalidate = controls.cache_invalidate
-        self.cache_lookup = controls.cache_lookup
 
     def __set_name__(self, owner: type, name: str) -> None:
+        self._held_by_class = True
         self.controls.binder.treat_first_as_instance()
+
+    def cache_invalidate(self, *args: Any, **kwargs: Any) -> Any:
+        """Remove the entry of exactly this call, its instance or class first; True when there was one."""
+        self._know_class("cache_invalidate", args)
+        return self.controls.cache_invalidate(*args, **kwargs)
+
+    def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the `Lookup` of a call, its instance or class first, without calling the function."""
+        self._know_class("cache_lookup", args)
+        return self.controls.cache_lookup(*args, **kwargs)
+
+    def _know_class(self, asked: str, args: tuple[Any, ...]) -> None:
+        # From Python 3.13 on a classmethod binds what it wraps without asking it, and hands on only the name of
+        # the attribute that somebody wants of the result: with @classmethod outside, the class is nowhere to be had.
+        if self._held_by_class or (args and isinstance(args[0], type)):
+            return
+        if next(iter(inspect.signature(self.controls.function).parameters), None) == "cls":
+            raise TypeError(
+                f"{self.__qualname__}.{asked}() cannot know its class, since @classmethod stands above @cache: "  # type: ignore[attr-defined]
+                "write @cache above @classmethod"
+            )
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if self._of_class:

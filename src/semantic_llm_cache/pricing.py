@@ -22,16 +22,19 @@ def _read(holder: Any, name: str) -> Any:
     return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
 
 
-def usage_of(response: Any, prompt: str) -> tuple[int, int]:
-    """Return (input, output) tokens: the response's own usage when it tells, else estimates from the text."""
+def usage_of(response: Any, prompt: str, text: str | None = None) -> tuple[int, int]:
+    """Return (input, output) tokens: the response's own usage when it tells, else estimates from the text.
+
+    `text` is the response written out, where the caller has it: writing a large one takes long.
+    """
     try:
-        return _usage_of(response, prompt)
+        return _usage_of(response, prompt, text)
     except Exception as error:  # a response whose own code raises must not cost the caller the answer
         logger.debug("semantic-llm-cache: no usage in the response: %r", error)
         return estimate_tokens(prompt), 0
 
 
-def _usage_of(response: Any, prompt: str) -> tuple[int, int]:
+def _usage_of(response: Any, prompt: str, text: str | None) -> tuple[int, int]:
     if not isinstance(response, (str, bytes)):
         usage = _read(response, "usage")
         for holder in (usage, response):
@@ -41,8 +44,9 @@ def _usage_of(response: Any, prompt: str) -> tuple[int, int]:
             made = next((v for name in _OUTPUT if isinstance(v := _read(holder, name), int)), None)
             if given is not None or made is not None:
                 return given or 0, made or 0
-    text = response if isinstance(response, str) else "" if response is None else str(response)[:100_000]
-    return estimate_tokens(prompt), estimate_tokens(text)
+    if text is None:
+        text = response if isinstance(response, str) else "" if response is None else str(response)
+    return estimate_tokens(prompt), estimate_tokens(text if isinstance(response, str) else text[:100_000])
 
 
 def make_price(price: Price) -> Callable[[int, int, Any], float]:

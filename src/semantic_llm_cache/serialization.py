@@ -27,6 +27,7 @@ from typing import Any, get_args, get_origin
 
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.fingerprint import held_fields
+from semantic_llm_cache.json_pieces import read, write
 
 __all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "rebuild", "same", "thaw"]
 
@@ -124,7 +125,7 @@ def dumps(value: Any) -> str:
     if type(value) is Encoded:
         return value.text
     try:
-        return json.dumps(_encode(value, "answer"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return write(_encode(value, "answer"))
     except RecursionError:
         raise CacheSerializationError("the answer refers to itself or is nested too deeply") from None
     except ValueError as error:  # a whole number of more digits than Python writes
@@ -268,7 +269,7 @@ def loads(text: str) -> Any:
         CacheSerializationError: text that `dumps` cannot have written.
     """
     try:
-        return _decode(_JSON.decode(text))
+        return _decode(read(text, _JSON))
     except CacheSerializationError:
         raise
     except Exception as error:  # whatever a value that nobody has written makes a constructor raise
@@ -499,8 +500,13 @@ def _named(kind: type, name: str) -> type | None:
 
 def same(one: Any, other: Any) -> bool:
     """Tell whether two values are equal and of equal types all the way down."""
-    if type(one) is not type(other):
+    kind = type(one)
+    if kind is not type(other):
         return False
+    if kind in _IMMUTABLE and kind is not float:
+        return bool(one == other)
+    if kind is float:
+        return bool(one == other or (one != one and other != other))
     if isinstance(one, dict):
         return len(one) == len(other) and all(
             same(k1, k2) and same(v1, v2) for (k1, v1), (k2, v2) in zip(one.items(), other.items(), strict=True)

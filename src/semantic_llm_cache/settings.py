@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from semantic_llm_cache.context import is_set, overrides
-from semantic_llm_cache.control import CacheControl
+from semantic_llm_cache.context import asked_control, is_set, overrides
+from semantic_llm_cache.control import CacheControl, obeyed
 
 __all__ = ["CallSettings", "check_callable", "check_single_flight", "check_tags", "check_timeout", "current"]
 
@@ -49,20 +49,30 @@ def check_timeout(timeout: float | None) -> float | None:
     return timeout
 
 
-def current(engine: Any, settings: CallSettings) -> tuple[CallSettings, str | None]:
-    """Return the settings of a call made at this moment, and the namespace of a context if one names it."""
+def current(engine: Any, settings: CallSettings, asks: CacheControl | None = None) -> tuple[CallSettings, str | None]:
+    """Return the settings of a call made at this moment, and the namespace of a context if one names it.
+
+    Args:
+        engine: whose settings they are.
+        settings: of the door; they stay as they are.
+        asks: what the call itself asks of the cache, in place of what a context around it asks.
+
+    Raises:
+        EmbeddingUnavailableError: near matching is asked for, and there is no usable embedder.
+    """
     context = overrides.get()
-    if context is None:
+    if context is None and asks is None:
         return settings, None
-    changed: dict[str, Any] = {
-        name: getattr(context, name) for name in ("similarity", "ttl", "enabled") if is_set(getattr(context, name))
-    }
+    changed: dict[str, Any] = {}
+    if context is not None:
+        names = ("similarity", "ttl", "enabled")
+        changed = {name: getattr(context, name) for name in names if is_set(getattr(context, name))}
     if engine.disabled:
         changed["enabled"] = False
-    settings = replace(settings, **changed)
+    settings = obeyed(replace(settings, **changed), asked_control() if asks is None else asks)
     if settings.enabled and settings.similarity < 1:
         engine.need_embedder()
-    return settings, context.namespace if is_set(context.namespace) else None
+    return settings, context.namespace if context is not None and is_set(context.namespace) else None
 
 
 def check_single_flight(value: str) -> str:

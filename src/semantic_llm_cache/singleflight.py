@@ -69,6 +69,7 @@ class Flights:
         self._lock = threading.RLock()
         self._by_key: dict[str, Flight] = {}
         self._calling: dict[str, dict[Flight, None]] = {}
+        self._refreshing: set[str] = set()
         self.landed = 0
         """How many flights have ended. A read that began before another's end may have missed its answer."""
 
@@ -90,6 +91,23 @@ class Flights:
     def under_way(self, key: str) -> bool:
         """Tell whether a flight for `key` is under way."""
         return key in self._by_key
+
+    def begin_refresh(self, key: str) -> bool:
+        """Say that a stale answer is about to be refreshed; False when that is under way."""
+        with self._lock:
+            if key in self._refreshing:
+                return False
+            self._refreshing.add(key)
+            return True
+
+    def refreshing(self, key: str) -> bool:
+        """Tell whether a stale answer is being refreshed."""
+        return key in self._refreshing
+
+    def end_refresh(self, key: str) -> None:
+        """Say that a refresh has ended, well or not."""
+        with self._lock:
+            self._refreshing.discard(key)
 
     def calling(self, flight: Flight, embedder: str, vector: Any, alike: Callable[[Flight], bool]) -> Flight | None:
         """Say that `flight` is about to call its function; return one that already asks the same, if any.

@@ -55,7 +55,6 @@ class BackendState:
         self.last_access = 0.0
         self.policies: dict[str, Any] = {}
         self.streams: Any = None
-        self.refreshing: set[str] = set()
         self.searched = False
         self._changed_policies: set[str] = set()
 
@@ -70,7 +69,6 @@ class BackendState:
         """Drop what the parent goes on with: its flights will not land here, its hits it writes itself."""
         self.flights = Flights()
         self.streams = None
-        self.refreshing = set()
         self.searched = False
         self._lock = threading.RLock()
         self._owed = {}

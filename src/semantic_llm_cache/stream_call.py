@@ -14,6 +14,7 @@ from semantic_llm_cache.broadcast import Broadcast, Reader
 from semantic_llm_cache.control import NOT_CACHED
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import CacheNotFoundError
+from semantic_llm_cache.large_answers import is_large, off_loop
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.serialization import rebuild
 from semantic_llm_cache.settings import CallSettings
@@ -109,10 +110,10 @@ class Call:
 
         A stale answer is one to serve while a fresh one is fetched, or the `fallback` of a miss.
         """
-        found = self.told(await self.engine.find(self.request, self.settings))
+        found = await self.told(await self.engine.find(self.request, self.settings))
         if found.outcome == "stale" and not self.engine._refreshable(found):
             fresh = await self.engine.find(self.request, self.settings, exact=False)
-            found = replace(self.told(fresh), fallback=found)
+            found = replace(await self.told(fresh), fallback=found)
         return found
 
     def may_call(self, found: Found) -> None:
@@ -127,14 +128,30 @@ class Call:
         control = self.settings.control
         return control is not None and control.only_if_cached
 
-    def told(self, found: Found) -> Found:
+    async def told(self, found: Found) -> Found:
         """Make the value of a hit its chunks; an answer that cannot be told as a stream is a miss."""
-        if found.outcome in SERVED:
-            if self.codec is not None:
-                found.value = self.codec.chunks(found.value)
-            if not isinstance(found.value, list):
-                found.outcome, found.reason, found.value = "miss", "the stored answer is no stream", None
+        if found.outcome in SERVED and not await self.split(found):
+            found.outcome, found.reason, found.value = "miss", "the stored answer is no stream", None
         return found
+
+    async def split(self, found: Found) -> bool:
+        """Make the value of an answer its chunks; False when it cannot be told as a stream."""
+        if self.codec is not None:
+            cut, value = self.codec.chunks, found.value
+            found.value = await off_loop(cut, value) if is_large(value) else cut(value)
+        return isinstance(found.value, list)
+
+    async def claim(self, found: Found, alive: Callable[[], bool | None]) -> Found | None:
+        """Agree with other processes who opens the source: see `Leasing.claim`. The answer's value is its chunks."""
+        engine = self.engine
+        if not engine._leases(self.settings, found):
+            return None
+
+        async def look() -> Found | None:
+            answer = await engine.answered(self.request, self.settings)
+            return answer if answer is not None and await self.split(answer) else None
+
+        return await engine.claim(engine.bound()[1], self.request, found, alive, look)
 
     def refresh(self, fetch: Callable[[], Any]) -> None:
         """Have a fresh answer fetched after the caller has gone on with the stale one."""
@@ -145,14 +162,16 @@ class Call:
         outcome = None if broadcast.begun else self.engine._instead(found, self.settings, error)
         if outcome is None:
             return False
-        broadcast.stale = outcome.found
+        broadcast.instead = outcome.found
         for chunk in outcome.original:
             broadcast.push(chunk)
         return True
 
     def ended(self, found: Found, *, stored: bool = False) -> None:
         """Count a call that has ended."""
-        self.engine._finish(self.request, self.settings, found, self.started, stored=stored)
+        joined = found.entry if found.outcome == "coalesced" else None
+        cost = 0.0 if joined is None else joined.cost_usd
+        self.engine._finish(self.request, self.settings, found, self.started, cost=cost, stored=stored)
 
     def ends(self, chunk: Any) -> bool:
         """Tell whether no chunk of meaning follows."""
@@ -164,10 +183,14 @@ class Call:
 
     async def store(self, broadcast: Broadcast, found: Found, duration_ms: float) -> bool:
         """Keep a stream that has ended well."""
-        answer = self.answer(broadcast)
+        answer = await self.gathered(broadcast)
         if answer is None:
             return False
         return (await self.engine.admit(self.request, self.settings, answer, found, duration_ms)).stored
+
+    async def gathered(self, broadcast: Broadcast) -> Any:
+        """`answer`, in a thread where there is much of it."""
+        return await off_loop(self.answer, broadcast) if broadcast.large else self.answer(broadcast)
 
     def answer(self, broadcast: Broadcast) -> Any:
         """Return what is to be kept of a stream that has ended well; None when that is nothing."""
@@ -187,7 +210,7 @@ class Call:
                 heard.push(chunk)
                 if self.ends(chunk) or not heard.whole:
                     break
-        answer = self.answer(heard)
+        answer = await self.gathered(heard)
         if answer is None:
             raise ValueError("the stream is not to be kept")
         return answer

@@ -2,6 +2,7 @@
 
 The first caller gets chunks as they come; others who ask the same join and get all chunks from the start; a
 hit replays them. Stored only when the stream ended well: one that fails, or that everybody left, stores nothing.
+With ``single_flight="shared"`` one process reads the source; the others wait for the whole answer and replay it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from semantic_llm_cache import lookup as lookups
 from semantic_llm_cache import runtime
-from semantic_llm_cache.broadcast import Broadcast
+from semantic_llm_cache.broadcast import BREATH, Broadcast
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import CacheReentryError
 from semantic_llm_cache.request import Request
@@ -67,8 +68,8 @@ async def stream(
                 call.refresh(lambda: call.kept(source))
             call.ended(found)
             for i, chunk in enumerate(found.value):
-                if i and replay_delay:
-                    await asyncio.sleep(replay_delay)
+                if (i and replay_delay) or i % BREATH == BREATH - 1:
+                    await asyncio.sleep(replay_delay or 0)
                 yield chunk
             return
         call.may_call(found)
@@ -76,7 +77,7 @@ async def stream(
         broadcast, reader, first = call.streams.open(request.key, Broadcast(engine.max_response, loop=loop))
         place = broadcast, reader
         if first:
-            task = loop.create_task(_produce(call, source, broadcast, found))
+            task = loop.create_task(_produce(call, source, broadcast, found, replay_delay))
             broadcast.on_idle = _canceller(task)
     if not first:
         call.ended(Found("coalesced", "joined the same stream in flight"))
@@ -85,9 +86,9 @@ async def stream(
     try:
         async with contextlib.aclosing(broadcast.read(reader)) as chunks:
             async for chunk in chunks:
-                if not told and broadcast.stale is not None:
+                if not told and broadcast.instead is not None:
                     told = True
-                    call.ended(broadcast.stale)
+                    call.ended(broadcast.instead)
                 yield chunk if first else call.rebuilt(chunk)
     except Exception as error:
         if first:
@@ -99,7 +100,8 @@ async def stream(
         raise
     if not told:
         # The last chunk is out; the caller goes on when the answer is stored, as with any other call.
-        call.ended(found, stored=await asyncio.shield(task))
+        stored = await asyncio.shield(task)
+        call.ended(broadcast.instead or found, stored=stored)
 
 
 async def _other_way(call: Call) -> bool:
@@ -155,7 +157,7 @@ async def _shadow(call: Call, source: Callable[[], AsyncIterator[Any]]) -> Async
             if over:
                 break
             yield chunk
-    answer = call.answer(heard)
+    answer = await call.gathered(heard)
     took = (perf_counter() - began) * 1000
     if answer is not None:
         await engine._shadow_ended(call.request, call.settings, found, answer, took, call.started)
@@ -196,19 +198,54 @@ def _canceller(task: asyncio.Task[bool]) -> Callable[[], None]:
     return cancel
 
 
-async def _produce(call: Call, source: Callable[[], AsyncIterator[Any]], broadcast: Broadcast, found: Found) -> bool:
-    """Read the function's stream to its end, whoever listens, and store it; True when it was stored."""
+async def _produce(
+    call: Call,
+    source: Callable[[], AsyncIterator[Any]],
+    broadcast: Broadcast,
+    found: Found,
+    replay_delay: float | None,
+) -> bool:
+    """Read the function's stream to its end, whoever listens, and store it; True when it was stored.
+
+    Where another process is reading the same stream, what that one has stored is told in its place.
+    """
+    try:
+        return await _read(call, source, broadcast, found, replay_delay)
+    finally:
+        if found.lease is not None:
+            found.lease.release()
+
+
+async def _replay(chunks: list[Any], delay: float | None) -> AsyncIterator[Any]:
+    for i, chunk in enumerate(chunks):
+        if i and delay:
+            await asyncio.sleep(delay)
+        yield chunk
+
+
+async def _read(
+    call: Call,
+    source: Callable[[], AsyncIterator[Any]],
+    broadcast: Broadcast,
+    found: Found,
+    replay_delay: float | None,
+) -> bool:
     loop = asyncio.get_running_loop()
-    began = perf_counter()
     room = asyncio.Event()
 
     def wake() -> None:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(room.set)
 
+    def alive() -> bool:  # a stream that is not kept answers nobody else
+        return broadcast.whole and not broadcast.settled.done() and loop.is_running()
+
     count = 0
     try:
-        async with closing(source()) as chunks:
+        answer = await call.claim(found, alive)
+        broadcast.instead = answer
+        began = perf_counter()
+        async with closing(source() if answer is None else _replay(answer.value, replay_delay)) as chunks:
             async for chunk in chunks:
                 broadcast.over = call.ends(chunk)
                 broadcast.push(chunk)
@@ -234,6 +271,8 @@ async def _produce(call: Call, source: Callable[[], AsyncIterator[Any]], broadca
     # Readers may finish while the entry is being written; who asks meanwhile still joins this stream.
     broadcast.end()
     try:
+        if answer is not None:
+            return False
         return await call.store(broadcast, found, took)
     except Exception as error:
         engine = call.engine
@@ -248,41 +287,75 @@ async def _produce(call: Call, source: Callable[[], AsyncIterator[Any]], broadca
 class _Pull:
     """A plain generator that several readers read: whoever lacks a chunk fetches the next one."""
 
-    def __init__(self, call: Call, source: Callable[[], Iterator[Any]], broadcast: Broadcast, found: Found) -> None:
+    def __init__(
+        self,
+        call: Call,
+        source: Callable[[], Iterator[Any]],
+        broadcast: Broadcast,
+        found: Found,
+        replay_delay: float | None,
+    ) -> None:
         self.call = call
+        self.source = source
         self.broadcast = broadcast
         self.found = found
+        self.replay_delay = replay_delay
         self.lock = threading.Lock()
-        self.chunks = source()
-        self.began = perf_counter()
-        self.stored = False
+        self.chunks: Iterator[Any] | None = None
+        self.answer: Found | None = None
+        self.began = self.last = perf_counter()
+        self.stored = self.gone = False
         broadcast.on_idle = self.abandon
+
+    def alive(self) -> bool | None:
+        """Tell whether the source is being read: None when no reader has asked for a chunk in a while."""
+        if self.broadcast.settled.done() or not self.broadcast.whole:
+            return False
+        lately = perf_counter() - self.last < self.call.engine.backend.lease_seconds
+        return True if self.lock.locked() or lately else None
+
+    def open(self) -> Iterator[Any]:
+        """Open the source, or what another process has stored meanwhile."""
+        self.answer = self.broadcast.instead = runtime.run(self.call.claim(self.found, self.alive))
+        if self.gone:
+            raise GeneratorExit
+        self.began = perf_counter()
+        return self.source() if self.answer is None else _replay_blocking(self.answer.value, self.replay_delay)
 
     def next(self, position: Callable[[], bool]) -> None:
         """Fetch one chunk, unless another reader has fetched one meanwhile (`position` tells)."""
         with self.lock:
-            if self.broadcast.done or position():
-                return
-            try:
-                chunk = next(self.chunks)
-            except StopIteration:
+            if not self.broadcast.done and not position():
+                self._fetch()
+            self.last = perf_counter()
+        if self.gone:
+            self.abandon()
+
+    def _fetch(self) -> None:
+        try:
+            if self.chunks is None:
+                self.chunks = self.open()
+            chunk = next(self.chunks)
+        except StopIteration:
+            self.finish()
+        except BaseException as error:
+            instead = isinstance(error, Exception) and self.call.stand_in(self.broadcast, self.found, error)
+            self.call.streams.close(self.call.request.key, self.broadcast)
+            self.broadcast.end(None if instead else error)
+            self.release()
+        else:
+            self.broadcast.over = self.call.ends(chunk)
+            self.broadcast.push(chunk)
+            if self.broadcast.over:
                 self.finish()
-            except BaseException as error:
-                instead = isinstance(error, Exception) and self.call.stand_in(self.broadcast, self.found, error)
-                self.call.streams.close(self.call.request.key, self.broadcast)
-                self.broadcast.end(None if instead else error)
-            else:
-                self.broadcast.over = self.call.ends(chunk)
-                self.broadcast.push(chunk)
-                if self.broadcast.over:
-                    self.finish()
-                    self.close()
+                self.close()
 
     def finish(self) -> None:
         took = (perf_counter() - self.began) * 1000
         call = self.call
         try:
-            self.stored = runtime.run(call.store(self.broadcast, self.found, took))
+            if self.answer is None:
+                self.stored = runtime.run(call.store(self.broadcast, self.found, took))
         except Exception as error:
             if call.engine.on_error == "raise":
                 self.broadcast.end(error)
@@ -290,17 +363,38 @@ class _Pull:
             call.engine.log_once("stream", f"a stream was not stored: {error!r}")
         finally:
             call.streams.close(call.request.key, self.broadcast)
+            self.release()
         self.broadcast.end()
 
     def abandon(self) -> None:
         """All readers have left before the end: nothing is stored."""
+        self.gone = True
         self.call.streams.close(self.call.request.key, self.broadcast)
-        with self.lock:
-            self.broadcast.end(GeneratorExit())
-            self.close()
+        # A chunk may be being fetched for a task that was cancelled: whoever fetches it sees to the rest.
+        if self.lock.acquire(blocking=False):
+            try:
+                self.broadcast.end(GeneratorExit())
+                self.close()
+                self.release()
+            finally:
+                self.lock.release()
+
+    def release(self) -> None:
+        """Give back the lease, if there is one."""
+        if self.found.lease is not None:
+            self.found.lease.release()
 
     def close(self) -> None:
-        close_plain(self.chunks)
+        """Close the source."""
+        if self.chunks is not None:
+            close_plain(self.chunks)
+
+
+def _replay_blocking(chunks: list[Any], delay: float | None) -> Iterator[Any]:
+    for i, chunk in enumerate(chunks):
+        if i and delay:
+            time.sleep(delay)
+        yield chunk
 
 
 def stream_blocking(
@@ -337,7 +431,7 @@ def stream_blocking(
             return
         call.may_call(found)
         broadcast = Broadcast(engine.max_response)
-        broadcast.pull = _Pull(call, source, broadcast, found)
+        broadcast.pull = _Pull(call, source, broadcast, found, replay_delay)
         broadcast, reader, first = call.streams.open(request.key, broadcast, plain=True)
         place = broadcast, reader
     if not first:
@@ -346,9 +440,9 @@ def stream_blocking(
     told = not first
     try:
         for chunk in broadcast.read_blocking(reader):
-            if not told and broadcast.stale is not None:
+            if not told and broadcast.instead is not None:
                 told = True
-                call.ended(broadcast.stale)
+                call.ended(broadcast.instead)
             yield chunk if first else call.rebuilt(chunk)
     except Exception as error:
         if first:
@@ -359,7 +453,7 @@ def stream_blocking(
             call.ended(found, stored=broadcast.pull.stored)
         raise
     if not told:
-        call.ended(found, stored=broadcast.pull.stored)
+        call.ended(broadcast.instead or found, stored=broadcast.pull.stored)
 
 
 def _other_way_blocking(call: Call) -> bool:

@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -28,10 +28,10 @@ from semantic_llm_cache.exceptions import (
     EmbeddingUnavailableError,
     PromptCacheError,
 )
+from semantic_llm_cache.large_answers import is_large, off_loop, opened
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.pricing import Price, make_price
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.serialization import rebuild, thaw
 from semantic_llm_cache.settings import CallSettings, check_callable, check_single_flight, check_tags, check_timeout
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.state import BackendState, get_default_backend, register_engine, resolve_backend, state_of
@@ -42,7 +42,7 @@ from semantic_llm_cache.turns import turn
 if TYPE_CHECKING:
     from semantic_llm_cache.matching.online import OnlinePolicy
 
-__all__ = ["ALONE", "Found", "Outcome", "Sentinel", "Tiers", "limited"]
+__all__ = ["ALONE", "Found", "Outcome", "Sentinel", "Tiers", "driven", "limited"]
 
 T = TypeVar("T")
 _LOAD_TIMEOUT = 30.0
@@ -99,6 +99,17 @@ class Outcome(NamedTuple):
     duration_ms: float
     cost_usd: float
     stored: bool
+
+
+def driven(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine that never waits comes to. Raises RuntimeError for one that waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a method of a backend that says in_process waits")
 
 
 async def limited(awaitable: Awaitable[T], seconds: float | None) -> T:
@@ -275,7 +286,8 @@ class Tiers:
                 return found
             if exact and entry is not None and self._live(entry, settings):
                 try:
-                    found.value = rebuild(thaw(entry.response), settings.target)
+                    large = is_large(entry.response)
+                    found.value = await opened(entry.response, settings.target, large)
                 except CacheSerializationError as error:
                     found.reason = str(error)
                 else:
@@ -285,7 +297,7 @@ class Tiers:
                     if found.late >= 0:
                         found.outcome, found.reason = "stale", f"{found.late:.0f} s past its time"
                         return found
-                    if front is not None:
+                    if front is not None and not large:  # keeping one means to write it once more
                         front.put(request.key, entry, generation)
                     if self.trust.bounded and not probing:
                         (await self.online_policy()).count_exact()
@@ -351,7 +363,7 @@ class Tiers:
         if chosen is None:
             return
         try:
-            found.value = rebuild(thaw(chosen.entry.response), settings.target)
+            found.value = await opened(chosen.entry.response, settings.target)
         except CacheSerializationError as error:
             found.reason = str(error)
             return
@@ -500,7 +512,13 @@ class Tiers:
 
 
 async def _get(backend: StorageBackend, key: str) -> CacheEntry | None:
-    entry: Any = await backend.get(key)
+    entry: Any = None
+    if backend.in_process:
+        entry = backend.peek(key)
+    if entry is not None and is_large(entry.response):
+        entry = await off_loop(driven, backend.get(key))  # which makes a copy
+    else:
+        entry = await backend.get(key)
     if entry is not None and not isinstance(entry, CacheEntry):
         raise TypeError(f"get() returned a {type(entry).__name__}, not a CacheEntry")
     return entry

@@ -22,13 +22,39 @@ make, log, lease, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(
 backend = eval(make)
 backend.lease_seconds = lease
 engine = SemanticCache(backend, single_flight="shared", namespace="n", timeout=3.0)
-plain = len(sys.argv) > 5 and sys.argv[5] == "plain"
+kind = sys.argv[5]
+plain = kind == "plain"
 
 def note(prompt):
     with open(log, "a") as file:
         file.write(f"{os.getpid()} {prompt}\\n")
 
-if plain:
+if kind == "streams":
+    @engine.cache
+    async def tell(prompt: str):
+        note(prompt)
+        yield prompt
+        await asyncio.sleep(seconds)
+        if prompt.startswith("fails"):
+            raise ValueError("no")
+        yield " by "
+        yield str(os.getpid())
+
+    @engine.cache
+    def tell_plain(prompt: str):
+        note(prompt)
+        yield prompt
+        time.sleep(seconds)
+        if "fails" in prompt:
+            raise ValueError("no")
+        yield " by "
+        yield str(os.getpid())
+
+    async def ask(prompt):
+        if prompt.startswith("plain"):
+            return await asyncio.to_thread(lambda: "".join(tell_plain(prompt)))
+        return "".join([chunk async for chunk in tell(prompt)])
+elif plain:
     @engine.cache
     def ask(prompt: str) -> str:
         note(prompt)
@@ -46,11 +72,11 @@ else:
 
 async def answers(prompt, count):
     if plain:
-        found = await asyncio.gather(*[asyncio.to_thread(ask, prompt) for _ in range(count)])
+        made = [asyncio.to_thread(ask, prompt) for _ in range(count)]
     else:
-        found = await asyncio.gather(*[ask(prompt) for _ in range(count)], return_exceptions=True)
-        found = [f if isinstance(f, str) else type(f).__name__ for f in found]
-    return found
+        made = [ask(prompt) for _ in range(count)]
+    found = await asyncio.gather(*made, return_exceptions=True)
+    return [f if isinstance(f, str) else type(f).__name__ for f in found]
 
 async def main():
     loop = asyncio.get_running_loop()

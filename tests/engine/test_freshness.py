@@ -4,9 +4,11 @@ import asyncio
 import time
 
 import pytest
+from engine_helpers import FaultyBackend
 
 from semantic_llm_cache import SemanticCache, cache, get_stats, invalidate, last_lookup
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
+from semantic_llm_cache.state import state_of
 
 
 class Clock:
@@ -190,3 +192,48 @@ async def test_tags_made_from_the_call():
 def test_bad_values_name_the_argument(options, text):
     with pytest.raises(ValueError, match=text):
         SemanticCache("memory://", **options)
+
+
+class Gated(FaultyBackend):
+    """A storage whose reads can be held back after they have read."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def get(self, key):
+        entry = await super().get(key)
+        self.held += 1
+        await self.gate.wait()
+        return entry
+
+
+async def test_who_read_the_stale_answer_just_before_a_refresh_landed_starts_no_second_one():
+    clock, calls, go, backend = Clock(), [], asyncio.Event(), Gated()
+
+    @SemanticCache(backend, ttl=10, stale_while_revalidate=20, clock=clock, namespace="late").cache
+    async def ask(prompt: str) -> str:
+        calls.append(prompt)
+        if len(calls) > 1:
+            await go.wait()
+        return f"answer {len(calls)}"
+
+    await ask("a")
+    clock.now += 11
+    assert await ask("a") == "answer 1"
+    await settle(lambda: len(calls) == 2)  # the refresh is under way
+    backend.gate.clear()
+    backend.held = 0
+    late = asyncio.ensure_future(ask("a"))
+    await settle(lambda: backend.held == 1)  # it has read the old answer
+    go.set()
+    flights, key = state_of(backend).flights, next(iter(await backend.iterate()))[0]
+    await settle(lambda: not flights.refreshing(key))
+    assert (await MemoryBackend.get(backend, key)).response == "answer 2"
+    backend.gate.set()
+    assert await late == "answer 1"
+    await settle(lambda: backend.held > 1 and not flights.refreshing(key))  # it has looked again
+    assert len(calls) == 2
+    assert await ask("a") == "answer 2"

@@ -7,7 +7,8 @@ from langchain_core.language_models import LLM, BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
 
-from semantic_llm_cache import last_lookup
+from semantic_llm_cache import CacheContext, last_lookup
+from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.langchain import LangChainCache
 
 ASKED = "How do I reset my password?"
@@ -212,3 +213,27 @@ def test_misuse_is_told_by_name():
     for option in ({"history": "all"}, {"tool_calls": 1}, {"cache": "memory://"}, {"nonsense": 1}):
         with pytest.raises((TypeError, ValueError), match=next(iter(option))):
             LangChainCache(**option)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_a_context_asks_of_it_what_it_asks_of_functions(server, use, plain):
+    use(tool_calls="cache")
+    chat = Chat(url=server.url)
+
+    async def ask(**context):
+        with CacheContext(**context):
+            answer = chat.invoke(ASKED) if plain else await chat.ainvoke(ASKED)
+        return answer.content
+
+    with pytest.raises(CacheNotFoundError, match="only-if-cached"):
+        await ask(cache_control="only-if-cached")
+    assert server.calls == 0
+    await ask(cache_control="no-store")
+    first = await ask()
+    assert server.calls == 2
+    assert await ask(cache_control="only-if-cached, max-age=60") == first
+    fresh = await ask(cache_control="no-cache")
+    assert (server.calls, await ask()) == (3, fresh)
+    for _ in range(2):  # what is stored inside is found inside
+        inside = await ask(namespace="tenant")
+    assert (server.calls, inside) == (4, await ask(namespace="tenant"))

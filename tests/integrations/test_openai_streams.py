@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from semantic_llm_cache import SemanticCache
+from semantic_llm_cache.backends import SQLiteBackend
 from semantic_llm_cache.integrations.openai import wrap
 
 ASKED = "How do I reset my password?"
@@ -29,8 +30,8 @@ def body(**options):
 class Clients:
     """A plain and an async client of one cache, asked for text and x-cache, as a stream or not."""
 
-    def __init__(self, server, **options):
-        self.cache = SemanticCache("memory://", **options)
+    def __init__(self, server, backend="memory://", **options):
+        self.cache = SemanticCache(backend, **options)
         given = {"api_key": "k", "base_url": f"{server.url}/v1", "max_retries": 0}
         self.async_ = wrap(openai.AsyncOpenAI(**given), cache=self.cache)
         self.plain = wrap(openai.OpenAI(**given), cache=self.cache)
@@ -161,6 +162,29 @@ async def test_one_who_waited_for_the_other_way_in_vain_asks_for_himself(server,
     server.gate.set()
     assert await first == (FIRST, "MISS")
     assert await second == (SECOND, "MISS")
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
+@pytest.mark.parametrize(
+    "ways", [(True, True), (True, False), (False, True)], ids=["both", "then whole", "then stream"]
+)
+async def test_two_processes_make_one_request(server, clients, tmp_path, ways, plain):
+    # Two backends on one file know no more of each other than two processes do.
+    backends = [SQLiteBackend(tmp_path / "cache.db") for _ in range(2)]
+    one, other = (clients(backend=backend, single_flight="shared") for backend in backends)
+    server.gate = threading.Event()
+    first = asyncio.create_task(one.ask(stream=ways[0]))
+    assert await asyncio.to_thread(server.arrived.wait, 20)
+    seconds = [asyncio.create_task(other.ask(stream=ways[1], plain=plain)) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    assert not any(second.done() for second in seconds)
+    server.gate.set()
+    assert await first == (FIRST, "MISS")
+    for second in seconds:
+        assert await second == (FIRST, "COALESCED")
+    assert server.calls == 1
+    for backend in backends:
+        await backend.close()
 
 
 async def test_of_a_hundred_readers_fifty_leave_and_the_others_get_all(server, clients):

@@ -7,7 +7,8 @@ from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from semantic_llm_cache import SemanticCache, last_lookup
+from semantic_llm_cache import CacheContext, SemanticCache, last_lookup
+from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.pydantic_ai import CachedModel
 
 ASKED = "How do I reset my password?"
@@ -145,3 +146,28 @@ def test_misuse_is_told_by_name(server, model):
     for option in ({"history": "all"}, {"tool_calls": 1}, {"cache": "memory://"}, {"nonsense": 1}):
         with pytest.raises((TypeError, ValueError), match=next(iter(option))):
             model(**option)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_context_asks_of_it_what_it_asks_of_functions(server, model, streams):
+    agent = Agent(model())
+
+    async def ask(**context):
+        with CacheContext(**context):
+            if not streams:
+                return (await agent.run(ASKED)).output
+            async with agent.run_stream(ASKED) as result:
+                return [piece async for piece in result.stream_text()][-1]
+
+    with pytest.raises(CacheNotFoundError, match="only-if-cached"):
+        await ask(cache_control="only-if-cached")
+    assert server.calls == 0
+    await ask(cache_control="no-store")
+    first = await ask()
+    assert server.calls == 2
+    assert await ask(cache_control="only-if-cached, max-age=60") == first
+    fresh = await ask(cache_control="no-cache")
+    assert (server.calls, await ask()) == (3, fresh)
+    for _ in range(2):
+        inside = await ask(namespace="tenant")
+    assert (server.calls, inside) == (4, await ask(namespace="tenant"))

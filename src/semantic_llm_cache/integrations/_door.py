@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from semantic_llm_cache.control import NOT_CACHED
 from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings, current
 from semantic_llm_cache.wire.turns import check_history, last_turn
@@ -57,6 +59,15 @@ class Door:
     def settings(self) -> tuple[CallSettings, str | None]:
         """Return the settings of a call made now, and the namespace of a context if one names it."""
         return current(self.engine, self.engine.settings(tags=(self.name,)))
+
+    def may_call(self, settings: CallSettings, reason: str) -> None:
+        """Let a call that found no answer go on to the model.
+
+        Raises:
+            CacheNotFoundError: only what is in the cache was asked for.
+        """
+        if settings.enabled and settings.control is not None and settings.control.only_if_cached:
+            raise CacheNotFoundError(f"{NOT_CACHED}: {reason}")
 
     def request(self, messages: Any, scope: Any, namespace: str | None = None) -> Request:
         """Return the request that messages (dicts with a role and a content), or a plain text, make.

@@ -14,7 +14,9 @@ from semantic_llm_cache import runtime
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.request import Request
+from semantic_llm_cache.settings import CallSettings
 
 try:
     from langchain_core.caches import BaseCache
@@ -69,45 +71,56 @@ class LangChainCache(BaseCache):
         """The engine behind it."""
         return self.door.engine
 
-    def _request(self, prompt: str, llm_string: str) -> tuple[Request | None, bool]:
+    def _request(self, prompt: str, llm_string: str) -> tuple[Request, CallSettings] | None:
+        """Return the request and settings of a call; None for one that goes by the cache."""
         try:
             settings, namespace = self.door.settings()
+            if not settings.enabled:
+                return None
             messages = _messages(prompt)
-            return self.door.request(prompt if messages is None else messages, llm_string, namespace), settings.enabled
+            return self.door.request(prompt if messages is None else messages, llm_string, namespace), settings
         except PromptCacheError as error:
             self.engine.log_once("langchain", f"a call goes by the cache: {error}")
-            return None, False
+            return None
 
     async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
-        """Return the stored generations for a prompt like this one, or None."""
-        request, enabled = self._request(prompt, llm_string)
-        if request is None or not enabled:
+        """Return the stored generations for a prompt like this one, or None.
+
+        Raises:
+            CacheNotFoundError: none, under ``CacheContext(cache_control="only-if-cached")``.
+        """
+        planned = self._request(prompt, llm_string)
+        if planned is None:
             return None
-        found = await self.engine.lookup(request)
-        lookups.remember(found)
-        if not found.hit:
-            return None
-        return _rebuilt(found.response)
+        request, settings = planned
+        return self._told(await self.engine.lookup(request, settings=settings), settings)
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """`alookup` for plain code."""
-        request, enabled = self._request(prompt, llm_string)
-        if request is None or not enabled:
+        planned = self._request(prompt, llm_string)
+        if planned is None:
             return None
-        found = runtime.run(self.engine.lookup(request))
+        request, settings = planned
+        return self._told(runtime.run(self.engine.lookup(request, settings=settings)), settings)
+
+    def _told(self, found: Lookup, settings: CallSettings) -> list[Generation] | None:
         lookups.remember(found)
-        return _rebuilt(found.response) if found.hit else None
+        told = _rebuilt(found.response) if found.hit else None
+        if told is None:
+            self.door.may_call(settings, found.reason)
+        return told
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Store generations, unless they are cut short, refused, empty, or call tools."""
-        request, enabled = self._request(prompt, llm_string)
-        if request is None or not enabled or not self._fit(return_val):
+        planned = self._request(prompt, llm_string)
+        if planned is None or not self._fit(return_val):
             return
+        request, settings = planned
         try:
             stored = [_plain(generation) for generation in return_val]
         except KeyError:
             return  # a type that is not in the table
-        await self.engine.store(request, stored, tags=(self.door.name,))
+        await self.engine.store(request, stored, settings=settings)
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """`aupdate` for plain code."""

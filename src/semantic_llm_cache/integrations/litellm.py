@@ -5,6 +5,7 @@ litellm.cache = LiteLLMCache(similarity=0.95)
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -12,10 +13,11 @@ from typing import Any
 
 from semantic_llm_cache import runtime
 from semantic_llm_cache.engine import SemanticCache
-from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
 from semantic_llm_cache.fingerprint import digest, secret_hash
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.request import Request
+from semantic_llm_cache.settings import CallSettings
 
 __all__ = ["LiteLLMCache"]
 
@@ -88,6 +90,28 @@ class LiteLLMCache:
             return f"{key}:{secret_hash(given)}"
         return key
 
+    def get_cache(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what LiteLLM is to answer with, or None.
+
+        Raises:
+            CacheNotFoundError: nothing, under ``CacheContext(cache_control="only-if-cached")``.
+        """
+        parent: Any = super()
+        return self._told(parent.get_cache(*args, **kwargs), kwargs)
+
+    async def async_get_cache(self, *args: Any, **kwargs: Any) -> Any:
+        """`get_cache` for async code."""
+        parent: Any = super()
+        return self._told(await parent.async_get_cache(*args, **kwargs), kwargs)
+
+    def _told(self, found: Any, kwargs: Mapping[str, Any]) -> Any:
+        # Here and not in the backend, since LiteLLM takes whatever a backend raises for a miss.
+        parent: Any = super()
+        if found is None and parent.should_use_cache(**kwargs) is True:
+            with contextlib.suppress(EmbeddingUnavailableError):
+                self.door.may_call(self.door.settings()[0], "LiteLLM found nothing that it can use")
+        return found
+
 
 class _Backend:
     """The four methods by which LiteLLM's cache keeps answers. Its key is the scope of what is asked."""
@@ -96,7 +120,7 @@ class _Backend:
         super().__init__()
         self.door = door
 
-    def _request(self, key: str, kwargs: Mapping[str, Any]) -> Request | None:
+    def _request(self, key: str, kwargs: Mapping[str, Any]) -> tuple[Request, CallSettings] | None:
         messages = kwargs.get("messages")
         text: Any = "" if messages is None else messages
         try:
@@ -105,17 +129,18 @@ class _Backend:
                 return None
             if isinstance(text, list):
                 text = [m if isinstance(m, Mapping) else m.model_dump() for m in text]
-            return self.door.request(text, {"key": key}, namespace)
+            return self.door.request(text, {"key": key}, namespace), settings
         except (PromptCacheError, AttributeError) as error:
             self.door.engine.log_once("litellm", f"a call goes by the cache: {error}")
             return None
 
     async def async_get_cache(self, key: str, **kwargs: Any) -> Any:
         """Return what was stored for a call like this one, or None."""
-        request = self._request(key, kwargs)
-        if request is None:
+        planned = self._request(key, kwargs)
+        if planned is None:
             return None
-        found = await self.door.engine.lookup(request)
+        request, settings = planned
+        found = await self.door.engine.lookup(request, settings=settings)
         metadata = kwargs.get("metadata")
         if isinstance(metadata, dict) and found.similarity is not None:
             metadata["semantic-similarity"] = found.similarity
@@ -127,9 +152,10 @@ class _Backend:
 
     async def async_set_cache(self, key: str, value: Any, **kwargs: Any) -> None:
         """Store an answer, unless it is cut short, refused, empty, or calls tools."""
-        request = self._request(key, kwargs)
-        if request is None:
+        planned = self._request(key, kwargs)
+        if planned is None:
             return
+        request, settings = planned
         answer = _answer(value)
         if answer is not None and not self._fit(answer):
             return
@@ -139,7 +165,7 @@ class _Backend:
             if isinstance(answer.get("usage"), Mapping):
                 stored["usage"] = dict(answer["usage"])
         ttl = {"ttl": kwargs["ttl"]} if kwargs.get("ttl") is not None else {}
-        await self.door.engine.store(request, stored, tags=(self.door.name,), **ttl)
+        await self.door.engine.store(request, stored, settings=settings, **ttl)
 
     def set_cache(self, key: str, value: Any, **kwargs: Any) -> None:
         """`async_set_cache` for plain code."""

@@ -98,7 +98,8 @@ class CachedModel(WrapperModel):
         """`request` for a stream."""
         planned = self._plan(messages, model_settings, model_request_parameters)
         if planned is not None:
-            found = await self._engine.lookup(planned[0])
+            request, settings = planned
+            found = await self._engine.lookup(request, settings=settings)
             if found.hit:
                 yield CompletedStreamedResponse(
                     _rebuilt(found.response),
@@ -106,6 +107,7 @@ class CachedModel(WrapperModel):
                     replay_events=True,
                 )
                 return
+            self.door.may_call(settings, found.reason)
         async with self.wrapped.request_stream(
             messages, model_settings, model_request_parameters, run_context
         ) as response:
@@ -114,7 +116,7 @@ class CachedModel(WrapperModel):
                 whole = response.get()
                 # Without a reason for its end, nobody knows that it was read to its end.
                 if whole.finish_reason is not None and self._fit(whole, model_request_parameters):
-                    await self._engine.store(planned[0], _plain(whole), tags=planned[1].tags)
+                    await self._engine.store(request, _plain(whole), settings=settings)
 
     def _plan(
         self, messages: list[ModelMessage], model_settings: Any, parameters: ModelRequestParameters

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 from semantic_llm_cache import lookup as lookups
 from semantic_llm_cache import runtime
 from semantic_llm_cache.config import CacheConfig
-from semantic_llm_cache.context import asked_control
-from semantic_llm_cache.control import HEADER, CacheControl, obeyed
+from semantic_llm_cache.control import HEADER, CacheControl
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.lookup import last_lookup
@@ -177,7 +176,10 @@ class WireCache:
             return None
 
     def _plan(self, known: Format, url: str, headers: Headers, body: bytes, control: Any) -> Plan | None:
-        settings, namespace = current(self.engine, self.engine.settings())
+        if control is None:
+            control = next((v for name, v in headers if len(name) == len(HEADER) and name.lower() == HEADER), None)
+        asks = None if control is None else CacheControl.read(control)
+        settings, namespace = current(self.engine, self.engine.settings(), asks)
         place = found = None
         if self.scope is None:
             secret = os.environ.get("SEMANTIC_LLM_CACHE_SECRET", "")
@@ -191,13 +193,9 @@ class WireCache:
             self._recent.put(place, found)
         asked, request, tag = found
         settings = replace(settings, tags=(*settings.tags, tag))
-        if control is None:
-            control = next((v for name, v in headers if len(name) == len(HEADER) and name.lower() == HEADER), None)
-        asks = CacheControl.read(control) if control is not None else asked_control() or _NOTHING
-        settings = obeyed(self.engine, settings, asks)
         if not asked.near:
             settings.similarity = 1.0
-        return Plan(known, asked, request, settings, asks)
+        return Plan(known, asked, request, settings, settings.control or _NOTHING)
 
     def _read(
         self, known: Format, url: str, headers: Headers, body: bytes, namespace: str | None

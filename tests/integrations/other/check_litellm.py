@@ -5,6 +5,8 @@ import asyncio
 import litellm
 import pytest
 
+from semantic_llm_cache import CacheContext
+from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.litellm import LiteLLMCache
 
 ASKED = "How do I reset my password?"
@@ -116,6 +118,35 @@ async def test_embeddings_match_only_exactly(server, use):
         await asyncio.sleep(0.2)
         assert len(answer.data) == len(texts)
         assert server.calls == calls
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_a_context_asks_of_it_what_it_asks_of_functions(server, use, plain):
+    use()
+
+    async def ask(**context):
+        with CacheContext(**context):
+            if plain:
+                answer = await asyncio.to_thread(litellm.completion, **options(server))
+            else:
+                answer = await asked(server)
+        return answer.choices[0].message.content
+
+    with pytest.raises(CacheNotFoundError, match="only-if-cached"):
+        await ask(cache_control="only-if-cached")
+    assert server.calls == 0
+    await ask(cache_control="no-store")
+    first = await ask()
+    assert server.calls == 2
+    assert await ask(cache_control="only-if-cached, max-age=60") == first
+    fresh = await ask(cache_control="no-cache")
+    assert (server.calls, await ask()) == (3, fresh)
+    for _ in range(2):
+        inside = await ask(namespace="tenant")
+    assert (server.calls, inside) == (4, await ask(namespace="tenant"))
+    with CacheContext(enabled=False, cache_control="only-if-cached"):
+        await asked(server)
+    assert server.calls == 5
 
 
 def test_misuse_is_told_by_name():
