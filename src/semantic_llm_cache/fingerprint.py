@@ -18,13 +18,11 @@ import hashlib
 import hmac
 import math
 import os
-import pathlib
 import re
+import sys
 import types
-import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any, get_args, get_origin
 
 from semantic_llm_cache.exceptions import CacheKeyError
@@ -126,7 +124,7 @@ def _write(value: Any, out: list[bytes], path: str, depth: int, place: _Place) -
     if depth > _MAX_DEPTH:
         raise CacheKeyError(f"{path} is nested more than {_MAX_DEPTH} levels deep or holds itself: {place.advice}")
     kind = type(value)
-    writer = _WRITERS.get(kind)
+    writer = _WRITERS.get(kind) or _late_writer(kind)
     if writer is not None:
         writer(value, out, path, depth, place)
         return
@@ -254,14 +252,26 @@ _WRITERS: dict[type, Any] = {
     frozenset: _write_set,
     dict: _write_mapping,
     complex: _write_repr(b"c"),
-    Decimal: _write_repr(b"D"),
-    uuid.UUID: _write_repr(b"u"),
     range: _write_repr(b"g"),
     dt.datetime: _write_time(b"m"),
     dt.time: _write_time(b"h"),
     dt.date: _write_repr(b"a"),
     dt.timedelta: lambda value, out, *_: out.append(b"e%d,%d,%d;" % (value.days, value.seconds, value.microseconds)),
 }
+# By where they are defined: whoever has a value of these has imported them, and nobody else need wait for that.
+_LATE_WRITERS: dict[tuple[str, str], Any] = {
+    ("decimal", "Decimal"): _write_repr(b"D"),
+    ("uuid", "UUID"): _write_repr(b"u"),
+}
+
+
+def _late_writer(kind: type) -> Any:
+    where = (kind.__module__, kind.__qualname__)
+    writer = _LATE_WRITERS.get(where)
+    if writer is not None and getattr(sys.modules.get(where[0]), where[1], None) is kind:
+        _WRITERS[kind] = writer
+        return writer
+    return None
 
 
 def _fields_of(value: Any, kind: type) -> dict[str, Any] | None:
@@ -328,7 +338,8 @@ def _write_known(value: Any, kind: type, out: list[bytes], path: str, depth: int
     if fields is not None:
         _write_fields(kind, fields, out, path, depth, place)
         return True
-    if isinstance(value, pathlib.PurePath):
+    pathlib = sys.modules.get("pathlib")
+    if pathlib is not None and isinstance(value, pathlib.PurePath):
         out.append(_text(b"p", str(value).encode("utf-8", "surrogatepass")))
         return True
     for base in kind.__mro__[:-1]:

@@ -19,10 +19,9 @@ import enum
 import functools
 import json
 import math
+import sys
 import types
 import typing
-import uuid
-from decimal import Decimal
 from typing import Any, get_args, get_origin
 
 from semantic_llm_cache.exceptions import CacheSerializationError
@@ -159,7 +158,7 @@ def _encode(value: Any, where: str) -> Any:
             "dict",
             [[_encode(k, f"key of {where}"), _encode(v, f"{where}[{k!r}]")] for k, v in value.items()],
         )
-    encoder = _ENCODERS.get(kind)
+    encoder = _ENCODERS.get(kind) or _late_encoder(kind)
     if encoder is not None:
         return encoder(value, where)
     return _encode_model(value, kind, where)
@@ -212,9 +211,21 @@ _ENCODERS: dict[type, Any] = {
     dt.time: _encode_time("time"),
     dt.date: lambda value, where: _tag("date", value.isoformat()),
     dt.timedelta: lambda value, where: _tag("timedelta", [value.days, value.seconds, value.microseconds]),
-    Decimal: lambda value, where: _tag("Decimal", str(value)),
-    uuid.UUID: lambda value, where: _tag("UUID", value.hex),
 }
+# By where they are defined: whoever has a value of these has imported them, and nobody else need wait for that.
+_LATE_ENCODERS: dict[tuple[str, str], Any] = {
+    ("decimal", "Decimal"): lambda value, where: _tag("Decimal", str(value)),
+    ("uuid", "UUID"): lambda value, where: _tag("UUID", value.hex),
+}
+
+
+def _late_encoder(kind: type) -> Any:
+    where = (kind.__module__, kind.__qualname__)
+    encoder = _LATE_ENCODERS.get(where)
+    if encoder is not None and getattr(sys.modules.get(where[0]), where[1], None) is kind:
+        _ENCODERS[kind] = encoder
+        return encoder
+    return None
 
 
 def _model_fields(value: Any) -> dict[str, Any] | None:
@@ -317,6 +328,18 @@ def _decode_time(kind: Any) -> Any:
     return decode
 
 
+def _decode_decimal(text: Any) -> Any:
+    from decimal import Decimal
+
+    return Decimal(text)
+
+
+def _decode_uuid(text: Any) -> Any:
+    from uuid import UUID
+
+    return UUID(hex=text)
+
+
 _DECODERS: dict[str, Any] = {
     "float": float,
     "dict": lambda pairs: {_decode(key): _decode(item) for key, item in pairs},
@@ -330,8 +353,8 @@ _DECODERS: dict[str, Any] = {
     "time": _decode_time(dt.time),
     "date": dt.date.fromisoformat,
     "timedelta": lambda parts: dt.timedelta(*parts),
-    "Decimal": Decimal,
-    "UUID": lambda text: uuid.UUID(hex=text),
+    "Decimal": _decode_decimal,
+    "UUID": _decode_uuid,
 }
 
 
@@ -515,7 +538,7 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
     if isinstance(one, (set, frozenset)):
         return bool(one == other) and sorted(map(_type_of, one)) == sorted(map(_type_of, other))
-    if isinstance(one, (float, complex, Decimal)):
+    if isinstance(one, (float, complex)) or type(one).__module__ == "decimal":
         return repr(one) == repr(other) or one == other  # not a number is not equal to itself
     fields = None if isinstance(one, enum.Enum) else _model_fields(one)
     if fields is not None:
