@@ -8,6 +8,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,6 +73,43 @@ def test_memory_and_import_in_processes_of_their_own(capsys):
     printed = capsys.readouterr().out
     assert "scopes of 10" in printed
     assert "import numpy, asyncio" in printed
+
+
+def test_servers_in_a_quick_run(capsys, monkeypatch):
+    monkeypatch.setenv("REDIS_WAYS", "search")
+    assert main(["redis", "postgres", "--quick", "--no-peers"]) == 0
+    printed = capsys.readouterr().out
+    for text in ("200: search, near hit", "200: search, memory in the server", "200: near hit", "processor time",
+                 "the graph", "bare statement", "recall of the nearest"):  # fmt: skip
+        assert text in printed
+    # Peers apart, everything was measured.
+    assert printed.count("not measured") == 1
+
+
+def test_scale_out_in_a_quick_run(capsys):
+    assert main(["scale", "--quick"]) == 0
+    printed = capsys.readouterr().out
+    for text in ("Redis plain, exact hits, 2 clients", "PostgreSQL, near hits, 1 client", "processor time per lookup",
+                 "single_flight='shared', a miss", "near hit on a cluster of 3", "6 shards"):  # fmt: skip
+        assert text in printed
+    assert "not measured" not in printed
+
+
+def test_servers_are_measured_only_when_named(monkeypatch, capsys):
+    measured = []
+
+    class Subset:
+        def __init__(self, name):
+            self.name = name
+
+        def run(self, bench):
+            measured.append(bench.subset)
+
+    monkeypatch.setattr("benchmarks.__main__.importlib", SimpleNamespace(import_module=Subset))
+    assert main(["--quick"]) == 0
+    assert measured == [name for name in SUBSETS if name not in ("redis", "postgres", "scale")]
+    assert main(["scale", "--quick"]) == 0
+    assert measured[-1] == "scale"
 
 
 def test_help_lists_the_subsets():

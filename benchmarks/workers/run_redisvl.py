@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import numpy as np
+import redis
 from redisvl.extensions.cache.llm import SemanticCache  # type: ignore[import-not-found]
 from redisvl.utils.vectorize import CustomVectorizer  # type: ignore[import-not-found]
 
@@ -18,12 +19,15 @@ _caches: dict[int, Any] = {}
 _fresh = itertools.count()
 
 
-def fill(url: str, vectors: str, prompts: list[str], response: str) -> int:
-    """Make a cache with one entry for each row of the array file `vectors`."""
+def fill(url: str, vectors: str, prompts: list[str], response: str) -> float:
+    """Make a cache with one entry for each row of the array file `vectors`; return the server's bytes for each."""
     rows = np.load(vectors)
     zero = [0.0] * rows.shape[1]
     vectorizer = CustomVectorizer(embed=lambda text: zero, aembed=None)
     cache = SemanticCache(f"bench{len(rows)}", 0.05, redis_url=url, vectorizer=vectorizer, overwrite=True)
+
+    server = redis.Redis.from_url(url)
+    before = server.info("memory")["used_memory"]
 
     async def store() -> None:
         for start in range(0, len(rows), 50):
@@ -33,7 +37,7 @@ def fill(url: str, vectors: str, prompts: list[str], response: str) -> int:
     _loop.run_until_complete(store())
     time.sleep(0.5)
     _caches[len(rows)] = cache
-    return len(rows)
+    return float((server.info("memory")["used_memory"] - before) / len(rows))
 
 
 def near(size: int, vectors: str, calls: int) -> Any:
@@ -68,9 +72,24 @@ def put(size: int, vectors: str, calls: int, response: str) -> Any:
     return _loop.run_until_complete(time_awaits(lambda item: cache.astore(item[0], response, vector=item[1]), items))
 
 
+def miss(size: int, vectors: str, calls: int, response: str) -> Any:
+    """Time what a miss takes: a check of a vector, then a write of it."""
+    cache = _caches[size]
+
+    async def one(item: tuple[str, list[float]]) -> None:
+        await cache.acheck(vector=item[1])
+        await cache.astore(item[0], response, vector=item[1])
+
+    items = [
+        (f"What is new in version {next(_fresh)}?", row.tolist())
+        for row in itertools.islice(itertools.cycle(np.load(vectors)), calls)
+    ]
+    return _loop.run_until_complete(time_awaits(one, items))
+
+
 serve(
     {
-        "fill": fill, "near": near, "put": put, "recall": recall,
+        "fill": fill, "near": near, "put": put, "recall": recall, "miss": miss,
         "versions": lambda: versions("redisvl", "redis", "hiredis", "numpy"),
     }
 )  # fmt: skip
