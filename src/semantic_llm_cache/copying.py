@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
@@ -65,7 +65,9 @@ async def copy_cache(
     """Copy all live entries of `src` into `dst`, each with all that belongs to it.
 
     An entry keeps its key, scope, embedding, tags, aliases, kind, costs and hits, and the moment at which it
-    expires. Counters of namespaces come along: where the source's is higher, the destination's is raised to it.
+    expires. Counters of namespaces come along: where the source's is higher, the destination's is raised to it. So does
+    what error budgets have learned (`max_error`), where the destination has learned nothing under the same name yet;
+    a program that has begun to learn there keeps to its own.
 
     It may be repeated: what `dst` has already, as new or newer, is left as it is. A copy that was broken off goes
     on where it was when it is run again, and one that is run again later brings what has come since. Both caches
@@ -139,7 +141,7 @@ class _Copy:
             return
         report = self.report
         report.read += len(batch)
-        present = await self.target.get_many([key for key, _ in batch])
+        present = await self.target.get_many([key for key, _ in batch], touch=False)
         now = self.source.clock()
         wanted, replaced = [], set()
         for (key, entry), other in zip(batch, present, strict=True):
@@ -195,13 +197,16 @@ class _Copy:
                     await self.target.add_counters(name, missing)
 
     async def copy_states(self, namespace: str | None) -> None:
-        """Copy named states that the destination has not, from a source that can list them."""
-        listing: Any = getattr(self.source, "list_states", None)  # not in the contract: a backend may offer it
-        if listing is None:
-            return
-        for name in await listing():
-            if namespace is not None and not name.startswith(f"online:{namespace}:"):
-                continue
+        """Copy named states that the destination has not."""
+        if namespace is None:
+            names = await self.source.list_states()
+        else:
+            # online:NAMESPACE:BOUND:BOUND:MODEL, where a namespace or a model may hold colons too
+            bound = "(?:[0-9.e+-]+|None)"
+            of_namespace = re.compile(f"online:{re.escape(namespace)}:{bound}:{bound}:")
+            names = await self.source.list_states(f"online:{namespace}:")
+            names = [name for name in names if of_namespace.match(name)]
+        for name in names:
             value = await self.source.get_state(name)
             if value is None or (not self.overwrite and await self.target.get_state(name) is not None):
                 continue

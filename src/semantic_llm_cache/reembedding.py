@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from semantic_llm_cache.config import CacheEntry
@@ -72,10 +72,11 @@ async def reembed_cache(
     throughout. So: start this, then change the model of the programs, and run it once more for what they
     have stored in between.
 
-    Answers, times and expiry stay as they are. It may be broken off and run again: entries that have a vector of
-    the new model are passed over. Entries that are deleted or replaced while their text is being embedded are
-    not brought back: each batch is read again right before it is written. What happens to an entry between that
-    reading and that writing (one round trip to the storage each) may be lost.
+    Answers, times and expiry stay as they are, and no entry counts as used. It may be broken off and run again:
+    entries that have a vector of the new model are passed over. An entry that is deleted or replaced while its
+    text is being embedded is not brought back: the storage writes a vector only to an entry with that very text
+    (`StorageBackend.set_vectors`; in a backend without one of its own, which then reads and writes one after
+    the other, what happens to an entry in between may be lost).
 
     Args:
         backend: an object or URL. It is not closed.
@@ -218,15 +219,9 @@ class _Move:
         return vectors
 
     async def _write(self, items: list[tuple[str, CacheEntry, Any]]) -> None:
-        """Write the vectors to the entries as they are now."""
-        report = self.report
-        present = await self.backend.get_many([key for key, _, _ in items])
-        fresh = []
-        for (key, entry, vector), other in zip(items, present, strict=True):
-            if other is None or other.prompt != entry.prompt or other.embedder == report.fingerprint:
-                report.changed += 1
-            else:
-                fresh.append((key, replace(other, embedding=vector, embedder=report.fingerprint)))
-        if fresh:
-            await self.backend.set_many(fresh)
-        report.moved += len(fresh)
+        """Write the vectors to those entries that are still what was embedded."""
+        done = await self.backend.set_vectors(
+            [(key, entry.prompt, vector) for key, entry, vector in items], self.report.fingerprint
+        )
+        self.report.moved += done.count(True)
+        self.report.changed += done.count(False)

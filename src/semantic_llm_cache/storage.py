@@ -178,16 +178,46 @@ class StorageBackend(ABC):
     ) -> list[Candidate]:
         """Return up to `k` live entries at or above `threshold`, nearest first.
 
-        `embedder` limits the search to vectors made by that embedder (its fingerprint). The default
-        asks `find_similar` and so gives one at most.
+        `embedder` limits the search to vectors made by that embedder (its fingerprint). The default asks
+        `find_similar`, and so gives one at most. Where that is an entry outside the limits, which may hide others
+        that are within them, it goes through all entries instead (`scan`).
         """
         found = await self.find_similar(embedding, threshold, namespace, scope=scope)
-        if found is None or (embedder is not None and found[1].embedder != embedder):
+        if found is None:
             return []
-        return [Candidate(*found)]
+        limits = {"namespace": namespace, "scope": scope, "embedder": embedder}
+        if _within(found[1], limits, self.clock()):
+            return [Candidate(*found)]
+        return await self._scan_for(embedding, threshold, k, limits)
 
-    async def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
-        """`get` for each key, in order."""
+    async def _scan_for(
+        self, embedding: Vector, threshold: float, k: int, limits: Mapping[str, str | None]
+    ) -> list[Candidate]:
+        """`find_candidates` by comparing all entries, one after the other."""
+        from semantic_llm_cache.pace import Pace
+        from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, cosine_similarity, unit
+
+        query = unit(embedding)
+        found: list[Candidate] = []
+        pace = Pace()
+        async for key, entry in self.scan(namespace=limits["namespace"]):
+            if entry.embedding is not None and _within(entry, limits, self.clock()):
+                vector = unit(entry.embedding)
+                if vector.shape == query.shape:
+                    similarity = max(0.0, cosine_similarity(query, vector))
+                    if similarity >= threshold - THRESHOLD_TOLERANCE:
+                        found.append(Candidate(key, entry, similarity))
+            if pace.over():
+                found = sorted(found, key=_farness)[:k]
+                await pace.rest()
+        return sorted(found, key=_farness)[:k]
+
+    async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
+        """`get` for each key, in order.
+
+        With `touch` False, for those who look after the cache, the reads count neither as a use of the entries
+        (`eviction="lru"`) nor as hits and misses, where the backend can tell the two apart; the default cannot.
+        """
         return [await self.get(key) for key in keys]
 
     async def set_many(self, items: Iterable[tuple[str, CacheEntry]]) -> int:
@@ -202,10 +232,39 @@ class StorageBackend(ABC):
         """Delete each key; return how many there were."""
         return sum([await self.delete(key) for key in keys])
 
+    async def set_vectors(self, items: Sequence[tuple[str, str, Vector]], embedder: str) -> list[bool]:
+        """Give entries vectors of another embedder; nothing else about them changes.
+
+        Each item is a key, the text that the vector was made of, and the vector. It is written only if the live entry
+        under the key has exactly this prompt, and no vector of `embedder` yet; a zero or non-finite vector is a
+        ValueError. Looking and writing are one step, so that what was deleted, replaced or moved before that is
+        never brought back. The default takes two: it looks, and then writes.
+
+        Returns for each item whether it was written.
+        """
+        from dataclasses import replace
+
+        present = await self.get_many([key for key, _, _ in items], touch=False)
+        fitting = [
+            entry is not None
+            and entry.prompt == prompt
+            and not (entry.embedder == embedder and entry.embedding is not None)
+            for entry, (_, prompt, _) in zip(present, items, strict=True)
+        ]
+        await self.set_many(
+            [
+                (key, replace(entry, embedding=vector, embedder=embedder))
+                for entry, (key, _, vector), fits in zip(present, items, fitting, strict=True)
+                if fits and entry is not None
+            ]
+        )
+        return fitting
+
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, `batch_size` at a time in memory.
 
-        Entries written or deleted meanwhile may or may not be seen; no entry is seen twice.
+        Entries written or deleted meanwhile may or may not be seen; no entry is seen twice. To be seen is no use of
+        an entry.
         """
         for item in await self.iterate(namespace):
             yield item
@@ -253,6 +312,10 @@ class StorageBackend(ABC):
 
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None. Default: not kept."""
+
+    async def list_states(self, prefix: str = "") -> list[str]:
+        """Return the names of the blobs of `set_state` that begin with `prefix`, in order."""
+        return []
 
     # ------------------------------------------------------------------------------ leases
 
@@ -302,3 +365,13 @@ class StorageBackend(ABC):
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
+
+
+def _within(entry: CacheEntry, limits: Mapping[str, str | None], now: float) -> bool:
+    return not entry.is_expired(now) and all(
+        limit is None or getattr(entry, name) == limit for name, limit in limits.items()
+    )
+
+
+def _farness(candidate: Candidate) -> float:
+    return -candidate.similarity

@@ -12,6 +12,7 @@ from typing import Any
 
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.serialization import Encoded, dumps, loads, thaw
 from semantic_llm_cache.state import backends_in_use, resolve_backend
 from semantic_llm_cache.storage import StorageBackend
@@ -34,9 +35,7 @@ def entry_to_dict(key: str, entry: CacheEntry, *, for_file: bool = False) -> dic
         import numpy as np
 
         vector = np.asarray(entry.embedding, dtype="<f4")
-        record["embedding"] = (
-            base64.b64encode(vector.tobytes()).decode("ascii") if for_file else [float(x) for x in vector]
-        )
+        record["embedding"] = base64.b64encode(vector.tobytes()).decode("ascii") if for_file else vector.tolist()
     record["response"] = json.loads(dumps(entry.response)) if for_file else thaw(entry.response)
     return record
 
@@ -128,12 +127,20 @@ async def export_cache(
     """
     targets = backends_in_use() if backend is None else [resolve_backend(backend)]
     found: dict[str, CacheEntry] = {}
+    pace = Pace()
     for target in targets:
         async for key, entry in target.scan(namespace=namespace):
             found.setdefault(key, entry)
+            if pace.over():
+                await pace.rest()
     if filepath is not None:
         await asyncio.to_thread(_write, pathlib.Path(filepath), found)
-    return [entry_to_dict(key, entry) for key, entry in found.items()]
+    records = []
+    for key, entry in found.items():
+        records.append(entry_to_dict(key, entry))
+        if pace.over():
+            await pace.rest()
+    return records
 
 
 def _write(path: pathlib.Path, entries: dict[str, CacheEntry]) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import os
-import socket
 import sys
-import threading
 import uuid
 from pathlib import Path
 
@@ -109,76 +106,3 @@ def make(way, server=None, **options):
 async def near_key(backend, vector=X, threshold=0.5, **limits):
     found = await backend.find_candidates(vector, threshold, k=1, **(limits or LIMITS))
     return found[0].key if found else None
-
-
-class Proxy:
-    """A TCP relay on a free port, in threads, that counts round trips and cuts connections on demand."""
-
-    def __init__(self, port: int) -> None:
-        self.target = port
-        self.round_trips = 0
-        self.cut_after: int | None = None
-        self.cuts = 0
-        self._lock = threading.Lock()
-        self._sockets: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-
-    def __enter__(self) -> Proxy:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._begin(self._accept)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join()
-        for one in self._sockets:
-            _shut(one)
-        for thread in self._threads:
-            thread.join()
-        for one in [self._listener, *self._sockets]:
-            one.close()
-
-    def _begin(self, function, *arguments) -> None:
-        thread = threading.Thread(target=function, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(("127.0.0.1", self.target))
-            self._sockets += [near, far]
-            answered = [True]
-            self._begin(self._there, near, far, answered)
-            self._begin(self._back, near, far, answered)
-
-    def _there(self, near, far, answered) -> None:
-        with contextlib.suppress(OSError):
-            while data := near.recv(1 << 20):
-                with self._lock:
-                    self.round_trips += answered[0]
-                    answered[0] = False
-                far.sendall(data)
-        _shut(far)
-
-    def _back(self, near, far, answered) -> None:
-        with contextlib.suppress(OSError):
-            while data := far.recv(1 << 20):
-                with self._lock:
-                    answered[0] = True
-                    cut, self.cut_after = self.cut_after, None
-                    self.cuts += cut is not None
-                near.sendall(data if cut is None else data[:cut])
-                if cut is not None:
-                    break
-        _shut(near)
-        _shut(far)
-
-
-def _shut(one: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)

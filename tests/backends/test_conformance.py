@@ -96,7 +96,7 @@ class SevenMethods(StorageBackend):
 
 
 class TestSevenMethods(BackendConformance):
-    keeps_counters = keeps_hits = False
+    keeps_counters = keeps_hits = reads_quietly = False
 
     def make_backend(self, clock):
         return SevenMethods(clock)

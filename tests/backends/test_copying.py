@@ -17,10 +17,14 @@ from postgres_servers import own_schema
 from postgres_servers import server_url as postgres_url
 from redis_servers import make
 
-from semantic_llm_cache import cache, copy_cache, last_lookup
+from semantic_llm_cache import Request, SemanticCache, cache, copy_cache, last_lookup
 from semantic_llm_cache.backends import MemoryBackend, PostgresBackend, SQLiteBackend
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.serialization import thaw
+from semantic_llm_cache.similarity import EmbeddingProvider
+from semantic_llm_cache.similarity.base import unit
+from semantic_llm_cache.state import state_of
+from semantic_llm_cache.testing import Clock
 
 KINDS = ("memory", "sqlite", "redis", "postgres")
 
@@ -176,10 +180,10 @@ async def test_times_are_kept_and_what_is_over_is_left_out():
 
 async def test_what_expires_between_reading_and_writing_is_counted():
     class Slow(MemoryBackend):
-        async def get_many(self, keys):
+        async def get_many(self, keys, **options):
             nonlocal now
             now += 100
-            return await super().get_many(keys)
+            return await super().get_many(keys, **options)
 
     now = 1_000_000.0
     source, target = MemoryBackend(), Slow()
@@ -230,21 +234,77 @@ async def test_what_the_destination_cannot_hold_is_named_and_the_rest_copied():
         assert {key for key, _ in await target.iterate()} == {"good", "fine"}
 
 
-async def test_learned_states_come_along_where_the_source_can_list_them():
-    class Listing(MemoryBackend):
-        async def list_states(self):
-            return ["online:docs:0.02:None:e", "online:faq:0.02:None:e"]
+@pytest.mark.parametrize("src", KINDS)
+async def test_learned_states_come_along(src, tmp_path):
+    async with backend_of(src, tmp_path) as source, MemoryBackend() as target:
+        docs, faq, sub = "online:docs:0.02:None:e:384", "online:faq:None:0.02:e", "online:docs:more:0.02:None:e"
+        for name in (docs, faq, sub):
+            await source.set_state(name, name.encode())
+        await target.set_state(faq, b"its own")
+        assert (await copy_cache(source, target, namespace="docs", dry_run=True)).states == 1
+        assert await target.list_states() == [faq]
+        assert (await copy_cache(source, target, namespace="docs")).states == 1
+        assert await target.list_states() == [docs, faq]
+        assert (await copy_cache(source, target)).states == 1
+        assert await target.get_state(faq) == b"its own"
+        assert await target.get_state(sub) == sub.encode()
+        assert (await copy_cache(source, target)).states == 0
+        assert (await copy_cache(source, target, namespace="faq", overwrite=True)).states == 1
+        assert await target.get_state(faq) == faq.encode()
 
-    source, target = Listing(), MemoryBackend()
-    for name in await source.list_states():
-        await source.set_state(name, name.encode())
-    await target.set_state("online:faq:0.02:None:e", b"its own")
-    report = await copy_cache(source, target)
-    assert report.states == 1
-    assert await target.get_state("online:docs:0.02:None:e") == b"online:docs:0.02:None:e"
-    assert await target.get_state("online:faq:0.02:None:e") == b"its own"
-    assert (await copy_cache(source, target, namespace="faq", overwrite=True)).states == 1
-    assert await target.get_state("online:faq:0.02:None:e") == b"online:faq:0.02:None:e"
+
+class Near(EmbeddingProvider):
+    """All texts mean nearly the same."""
+
+    fingerprint = "near:8"
+
+    def encode_batch(self, texts):
+        return np.array([unit([5.0, *vector(len(text) + ord(text[-1]), 7)]) for text in texts])
+
+
+async def test_an_error_budget_goes_on_with_what_it_has_learned(tmp_path):
+    def engine(backend):
+        return SemanticCache(backend, embedder=Near(), similarity=0.5, max_error=0.1, guards=None, namespace="docs")
+
+    async with SQLiteBackend(str(tmp_path / "a.db")) as old, backend_of("redis", tmp_path) as new:
+        first = engine(old)
+        for number in range(30):
+
+            async def call(number=number):
+                return f"answer {number % 3}"
+
+            await first.get_or_call(Request("docs", {}, f"how do I open file {number}"), call)
+        learned = (await first.online_policy()).summary()
+        await state_of(old).flush()
+        assert (await copy_cache(old, new)).states == 1
+        second = engine(new)
+        assert (await second.online_policy()).summary() == learned
+        assert (await engine(MemoryBackend()).online_policy()).summary() != learned
+        await first.close()
+        await second.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_looking_at_a_bounded_cache_leaves_its_order_of_use(kind, tmp_path):
+    clock = Clock()
+    bounded = (
+        MemoryBackend(3, clock=clock)
+        if kind == "memory"
+        else SQLiteBackend(str(tmp_path / "c.db"), max_size=3, clock=clock)
+    )
+    async with bounded as target, MemoryBackend(clock=clock) as source:
+        for key in ("a", "b", "c"):
+            clock.now += 1
+            for backend in (source, target):
+                await backend.set(key, CacheEntry(key, key, created_at=clock.now))
+        clock.now += 1
+        await target.get("a")
+        clock.now += 1
+        report = await copy_cache(source, target)  # looks at a, b and c, in this order
+        assert (report.copied, report.there) == (0, 3)
+        clock.now += 1
+        await target.set("d", CacheEntry("d", "d", created_at=clock.now))
+        assert sorted(key for key, _ in await target.iterate()) == ["a", "c", "d"]
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, True, 1.5, "10"])

@@ -140,6 +140,16 @@ async def test_other_keys_stay_and_so_does_what_is_only_read(pair):
     assert pair.ours.front.get(pair.key) is not None
 
 
+async def test_hits_that_another_process_counts_change_nothing(pair):
+    before = await pair.kept()
+    await pair.theirs.record_hits({pair.key: 3}, time.time())
+    await pair.theirs.add_counters("n", {"hits": 3})
+    await asyncio.sleep(0.4)  # longer than anything that is told takes
+    assert pair.ours.front.get(pair.key) is not None
+    assert await pair.ask() == before
+    assert (await pair.theirs.get(pair.key)).hit_count >= 3
+
+
 async def test_all_is_forgotten_when_the_server_is_emptied():
     pair = redis_pair("plain")
     with redis_servers.RedisServer("plain") as server:

@@ -200,7 +200,7 @@ async def test_what_is_long_expired_is_swept_in_batches():
     # A write starts it too.
     await backend.set("short", CacheEntry("", 1, created_at=clock.now, ttl=1))
     clock.now += 100
-    backend._next_sweep = 0.0
+    backend._upkeep._next_sweep = 0.0
     await backend.set("other", CacheEntry("", 1, created_at=clock.now))
     await asyncio.gather(*backend._tasks)
     assert (await execute(server_url(), count))[0][0] == 2

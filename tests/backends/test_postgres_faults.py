@@ -5,20 +5,15 @@ import logging
 import os
 
 import asyncpg
-import numpy as np
 import pytest
+from faults import LIMITS, Load, Proxy, X, entry
 from postgres_servers import execute, own_schema, server_url
-from redis_servers import Proxy
 from scripts.servers.common import free_port
 from scripts.servers.postgres import PostgresServer
-from test_redis_faults import Load, entry
 
 from semantic_llm_cache import Request, SemanticCache
 from semantic_llm_cache.backends import PostgresBackend
 from semantic_llm_cache.exceptions import CacheBackendError
-
-LIMITS = {"scope": "s", "embedder": "e"}
-X = np.eye(8, dtype=np.float32)[0]
 
 
 def made(**settings):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import redis
 import redis.asyncio
-from redis_servers import CLUSTERED, LIMITS, WAYS, Proxy, X, entry, make, near, near_key, own_prefix, server_url
+from faults import Proxy
+from redis_servers import CLUSTERED, LIMITS, WAYS, X, entry, make, near, near_key, own_prefix, server_url
 from scripts.servers.redis import RedisServer
 
 from semantic_llm_cache.backends import RedisBackend
@@ -401,3 +402,29 @@ async def test_the_nearest_is_found(way):
     assert right >= 198
     await backend.clear()
     await backend.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_counts_of_hits_die_with_their_entry(way):
+    backend, client = make(way), raw_client(way)
+    await backend.set_many([(key, entry(ttl=None if key == "ever" else 60.0)) for key in ("a", "b", "c", "d", "ever")])
+    await backend.record_hits(dict.fromkeys(["a", "b", "c", "d", "ever", "gone"], 2), 5.0)
+    counts = {key: backend._way.names.hits(0) + key.encode() for key in ("a", "b", "c", "d", "ever", "gone")}
+    assert not await client.exists(counts["gone"])
+    assert 0 < await client.pttl(counts["a"]) <= await client.pttl(backend._way.names.entry(b"a")) + 100
+    assert await client.pttl(counts["ever"]) > 86_400_000  # nor is this one left for ever
+    for found in (await backend.get("a"), (await backend.get_many(["a"]))[0], dict(await backend.iterate())["a"]):
+        assert (found.hit_count, found.last_accessed) == (2, 5.0)
+    await backend.delete("a")
+    await backend.set("b", entry())  # another answer: counted anew
+    assert (await backend.get("b")).hit_count == 0
+    await backend.set("c", entry(ttl=-1.0))
+    await client.set(counts["d"], "somebody else's")
+    assert (await backend.get("d")).hit_count == 0
+    await backend.record_hits({"d": 1}, 6.0)
+    assert (await backend.get("d")).hit_count == 1
+    assert await client.exists(counts["a"], counts["b"], counts["c"]) == 0
+    await backend.clear()
+    assert await client.exists(*counts.values()) == 0
+    await backend.close()
+    await client.aclose()

@@ -4,112 +4,19 @@ import asyncio
 import contextlib
 import logging
 import signal
-import time
 
-import numpy as np
 import pytest
 import redis.asyncio
-from redis_servers import Proxy, own_prefix, server_url
+from faults import LIMITS, Load, Numbers, Proxy, X, entry, eventually
+from redis_servers import own_prefix, server_url
 from scripts.servers.redis import RedisServer
 
 from semantic_llm_cache import Request, SemanticCache
 from semantic_llm_cache.backends import RedisBackend
-from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
-from semantic_llm_cache.similarity import EmbeddingProvider
-from semantic_llm_cache.state import state_of
 
 WAYS = ["search", "vectorset", "plain"]
-LIMITS = {"scope": "s", "embedder": "e"}
 AT_ONCE = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
-X = np.eye(8, dtype=np.float32)[0]
-
-
-def entry(response="That.", embedding=X, prompt="What?", **fields):
-    return CacheEntry(prompt, response, embedding, **{**LIMITS, "ttl": 60.0, **fields})
-
-
-class Numbers(EmbeddingProvider):
-    """Question n lies near no other."""
-
-    fingerprint = "numbers-8"
-
-    def encode_batch(self, texts):
-        rows = [np.random.default_rng(int(text.split()[-1])).standard_normal(64) for text in texts]
-        return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
-
-    async def aencode(self, text):
-        return self.encode_batch([text])[0]
-
-
-async def eventually(condition, seconds=15.0):
-    end = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < end, "it does not come about"
-        await asyncio.sleep(0.02)
-
-
-class Load:
-    """Callers that ask questions over and over through an engine, and check every answer."""
-
-    def __init__(self, backend):
-        self.engine = SemanticCache(backend, embedder=Numbers(), similarity=0.95, timeout=0.25)
-        self.breakers = list(state_of(backend).breakers.values())
-        for breaker in self.breakers:
-            breaker.retry_after = 0.1
-        self.answers = self.calls = 0
-        self.running = True
-        self._tasks = []
-
-    async def _ask(self, first):
-        number = first
-        while self.running:
-            number = (number + 7) % 23
-            wording = ("what about", "please tell about")[number % 2]
-
-            async def call(number=number):
-                self.calls += 1
-                return f"answer {number}"
-
-            request = Request("load", {"model": "m"}, f"{wording} {number}")
-            assert await self.engine.get_or_call(request, call) == f"answer {number}"
-            self.answers += 1
-            await asyncio.sleep(0.002)
-
-    async def __aenter__(self):
-        self._tasks = [asyncio.ensure_future(self._ask(n)) for n in range(4)]
-        return self
-
-    async def __aexit__(self, *exc):
-        self.running = False
-        await asyncio.gather(*self._tasks)
-        await self.engine.close()
-
-    @property
-    def open(self):
-        """Whether reads are kept away from the server."""
-        return any(breaker.open for breaker in self.breakers)
-
-    async def served(self):
-        """Wait until 30 answers came without a call."""
-        calls, answers = self.calls, self.answers
-
-        async def enough():
-            nonlocal calls, answers
-            if self.calls != calls:
-                calls, answers = self.calls, self.answers
-            return self.answers >= answers + 30
-
-        await eventually(enough)
-
-    async def more(self, count):
-        """Wait until `count` more answers have come, from wherever."""
-        goal = self.answers + count
-
-        async def enough():
-            return self.answers >= goal
-
-        await eventually(enough)
 
 
 @pytest.mark.parametrize("way", WAYS)

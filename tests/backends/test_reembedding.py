@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from postgres_servers import server_url as postgres_url
 from redis_servers import make
 
 from semantic_llm_cache import EmbeddingUnavailableError, cache, last_lookup, reembed_cache
-from semantic_llm_cache.backends import MemoryBackend, PostgresBackend, SQLiteBackend
+from semantic_llm_cache.backends import MemoryBackend, PostgresBackend, SQLiteBackend, _memory_records
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity import EmbeddingProvider
+from semantic_llm_cache.testing import Clock
 
 KINDS = ("memory", "sqlite", "redis", "postgres")
 
@@ -176,6 +178,116 @@ async def test_what_is_deleted_or_replaced_meanwhile_is_not_brought_back(kind, t
         assert found["k3"].response == "moved"
         again = await reembed_cache(backend, NEW)
         assert (again.moved, again.current) == (1, 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_nothing_comes_back_in_the_moment_of_writing(kind, tmp_path):
+    """What another process deletes or replaces while vectors are written stays deleted or replaced."""
+    async with backend_of(kind, tmp_path) as ours, another(ours) as theirs:
+        for turn in range(12):
+            await fill(ours, 24)
+            items = [(f"k{n}", f"question number {n} of many", NEW.encode(f"{n}")) for n in range(24)]
+            gone, replaced = [f"k{n}" for n in range(0, 24, 2)], [f"k{n}" for n in range(1, 24, 2)]
+            others = [(key, CacheEntry("another", f"turn {turn}", OLD.encode("x"), embedder="old")) for key in replaced]
+            changes = [theirs.delete_many(gone), theirs.set_many(others)]
+            await asyncio.gather(*changes[: turn % 3], ours.set_vectors(items, "new"), *changes[turn % 3 :])
+            found = dict(await ours.iterate())
+            assert sorted(found) == sorted(replaced)
+            assert {(e.prompt, e.response, e.embedder) for e in found.values()} == {("another", f"turn {turn}", "old")}
+            near = await ours.find_candidates(NEW.encode("1"), 0.0, k=24)
+            assert not [one.key for one in near if one.entry.embedder == "new"]
+
+
+@asynccontextmanager
+async def another(backend):
+    """A second backend on the same storage, as another process has it."""
+    if isinstance(backend, MemoryBackend):
+        yield backend
+        return
+    if isinstance(backend, SQLiteBackend):
+        made = SQLiteBackend(backend.db_path)
+    elif isinstance(backend, PostgresBackend):
+        made = PostgresBackend(postgres_url(), schema=backend.schema)
+    else:
+        made = make(backend.search, prefix=backend.prefix)
+    async with made:
+        yield made
+
+
+@pytest.mark.parametrize("way", ["search", "vectorset", "plain"])
+async def test_a_change_between_reading_and_writing_is_seen(way, monkeypatch):
+    """On Redis the writing script looks again."""
+    async with make(way) as backend, another(backend) as other:
+        await fill(backend, 4)
+        read = type(backend._way)._read
+
+        async def slow(self, shard, keys):
+            rows = await read(self, shard, keys)
+            await other.delete("k0")
+            await other.set("k1", CacheEntry("question number 1 of many", "fresh", OLD.encode("x"), embedder="old"))
+            return rows
+
+        with monkeypatch.context() as patch:
+            patch.setattr(backend._way, "_read", slow.__get__(backend._way))
+            items = [(f"k{n}", f"question number {n} of many", NEW.encode(f"{n}")) for n in range(3)]
+            assert await backend.set_vectors(items, "new") == [False, False, True]
+        found = dict(await backend.iterate())
+        assert sorted(found) == ["k1", "k2", "k3"]
+        assert (found["k1"].response, found["k1"].embedder) == ("fresh", "old")
+        assert (await backend.find_candidates(NEW.encode("2"), 0.99, scope="s", embedder="new"))[0].key == "k2"
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_the_order_of_use_stays(kind, tmp_path):
+    clock = Clock()
+    bounded = (
+        MemoryBackend(3, clock=clock)
+        if kind == "memory"
+        else SQLiteBackend(str(tmp_path / "c.db"), max_size=3, clock=clock)
+    )
+    async with bounded as backend:
+        for key in ("a", "b", "c"):
+            clock.now += 1
+            entry = CacheEntry(f"text {key}", key, OLD.encode(key), embedder="old", created_at=clock.now)
+            await backend.set(key, entry)
+        clock.now += 1
+        await backend.get("a")
+        clock.now += 1
+        assert (await reembed_cache(backend, NEW)).moved == 3
+        clock.now += 1
+        await backend.set("d", CacheEntry("d", "d", created_at=clock.now))
+        assert sorted(key for key, _ in await backend.iterate()) == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize("hot", [1, 2048])
+async def test_in_memory_packed_or_not_bytes_and_searches_agree(hot, monkeypatch):
+    monkeypatch.setattr(_memory_records, "_HOT", hot)
+    backend, again = MemoryBackend(max_bytes=10**6), MemoryBackend(max_bytes=10**6)
+    entries = await fill(backend, 20)
+    before = (await backend.get_stats())["bytes"]
+    longer = np.ones(30, dtype=np.float32)
+    items = [(key, entry.prompt, longer) for key, entry in entries.items()]
+    assert await backend.set_vectors(items[:10], "new") == [True] * 10
+    assert (await backend.get_stats())["bytes"] == before + 10 * (30 - 12) * 4
+    for key, entry in await backend.iterate():
+        assert (entry.embedder, len(entry.embedding)) == (("new", 30) if int(key[1:]) < 10 else ("old", 12))
+        await again.set(key, entry)
+    assert (await again.get_stats())["bytes"] == (await backend.get_stats())["bytes"]
+    assert len(await backend.find_candidates(longer, 0.9, k=99, scope="s", embedder="new")) == 10
+    assert await backend.clear() == 20
+    assert (await backend.get_stats())["bytes"] == 0
+    assert not backend._records._uses
+
+
+async def test_vectors_that_grow_keep_within_the_bound():
+    backend = MemoryBackend(max_bytes=30_000)
+    await fill(backend, 10)
+    items = [(f"k{n}", f"question number {n} of many", np.ones(1000, dtype=np.float32)) for n in range(10)]
+    done = await backend.set_vectors(items, "new")
+    stats = await backend.get_stats()
+    assert stats["bytes"] <= 30_000
+    assert stats["evictions"] > 0
+    assert done.count(True) >= stats["size"]
 
 
 async def test_time_to_live_is_not_extended():

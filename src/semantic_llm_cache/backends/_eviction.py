@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import log2
+from typing import Any
 
-__all__ = ["POLICIES", "check_policy", "score"]
+__all__ = ["POLICIES", "check_bound", "check_policy", "score"]
 
 POLICIES = ("lru", "lfu", "cost")
 """Least recently used, least frequently used, least saved per byte."""
@@ -23,6 +24,17 @@ def check_policy(name: str) -> str:
     if name not in POLICIES:
         raise ValueError(f"eviction={name!r} must be one of {', '.join(map(repr, POLICIES))}")
     return name
+
+
+def check_bound(value: Any, name: str) -> int | None:
+    """Return `value` if it is a bound or None; TypeError or ValueError otherwise, with the argument's name."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r} must be a whole number, or None for no bound")
+    if value < 1:
+        raise ValueError(f"{name}={value!r} must be at least 1, or None for no bound")
+    return value
 
 
 def score(

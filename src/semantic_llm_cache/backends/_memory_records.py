@@ -14,6 +14,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable
 from math import isnan, nan
+from sys import getsizeof
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,9 +22,13 @@ import numpy.typing as npt
 
 from semantic_llm_cache.backends._memory_order import Draw, Line
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.serialization import Encoded
+from semantic_llm_cache.serialization import Encoded, freeze, thaw
+from semantic_llm_cache.similarity.base import Vector
 
-__all__ = ["Item", "Records", "Standing", "Stored", "expiry_of", "id_of", "key_of", "standing_of", "view"]
+__all__ = [
+    "Item", "Records", "Standing", "Stored", "copy_of", "expiry_of", "id_of", "key_of", "standing_of", "stored_of",
+    "view",
+]  # fmt: skip
 
 _HOT = 2048
 """How many entries are kept as objects at most."""
@@ -198,6 +203,67 @@ def view(item: Item) -> Stored:
     return _unpack(item) if isinstance(item, tuple) else item
 
 
+def stored_of(key: str, entry: CacheEntry, vector_bytes: int) -> Stored:
+    """Return an entry as it is kept, without an id yet."""
+    stored = Stored(
+        entry.prompt,
+        freeze(entry.response),
+        None,
+        entry.created_at,
+        entry.ttl,
+        entry.namespace,
+        entry.hit_count,
+        entry.input_tokens,
+        entry.output_tokens,
+        entry.last_accessed,
+        entry.scope,
+        entry.embedder,
+        entry.kind,
+        tuple(entry.tags),
+        tuple(entry.aliases),
+        entry.duration_ms,
+        entry.cost_usd,
+        entry.schema_version,
+    )
+    stored.key = key
+    stored.expires_at = None if entry.ttl is None else entry.created_at + entry.ttl
+    stored.size = getsizeof(key) + getsizeof(stored.prompt) + _payload(stored.response) + vector_bytes
+    return stored
+
+
+def copy_of(item: Item, vector: Vector | None) -> CacheEntry:
+    """Return an entry for the caller to keep, with its vector."""
+    stored = view(item)
+    return CacheEntry(
+        stored.prompt,
+        thaw(stored.response),
+        vector,
+        stored.created_at,
+        stored.ttl,
+        stored.namespace,
+        stored.hit_count,
+        stored.input_tokens,
+        stored.output_tokens,
+        stored.last_accessed,
+        stored.scope,
+        stored.embedder,
+        stored.kind,
+        stored.tags,
+        stored.aliases,
+        stored.duration_ms,
+        stored.cost_usd,
+        stored.schema_version,
+    )
+
+
+def _payload(value: Any) -> int:
+    if type(value) is Encoded:
+        return getsizeof(value.text)
+    if type(value) is tuple:
+        return getsizeof(value) + sum(map(_payload, value))
+    return getsizeof(value)
+
+
 class _Hot(OrderedDict[str, Stored]):
     """The entries in use by key; `hot[key]` fetches others, None for those that are not."""
 
@@ -314,12 +380,7 @@ class Records:
             self.slots += 1
             if slot >> _BLOCK_BITS == len(self._blocks):
                 self._blocks.append(np.empty(1 << _BLOCK_BITS, dtype=object))
-        shared = (
-            stored.namespace, stored.scope, stored.embedder, stored.kind, stored.tags, stored.aliases,
-            stored.schema_version,
-        )  # fmt: skip
-        stored.shared = self._shared.setdefault(shared, shared)
-        self._uses[stored.shared] = self._uses.get(stored.shared, 0) + 1
+        self._share(stored)
         stored.noted = stored.hit_count
         self._blocks[slot >> _BLOCK_BITS][slot & _BLOCK_MASK] = stored
         self._ids[hash(stored.key) % _SHARDS][stored.key] = stored.id
@@ -339,12 +400,7 @@ class Records:
             self._line.remove(slot)
         if self._draw is not None:
             self._draw.remove(slot)
-        shared = item[3] if isinstance(item, tuple) else item.shared
-        left = self._uses[shared] - 1
-        if left:
-            self._uses[shared] = left
-        else:
-            del self._uses[shared], self._shared[shared]
+        self._unshare(item[3] if isinstance(item, tuple) else item.shared)
         self._count -= 1
         self._free.append(slot)
         if not self._count:
@@ -359,8 +415,35 @@ class Records:
         stored.hit_count += count
         stored.last_accessed = now
         if isinstance(item, tuple):
-            slot = stored.id & _SLOT_MASK
-            self._blocks[slot >> _BLOCK_BITS][slot & _BLOCK_MASK] = _pack(stored)
+            self._pack_again(stored)
+
+    def note_vector(self, item: Item, embedder: str, size: int) -> None:
+        """Set the embedder and the size of an entry; no use of it."""
+        stored = view(item)
+        self._unshare(stored.shared)
+        stored.embedder, stored.size = embedder, size
+        self._share(stored)
+        if isinstance(item, tuple):
+            self._pack_again(stored)
+
+    def _pack_again(self, stored: Stored) -> None:
+        slot = stored.id & _SLOT_MASK
+        self._blocks[slot >> _BLOCK_BITS][slot & _BLOCK_MASK] = _pack(stored)
+
+    def _share(self, stored: Stored) -> None:
+        shared = (
+            stored.namespace, stored.scope, stored.embedder, stored.kind, stored.tags, stored.aliases,
+            stored.schema_version,
+        )  # fmt: skip
+        stored.shared = self._shared.setdefault(shared, shared)
+        self._uses[stored.shared] = self._uses.get(stored.shared, 0) + 1
+
+    def _unshare(self, shared: _Shared) -> None:
+        left = self._uses[shared] - 1
+        if left:
+            self._uses[shared] = left
+        else:
+            del self._uses[shared], self._shared[shared]
 
     def between(self, start: int, stop: int, serial: int) -> list[Item]:
         """Return the entries in some slots, except those added after `serial` was current."""

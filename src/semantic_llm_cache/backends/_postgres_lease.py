@@ -11,6 +11,7 @@ from __future__ import annotations
 from semantic_llm_cache.backends._postgres_link import Link
 from semantic_llm_cache.backends._postgres_listen import PostgresListener
 from semantic_llm_cache.backends._postgres_rows import digest, encode
+from semantic_llm_cache.backends._postgres_upkeep import Upkeep
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.front import Front
 from semantic_llm_cache.storage import Held, Lease, StorageBackend
@@ -25,6 +26,7 @@ class PostgresLeases(StorageBackend):
 
     _link: Link
     _listener: PostgresListener
+    _upkeep: Upkeep
 
     async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
         """Take the lease on `key` if nobody has it."""
@@ -66,4 +68,6 @@ class PostgresLeases(StorageBackend):
         finally:
             if front is not None:
                 front.drop(lease.key)
+        if rows[0][0]:
+            self._upkeep.wrote([row[0]])
         return bool(rows[0][0])

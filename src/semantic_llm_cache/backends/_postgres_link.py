@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from semantic_llm_cache.backends._postgres_pool import Pool, Pools, need_asyncpg
@@ -71,6 +71,15 @@ class Link:
                 await connection.executemany(statement(schema), listed)
 
         await self.run(run)
+
+    async def fetch_each(self, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+        """Execute a statement for each row, all of them or none; return the rows that each gives."""
+
+        async def run(connection: Any, schema: Schema) -> list[list[Any]]:
+            async with connection.transaction():
+                return [await connection.fetch(statement(schema), *row) for row in rows]
+
+        return await self.run(run)
 
     async def run(self, work: Callable[[Any, Schema], Awaitable[T]], *, again: bool = True) -> T:
         """Return what `work` returns, given a connection and the statements.

@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from semantic_llm_cache.backends._postgres_rows import FIELDS, columns
+from semantic_llm_cache.config import SCHEMA_VERSION
 from semantic_llm_cache.exceptions import CacheBackendError
 
 __all__ = ["LAYOUT_VERSION", "Names", "Schema", "graphs_there", "make_graph", "set_up"]
@@ -50,6 +51,8 @@ class Names:
         self.near_exact = f'"{schema}"."{prefix}near_exact"'
         self.leases, self.lease, self.tell = (f'"{schema}"."{prefix}{what}"' for what in ("leases", "lease", "tell"))
         ours = hashlib.blake2b(f"{schema}.{prefix}".encode(), digest_size=10).hexdigest()
+        self.number = int(ours[:7], 16)
+        """Stands for them where a lock wants a number."""
         # Channels belong to the whole database, and their names are short.
         self.changed_channel, self.freed_channel = f"slc_{ours}_changed", f"slc_{ours}_freed"
 
@@ -105,6 +108,11 @@ class Schema:
             f"stored AS (INSERT INTO {entries} ({', '.join(FIELDS)}) SELECT {values} FROM mine "
             f"ON CONFLICT (digest) DO UPDATE SET {renewed}) SELECT count(*), {tell} FROM mine"
         )
+        self.set_vector = (
+            f"UPDATE {entries} SET vector = $3::real[]::{self.vector}, dimension = $4, embedder = $5 "
+            "WHERE digest = $1 AND prompt = $2 AND (vector IS NULL OR embedder <> $5) "
+            f"AND (expires_at IS NULL OR expires_at > $6) AND schema_version = {SCHEMA_VERSION} RETURNING 1"
+        )
         self.acquire_lease = f"SELECT * FROM {names.lease}($1, $2, $3, $4)"
         self.renew_lease = (
             f"UPDATE {leases} SET until = clock_timestamp() + make_interval(secs => $3) "
@@ -135,6 +143,32 @@ class Schema:
             "ORDER BY expires_at LIMIT $3 FOR UPDATE SKIP LOCKED)",
             "$2",
         )
+        # Rows that somebody is writing stay: nobody waits for us, nor we for him.
+        self.evict = (
+            f"WITH gone AS (DELETE FROM {entries} WHERE digest IN (SELECT digest FROM {entries} "
+            "WHERE digest = ANY($1::bytea[]) FOR UPDATE SKIP LOCKED) RETURNING digest), "
+            f"counted AS (DELETE FROM {hits} WHERE digest IN (SELECT digest FROM gone)) SELECT digest FROM gone"
+        )
+        size = "octet_length(key) + octet_length(prompt) + octet_length(response) + 4 * coalesce(dimension, 0)"
+        sized = (
+            f"SELECT digest, hit_count, last_accessed, created_at, duration_ms, cost_usd, {size} AS size FROM {entries}"
+        )
+        weighed = (
+            "SELECT e.digest, e.hit_count + coalesce(h.hits, 0), coalesce(h.accessed, e.last_accessed, 0.0), "
+            f"e.created_at, e.duration_ms, e.cost_usd, e.size FROM %s e LEFT JOIN {hits} h ON h.digest = e.digest"
+        )
+        self.weights = weighed % f"({sized})"
+        runs = f"unnest($1::bytea[]) AS p (start), LATERAL ({sized} WHERE digest >= p.start ORDER BY digest LIMIT $2) r"
+        # Set apart, for the planner would look for the hits of each run by itself.
+        self.weights_of_sample = f"WITH sample AS MATERIALIZED (SELECT r.* FROM {runs}) {weighed % 'sample'}"
+        self.try_to_trim = f"SELECT pg_try_advisory_xact_lock({_LOCK}, {names.number})"
+        self.count_all = f"SELECT count(*) FROM {entries}"
+        self.record_uses = (
+            f"INSERT INTO {hits} AS h (digest, hits, accessed) "
+            "SELECT n.digest, 0, n.at FROM unnest($1::bytea[], $2::float8[]) AS n (digest, at) "
+            f"WHERE EXISTS (SELECT 1 FROM {entries} e WHERE e.digest = n.digest) ORDER BY n.digest "
+            "ON CONFLICT (digest) DO UPDATE SET accessed = greatest(h.accessed, EXCLUDED.accessed)"
+        )
         self.record_hits = (
             f"INSERT INTO {hits} AS h (digest, hits, accessed) "
             f"SELECT n.digest, n.hits, $3::float8 FROM unnest($1::bytea[], $2::bigint[]) AS n (digest, hits) "
@@ -152,6 +186,7 @@ class Schema:
             f"INSERT INTO {names.state} (name, value) VALUES ($1, $2) "
             "ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value"
         )
+        self.list_states = f"SELECT name FROM {names.state} WHERE starts_with(name, $1)"
         self.drop_state = f"DELETE FROM {names.state} WHERE name = $1"
         self.count = f"SELECT count(*) FROM {entries} WHERE expires_at IS NULL OR expires_at > $1"
         self.bytes = "SELECT pg_total_relation_size($1::text::regclass)"

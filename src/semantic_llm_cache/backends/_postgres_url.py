@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-__all__ = ["SCHEMES", "Address", "parse"]
+__all__ = ["SCHEMES", "Address", "check_seconds", "check_whole", "parse"]
 
 SCHEMES = ("postgresql", "postgres")
 """What a PostgreSQL address may begin with."""
@@ -32,6 +32,8 @@ _ARGUMENTS: dict[str, Callable[[str], Any]] = {
     "prepared_statements": _yes_or_no,
     "front_size": int,
     "front_seconds": float,
+    "max_size": int,
+    "eviction": str,
 }
 _CONNECTION = frozenset(  # libpq's
     (
@@ -119,3 +121,17 @@ def _check_host(scheme: str, text: str) -> str:
     except ValueError:
         raise ValueError(f"{scheme}://...: {text!r} is not a host and a port") from None
     return text
+
+
+def check_whole(value: Any, name: str, least: int) -> int:
+    """Return a whole number of at least `least`. ValueError otherwise, with the argument's name."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
+    return value
+
+
+def check_seconds(value: Any, name: str) -> float:
+    """Return a number of seconds, more than 0. ValueError otherwise, with the argument's name."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ValueError(f"{name}={value!r} must be seconds, more than 0")
+    return float(value)

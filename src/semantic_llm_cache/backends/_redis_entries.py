@@ -9,7 +9,7 @@ An entry is one hash, under a key that tells nothing but the entry's own key:
 ``p``  digest of scope, embedder and dimension: where the vector belongs
 ``s``  digest of the scope
 ``n``  digest of the namespace
-``h``  hits counted, ``a`` time of the last one
+``h``  hits until it was stored, ``a`` time of the last one; what is counted since lies in a key beside
 =====  ====================================================================================
 """
 
@@ -44,6 +44,8 @@ _MARK = b"sc"
 _VERSION = 1
 _FOREVER_MS = 1 << 52
 _GRACE_MS = 600_000
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
+_from_json = json.JSONDecoder().decode
 
 
 class Damage(Exception):
@@ -106,7 +108,7 @@ def encode(key: str, entry: CacheEntry, now: float, *, injected: bool) -> Row:
         entry.cost_usd, entry.schema_version,
     ]  # fmt: skip
     try:
-        head = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        head = _to_json(fields).encode()
         body = answer.encode()
         raw_key = key.encode()
     except (UnicodeEncodeError, TypeError) as error:
@@ -149,7 +151,7 @@ def decode(data: Any, vector: Any, hits: Any, accessed: Any) -> CacheEntry | Non
         if len(body) != body_length or zlib.crc32(vector or b"", zlib.crc32(body, zlib.crc32(head))) != checksum:
             raise Damage("its checksum is wrong")
         (prompt, created_at, ttl, namespace, tokens_in, tokens_out, scope, embedder, kind, tags, aliases, duration,
-         cost, schema) = json.loads(head)  # fmt: skip
+         cost, schema) = _from_json(head.decode())  # fmt: skip
         if schema != SCHEMA_VERSION:
             return None
         return CacheEntry(

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
 from semantic_llm_cache.backends._redis_mirror import Change, Mirror
-from semantic_llm_cache.backends._redis_way import READ_CHUNK, Guard, Limits, Way, logger
+from semantic_llm_cache.backends._redis_way import COUNTED, READ_CHUNK, Guard, Limits, Way, logger
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
@@ -53,13 +53,13 @@ local function announce(log, stream, epoch, keys)
 end
 """.replace("LOG_LENGTH", str(_LOG_LENGTH))
 
-# KEYS: log, stream, entries. ARGV: a new epoch, the keys as JSON, then for each entry d, v, x, milliseconds, p, s,
-# n, h, a.
+# KEYS: log, stream, entries, their counts of hits. ARGV: a new epoch, the keys as JSON, then for each entry d, v, x,
+# milliseconds, p, s, n, h, a.
 _PUT = Script(
     _ANNOUNCE
     + """
-local at, tell = 3, false
-for i = 3, #KEYS do
+local at, tell, n = 3, false, #KEYS / 2 - 1
+for i = 3, n + 2 do
   local key, left = KEYS[i], tonumber(ARGV[at + 3])
   local old = redis.pcall('HGET', key, 'p')
   if type(old) == 'table' then
@@ -70,6 +70,7 @@ for i = 3, #KEYS do
              'n', ARGV[at + 6], 'h', ARGV[at + 7], 'a', ARGV[at + 8])
   if ARGV[at + 1] ~= '' then redis.call('HSET', key, 'v', ARGV[at + 1]) else redis.call('HDEL', key, 'v') end
   if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('PERSIST', key) end
+  redis.call('UNLINK', KEYS[n + i])
   if ARGV[at + 4] ~= '' or (old and old ~= '') then tell = true end
   at = at + 9
 end
@@ -78,28 +79,29 @@ return false
 """
 )
 
-# KEYS: log, stream, entries. ARGV: a new epoch, the keys as JSON.
+# KEYS: log, stream, entries, their counts of hits. ARGV: a new epoch, the keys as JSON.
 _DROP = Script(
     _ANNOUNCE
     + """
-local out, tell = {}, false
-for i = 3, #KEYS do
+local out, tell, n = {}, false, #KEYS / 2 - 1
+for i = 3, n + 2 do
   local was = redis.pcall('HMGET', KEYS[i], 'p', 'x')
   out[i - 2] = false
   if not was.err and was[2] then
     out[i - 2] = was[2]
     if was[1] and was[1] ~= '' then tell = true end
   end
-  redis.call('UNLINK', KEYS[i])
+  redis.call('UNLINK', KEYS[i], KEYS[n + i])
 end
 if tell then return {out, announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2])} end
 return {out, false}
 """
 )
 
-# KEYS: log, stream, entries. ARGV: epoch and number of the last change known.
+# KEYS: log, stream, entries, their counts of hits. ARGV: epoch and number of the last change known.
 _NEAR = Script(
-    """
+    COUNTED
+    + """
 local log = redis.pcall('HMGET', KEYS[1], 'e', 'n')
 if log.err then log = {'', '0'} end
 local epoch, top, news = log[1] or '', tonumber(log[2] or '0'), {}
@@ -107,12 +109,8 @@ if (epoch == ARGV[1] or (ARGV[1] == '' and ARGV[2] == '0')) and top > tonumber(A
   news = redis.pcall('XRANGE', KEYS[2], string.format('%.0f-1', ARGV[2] + 1), '+', 'COUNT', AT_ONCE)
   if news.err then news = {} end
 end
-local rows = {}
-for i = 3, #KEYS do
-  local r = redis.pcall('HMGET', KEYS[i], 'd', 'v', 'h', 'a')
-  if r.err then r = 'damaged' end
-  rows[i - 2] = r
-end
+local rows, n = {}, #KEYS / 2 - 1
+for i = 1, n do rows[i] = counted(KEYS[i + 2], KEYS[i + 2 + n]) end
 return {epoch, top, news, rows}
 """.replace("AT_ONCE", str(_AT_ONCE))
 )
@@ -171,7 +169,7 @@ class Plain(Way):
 
     def _keys(self, shard: int, keys: Sequence[bytes]) -> list[bytes]:
         return [
-            self.names.other("log", shard), self.names.other("stream", shard), *[self.names.entry(k) for k in keys]
+            self.names.other("log", shard), self.names.other("stream", shard), *self.with_counts(keys)
         ]  # fmt: skip
 
     def _own(self, shard: int, told: Any, changes: list[Change]) -> None:

@@ -1,21 +1,18 @@
 """Near entries by the search module (`FT.*`): one index per dimension over all entries, HNSW with tags.
 
-The index follows the keys: what expires, is evicted or deleted leaves it. Counts of hits lie in a key
-beside the entry, for every change of an indexed hash, of whatever field, makes the module take its vector
-out of the graph and put it in again.
+The index follows the keys: what expires, is evicted or deleted leaves it.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
 from semantic_llm_cache.backends._redis_way import Guard, Limits, Way, logger
-from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.storage import Candidate
@@ -28,28 +25,8 @@ _COUNT_EVERY = 60.0
 _MOST_PLACES = 4096
 _PRECISION = 1e-4
 _MOST = 1 << 16
-_HIT_CHUNK = 200
 
 _Document = tuple[bytes, dict[bytes, bytes]]
-
-# KEYS: entries, then the counts of hits of each.
-_READ = Script("""
-local out, n = {}, #KEYS / 2
-for i = 1, n do
-  local r = redis.pcall('HMGET', KEYS[i], 'd', 'v', 'h', 'a')
-  if r.err then
-    r = 'damaged'
-  elseif r[1] then
-    local more = redis.pcall('HMGET', KEYS[n + i], 'h', 'a')
-    if not more.err and more[1] then
-      r[3] = tostring(tonumber(r[3] or 0) + tonumber(more[1]))
-      r[4] = more[2]
-    end
-  end
-  out[i] = r
-end
-return out
-""")
 
 # KEYS: entries, then the counts of hits of each. ARGV: for each entry d, v, x, milliseconds, p, s, n, h, a.
 _PUT = Script("""
@@ -84,20 +61,6 @@ end
 return out
 """)
 
-# KEYS: entries, then the counts of hits of each. ARGV: the time, then a number for each. The counts live as
-# long as their entry.
-_HITS = Script("""
-local n = #KEYS / 2
-for i = 1, n do
-  if redis.pcall('HEXISTS', KEYS[i], 'd') == 1 then
-    redis.call('HINCRBY', KEYS[n + i], 'h', ARGV[i + 1])
-    redis.call('HSET', KEYS[n + i], 'a', ARGV[1])
-    local left = redis.call('PTTL', KEYS[i])
-    if left > 0 then redis.call('PEXPIRE', KEYS[n + i], left) end
-  end
-end
-""")
-
 
 class SearchModule(Way):
     """One HNSW index per dimension; scope, embedder and namespace are tags."""
@@ -115,34 +78,16 @@ class SearchModule(Way):
 
     # ------------------------------------------------------------------------------ by key
 
-    def _keys(self, keys: Sequence[bytes]) -> list[bytes]:
-        return [self.names.entry(k) for k in keys] + [self.names.hits(self.names.shard(k)) + k for k in keys]
-
-    async def get(self, key: bytes, now: float) -> CacheEntry | None:
-        (fields,) = await self.link.script(_READ, self._keys([key]), ())
-        return self.entry(key, fields, now)
-
-    async def _read(self, shard: int, keys: list[bytes]) -> list[tuple[bytes, Any]]:
-        return list(zip(keys, await self.link.script(_READ, self._keys(keys), ()), strict=True))
-
     async def put(self, shard: int, rows: Sequence[Row], guard: Guard | None = None) -> None:
         arguments: list[Any] = []
         for row in rows:
             arguments += [row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope, row.namespace,
                           row.hits, row.accessed]  # fmt: skip
-        await self.put_script(_PUT, self._keys([row.key for row in rows]), arguments, guard)
+        await self.put_script(_PUT, self.with_counts([row.key for row in rows]), arguments, guard)
 
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
-        found: list[bytes | None] = await self.link.script(_DROP, self._keys(keys), ())
+        found: list[bytes | None] = await self.link.script(_DROP, self.with_counts(keys), ())
         return found
-
-    async def record_hits(self, hits: Mapping[bytes, int], now: float) -> None:
-        await together(
-            [
-                self.link.script(_HITS, self._keys(keys), [repr(now), *[hits[k] for k in keys]])
-                for _, keys in self.chunks(list(hits), _HIT_CHUNK)
-            ]
-        )
 
     # ------------------------------------------------------------------------------ indexes
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from semantic_llm_cache import runtime
 from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
-from semantic_llm_cache.backends._redis_way import Guard, Limits, Way, logger
+from semantic_llm_cache.backends._redis_way import COUNTED, Guard, Limits, Way, logger
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.storage import Candidate
@@ -31,12 +31,12 @@ _SWEEP_AFTER = 0.25
 _SWEEP_CHUNK = 50
 _MOST_DEAD = 10_000
 
-# KEYS: entries. ARGV: what the names of the sets begin with, the registry of the sets, what the names of the
-# entries begin with, then for each entry: member, d, v, x, milliseconds, p, s, n, h, a. The set comes first:
-# a server that is full refuses there.
+# KEYS: entries, their counts of hits. ARGV: what the names of the sets begin with, the registry of the sets, what the
+# names of the entries begin with, then for each entry: member, d, v, x, milliseconds, p, s, n, h, a. The set comes
+# first: a server that is full refuses there.
 _PUT = Script("""
-local at = 4
-for i = 1, #KEYS do
+local at, n = 4, #KEYS / 2
+for i = 1, n do
   local key, member, vector, left, place = KEYS[i], ARGV[at], ARGV[at + 2], tonumber(ARGV[at + 4]), ARGV[at + 5]
   local old = redis.pcall('HGET', key, 'p')
   if type(old) == 'table' then
@@ -74,29 +74,33 @@ for i = 1, #KEYS do
     redis.call('HDEL', key, 'v')
   end
   if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('PERSIST', key) end
+  redis.call('UNLINK', KEYS[n + i])
   if old and old ~= '' and old ~= place then redis.pcall('VREM', ARGV[1] .. old, member) end
   at = at + 10
 end
 """)
 
-# KEYS: entries. ARGV: what the names of the sets begin with, then the members.
+# KEYS: entries, their counts of hits. ARGV: what the names of the sets begin with, then the members.
 _DROP = Script("""
-local out = {}
-for i = 1, #KEYS do
+local out, n = {}, #KEYS / 2
+for i = 1, n do
   local was = redis.pcall('HMGET', KEYS[i], 'p', 'x')
   out[i] = false
   if not was.err and was[2] then
     out[i] = was[2]
     if was[1] and was[1] ~= '' then redis.pcall('VREM', ARGV[1] .. was[1], ARGV[i + 1]) end
   end
-  redis.call('UNLINK', KEYS[i])
+  redis.call('UNLINK', KEYS[i], KEYS[n + i])
 end
 return out
 """)
 
 # KEYS: the set. ARGV: the vector, how many, the lowest score, the time in ms, the set's place, what the names of
-# its entries begin with, the namespace's digest or nothing, EF. Members without a living entry take no place.
-_NEAR = Script("""
+# its entries begin with, the namespace's digest or nothing, EF, what the names of the counts of hits begin with.
+# Members without a living entry take no place.
+_NEAR = Script(
+    COUNTED
+    + """
 local want, lowest, now, ef = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[8])
 local out, dead, seen = {}, {}, {}
 local count = math.max(want, 8)
@@ -115,7 +119,7 @@ while true do
       if e.err or e[1] ~= ARGV[5] then
         dead[#dead + 1] = member
       elseif (not e[2] or e[2] == '' or tonumber(e[2]) > now) and (ARGV[7] == '' or e[3] == ARGV[7]) then
-        out[#out + 1] = {member, redis.call('HMGET', ARGV[6] .. member, 'd', 'v', 'h', 'a')}
+        out[#out + 1] = {member, counted(ARGV[6] .. member, ARGV[9] .. member)}
         if #out >= want then return {out, dead, 0} end
       end
     end
@@ -123,7 +127,8 @@ while true do
   if #found < 2 * count then return {out, dead, 0} end
   count = count * 4
 end
-""")
+"""
+)
 
 # KEYS: the set. ARGV: what the names of its entries begin with, its place, members. A member that has got an
 # entry meanwhile stays.
@@ -160,10 +165,10 @@ class VectorSets(Way):
         for row in rows:
             arguments += [row.key, row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope,
                           row.namespace, row.hits, row.accessed]  # fmt: skip
-        await self.put_script(_PUT, [self.names.entry(row.key) for row in rows], arguments, guard)
+        await self.put_script(_PUT, self.with_counts([row.key for row in rows]), arguments, guard)
 
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
-        names = [self.names.entry(key) for key in keys]
+        names = self.with_counts(keys)
         found: list[bytes | None] = await self.link.script(_DROP, names, [self.names.other("v", shard), *keys])
         return found
 
@@ -191,7 +196,8 @@ class VectorSets(Way):
         # The score is (1 + cosine) / 2.
         lowest = (1.0 + threshold - _SHORTENING) / 2 if threshold > _SHORTENING else -1.0
         prefix = self.names.entries(shard)
-        arguments = [raw, wanted, lowest, int(now * 1000), place, prefix, limits.namespace_digest, _EF]
+        arguments = [raw, wanted, lowest, int(now * 1000), place, prefix, limits.namespace_digest, _EF,
+                     self.names.hits(shard)]  # fmt: skip
         found, dead, wrong = await self.link.script(_NEAR, [self.names.other("v", shard, place)], arguments)
         if dead:
             self._bury(shard, place, dead)

@@ -13,27 +13,45 @@ import numpy as np
 from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Damage, Names, Row, decode, digest, place_of
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector
 from semantic_llm_cache.storage import Candidate
 
-__all__ = ["READ_CHUNK", "Guard", "LeaseLost", "Limits", "Way", "is_live"]
+__all__ = ["COUNTED", "READ_CHUNK", "Guard", "LeaseLost", "Limits", "Way", "is_live"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
 READ_CHUNK = 100
 """Entries read by one command."""
 _HIT_CHUNK = 200
+_COUNTS_MS = 90 * 86_400_000
+"""How long counts of hits are kept after the last one, where nothing else ends them: no key is left for ever."""
 
-READ = Script("""
-local out = {}
-for i = 1, #KEYS do
-  local r = redis.pcall('HMGET', KEYS[i], 'd', 'v', 'h', 'a')
-  if r.err then r = 'damaged' end
-  out[i] = r
+# Hits are counted in a key beside the entry. A change of the entry itself would drop it from the fronts that listen,
+# and the search module would take its vector out of the graph and put it in again.
+COUNTED = """
+local function counted(entry, counts)
+  local r = redis.pcall('HMGET', entry, 'd', 'v', 'h', 'a')
+  if r.err then return 'damaged' end
+  if r[1] then
+    local more = redis.pcall('HMGET', counts, 'h', 'a')
+    if not more.err and more[1] then
+      r[3] = tostring(tonumber(r[3] or 0) + tonumber(more[1]))
+      r[4] = more[2]
+    end
+  end
+  return r
 end
+"""
+
+# KEYS: entries, then the counts of hits of each.
+READ = Script(
+    COUNTED
+    + """
+local out, n = {}, #KEYS / 2
+for i = 1, n do out[i] = counted(KEYS[i], KEYS[n + i]) end
 return out
-""")
+"""
+)
 
 SUMMARY = Script("""
 local out = {}
@@ -45,12 +63,17 @@ end
 return out
 """)
 
-# ARGV: the time, then a number of hits for each key. Entries that are gone stay gone.
+# KEYS: entries, then the counts of hits of each. ARGV: the time, the milliseconds that counts are kept where their
+# entry lives for ever, then a number for each. Else they live as long as their entry. Entries that are gone stay gone.
 HITS = Script("""
-for i = 1, #KEYS do
+local n = #KEYS / 2
+for i = 1, n do
   if redis.pcall('HEXISTS', KEYS[i], 'd') == 1 then
-    redis.call('HINCRBY', KEYS[i], 'h', ARGV[i + 1])
-    redis.call('HSET', KEYS[i], 'a', ARGV[1])
+    local counts, left = KEYS[n + i], redis.call('PTTL', KEYS[i])
+    if redis.call('TYPE', counts).ok ~= 'hash' then redis.call('UNLINK', counts) end
+    redis.call('HINCRBY', counts, 'h', ARGV[i + 2])
+    redis.call('HSET', counts, 'a', ARGV[1])
+    redis.call('PEXPIRE', counts, left > 0 and left or ARGV[2])
   end
 end
 """)
@@ -122,13 +145,12 @@ class Way(ABC):
 
     async def get(self, key: bytes, now: float) -> CacheEntry | None:
         """Return the live entry under a key."""
-        try:
-            fields = await self.link.execute("HMGET", self.names.entry(key), "d", "v", "h", "a")
-        except CacheBackendError as error:
-            if "WRONGTYPE" not in str(error):
-                raise
-            fields = b"damaged"
+        (fields,) = await self.link.script(READ, self.with_counts([key]), ())
         return self.entry(key, fields, now)
+
+    def with_counts(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return where entries are, then where the counts of their hits are."""
+        return [self.names.entry(k) for k in keys] + [self.names.hits(self.names.shard(k)) + k for k in keys]
 
     async def get_many(self, keys: Sequence[bytes], now: float) -> list[CacheEntry | None]:
         """Return the live entries under keys, in order."""
@@ -147,7 +169,7 @@ class Way(ABC):
         return found
 
     async def _read(self, shard: int, keys: list[bytes]) -> list[tuple[bytes, Any]]:
-        return list(zip(keys, await self.link.script(READ, [self.names.entry(k) for k in keys], ()), strict=True))
+        return list(zip(keys, await self.link.script(READ, self.with_counts(keys), ()), strict=True))
 
     def entry(self, key: bytes, fields: Any, now: float) -> CacheEntry | None:
         """Return the live entry in fields ``d v h a``; None when there is none, or it is damaged."""
@@ -217,7 +239,7 @@ class Way(ABC):
         """Add to the hit counts of entries."""
         await together(
             [
-                self.link.script(HITS, [self.names.entry(k) for k in keys], [repr(now), *[hits[k] for k in keys]])
+                self.link.script(HITS, self.with_counts(keys), [repr(now), _COUNTS_MS, *[hits[k] for k in keys]])
                 for _, keys in self.chunks(list(hits), _HIT_CHUNK)
             ]
         )

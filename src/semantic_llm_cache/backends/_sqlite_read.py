@@ -146,6 +146,11 @@ class Reader:
         row = connection.execute("SELECT value FROM states WHERE name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
 
+    def states(self, connection: sqlite3.Connection, prefix: str) -> list[str]:
+        """Return the names of the blobs that begin with `prefix`."""
+        names = connection.execute("SELECT name FROM states ORDER BY name")
+        return [name for (name,) in names if name.startswith(prefix)]
+
 
 def _page(columns: str, after: int, until: int, namespace: str | None, limit: int) -> tuple[str, tuple[Any, ...]]:
     if namespace is None:

@@ -14,7 +14,18 @@ from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.serialization import dumps, loads
 from semantic_llm_cache.similarity.base import Vector, unit
 
-__all__ = ["COLUMNS", "INSERT", "Damage", "decode", "encode", "fetch", "is_over", "read_vector"]
+__all__ = [
+    "COLUMNS",
+    "INSERT",
+    "SET_VECTOR",
+    "Damage",
+    "decode",
+    "encode",
+    "fetch",
+    "is_over",
+    "pack_vector",
+    "read_vector",
+]
 
 _FIELDS = (
     "prompt, response, vector, created_at, ttl, namespace, hit_count, input_tokens, output_tokens, "
@@ -28,6 +39,16 @@ INSERT = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
+# A new row, as for every change of a vector: the index in any process then knows of it.
+_OTHERS = ", ".join(name for name in _FIELDS.split(", ") if name not in ("vector", "embedder"))
+SET_VECTOR = (
+    f"REPLACE INTO entries (key, expires_at, vector, embedder, {_OTHERS}) "
+    f"SELECT key, expires_at, ?3, ?4, {_OTHERS} FROM entries WHERE key = ?1 AND prompt = ?2 "
+    f"AND NOT (vector IS NOT NULL AND embedder = ?4) AND (expires_at IS NULL OR expires_at > ?5) "
+    f"AND schema_version = {SCHEMA_VERSION}"
+)
+"""Key, prompt, vector, embedder, time: gives a live entry with this prompt another vector."""
+
 
 class Damage(Exception):
     """A row that cannot be read."""
@@ -35,7 +56,7 @@ class Damage(Exception):
 
 def encode(key: str, entry: CacheEntry) -> tuple[Any, ...]:
     """Return the parameters of `INSERT`. ValueError for a zero or non-finite vector."""
-    vector = None if entry.embedding is None else unit(entry.embedding).astype("<f4", copy=False).tobytes()
+    vector = None if entry.embedding is None else pack_vector(entry.embedding)
     return (
         key,
         None if entry.ttl is None else entry.created_at + entry.ttl,
@@ -75,6 +96,11 @@ def decode(row: Sequence[Any]) -> CacheEntry:
 def is_over(row: Sequence[Any], now: float) -> bool:
     """Tell whether a row of `COLUMNS` is expired, or of another version of the entry's form."""
     return bool((row[6] is not None and now >= row[5] + row[6]) or row[19] != SCHEMA_VERSION)
+
+
+def pack_vector(vector: Any) -> bytes:
+    """Return a vector as a blob. ValueError for one without direction."""
+    return unit(vector).astype("<f4", copy=False).tobytes()
 
 
 def read_vector(blob: bytes) -> Vector:

@@ -9,7 +9,7 @@ from typing import Any
 
 from semantic_llm_cache.backends import _sqlite_lease as leases
 from semantic_llm_cache.backends._sqlite_evict import Evictor
-from semantic_llm_cache.backends._sqlite_rows import INSERT
+from semantic_llm_cache.backends._sqlite_rows import INSERT, SET_VECTOR
 from semantic_llm_cache.backends._sqlite_schema import must_reconnect, sequence
 from semantic_llm_cache.backends._worker import Job, Worker
 
@@ -86,6 +86,13 @@ class Writer:
     def set_many(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
         """Write rows of `encode`."""
         connection.executemany(INSERT, rows)
+
+    @staticmethod
+    def set_vectors(
+        connection: sqlite3.Connection, items: Sequence[tuple[str, str, bytes]], embedder: str, now: float
+    ) -> list[bool]:
+        """Give entries (key, prompt) vectors of an embedder; tell which of them were there."""
+        return [connection.execute(SET_VECTOR, (*item, embedder, now)).rowcount > 0 for item in items]
 
     @staticmethod
     def delete(connection: sqlite3.Connection, keys: Sequence[str], now: float) -> int:

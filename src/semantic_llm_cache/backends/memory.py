@@ -5,17 +5,16 @@ from __future__ import annotations
 import weakref
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from sys import getsizeof
 from typing import Any
 
-from semantic_llm_cache.backends._eviction import check_policy, score
+from semantic_llm_cache.backends._eviction import check_bound, check_policy, score
 from semantic_llm_cache.backends._expiry import ExpiryQueue
 from semantic_llm_cache.backends._memory_order import by_age, sort_by_age
-from semantic_llm_cache.backends._memory_pace import Pace
 from semantic_llm_cache.backends._memory_records import (
     Item,
     Records,
     Stored,
+    copy_of,
     created_of,
     expiry_of,
     id_of,
@@ -24,13 +23,14 @@ from semantic_llm_cache.backends._memory_records import (
     prompt_and_tags,
     size_of,
     standing_of,
+    stored_of,
     view,
 )
 from semantic_llm_cache.backends._worker import Worker
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.index.locks import fork_safe_lock
-from semantic_llm_cache.serialization import Encoded, freeze, thaw
+from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage import Candidate, StorageBackend
 
@@ -82,8 +82,8 @@ class MemoryBackend(StorageBackend):
         eviction: str = "lru",
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self.max_size = _check_bound(max_size, "max_size")
-        self.max_bytes = _check_bound(max_bytes, "max_bytes")
+        self.max_size = check_bound(max_size, "max_size")
+        self.max_bytes = check_bound(max_bytes, "max_bytes")
         if clock is not None:
             self.clock = clock
         self.eviction = check_policy(eviction)
@@ -122,6 +122,20 @@ class MemoryBackend(StorageBackend):
         self._hits += 1
         return self._copy(stored)
 
+    async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
+        """Return copies of the live entries under `keys`, in order; with `touch` False without using them."""
+        found: list[CacheEntry | None] = []
+        pace = Pace()
+        for key in keys:
+            if touch:
+                found.append(await self.get(key))
+            else:
+                item = self._records.find(key)
+                found.append(None if item is None or _is_over(item, self.clock()) else self._copy(item))
+            if pace.over():
+                await pace.rest()
+        return found
+
     async def set(self, key: str, entry: CacheEntry) -> None:
         """Store `entry`; others may go, see `eviction`. ValueError for a useless vector."""
         self._store(key, entry)
@@ -145,6 +159,16 @@ class MemoryBackend(StorageBackend):
             if pace.over():
                 await pace.rest()
         return count
+
+    async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
+        """Give entries that still have these prompts vectors of another embedder; the order of use stays."""
+        done: list[bool] = []
+        pace = Pace()
+        for key, prompt, vector in items:
+            done.append(self._set_vector(key, prompt, unit(vector), embedder))
+            if pace.over():
+                await pace.rest()
+        return done
 
     async def clear(self, namespace: str | None = None) -> int:
         """Remove all entries, or those of one namespace; return how many live ones there were."""
@@ -305,6 +329,10 @@ class MemoryBackend(StorageBackend):
         else:
             self._states[name] = bytes(value)
 
+    async def list_states(self, prefix: str = "") -> list[str]:
+        """Return the names of the blobs that begin with `prefix`."""
+        return sorted(name for name in list(self._states) if name.startswith(prefix))
+
     @property
     def evictions(self) -> int:
         """How many entries have been evicted to keep within the bounds."""
@@ -361,53 +389,17 @@ class MemoryBackend(StorageBackend):
         return self._take(item) and not _is_over(item, self.clock())
 
     def _copy(self, item: Item) -> CacheEntry:
-        stored = view(item)
-        return CacheEntry(
-            stored.prompt,
-            thaw(stored.response),
-            self._index.vector(stored.id),
-            stored.created_at,
-            stored.ttl,
-            stored.namespace,
-            stored.hit_count,
-            stored.input_tokens,
-            stored.output_tokens,
-            stored.last_accessed,
-            stored.scope,
-            stored.embedder,
-            stored.kind,
-            stored.tags,
-            stored.aliases,
-            stored.duration_ms,
-            stored.cost_usd,
-            stored.schema_version,
-        )
+        id = id_of(item)
+        with self._lock:  # an entry may be given another vector: it goes with its embedder
+            stored = view(self._records.at(id) or item)
+            vector, embedder = self._index.vector(id), stored.embedder
+        entry = copy_of(stored, vector)
+        entry.embedder = embedder
+        return entry
 
     def _store(self, key: str, entry: CacheEntry) -> None:
         vector = None if entry.embedding is None else unit(entry.embedding)
-        stored = Stored(
-            entry.prompt,
-            freeze(entry.response),
-            None,
-            entry.created_at,
-            entry.ttl,
-            entry.namespace,
-            entry.hit_count,
-            entry.input_tokens,
-            entry.output_tokens,
-            entry.last_accessed,
-            entry.scope,
-            entry.embedder,
-            entry.kind,
-            tuple(entry.tags),
-            tuple(entry.aliases),
-            entry.duration_ms,
-            entry.cost_usd,
-            entry.schema_version,
-        )
-        stored.key = key
-        stored.expires_at = None if entry.ttl is None else entry.created_at + entry.ttl
-        stored.size = _size(key, stored) + (0 if vector is None else vector.nbytes)
+        stored = stored_of(key, entry, 0 if vector is None else vector.nbytes)
         with self._lock:
             old = self._records.find(key)
             if old is not None:
@@ -427,6 +419,23 @@ class MemoryBackend(StorageBackend):
             if stored.expires_at is not None:
                 self._expiry.push(stored.expires_at, stored.id, len(self._records))
 
+    def _set_vector(self, key: str, prompt: str, vector: Vector, embedder: str) -> bool:
+        with self._lock:
+            item = self._records.find(key)
+            if item is None or _is_over(item, self.clock()):
+                return False
+            stored = view(item)
+            old = self._index.vector(stored.id)
+            if stored.prompt != prompt or (old is not None and stored.embedder == embedder):
+                return False
+            grown = vector.nbytes - (0 if old is None else old.nbytes)
+            self._index.add(stored.id, vector, namespace=stored.namespace, scope=stored.scope, embedder=embedder)
+            self._records.note_vector(item, embedder, stored.size + grown)
+            self._bytes += grown
+            if grown > 0 and self.max_bytes is not None:
+                self._make_room(0, 0)
+            return True
+
     def _drop(self, item: Item) -> None:
         self._bytes -= size_of(item)
         self._records.remove(key_of(item))
@@ -441,10 +450,10 @@ class MemoryBackend(StorageBackend):
             self._drop(item)
             self._expired += 1
 
-    def _make_room(self, size: int) -> None:
+    def _make_room(self, size: int, count: int = 1) -> None:
         records = self._records
         while len(records) and (
-            (self.max_size is not None and len(records) >= self.max_size)
+            (self.max_size is not None and len(records) + count > self.max_size)
             or (self.max_bytes is not None and self._bytes + size > self.max_bytes)
         ):
             if self.eviction == "lru":
@@ -476,25 +485,3 @@ def _search(
     _: None, index: VectorIndex, vector: Vector, k: int, threshold: float, limits: dict[str, str | None]
 ) -> list[tuple[int, float]]:
     return index.search(vector, k, threshold, **limits)
-
-
-def _size(key: str, stored: Stored) -> int:
-    return getsizeof(key) + getsizeof(stored.prompt) + _payload(stored.response)
-
-
-def _payload(value: Any) -> int:
-    if type(value) is Encoded:
-        return getsizeof(value.text)
-    if type(value) is tuple:
-        return getsizeof(value) + sum(map(_payload, value))
-    return getsizeof(value)
-
-
-def _check_bound(value: int | None, name: str) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}={value!r} must be a whole number, or None for no bound")
-    if value < 1:
-        raise ValueError(f"{name}={value!r} must be at least 1, or None for no bound")
-    return value

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.backends._eviction import check_bound, check_policy
 from semantic_llm_cache.backends._postgres_lease import PostgresLeases
 from semantic_llm_cache.backends._postgres_link import Link
 from semantic_llm_cache.backends._postgres_listen import PostgresListener
@@ -16,10 +17,11 @@ from semantic_llm_cache.backends._postgres_near import Near, Place
 from semantic_llm_cache.backends._postgres_pool import need_asyncpg
 from semantic_llm_cache.backends._postgres_rows import Damage, decode, digest, encode, escape, unescape
 from semantic_llm_cache.backends._postgres_schema import Names, check_identifier
-from semantic_llm_cache.backends._postgres_url import parse
+from semantic_llm_cache.backends._postgres_upkeep import Upkeep
+from semantic_llm_cache.backends._postgres_url import check_seconds, check_whole, parse
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.front import Front
+from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage import Candidate
 
@@ -30,9 +32,6 @@ logger = logging.getLogger("semantic_llm_cache")
 _PAGE = 500
 _DELETE_PAGE = 2000
 _LONG = 300.0
-_SWEEP_PAGE = 500
-_SWEEP_SECONDS = 60.0
-_SWEEP_GRACE = 60.0
 
 
 class PostgresBackend(PostgresLeases):
@@ -57,6 +56,11 @@ class PostgresBackend(PostgresLeases):
             by key: how many, and how long another process's change may go unseen at worst. 0 turns it off.
             From more than 2 seconds on the backend listens to the server, which tells of changes at once; that
             takes one connection more.
+        max_size: most entries. It is kept to in the background of writes: until that has caught up there may be
+            more, and beyond 100 entries one in a hundred more goes than must. None is no bound.
+        eviction: which entries go first at the bound: ``"lru"``, the least recently used; ``"lfu"``, the least
+            often hit; ``"cost"``, those that save the least per byte: time and money of the original call,
+            times the hits. Beyond 1,000 entries they are chosen from samples.
         clock: gives the wall time in seconds; default `time.time`.
 
     Raises:
@@ -90,6 +94,8 @@ class PostgresBackend(PostgresLeases):
         exact_limit: int = 1000,
         front_size: int | None = None,
         front_seconds: float | None = None,
+        max_size: int | None = None,
+        eviction: str | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         if not isinstance(url, str):
@@ -99,31 +105,34 @@ class PostgresBackend(PostgresLeases):
         given: dict[str, Any] = {
             "schema": schema, "prefix": prefix, "pool_min": pool_min, "pool_max": pool_max, "timeout": timeout,
             "connect_timeout": connect_timeout, "prepared_statements": prepared_statements, "front_size": front_size,
-            "front_seconds": front_seconds,
+            "front_seconds": front_seconds, "max_size": max_size, "eviction": eviction,
         }  # fmt: skip
         options: dict[str, Any] = {
             "schema": "semantic_llm_cache", "prefix": "", "pool_min": 1, "pool_max": 10, "timeout": 5.0,
             "connect_timeout": 2.0, "prepared_statements": True, "front_size": 1024, "front_seconds": 1.0,
-            **address.arguments, **{name: value for name, value in given.items() if value is not None},
+            "max_size": None, "eviction": "lru", **address.arguments,
+            **{name: value for name, value in given.items() if value is not None},
         }  # fmt: skip
         self.schema = check_identifier(options["schema"], "schema")
         self.prefix = check_identifier(options["prefix"], "prefix", empty=True)
-        pool_most = _check_whole(options["pool_max"], "pool_max", 1)
-        pool_least = _check_whole(options["pool_min"], "pool_min", 0)
+        pool_most = check_whole(options["pool_max"], "pool_max", 1)
+        pool_least = check_whole(options["pool_min"], "pool_min", 0)
         if pool_least > pool_most:
             raise ValueError(f"pool_min={pool_least} must not be more than pool_max={pool_most}")
         if not isinstance(options["prepared_statements"], bool):
             raise TypeError(f"prepared_statements={options['prepared_statements']!r} must be True or False")
-        self.exact_limit = _check_whole(exact_limit, "exact_limit", 1)
+        self.exact_limit = check_whole(exact_limit, "exact_limit", 1)
         self.front = Front(options["front_size"], options["front_seconds"])
+        self.max_size = check_bound(options["max_size"], "max_size")
+        self.eviction = check_policy(options["eviction"])
         self.clock = clock or time.time
         self._url = address.shown
         self._link = Link(
             address.dsn,
             self._url,
             Names(self.schema, self.prefix),
-            timeout=_check_seconds(options["timeout"], "timeout"),
-            connect_timeout=_check_seconds(options["connect_timeout"], "connect_timeout"),
+            timeout=check_seconds(options["timeout"], "timeout"),
+            connect_timeout=check_seconds(options["connect_timeout"], "connect_timeout"),
             pool_min=pool_least,
             pool_max=pool_most,
             prepared=options["prepared_statements"],
@@ -133,8 +142,15 @@ class PostgresBackend(PostgresLeases):
         weakref.finalize(self, self._listener.stop).atexit = False
         self._near = Near(self._link, self.exact_limit, self._entry, self._beside)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._next_sweep = 0.0
-        self._hits = self._misses = self._expired = 0
+        self._upkeep = Upkeep(
+            self._link,
+            lambda: self.clock(),
+            self._beside,
+            self.max_size,
+            self.eviction,
+            lambda places: self._front.told(places),
+        )
+        self._hits = self._misses = 0
         self._reported: set[str] = set()
 
     @property
@@ -154,13 +170,16 @@ class PostgresBackend(PostgresLeases):
 
     async def get(self, key: str) -> CacheEntry | None:
         """Return the live entry under `key`, or None."""
-        rows = await self._link.fetch(lambda schema: schema.get, digest(key), self.clock())
+        now = self.clock()
+        rows = await self._link.fetch(lambda schema: schema.get, digest(key), now)
         entry = self._read(rows[0]) if rows else None
         self._count(entry is not None)
+        if entry is not None:
+            self._upkeep.used(digest(key), now)
         return entry
 
-    async def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
-        """Return the live entries under `keys`, in order."""
+    async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
+        """Return the live entries under `keys`, in order; with `touch` False without using them."""
         places = [digest(key) for key in keys]
         wanted = list(dict.fromkeys(places))
         found: dict[bytes, Any] = {}
@@ -169,8 +188,12 @@ class PostgresBackend(PostgresLeases):
             for row in await self._link.fetch(lambda schema: schema.get_many, some, self.clock()):
                 found[row[0]] = row
         entries = [self._entry(found[place]) if place in found else None for place in places]
-        for entry in entries:
-            self._count(entry is not None)
+        if touch:
+            now = self.clock()
+            for place, entry in zip(places, entries, strict=True):
+                self._count(entry is not None)
+                if entry is not None:
+                    self._upkeep.used(place, now)
         return entries
 
     async def set(self, key: str, entry: CacheEntry) -> None:
@@ -179,12 +202,14 @@ class PostgresBackend(PostgresLeases):
 
     async def set_many(self, items: Iterable[tuple[str, CacheEntry]]) -> int:
         """Store all items, some hundred in a transaction; return how many."""
-        count = 0
+        count, pace = 0, Pace()
         rows: dict[bytes, tuple[Any, ...]] = {}
         for key, entry in items:
             row = encode(key, entry)
             rows[row[0]] = row
             count += 1
+            if pace.over():
+                await pace.rest()
             if len(rows) == _PAGE:
                 await self._put(list(rows.values()), None)
                 rows = {}
@@ -200,9 +225,26 @@ class PostgresBackend(PostgresLeases):
             await self._link.write(lambda schema: schema.put, rows)
         finally:  # a read may have brought back what was there before, also when the reply was lost
             front.drop(key)
-        if time.monotonic() >= self._next_sweep:
-            self._next_sweep = time.monotonic() + _SWEEP_SECONDS
-            self._beside(self._sweep_quietly())
+        self._upkeep.wrote(row[0] for row in rows)
+
+    async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
+        """Give entries that still have these prompts vectors of another embedder; return for each if it was done."""
+        rows = []
+        for key, prompt, vector in items:
+            new = unit(vector)
+            rows.append((digest(key), escape(prompt), new.tolist(), len(new), escape(embedder), self.clock()))
+        order = sorted(range(len(rows)), key=lambda place: rows[place][0])  # who locks the same rows, in this order
+        done = [False] * len(rows)
+        try:
+            for start in range(0, len(order), _PAGE):
+                some = order[start : start + _PAGE]
+                found = await self._link.fetch_each(lambda schema: schema.set_vector, [rows[place] for place in some])
+                for place, reply in zip(some, found, strict=True):
+                    done[place] = bool(reply)
+        finally:
+            for key, _, _ in items:
+                self._front.drop(key)
+        return done
 
     async def delete(self, key: str) -> bool:
         """Remove the entry; True when there was a live one."""
@@ -280,7 +322,7 @@ class PostgresBackend(PostgresLeases):
         """Yield all live entries, in the order of their keys' digests."""
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} must be at least 1")
-        after = b""
+        after, pace = b"", Pace()
         space = None if namespace is None else escape(namespace)
         while True:
             rows = await self._link.fetch(
@@ -290,6 +332,8 @@ class PostgresBackend(PostgresLeases):
                 entry = self._entry(row)
                 if entry is not None:
                     yield unescape(row[1]), entry
+                if pace.over():
+                    await pace.rest()
             if len(rows) < batch_size:
                 return
             after = rows[-1][0]
@@ -321,8 +365,11 @@ class PostgresBackend(PostgresLeases):
         """Return up to `k` live entries at or above `threshold`, nearest first."""
         query = unit(embedding)
         place = Place(scope, embedder, namespace, len(query))
-        found = await self._near.find(query, k, threshold, place, self.clock())
+        now = self.clock()
+        found = await self._near.find(query, k, threshold, place, now)
         self._count(bool(found))
+        if found:
+            self._upkeep.used(digest(found[0].key), now)
         return found
 
     # ---------------------------------------------------------------------------- the rest
@@ -363,29 +410,32 @@ class PostgresBackend(PostgresLeases):
         else:
             await self._link.fetch(lambda schema: schema.set_state, escape(name), bytes(value))
 
+    async def list_states(self, prefix: str = "") -> list[str]:
+        """Return the names of the blobs that begin with `prefix`."""
+        rows = await self._link.fetch(lambda schema: schema.list_states, escape(prefix))
+        return sorted(unescape(row[0]) for row in rows)
+
     async def sweep(self) -> int:
         """Remove what has been expired for a minute, in batches; return how many rows went.
 
         Writes start this by themselves, once a minute at most. A minute is left for clocks that differ.
         """
-        total = 0
-        while True:
-            now = self.clock()
-            rows = await self._link.fetch(lambda schema: schema.sweep, now - _SWEEP_GRACE, now, _SWEEP_PAGE)
-            total += rows[0][1]
-            self._expired += rows[0][1]
-            if rows[0][1] < _SWEEP_PAGE:
-                await self._link.fetch(lambda schema: schema.sweep_leases)
-                return int(total)
+        return await self._upkeep.sweep()
 
-    async def _sweep_quietly(self) -> None:
-        try:
-            await self.sweep()
-        except CacheBackendError as error:  # the next one will do
-            logger.debug("semantic-llm-cache: expired entries were not removed: %s", error)
+    async def trim(self) -> int:
+        """Evict what `max_size` does not allow, unless another process is at it; return how many entries went.
+
+        Writes start this by themselves.
+        """
+        return await self._upkeep.trim()
+
+    @property
+    def evictions(self) -> int:
+        """How many entries this instance has evicted to keep within its bound."""
+        return self._upkeep.evictions
 
     async def get_stats(self) -> dict[str, Any]:
-        """Return size and bytes (tables and indexes); hits, misses and swept entries of this process."""
+        """Return size and bytes (tables and indexes); hits, misses, evictions and expired of this process."""
         size = await self._link.fetch(lambda schema: schema.count, self.clock(), timeout=_LONG)
         used = await self._link.fetch(lambda schema: schema.bytes, self._link.names.entries)
         return {
@@ -396,7 +446,10 @@ class PostgresBackend(PostgresLeases):
             "bytes": used[0][0],
             "hits": self._hits,
             "misses": self._misses,
-            "expired": self._expired,
+            "evictions": self.evictions,
+            "expired": self._upkeep.expired,
+            "max_size": self.max_size,
+            "eviction": self.eviction,
             "indexed_dimensions": sorted(self._link.graphs),
         }
 
@@ -447,18 +500,6 @@ class PostgresBackend(PostgresLeases):
 
 
 _NO_FRONT = Front(0, 0)
-
-
-def _check_whole(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
-    return value
-
-
-def _check_seconds(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ValueError(f"{name}={value!r} must be seconds, more than 0")
-    return float(value)
 
 
 def _first(row: tuple[Any, ...]) -> bytes:

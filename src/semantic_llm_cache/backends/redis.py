@@ -13,13 +13,19 @@ from semantic_llm_cache.backends._redis_clients import Clients, Link, Script, ne
 from semantic_llm_cache.backends._redis_entries import LAYOUT, Names, Row, encode
 from semantic_llm_cache.backends._redis_lease import RedisLeases
 from semantic_llm_cache.backends._redis_listen import RedisListener
-from semantic_llm_cache.backends._redis_plain import Plain
-from semantic_llm_cache.backends._redis_search import SearchModule
-from semantic_llm_cache.backends._redis_url import Address, parse
-from semantic_llm_cache.backends._redis_vectorset import VectorSets
+from semantic_llm_cache.backends._redis_server import (
+    MOST_SHARDS,
+    TOLD,
+    WAYS,
+    address_of,
+    agree_on_shards,
+    best_way,
+    escaped,
+)
+from semantic_llm_cache.backends._redis_url import parse
+from semantic_llm_cache.backends._redis_vectors import set_vectors
 from semantic_llm_cache.backends._redis_way import Limits, Way, is_live
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.front import Front
 from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector, unit
@@ -29,10 +35,8 @@ __all__ = ["RedisBackend"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
-_WAYS: dict[str, type[Way]] = {"search": SearchModule, "vectorset": VectorSets, "plain": Plain}
 _ADD = Script("for i = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end")
 _PAGE = 500
-_MOST_SHARDS = 4096
 
 
 class RedisBackend(RedisLeases):
@@ -99,7 +103,7 @@ class RedisBackend(RedisLeases):
         if client is not None:
             if url is not None:
                 raise ValueError("give RedisBackend a url or a client, not both")
-            address = _address_of(client)
+            address = address_of(client)
         else:
             if url is not None and not isinstance(url, str):
                 raise TypeError(f"url must be text, not {type(url).__name__}; a client is given as client=")
@@ -116,10 +120,10 @@ class RedisBackend(RedisLeases):
             **{name: value for name, value in given.items() if value is not None},
         }  # fmt: skip
         self.prefix = _check_prefix(options["prefix"])
-        if options["search"] not in ("auto", *_WAYS):
-            raise ValueError(f"search={options['search']!r} must be one of auto, {', '.join(_WAYS)}")
+        if options["search"] not in ("auto", *WAYS):
+            raise ValueError(f"search={options['search']!r} must be one of auto, {', '.join(WAYS)}")
         self.search = options["search"]
-        self.shards = _check_whole(options["shards"], "shards", _MOST_SHARDS)
+        self.shards = _check_whole(options["shards"], "shards", MOST_SHARDS)
         self.front = Front(options["front_size"], options["front_seconds"])
         self.clock = clock or time.time
         self._url = address.shown
@@ -165,12 +169,16 @@ class RedisBackend(RedisLeases):
         self._count(entry is not None)
         return entry
 
-    async def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
-        """Return the live entries under `keys`, in order."""
+    async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
+        """Return the live entries under `keys`, in order.
+
+        With `touch` False they are not counted; to the server's own order of eviction it is a use all the same.
+        """
         way = self._way or await self._ask()
         entries = await way.get_many([key.encode() for key in keys], self.clock())
-        for entry in entries:
-            self._count(entry is not None)
+        if touch:
+            for entry in entries:
+                self._count(entry is not None)
         return entries
 
     async def set(self, key: str, entry: CacheEntry) -> None:
@@ -189,6 +197,21 @@ class RedisBackend(RedisLeases):
         if rows:
             await self._write(way, rows)
         return count + len(rows)
+
+    async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
+        """Give entries that still have these prompts vectors of another embedder; return for each if it was done."""
+        way = self._way or await self._ask()
+        new = [(key, prompt, unit(vector)) for key, prompt, vector in items]
+        done: list[bool] = []
+        try:
+            for start in range(0, len(new), _PAGE):
+                some = new[start : start + _PAGE]
+                done += await set_vectors(way, some, embedder, self.clock(), self._encoded)
+        finally:
+            if self.front is not None:
+                for key, _, _ in new:
+                    self.front.drop(key)
+        return done
 
     def _encoded(self, key: str, entry: CacheEntry) -> Row:
         return encode(key, entry, self.clock(), injected=self.clock is not time.time)
@@ -352,6 +375,21 @@ class RedisBackend(RedisLeases):
         else:
             await self._link.execute("SET", self._name(f"state:{name}"), bytes(value))
 
+    async def list_states(self, prefix: str = "") -> list[str]:
+        """Return the names of the blobs that begin with `prefix`. Walks over all keys of the server with SCAN."""
+        begin = self._name("state:").encode()
+        found: set[bytes] = set()
+        for node in await self._link.primaries():
+            cursor: Any = 0
+            while True:
+                cursor, names = await node("SCAN", cursor, "MATCH", escaped(begin) + b"*", "COUNT", 2 * _PAGE)
+                found.update(name for name in names if name.startswith(begin))
+                if not int(cursor):
+                    break
+        return sorted(
+            name for one in found if (name := one[len(begin) :].decode("utf-8", "replace")).startswith(prefix)
+        )
+
     async def get_stats(self) -> dict[str, Any]:
         """Return size and way; hits and misses of this process.
 
@@ -399,9 +437,9 @@ class RedisBackend(RedisLeases):
             return self._way
         name = self.search
         if name == "auto":
-            name = await self._best()
-        kind = _WAYS[name]
-        shards = await self._agree_on_shards(kind)
+            name = await best_way(self._link, self.prefix)
+        kind = WAYS[name]
+        shards = await agree_on_shards(self._link, self._name(f"shards:{kind.letter}"), kind, self.shards)
         with self._lock:
             if self._way is None:
                 way = kind(self._link, Names(self.prefix, kind.letter, shards))
@@ -410,82 +448,10 @@ class RedisBackend(RedisLeases):
                 logger.info(
                     "semantic-llm-cache: %s: near entries are found by %s%s",
                     self._url,
-                    _TOLD[name],
+                    TOLD[name],
                     "" if self.search != "auto" else " (search='auto')",
                 )
             return self._way
-
-    async def _best(self) -> str:
-        node = (await self._link.primaries())[0]
-        if not self._link.clients.address.connection.get("db"):  # the module indexes database 0 only
-            if await _knows(node, "FT.SEARCH", f"{self.prefix}{LAYOUT}:nothing", "*"):
-                return "search"
-        if await _knows(node, "VCARD", f"{self.prefix}{LAYOUT}:nothing"):
-            return "vectorset"
-        return "plain"
-
-    async def _agree_on_shards(self, kind: type[Way]) -> int:
-        wanted = self.shards or (kind.cluster_shards if self._link.cluster else 1)
-        name = self._name(f"shards:{kind.letter}")
-        try:
-            await self._link.execute("SETNX", name, wanted)
-        except CacheBackendError as error:  # a replica that only reads, a server that is full
-            if "READONLY" not in str(error) and "OOM" not in str(error):
-                raise
-        stored = await self._link.execute("GET", name)
-        try:
-            agreed = wanted if stored is None else int(stored)
-        except ValueError:
-            agreed = 0
-        if not 1 <= agreed <= _MOST_SHARDS:
-            raise CacheBackendError(f"{self._url}: the key {name} must hold a number of shards: delete it")
-        if self.shards is not None and agreed != self.shards:
-            logger.warning(
-                "semantic-llm-cache: %s: entries are spread over %d shards, so shards=%d is not used; to change it, "
-                "clear the cache and delete the key %s",
-                self._url, agreed, self.shards, name,
-            )  # fmt: skip
-        return agreed
-
-
-_TOLD = {
-    "search": "the search module (FT.SEARCH)",
-    "vectorset": "vector sets (VSIM)",
-    "plain": "a copy of the vectors in this process, as the server has no vector search that may be used",
-}
-
-
-async def _knows(node: Any, *words: Any) -> bool:
-    """Tell whether a command exists and may be used."""
-    try:
-        await node(*words)
-    except CacheBackendError as error:
-        text = str(error).lower()
-        if "unknown command" in text or "noperm" in text:
-            return False
-        if "index" in text or "wrongtype" in text or "moved" in text:
-            return True
-        raise
-    return True
-
-
-def _address_of(client: Any) -> Address:
-    module = need_redis()
-    if isinstance(client, module.RedisCluster):
-        nodes = client.get_nodes() or list(client.nodes_manager.startup_nodes.values())
-        hosts = tuple((str(node.host), int(node.port)) for node in nodes)
-        shown = "redis+cluster://" + ",".join(f"{host}:{port}" for host, port in hosts)
-        return Address("cluster", hosts, None, "", {}, {}, {}, shown)
-    if isinstance(client, module.Redis):
-        settings = client.connection_pool.connection_kwargs
-        db = settings.get("db") or 0
-        if settings.get("path"):
-            return Address("single", (), settings["path"], "", {"db": db}, {}, {}, f"unix://{settings['path']}")
-        host, port = settings.get("host", "localhost"), settings.get("port", 6379)
-        return Address("single", ((host, port),), None, "", {"db": db}, {}, {}, f"redis://{host}:{port}/{db}")
-    raise TypeError(
-        f"client={type(client).__module__}.{type(client).__name__} must be a redis.asyncio.Redis or RedisCluster"
-    )
 
 
 def _check_prefix(prefix: Any) -> str:

@@ -15,13 +15,14 @@ from semantic_llm_cache.backends._eviction import check_policy
 from semantic_llm_cache.backends._sqlite_evict import Evictor
 from semantic_llm_cache.backends._sqlite_listen import SQLiteListener
 from semantic_llm_cache.backends._sqlite_read import Reader
-from semantic_llm_cache.backends._sqlite_rows import encode
+from semantic_llm_cache.backends._sqlite_rows import encode, pack_vector
 from semantic_llm_cache.backends._sqlite_schema import close, must_reconnect, open_reader, open_writer, translate
 from semantic_llm_cache.backends._sqlite_search import Searcher
 from semantic_llm_cache.backends._sqlite_write import Writer
 from semantic_llm_cache.backends._worker import BatchWorker, Worker
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.front import Front
+from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage import Candidate, Held, Lease, StorageBackend
 
@@ -158,14 +159,15 @@ class SQLiteBackend(StorageBackend):
             self._touch(key, now)
         return entry
 
-    async def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
-        """Return the live entries under `keys`, in order."""
+    async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
+        """Return the live entries under `keys`, in order; with `touch` False without using them."""
         now = self._now()
         entries = await self._reading.run(self._reader.get_many, list(keys), now)
-        for key, entry in zip(keys, entries, strict=True):
-            self._count(entry is not None)
-            if entry is not None:
-                self._touch(key, now)
+        if touch:
+            for key, entry in zip(keys, entries, strict=True):
+                self._count(entry is not None)
+                if entry is not None:
+                    self._touch(key, now)
         return entries
 
     async def set(self, key: str, entry: CacheEntry) -> None:
@@ -177,10 +179,12 @@ class SQLiteBackend(StorageBackend):
 
     async def set_many(self, items: Iterable[tuple[str, CacheEntry]]) -> int:
         """Store all items, some hundred in a transaction; return how many."""
-        count = 0
+        count, pace = 0, Pace()
         rows: list[tuple[Any, ...]] = []
         for key, entry in items:
             rows.append(encode(key, entry))
+            if pace.over():
+                await pace.rest()
             if len(rows) == _CHUNK:
                 await self._set_rows(rows)
                 count += len(rows)
@@ -194,6 +198,19 @@ class SQLiteBackend(StorageBackend):
             await self._writing.run(self._writer.set_many, rows)
         finally:
             self.front.drop()
+
+    async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
+        """Give entries that still have these prompts vectors of another embedder; return for each if it was done."""
+        packed = [(key, prompt, pack_vector(vector)) for key, prompt, vector in items]
+        done: list[bool] = []
+        try:
+            for start in range(0, len(packed), _CHUNK):
+                some = packed[start : start + _CHUNK]
+                done += await self._writing.run(self._writer.set_vectors, some, embedder, self._now())
+        finally:
+            for key, _, _ in packed:
+                self.front.drop(key)
+        return done
 
     async def delete(self, key: str) -> bool:
         """Remove the entry; True when there was a live one."""
@@ -331,6 +348,10 @@ class SQLiteBackend(StorageBackend):
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None."""
         await self._writing.run(self._writer.set_state, name, None if value is None else bytes(value))
+
+    async def list_states(self, prefix: str = "") -> list[str]:
+        """Return the names of the blobs that begin with `prefix`."""
+        return await self._reading.run(self._reader.states, prefix)
 
     # ------------------------------------------------------------------------------ leases
 

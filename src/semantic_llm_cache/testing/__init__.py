@@ -8,8 +8,8 @@ neither fixtures nor plugins) runs the rest:
             return MyBackend("127.0.0.1:7000", clock=clock)
 
 Each test starts with an empty backend from `make_backend`, so that hook must remove what an earlier
-test left. A backend that keeps nothing beyond the seven abstract methods sets `keeps_counters` and
-`keeps_hits` to False.
+test left. A backend that keeps nothing beyond the seven abstract methods sets `keeps_counters`,
+`keeps_hits` and `reads_quietly` to False.
 """
 
 from __future__ import annotations

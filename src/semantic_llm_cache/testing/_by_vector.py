@@ -85,6 +85,67 @@ class ByVector(Suite):
         assert [candidate.key for candidate in found] == ["nearest"]
 
     @with_backend
+    async def test_an_entry_outside_the_limits_hides_none_within(self, backend: StorageBackend) -> None:
+        for number in range(20):
+            fields: dict[str, Any] = {"scope": "s", "embedder": "old", "ttl": 5}
+            await backend.set(f"old{number}", self.entry(embedding=at_cosine(0.99 + number * 1e-4), **fields))
+        for number in range(3):
+            fields = {"scope": "s", "embedder": "new", "namespace": "n"}
+            await backend.set(f"new{number}", self.entry(embedding=at_cosine(0.95 - number * 0.01), **fields))
+        await backend.set("dimension", self.entry(embedding=[1.0], scope="s", embedder="new", namespace="n"))
+        await backend.set("far", self.entry(embedding=at_cosine(0.1), scope="s", embedder="new"))
+        await backend.set("elsewhere", self.entry(embedding=X, scope="t", embedder="new", namespace="n"))
+        found = await backend.find_candidates(X, 0.9, k=2, scope="s", embedder="new")
+        assert [candidate.key for candidate in found] in (["new0"], ["new0", "new1"])
+        assert abs(found[0].similarity - 0.95) < 1e-6
+        found = await backend.find_candidates(X, 0.9, scope="s", embedder="new", namespace="n")
+        assert found[0].key == "new0"
+        assert await backend.find_candidates(X, 0.96, scope="s", embedder="new") == []
+        assert await backend.find_candidates(X, 0.9, scope="s", embedder="new", namespace="default") == []
+        found = await backend.find_candidates(X, 0.9, scope="s", embedder="old")
+        assert found[0].key == "old19"
+        self.clock.now += 5
+        assert await backend.find_candidates(X, 0.9, scope="s", embedder="old") == []
+
+    @with_backend
+    async def test_vectors_of_another_embedder(self, backend: StorageBackend) -> None:
+        fields: dict[str, Any] = {"scope": "s", "embedder": "old", "embedding": X, "ttl": 50, "tags": ("t",)}
+        await backend.set_many([(f"k{n}", self.entry(f"prompt {n}", response=[n], **fields)) for n in range(4)])
+        await backend.set("none", self.entry("no vector", scope="s", embedder="new"))
+        await backend.set("moved", self.entry("moved", scope="s", embedder="new", embedding=X))
+        await backend.set("short", self.entry("short", **{**fields, "ttl": 5}))
+        await backend.record_hits({"k0": 3}, self.clock.now + 1)
+        before = await backend.get("k0")
+        self.clock.now += 5
+        side = direction(0.0, 1.0)
+        items = [("k0", "prompt 0"), ("k1", "another"), ("k9", "prompt 9"), ("k3", "prompt 3"), ("none", "no vector"),
+                 ("moved", "moved"), ("short", "short")]  # fmt: skip
+        done = await backend.set_vectors([(*item, [3.0 * value for value in side]) for item in items], "new")
+        assert done == [True, False, False, True, True, False, False]
+        after = await backend.get("k0")
+        assert before is not None
+        assert after is not None
+        np.testing.assert_allclose(after.embedding, side, atol=1e-6)
+        assert after.embedder == "new"
+        before.embedder, before.embedding, after.embedding = "new", None, None
+        assert after == before
+        near = await backend.find_candidates(side, 0.9, k=8, scope="s", embedder="new")
+        assert {candidate.key for candidate in near} <= {"k0", "k3", "none"}
+        assert near
+        near = await backend.find_candidates(X, 0.9, k=8, scope="s", embedder="old")
+        assert {candidate.key for candidate in near} <= {"k1", "k2"}
+        assert near
+        assert (await backend.get_stats())["size"] == 6
+        assert await backend.get("k9") is None
+        await raises(ValueError, backend.set_vectors([("k2", "prompt 2", [0.0] * 8)], "new"))
+        assert await backend.set_vectors([("k2", "prompt 2", [0.0, 1.0, 0.0])], "short") == [True]
+        near = await backend.find_candidates([0.0, 1.0, 0.0], 0.9, scope="s", embedder="short")
+        assert [candidate.key for candidate in near] == ["k2"]
+        assert await backend.set_vectors([], "new") == []
+        self.clock.now += 45  # nothing lives longer for it
+        assert await backend.get("k0") is None
+
+    @with_backend
     async def test_another_dimension_is_not_considered(self, backend: StorageBackend) -> None:
         await backend.set("eight", self.entry(embedding=X))
         await backend.set("three", self.entry(embedding=[1.0, 0.0, 0.0]))

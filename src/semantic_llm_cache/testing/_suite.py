@@ -68,6 +68,7 @@ class Suite:
 
     keeps_counters: ClassVar[bool] = True
     keeps_hits: ClassVar[bool] = True
+    reads_quietly: ClassVar[bool] = True
 
     clock: Clock
 

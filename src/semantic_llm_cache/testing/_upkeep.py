@@ -70,6 +70,33 @@ class Upkeep(Suite):
         assert await backend.get_state("never") is None
 
     @with_backend
+    async def test_states_are_listed(self, backend: StorageBackend) -> None:
+        names = ["online:b", "online:a:1", "online:a%", "online:a_", "online:ab", "on*[a]?\\", "other"]
+        for name in names:
+            await backend.set_state(name, b"learned")
+        await backend.set_state("online:gone", b"1")
+        await backend.set_state("online:gone", None)
+        await backend.set("online:entry", self.entry())
+        if self.keeps_counters:
+            assert await backend.list_states() == sorted(names)
+            assert await backend.list_states("online:a") == ["online:a%", "online:a:1", "online:a_", "online:ab"]
+            assert await backend.list_states("online:a_") == ["online:a_"]
+            assert await backend.list_states("on*[a]?") == ["on*[a]?\\"]
+        assert await backend.list_states("nothing") == []
+
+    @with_backend
+    async def test_a_quiet_read_counts_nothing(self, backend: StorageBackend) -> None:
+        await backend.set_many([("a", self.entry(response=1)), ("b", self.entry(response=2, ttl=5))])
+        self.clock.now += 5
+        before = await backend.get_stats()
+        found = await backend.get_many(["b", "a", "c", "a"], touch=False)
+        assert [None if entry is None else entry.response for entry in found] == [None, 1, None, 1]
+        assert await backend.get_many([], touch=False) == []
+        if self.reads_quietly:
+            after = await backend.get_stats()
+            assert (after["hits"], after["misses"]) == (before["hits"], before["misses"])
+
+    @with_backend
     async def test_stats_count(self, backend: StorageBackend) -> None:
         before = await backend.get_stats()
         await backend.set("k", self.entry(embedding=X))
