@@ -190,6 +190,17 @@ async def test_the_lists_are_kept_too(path):
     await again.close()
 
 
+async def test_after_the_last_close_the_database_is_one_file(path):
+    """Connections that close at once can each take another for the last one, and leave the WAL behind."""
+    for _ in range(60):
+        made = backend(path)
+        await made.set("k", entry(0))
+        assert await made.get("k") is not None
+        assert await answer(made, 0) is not None
+        await made.close()
+        assert os.listdir(os.path.dirname(path)) == ["cache.db"]
+
+
 async def test_few_entries_make_no_file(path):
     made = backend(path)
     await made.set_many(items(0, 99))

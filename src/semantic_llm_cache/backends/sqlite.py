@@ -416,7 +416,9 @@ class SQLiteBackend(StorageBackend):
         await self._listener.close()
         if len(self._searcher.index):
             await self._searching.run(self._searcher.finish)
-        await asyncio.gather(*[worker.close() for worker in self._workers])
+        # The writer last: of connections that close at once, none may see itself as the one to empty the WAL.
+        await asyncio.gather(self._reading.close(), self._searching.close())
+        await self._writing.close()
 
     def _count(self, hit: bool) -> None:
         if hit:
