@@ -6,9 +6,8 @@ import asyncio
 import base64
 import json
 import os
-import pathlib
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
@@ -16,6 +15,9 @@ from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.serialization import Encoded, dumps, loads, thaw
 from semantic_llm_cache.state import backends_in_use, resolve_backend
 from semantic_llm_cache.storage import StorageBackend
+
+if TYPE_CHECKING:
+    import pathlib
 
 __all__ = ["entry_from_dict", "entry_to_dict", "export_cache", "import_cache"]
 
@@ -134,13 +136,19 @@ async def export_cache(
             if pace.over():
                 await pace.rest()
     if filepath is not None:
-        await asyncio.to_thread(_write, pathlib.Path(filepath), found)
+        await asyncio.to_thread(_write, _path(filepath), found)
     records = []
     for key, entry in found.items():
         records.append(entry_to_dict(key, entry))
         if pace.over():
             await pace.rest()
     return records
+
+
+def _path(filepath: Any) -> pathlib.Path:
+    import pathlib  # with what it imports itself, 4 ms that few need
+
+    return pathlib.Path(filepath)
 
 
 def _write(path: pathlib.Path, entries: dict[str, CacheEntry]) -> None:
@@ -181,7 +189,7 @@ async def import_cache(
         FileNotFoundError: no such file.
         CacheSerializationError: naming the line or entry and what is wrong.
     """
-    items = await asyncio.to_thread(_read, pathlib.Path(filepath))
+    items = await asyncio.to_thread(_read, _path(filepath))
     count = 0
     for target in backends_in_use() if backend is None else [resolve_backend(backend)]:
         now = target.clock()

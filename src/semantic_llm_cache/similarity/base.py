@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 __all__ = ["THRESHOLD_TOLERANCE", "EmbeddingProvider", "Vector", "check_texts", "cosine_similarity", "unit"]
 
-Vector = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Vector = npt.NDArray[np.float32]
+else:  # numpy.typing takes 2 ms to import
+    Vector = np.ndarray
 
 THRESHOLD_TOLERANCE = 1e-6
 """A similarity this little below a threshold still reaches it: float32 sums differ in the last digits."""

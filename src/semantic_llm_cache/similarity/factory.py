@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
-from semantic_llm_cache.similarity import weights
 from semantic_llm_cache.similarity.base import EmbeddingProvider
 from semantic_llm_cache.similarity.forking import reset_in_child
 
@@ -71,6 +70,8 @@ def create_embedding_provider(provider_type: str = "auto", model_name: str | Non
         >>> create_embedding_provider("dummy").encode("hello").shape
         (384,)
     """
+    from semantic_llm_cache.similarity import weights
+
     if not isinstance(provider_type, str):
         raise TypeError(f"provider_type={provider_type!r} must be a name: {', '.join(PROVIDER_NAMES)}")
     kind, _, model = provider_type.partition(":")
@@ -96,6 +97,8 @@ def create_embedding_provider(provider_type: str = "auto", model_name: str | Non
 
 
 def _auto(model_name: str | None) -> EmbeddingProvider:
+    from semantic_llm_cache.similarity import weights
+
     if model_name is None and _process.default is not None:
         return _process.default
     if not model_name or _is_minilm(model_name):
@@ -113,10 +116,13 @@ def _auto(model_name: str | None) -> EmbeddingProvider:
 
 
 def _is_minilm(model_name: str) -> bool:
+    from semantic_llm_cache.similarity import weights
+
     return model_name.removeprefix("sentence-transformers/") == weights.MODEL_NAME
 
 
 def _onnx(model_name: str | None) -> EmbeddingProvider:
+    from semantic_llm_cache.similarity import weights
     from semantic_llm_cache.similarity.onnx import OnnxEmbeddingProvider
 
     path = None if model_name is None or _is_minilm(model_name) else model_name
