@@ -206,7 +206,7 @@ class _Warming:
                     found[key] = answer
         if found and not self.overwrite:
             backend = self.door.engine.backend
-            for key, entry in zip(list(found), await backend.get_many(list(found)), strict=True):
+            for key, entry in zip(list(found), await backend.get_many(list(found), touch=False), strict=True):
                 if entry is not None:
                     del found[key]
                     report.there += 1

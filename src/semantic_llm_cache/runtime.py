@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import semantic_llm_cache.locks  # noqa: F401 - first, see there
+
 __all__ = ["after_fork", "call_later", "run", "spawn"]
 
 T = TypeVar("T")

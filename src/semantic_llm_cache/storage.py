@@ -16,6 +16,8 @@ Rules for all of them:
   after the entry is committed: killing the process then loses nothing.
 - *Expiry*: an expired entry is never returned, counted, or allowed to hide a live one that is a little
   farther. `clock` gives the time.
+- *Hits*: `get` and the near lookups may give `hit_count` and `last_accessed` as they were when the entry was
+  stored; `get_many`, `scan` and `iterate` give what `record_hits` has counted since, where it is kept.
 - *Loops and forks*: one instance serves several event loops, threads and, after `fork`, the child.
   Nothing blocks the loop; nothing is opened in the constructor that a forked child could not reopen.
 """

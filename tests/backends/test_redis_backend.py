@@ -10,9 +10,11 @@ import redis
 import redis.asyncio
 from faults import Proxy
 from redis_servers import CLUSTERED, LIMITS, WAYS, X, entry, make, near, near_key, own_prefix, server_url
-from scripts.servers.redis import RedisServer
+from scripts.servers.redis import RedisCluster, RedisServer
 
 from semantic_llm_cache.backends import RedisBackend
+from semantic_llm_cache.backends._redis_entries import slot_of
+from semantic_llm_cache.cli.reading import find_entry
 from semantic_llm_cache.exceptions import CacheBackendError
 
 
@@ -22,6 +24,12 @@ def raw_client(way):
 
 async def keys_of(client, backend):
     return sorted([key async for key in client.scan_iter(match=backend.prefix + "*", count=1000)])
+
+
+async def counted(backend, key):
+    """Return an entry with the hits that were counted since it was stored."""
+    (found,) = await backend.get_many([key], touch=False)
+    return found
 
 
 # ------------------------------------------------------------------------------ which way
@@ -55,6 +63,29 @@ async def test_a_way_that_the_server_has_not_is_said():
         with pytest.raises(CacheBackendError, match=r"[Uu]nknown.*command.*what it has"):
             await backend.set("k", entry())
         await backend.close()
+
+
+async def test_a_cluster_whose_nodes_only_load_the_module_is_not_searched_by_it():
+    cluster = RedisCluster("search")
+    cluster.start()
+    try:
+        prefixes = [f"p{number}:" for number in range(12)]
+        # Which node holds the name that is asked for follows from the prefix: each of the three has its turn.
+        assert {slot_of(f"{prefix}1:nothing".encode()) // 5461 for prefix in prefixes} >= {0, 1, 2}
+        for prefix in prefixes:
+            backend = RedisBackend(cluster.url, prefix=prefix, front_size=0)
+            await backend.set("k", entry())
+            assert backend.way == "vectorset"
+            assert (await backend.get("k")).response == "That."
+            assert await near_key(backend) == "k"
+            await backend.close()
+            named = RedisBackend(cluster.url, prefix=prefix, search="search")
+            for use in (named.ping(), named.set("k", entry()), named.get("k")):
+                with pytest.raises(CacheBackendError, match=r"search='search'.*'auto'.*'vectorset'"):
+                    await use
+            await named.close()
+    finally:
+        cluster.stop()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -121,7 +152,7 @@ async def test_nothing_but_a_write_touches_the_time_to_live(way):
     later = await left()
     assert later[b"k"] <= first[b"k"]
     assert later[b"ever"] == -1
-    assert (await backend.get("k")).hit_count == 3
+    assert (await counted(backend, "k")).hit_count == 3
     # A counted hit brings no dead entry back and outlives none.
     await backend.delete("k")
     await backend.record_hits({"k": 1}, time.time())
@@ -129,7 +160,7 @@ async def test_nothing_but_a_write_touches_the_time_to_live(way):
     assert await backend.get_stats() | {"size": 1} == await backend.get_stats()
     await backend.set("k", entry(ttl=None))
     assert (await left())[b"k"] == -1
-    assert (await backend.get("k")).hit_count == 0
+    assert (await counted(backend, "k")).hit_count == 0
     await backend.close()
     await client.aclose()
 
@@ -413,16 +444,22 @@ async def test_counts_of_hits_die_with_their_entry(way):
     assert not await client.exists(counts["gone"])
     assert 0 < await client.pttl(counts["a"]) <= await client.pttl(backend._way.names.entry(b"a")) + 100
     assert await client.pttl(counts["ever"]) > 86_400_000  # nor is this one left for ever
-    for found in (await backend.get("a"), (await backend.get_many(["a"]))[0], dict(await backend.iterate())["a"]):
+    for found in (await counted(backend, "a"), dict(await backend.iterate())["a"]):
         assert (found.hit_count, found.last_accessed) == (2, 5.0)
+    await backend.set("e", entry(hit_count=7, last_accessed=3.0))
+    await backend.record_hits({"e": 2}, 5.0)
+    found = await backend.get("e")  # one command on one key: as it was stored
+    assert (found.response, found.hit_count, found.last_accessed) == ("That.", 7, 3.0)
+    for found in (await counted(backend, "e"), (await find_entry(backend, "e"))[1]):
+        assert (found.hit_count, found.last_accessed) == (9, 5.0)
     await backend.delete("a")
     await backend.set("b", entry())  # another answer: counted anew
-    assert (await backend.get("b")).hit_count == 0
+    assert (await counted(backend, "b")).hit_count == 0
     await backend.set("c", entry(ttl=-1.0))
     await client.set(counts["d"], "somebody else's")
-    assert (await backend.get("d")).hit_count == 0
+    assert (await counted(backend, "d")).hit_count == 0
     await backend.record_hits({"d": 1}, 6.0)
-    assert (await backend.get("d")).hit_count == 1
+    assert (await counted(backend, "d")).hit_count == 1
     assert await client.exists(counts["a"], counts["b"], counts["c"]) == 0
     await backend.clear()
     assert await client.exists(*counts.values()) == 0

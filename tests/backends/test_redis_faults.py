@@ -227,7 +227,7 @@ async def test_scripts_and_data_flushed_by_somebody_else(way):
             await backend.find_candidates(X, 0.9, **LIMITS)
             await backend.set("k", entry())
             await backend.record_hits({"k": 1}, 1.0)
-            assert (await backend.get("k")).hit_count == 1
+            assert (await backend.get_many(["k"]))[0].hit_count == 1
 
             async def found():
                 return [c.key for c in await backend.find_candidates(X, 0.9, **LIMITS)] == ["k"]

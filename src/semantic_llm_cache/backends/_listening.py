@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from semantic_llm_cache import runtime
 from semantic_llm_cache.breaker import logger
 from semantic_llm_cache.front import Front
-from semantic_llm_cache.index.locks import fork_safe_lock
+from semantic_llm_cache.locks import fork_safe_lock
 
 __all__ = ["Listener", "Unheard"]
 

@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheBackendError
-from semantic_llm_cache.index.locks import fork_safe_lock
+from semantic_llm_cache.locks import fork_safe_lock
 
 __all__ = ["Pool", "Pools", "need_asyncpg"]
 

@@ -45,7 +45,7 @@ _VERSION = 1
 _FOREVER_MS = 1 << 52
 _GRACE_MS = 600_000
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
-_from_json = json.JSONDecoder().decode
+_from_json = json.JSONDecoder().raw_decode  # `decode` looks for white space on both sides, too
 
 
 class Damage(Exception):
@@ -146,17 +146,20 @@ def decode(data: Any, vector: Any, hits: Any, accessed: Any) -> CacheEntry | Non
         if version != _VERSION:
             return None
         start = _HEAD.size
-        head = data[start : start + head_length]
-        body = data[start + head_length :]
-        if len(body) != body_length or zlib.crc32(vector or b"", zlib.crc32(body, zlib.crc32(head))) != checksum:
+        middle = start + head_length
+        if len(data) != middle + body_length or zlib.crc32(vector or b"", zlib.crc32(data[start:])) != checksum:
             raise Damage("its checksum is wrong")
+        head = data[start:middle].decode()
+        fields, end = _from_json(head)
+        if end != len(head):
+            raise Damage("its fields are followed by something else")
         (prompt, created_at, ttl, namespace, tokens_in, tokens_out, scope, embedder, kind, tags, aliases, duration,
-         cost, schema) = _from_json(head.decode())  # fmt: skip
+         cost, schema) = fields  # fmt: skip
         if schema != SCHEMA_VERSION:
             return None
         return CacheEntry(
             prompt,
-            loads(body.decode()),
+            loads(data[middle:].decode()),
             read_vector(vector) if vector else None,
             created_at,
             ttl,

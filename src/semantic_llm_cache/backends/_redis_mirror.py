@@ -9,7 +9,7 @@ import numpy as np
 from semantic_llm_cache.backends._redis_entries import place_of, split_place
 from semantic_llm_cache.backends._redis_way import Limits, is_live
 from semantic_llm_cache.index import VectorIndex
-from semantic_llm_cache.index.locks import fork_safe_lock
+from semantic_llm_cache.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
 
 __all__ = ["Change", "Mirror"]

@@ -23,7 +23,7 @@ from semantic_llm_cache.backends._redis_entries import Names, Row
 from semantic_llm_cache.backends._redis_mirror import Change, Mirror
 from semantic_llm_cache.backends._redis_way import COUNTED, READ_CHUNK, Guard, Limits, Way, logger
 from semantic_llm_cache.exceptions import CacheBackendError
-from semantic_llm_cache.index.locks import fork_safe_lock
+from semantic_llm_cache.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.storage import Candidate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from semantic_llm_cache.backends._redis_clients import Link, need_redis
@@ -14,7 +15,7 @@ from semantic_llm_cache.backends._redis_vectorset import VectorSets
 from semantic_llm_cache.backends._redis_way import Way
 from semantic_llm_cache.exceptions import CacheBackendError
 
-__all__ = ["MOST_SHARDS", "TOLD", "WAYS", "address_of", "agree_on_shards", "best_way", "escaped"]
+__all__ = ["MOST_SHARDS", "TOLD", "WAYS", "address_of", "agree_on_shards", "best_way", "check_way", "escaped"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
@@ -33,24 +34,57 @@ MOST_SHARDS = 4096
 
 async def best_way(link: Link, prefix: str) -> str:
     """Return the name of the best way that the server offers."""
-    node = (await link.primaries())[0]
+    nodes = await link.primaries()
+    name = f"{prefix}{LAYOUT}:nothing"
     if not link.clients.address.connection.get("db"):  # the module indexes database 0 only
-        if await _knows(node, "FT.SEARCH", f"{prefix}{LAYOUT}:nothing", "*"):
+        if await _finds_everywhere(nodes, name, at_least=2 if link.cluster else 1):
             return "search"
-    if await _knows(node, "VCARD", f"{prefix}{LAYOUT}:nothing"):
+    if await _knows(nodes[0], "VCARD", name):
         return "vectorset"
     return "plain"
 
 
-async def _knows(node: Any, *words: Any) -> bool:
-    """Tell whether a command exists and may be used."""
+async def check_way(link: Link, prefix: str, way: str) -> None:
+    """Raise CacheBackendError for a way that was named and cannot be on this cluster."""
+    if way != "search" or not link.cluster:
+        return
+    for node in (await link.primaries())[:2]:
+        try:
+            await node("FT.SEARCH", f"{prefix}{LAYOUT}:nothing", "*")
+        except CacheBackendError as error:
+            if "MOVED" in str(error):
+                raise CacheBackendError(
+                    f"{link.url}: search='search' is not possible on this cluster: its nodes load the search module, "
+                    "but have no coordinator, so each knows of its own keys only. Leave search= at 'auto', name "
+                    "'vectorset' (Redis 8) or 'plain', or spread the scopes over servers without a cluster"
+                ) from error
+
+
+async def _finds_everywhere(nodes: Sequence[Any], name: str, at_least: int) -> bool:
+    """Tell whether every node answers `FT.SEARCH`, whatever the name of the index.
+
+    Nodes of a cluster that load the module without a coordinator take that name for a key of the one node that
+    owns its slot: of any two at least one answers MOVED. A single node of a cluster shows nothing: `at_least`.
+    """
+    if len(nodes) < at_least:
+        return False
+    for node in nodes[:at_least]:
+        if not await _knows(node, "FT.SEARCH", name, "*", moved=False):
+            return False
+    return True
+
+
+async def _knows(node: Any, *words: Any, moved: bool = True) -> bool:
+    """Tell whether a command exists and may be used; `moved`: what it means that another node was to be asked."""
     try:
         await node(*words)
     except CacheBackendError as error:
         text = str(error).lower()
         if "unknown command" in text or "noperm" in text:
             return False
-        if "index" in text or "wrongtype" in text or "moved" in text:
+        if "moved" in text:
+            return moved
+        if "index" in text or "wrongtype" in text:
             return True
         raise
     return True

@@ -18,7 +18,7 @@ from semantic_llm_cache import runtime
 from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
 from semantic_llm_cache.backends._redis_way import COUNTED, Guard, Limits, Way, logger
-from semantic_llm_cache.index.locks import fork_safe_lock
+from semantic_llm_cache.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.storage import Candidate
 

@@ -14,8 +14,8 @@ from typing import BinaryIO, NamedTuple
 from semantic_llm_cache.backends._sqlite_schema import open_writer, sequence
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.index.indexer import Stopped
-from semantic_llm_cache.index.locks import fork_safe_lock
 from semantic_llm_cache.index.snapshot import Snapshot, write
+from semantic_llm_cache.locks import fork_safe_lock
 
 __all__ = ["IndexFile", "Position"]
 

@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 # Imported for its fork hooks: these here must run before its own, as threads take the gate first.
-import semantic_llm_cache.index.locks  # noqa: F401
+import semantic_llm_cache.locks  # noqa: F401
 
 __all__ = ["BatchWorker", "Job", "Worker"]
 

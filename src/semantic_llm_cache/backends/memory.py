@@ -29,7 +29,7 @@ from semantic_llm_cache.backends._memory_records import (
 from semantic_llm_cache.backends._worker import Worker
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.index import VectorIndex
-from semantic_llm_cache.index.locks import fork_safe_lock
+from semantic_llm_cache.locks import fork_safe_lock
 from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage import Candidate, StorageBackend

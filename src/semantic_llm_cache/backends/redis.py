@@ -20,6 +20,7 @@ from semantic_llm_cache.backends._redis_server import (
     address_of,
     agree_on_shards,
     best_way,
+    check_way,
     escaped,
 )
 from semantic_llm_cache.backends._redis_url import parse
@@ -27,7 +28,7 @@ from semantic_llm_cache.backends._redis_vectors import set_vectors
 from semantic_llm_cache.backends._redis_way import Limits, Way, is_live
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.front import Front
-from semantic_llm_cache.index.locks import fork_safe_lock
+from semantic_llm_cache.locks import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage import Candidate
 
@@ -51,7 +52,8 @@ class RedisBackend(RedisLeases):
         prefix: of all keys.
         search: how near entries are found. ``"search"``: the search module (``FT.*``), ``"vectorset"``:
             vector sets of Redis 8, ``"plain"``: any server from Redis 6 on, each process keeping a copy of
-            the vectors. ``"auto"`` asks the server, once, and takes the first of these that it has. Entries
+            the vectors. ``"auto"`` asks the server, once, and takes the first of these that it has. Nodes of
+            a cluster that merely load the module, without a coordinator, cannot be searched by it. Entries
             written in one way are not seen in another: do not mix them on one server.
         client: a `redis.asyncio.Redis` or `RedisCluster` to use instead of `url`. It is left open. Loops
             other than the first one to use it get clients with its settings.
@@ -163,7 +165,7 @@ class RedisBackend(RedisLeases):
         return True
 
     async def get(self, key: str) -> CacheEntry | None:
-        """Return the live entry under `key`, or None."""
+        """Return the live entry under `key`, or None; its hits are those of when it was stored, see `get_many`."""
         way = self._way or await self._ask()
         entry = await way.get(key.encode(), self.clock())
         self._count(entry is not None)
@@ -438,6 +440,8 @@ class RedisBackend(RedisLeases):
         name = self.search
         if name == "auto":
             name = await best_way(self._link, self.prefix)
+        else:
+            await check_way(self._link, self.prefix, name)
         kind = WAYS[name]
         shards = await agree_on_shards(self._link, self._name(f"shards:{kind.letter}"), kind, self.shards)
         with self._lock:

@@ -28,8 +28,9 @@ def backend_from_url(url: str) -> StorageBackend:
     ``redis://host:6379/0``         `RedisBackend`, also ``rediss://``, ``redis+cluster://``,
                                     ``redis+sentinel://``, ``unix://``; options ``prefix``,
                                     ``search``, ``front_seconds`` and more: see there
-    ``postgresql://host/database``  `PostgresBackend`, also ``postgres://``; options ``schema``,
-                                    ``pool_max``, ``front_seconds`` and more: see there
+    ``postgresql://host/database``  `PostgresBackend`, also ``postgres://``; options ``max_size``,
+                                    ``eviction``, ``schema``, ``pool_max``, ``front_seconds`` and
+                                    more: see there
     =============================== ===========================================================
 
     Options follow a question mark: ``memory://?max_size=1000``. Nothing is opened yet.

@@ -226,7 +226,7 @@ async def _show(args: argparse.Namespace) -> int:
 async def find_entry(backend: StorageBackend, wanted: str) -> tuple[str, CacheEntry]:
     if not wanted:
         raise CommandError("KEY is empty: take one from `ls`", code=2)
-    entry = await backend.get(wanted)
+    (entry,) = await backend.get_many([wanted], touch=False)  # with its hits, and without counting as one
     if entry is not None:
         return wanted, entry
     matches: list[str] = []

@@ -115,14 +115,14 @@ class ByVector(Suite):
         await backend.set("moved", self.entry("moved", scope="s", embedder="new", embedding=X))
         await backend.set("short", self.entry("short", **{**fields, "ttl": 5}))
         await backend.record_hits({"k0": 3}, self.clock.now + 1)
-        before = await backend.get("k0")
+        (before,) = await backend.get_many(["k0"], touch=False)
         self.clock.now += 5
         side = direction(0.0, 1.0)
         items = [("k0", "prompt 0"), ("k1", "another"), ("k9", "prompt 9"), ("k3", "prompt 3"), ("none", "no vector"),
                  ("moved", "moved"), ("short", "short")]  # fmt: skip
         done = await backend.set_vectors([(*item, [3.0 * value for value in side]) for item in items], "new")
         assert done == [True, False, False, True, True, False, False]
-        after = await backend.get("k0")
+        (after,) = await backend.get_many(["k0"], touch=False)
         assert before is not None
         assert after is not None
         np.testing.assert_allclose(after.embedding, side, atol=1e-6)

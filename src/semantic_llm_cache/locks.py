@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import weakref
@@ -32,7 +33,14 @@ def _all(locks: weakref.WeakSet[threading.Lock]) -> list[threading.Lock]:
             continue
 
 
+_collecting = False
+
+
 def _before_fork() -> None:
+    # From here until they are free again, this thread must not come upon one: no finalizer may run.
+    global _collecting
+    _collecting = gc.isenabled()
+    gc.disable()
     for lock in [*_all(_outer), *_all(_inner)]:  # in the order in which threads take them
         lock.acquire()
         _held.append(lock)
@@ -41,7 +49,10 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     while _held:
         _held.pop().release()
+    if _collecting:
+        gc.enable()
 
 
+# Registered before anything else of ours (see `runtime`), so that it runs last before a fork and first after it.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
