@@ -175,9 +175,10 @@ class Admission(Tiers):
         if ttl is None:
             return None
         if self.jitter:
-            import random  # a third of a millisecond that few need
+            from random import Random  # a third of a millisecond that few need
 
-            ttl *= 1 - self.jitter * random.random()
+            # One of our own: the program's sequence of random numbers is left alone.
+            ttl *= 1 - self.jitter * Random().random()
         return ttl + self._stale_window
 
     async def put(
