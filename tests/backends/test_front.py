@@ -11,7 +11,8 @@ from semantic_llm_cache.front import Front
 
 @pytest.fixture
 async def backend(tmp_path):
-    async with SQLiteBackend(tmp_path / "cache.db", front_seconds=60) as found:
+    # Short enough that no listener begins, which empties the front once.
+    async with SQLiteBackend(tmp_path / "cache.db", front_seconds=2) as found:
         yield found
 
 
