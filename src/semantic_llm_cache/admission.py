@@ -11,8 +11,9 @@ from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.large_answers import is_large, off_loop, opened
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.pricing import usage_of
+from semantic_llm_cache.rebuilding import rebuild
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.serialization import Encoded, dumps, freeze, is_immutable, loads, rebuild, same
+from semantic_llm_cache.serialization import Encoded, dumps, freeze, is_immutable, loads, same
 from semantic_llm_cache.settings import CallSettings
 from semantic_llm_cache.storage import Candidate
 from semantic_llm_cache.tiers import ALONE, Found, Outage, Outcome, Tiers

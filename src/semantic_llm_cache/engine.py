@@ -23,9 +23,10 @@ from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.large_answers import is_large
 from semantic_llm_cache.leading import AGAIN, MISS, Leading, maybe_await, need_asyncio
 from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.rebuilding import rebuild
 from semantic_llm_cache.reporting import exact_lookup
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.serialization import rebuild, thaw
+from semantic_llm_cache.serialization import thaw
 from semantic_llm_cache.settings import CallSettings, check_tags, current
 from semantic_llm_cache.state import get_default_backend
 from semantic_llm_cache.tiers import ALONE, Found, Outage

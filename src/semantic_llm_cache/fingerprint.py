@@ -34,6 +34,7 @@ __all__ = [
     "fingerprint_instance",
     "held_fields",
     "is_registered",
+    "known_late",
     "register_fingerprint",
     "secret_hash",
 ]
@@ -124,7 +125,7 @@ def _write(value: Any, out: list[bytes], path: str, depth: int, place: _Place) -
     if depth > _MAX_DEPTH:
         raise CacheKeyError(f"{path} is nested more than {_MAX_DEPTH} levels deep or holds itself: {place.advice}")
     kind = type(value)
-    writer = _WRITERS.get(kind) or _late_writer(kind)
+    writer = _WRITERS.get(kind) or known_late(kind, _LATE_WRITERS, _WRITERS)
     if writer is not None:
         writer(value, out, path, depth, place)
         return
@@ -265,12 +266,13 @@ _LATE_WRITERS: dict[tuple[str, str], Any] = {
 }
 
 
-def _late_writer(kind: type) -> Any:
+def known_late(kind: type, late: Mapping[tuple[str, str], Any], known: dict[type, Any]) -> Any:
+    """Return what `late` has for a type, by module and name, and enter it in `known`; None if it has nothing."""
     where = (kind.__module__, kind.__qualname__)
-    writer = _LATE_WRITERS.get(where)
-    if writer is not None and getattr(sys.modules.get(where[0]), where[1], None) is kind:
-        _WRITERS[kind] = writer
-        return writer
+    found = late.get(where)
+    if found is not None and getattr(sys.modules.get(where[0]), where[1], None) is kind:
+        known[kind] = found
+        return found
     return None
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from semantic_llm_cache.json_pieces import MOST, weight
-from semantic_llm_cache.serialization import Encoded, is_immutable, rebuild, thaw
+from semantic_llm_cache.rebuilding import rebuild
+from semantic_llm_cache.serialization import Encoded, is_immutable, thaw
 
 __all__ = ["LONG", "MANY", "inline", "is_large", "off_loop", "opened"]
 

@@ -19,8 +19,9 @@ from semantic_llm_cache.exceptions import (
     PromptCacheError,
 )
 from semantic_llm_cache.large_answers import inline, is_large, opened
+from semantic_llm_cache.rebuilding import rebuild
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.serialization import Encoded, is_immutable, rebuild, thaw
+from semantic_llm_cache.serialization import Encoded, is_immutable, thaw
 from semantic_llm_cache.settings import CallSettings
 from semantic_llm_cache.shadowing import Shadowing, maybe_await
 from semantic_llm_cache.singleflight import ABANDONED, DONE, FAILED, Flight, Flights, current_chain

@@ -15,8 +15,8 @@ from semantic_llm_cache.control import NOT_CACHED
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.large_answers import is_large, off_loop
+from semantic_llm_cache.rebuilding import rebuild
 from semantic_llm_cache.request import Request
-from semantic_llm_cache.serialization import rebuild
 from semantic_llm_cache.settings import CallSettings
 from semantic_llm_cache.tiers import Found
 

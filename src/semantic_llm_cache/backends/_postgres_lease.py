@@ -8,18 +8,19 @@ database go one after the other.
 
 from __future__ import annotations
 
+from semantic_llm_cache.backends._nearest import CandidateBackend
 from semantic_llm_cache.backends._postgres_link import Link
 from semantic_llm_cache.backends._postgres_listen import PostgresListener
 from semantic_llm_cache.backends._postgres_rows import digest, encode
 from semantic_llm_cache.backends._postgres_upkeep import Upkeep
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.front import Front
-from semantic_llm_cache.storage import Held, Lease, StorageBackend
+from semantic_llm_cache.storage import Held, Lease
 
 __all__ = ["PostgresLeases"]
 
 
-class PostgresLeases(StorageBackend):
+class PostgresLeases(CandidateBackend):
     """The part of `PostgresBackend` that gives leases."""
 
     gives_leases = True

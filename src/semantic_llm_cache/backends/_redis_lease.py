@@ -12,12 +12,13 @@ from abc import abstractmethod
 from functools import lru_cache
 from typing import Any
 
+from semantic_llm_cache.backends._nearest import CandidateBackend
 from semantic_llm_cache.backends._redis_clients import Link, Script
 from semantic_llm_cache.backends._redis_entries import Names, Row, digest
 from semantic_llm_cache.backends._redis_listen import RedisListener
 from semantic_llm_cache.backends._redis_way import LeaseLost, Way
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.storage import Held, Lease, StorageBackend
+from semantic_llm_cache.storage import Held, Lease
 
 __all__ = ["RedisLeases"]
 
@@ -124,7 +125,7 @@ class _Guard:
         return reply[1] if len(reply) > 1 else None
 
 
-class RedisLeases(StorageBackend):
+class RedisLeases(CandidateBackend):
     """The part of `RedisBackend` that gives leases."""
 
     gives_leases = True

@@ -26,13 +26,14 @@ from semantic_llm_cache.backends._memory_records import (
     stored_of,
     view,
 )
+from semantic_llm_cache.backends._nearest import CandidateBackend
 from semantic_llm_cache.backends._worker import Worker
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.locks import fork_safe_lock
 from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage import Candidate, StorageBackend
+from semantic_llm_cache.storage import Candidate
 
 __all__ = ["MemoryBackend"]
 
@@ -43,7 +44,7 @@ _SWEEP = 8  # expired ones dropped per `set`
 _DRAWN = 16
 
 
-class MemoryBackend(StorageBackend):
+class MemoryBackend(CandidateBackend):
     """Keeps entries in memory; when a bound is reached, those go first that are least worth keeping.
 
     Args:
@@ -240,18 +241,6 @@ class MemoryBackend(StorageBackend):
                 await pace.rest()
 
     # --------------------------------------------------------------------------- by vector
-
-    async def find_similar(
-        self,
-        embedding: Vector | Sequence[float],
-        threshold: float,
-        namespace: str | None = None,
-        *,
-        scope: str | None = None,
-    ) -> tuple[str, CacheEntry, float] | None:
-        """Return the nearest live entry at or above `threshold`, with its similarity."""
-        found = await self.find_candidates(embedding, threshold, k=1, namespace=namespace, scope=scope)
-        return (found[0].key, found[0].entry, found[0].similarity) if found else None
 
     async def find_candidates(
         self,

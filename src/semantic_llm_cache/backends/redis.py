@@ -307,18 +307,6 @@ class RedisBackend(RedisLeases):
 
     # --------------------------------------------------------------------------- by vector
 
-    async def find_similar(
-        self,
-        embedding: Vector | Sequence[float],
-        threshold: float,
-        namespace: str | None = None,
-        *,
-        scope: str | None = None,
-    ) -> tuple[str, CacheEntry, float] | None:
-        """Return the nearest live entry at or above `threshold`, with its similarity."""
-        found = await self.find_candidates(embedding, threshold, k=1, namespace=namespace, scope=scope)
-        return (found[0].key, found[0].entry, found[0].similarity) if found else None
-
     async def find_candidates(
         self,
         embedding: Vector | Sequence[float],

@@ -12,6 +12,7 @@ from typing import Any
 
 from semantic_llm_cache.backends import _sqlite_lease as leases
 from semantic_llm_cache.backends._eviction import check_policy
+from semantic_llm_cache.backends._nearest import CandidateBackend
 from semantic_llm_cache.backends._sqlite_evict import Evictor
 from semantic_llm_cache.backends._sqlite_listen import SQLiteListener
 from semantic_llm_cache.backends._sqlite_read import Reader
@@ -24,7 +25,7 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.front import Front
 from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage import Candidate, Held, Lease, StorageBackend
+from semantic_llm_cache.storage import Candidate, Held, Lease
 
 __all__ = ["SQLiteBackend"]
 
@@ -33,7 +34,7 @@ _PAGE = 500
 _TOUCHED = 10_000
 
 
-class SQLiteBackend(StorageBackend):
+class SQLiteBackend(CandidateBackend):
     """Keeps entries in one SQLite file, with a vector index in this process.
 
     Args:
@@ -292,18 +293,6 @@ class SQLiteBackend(StorageBackend):
                 return count
 
     # --------------------------------------------------------------------------- by vector
-
-    async def find_similar(
-        self,
-        embedding: Vector | Sequence[float],
-        threshold: float,
-        namespace: str | None = None,
-        *,
-        scope: str | None = None,
-    ) -> tuple[str, CacheEntry, float] | None:
-        """Return the nearest live entry at or above `threshold`, with its similarity."""
-        found = await self.find_candidates(embedding, threshold, k=1, namespace=namespace, scope=scope)
-        return (found[0].key, found[0].entry, found[0].similarity) if found else None
 
     async def find_candidates(
         self,
