@@ -1,6 +1,5 @@
 """The inverted lists of large partitions. Sizes are small, the thresholds lowered to match."""
 
-import os
 import threading
 import time
 
@@ -327,7 +326,6 @@ def test_a_process_ends_while_lists_are_built():
     assert (done.returncode, done.stderr) == (7, "")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
 def test_a_forked_child_goes_on_with_the_lists():
     done = run(
         PRELUDE

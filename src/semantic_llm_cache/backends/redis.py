@@ -246,14 +246,16 @@ class RedisBackend(RedisLeases):
 
     async def _remove(self, way: Way, keys: list[bytes]) -> int:
         front = self.front
-        texts = [key.decode("utf-8", "replace") for key in keys] if front is not None else []
+        if front is None:
+            return await way.remove(keys, self.clock())
+        texts = [key.decode("utf-8", "replace") for key in keys]
         try:
             for text in texts:
-                front.drop(text)  # type: ignore[union-attr]
+                front.drop(text)
             return await way.remove(keys, self.clock())
         finally:
             for text in texts:
-                front.drop(text)  # type: ignore[union-attr]
+                front.drop(text)
 
     # ---------------------------------------------------------------------------- all of them
 
