@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.request import Request
+from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.similarity import EmbeddingProvider
 
 Matrix = npt.NDArray[np.float32]

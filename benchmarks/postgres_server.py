@@ -25,8 +25,8 @@ from benchmarks.data import ANSWER, EMBEDDER, SIMILARITY, Filling
 from benchmarks.harness import Bench, at_least, at_most
 from benchmarks.servers import fresh_items, per_call, report_server_time, sizes, strangers
 from semantic_llm_cache.backends import PostgresBackend
-from semantic_llm_cache.backends._postgres_rows import digest, encode
-from semantic_llm_cache.backends._postgres_schema import _EF_SEARCH, Schema
+from semantic_llm_cache.backends.postgres.rows import digest, encode
+from semantic_llm_cache.backends.postgres.schema import _EF_SEARCH, Schema
 
 BARE = "bare statement"
 _SETTINGS = (

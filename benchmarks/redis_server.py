@@ -29,7 +29,7 @@ from benchmarks.harness import Bench, Contender, at_least, at_most
 from benchmarks.peers import Worker, peer
 from benchmarks.servers import fresh_items, per_call, report_server_time, sizes, strangers
 from semantic_llm_cache.backends import RedisBackend
-from semantic_llm_cache.backends._redis_entries import encode, place_of
+from semantic_llm_cache.backends.redis.entries import encode, place_of
 from semantic_llm_cache.config import CacheEntry
 
 REDISVL = ["redisvl==0.28.0", "hiredis>=3"]

@@ -6,8 +6,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from semantic_llm_cache import lookup, set_default_backend, set_default_embedder, state
+from semantic_llm_cache import set_default_backend, set_default_embedder
 from semantic_llm_cache.backends import MemoryBackend
+from semantic_llm_cache.calls import lookup
+from semantic_llm_cache.engine import state
 from semantic_llm_cache.stats import reset_stats
 
 

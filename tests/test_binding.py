@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_llm_cache import CacheKeyError
-from semantic_llm_cache.binding import PROMPT_NAMES, BadCall, CallBinder
+from semantic_llm_cache.keys.binding import PROMPT_NAMES, BadCall, CallBinder
 
 
 def text_of(function, *args, prompt=None, **kwargs):
@@ -361,7 +361,7 @@ def test_a_script_is_known_by_its_file(tmp_path):
     import sys
 
     code = (
-        "from semantic_llm_cache.binding import CallBinder\n"
+        "from semantic_llm_cache.keys.binding import CallBinder\n"
         "def ask(prompt): ...\n"
         "if __name__ == '__main__': print(CallBinder(ask).name)\n"
     )

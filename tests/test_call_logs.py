@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_llm_cache.call_logs import FORMAT_NAMES, BadRecord, CallLog, LoggedCall, NotForCache
+from semantic_llm_cache.management.logs.reading import FORMAT_NAMES, BadRecord, CallLog, LoggedCall, NotForCache
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+2?"}]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semantic_llm_cache.durations import parse_ttl
+from semantic_llm_cache.config import parse_ttl
 
 
 @pytest.mark.parametrize(

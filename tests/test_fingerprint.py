@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_llm_cache import CacheKeyError, register_fingerprint
-from semantic_llm_cache.fingerprint import _registry, canonical, digest, fingerprint_instance, secret_hash
+from semantic_llm_cache.keys.fingerprint import _registry, canonical, digest, fingerprint_instance, secret_hash
 
 Point = namedtuple("Point", "x y")
 
@@ -169,7 +169,7 @@ def test_no_two_sequences_run_together(one, other):
 
 def test_form_is_the_same_under_another_hash_seed():
     code = (
-        "from semantic_llm_cache.fingerprint import digest\n"
+        "from semantic_llm_cache.keys.fingerprint import digest\n"
         "print(digest({'b': {'x', 'y', 'z'}, 'a': frozenset('qrs')}, 1.5, b'z'))"
     )
     outs = {

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from semantic_llm_cache import CacheContext, CachedLLM, Request, cache, last_lookup
-from semantic_llm_cache.fingerprint import KEY_VERSION, canonical, fingerprint_instance, secret_hash
+from semantic_llm_cache.keys.fingerprint import KEY_VERSION, canonical, fingerprint_instance, secret_hash
 
 
 class Tone(enum.Enum):

@@ -33,7 +33,7 @@ import requests
 from semantic_llm_cache import CacheKeyError, SemanticCache, cache, register_fingerprint
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.exceptions import CacheWarning
-from semantic_llm_cache.fingerprint import _registry, fingerprint_instance
+from semantic_llm_cache.keys.fingerprint import _registry, fingerprint_instance
 
 
 @contextlib.contextmanager

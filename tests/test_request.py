@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_llm_cache import CacheKeyError, Request
-from semantic_llm_cache.request import clean_text, looks_like_messages, split_messages
+from semantic_llm_cache.keys.request import clean_text, looks_like_messages, split_messages
 
 
 def user(content):

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from semantic_llm_cache import CacheSerializationError, cache, last_lookup
 from semantic_llm_cache.exceptions import CacheWarning
-from semantic_llm_cache.rebuilding import rebuild
-from semantic_llm_cache.serialization import Encoded, StoredModel, dumps, freeze, is_immutable, loads, same, thaw
+from semantic_llm_cache.values.encoding import Encoded, StoredModel, dumps, freeze, is_immutable, loads, same, thaw
+from semantic_llm_cache.values.rebuilding import rebuild
 
 T = typing.TypeVar("T")
 

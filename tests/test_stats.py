@@ -14,8 +14,8 @@ from semantic_llm_cache import (
     set_default_backend,
 )
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
-from semantic_llm_cache.counters import percentile, wilson
-from semantic_llm_cache.pricing import make_price, usage_of
+from semantic_llm_cache.metrics.counters import percentile, wilson
+from semantic_llm_cache.metrics.pricing import make_price, usage_of
 from semantic_llm_cache.stats import reset_stats
 
 KEYS = {

@@ -30,7 +30,7 @@ from semantic_llm_cache import (
 )
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.counters import CacheInfo
+from semantic_llm_cache.metrics.counters import CacheInfo
 from semantic_llm_cache.similarity import EmbeddingProvider, cosine_similarity
 
 

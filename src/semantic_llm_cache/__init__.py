@@ -4,10 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache._version import __version__
+from semantic_llm_cache.calls.context import CacheContext
+from semantic_llm_cache.calls.lookup import Lookup, last_lookup
 from semantic_llm_cache.config import CacheConfig
-from semantic_llm_cache.context import CacheContext
-from semantic_llm_cache.core import cache
-from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.doors.decorator import cache
+from semantic_llm_cache.doors.llm import CachedLLM
+from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.state import get_default_backend, set_default_backend
 from semantic_llm_cache.exceptions import (
     CacheBackendError,
     CacheKeyError,
@@ -16,13 +19,10 @@ from semantic_llm_cache.exceptions import (
     EmbeddingUnavailableError,
     PromptCacheError,
 )
-from semantic_llm_cache.feedback import report_right, report_wrong
-from semantic_llm_cache.fingerprint import register_fingerprint
-from semantic_llm_cache.llm import CachedLLM
-from semantic_llm_cache.lookup import Lookup, last_lookup
-from semantic_llm_cache.request import Request
+from semantic_llm_cache.keys.fingerprint import register_fingerprint
+from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.management.feedback import report_right, report_wrong
 from semantic_llm_cache.similarity import set_default_embedder
-from semantic_llm_cache.state import get_default_backend, set_default_backend
 from semantic_llm_cache.stats import (
     CacheStats,
     clear_cache,
@@ -32,12 +32,12 @@ from semantic_llm_cache.stats import (
     invalidate,
     warm_cache,
 )
-from semantic_llm_cache.storage import StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.copying import copy_cache
-    from semantic_llm_cache.log_warming import warm_from_log
-    from semantic_llm_cache.reembedding import reembed_cache
+    from semantic_llm_cache.management.copying import copy_cache
+    from semantic_llm_cache.management.logs.warming import warm_from_log
+    from semantic_llm_cache.management.reembedding import reembed_cache
 
 __all__ = [
     "CacheBackendError",
@@ -75,7 +75,11 @@ __all__ = [
 ]
 
 # What a program does once, if ever: imported when first asked for, which spares all others the time.
-_LATER = {"copy_cache": "copying", "reembed_cache": "reembedding", "warm_from_log": "log_warming"}
+_LATER = {
+    "copy_cache": "management.copying",
+    "reembed_cache": "management.reembedding",
+    "warm_from_log": "management.logs.warming",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,19 +1,59 @@
-"""The two plain records: `CacheConfig`, what a cache is told, and `CacheEntry`, what it keeps."""
+"""The plain records: `CacheConfig`, the settings, and `CacheEntry`, a stored answer; and spans of time as text."""
 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from semantic_llm_cache.durations import TTL, parse_ttl
-
-__all__ = ["SCHEMA_VERSION", "CacheConfig", "CacheEntry", "check_similarity"]
+__all__ = ["SCHEMA_VERSION", "TTL", "CacheConfig", "CacheEntry", "check_similarity", "parse_ttl"]
 
 SCHEMA_VERSION = 1
 """Version of the entry's form. Entries of another version are misses."""
+
+
+TTL = int | float | timedelta | str | None
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_HELP = 'use seconds (3600), a timedelta, text such as "90s", "1h30m" or "7d", or None for no expiry'
+
+
+def parse_ttl(ttl: TTL, name: str = "ttl") -> float | None:
+    """Return `ttl` in seconds, or None for "never expires".
+
+    Text is one or more numbers with the units ms, s, m, h, d, w, largest first or not, as in
+    ``"1h30m"``.
+
+    Raises:
+        ValueError: zero, negative, not finite, or unreadable text. The message names `name`.
+        TypeError: another type.
+
+    Example:
+        >>> parse_ttl("1h30m")
+        5400.0
+    """
+    if ttl is None:
+        return None
+    if isinstance(ttl, bool) or not isinstance(ttl, (int, float, timedelta, str)):
+        raise TypeError(f"{name}={ttl!r} is a {type(ttl).__name__}: {_HELP}")
+    if isinstance(ttl, timedelta):
+        seconds = ttl.total_seconds()
+    elif isinstance(ttl, str):
+        text = ttl.strip().lower().replace(" ", "")
+        parts = _PART.findall(text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            raise ValueError(f"{name}={ttl!r} cannot be read: {_HELP}")
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    else:
+        seconds = float(ttl) if abs(ttl) < 1e300 else math.inf
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise ValueError(f"{name}={ttl!r} must be more than zero: {_HELP}")
+    return seconds
 
 
 def check_similarity(value: float, name: str = "similarity") -> float:

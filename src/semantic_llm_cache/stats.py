@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from semantic_llm_cache import counters as counting
-from semantic_llm_cache.state import backends_in_use, resolve_backend, state_of
-from semantic_llm_cache.storage import StorageBackend
-from semantic_llm_cache.transfer import export_cache, import_cache
-from semantic_llm_cache.warming import warm_cache
+from semantic_llm_cache.engine.state import backends_in_use, resolve_backend, state_of
+from semantic_llm_cache.management.transfer import export_cache, import_cache
+from semantic_llm_cache.management.warming import warm_cache
+from semantic_llm_cache.metrics import counters as counting
+from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = [
     "CacheStats",

@@ -12,8 +12,8 @@ import numpy as np
 
 from semantic_llm_cache import Request, SemanticCache
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.similarity import EmbeddingProvider
-from semantic_llm_cache.state import state_of
 
 LIMITS = {"scope": "s", "embedder": "e"}
 X = np.eye(8, dtype=np.float32)[0]

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend, _memory_records
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.serialization import same
 from semantic_llm_cache.testing import Clock
+from semantic_llm_cache.values.encoding import same
 
 KEYS = st.sampled_from([f"k{n}" for n in range(9)])
 VECTORS = np.random.default_rng(3).normal(size=(12, 4))

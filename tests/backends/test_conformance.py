@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
-from semantic_llm_cache.serialization import dumps, loads
 from semantic_llm_cache.similarity import cosine_similarity
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.storage import StorageBackend
 from semantic_llm_cache.testing import BackendConformance
+from semantic_llm_cache.values.encoding import dumps, loads
 
 
 class TestMemory(BackendConformance):

@@ -20,11 +20,11 @@ from redis_servers import make
 from semantic_llm_cache import Request, SemanticCache, cache, copy_cache, last_lookup
 from semantic_llm_cache.backends import MemoryBackend, PostgresBackend, SQLiteBackend
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.serialization import thaw
+from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.similarity import EmbeddingProvider
 from semantic_llm_cache.similarity.base import unit
-from semantic_llm_cache.state import state_of
 from semantic_llm_cache.testing import Clock
+from semantic_llm_cache.values.encoding import thaw
 
 KINDS = ("memory", "sqlite", "redis", "postgres")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semantic_llm_cache.backends import MemoryBackend, _memory_records, backend_from_url
-from semantic_llm_cache.backends._memory_order import Draw, Line
+from semantic_llm_cache.backends.memory.order import Draw, Line
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.testing import Clock
 

@@ -6,7 +6,7 @@ import pytest
 
 from semantic_llm_cache import SemanticCache, last_lookup
 from semantic_llm_cache.backends import SQLiteBackend
-from semantic_llm_cache.front import Front
+from semantic_llm_cache.storage.front import Front
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_with_a_short_bound_nobody_listens_and_another_process_is_noticed_
         import time
 
         later = time.monotonic() + 3
-        monkeypatch.setattr("semantic_llm_cache.front.time.monotonic", lambda: later)
+        monkeypatch.setattr("semantic_llm_cache.storage.front.time.monotonic", lambda: later)
         await ask("a")
         assert len(calls) == 2
 

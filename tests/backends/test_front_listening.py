@@ -231,7 +231,7 @@ async def test_with_nothing_heard_the_bound_holds(kind, tmp_path, monkeypatch):
     await asyncio.sleep(0.3)
     assert await pair.ask() == before  # nobody has told
     later = time.monotonic() + BOUND + 1
-    monkeypatch.setattr("semantic_llm_cache.front.time.monotonic", lambda: later)
+    monkeypatch.setattr("semantic_llm_cache.storage.front.time.monotonic", lambda: later)
     assert await pair.ask() != before
     await pair.ours.close()
     await pair.theirs.close()

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from semantic_llm_cache import export_cache, pace
+from semantic_llm_cache import export_cache
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.runtime import yielding
 from semantic_llm_cache.storage import StorageBackend
 
 COUNT = 300
@@ -14,7 +15,7 @@ COUNT = 300
 
 @pytest.fixture(autouse=True)
 def every_step_is_long(monkeypatch):
-    monkeypatch.setattr(pace, "_STEP", 0.0)
+    monkeypatch.setattr(yielding, "_STEP", 0.0)
 
 
 async def turns(work):

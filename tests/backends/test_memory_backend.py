@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from semantic_llm_cache.backends import MemoryBackend, _memory_records
 from semantic_llm_cache.backends import memory as memory_module
-from semantic_llm_cache.backends._expiry import ExpiryQueue
-from semantic_llm_cache.backends._memory_records import key_of, size_of
+from semantic_llm_cache.backends.expiry import ExpiryQueue
+from semantic_llm_cache.backends.memory.records import key_of, size_of
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.serialization import Encoded
 from semantic_llm_cache.testing import Clock
+from semantic_llm_cache.values.encoding import Encoded
 
 
 def entry(response="answer", **fields):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from postgres_servers import execute, own_schema, server_url
 
 from semantic_llm_cache.backends import PostgresBackend, backend_from_url
-from semantic_llm_cache.backends._postgres_rows import escape, unescape
+from semantic_llm_cache.backends.postgres.rows import escape, unescape
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError
 from semantic_llm_cache.testing import Clock

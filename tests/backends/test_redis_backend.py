@@ -13,7 +13,7 @@ from redis_servers import CLUSTERED, LIMITS, WAYS, X, entry, make, near, near_ke
 from scripts.servers.redis import RedisCluster, RedisServer
 
 from semantic_llm_cache.backends import RedisBackend
-from semantic_llm_cache.backends._redis_entries import slot_of
+from semantic_llm_cache.backends.redis.entries import slot_of
 from semantic_llm_cache.cli.reading import find_entry
 from semantic_llm_cache.exceptions import CacheBackendError
 
@@ -213,7 +213,7 @@ async def test_an_entry_that_the_server_removed_is_no_ghost(server, way):
 
 
 def _place():
-    from semantic_llm_cache.backends._redis_entries import place_of
+    from semantic_llm_cache.backends.redis.entries import place_of
 
     return place_of("s", "e", 8)
 

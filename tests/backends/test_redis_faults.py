@@ -173,7 +173,7 @@ async def test_what_is_not_ours_or_is_damaged_is_a_miss_and_a_warning(way, caplo
         for place in ("", f"{'0' * 32}"):
             await client.set(backend._way.names.other(what, 0, place), "text")
     if way == "vectorset":
-        from semantic_llm_cache.backends._redis_entries import place_of
+        from semantic_llm_cache.backends.redis.entries import place_of
 
         vectors = backend._way.names.other("v", 0, place_of("s", "e", 8))
         await client.set(vectors, "text")

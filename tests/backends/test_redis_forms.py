@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semantic_llm_cache.backends import RedisBackend, backend_from_url
-from semantic_llm_cache.backends._redis_entries import Damage, Names, decode, encode, slot_of
-from semantic_llm_cache.backends._redis_url import parse
+from semantic_llm_cache.backends.redis.entries import Damage, Names, decode, encode, slot_of
+from semantic_llm_cache.backends.redis.url import parse
 from semantic_llm_cache.config import CacheEntry
 
 

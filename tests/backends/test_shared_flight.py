@@ -13,9 +13,9 @@ from test_conformance import SevenMethods
 
 from semantic_llm_cache import Request, SemanticCache, cache, last_lookup
 from semantic_llm_cache.backends import MemoryBackend, PostgresBackend, RedisBackend, SQLiteBackend
-from semantic_llm_cache.control import CacheControl
+from semantic_llm_cache.calls.control import CacheControl
+from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.exceptions import CacheBackendError, CacheWarning
-from semantic_llm_cache.state import state_of
 from semantic_llm_cache.storage import Lease
 
 

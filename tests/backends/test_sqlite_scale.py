@@ -19,8 +19,8 @@ from semantic_llm_cache.backends import SQLiteBackend
 from semantic_llm_cache.backends import _sqlite_evict as evict_module
 from semantic_llm_cache.backends import _sqlite_index as index_module
 from semantic_llm_cache.backends import _sqlite_write as write_module
-from semantic_llm_cache.backends._eviction import check_policy, score
-from semantic_llm_cache.backends._sqlite_search import Searcher
+from semantic_llm_cache.backends.eviction import check_policy, score
+from semantic_llm_cache.backends.sqlite.search import Searcher
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.testing import Clock
 

@@ -19,9 +19,9 @@ from semantic_llm_cache import (
 )
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.similarity import EmbeddingProvider
-from semantic_llm_cache.state import state_of
 from semantic_llm_cache.storage import Candidate
 
 LOG = "semantic_llm_cache"
@@ -223,7 +223,7 @@ async def test_misuse_always_raises():
 async def test_the_breaker_opens_after_three_failures_and_tries_again(monkeypatch, caplog):
     caplog.set_level(logging.WARNING, LOG)
     now = Clock(1000.0)
-    monkeypatch.setattr("semantic_llm_cache.breaker.time.monotonic", now)
+    monkeypatch.setattr("semantic_llm_cache.runtime.breaker.time.monotonic", now)
     backend = FaultyBackend(RuntimeError("down"))
     engine = engine_on(backend)
     told = []
@@ -403,7 +403,7 @@ async def test_the_function_answers_and_is_stored_whatever_the_embedder_does(fau
 async def test_the_embedders_breaker_opens_and_closes(monkeypatch, caplog):
     caplog.set_level(logging.WARNING, LOG)
     now = Clock(1000.0)
-    monkeypatch.setattr("semantic_llm_cache.breaker.time.monotonic", now)
+    monkeypatch.setattr("semantic_llm_cache.runtime.breaker.time.monotonic", now)
     embedder = Letters(RuntimeError("no gpu"))
     engine = SemanticCache("memory://", similarity=0.9, embedder=embedder, guards=None)
 

@@ -5,9 +5,10 @@ import sys
 
 CODE = """
 import gc, os, signal, sys, weakref
-from semantic_llm_cache import runtime, state
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.engine import state
 from semantic_llm_cache.backends import MemoryBackend
-from semantic_llm_cache.locks import fork_safe_lock
+from semantic_llm_cache.runtime.fork import fork_safe_lock
 
 lock = fork_safe_lock()
 seen = []
@@ -26,7 +27,7 @@ def circle():
 
 kept = [Thing()]
 weakref.finalize(kept[0], ended).atexit = False
-runtime.after_fork(kept.clear)  # something of ours lets go of it in the child
+background.after_fork(kept.clear)  # something of ours lets go of it in the child
 os.register_at_fork(before=gc.collect, after_in_child=gc.collect, after_in_parent=gc.collect)
 signal.alarm(20)
 for _ in range(20):

@@ -8,7 +8,7 @@ from engine_helpers import FaultyBackend
 
 from semantic_llm_cache import SemanticCache, cache, get_stats, invalidate, last_lookup
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
-from semantic_llm_cache.state import state_of
+from semantic_llm_cache.engine.state import state_of
 
 
 class Clock:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from semantic_llm_cache import Request, SemanticCache, last_lookup
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
-from semantic_llm_cache.json_pieces import read, write
-from semantic_llm_cache.large_answers import is_large
-from semantic_llm_cache.serialization import _JSON, Encoded, dumps
+from semantic_llm_cache.values.encoding import _JSON, Encoded, dumps
+from semantic_llm_cache.values.json_pieces import read, write
+from semantic_llm_cache.values.offload import is_large
 
 REQUEST = Request("n", {}, "p")
 ROWS = [{"id": i, "text": f"row {i} " * 50, "tags": ["a", "b"], "score": i / 7} for i in range(20_000)]  # 11 MB

@@ -156,12 +156,12 @@ def test_a_hit_in_memory_needs_no_other_thread_with_near_matching_in_a_context()
         starts.append(self.name)
         original(self)
 
-    from semantic_llm_cache import runtime
+    from semantic_llm_cache.runtime import background
 
-    run = runtime.run
+    run = background.run
     with pytest.MonkeyPatch.context() as patch, CacheContext() as context:
         patch.setattr(threading.Thread, "start", count)
-        patch.setattr(runtime, "run", lambda coroutine: hops.append(1) or run(coroutine))
+        patch.setattr(background, "run", lambda coroutine: hops.append(1) or run(coroutine))
         assert ask("x") == ["x"]
     assert context.lookups[0].outcome == "exact"
     assert (starts, hops) == ([], [])

@@ -160,7 +160,7 @@ RETRIED = """
     import asyncio
     from semantic_llm_cache import SemanticCache
     from semantic_llm_cache.backends import SQLiteBackend
-    from semantic_llm_cache.state import state_of
+    from semantic_llm_cache.engine.state import state_of
 
     backend = SQLiteBackend("cache.db")
     engine = SemanticCache(backend)
@@ -192,7 +192,7 @@ def test_counters_that_could_not_be_written_are_written_later(script, tmp_path):
 
 async def test_counters_are_seen_by_another_process_while_this_one_runs(tmp_path):
     from semantic_llm_cache import SemanticCache
-    from semantic_llm_cache.state import state_of
+    from semantic_llm_cache.engine.state import state_of
 
     backend = SQLiteBackend(tmp_path / "cache.db")
     engine = SemanticCache(backend, namespace="both")

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from semantic_llm_cache import Request, SemanticCache, get_stats, last_lookup
-from semantic_llm_cache.stream_call import streams_of
-from semantic_llm_cache.streams import stream, stream_blocking
+from semantic_llm_cache.streams.call import streams_of
+from semantic_llm_cache.streams.stream import stream, stream_blocking
 
 
 class Clock:

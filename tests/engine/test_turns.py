@@ -6,8 +6,8 @@ import itertools
 import time
 import weakref
 
-from semantic_llm_cache import turns
-from semantic_llm_cache.turns import turn
+from semantic_llm_cache.runtime import yielding as turns
+from semantic_llm_cache.runtime.yielding import turn
 
 
 async def test_others_get_the_loop_between_calls_that_work(monkeypatch):

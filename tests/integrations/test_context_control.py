@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from semantic_llm_cache import CacheContext, SemanticCache, last_lookup
-from semantic_llm_cache.control import cache_control
+from semantic_llm_cache.calls.control import cache_control
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.openai import wrap
 

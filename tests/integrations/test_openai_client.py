@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from semantic_llm_cache import SemanticCache, last_lookup
-from semantic_llm_cache.control import cache_control
+from semantic_llm_cache.calls.control import cache_control
 from semantic_llm_cache.integrations.httpx import AsyncCachingTransport
 from semantic_llm_cache.integrations.openai import wrap
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.backends.memory import MemoryBackend
-from semantic_llm_cache.backends.sqlite import SQLiteBackend
-from semantic_llm_cache.backends.urls import backend_from_url, resolve_backend
+from semantic_llm_cache.backends.memory.backend import MemoryBackend
+from semantic_llm_cache.backends.sqlite.backend import SQLiteBackend
+from semantic_llm_cache.storage.urls import backend_from_url, resolve_backend
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.backends.postgres import PostgresBackend
-    from semantic_llm_cache.backends.redis import RedisBackend
+    from semantic_llm_cache.backends.postgres.backend import PostgresBackend
+    from semantic_llm_cache.backends.redis.backend import RedisBackend
 
 __all__ = ["MemoryBackend", "PostgresBackend", "RedisBackend", "SQLiteBackend", "backend_from_url", "resolve_backend"]
 

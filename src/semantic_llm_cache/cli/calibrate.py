@@ -123,8 +123,8 @@ def _pairs(
 ) -> _Data:
     import numpy as np
 
+    from semantic_llm_cache.keys.request import clean_text
     from semantic_llm_cache.matching.calibration import LOWEST, Cases
-    from semantic_llm_cache.request import clean_text
 
     labels = np.array(read_labels(read, columns[2]))
     first, second = ([clean_text(text) for text in read.texts(name)] for name in columns[:2])

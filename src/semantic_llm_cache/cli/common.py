@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from semantic_llm_cache.config import CacheEntry
-    from semantic_llm_cache.storage import StorageBackend
+    from semantic_llm_cache.storage.contract import StorageBackend
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -160,7 +160,7 @@ def _make(url: str, path: Path | None) -> StorageBackend:
         from semantic_llm_cache.backends import SQLiteBackend
 
         return SQLiteBackend(db_path=str(path))
-    from semantic_llm_cache.backends.urls import backend_from_url
+    from semantic_llm_cache.storage.urls import backend_from_url
 
     try:
         return backend_from_url(url)
@@ -176,7 +176,7 @@ def entry_record(key: str, entry: CacheEntry, *, vector: bool = True) -> dict[st
         entry: the entry.
         vector: whether the embedding is wanted, as a list of floats.
     """
-    from semantic_llm_cache.serialization import dumps
+    from semantic_llm_cache.values.encoding import dumps
 
     record: dict[str, Any] = {"key": key}
     for field in dataclasses.fields(entry):

@@ -22,7 +22,7 @@ from semantic_llm_cache.cli.progress import follow
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
-    from semantic_llm_cache.copying import CopyReport
+    from semantic_llm_cache.management.copying import CopyReport
 
 __all__ = ["add_copy_parser"]
 
@@ -75,7 +75,7 @@ class _Latest:
 
 
 async def _copy(args: argparse.Namespace, latest: _Latest) -> None:
-    from semantic_llm_cache.copying import copy_cache
+    from semantic_llm_cache.management.copying import copy_cache
 
     def note(report: CopyReport) -> str:
         latest.report = report

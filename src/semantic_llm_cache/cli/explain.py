@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.matching.guards import Veto
     from semantic_llm_cache.matching.objections import PairCheck
     from semantic_llm_cache.similarity import EmbeddingProvider
-    from semantic_llm_cache.storage import Candidate, StorageBackend
+    from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 
 __all__ = ["add_explain_parser"]
 
@@ -56,8 +56,8 @@ def add_explain_parser(subparsers: Subparsers) -> None:
 
 
 def _explain(args: argparse.Namespace) -> int:
+    from semantic_llm_cache.keys.request import clean_text
     from semantic_llm_cache.matching.objections import PairCheck
-    from semantic_llm_cache.request import clean_text
 
     if args.other is not None and (args.db is not None or args.url is not None):
         raise CommandError("explain compares two texts, or one text with a cache: leave out OTHER or --db", code=2)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from semantic_llm_cache.call_log_formats import ANSWER_NAMES, PROMPT_NAMES
 from semantic_llm_cache.cli.common import CommandError
 from semantic_llm_cache.cli.output import clean, fit
 from semantic_llm_cache.cli.progress import Progress
+from semantic_llm_cache.management.logs.formats import ANSWER_NAMES, PROMPT_NAMES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -24,7 +24,7 @@ from semantic_llm_cache.cli.output import Style, age, clean, fit, milliseconds, 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
     from semantic_llm_cache.config import CacheEntry
-    from semantic_llm_cache.storage import StorageBackend
+    from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["add_ls_parser", "add_show_parser", "add_stats_parser"]
 
@@ -247,7 +247,7 @@ def _fields(key: str, entry: CacheEntry, now: float) -> list[tuple[str, str]]:
     if isinstance(entry.response, str):
         response = entry.response
     else:
-        from semantic_llm_cache.serialization import dumps
+        from semantic_llm_cache.values.encoding import dumps
 
         response = json.dumps(json.loads(dumps(entry.response)), ensure_ascii=False, indent=2)
     expires = "never" if entry.ttl is None else f"in {age(entry.created_at + entry.ttl - now)}"

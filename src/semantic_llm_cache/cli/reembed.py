@@ -15,7 +15,7 @@ from semantic_llm_cache.cli.progress import follow
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
-    from semantic_llm_cache.reembedding import ReembedReport
+    from semantic_llm_cache.management.reembedding import ReembedReport
 
 __all__ = ["add_reembed_parser"]
 
@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace) -> int:
 
 async def _reembed(args: argparse.Namespace, latest: list[ReembedReport]) -> float | None:
     """Do it; return how long a dry run estimates it to take, None when that is not known."""
-    from semantic_llm_cache.reembedding import reembed_cache
+    from semantic_llm_cache.management.reembedding import reembed_cache
 
     provider = make_embedder(args.model, "--model")
 

@@ -81,8 +81,8 @@ def add_replay_parser(subparsers: Subparsers) -> None:
 
 def load_log(args: argparse.Namespace, embedder: EmbeddingProvider) -> Log:
     """Read and embed the log that `args` names (`log`, its columns, `answers`, `limit`, `json`)."""
+    from semantic_llm_cache.keys.request import clean_text
     from semantic_llm_cache.matching.replay import Answers, Log
-    from semantic_llm_cache.request import clean_text
 
     read = read_table(args.log, args.limit)
     prompt_column, answer_column = log_columns(read, args.prompt_column, args.answer_column)
@@ -143,7 +143,7 @@ def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: Emb
 
 
 def _rates(tally: Tally) -> dict[str, Any]:
-    from semantic_llm_cache.counters import wilson
+    from semantic_llm_cache.metrics.counters import wilson
 
     return {
         **vars(tally),
@@ -186,7 +186,7 @@ def _record(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result:
 
 
 def _print(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result: Replay, took: float) -> None:
-    from semantic_llm_cache.counters import wilson
+    from semantic_llm_cache.metrics.counters import wilson
 
     style = Style(sys.stdout)
     total = result.total

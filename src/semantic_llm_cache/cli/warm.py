@@ -14,17 +14,17 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.call_log_formats import FORMATS
 from semantic_llm_cache.cli.common import PROGRAM, URL_VARIABLE, CommandError, add_command, add_target, open_backend
 from semantic_llm_cache.cli.logs import make_embedder
 from semantic_llm_cache.cli.output import age, clean, print_json
 from semantic_llm_cache.cli.progress import Progress
+from semantic_llm_cache.management.logs.formats import FORMATS
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
-    from semantic_llm_cache.engine import SemanticCache
-    from semantic_llm_cache.log_warming import WarmReport
-    from semantic_llm_cache.storage import StorageBackend
+    from semantic_llm_cache.engine.engine import SemanticCache
+    from semantic_llm_cache.management.logs.warming import WarmReport
+    from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["add_warm_parser"]
 
@@ -172,7 +172,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _ttl(args: argparse.Namespace) -> dict[str, Any]:
-    from semantic_llm_cache.durations import parse_ttl
+    from semantic_llm_cache.config import parse_ttl
 
     if args.ttl is None:
         return {}
@@ -183,7 +183,7 @@ def _ttl(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _max_age(args: argparse.Namespace) -> float | None:
-    from semantic_llm_cache.durations import parse_ttl
+    from semantic_llm_cache.config import parse_ttl
 
     try:
         return parse_ttl(_seconds(args.max_age), "max-age") if args.max_age is not None else None
@@ -216,9 +216,9 @@ def _run(args: argparse.Namespace) -> int:
 
 async def _warm(args: argparse.Namespace, reports: list[WarmReport]) -> str:
     """Read all logs; return the name of the cache."""
-    from semantic_llm_cache.call_logs import CallLog
     from semantic_llm_cache.exceptions import CacheKeyError
-    from semantic_llm_cache.log_warming import warm_from_log
+    from semantic_llm_cache.management.logs.reading import CallLog
+    from semantic_llm_cache.management.logs.warming import warm_from_log
 
     limit, ttl = _max_age(args), _ttl(args)
     async with _targets(args, ttl) as (backend, target_of):
@@ -254,7 +254,7 @@ async def _warm(args: argparse.Namespace, reports: list[WarmReport]) -> str:
 
 
 def _empty(log: Any) -> WarmReport:
-    from semantic_llm_cache.log_warming import WarmReport
+    from semantic_llm_cache.management.logs.warming import WarmReport
 
     return WarmReport(str(log.path), log.format, log.size)
 
@@ -320,7 +320,7 @@ def _function(name: str) -> Any:
 
 
 def _controls_of(function: Any) -> Any:
-    from semantic_llm_cache.warming import controls_of
+    from semantic_llm_cache.management.warming import controls_of
 
     return controls_of(function)
 
@@ -340,7 +340,7 @@ def _embedder(args: argparse.Namespace) -> Any:
 
 
 def _engine(args: argparse.Namespace, backend: StorageBackend, provider: Any, ttl: dict[str, Any]) -> SemanticCache:
-    from semantic_llm_cache.engine import SemanticCache
+    from semantic_llm_cache.engine.engine import SemanticCache
 
     return SemanticCache(
         backend,
@@ -366,7 +366,7 @@ def _wire(args: argparse.Namespace, engine: SemanticCache) -> Any:
 
 
 def _base_url(args: argparse.Namespace) -> str:
-    from semantic_llm_cache.log_warming import OPENAI_URL
+    from semantic_llm_cache.management.logs.warming import OPENAI_URL
 
     return str(args.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
 

@@ -15,7 +15,7 @@ from semantic_llm_cache.index.indexer import Indexer
 from semantic_llm_cache.index.inverted import InvertedLists
 from semantic_llm_cache.index.partition import Partition, Vector, top
 from semantic_llm_cache.index.places import Places
-from semantic_llm_cache.locks import fork_safe_lock
+from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, unit
 
 __all__ = ["VectorIndex"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from semantic_llm_cache.control import NOT_CACHED
-from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.calls.control import NOT_CACHED
+from semantic_llm_cache.calls.settings import CallSettings, current
+from semantic_llm_cache.engine.engine import SemanticCache
 from semantic_llm_cache.exceptions import CacheNotFoundError
-from semantic_llm_cache.request import Request
-from semantic_llm_cache.settings import CallSettings, current
+from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
 __all__ = ["Door", "cut_short"]

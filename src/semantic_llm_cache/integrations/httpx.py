@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 
-from semantic_llm_cache.control import HEADER
+from semantic_llm_cache.calls.control import HEADER
 from semantic_llm_cache.wire.cache import Plan, Reply, Upstream, WireCache
 
 __all__ = ["AsyncCachingTransport", "CachingTransport", "wrap"]

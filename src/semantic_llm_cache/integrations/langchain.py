@@ -9,14 +9,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from semantic_llm_cache import lookup as lookups
-from semantic_llm_cache import runtime
-from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.calls import lookup as lookups
+from semantic_llm_cache.calls.lookup import Lookup
+from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine.engine import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
-from semantic_llm_cache.lookup import Lookup
-from semantic_llm_cache.request import Request
-from semantic_llm_cache.settings import CallSettings
+from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.runtime import background
 
 try:
     from langchain_core.caches import BaseCache
@@ -101,7 +101,7 @@ class LangChainCache(BaseCache):
         if planned is None:
             return None
         request, settings = planned
-        return self._told(runtime.run(self.engine.lookup(request, settings=settings)), settings)
+        return self._told(background.run(self.engine.lookup(request, settings=settings)), settings)
 
     def _told(self, found: Lookup, settings: CallSettings) -> list[Generation] | None:
         lookups.remember(found)
@@ -124,7 +124,7 @@ class LangChainCache(BaseCache):
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """`aupdate` for plain code."""
-        runtime.run(self.aupdate(prompt, llm_string, return_val))
+        background.run(self.aupdate(prompt, llm_string, return_val))
 
     async def aclear(self, **kwargs: Any) -> None:
         """Remove all that was stored through LangChain."""
@@ -132,7 +132,7 @@ class LangChainCache(BaseCache):
 
     def clear(self, **kwargs: Any) -> None:
         """`aclear` for plain code."""
-        runtime.run(self.door.clear())
+        background.run(self.door.clear())
 
     def _fit(self, generations: Sequence[Generation]) -> bool:
         for generation in generations:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from semantic_llm_cache import runtime
-from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine.engine import SemanticCache
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
-from semantic_llm_cache.fingerprint import digest, secret_hash
 from semantic_llm_cache.integrations._door import Door, cut_short
-from semantic_llm_cache.request import Request
-from semantic_llm_cache.settings import CallSettings
+from semantic_llm_cache.keys.fingerprint import digest, secret_hash
+from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.runtime import background
 
 __all__ = ["LiteLLMCache"]
 
@@ -148,7 +148,7 @@ class _Backend:
 
     def get_cache(self, key: str, **kwargs: Any) -> Any:
         """`async_get_cache` for plain code."""
-        return runtime.run(self.async_get_cache(key, **kwargs))
+        return background.run(self.async_get_cache(key, **kwargs))
 
     async def async_set_cache(self, key: str, value: Any, **kwargs: Any) -> None:
         """Store an answer, unless it is cut short, refused, empty, or calls tools."""
@@ -169,7 +169,7 @@ class _Backend:
 
     def set_cache(self, key: str, value: Any, **kwargs: Any) -> None:
         """`async_set_cache` for plain code."""
-        runtime.run(self.async_set_cache(key, value, **kwargs))
+        background.run(self.async_set_cache(key, value, **kwargs))
 
     async def async_set_cache_pipeline(self, cache_list: Any, **kwargs: Any) -> None:
         """Store several answers: LiteLLM does so for the parts of an embedding call."""
@@ -181,7 +181,7 @@ class _Backend:
 
     def flush_cache(self) -> None:
         """Remove all that was stored through LiteLLM."""
-        runtime.run(self.door.clear())
+        background.run(self.door.clear())
 
     def _fit(self, answer: Mapping[str, Any]) -> bool:
         choices = answer.get("choices")

@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine.engine import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
-from semantic_llm_cache.fingerprint import secret_hash
 from semantic_llm_cache.integrations._door import Door, cut_short
-from semantic_llm_cache.request import Request
-from semantic_llm_cache.settings import CallSettings
+from semantic_llm_cache.keys.fingerprint import secret_hash
+from semantic_llm_cache.keys.request import Request
 
 try:
     from pydantic import TypeAdapter

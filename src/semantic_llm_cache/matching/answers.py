@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Any
 
-from semantic_llm_cache.serialization import dumps, thaw
+from semantic_llm_cache.values.encoding import dumps, thaw
 
 __all__ = ["SHORT", "answer_text", "light", "same_short"]
 

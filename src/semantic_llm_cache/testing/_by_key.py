@@ -12,9 +12,9 @@ import numpy as np
 
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
-from semantic_llm_cache.serialization import same
-from semantic_llm_cache.storage import StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.testing._suite import Suite, X, at_cosine, direction, raises, with_backend
+from semantic_llm_cache.values.encoding import same
 
 __all__ = ["ByKey", "Expiry"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from semantic_llm_cache.storage import StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.testing._suite import Suite, X, at_cosine, direction, raises, with_backend
 
 __all__ = ["ByVector"]

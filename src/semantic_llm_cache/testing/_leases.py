@@ -7,7 +7,7 @@ import time
 import uuid
 
 from semantic_llm_cache.exceptions import CacheSerializationError
-from semantic_llm_cache.storage import Held, Lease, StorageBackend
+from semantic_llm_cache.storage.contract import Held, Lease, StorageBackend
 from semantic_llm_cache.testing._suite import Suite, X, raises, with_backend
 
 __all__ = ["Leases"]

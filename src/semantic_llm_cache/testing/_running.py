@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from semantic_llm_cache.storage import StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.testing._suite import Suite, X, at_cosine, with_backend
 
 __all__ = ["Running"]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.storage import StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["Clock", "Suite", "X", "at_cosine", "direction", "raises", "with_backend"]
 

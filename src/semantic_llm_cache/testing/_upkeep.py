@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semantic_llm_cache.storage import StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.testing._suite import Suite, X, direction, with_backend
 
 __all__ = ["Upkeep"]

@@ -11,16 +11,16 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from semantic_llm_cache import lookup as lookups
-from semantic_llm_cache import runtime
+from semantic_llm_cache.calls import lookup as lookups
+from semantic_llm_cache.calls.control import HEADER, CacheControl
+from semantic_llm_cache.calls.lookup import last_lookup
+from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
-from semantic_llm_cache.control import HEADER, CacheControl
-from semantic_llm_cache.engine import SemanticCache
+from semantic_llm_cache.engine.engine import SemanticCache
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
-from semantic_llm_cache.lookup import last_lookup
-from semantic_llm_cache.request import Request
-from semantic_llm_cache.settings import current
-from semantic_llm_cache.streams import settled, settled_blocking, stream, stream_blocking
+from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.streams.stream import settled, settled_blocking, stream, stream_blocking
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.events import Splitter
@@ -327,7 +327,7 @@ class WireCache:
         """`answer` for plain code."""
         lookups.remember(None)
         try:
-            if plan.control.only_if_cached and not runtime.run(self._known(plan)):
+            if plan.control.only_if_cached and not background.run(self._known(plan)):
                 return not_cached()
             return self._stream_blocking(plan, send) if plan.asked.stream else self._whole_blocking(plan, send)
         except NoAnswer as error:

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from semantic_llm_cache.control import NOT_CACHED, CacheControl
-from semantic_llm_cache.lookup import Lookup
-from semantic_llm_cache.request import Request
-from semantic_llm_cache.settings import CallSettings
+from semantic_llm_cache.calls.control import NOT_CACHED, CacheControl
+from semantic_llm_cache.calls.lookup import Lookup
+from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.base import Asked, Format
 from semantic_llm_cache.wire.formats import FORMATS

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from semantic_llm_cache.fingerprint import secret_hash
+from semantic_llm_cache.keys.fingerprint import secret_hash
 
 __all__ = ["counting", "scope_of_address", "scope_of_headers"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheKeyError
-from semantic_llm_cache.request import Conversation, split_messages
+from semantic_llm_cache.keys.request import Conversation, split_messages
 
 __all__ = ["check_history", "depends_on_history", "last_turn"]
 

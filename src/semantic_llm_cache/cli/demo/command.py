@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.cli.demo.questions import Prompt
     from semantic_llm_cache.cli.demo.summary import Summary
     from semantic_llm_cache.similarity.base import EmbeddingProvider
-    from semantic_llm_cache.storage import StorageBackend
+    from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["add_demo_parser"]
 

@@ -14,7 +14,7 @@ from semantic_llm_cache.cli.demo.questions import Prompt
 
 if TYPE_CHECKING:
     from semantic_llm_cache.similarity.base import EmbeddingProvider
-    from semantic_llm_cache.storage import StorageBackend
+    from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["NAMESPACE", "SPREAD", "Result", "Settings", "model_delay_ms", "run_demo"]
 

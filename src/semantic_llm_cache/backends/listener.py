@@ -1,0 +1,287 @@
+"""Hearing from a server what others do: which entries they have changed, and which leases they give back.
+
+One task on the process's background loop listens while somebody wants to know: a `Front` that may be far behind
+holds entries, or a call waits for a lease. It begins when it is first needed, ends half a minute after it was
+last, and never keeps the process alive. When its connection is lost, the front is emptied and who waits looks for
+itself, until it is back; then the front is emptied once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import time
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.breaker import logger
+from semantic_llm_cache.runtime.fork import fork_safe_lock
+from semantic_llm_cache.storage.front import Front
+
+__all__ = ["Listener", "Unheard"]
+
+_LINGER = 30.0
+TICK = 5.0
+"""Seconds between two looks at whether the connection is alive and anybody wants to know."""
+_FIRST_PAUSE, _LAST_PAUSE = 0.1, 5.0
+_FIRST_LOOK, _LAST_LOOK = 0.01, 0.25
+"""Seconds between two looks of who waits for a lease while nothing is heard: at first, and at last."""
+_LATER = 60.0
+
+
+class Unheard(Exception):
+    """Listening does not work here, and will not in a moment either."""
+
+
+class Listener(ABC):
+    """Hears what others do, while somebody wants to know.
+
+    Args:
+        url: of the server, for messages.
+        front: to be told of changed entries; None for leases only.
+    """
+
+    def __init__(self, url: str, front: Front | None) -> None:
+        self.url = url
+        self.front = front
+        self.hearing = False
+        """True while what others do is heard."""
+        self._lock = fork_safe_lock()
+        self._waiting: dict[str, dict[asyncio.Future[None], asyncio.AbstractEventLoop]] = {}
+        self._running: _Run | None = None
+        self._until = 0.0
+        self._told = False
+        if front is not None and front.far_behind:
+            reference = weakref.ref(self)
+
+            def listen() -> None:
+                listener = reference()
+                if listener is not None:
+                    listener.start()
+
+            front.listen = listen
+        _all.add(self)
+
+    # --------------------------------------------------------------------------- to be done
+
+    @abstractmethod
+    async def hear(self) -> None:
+        """Connect, call `heard`, then hear until `wanted` is False, which is looked at every `TICK` seconds.
+
+        Raises:
+            Unheard: it does not work here.
+            Exception: the connection is lost.
+        """
+
+    # ------------------------------------------------------------------------------ running
+
+    def start(self) -> None:
+        """See to it that it listens. From any thread, without waiting."""
+        self._until = time.monotonic() + _LINGER
+        with self._lock:
+            if self._running is not None:
+                return
+            run = self._running = _Run()
+        try:
+            background.spawn(run.task(self))
+        except RuntimeError as error:  # the interpreter is ending and starts no more threads
+            logger.debug("semantic-llm-cache: %s: not listened to: %r", self.url, error)
+
+    def wanted(self) -> bool:
+        """Tell whether somebody still wants to know."""
+        front = self.front
+        if self._waiting or (front is not None and front.listen is not None and front.keys()):
+            return True
+        return time.monotonic() < self._until
+
+    def stop(self) -> None:
+        """Have it end soon. From any thread, without waiting."""
+        with self._lock:
+            run, self._running = self._running, None
+        if run is not None:
+            run.stop()
+        self.deaf()
+
+    async def close(self) -> None:
+        """`stop`, and wait until its connection is closed."""
+        with self._lock:
+            run = self._running
+        self.stop()
+        if run is not None:
+            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+                await asyncio.wait_for(asyncio.wrap_future(run.done), 2.0)
+
+    def heard(self) -> None:
+        """To be called when everything from now on will be heard."""
+        if self.front is not None:
+            self.front.drop()  # what was read before may have changed unheard
+        self._until = time.monotonic() + _LINGER
+        self.hearing, self._told = True, False
+
+    def deaf(self) -> None:
+        """To be called when nothing is heard any more."""
+        if self.hearing and self.front is not None:
+            self.front.drop()
+        self.hearing = False
+        if self._running is None and self.front is not None:
+            self.front.listening = False
+        self.ring()
+
+    async def _run(self, run: _Run) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            try:
+                await self.hear()
+            except Unheard as error:
+                pause = _LATER
+                self._tell(error)
+            except Exception as error:
+                if time.monotonic() - began > TICK:
+                    pause = _FIRST_PAUSE
+                self._tell(error)
+            finally:
+                self.deaf()
+            if self._ended(run):
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, max(pause, _LAST_PAUSE))
+            if self._ended(run):
+                return
+
+    def _ended(self, run: _Run) -> bool:
+        with self._lock:  # whoever calls `start` meanwhile finds that it goes on, or that there is none
+            front = self.front
+            if front is not None:
+                front.listening = False
+            if self._running is run:
+                if self.wanted():
+                    if front is not None:
+                        front.listening = True
+                    return False
+                self._running = None
+            return True
+
+    def _tell(self, error: Exception) -> None:
+        if not self._told:
+            self._told = True
+            logger.info(
+                "semantic-llm-cache: %s: what other processes change is not heard at the moment (%s): it is noticed "
+                "within front_seconds, and leases are looked at from time to time",
+                self.url, str(error) or type(error).__name__,
+            )  # fmt: skip
+
+    # ------------------------------------------------------------------------------ leases
+
+    def ring(self, name: str | None = None) -> None:
+        """Wake those who wait for a lease, by its name; None wakes all. From any thread."""
+        with self._lock:
+            names = list(self._waiting) if name is None else [name]
+            waiting = [item for one in names for item in self._waiting.get(one, {}).items()]
+        for future, loop in waiting:
+            with contextlib.suppress(RuntimeError):  # that loop is closed
+                loop.call_soon_threadsafe(_resolve, future)
+
+    @contextlib.contextmanager
+    def _rung(self, name: str) -> Iterator[asyncio.Future[None]]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            self._waiting.setdefault(name, {})[future] = loop
+        try:
+            yield future
+        finally:
+            with self._lock:
+                others = self._waiting[name]
+                del others[future]
+                if not others:
+                    del self._waiting[name]
+
+    async def wait(self, name: str, seconds: float, look: Callable[[bool], Awaitable[float]]) -> None:
+        """Wait until a lease is given back, `seconds` at most; see `StorageBackend.wait_for_lease`.
+
+        Args:
+            name: of the lease.
+            seconds: at most.
+            look: returns how long the lease still runs, 0 for no lease; with True it also leaves a mark that
+                somebody waits, and is to be told.
+        """
+        end = time.monotonic() + seconds
+        pause = _FIRST_LOOK
+        with self._rung(name) as rung:
+            self.start()
+            while True:
+                hearing = self.hearing  # before the mark: what is given back after it will be heard
+                left = min(await look(hearing), end - time.monotonic())
+                if left <= 0 or rung.done():
+                    return
+                await asyncio.wait((rung,), timeout=left if hearing else min(pause, left))
+                if hearing or rung.done():
+                    return
+                pause = min(1.5 * pause, _LAST_LOOK)
+
+    def _after_fork(self) -> None:
+        self._running = None
+        self._waiting = {}
+        self.hearing = False
+
+
+class _Run:
+    """One run of a listener."""
+
+    def __init__(self) -> None:
+        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    async def task(self, listener: Listener) -> None:
+        self._task = asyncio.current_task()
+        _runs.add(self)
+        try:
+            if not self._stopped:
+                await listener._run(self)
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
+        finally:
+            self._task = None
+            _runs.discard(self)
+            self.done.set_result(None)
+
+    def stop(self) -> None:
+        self._stopped = True
+        task = self._task
+        if task is not None:
+            with contextlib.suppress(RuntimeError):
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+_all: weakref.WeakSet[Listener] = weakref.WeakSet()
+_runs: set[_Run] = set()
+
+
+def _after_fork() -> None:
+    _runs.clear()
+    for listener in list(_all):
+        listener._after_fork()
+
+
+def _at_exit() -> None:
+    """Let the connections go, so that no task is found pending when the interpreter is taken down."""
+    runs = list(_runs)
+    for run in runs:
+        run.stop()
+    if runs:
+        concurrent.futures.wait([run.done for run in runs], timeout=0.5)
+
+
+background.after_fork(_after_fork)
+background.at_exit(_at_exit)

@@ -1,0 +1,233 @@
+"""Statements sent to a server, on a connection of the running loop; what goes wrong is said in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from semantic_llm_cache.backends.postgres.pool import Pool, Pools, need_asyncpg
+from semantic_llm_cache.backends.postgres.schema import Names, Schema, graphs_there, make_graph, set_up
+from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError
+
+__all__ = ["Link"]
+
+T = TypeVar("T")
+Statement = Callable[[Schema], str]
+
+
+class Link:
+    """Sends statements to a server whose tables are ready.
+
+    Args:
+        dsn: the address, password included.
+        url: the address to be shown.
+        names: of the tables.
+        timeout: seconds to wait for a reply, or for a free connection.
+        connect_timeout: seconds to wait for a connection.
+        pool_min, pool_max: connections of one event loop.
+        prepared: keep statements prepared on the server.
+    """
+
+    def __init__(
+        self, dsn: str, url: str, names: Names, *, timeout: float, connect_timeout: float, pool_min: int,
+        pool_max: int, prepared: bool,
+    ) -> None:  # fmt: skip
+        self.url = url
+        self.names = names
+        self.schema: Schema | None = None
+        self.graphs: set[int] = set()
+        """Dimensions that have a graph, as far as known."""
+        self.connect = _connector(dsn, timeout, connect_timeout, prepared)
+        """Opens a connection of its own for the running loop."""
+        connect = self.connect
+        self.pools = Pools(lambda: Pool(connect, pool_min, pool_max, timeout))
+
+    async def fetch(self, statement: Statement, *values: Any, timeout: float | None = None) -> list[Any]:
+        """Return the rows."""
+
+        async def run(connection: Any, schema: Schema) -> list[Any]:
+            rows: list[Any] = await connection.fetch(statement(schema), *values, timeout=timeout)
+            return rows
+
+        return await self.run(run)
+
+    async def change(self, statement: Statement, *values: Any) -> None:
+        """Execute a statement that adds to what is there: it is not sent again when the reply was lost."""
+
+        async def run(connection: Any, schema: Schema) -> None:
+            await connection.fetch(statement(schema), *values)
+
+        await self.run(run, again=False)
+
+    async def write(self, statement: Statement, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Execute a statement for each row, all of them or none."""
+        listed = list(rows)
+
+        async def run(connection: Any, schema: Schema) -> None:
+            if len(listed) == 1:
+                await connection.fetch(statement(schema), *listed[0])
+            else:
+                await connection.executemany(statement(schema), listed)
+
+        await self.run(run)
+
+    async def fetch_each(self, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+        """Execute a statement for each row, all of them or none; return the rows that each gives."""
+
+        async def run(connection: Any, schema: Schema) -> list[list[Any]]:
+            async with connection.transaction():
+                return [await connection.fetch(statement(schema), *row) for row in rows]
+
+        return await self.run(run)
+
+    async def run(self, work: Callable[[Any, Schema], Awaitable[T]], *, again: bool = True) -> T:
+        """Return what `work` returns, given a connection and the statements.
+
+        A lost connection is replaced, tables that somebody has removed are made anew, and `work` is done a
+        second time; with `again` False only when it cannot have been done the first time.
+        """
+        tries = 2
+        while True:
+            tries -= 1
+            pool = await self.pools.get()
+            try:
+                connection = await pool.acquire()
+            except Exception as error:
+                raise self.explain(error) from error
+            sound = False
+            try:
+                schema = self.schema or await self._set_up(pool, connection)
+                result = await work(connection, schema)
+                sound = True
+                return result
+            except Exception as error:
+                sound = _is_of_server(error) and not connection.is_closed()
+                if tries and _lost(error) and (again or _never_sent(error)):
+                    pool.forget_idle()
+                    continue
+                if tries and _missing(error):
+                    self.schema = None
+                    self.graphs = set()
+                    continue
+                raise self.explain(error) from error
+            finally:
+                pool.release(connection, sound=sound)
+
+    async def make_graph(self, dimension: int) -> bool:
+        """Make the graph of a dimension on a connection of its own; tell whether it is there."""
+
+        async def run(connection: Any, schema: Schema) -> bool:
+            return await make_graph(connection, schema, dimension)
+
+        done = await self.run(run)
+        if done:
+            self.graphs = {*self.graphs, dimension}
+        return done
+
+    async def look_for_graphs(self) -> None:
+        """Learn which graphs others have made."""
+        self.graphs = await self.run(graphs_there)
+
+    async def empty(self, now: float) -> int | None:
+        """Remove all entries at once, if nobody keeps the tables busy and we may; return how many were live."""
+        errors = need_asyncpg()
+        in_the_way = (errors.LockNotAvailableError, errors.DeadlockDetectedError, errors.InsufficientPrivilegeError)
+
+        async def run(connection: Any, schema: Schema) -> int | None:
+            names = schema.names
+            try:
+                async with connection.transaction():
+                    await connection.execute("SET LOCAL lock_timeout = 500")
+                    await connection.execute(f"LOCK TABLE {names.entries}, {names.hits} IN ACCESS EXCLUSIVE MODE")
+                    count: int = await connection.fetchval(schema.count, now, timeout=_LONG)
+                    await connection.execute(f"TRUNCATE {names.entries}, {names.hits}")
+                    return count
+            except in_the_way:
+                return None
+
+        return await self.run(run)
+
+    async def _set_up(self, pool: Pool, connection: Any) -> Schema:
+        async with pool.lock:
+            if self.schema is None:
+                schema = await set_up(connection, self.names)
+                self.graphs = await graphs_there(connection, schema)
+                self.schema = schema
+            return self.schema
+
+    def explain(self, error: Exception) -> Exception:
+        """Return what the caller is to see."""
+        if isinstance(error, CacheSerializationError):
+            return error
+        text = str(error).strip().rstrip(". ").replace("\n", "; ") or type(error).__name__
+        if isinstance(error, CacheBackendError):
+            return error if text.startswith(self.url) else CacheBackendError(f"{self.url}: {text}")
+        if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+            remedy = "Is it overloaded or frozen? timeout= sets how long is waited."
+            return CacheBackendError(f"{self.url}: no answer in time. {remedy}")
+        code = getattr(error, "sqlstate", None) or ""
+        if code.startswith("22") and "invalid input for query argument" in text:
+            return CacheSerializationError(f"the entry holds something that cannot be stored: {text}")
+        remedy = next((remedy for begin, remedy in _REMEDIES if begin and code.startswith(begin)), "")
+        if "prepared statement" in text:
+            remedy = "Behind pgbouncer in transaction mode: prepared_statements=False."
+        elif '"vector"' in text and code in ("0A000", "58P01", "42501"):
+            remedy = (
+                "pgvector is missing: install it on the server, and have an administrator of the database run "
+                "CREATE EXTENSION vector."
+            )
+        if not remedy:
+            lost = _lost(error) or isinstance(error, OSError)
+            remedy = "Is the server running, and is this its address?" if lost else "See the server's log."
+        return CacheBackendError(f"{self.url}: {text}. {remedy}")
+
+
+_LONG = 300.0
+
+_REMEDIES = (
+    ("28", "User or password is wrong, or the server's pg_hba.conf keeps this user out."),
+    ("3D000", "Create the database, or correct its name in the address."),
+    ("42501", "The user lacks a right: it needs CREATE on the database, or a schema of its own named in schema=."),
+    ("25006", "This is a replica that only reads: use the primary's address, or target_session_attrs=read-write."),
+    ("53300", "The server has no connection left: lower pool_max, raise its max_connections, or use pgbouncer."),
+    ("53", "The server is full."),
+    ("57P03", "The server is just starting or stopping."),
+    ("57014", "The server has ended the statement: see its statement_timeout."),
+)
+
+
+def _connector(dsn: str, timeout: float, connect_timeout: float, prepared: bool) -> Callable[[], Awaitable[Any]]:
+    async def connect() -> Any:
+        return await need_asyncpg().connect(
+            dsn,
+            timeout=connect_timeout,
+            command_timeout=timeout,
+            statement_cache_size=200 if prepared else 0,
+        )
+
+    return connect
+
+
+def _is_of_server(error: BaseException) -> bool:
+    """Tell whether the server has answered with an error, so that the connection can go on."""
+    return isinstance(error, need_asyncpg().PostgresError) and not _lost(error)
+
+
+def _lost(error: BaseException) -> bool:
+    """Tell whether the connection has gone."""
+    postgres = need_asyncpg()
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+        return False
+    if isinstance(error, postgres.PostgresError):
+        return (error.sqlstate or "")[:2] == "08" or error.sqlstate in ("57P01", "57P02", "57P03")
+    return isinstance(error, (OSError, postgres.InterfaceError, postgres.InternalClientError))
+
+
+def _never_sent(error: BaseException) -> bool:
+    return isinstance(error, need_asyncpg().InterfaceError)
+
+
+def _missing(error: BaseException) -> bool:
+    """Tell whether a table, function or schema is not there (any more), or the extension was moved."""
+    return getattr(error, "sqlstate", None) in ("42P01", "42883", "3F000", "42704")

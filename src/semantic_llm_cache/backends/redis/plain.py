@@ -1,0 +1,359 @@
+"""Near entries on a server that knows no vectors: each process searches in a copy of its own.
+
+Every change of an entry that has a vector is announced in a log: a stream with consecutive numbers, and
+beside it an epoch that is drawn anew whenever the log begins again. A search sends, in one round trip, for
+the entries that its own copy calls near and for what the log has to say since the last time. Only if
+that concerns this very scope is there a second one. Whoever has missed a part (the stream is bounded, the
+server was emptied or restarted) reads the vectors anew, in the background, and searches in the old
+copy meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.entries import Names, Row
+from semantic_llm_cache.backends.redis.mirror import Change, Mirror
+from semantic_llm_cache.backends.redis.strategy import COUNTED, READ_CHUNK, Guard, Limits, Way, logger
+from semantic_llm_cache.exceptions import CacheBackendError
+from semantic_llm_cache.runtime.fork import fork_safe_lock
+from semantic_llm_cache.similarity.base import Vector
+from semantic_llm_cache.storage.contract import Candidate
+
+__all__ = ["Plain"]
+
+_LOG_LENGTH = 10_000
+_AT_ONCE = 500
+"""Announcements read by one command."""
+_PATIENCE = 0.5
+"""Seconds that a search waits for the first copy; then it makes do with what is there of it."""
+_ROUNDS = 8
+
+_ANNOUNCE = """
+local function announce(log, stream, epoch, keys)
+  local number = redis.call('HINCRBY', log, 'n', 1)
+  redis.call('HSETNX', log, 'e', epoch)
+  local function add()
+    return redis.pcall('XADD', stream, 'MAXLEN', '~', LOG_LENGTH, string.format('%.0f-1', number), 'k', keys)
+  end
+  local done = add()
+  if type(done) == 'table' and done.err then
+    redis.call('DEL', stream)
+    redis.call('HSET', log, 'e', epoch)
+    add()
+  end
+  return {redis.call('HGET', log, 'e'), number}
+end
+""".replace("LOG_LENGTH", str(_LOG_LENGTH))
+
+# KEYS: log, stream, entries, their counts of hits. ARGV: a new epoch, the keys as JSON, then for each entry d, v, x,
+# milliseconds, p, s, n, h, a.
+_PUT = Script(
+    _ANNOUNCE
+    + """
+local at, tell, n = 3, false, #KEYS / 2 - 1
+for i = 3, n + 2 do
+  local key, left = KEYS[i], tonumber(ARGV[at + 3])
+  local old = redis.pcall('HGET', key, 'p')
+  if type(old) == 'table' then
+    redis.call('UNLINK', key)
+    old = false
+  end
+  redis.call('HSET', key, 'd', ARGV[at], 'x', ARGV[at + 2], 'p', ARGV[at + 4], 's', ARGV[at + 5],
+             'n', ARGV[at + 6], 'h', ARGV[at + 7], 'a', ARGV[at + 8])
+  if ARGV[at + 1] ~= '' then redis.call('HSET', key, 'v', ARGV[at + 1]) else redis.call('HDEL', key, 'v') end
+  if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('PERSIST', key) end
+  redis.call('UNLINK', KEYS[n + i])
+  if ARGV[at + 4] ~= '' or (old and old ~= '') then tell = true end
+  at = at + 9
+end
+if tell then return announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) end
+return false
+"""
+)
+
+# KEYS: log, stream, entries, their counts of hits. ARGV: a new epoch, the keys as JSON.
+_DROP = Script(
+    _ANNOUNCE
+    + """
+local out, tell, n = {}, false, #KEYS / 2 - 1
+for i = 3, n + 2 do
+  local was = redis.pcall('HMGET', KEYS[i], 'p', 'x')
+  out[i - 2] = false
+  if not was.err and was[2] then
+    out[i - 2] = was[2]
+    if was[1] and was[1] ~= '' then tell = true end
+  end
+  redis.call('UNLINK', KEYS[i], KEYS[n + i])
+end
+if tell then return {out, announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2])} end
+return {out, false}
+"""
+)
+
+# KEYS: log, stream, entries, their counts of hits. ARGV: epoch and number of the last change known.
+_NEAR = Script(
+    COUNTED
+    + """
+local log = redis.pcall('HMGET', KEYS[1], 'e', 'n')
+if log.err then log = {'', '0'} end
+local epoch, top, news = log[1] or '', tonumber(log[2] or '0'), {}
+if (epoch == ARGV[1] or (ARGV[1] == '' and ARGV[2] == '0')) and top > tonumber(ARGV[2]) then
+  news = redis.pcall('XRANGE', KEYS[2], string.format('%.0f-1', ARGV[2] + 1), '+', 'COUNT', AT_ONCE)
+  if news.err then news = {} end
+end
+local rows, n = {}, #KEYS / 2 - 1
+for i = 1, n do rows[i] = counted(KEYS[i + 2], KEYS[i + 2 + n]) end
+return {epoch, top, news, rows}
+""".replace("AT_ONCE", str(_AT_ONCE))
+)
+
+# KEYS: entries.
+_VECTORS = Script("""
+local out = {}
+for i = 1, #KEYS do
+  local r = redis.pcall('HMGET', KEYS[i], 'p', 'n', 'v', 'x')
+  if r.err then r = false end
+  out[i] = r
+end
+return out
+""")
+
+
+class Plain(Way):
+    """A copy of all vectors in this process, kept in step through a log on the server."""
+
+    name: ClassVar[str] = "plain"
+    letter: ClassVar[str] = "p"
+    cluster_shards: ClassVar[int] = 6
+    write_chunk: ClassVar[int] = 50
+
+    def __init__(self, link: Link, names: Names) -> None:
+        super().__init__(link, names)
+        self._lock = fork_safe_lock()
+        self._mirror: Mirror | None = None
+        self._filling: Mirror | None = None
+        self._loading: concurrent.futures.Future[None] | None = None
+        self._loader = 0  # id of the process that loads
+        self._partial = False
+        self.loads = 0
+
+    # ------------------------------------------------------------------------------ writing
+
+    async def put(self, shard: int, rows: Sequence[Row], guard: Guard | None = None) -> None:
+        """Store rows of one shard and announce them."""
+        arguments: list[Any] = [_epoch(), _keys_as_json([row.key for row in rows])]
+        for row in rows:
+            arguments += [row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope, row.namespace,
+                          row.hits, row.accessed]  # fmt: skip
+        told = await self.put_script(_PUT, self._keys(shard, [row.key for row in rows]), arguments, guard)
+        self._own(
+            shard,
+            told,
+            [Change(row.key, row.place or None, row.namespace, row.vector, row.expires) for row in rows],
+        )
+
+    async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Remove entries of one shard and announce it."""
+        arguments = [_epoch(), _keys_as_json(keys)]
+        found, told = await self.link.script(_DROP, self._keys(shard, keys), arguments)
+        self._own(shard, told, [Change(key, None) for key in keys])
+        return list(found)
+
+    def _keys(self, shard: int, keys: Sequence[bytes]) -> list[bytes]:
+        return [
+            self.names.other("log", shard), self.names.other("stream", shard), *self.with_counts(keys)
+        ]  # fmt: skip
+
+    def _own(self, shard: int, told: Any, changes: list[Change]) -> None:
+        """Apply what this process has just written, without waiting to hear of it."""
+        if not told:
+            return
+        epoch, number = told[0], int(told[1])
+        for mirror in (self._mirror, self._filling):
+            if mirror is not None:
+                mirror.apply(changes, number)
+                mirror.follow(shard, epoch, number - 1, number)
+
+    # ---------------------------------------------------------------------------- searching
+
+    async def near(self, query: Vector, k: int, threshold: float, limits: Limits, now: float) -> list[Candidate]:
+        """Return live entries, nearest first, of all that had been stored when this was called."""
+        mirror = await self._ready()
+        wanted = k
+        for _ in range(_ROUNDS):
+            if mirror.large(query.shape[0]):
+                keys = await asyncio.to_thread(mirror.search, query, wanted, threshold, limits, now)
+            else:
+                keys = mirror.search(query, wanted, threshold, limits, now)
+            rows, news = await self._fetch(mirror, keys)
+            if news and await self._catch_up(mirror, news, limits.place(query.shape[0])):
+                continue  # what was written meanwhile may be nearer
+            gone = [key for key, fields in rows if type(fields) is list and fields[0] is None]
+            if gone:
+                mirror.remove(gone)
+            found = self.ranked(rows, query, threshold, limits, now)
+            if len(found) >= k or len(keys) < wanted:
+                return found
+            wanted *= 1 if gone else 4  # damaged ones stay in the way until they are replaced
+        return self.ranked(rows, query, threshold, limits, now)
+
+    async def _fetch(
+        self, mirror: Mirror, keys: list[bytes]
+    ) -> tuple[list[tuple[bytes, Any]], list[tuple[int, bytes, int, int, list[Any]]]]:
+        """Return the fields of entries and the news of the logs: shard, epoch, last known, newest, messages."""
+        by_shard: dict[int, list[bytes]] = {shard: [] for shard in range(self.names.shards)}
+        for key in keys:
+            by_shard[self.names.shard(key)].append(key)
+        positions = list(mirror.positions)
+        replies = await together(
+            [
+                self.link.script(_NEAR, self._keys(shard, some), [positions[shard][0], positions[shard][1]])
+                for shard, some in by_shard.items()
+            ]
+        )
+        rows: list[tuple[bytes, Any]] = []
+        news = []
+        for (shard, some), (epoch, top, messages, fields) in zip(by_shard.items(), replies, strict=True):
+            rows += zip(some, fields, strict=True)
+            if (epoch, int(top)) != positions[shard]:
+                news.append((shard, epoch, positions[shard][1], int(top), messages))
+        return rows, news
+
+    async def _catch_up(
+        self, mirror: Mirror, news: list[tuple[int, bytes, int, int, list[Any]]], place: str | None
+    ) -> bool:
+        """Apply the news; tell whether `place` (None: any) has gained something by them."""
+        gained = False
+        for shard, epoch, last, top, messages in news:
+            if mirror.positions[shard][0] == epoch and top <= mirror.positions[shard][1]:
+                gained = True  # another task was quicker
+                continue
+            numbers = [int(message[0].split(b"-")[0]) for message in messages]
+            if not numbers or numbers != list(range(last + 1, last + 1 + len(numbers))):
+                self._load()  # a part is missing, or the log has begun again
+                continue
+            keys = list(dict.fromkeys(key for message in messages for key in _keys_of(message)))
+            changes = await self._changes(shard, keys)
+            mirror.apply(changes, numbers[-1])
+            mirror.follow(shard, epoch, last, numbers[-1])
+            gained = (
+                gained
+                or numbers[-1] < top
+                or any(change.place is not None and place in (None, change.place) for change in changes)
+            )
+        return gained
+
+    async def _changes(self, shard: int, keys: Sequence[bytes]) -> list[Change]:
+        changes: list[Change] = []
+        for start in range(0, len(keys), READ_CHUNK):
+            some = keys[start : start + READ_CHUNK]
+            rows = await self.link.script(_VECTORS, [self.names.entry(key) for key in some], ())
+            for key, row in zip(some, rows, strict=True):
+                if row and row[0] and row[2]:
+                    changes.append(Change(key, row[0].decode(), (row[1] or b"").decode(), row[2], row[3] or b""))
+                else:
+                    changes.append(Change(key, None))
+        return changes
+
+    # ------------------------------------------------------------------------------ loading
+
+    async def _ready(self) -> Mirror:
+        """Return the copy to search in; the first time, wait a little for it."""
+        mirror = self._mirror
+        if mirror is not None:
+            return mirror
+        loading = self._load()
+        end = time.monotonic() + _PATIENCE
+        while not loading.done() and (self._filling is None or time.monotonic() < end):  # noqa: ASYNC110 - it runs in another thread
+            await asyncio.sleep(0.002)
+        if loading.done():
+            error = loading.exception()
+            if error is not None:
+                raise error
+        mirror = self._filling if self._mirror is None else self._mirror
+        if mirror is None:  # it was finished, and dropped by a fork or a close, in between
+            raise CacheBackendError(f"{self.link.url}: the vectors have not been read yet")
+        if self._mirror is None and not self._partial:
+            self._partial = True
+            logger.info(
+                "semantic-llm-cache: %s: vectors are still being read; near matches may be missed", self.link.url
+            )
+        return mirror
+
+    def _load(self) -> concurrent.futures.Future[None]:
+        """Read all vectors in the background, unless that is under way. Returns its future."""
+        with self._lock:
+            if self._loading is not None and self._loader == os.getpid() and not self._loading.done():
+                return self._loading
+            future: concurrent.futures.Future[None] = concurrent.futures.Future()
+            self._loading, self._loader = future, os.getpid()
+        self.link.background(lambda: self._load_into(future))
+        return future
+
+    async def _load_into(self, future: concurrent.futures.Future[None]) -> None:
+        try:
+            began = time.monotonic()
+            empty: list[tuple[bytes, int]] = [(b"", 0)] * self.names.shards
+            _, heads = await self._fetch(Mirror(empty), [])
+            positions = list(empty)
+            for shard, epoch, _, top, _ in heads:
+                positions[shard] = (epoch, top)
+            mirror = Mirror(positions)
+            self._filling = mirror
+            at_start = [number for _, number in positions]
+            for node in await self.link.primaries():
+                await self._read_all(node, mirror, at_start)
+            self._mirror = mirror
+            self.loads += 1
+            seconds = time.monotonic() - began
+            logger.debug("semantic-llm-cache: %s: read %d vectors in %.2f s", self.link.url, len(mirror), seconds)
+        except Exception as error:
+            future.set_exception(error)
+        except BaseException:
+            future.set_exception(CacheBackendError(f"{self.link.url}: closed while the vectors were being read"))
+            raise
+        else:
+            future.set_result(None)
+        finally:
+            self._filling = None
+
+    async def _read_all(self, node: Any, mirror: Mirror, at_start: list[int]) -> None:
+        cursor: Any = 0
+        while True:
+            cursor, names = await node("SCAN", cursor, "MATCH", self.names.pattern(), "COUNT", _AT_ONCE)
+            keys = [key for key in map(self.names.key, names) if key is not None]
+            for shard, some in self.chunks(keys, READ_CHUNK):
+                mirror.apply(await self._changes(shard, some), at_start[shard])
+            if not int(cursor):
+                return
+
+    async def stats(self) -> dict[str, Any]:
+        """Return the size of the copy in this process."""
+        mirror = self._mirror
+        if mirror is None:
+            return {"index_size": 0, "index_bytes": 0, "index_loads": self.loads}
+        return {"index_size": len(mirror), "index_bytes": mirror.index.nbytes, "index_loads": self.loads}
+
+
+def _epoch() -> str:
+    return os.urandom(8).hex()
+
+
+def _keys_as_json(keys: Sequence[bytes]) -> str:
+    return json.dumps([key.decode() for key in keys])
+
+
+def _keys_of(message: Any) -> list[bytes]:
+    try:
+        fields = message[1]
+        return [key.encode() for key in json.loads(fields[fields.index(b"k") + 1])]
+    except (ValueError, TypeError, IndexError, AttributeError):
+        return []

@@ -1,0 +1,310 @@
+"""What the three ways of finding entries by vector on a Redis server have in common."""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.entries import Damage, Names, Row, decode, digest, place_of
+from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.exceptions import CacheBackendError
+from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector
+from semantic_llm_cache.storage.contract import Candidate
+
+__all__ = ["COUNTED", "READ_CHUNK", "Guard", "LeaseLost", "Limits", "Way", "is_live"]
+
+logger = logging.getLogger("semantic_llm_cache")
+
+READ_CHUNK = 100
+"""Entries read by one command."""
+_HIT_CHUNK = 200
+_COUNTS_MS = 90 * 86_400_000
+"""How long counts of hits are kept after the last one, where nothing else ends them: no key is left for ever."""
+
+# Hits are counted in a key beside the entry. A change of the entry itself would drop it from the fronts that listen,
+# and the search module would take its vector out of the graph and put it in again.
+COUNTED = """
+local function counted(entry, counts)
+  local r = redis.pcall('HMGET', entry, 'd', 'v', 'h', 'a')
+  if r.err then return 'damaged' end
+  if r[1] then
+    local more = redis.pcall('HMGET', counts, 'h', 'a')
+    if not more.err and more[1] then
+      r[3] = tostring(tonumber(r[3] or 0) + tonumber(more[1]))
+      r[4] = more[2]
+    end
+  end
+  return r
+end
+"""
+
+# KEYS: entries, then the counts of hits of each.
+READ = Script(
+    COUNTED
+    + """
+local out, n = {}, #KEYS / 2
+for i = 1, n do out[i] = counted(KEYS[i], KEYS[n + i]) end
+return out
+"""
+)
+
+SUMMARY = Script("""
+local out = {}
+for i = 1, #KEYS do
+  local r = redis.pcall('HMGET', KEYS[i], 'n', 'x')
+  if r.err then r = {false, false} end
+  out[i] = r
+end
+return out
+""")
+
+# KEYS: entries, then the counts of hits of each. ARGV: the time, the milliseconds that counts are kept where their
+# entry lives for ever, then a number for each. Else they live as long as their entry. Entries that are gone stay gone.
+HITS = Script("""
+local n = #KEYS / 2
+for i = 1, n do
+  if redis.pcall('HEXISTS', KEYS[i], 'd') == 1 then
+    local counts, left = KEYS[n + i], redis.call('PTTL', KEYS[i])
+    if redis.call('TYPE', counts).ok ~= 'hash' then redis.call('UNLINK', counts) end
+    redis.call('HINCRBY', counts, 'h', ARGV[i + 2])
+    redis.call('HSET', counts, 'a', ARGV[1])
+    redis.call('PEXPIRE', counts, left > 0 and left or ARGV[2])
+  end
+end
+""")
+
+
+class Limits(NamedTuple):
+    """Where to look; None does not limit."""
+
+    namespace: str | None = None
+    scope: str | None = None
+    embedder: str | None = None
+
+    def allow(self, entry: CacheEntry) -> bool:
+        """Tell whether an entry is within them."""
+        return (
+            self.namespace in (None, entry.namespace)
+            and self.scope in (None, entry.scope)
+            and self.embedder in (None, entry.embedder)
+        )
+
+    def place(self, dimension: int) -> str | None:
+        """Return the one place to look in, None when there may be several."""
+        if self.scope is None or self.embedder is None:
+            return None
+        return place_of(self.scope, self.embedder, dimension)
+
+    @property
+    def scope_digest(self) -> str:
+        """Digest of the scope, empty without one."""
+        return "" if self.scope is None else digest(self.scope)
+
+    @property
+    def namespace_digest(self) -> str:
+        """Digest of the namespace, empty without one."""
+        return "" if self.namespace is None else digest(self.namespace)
+
+
+class LeaseLost(Exception):
+    """A put under a lease came too late: another one was given since."""
+
+
+class Guard(Protocol):
+    """Has a script done under a condition."""
+
+    async def script(self, link: Link, script: Script, keys: list[bytes], arguments: list[Any]) -> Any:
+        """Return what the script returns. Raises LeaseLost, with nothing done."""
+
+
+class Way(ABC):
+    """Reads and writes entries on a server, and finds near ones.
+
+    Every method takes one round trip to each node that is concerned, for as many entries as one command
+    may carry.
+    """
+
+    name: ClassVar[str]
+    letter: ClassVar[str]
+    cluster_shards: ClassVar[int]
+    """Over how many slots of a cluster the keys are spread unless told otherwise."""
+    write_chunk: ClassVar[int]
+    """Entries written by one script: a script holds the server up, so it must be short."""
+
+    def __init__(self, link: Link, names: Names) -> None:
+        self.link = link
+        self.names = names
+        self._reported: set[bytes] = set()
+
+    # ------------------------------------------------------------------------------ reading
+
+    async def get(self, key: bytes, now: float) -> CacheEntry | None:
+        """Return the live entry under a key, with its hits as they were when it was stored.
+
+        One command for one key: a script that adds the counts takes the server four times as long.
+        """
+        fields: Any
+        try:
+            fields = await self.link.execute("HMGET", self.names.entry(key), "d", "v", "h", "a")
+        except CacheBackendError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            fields = "damaged"
+        return self.entry(key, fields, now)
+
+    def with_counts(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return where entries are, then where the counts of their hits are."""
+        return [self.names.entry(k) for k in keys] + [self.names.hits(self.names.shard(k)) + k for k in keys]
+
+    async def get_many(self, keys: Sequence[bytes], now: float) -> list[CacheEntry | None]:
+        """Return the live entries under keys, in order."""
+        chunks = self.chunks(list(dict.fromkeys(keys)), READ_CHUNK)
+        found: dict[bytes, Any] = {}
+        for some in await together([self._read(shard, some) for shard, some in chunks]):
+            found.update(some)
+        return [self.entry(key, found[key], now) for key in keys]
+
+    async def summaries(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes | None, bytes | None]]:
+        """Return for each key: itself, the digest of the entry's namespace, and its time of expiry."""
+        found: list[tuple[bytes, bytes | None, bytes | None]] = []
+        for _, some in self.chunks(keys, 4 * READ_CHUNK):
+            rows = await self.link.script(SUMMARY, [self.names.entry(key) for key in some], ())
+            found += [(key, row[0], row[1]) for key, row in zip(some, rows, strict=True)]
+        return found
+
+    async def _read(self, shard: int, keys: list[bytes]) -> list[tuple[bytes, Any]]:
+        return list(zip(keys, await self.link.script(READ, self.with_counts(keys), ()), strict=True))
+
+    def entry(self, key: bytes, fields: Any, now: float) -> CacheEntry | None:
+        """Return the live entry in fields ``d v h a``; None when there is none, or it is damaged."""
+        try:
+            if type(fields) is not list:
+                raise Damage("another program has put a value of another type there")
+            if fields[0] is None:
+                if fields[1] is not None or fields[2] is not None or fields[3] is not None:
+                    raise Damage("parts of it are missing")
+                return None
+            found = decode(*fields[:4])
+        except Damage as damage:
+            if key not in self._reported and len(self._reported) < 1000:
+                self._reported.add(key)
+                logger.warning(
+                    "semantic-llm-cache: %s: the entry under key %r is damaged and left out (%s); it is replaced "
+                    "when its prompt is asked again, or delete it",
+                    self.link.url,
+                    key.decode("utf-8", "replace"),
+                    damage,
+                )
+            return None
+        return None if found is None or found.is_expired(now) else found
+
+    def ranked(
+        self, rows: Iterable[tuple[bytes, Any]], query: Vector, threshold: float, limits: Limits, now: float
+    ) -> list[Candidate]:
+        """Return the live entries within the limits and the threshold, nearest first.
+
+        Servers keep vectors shortened, or compute in single precision: who is near is weighed here again.
+        """
+        found: dict[bytes, Candidate] = {}
+        wide = query.astype(np.float64)
+        length = math.sqrt(float(wide @ wide))
+        for key, fields in rows:
+            entry = self.entry(key, fields, now)
+            if entry is None or entry.embedding is None or not limits.allow(entry):
+                continue
+            if entry.embedding.shape != query.shape:
+                continue
+            other = entry.embedding.astype(np.float64)
+            cosine = float(wide @ other) / (length * math.sqrt(float(other @ other)))
+            similarity = max(0.0, min(1.0, cosine))
+            if similarity >= threshold - THRESHOLD_TOLERANCE:
+                found[key] = Candidate(key.decode(), entry, similarity)
+        return sorted(found.values(), key=_farness)
+
+    # ------------------------------------------------------------------------------ writing
+
+    async def write(self, rows: Sequence[Row]) -> None:
+        """Store entries with their vectors, each as a whole."""
+        over = [row.key for row in rows if row.milliseconds < 0]
+        live = {row.key: row for row in rows if row.milliseconds >= 0}
+        await self.prepare(live.values())
+        await together([self.put(shard, [live[key] for key in keys])
+                        for shard, keys in self.chunks(list(live), self.write_chunk)])  # fmt: skip
+        if over:
+            await self.remove([key for key in over if key not in live], 0.0)
+
+    async def remove(self, keys: Sequence[bytes], now: float) -> int:
+        """Remove entries; return how many were live at `now`."""
+        chunks = self.chunks(list(dict.fromkeys(keys)), READ_CHUNK)
+        replies = await together([self.drop(shard, some) for shard, some in chunks])
+        return sum(1 for reply in replies for expires in reply if is_live(expires, now))
+
+    async def record_hits(self, hits: Mapping[bytes, int], now: float) -> None:
+        """Add to the hit counts of entries."""
+        await together(
+            [
+                self.link.script(HITS, self.with_counts(keys), [repr(now), _COUNTS_MS, *[hits[k] for k in keys]])
+                for _, keys in self.chunks(list(hits), _HIT_CHUNK)
+            ]
+        )
+
+    def chunks(self, keys: Sequence[bytes], size: int) -> list[tuple[int, list[bytes]]]:
+        """Return keys by shard, `size` at most together."""
+        by_shard: dict[int, list[bytes]] = {}
+        for key in keys:
+            by_shard.setdefault(self.names.shard(key), []).append(key)
+        return [
+            (shard, some[start : start + size])
+            for shard, some in by_shard.items()
+            for start in range(0, len(some), size)
+        ]
+
+    # --------------------------------------------------------------------- each in its way
+
+    async def prepare(self, rows: Iterable[Row]) -> None:
+        """Make what the rows need to be found."""
+
+    @abstractmethod
+    async def put(self, shard: int, rows: Sequence[Row], guard: Guard | None = None) -> None:
+        """Store rows of one shard by one script, with a `guard` only if that lets it. Raises LeaseLost."""
+
+    @abstractmethod
+    async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Remove keys of one shard by one script; return the time of expiry of each, None where none was."""
+
+    @abstractmethod
+    async def near(self, query: Vector, k: int, threshold: float, limits: Limits, now: float) -> list[Candidate]:
+        """Return live entries, nearest first; at least the `k` nearest of those there are."""
+
+    async def put_script(self, script: Script, keys: list[bytes], arguments: list[Any], guard: Guard | None) -> Any:
+        """Run the script of a put."""
+        if guard is None:
+            return await self.link.script(script, keys, arguments)
+        return await guard.script(self.link, script, keys, arguments)
+
+    async def stats(self) -> dict[str, Any]:
+        """Return what this way can say about itself."""
+        return {}
+
+    def rest(self) -> None:
+        """Begin nothing more in the background before the next use."""
+
+
+def is_live(expires: bytes | None, now: float) -> bool:
+    """Tell whether a time of expiry, as stored, is still to come; None is no entry."""
+    if expires is None:
+        return False
+    try:
+        return not expires or now * 1000.0 < int(expires)
+    except ValueError:
+        return True
+
+
+def _farness(candidate: Candidate) -> float:
+    return -candidate.similarity

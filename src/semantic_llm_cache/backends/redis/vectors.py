@@ -1,0 +1,99 @@
+"""Other vectors for entries on a Redis server: only for those that are still what they were when they were read.
+
+An entry's bytes (field ``d``) hold its embedder and a checksum over its vector, so they are written anew; the script
+of the put is done only if those that it replaces are the very ones that were read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.entries import Row
+from semantic_llm_cache.backends.redis.strategy import READ_CHUNK, Way
+from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.similarity.base import Vector
+
+__all__ = ["set_vectors"]
+
+
+@lru_cache(maxsize=16)
+def unchanged(script: Script) -> Script:
+    """Return the script done only where an entry holds the same bytes still: its key, and their SHA-1, follow."""
+    return Script(
+        """
+local held = redis.pcall('HGET', KEYS[#KEYS], 'd')
+if type(held) ~= 'string' or redis.sha1hex(held) ~= ARGV[#ARGV] then return {0} end
+local keys, arguments = {}, {}
+for i = 1, #KEYS - 1 do keys[i] = KEYS[i] end
+for i = 1, #ARGV - 1 do arguments[i] = ARGV[i] end
+local function put(KEYS, ARGV)
+"""
+        + script.text
+        + """
+end
+local result = put(keys, arguments)
+if type(result) == 'table' and result.err then return result end
+return {1, result}
+"""
+    )
+
+
+class _Changed(Exception):
+    """The entry is not what it was."""
+
+
+class _Guard:
+    """Has a put done only while an entry is what it was; see `Way.put`."""
+
+    def __init__(self, name: bytes, data: bytes) -> None:
+        self._name = name
+        self._sha = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+    async def script(self, link: Link, script: Script, keys: list[bytes], arguments: list[Any]) -> Any:
+        reply = await link.script(unchanged(script), [*keys, self._name], [*arguments, self._sha])
+        if not reply[0]:
+            raise _Changed
+        return reply[1] if len(reply) > 1 else None
+
+
+async def set_vectors(
+    way: Way,
+    items: Sequence[tuple[str, str, Vector]],
+    embedder: str,
+    now: float,
+    encode: Callable[[str, CacheEntry], Row],
+) -> list[bool]:
+    """Give entries (key, prompt, vector) their vectors; tell which were there, with that prompt and another embedder.
+
+    Two round trips: one that reads, one that writes.
+    """
+    keys = [key.encode() for key, _, _ in items]
+    stored: dict[bytes, Any] = {}
+    for some in await together([way._read(*chunk) for chunk in way.chunks(list(dict.fromkeys(keys)), READ_CHUNK)]):
+        stored.update(some)
+    done = [False] * len(items)
+    wanted: list[tuple[int, Row, bytes]] = []
+    for place, (key, prompt, vector) in enumerate(items):
+        fields = stored[keys[place]]
+        entry = way.entry(keys[place], fields, now)
+        if entry is None or entry.prompt != prompt or (entry.embedding is not None and entry.embedder == embedder):
+            continue
+        row = encode(key, replace(entry, embedding=vector, embedder=embedder))
+        if row.milliseconds >= 0:
+            wanted.append((place, row, fields[0]))
+    await way.prepare([row for _, row, _ in wanted])
+
+    async def put(place: int, row: Row, was: bytes) -> None:
+        try:
+            await way.put(way.names.shard(row.key), [row], _Guard(way.names.entry(row.key), was))
+        except _Changed:
+            return
+        done[place] = True
+
+    await together([put(*one) for one in wanted])
+    return done

@@ -1,0 +1,164 @@
+"""What the reading thread of the SQLite backend does: rows by key, page by page, and sums."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fetch, is_over
+from semantic_llm_cache.backends.sqlite.schema import sequence
+from semantic_llm_cache.config import CacheEntry
+
+__all__ = ["Reader"]
+
+logger = logging.getLogger("semantic_llm_cache")
+
+_GET = f"SELECT {COLUMNS} FROM entries WHERE key = ?"
+_IN = 500  # values in one IN (...)
+
+
+class Reader:
+    """Reads rows with the connection it is handed; all methods run in a worker thread."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._reported: set[int] = set()
+
+    def entry(self, row: Sequence[Any], now: float) -> CacheEntry | None:
+        """Return the row's entry; None when it is expired, or damaged, which is logged once."""
+        if is_over(row, now):
+            return None
+        try:
+            return decode(row)
+        except Damage as damage:
+            self.report(row[0], row[1], str(damage))
+            return None
+
+    def report(self, id: int, key: str, damage: str) -> None:
+        """Log a damaged entry, once."""
+        if id not in self._reported and len(self._reported) < 1000:
+            self._reported.add(id)
+            logger.warning(
+                "%s: the entry under key %s is damaged and left out (%s); it is replaced when its prompt "
+                "is asked again, or delete it",
+                self.path,
+                key,
+                damage,
+            )
+
+    def get(self, connection: sqlite3.Connection, key: str, now: float) -> CacheEntry | None:
+        """Return the live entry under `key`."""
+        try:
+            row = connection.execute(_GET, (key,)).fetchone()
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+            row = fetch(connection, _GET, (key,))[0]
+        return None if row is None else self.entry(row, now)
+
+    def get_many(self, connection: sqlite3.Connection, keys: Sequence[str], now: float) -> list[CacheEntry | None]:
+        """Return the live entries under `keys`, in order."""
+        found = {row[1]: row for row in self.rows(connection, "key", keys)}
+        return [None if key not in found else self.entry(found[key], now) for key in keys]
+
+    def rows(self, connection: sqlite3.Connection, column: str, values: Sequence[Any]) -> Iterable[Any]:
+        """Yield the rows whose `column` (id or key) is among `values`."""
+        for start in range(0, len(values), _IN):
+            some = values[start : start + _IN]
+            marks = ",".join("?" * len(some))
+            yield from fetch(connection, f"SELECT {COLUMNS} FROM entries WHERE {column} IN ({marks})", some)
+
+    def last_id(self, connection: sqlite3.Connection) -> int:
+        """Return the highest id given so far."""
+        return sequence(connection, "entries")
+
+    def page(
+        self,
+        connection: sqlite3.Connection,
+        after: int,
+        until: int,
+        namespace: str | None,
+        limit: int,
+        now: float,
+    ) -> tuple[int, list[tuple[str, CacheEntry]]]:
+        """Return the next id to go on from (0 at the end) and live entries, by id."""
+        rows = fetch(connection, *_page(COLUMNS, after, until, namespace, limit))
+        entries = [(row[1], self.entry(row, now)) for row in rows]
+        last = rows[-1][0] if len(rows) == limit else 0
+        return last, [(key, entry) for key, entry in entries if entry is not None]
+
+    def matching(
+        self,
+        connection: sqlite3.Connection,
+        after: int,
+        until: int,
+        namespace: str | None,
+        limit: int,
+        needle: str | None,
+        tags: frozenset[str] | None,
+    ) -> tuple[int, list[int]]:
+        """Return the next id to go on from (0 at the end) and the ids that `invalidate` is to delete."""
+        import json
+
+        rows = fetch(connection, *_page("id, prompt, tags", after, until, namespace, limit))
+        last = rows[-1][0] if len(rows) == limit else 0
+        ids = []
+        for id, prompt, packed in rows:
+            if needle is not None and (type(prompt) is not str or needle not in prompt.casefold()):
+                continue
+            if tags is not None:
+                try:
+                    if not packed or tags.isdisjoint(json.loads(packed)):
+                        continue
+                except (ValueError, TypeError):
+                    continue
+            ids.append(id)
+        return last, ids
+
+    def ids(
+        self, connection: sqlite3.Connection, after: int, until: int, namespace: str | None, limit: int
+    ) -> tuple[int, list[int]]:
+        """Return the next id to go on from (0 at the end) and ids."""
+        ids = [row[0] for row in connection.execute(*_page("id", after, until, namespace, limit))]
+        return (ids[-1] if len(ids) == limit else 0), ids
+
+    def stats(self, connection: sqlite3.Connection, now: float) -> dict[str, int]:
+        """Return size (live entries) and bytes (of the file, in its pages)."""
+        (total,) = connection.execute("SELECT value FROM meta WHERE name = 'entries'").fetchone()
+        (over,) = connection.execute(
+            "SELECT count(*) FROM entries WHERE expires_at IS NOT NULL AND expires_at <= ?", (now,)
+        ).fetchone()
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+        return {"size": total - over, "bytes": pages * page_size}
+
+    def counters(self, connection: sqlite3.Connection) -> dict[str, dict[str, float]]:
+        """Return the counters by namespace."""
+        sums: dict[str, dict[str, float]] = {}
+        for namespace, name, value in connection.execute("SELECT namespace, name, value FROM counters"):
+            sums.setdefault(namespace, {})[name] = value
+        return sums
+
+    def state(self, connection: sqlite3.Connection, name: str) -> bytes | None:
+        """Return a named blob."""
+        row = connection.execute("SELECT value FROM states WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def states(self, connection: sqlite3.Connection, prefix: str) -> list[str]:
+        """Return the names of the blobs that begin with `prefix`."""
+        names = connection.execute("SELECT name FROM states ORDER BY name")
+        return [name for (name,) in names if name.startswith(prefix)]
+
+
+def _page(columns: str, after: int, until: int, namespace: str | None, limit: int) -> tuple[str, tuple[Any, ...]]:
+    if namespace is None:
+        return (
+            f"SELECT {columns} FROM entries WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+            (after, until, limit),
+        )
+    return (
+        f"SELECT {columns} FROM entries WHERE namespace = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?",
+        (namespace, after, until, limit),
+    )

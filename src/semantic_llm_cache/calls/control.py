@@ -1,0 +1,133 @@
+"""What one call may ask of the cache, in the manner of HTTP's ``Cache-Control``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from semantic_llm_cache.config import check_similarity, parse_ttl
+
+__all__ = ["HEADER", "NOT_CACHED", "CacheControl", "cache_control", "obeyed"]
+
+HEADER = "x-cache-control"
+"""Name of the request header. It never reaches the provider."""
+
+NOT_CACHED = "only-if-cached was asked for, and the answer is not in the cache"
+
+_FLAGS = ("no-cache", "no-store", "only-if-cached")
+_VALUES = ("max-age", "ttl", "similarity")
+
+
+@dataclass(frozen=True)
+class CacheControl:
+    """What one call asks of the cache.
+
+    Attributes:
+        no_cache: do not answer from the cache; store the fresh answer.
+        no_store: do not store the answer.
+        only_if_cached: answer from the cache or fail: with status 504 over HTTP, with `CacheNotFoundError` elsewhere.
+        max_age: oldest answer taken, in seconds.
+        ttl: how long the answer is kept, in seconds, in place of the cache's own; None is not given.
+        similarity: threshold in place of the cache's own.
+    """
+
+    no_cache: bool = False
+    no_store: bool = False
+    only_if_cached: bool = False
+    max_age: float | None = None
+    ttl: float | None = None
+    similarity: float | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the call takes the usual way."""
+        return not (self.no_cache or self.no_store or self.only_if_cached) and self.max_age is None
+
+    @classmethod
+    def read(cls, given: Any) -> CacheControl:
+        """Return what a header, a collection of directives, or a mapping asks for.
+
+        Raises:
+            ValueError, TypeError: a directive that is unknown, or a value that cannot be read.
+
+        Example:
+            >>> CacheControl.read("no-store, max-age=60")
+            CacheControl(no_cache=False, no_store=True, only_if_cached=False, max_age=60.0, ttl=None, similarity=None)
+        """
+        if isinstance(given, cls):
+            return given
+        found: dict[str, Any] = {}
+        for name, value in _pairs(given):
+            if name in _FLAGS:
+                if value is not False:
+                    found[name.replace("-", "_")] = True
+            elif name == "similarity":
+                try:
+                    found[name] = check_similarity(float(value))
+                except (TypeError, ValueError):
+                    raise ValueError(f"cache_control: similarity={value!r} must be a number from 0 to 1") from None
+            elif name in _VALUES:
+                number = value
+                if isinstance(value, str) and value.replace(".", "", 1).isdigit():
+                    number = float(value)
+                if name == "max-age" and number == 0:
+                    found["no_cache"] = True
+                    continue
+                try:
+                    seconds = parse_ttl(number)
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"cache_control: {name}={value!r}: {error}") from None
+                if seconds is None:
+                    raise ValueError(f"cache_control: {name} needs a number of seconds, as in {name}=60")
+                found[name.replace("-", "_")] = seconds
+            else:
+                raise ValueError(f"cache_control: {name!r} is not one of {', '.join(_FLAGS + _VALUES)}")
+        return cls(**found)
+
+
+def _pairs(given: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(given, Mapping):
+        items: Iterable[Any] = given.items()
+    elif isinstance(given, str):
+        items = [part for part in given.split(",") if part.strip()]
+    elif isinstance(given, Iterable):
+        items = given
+    else:
+        raise TypeError(f"cache_control={given!r} must be directives: a string, a set, or a mapping")
+    for item in items:
+        if isinstance(item, str):
+            name, _, value = item.partition("=")
+            yield name.strip().lower(), value.strip().strip('"') or None
+        else:
+            name, value = item
+            yield str(name).strip().lower().replace("_", "-"), value
+
+
+def obeyed(settings: Any, asks: CacheControl | None) -> Any:
+    """Return the settings of a call as `asks` has them; the settings given stay as they are."""
+    if asks is None or asks == CacheControl():
+        return settings
+    changed: dict[str, Any] = {"control": None if asks.plain else asks}
+    if asks.ttl is not None:
+        changed["ttl"] = asks.ttl
+    if asks.similarity is not None:
+        changed["similarity"] = asks.similarity
+    return replace(settings, **changed)
+
+
+def cache_control(*directives: str, **values: Any) -> dict[str, str]:
+    """Return the header that asks this of the cache, for an SDK's ``extra_headers=``.
+
+    Raises:
+        ValueError, TypeError: a directive that is unknown, or a value that cannot be read.
+
+    Example:
+        >>> cache_control("no-store", max_age=60)
+        {'x-cache-control': 'no-store, max-age=60'}
+    """
+    pairs = [(name, None) for name in directives] + list(values.items())
+    CacheControl.read(list(directives))
+    CacheControl.read(dict(values))
+    parts = [name if value is None or value is True else f"{name.replace('_', '-')}={value}" for name, value in pairs]
+    return {HEADER: ", ".join(parts)}

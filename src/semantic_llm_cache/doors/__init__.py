@@ -1,0 +1,1 @@
+"""Ways into the cache: the decorator, methods, and a cached chat."""

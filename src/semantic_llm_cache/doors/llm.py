@@ -1,0 +1,194 @@
+"""`CachedLLM`: a cached chat with a provider, without a function to decorate."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from semantic_llm_cache.calls.settings import CallSettings, current
+from semantic_llm_cache.config import TTL
+from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.keys.fingerprint import canonical
+from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.storage.contract import StorageBackend
+
+__all__ = ["CachedLLM"]
+
+
+class CachedLLM:
+    """Asks a model through the cache.
+
+    Args:
+        provider: ``"openai"``, ``"anthropic"``, ``"ollama"``, or any name when you pass `llm_func`.
+        model: the model's name.
+        similarity, ttl, backend, namespace, enabled: as in `cache`.
+        options: further options of `SemanticCache`, such as `embedder` or `on_event`.
+
+    Provider, model and every keyword of the call are part of the scope.
+
+    Example:
+        >>> llm = CachedLLM(model="small", backend="memory://")
+        >>> llm.chat("hello", llm_func=lambda prompt: prompt.upper())
+        'HELLO'
+    """
+
+    def __init__(
+        self,
+        provider: str = "openai",
+        model: str = "gpt-4",
+        similarity: float = 1.0,
+        ttl: TTL = 3600,
+        backend: StorageBackend | str | None = None,
+        namespace: str = "default",
+        enabled: bool = True,
+        **options: Any,
+    ) -> None:
+        for name, value in (("provider", provider), ("model", model)):
+            if not isinstance(value, str) or not value:
+                raise ValueError(f"{name}={value!r} must be a non-empty string")
+        self.provider = provider
+        self.model = model
+        self.engine = SemanticCache(
+            backend, similarity=similarity, ttl=ttl, namespace=namespace, enabled=enabled, **options
+        )
+
+    async def achat(self, prompt: str, llm_func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
+        """Answer from the cache, or call the model.
+
+        Args:
+            prompt: the question.
+            llm_func: sync or async, called as ``llm_func(prompt, **kwargs)``; None calls the provider's own
+                SDK with the model and these keywords, and returns the answer's text.
+            kwargs: for the model; all of them must be equal for an answer to serve.
+
+        Raises:
+            Whatever the call raises; `PromptCacheError` when the provider's SDK is not installed.
+        """
+        settings, request = self._prepare(prompt, kwargs)
+        call = self._caller(prompt, llm_func, kwargs, is_async=True)
+        return await self.engine.get_or_call(request, call, settings=settings)
+
+    def chat(self, prompt: str, llm_func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
+        """`achat` for plain code. An async `llm_func` runs on the cache's background loop."""
+        settings, request = self._prepare(prompt, kwargs)
+        call = self._caller(prompt, llm_func, kwargs, is_async=False)
+
+        def run() -> Any:
+            value = call()
+            return background.run(_finish(value)) if inspect.isawaitable(value) else value
+
+        return self.engine.get_or_call_blocking(request, run, settings=settings)
+
+    def _prepare(self, prompt: str, kwargs: dict[str, Any]) -> tuple[CallSettings, Request]:
+        if not isinstance(prompt, str):
+            raise TypeError(f"prompt must be a string, not {type(prompt).__name__}")
+        settings, namespace = current(self.engine, self.engine.settings())
+        scope = {
+            "door": "CachedLLM",
+            "provider": self.provider,
+            "model": self.model,
+            "arguments": {name: canonical(value, f"argument {name!r} of chat()") for name, value in kwargs.items()},
+            "within": self.engine.namespace if namespace else None,
+        }
+        return settings, Request(namespace or self.engine.namespace, scope, prompt)
+
+    def _caller(
+        self, prompt: str, llm_func: Callable[..., Any] | None, kwargs: dict[str, Any], *, is_async: bool
+    ) -> Callable[[], Any]:
+        if llm_func is not None:
+            if not callable(llm_func):
+                raise TypeError(f"llm_func={llm_func!r} must be callable")
+            return lambda: llm_func(prompt, **kwargs)
+        known = _PROVIDERS.get(self.provider)
+        if known is None:
+            return self._no_client
+        return lambda: known(self.model, prompt, kwargs, is_async)
+
+    def _no_client(self) -> Any:
+        raise PromptCacheError(
+            f"provider={self.provider!r} has no built-in client: pass llm_func=, or use one of {', '.join(_PROVIDERS)}"
+        )
+
+
+async def _finish(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _sdk(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise PromptCacheError(
+            f'the {name} SDK is not installed: pip install "semantic-llm-cache[{name}]", or pass llm_func='
+        ) from error
+
+
+def _openai(model: str, prompt: str, kwargs: dict[str, Any], is_async: bool) -> Any:
+    sdk = _sdk("openai")
+    messages = [{"role": "user", "content": prompt}]
+
+    def text(reply: Any) -> Any:
+        return reply.choices[0].message.content
+
+    async def ask() -> Any:
+        async with sdk.AsyncOpenAI() as client:
+            return text(await client.chat.completions.create(model=model, messages=messages, **kwargs))
+
+    if is_async:
+        return ask()
+    with sdk.OpenAI() as client:
+        return text(client.chat.completions.create(model=model, messages=messages, **kwargs))
+
+
+def _anthropic(model: str, prompt: str, kwargs: dict[str, Any], is_async: bool) -> Any:
+    sdk = _sdk("anthropic")
+    options = {
+        "max_tokens": 1024,
+        **kwargs,
+        "messages": [{"role": "user", "content": prompt}],
+        "model": model,
+    }
+
+    def text(reply: Any) -> str:
+        return "".join(block.text for block in reply.content if block.type == "text")
+
+    async def ask() -> Any:
+        async with sdk.AsyncAnthropic() as client:
+            return text(await client.messages.create(**options))
+
+    if is_async:
+        return ask()
+    with sdk.Anthropic() as client:
+        return text(client.messages.create(**options))
+
+
+def _ollama(model: str, prompt: str, kwargs: dict[str, Any], is_async: bool) -> Any:
+    sdk = _sdk("ollama")
+    messages = [{"role": "user", "content": prompt}]
+
+    async def ask() -> Any:
+        client = sdk.AsyncClient()
+        try:
+            return (await client.chat(model=model, messages=messages, **kwargs)).message.content
+        finally:
+            await client._client.aclose()
+
+    if is_async:
+        return ask()
+    client = sdk.Client()
+    try:
+        return client.chat(model=model, messages=messages, **kwargs).message.content
+    finally:
+        client._client.close()
+
+
+_PROVIDERS: dict[str, Callable[[str, str, dict[str, Any], bool], Any]] = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "ollama": _ollama,
+}

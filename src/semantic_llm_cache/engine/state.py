@@ -1,0 +1,289 @@
+"""What belongs to a backend in this process, whichever engines use it; and the default backend."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Any
+
+from semantic_llm_cache.engine.flights import Flights
+from semantic_llm_cache.metrics import counters as counting
+from semantic_llm_cache.metrics.counters import Counters
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
+from semantic_llm_cache.storage.contract import StorageBackend
+
+__all__ = [
+    "BackendState",
+    "backends_in_use",
+    "get_default_backend",
+    "resolve_backend",
+    "set_default_backend",
+    "state_of",
+]
+
+_FLUSH_AFTER = 1.0
+_MOST_HITS = 100_000
+"""Entries whose hits are kept for another try when the storage fails."""
+
+
+class BackendState:
+    """Flights, breaker, and the counts not yet written, of one backend in this process."""
+
+    def __init__(self, backend: StorageBackend) -> None:
+        self._backend = weakref.ref(backend)
+        self.flights = Flights()
+        # One for each kind of operation: of a file that may only be read, hits are still served.
+        self.breakers = {
+            kind: CircuitBreaker(f"{what} the cache's storage {backend.url}")
+            for kind, what in (
+                ("read", "reading"),
+                ("search", "searching"),
+                ("write", "writing to"),
+                ("lease", "taking leases on"),
+            )
+        }
+        self.hits: dict[str, int] = {}
+        self.counters: weakref.WeakSet[Counters] = weakref.WeakSet()
+        self._scheduled = False
+        self._pending: StorageBackend | None = None
+        self._flushing = 0
+        self._owed: dict[str, dict[str, float]] = {}
+        self._lock = threading.RLock()  # reentrant: the garbage collector may end an engine in between
+        self.identities: dict[str, weakref.ref[Any]] = {}
+        self.last_access = 0.0
+        self.policies: dict[str, Any] = {}
+        self.streams: Any = None
+        self.searched = False
+        self._changed_policies: set[str] = set()
+
+    def policy_changed(self, name: str) -> None:
+        """See to it that what a policy has learned is kept in the backend soon."""
+        self._changed_policies.add(name)
+        backend = self._backend()
+        if backend is not None and not backend.in_process:
+            self.schedule()
+
+    def reset_after_fork(self) -> None:
+        """Drop what the parent goes on with: its flights will not land here, its hits it writes itself."""
+        self.flights = Flights()
+        self.streams = None
+        self.searched = False
+        self._lock = threading.RLock()
+        self._owed = {}
+        self._flushing = 0
+        self._pending = None
+        for breaker in self.breakers.values():
+            breaker._lock = threading.Lock()
+        self.hits = {}
+        self._scheduled = False
+        self._changed_policies = set()
+        for counters in list(self.counters):
+            counters.take_delta()
+
+    def note_hit(self, key: str, now: float) -> None:
+        """Count a hit of an entry, to be written later."""
+        self.hits[key] = self.hits.get(key, 0) + 1
+        self.last_access = now
+        self.schedule()
+
+    def schedule(self) -> None:
+        """See to it that the counts are written soon."""
+        if self._scheduled:
+            return
+        with self._lock:
+            first, self._scheduled = not self._scheduled, True
+        if first:
+            self._pending = self._backend()  # kept alive until its counts are written
+            _register_exit()
+            try:
+                background.call_later(_FLUSH_AFTER, self.flush)
+            except RuntimeError as error:  # the interpreter is ending and starts no more threads
+                logger.debug("semantic-llm-cache: counters will not be written: %r", error)
+
+    def owe(self, counters: Counters) -> None:
+        """Note what has come to `counters` since the last time, to be written later."""
+        with self._lock:
+            delta = counters.take_delta()
+            if delta:
+                _add(self._owed.setdefault(counters.namespace, {}), delta)
+
+    async def flush(self) -> None:
+        """Write the counts that have gathered. Never raises: counts are not worth an outage."""
+        with self._lock:
+            backend, self._pending = self._backend(), None
+            self._scheduled = False
+            if backend is None:
+                return
+            for counters in list(self.counters):
+                self.owe(counters)
+            hits, self.hits = self.hits, {}
+            owed, self._owed = self._owed, {}
+            self._flushing += 1
+        try:
+            if hits:
+                await backend.record_hits(hits, self.last_access)
+                hits = {}
+            for namespace in list(owed):
+                await backend.add_counters(namespace, owed[namespace])
+                del owed[namespace]
+            while self._changed_policies:
+                name = self._changed_policies.pop()
+                try:
+                    await backend.set_state(name, self.policies[name].to_bytes())
+                except Exception:
+                    self._changed_policies.add(name)
+                    raise
+        except Exception as error:
+            logger.debug("semantic-llm-cache: counters were not written: %r", error)
+            with self._lock:  # another time
+                if len(self.hits) < _MOST_HITS:
+                    for key, count in hits.items():
+                        self.hits[key] = self.hits.get(key, 0) + count
+                for namespace, delta in owed.items():
+                    _add(self._owed.setdefault(namespace, {}), delta)
+        finally:
+            with self._lock:
+                self._flushing -= 1
+
+    async def settle(self) -> None:
+        """`flush` what waits to be written, and wait for a flush that is under way."""
+        import asyncio
+
+        if self._scheduled:
+            await self.flush()
+        while self._flushing:  # noqa: ASYNC110 - once, at exit
+            await asyncio.sleep(0.005)
+
+    def drop_pending(self) -> None:
+        """Forget hits of entries that have been cleared."""
+        self.hits = {}
+
+
+def _add(sums: dict[str, float], delta: dict[str, float]) -> None:
+    for name, value in delta.items():
+        sums[name] = sums.get(name, 0) + value
+
+
+_lock = threading.Lock()
+_states: weakref.WeakKeyDictionary[StorageBackend, BackendState] = weakref.WeakKeyDictionary()
+_by_url: weakref.WeakValueDictionary[str, StorageBackend] = weakref.WeakValueDictionary()
+_engines: weakref.WeakSet[Any] = weakref.WeakSet()
+_default: StorageBackend | None = None
+_exit_registered = False
+
+
+def state_of(backend: StorageBackend) -> BackendState:
+    """Return the state of `backend` in this process."""
+    state = _states.get(backend)
+    if state is None:
+        with _lock:
+            state = _states.get(backend)
+            if state is None:
+                state = _states[backend] = BackendState(backend)
+    return state
+
+
+def backends_in_use() -> list[StorageBackend]:
+    """Return the backends of the engines of this process, and the default one."""
+    with _lock:
+        engines = list(_engines)
+    found = {id(backend): backend for backend in (get_default_backend(), *(engine.backend for engine in engines))}
+    return list(found.values())
+
+
+def register_engine(engine: Any) -> None:
+    """Have the backend of `engine` count as in use while the engine lives."""
+    with _lock:
+        _engines.add(engine)
+
+
+def resolve_backend(backend: StorageBackend | str) -> StorageBackend:
+    """Return a backend from an object or URL; one URL is one object in a process.
+
+    Raises:
+        TypeError, ValueError: naming the argument and the known URLs.
+    """
+    if isinstance(backend, StorageBackend):
+        return backend
+    if not isinstance(backend, str):
+        raise TypeError(f"backend={backend!r} must be a StorageBackend or a URL such as 'sqlite:///cache.db'")
+    with _lock:
+        found = _by_url.get(backend)
+    if found is not None:
+        return found
+    from semantic_llm_cache.storage.urls import backend_from_url
+
+    made = backend_from_url(backend)
+    if backend.startswith("memory:"):
+        return made  # two caches in memory are two caches
+    with _lock:
+        return _by_url.setdefault(backend, made)
+
+
+def get_default_backend() -> StorageBackend:
+    """Return the backend of every cache that names none.
+
+    It is what `set_default_backend` was given, else what the environment variable
+    ``SEMANTIC_LLM_CACHE_URL`` names, else memory.
+    """
+    global _default
+    found = _default
+    if found is None:
+        made = resolve_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
+        with _lock:
+            if _default is None:
+                _default = made
+            found = _default
+    return found
+
+
+def set_default_backend(backend: StorageBackend | str | None) -> None:
+    """Make `backend` (an object or URL) the process's default, at once, for every cache that names none.
+
+    None goes back to the environment variable or memory. The backend used before is not closed.
+    """
+    global _default
+    _default = None if backend is None else resolve_backend(backend)
+
+
+def _register_exit() -> None:
+    # Registered after the backend's own exit handlers, so it runs before them: they still write.
+    global _exit_registered
+    if not _exit_registered:
+        _exit_registered = True
+        background.at_exit(_flush_all)
+
+
+def _flush_all() -> None:
+    """Write what is pending at exit, for half a second at most."""
+    import asyncio
+
+    waiting = [state for state in list(_states.values()) if state._scheduled or state._flushing]
+    if not waiting:
+        return
+
+    async def settle() -> None:
+        await asyncio.wait([asyncio.create_task(state.settle()) for state in waiting], timeout=0.5)
+        late = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=0.1)
+
+    try:
+        asyncio.run_coroutine_threadsafe(settle(), background._background.get()).result(1.0)
+    except Exception as error:
+        logger.debug("semantic-llm-cache: not flushed at exit: %r", error)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    counting._lock = threading.RLock()
+    for state in list(_states.values()):
+        state.reset_after_fork()
+
+
+background.after_fork(_after_fork)

@@ -1,0 +1,1 @@
+"""How a call becomes a key: fingerprints, messages, requests. See docs/keys.md."""

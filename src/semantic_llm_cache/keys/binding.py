@@ -1,0 +1,385 @@
+"""From a function's signature and a call's arguments to a `Request`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+import typing
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from semantic_llm_cache.exceptions import CacheKeyError, CacheWarning
+from semantic_llm_cache.keys.fingerprint import canonical, digest, fingerprint_instance, is_registered
+from semantic_llm_cache.keys.request import Request, looks_like_messages, split_messages
+from semantic_llm_cache.runtime.breaker import logger
+
+__all__ = ["PROMPT_NAMES", "BadCall", "CallBinder"]
+
+PROMPT_NAMES = ("prompt", "messages", "question", "query", "input", "text", "message")
+
+_SIMPLE = frozenset({str, int, float, bool, type(None), bytes})
+_MEMO_SIZE = 4096
+_MEMO_TEXT = 8192  # longer prompts are hashed each time: the memo must stay small
+
+
+class BadCall(TypeError):
+    """The arguments do not fit the signature: the function itself is to say so."""
+
+
+class CallBinder:
+    """Turns the arguments of one function's calls into requests.
+
+    Args:
+        function: the function as written.
+        namespace: of its entries. In "default" the function itself is part of the scope.
+        prompt: name of the prompt parameter, or None to find it.
+        ignore: names of parameters that do not count.
+        scope: a mapping added to the scope, or a callable that returns one for each call.
+        version: starts a fresh space when it changes.
+        normalizer: applied to the text.
+        key_func: replaces the exact key.
+
+    Raises:
+        TypeError: no prompt parameter can be told, or a name that is not in the signature.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        namespace: str = "default",
+        prompt: str | None = None,
+        ignore: Iterable[str] = (),
+        scope: Mapping[str, Any] | Callable[[], Any] | None = None,
+        version: str | int | None = None,
+        normalizer: Callable[[str], str] | None = None,
+        key_func: Callable[..., str] | None = None,
+    ) -> None:
+        self.function = function
+        self.namespace = namespace
+        self.name = _name_of(function)
+        self.signature = inspect.signature(function)
+        self.key_func = key_func
+        self.normalizer = normalizer
+        self.version = version
+        self._scope = scope
+        if not callable(scope) and scope is not None:
+            canonical(scope, "scope")  # a bad scope is told when decorating, not at the first call
+        # What a bound method, a callable object or a partial brings along, beside the call's arguments.
+        self._owner, self._given = _brought_along(function)
+        self._ignore = _check_ignore(ignore, self.signature, self.name, self._owner, self._given)
+        self._rest_name = next((p.name for p in self.signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
+        self.instance_name = _instance_parameter(function, self.signature)
+        self.prompt_name = self._find_prompt(prompt)
+        self._memo: dict[Any, Request] = {}
+        self._seen: dict[int, tuple[weakref.ref[Any], bytes]] = {}
+        self._warned_instance = False
+        self._plain = scope is None and self.instance_name is None and self._owner is None and not self._given
+
+    @property
+    def written(self) -> Any:
+        """The function as somebody wrote it: without partials and instances."""
+        inner = _innermost(self.function)
+        return getattr(inner, "__func__", inner if hasattr(inner, "__qualname__") else type(inner))
+
+    @property
+    def identity(self) -> str | None:
+        """What two functions share an identity by, or None when `scope` tells them apart call by call."""
+        if callable(self._scope):
+            return None
+        if self._scope is None and self.version is None:
+            return self.name
+        return f"{self.name} (of the scope {digest(self._scope, self.version)[:8]})"
+
+    def treat_first_as_instance(self) -> None:
+        """Called when the function turns out to be a method whose first parameter is not named self."""
+        if self.instance_name is None:
+            first = next(iter(self.signature.parameters), None)
+            if first is not None and first != self.prompt_name:
+                self.instance_name = first
+                self._plain = False
+                self._memo.clear()
+
+    # ------------------------------------------------------------------ prompt parameter
+
+    def _find_prompt(self, prompt: str | None) -> str:
+        names = [
+            p.name
+            for p in self.signature.parameters.values()
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name != self.instance_name
+        ]
+        if prompt is not None:
+            if not isinstance(prompt, str):
+                raise TypeError(f"prompt={prompt!r} must be the name of a parameter of {self.name}()")
+            if prompt not in names and self._rest_name is None:
+                raise TypeError(f"prompt={prompt!r} is no parameter of {self.name}(), which has {names}")
+            return prompt
+        for name in PROMPT_NAMES:
+            if name in names:
+                return name
+        try:
+            hints = typing.get_type_hints(self.function)
+        except Exception:  # annotations that cannot be resolved here are compared as text
+            hints = dict(getattr(self.function, "__annotations__", {}))
+        strings = [name for name in names if hints.get(name) in (str, "str")]
+        if len(strings) == 1:
+            return strings[0]
+        if len(names) == 1 and names[0] not in hints:
+            return names[0]
+        raise TypeError(
+            f"cannot tell which parameter of {self.name}({', '.join(names)}) is the prompt: name it with "
+            f'prompt="...", or call it one of {", ".join(PROMPT_NAMES)}'
+        )
+
+    # ------------------------------------------------------------------ the short way
+
+    def recall(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        """Return the request of a call with the same plain arguments before, without hashing anything."""
+        if self._plain and not kwargs and len(args) == 1 and type(args[0]) is str:
+            return self._memo.get(args[0])
+        token = self._token(args, kwargs)
+        return None if token is None else self._memo.get(token)
+
+    def _token(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return something hashable that is equal only for calls with the same request, or None."""
+        if self._plain:
+            if not kwargs:
+                if len(args) == 1 and type(args[0]) is str:
+                    return args[0]
+                types = tuple(map(type, args))
+                return (args, types) if _SIMPLE.issuperset(types) else None
+            types = (*map(type, args), *map(type, kwargs.values()))
+            return (args, tuple(kwargs.items()), types) if _SIMPLE.issuperset(types) else None
+        scope = instance = None
+        if self._given:
+            return None
+        if self._scope is not None:
+            scope = _plain_token(self._scope() if callable(self._scope) else self._scope)
+            if scope is None:
+                return None
+        rest = args
+        if self._owner is not None:
+            instance = _instance_token(self._owner, "self" in self._ignore)
+            if instance is None:
+                return None
+        if self.instance_name is not None:
+            if not args:
+                return None
+            instance = _instance_token(args[0], self.instance_name in self._ignore)
+            if instance is None:
+                return None
+            rest = args[1:]
+        types = (*map(type, rest), *map(type, kwargs.values()))
+        if not _SIMPLE.issuperset(types):
+            return None
+        return (rest, tuple(kwargs.items()), types, instance, scope)
+
+    # ------------------------------------------------------------------ the whole way
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], context_namespace: str | None = None) -> Request:
+        """Return the request of a call.
+
+        Raises:
+            BadCall: arguments that do not fit the signature.
+            CacheKeyError: an argument without a stable fingerprint, by name.
+        """
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise BadCall(str(error)) from None
+        bound.apply_defaults()
+        values = dict(bound.arguments)
+        extra = values.pop(self._rest_name, None) if self._rest_name is not None else None
+        prompt = (values if self.prompt_name in values else extra or {}).pop(self.prompt_name, None)
+        parts: dict[str, Any] = {"version": self.version}
+        if self.namespace == "default":
+            parts["function"] = self.name
+        if context_namespace is not None:
+            parts["within"] = self.namespace
+        instance = values.pop(self.instance_name, None) if self.instance_name is not None else None
+        if instance is not None and self.instance_name not in self._ignore:
+            parts["self"] = self._instance(instance)
+        if self._owner is not None and "self" not in self._ignore:
+            parts["owner"] = self._instance(self._owner)
+        text, rest = self._text(prompt)
+        if self.key_func is None:
+            parts["args"] = self._counted(values)
+            # Apart from the named ones: a positional-only parameter may share its name with one of these.
+            rest_counted = self._counted(extra or {}) if self._rest_name not in self._ignore else {}
+            for part, held in (("rest", rest_counted), ("given", self._counted(self._given))):
+                if held:
+                    parts[part] = held
+            if rest is not None:
+                parts["history"] = canonical(rest, f"argument {self.prompt_name!r} of {self.name}()")
+        if self._scope is not None:
+            added = self._scope() if callable(self._scope) else self._scope
+            parts["scope"] = canonical(added, f"scope= of {self.name}()")
+        if self.normalizer is not None:
+            text = self.normalizer(text)
+        request = Request(context_namespace or self.namespace, parts, text, key=self._custom_key(args, kwargs))
+        if context_namespace is None and len(text) <= _MEMO_TEXT and self.key_func is None:
+            token = self._token(args, kwargs)
+            if token is not None:
+                if len(self._memo) >= _MEMO_SIZE:
+                    self._memo.clear()
+                self._memo[token] = request
+        return request
+
+    def _counted(self, values: Mapping[str, Any]) -> dict[str, bytes]:
+        return {
+            name: canonical(value, f"argument {name!r} of {self.name}()")
+            for name, value in values.items()
+            if name not in self._ignore
+        }
+
+    def _text(self, prompt: Any) -> tuple[str, Any]:
+        if isinstance(prompt, str):
+            return str.__str__(prompt), None
+        if looks_like_messages(prompt):
+            return split_messages(prompt, self.prompt_name)
+        return "", {"prompt": prompt}  # no text to compare: exact hits only
+
+    def _custom_key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+        if self.key_func is None:
+            return None
+        key = self.key_func(*args, **kwargs)
+        if not isinstance(key, str):
+            raise CacheKeyError(f"key_func of {self.name}() returned {type(key).__name__}: it must return a string")
+        return key
+
+    def _instance(self, instance: Any) -> bytes:
+        if isinstance(instance, type):
+            return canonical(f"class {instance.__module__}.{instance.__qualname__}")
+        found = fingerprint_instance(instance, "self")
+        before = self._seen.get(id(instance))
+        if before is not None and before[0]() is instance and before[1] != found and not self._warned_instance:
+            self._warned_instance = True
+            text = (
+                f"the {type(instance).__qualname__} whose {self.name}() is cached has changed between calls: "
+                "answers from before are not found any more. If what changed does not matter (a counter), define "
+                '__cache_scope__(self), or leave the instance out with ignore=("self",)'
+            )
+            try:
+                warnings.warn(text, CacheWarning, stacklevel=5)
+            except CacheWarning:  # under -W error: a warning must not cost the caller the answer
+                logger.warning("semantic-llm-cache: %s", text)
+        key = id(instance)
+        try:
+            reference = weakref.ref(instance, lambda _: self._seen.pop(key, None) and None)
+        except TypeError:
+            return found
+        self._seen[key] = (reference, found)
+        return found
+
+
+def _innermost(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    inner = _innermost(function)
+    module = getattr(inner, "__module__", None) or type(inner).__module__
+    if module in ("__main__", "__mp_main__"):
+        module = _main_name()
+    return f"{module}.{getattr(inner, '__qualname__', None) or type(inner).__qualname__}"
+
+
+def _main_name() -> str:
+    """Return what the program's main module is called when imported: two scripts are two modules."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:  # python -m package.module
+        return str(spec.name).removesuffix(".__main__")
+    file = getattr(main, "__file__", None)
+    return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
+
+
+def _brought_along(function: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the instance of a bound method or callable object, and the arguments that partials hold."""
+    given: dict[str, Any] = {}
+    partials = []
+    while isinstance(function, functools.partial):
+        partials.append(function)
+        function = function.func
+    # From the inside out, as the call will see them.
+    for partial in reversed(partials):
+        bound = inspect.signature(partial.func).bind_partial(*partial.args, **partial.keywords)
+        for name, value in bound.arguments.items():
+            if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                given.update(value)
+            else:
+                given[name] = value
+    owner = getattr(function, "__self__", None)
+    if owner is None and not hasattr(function, "__qualname__"):
+        owner = function  # an object with __call__
+    return (None if inspect.ismodule(owner) else owner), given
+
+
+def _check_ignore(
+    ignore: Iterable[str], signature: inspect.Signature, name: str, owner: Any, given: Mapping[str, Any]
+) -> frozenset[str]:
+    names = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    known = [*signature.parameters, *given, *(() if owner is None else ("self",))]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    for item in names:
+        if not isinstance(item, str):
+            raise TypeError(f"ignore={ignore!r} must hold names of parameters")
+        if item not in known and not takes_any:
+            raise TypeError(f"ignore={item!r} is no parameter of {name}(), which has {known}")
+    return frozenset(names)
+
+
+def _instance_parameter(function: Callable[..., Any], signature: inspect.Signature) -> str | None:
+    first = next(iter(signature.parameters.values()), None)
+    if first is None or first.name not in ("self", "cls"):
+        return None
+    return first.name if first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD) else None
+
+
+def _plain_token(value: Any) -> Any:
+    """Return a hashable stand-in for a value made of plain immutable parts, or None."""
+    kind = type(value)
+    if kind in _SIMPLE:
+        return (kind, value)
+    if kind is dict:
+        types = tuple(map(type, value.values()))
+        if _SIMPLE.issuperset(types) and all(type(key) is str for key in value):
+            return (kind, tuple(value.items()), types)
+    elif kind is tuple and _SIMPLE.issuperset(map(type, value)):
+        return (kind, value, tuple(map(type, value)))
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _dict_is_all(kind: Any) -> bool:
+    return all(
+        base is object or not (base.__dict__.get("__slots__") or base.__module__ == "builtins") for base in kind.__mro__
+    )
+
+
+def _instance_token(instance: Any, ignored: bool) -> Any:
+    kind: Any = type(instance)
+    if ignored:
+        return kind
+    if isinstance(instance, type):
+        return instance
+    if is_registered(kind):
+        return None
+    if hasattr(kind, "__cache_scope__"):
+        held = _plain_token(instance.__cache_scope__())
+        return None if held is None else (kind, held)
+    fields = getattr(instance, "__dict__", None)
+    # Only where `__dict__` is all that an instance holds: slots (pydantic's private fields live in some) and
+    # what a plain type holds are not in it.
+    if fields is None or not _dict_is_all(kind):
+        return None
+    types = tuple(map(type, fields.values()))
+    if not _SIMPLE.issuperset(types):
+        return None
+    return (kind, tuple(fields.items()), types)

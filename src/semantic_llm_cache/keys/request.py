@@ -1,0 +1,151 @@
+"""`Request`: what is asked. Scope is who asks and how; text is what is asked."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from semantic_llm_cache.exceptions import CacheKeyError
+from semantic_llm_cache.keys.fingerprint import KEY_VERSION, digest
+
+__all__ = ["Request", "clean_text", "looks_like_messages", "split_messages"]
+
+
+def clean_text(text: str) -> str:
+    """Return `text` as both tiers see it: Unicode NFC, line ends unified, outer space stripped.
+
+    Inner space stays: in a prompt that holds code, indentation is meaning.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return unicodedata.normalize("NFC", text).strip()
+
+
+class Request:
+    """One question: where its answers are kept, who asks and how, and what is asked.
+
+    Args:
+        namespace: name for management; requests of different namespaces never share an answer.
+        scope: everything that must be *equal* for an answer to serve: model, temperature, tenant,
+            system prompt. Strings, numbers, dates, and mappings, lists and dataclasses of them.
+        text: the question itself, the only part that near matching compares.
+        key: replaces the text in the exact key (what `key_func` returned).
+
+    Attributes:
+        scope_hash: hex digest of namespace and scope.
+        key: the exact key, a string of 42 characters that starts with the version of its form.
+
+    Raises:
+        CacheKeyError: a scope with something that has no stable fingerprint.
+
+    Example:
+        >>> a = Request("faq", {"model": "small"}, "What is Python?")
+        >>> b = Request("faq", {"model": "large"}, "What is Python?")
+        >>> a.key == b.key
+        False
+    """
+
+    __slots__ = ("key", "namespace", "scope_hash", "text")
+
+    def __init__(
+        self, namespace: str = "default", scope: Any = None, text: str = "", *, key: str | None = None
+    ) -> None:
+        if not isinstance(namespace, str) or not namespace:
+            raise ValueError(f"namespace={namespace!r} must be a non-empty string")
+        if not isinstance(text, str):
+            raise TypeError(f"text={text!r} must be a string")
+        self.namespace = namespace
+        self.text = clean_text(text)
+        self.scope_hash = digest("scope", KEY_VERSION, namespace, scope)
+        self.key = f"{KEY_VERSION}:" + digest(
+            *(("text", self.scope_hash, self.text) if key is None else ("key", self.scope_hash, key))
+        )
+
+    def within(self, namespace: str) -> Request:
+        """Return the same question asked under a namespace of its own: it only partitions further."""
+        other = Request(namespace, {"within": self.scope_hash, "key": self.key}, self.text)
+        return other
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Request) and (self.key, self.text) == (other.key, other.text)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        # Prompts stay out of logs, so a request shows its length only.
+        return f"Request(namespace={self.namespace!r}, key={self.key!r}, text of {len(self.text)} characters)"
+
+
+class Conversation(NamedTuple):
+    """Messages taken apart: the last user turn, and everything else."""
+
+    text: str
+    rest: Any
+
+
+def _part(item: Any, name: str) -> Any:
+    if isinstance(item, Mapping):
+        return item.get(name)
+    return getattr(item, name, None)
+
+
+def looks_like_messages(value: Any) -> bool:
+    """Tell whether `value` is a list of chat messages (things with a role and a content)."""
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, (str, bytes, bytearray))
+        and len(value) > 0
+        and all(isinstance(_role(item), str) for item in value)
+    )
+
+
+def _role(item: Any) -> Any:
+    role = _part(item, "role")
+    if role is None and not isinstance(item, Mapping):
+        role = {"human": "user"}.get(getattr(item, "type", None) or "", getattr(item, "type", None))
+    return getattr(role, "value", role)
+
+
+def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversation:
+    """Take the last user turn as the text, all else (system prompt, history, images) as scope.
+
+    Messages are mappings, or objects with `role` and `content` (pydantic models); a content is text or
+    a list of parts, of which the text parts are joined and the others are scope.
+
+    Raises:
+        CacheKeyError: something that is no list of messages.
+    """
+    if not looks_like_messages(messages):
+        raise CacheKeyError(
+            f"{name} must be a non-empty list of messages with a role and a content, or a string: name the "
+            'parameter that holds the prompt with prompt="...", or give the key with key_func='
+        )
+    last = max((i for i, item in enumerate(messages) if _role(item) == "user"), default=None)
+    if last is None:
+        return Conversation("", list(messages))
+    content = _part(messages[last], "content")
+    if isinstance(content, str):
+        text, others = content, list[Any]()
+    elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
+        texts = []
+        others = []
+        for part in content:
+            body = part if isinstance(part, str) else _part(part, "text")
+            if isinstance(body, str) and (isinstance(part, str) or _part(part, "type") in (None, "text", "input_text")):
+                texts.append(body)
+            else:
+                # With how much text came before it: a picture's place among the words counts.
+                others.append((len(texts), part))
+        text = "\n".join(texts)
+    else:
+        text, others = "", [content]
+    turn = messages[last]
+    fields = (
+        turn if isinstance(turn, Mapping) else (turn.model_dump() if hasattr(turn, "model_dump") else dict(vars(turn)))
+    )
+    rest = {str(k): v for k, v in fields.items() if k != "content" and v is not None}
+    # The turn's place among the others counts, so it stays in the history as a hole.
+    history = [*messages[:last], {"turn": rest, "parts": others}, *messages[last + 1 :]]
+    return Conversation(text, history)

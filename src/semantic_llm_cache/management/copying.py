@@ -1,0 +1,242 @@
+"""`copy_cache`: every entry of one backend into another, whole, and as often as one likes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.engine.state import resolve_backend
+from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.storage.contract import StorageBackend
+
+__all__ = ["CopyReport", "copy_cache"]
+
+_MOST_FAILURES = 100
+_PROBE_SECONDS = 60.0
+_PROBE = "semantic-llm-cache:copy"
+
+
+@dataclass
+class CopyReport:
+    """What a copy came to.
+
+    Attributes:
+        total: entries of the source when it began; None when only one namespace is copied.
+        read: entries read so far.
+        copied: entries written, `replaced` ones among them.
+        replaced: written in place of another one under the same key: an older one, or any with ``overwrite=True``.
+        there: left out, because the destination has the very entry.
+        newer: left out, because the destination has a newer one under the same key.
+        expired: left out, because their time was over before they could be written.
+        failed: not written, because the destination cannot hold them; the first are in `failures`.
+        failures: pairs of a key and a reason, 100 at most.
+        counters: namespaces whose counters were raised in the destination.
+        states: named states (what error budgets have learned) written.
+        dry_run: whether nothing was written, and these are what would have been.
+    """
+
+    total: int | None = None
+    read: int = 0
+    copied: int = 0
+    replaced: int = 0
+    there: int = 0
+    newer: int = 0
+    expired: int = 0
+    failed: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    counters: int = 0
+    states: int = 0
+    dry_run: bool = False
+
+
+async def copy_cache(
+    src: StorageBackend | str,
+    dst: StorageBackend | str,
+    *,
+    namespace: str | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    batch_size: int = 500,
+    progress: Callable[[CopyReport], object] | None = None,
+) -> CopyReport:
+    """Copy all live entries of `src` into `dst`, each with all that belongs to it.
+
+    An entry keeps its key, scope, embedding, tags, aliases, kind, costs and hits, and the moment at which it
+    expires. Counters of namespaces come along: where the source's is higher, the destination's is raised to it. So does
+    what error budgets have learned (`max_error`), where the destination has learned nothing under the same name yet;
+    a program that has begun to learn there keeps to its own.
+
+    It may be repeated: what `dst` has already, as new or newer, is left as it is. A copy that was broken off goes
+    on where it was when it is run again, and one that is run again later brings what has come since. Both caches
+    may be in use meanwhile; what is written to `dst` in the moment between looking and writing (one batch) may be
+    replaced by the source's entry of the same key. Entries deleted in `src` are not deleted in `dst`.
+
+    Args:
+        src, dst: objects or URLs. They are not closed.
+        namespace: only its entries; None is all.
+        overwrite: the source's entries take the place of newer ones too.
+        dry_run: count only, write nothing.
+        batch_size: entries held in memory, and written in one go.
+        progress: called with the report after each batch.
+
+    Raises:
+        ValueError: `src` and `dst` are one place, or a bad `batch_size`.
+        CacheBackendError: one of them failed. What was written stays; run it again.
+
+    Example:
+        >>> import asyncio
+        >>> from semantic_llm_cache import copy_cache
+        >>> from semantic_llm_cache.backends import MemoryBackend
+        >>> from semantic_llm_cache.config import CacheEntry
+        >>> async def main():
+        ...     old, new = MemoryBackend(), MemoryBackend()
+        ...     await old.set("k", CacheEntry("2+2?", "4", ttl=60))
+        ...     first, again = await copy_cache(old, new), await copy_cache(old, new)
+        ...     return first.copied, again.copied, again.there
+        >>> asyncio.run(main())
+        (1, 0, 1)
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size={batch_size!r} must be a number of entries of at least 1")
+    source, target = resolve_backend(src), resolve_backend(dst)
+    if await _are_one(source, target, ask=not dry_run):
+        raise ValueError(f"src and dst are one place, {source.url}: there is nothing to copy")
+    report = CopyReport(dry_run=dry_run)
+    if namespace is None:
+        report.total = int((await source.get_stats())["size"])
+    job = _Copy(source, target, report, overwrite)
+    batch: list[tuple[str, CacheEntry]] = []
+    async for item in source.scan(batch_size, namespace):
+        if item[1].namespace == _PROBE:
+            continue
+        batch.append(item)
+        if len(batch) >= batch_size:
+            await job.take(batch)
+            batch = []
+            if progress is not None:
+                progress(report)
+    await job.take(batch)
+    await job.raise_counters(namespace)
+    await job.copy_states(namespace)
+    if progress is not None:
+        progress(report)
+    return report
+
+
+class _Copy:
+    """A copy under way."""
+
+    def __init__(self, source: StorageBackend, target: StorageBackend, report: CopyReport, overwrite: bool) -> None:
+        self.source = source
+        self.target = target
+        self.report = report
+        self.overwrite = overwrite
+
+    async def take(self, batch: list[tuple[str, CacheEntry]]) -> None:
+        """Write of a batch what the destination has not."""
+        if not batch:
+            return
+        report = self.report
+        report.read += len(batch)
+        present = await self.target.get_many([key for key, _ in batch], touch=False)
+        now = self.source.clock()
+        wanted, replaced = [], set()
+        for (key, entry), other in zip(batch, present, strict=True):
+            if entry.is_expired(now):
+                report.expired += 1
+            elif other is None:
+                wanted.append((key, entry))
+            # One that was given another vector since is not the same; which of the two is newer is not known.
+            elif other.created_at == entry.created_at and (other.embedder == entry.embedder or not self.overwrite):
+                report.there += 1
+            elif other.created_at > entry.created_at and not self.overwrite:
+                report.newer += 1
+            else:
+                wanted.append((key, entry))
+                replaced.add(key)
+        written = wanted if report.dry_run else await self._write(wanted)
+        report.copied += len(written)
+        report.replaced += sum(key in replaced for key, _ in written)
+
+    async def _write(self, items: list[tuple[str, CacheEntry]]) -> list[tuple[str, CacheEntry]]:
+        """Write entries and return those that the destination can hold."""
+        if not items:
+            return []
+        try:
+            await self.target.set_many(items)
+            return items
+        except (CacheSerializationError, ValueError, TypeError):
+            pass  # one of them; writing the others once more changes nothing
+        written = []
+        for key, entry in items:
+            try:
+                await self.target.set(key, entry)
+            except (CacheSerializationError, ValueError, TypeError) as error:
+                self.report.failed += 1
+                if len(self.report.failures) < _MOST_FAILURES:
+                    self.report.failures.append((key, str(error)))
+            else:
+                written.append((key, entry))
+        return written
+
+    async def raise_counters(self, namespace: str | None) -> None:
+        """Raise the destination's counters to the source's. Twice is as good as once, where adding would not be."""
+        ours = await self.source.get_counters()
+        theirs = await self.target.get_counters()
+        for name, counters in ours.items():
+            if namespace is not None and name != namespace:
+                continue
+            known = theirs.get(name, {})
+            missing = {n: value - known.get(n, 0.0) for n, value in counters.items() if value > known.get(n, 0.0)}
+            if missing:
+                self.report.counters += 1
+                if not self.report.dry_run:
+                    await self.target.add_counters(name, missing)
+
+    async def copy_states(self, namespace: str | None) -> None:
+        """Copy named states that the destination has not."""
+        if namespace is None:
+            names = await self.source.list_states()
+        else:
+            # online:NAMESPACE:BOUND:BOUND:MODEL, where a namespace or a model may hold colons too
+            bound = "(?:[0-9.e+-]+|None)"
+            of_namespace = re.compile(f"online:{re.escape(namespace)}:{bound}:{bound}:")
+            names = await self.source.list_states(f"online:{namespace}:")
+            names = [name for name in names if of_namespace.match(name)]
+        for name in names:
+            value = await self.source.get_state(name)
+            if value is None or (not self.overwrite and await self.target.get_state(name) is not None):
+                continue
+            self.report.states += 1
+            if not self.report.dry_run:
+                await self.target.set_state(name, value)
+
+
+async def _are_one(source: StorageBackend, target: StorageBackend, *, ask: bool) -> bool:
+    """Tell whether two backends are one place: two spellings of a path, two names of a server."""
+    if source is target:
+        return True
+    if type(source) is not type(target) or source.in_process:
+        return False
+    ours, theirs = getattr(source, "db_path", None), getattr(target, "db_path", None)
+    if ours is not None and theirs is not None:
+        return _same_file(ours, theirs)
+    if not ask:
+        return False
+    # Names of servers prove nothing: an entry that was written there and is found here does.
+    key = f"{_PROBE}:{os.urandom(16).hex()}"
+    await target.set(key, CacheEntry("", None, ttl=_PROBE_SECONDS, created_at=target.clock(), namespace=_PROBE))
+    try:
+        return await source.get(key) is not None
+    finally:
+        await target.delete(key)
+
+
+def _same_file(ours: str, theirs: str) -> bool:
+    try:
+        return os.path.samefile(ours, theirs)
+    except OSError:  # one of them is not there yet
+        return os.path.realpath(ours) == os.path.realpath(theirs)

@@ -1,0 +1,1 @@
+"""Warming a cache from logs of calls."""

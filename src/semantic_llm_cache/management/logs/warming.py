@@ -1,0 +1,454 @@
+"""`warm_from_log`: the answers of a log of calls into a cache, where the programs that ask will look for them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
+
+from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.config import TTL, parse_ttl
+from semantic_llm_cache.engine.engine import MISS, SemanticCache
+from semantic_llm_cache.engine.search import ALONE, Found
+from semantic_llm_cache.engine.state import resolve_backend
+from semantic_llm_cache.exceptions import CacheKeyError, CacheSerializationError
+from semantic_llm_cache.keys.binding import BadCall, CallBinder
+from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.management.logs.reading import BadRecord, CallLog, Item, LoggedCall, NotForCache
+from semantic_llm_cache.storage.contract import StorageBackend
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.wire.cache import WireCache
+
+__all__ = ["OPENAI_URL", "WarmReport", "warm_from_log"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+_CHUNK = 64
+_MOST_PROBLEMS = 1000
+
+
+@dataclass
+class WarmReport:
+    """What warming from a log came to.
+
+    Attributes:
+        path, format: of the log.
+        size, position: bytes of the log, and how many of them have been read.
+        records: calls and other records read.
+        stored: answers stored; in a dry run, those that would be.
+        there: answers that were in the cache already, or earlier in the log.
+        refused: answers that the cache does not admit, by reason: refusals, cut answers, tool calls.
+        skipped: records that hold no answer for this cache, by reason.
+        broken: records that cannot be read; the first 1,000 are in `problems`.
+        problems: pairs of a place in the file (``"line 7"``) and a reason.
+        dry_run: whether nothing was stored.
+    """
+
+    path: str = ""
+    format: str = ""
+    size: int = 0
+    position: int = 0
+    records: int = 0
+    stored: int = 0
+    there: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    broken: int = 0
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    dry_run: bool = False
+
+
+class _Refused(Exception):
+    """An answer that the cache does not admit."""
+
+
+class _Answer(NamedTuple):
+    """An answer, as the door would store it."""
+
+    request: Request
+    settings: CallSettings
+    value: Any
+    duration_ms: float
+    place: str
+
+
+async def warm_from_log(
+    path: str | os.PathLike[str],
+    target: WireCache | SemanticCache | Callable[..., Any],
+    *,
+    format: str = "auto",
+    requests: str | os.PathLike[str] | None = None,
+    backend: StorageBackend | str | None = None,
+    base_url: str = OPENAI_URL,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    arguments: Mapping[str, Any] | None = None,
+    models: Mapping[str, str] | None = None,
+    fields: Mapping[str, Any] | None = None,
+    ttl: TTL = MISS,
+    max_age: TTL = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[WarmReport], object] | None = None,
+) -> WarmReport:
+    """Store the answers of a log, so that the calls that were logged are hits from now on.
+
+    Nothing is called. Each answer is stored under the request that `target` would make of the call, by its own
+    rules: what it would not store (refusals, answers that were cut, tool calls) is left out. Their time to live
+    counts from now. It may be repeated: what is in the cache already is left as it is.
+
+    Args:
+        path: the log: JSON lines, or a JSON document with a list. See `call_log_formats` for what is known.
+        target: where the calls will be made: a `WireCache` with the options of the client's ``wrap(...)`` or
+            transport; a decorated function; or a `SemanticCache`, for functions decorated with its namespace.
+        format: of the log; ``"auto"`` tells it by the first records.
+        requests: for the output of a batch, the batch's input.
+        backend: where to store, in place of the target's.
+        base_url: of the client, as it was given to it. (`WireCache` only; a part of the scope.)
+        headers: what the client sends and answers differ by: its Authorization, unless the target has
+            ``share_across_keys=True``; OpenAI-Organization, OpenAI-Project. (`WireCache` only.)
+        arguments: of the function, beside the prompt, as calls will have them. Those of a plain record come first.
+        models: names under which models are logged, and those under which they are asked for.
+        fields: of the request's body, to put in place of what was logged; None takes a field out.
+        ttl: of what is stored, in place of the target's.
+        max_age: calls longer ago, where the log tells when, are left out.
+        overwrite: replace what is in the cache.
+        dry_run: count only.
+        progress: called with the report every 64 records.
+
+    Raises:
+        FileNotFoundError: no such log.
+        ValueError, TypeError: naming the argument; the log's format cannot be told.
+        CacheBackendError, EmbeddingUnavailableError: storage or model failed. What was stored stays.
+
+    Example:
+        >>> import asyncio, pathlib, tempfile
+        >>> from semantic_llm_cache import cache
+        >>> @cache
+        ... async def ask(prompt: str) -> str:
+        ...     raise RuntimeError("not called")
+        >>> async def main():
+        ...     with tempfile.TemporaryDirectory() as folder:
+        ...         path = pathlib.Path(folder) / "log.jsonl"
+        ...         _ = path.write_text('{"prompt": "2+2?", "response": "4"}\\n')
+        ...         report = await warm_from_log(path, ask)
+        ...     return report.stored, await ask("2+2?")
+        >>> asyncio.run(main())
+        (1, '4')
+    """
+    limit = parse_ttl(max_age, "max_age")
+    log = await asyncio.to_thread(lambda: CallLog(path, format, requests=requests))
+    given = list(headers.items() if isinstance(headers, Mapping) else headers)
+    changes = _Changes(dict(models or {}), dict(fields or {}))
+    changed: dict[str, Any] = {} if backend is None else {"backend": resolve_backend(backend)}
+    if ttl is not MISS:
+        changed["ttl"] = parse_ttl(ttl)
+    door = _door(target, changed, base_url, given, arguments or {})
+    report = WarmReport(str(log.path), log.format, log.size, dry_run=dry_run)
+    job = _Warming(door, changes, report, overwrite)
+    items = iter(log)
+    while chunk := await asyncio.to_thread(lambda: list(itertools.islice(items, _CHUNK))):
+        await job.take(chunk, limit)
+        if progress is not None:
+            progress(report)
+    return report
+
+
+class _Changes(NamedTuple):
+    models: dict[str, str]
+    fields: dict[str, Any]
+
+    def apply(self, call: LoggedCall) -> None:
+        """Make the request the one that will be asked."""
+        body = call.body
+        model = body.get("model")
+        if isinstance(model, str):
+            body["model"] = self.models.get(model, model)
+        for name, value in self.fields.items():
+            if value is None:
+                body.pop(name, None)
+            else:
+                body[name] = value
+
+
+class _Warming:
+    """A log on its way into a cache."""
+
+    def __init__(self, door: _Wire | _Function, changes: _Changes, report: WarmReport, overwrite: bool) -> None:
+        self.door = door
+        self.changes = changes
+        self.report = report
+        self.overwrite = overwrite
+
+    async def take(self, chunk: list[Item], limit: float | None) -> None:
+        """Store the answers of some records."""
+        report = self.report
+        found: dict[str, _Answer] = {}
+        for item in chunk:
+            report.records += 1
+            report.position = item.position
+            try:
+                answer = self._answer(item, limit)
+            except NotForCache as reason:
+                _count(report.skipped, str(reason))
+            except _Refused as reason:
+                _count(report.refused, str(reason))
+            except (BadRecord, CacheKeyError, CacheSerializationError) as error:
+                self._broken(item.place, str(error))
+            else:
+                key = answer.request.key
+                report.there += key in found
+                if self.overwrite or key not in found:  # the first one, as with a cache that had been there then
+                    found[key] = answer
+        if found and not self.overwrite:
+            backend = self.door.engine.backend
+            for key, entry in zip(list(found), await backend.get_many(list(found), touch=False), strict=True):
+                if entry is not None:
+                    del found[key]
+                    report.there += 1
+        # All together: the embedder makes batches of what waits, and so do the backends.
+        results = await asyncio.gather(*(self._store(answer) for answer in found.values()), return_exceptions=True)
+        problem = next((result for result in results if result is not None), None)
+        if problem is not None:
+            raise problem
+
+    def _answer(self, item: Item, limit: float | None) -> _Answer:
+        call = item.call
+        if not isinstance(call, LoggedCall):
+            raise call
+        if limit is not None and call.started is not None and self.door.engine.clock() - call.started > limit:
+            raise NotForCache("too old")
+        self.changes.apply(call)
+        return self.door.answer(call, item.place)
+
+    def _broken(self, place: str, reason: str) -> None:
+        self.report.broken += 1
+        if len(self.report.problems) < _MOST_PROBLEMS:
+            self.report.problems.append((place, reason))
+
+    async def _store(self, answer: _Answer) -> None:
+        engine, report = self.door.engine, self.report
+        settings = replace(answer.settings, ttl=engine.ttl)
+        shared, wanted = engine.weigh(answer.value, settings)
+        if not wanted:
+            _count(report.refused, "cache_if")
+            return
+        if shared is ALONE:
+            self._broken(answer.place, "the answer has no form in which it could be stored")
+            return
+        if not report.dry_run:
+            found = Found("miss", "")
+            if settings.similarity < 1 and answer.request.text:
+                await engine.embed(answer.request, found)
+            try:
+                put = await engine.put(answer.request, settings, answer.value, shared, found, answer.duration_ms)
+            except CacheSerializationError as error:
+                self._broken(answer.place, str(error))
+                return
+            if not put[0]:
+                _count(report.refused, "longer than max_prompt or max_response")
+                return
+        report.stored += 1
+
+
+def _count(counts: dict[str, int], reason: str) -> None:
+    counts[reason] = counts.get(reason, 0) + 1
+
+
+# ------------------------------------------------------------------------------ doors
+
+
+def _door(
+    target: Any,
+    changed: dict[str, Any],
+    base_url: str,
+    headers: list[tuple[str, str]],
+    arguments: Mapping[str, Any],
+) -> _Wire | _Function:
+    from semantic_llm_cache.management.warming import controls_of
+    from semantic_llm_cache.wire.cache import WireCache
+
+    if isinstance(target, WireCache):
+        return _Wire(target, changed, base_url, headers)
+    if isinstance(target, SemanticCache):
+        return _Function(_shared(target, arguments), changed, arguments)
+    controls = controls_of(target)
+    if controls is None:
+        raise TypeError(f"target={target!r} must be a WireCache, a SemanticCache, or a function decorated with cache")
+    return _Function(controls, changed, arguments)
+
+
+def _engine(engine: SemanticCache, changed: dict[str, Any]) -> SemanticCache:
+    """Return the engine with which to store: it waits, and it tells of failures."""
+    found = engine.derive(**changed, on_error="raise", timeout=None)
+    if not found.enabled:
+        raise ValueError("caching is off (enabled=False, or SEMANTIC_LLM_CACHE_DISABLED): nothing can be stored")
+    return found
+
+
+class _Wire:
+    """Answers as the clients of SDKs look for them."""
+
+    def __init__(self, door: WireCache, changed: dict[str, Any], base_url: str, headers: list[tuple[str, str]]) -> None:
+        self.door = door
+        self.engine = _engine(door.engine, changed)
+        self.base_url = base_url.rstrip("/")
+        self.headers = headers
+
+    def answer(self, call: LoggedCall, place: str) -> _Answer:
+        """Return what this door would store for a call."""
+        from semantic_llm_cache.wire import records
+        from semantic_llm_cache.wire.formats import find_format
+
+        if not call.path:
+            raise NotForCache("a plain prompt and response: it belongs to a function or a namespace")
+        known = find_format(call.path)
+        if known is None:
+            raise NotForCache(f"no request that is cached: {call.path}")
+        try:
+            asked = known.read(call.body, self.door.reading)
+        except (CacheKeyError, TypeError, ValueError, KeyError) as error:
+            raise BadRecord(f"the request is none of {known.name} ({type(error).__name__}: {error})") from error
+        if asked is None:
+            raise NotForCache("a request that is not cached")
+        body = json.dumps(call.body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        plan = self.door.plan("POST", self._url(known.paths[0]), self.headers, body)
+        if plan is None:
+            raise NotForCache("a request that is not cached")  # above max_temperature
+        try:
+            reason = known.unfit(call.answer, self.door.reading.tool_calls)
+        except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
+            raise BadRecord(f"the answer is none of {known.name}") from error
+        if reason:
+            raise _Refused(reason)
+        text = json.dumps(call.answer, ensure_ascii=False, separators=(",", ":"))
+        told = {"content-type": "application/json", **({"x-request-id": call.request_id} if call.request_id else {})}
+        record = records.of_body(known, told, text)
+        if record is None:
+            raise BadRecord(f"the answer is none of {known.name}")
+        return _Answer(plan.request, plan.settings, record, call.duration_ms, place)
+
+    def _url(self, path: str) -> str:
+        # Of some providers the version is in the base URL, of others in the path.
+        first = path.split("/")[1]
+        return (
+            self.base_url.removesuffix(f"/{first}") + path
+            if self.base_url.endswith(f"/{first}")
+            else (self.base_url + path)
+        )
+
+
+class _Function:
+    """Answers as decorated functions look for them."""
+
+    def __init__(self, controls: Any, changed: dict[str, Any], arguments: Mapping[str, Any]) -> None:
+        binder = controls.binder
+        if binder.instance_name is not None:
+            raise TypeError(f"{binder.name} is a method: its entries belong to an instance, which a log does not hold")
+        self.controls = controls
+        self.binder = binder
+        self.engine = _engine(controls.engine, changed)
+        self.arguments = dict(arguments)
+        self.known = dict(binder.signature.parameters)
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in self.known.values())
+        unknown = [name for name in arguments if name not in self.known and not takes_any]
+        if unknown:
+            raise TypeError(
+                f"arguments={unknown[0]!r} is no parameter of {binder.name}(), which has {list(self.known)}"
+            )
+
+    def answer(self, call: LoggedCall, place: str) -> _Answer:
+        """Return what the function would store for a call."""
+        prompt, response = self._texts(call)
+        logged = call.body if call.path else call.arguments
+        given = {
+            **self.arguments,
+            **{name: value for name, value in logged.items() if name in self.known and name != self.binder.prompt_name},
+        }
+        args: tuple[Any, ...] = ()
+        parameter = self.known.get(self.binder.prompt_name)
+        if parameter is not None and parameter.kind is parameter.POSITIONAL_ONLY:
+            args = (prompt,)
+        else:
+            given[self.binder.prompt_name] = prompt
+        try:
+            request = self.binder.bind(args, given)
+        except (BadCall, TypeError) as error:
+            raise BadRecord(f"no call of {self.binder.name}: {error}") from error
+        settings = self.controls.tagged(self.controls.settings, args, given)
+        if self.controls.streams:
+            return _Answer(request, settings, [response], call.duration_ms, place)
+        try:
+            value = _typed(response, settings.target)
+        except Exception as error:  # a model's own validation may raise anything
+            raise BadRecord(f"the response is not what {self.binder.name} returns: {error}") from error
+        return _Answer(request, settings, value, call.duration_ms, place)
+
+    def _texts(self, call: LoggedCall) -> tuple[Any, Any]:
+        """Return what the function is given as its prompt, and what it returned."""
+        if not call.path:
+            return call.prompt, call.response
+        from semantic_llm_cache.wire.formats import find_format
+
+        known = find_format(call.path)
+        if known is None:
+            raise NotForCache(f"no request that is cached: {call.path}")
+        reason = known.unfit(call.answer, False)
+        if reason:
+            raise _Refused(reason)
+        messages = call.body.get("messages", call.body.get("input"))
+        if self.binder.prompt_name != "messages" and isinstance(messages, list):
+            single = messages[0] if len(messages) == 1 and isinstance(messages[0], Mapping) else {}
+            if single.get("role") != "user" or not isinstance(single.get("content"), str):
+                raise NotForCache(f"a conversation, where {self.binder.name} takes a prompt")
+            messages = single["content"]
+        return messages, known.text(call.answer)
+
+
+def _typed(value: Any, target: Any) -> Any:
+    """Return a logged response, plain JSON, as what the function returns."""
+    if target is Any or not isinstance(target, type) or get_origin(target) is not None or isinstance(value, target):
+        return value
+    if isinstance(value, dict) and hasattr(target, "model_validate"):
+        return target.model_validate(value)
+    if isinstance(value, dict) and is_dataclass(target):
+        return target(**value)
+    if target in (str, int, float, bool, list, dict, bytes, type(None)) and not (
+        target is float and type(value) is int
+    ):
+        raise TypeError(f"a {type(value).__name__} and no {target.__name__}")
+    return value
+
+
+class _SharedControls(NamedTuple):
+    """What is known of functions of which only the namespace is."""
+
+    engine: SemanticCache
+    binder: Any
+    settings: CallSettings
+    streams: bool = False
+
+    def tagged(self, settings: CallSettings, args: Any, kwargs: Any) -> CallSettings:
+        return settings
+
+
+def _shared(engine: SemanticCache, arguments: Mapping[str, Any]) -> _SharedControls:
+    """Return what stands for every function of a namespace that takes a prompt and `arguments`."""
+    if engine.namespace == "default":
+        raise ValueError(
+            'in the namespace "default" each function has its own entries: name the function, or another namespace'
+        )
+
+    def stand_in(prompt: str, **rest: Any) -> None:
+        """Take what the functions take."""
+
+    named = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in arguments if name != "prompt"]
+    prompt = inspect.Parameter("prompt", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str)
+    stand_in.__signature__ = inspect.Signature([prompt, *named])  # type: ignore[attr-defined]
+    binder = CallBinder(stand_in, namespace=engine.namespace)
+    binder.name = f"a function of the namespace {engine.namespace!r}"
+    return _SharedControls(engine, binder, engine.settings())

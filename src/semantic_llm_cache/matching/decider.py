@@ -1,0 +1,418 @@
+"""Is a near entry's answer the answer? Threshold and guards, a verifier, or an error budget; and what is
+learned when a fresh answer can be compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from semantic_llm_cache.config import check_similarity
+from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY, ThresholdPolicy
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.breaker import logger
+from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
+from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.values.encoding import dumps, freeze
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.matching.guards import GuardSet
+    from semantic_llm_cache.matching.online import Decision, OnlinePolicy
+
+__all__ = ["DEFAULT_GUARDS", "Choice", "Trust", "TrustOptions"]
+
+DEFAULT_GUARDS: Any = type("_Default", (), {"__repr__": lambda self: "'default'"})()
+"""The guards nobody chose: vetoes beside a threshold, features of an error budget."""
+
+_CANDIDATES = 8
+_ONLINE_CANDIDATES = 16
+_VERIFY_TIMEOUT = 30.0
+_KNOWN_PAIRS = 4096
+_LONG = 2000
+_LONG_TOGETHER = 8000  # characters of prompts in pairs: read in some 3 ms
+_KNOWN_ANSWERS = 4096
+_DEFAULT_FLOOR = 0.5
+
+Search = Callable[[int, float], Awaitable[Sequence[Candidate]]]
+Embed = Callable[[Sequence[str]], Awaitable[Any]]
+
+
+class _Engine(Protocol):
+    def log_once(self, topic: str, text: str) -> None: ...
+
+
+@dataclass(slots=True)
+class TrustOptions:
+    """The options of an engine that decide about near entries."""
+
+    guards: Any = DEFAULT_GUARDS
+    verify: Any = None
+    verify_band: tuple[float, float] | None = None
+    verify_mode: str = "inline"
+    max_error: float | None = None
+    max_error_per_hit: float | None = None
+    same_answer: Any = None
+    seed: int | None = None
+
+
+@dataclass(slots=True)
+class Choice:
+    """What was decided about the candidates of one request.
+
+    `candidate` is the entry to serve, or None. `rival`, on a miss, is the entry that a fresh answer is to be
+    compared with; `ask_later` the one that a verifier is to be asked about after the call.
+    """
+
+    candidate: Candidate | None = None
+    reason: str = ""
+    nearest: Candidate | None = None
+    rival: Candidate | None = None
+    ask_later: Candidate | None = None
+    decision: Decision | None = None
+
+
+class Trust:
+    """Decides about near entries for one engine, and learns.
+
+    Args:
+        options: see `SemanticCache`.
+        similarity: the engine's threshold.
+
+    Raises:
+        ValueError, TypeError: naming the option.
+    """
+
+    def __init__(self, options: TrustOptions, similarity: float) -> None:
+        self.options = options
+        verify, band = options.verify, options.verify_band
+        for name, value in (("verify", verify), ("same_answer", options.same_answer)):
+            if value is not None and not callable(value):
+                raise TypeError(f"{name}={value!r} must be callable, or None")
+        if options.verify_mode not in ("inline", "background"):
+            raise ValueError(f"verify_mode={options.verify_mode!r} must be 'inline' or 'background'")
+        if band is not None:
+            if verify is None:
+                raise ValueError("verify_band= says when to ask verify=, which is not given")
+            if not isinstance(band, (tuple, list)) or len(band) != 2:
+                raise TypeError(f"verify_band={band!r} must be a pair of similarities, such as (0.80, 0.95)")
+            low, high = (check_similarity(value, "verify_band") for value in band)
+            if low >= high:
+                raise ValueError(f"verify_band={band!r} must go from the lower to the higher similarity")
+            self.band: tuple[float, float] | None = (low, high)
+        else:
+            self.band = None
+        for name in ("max_error", "max_error_per_hit"):
+            value = getattr(options, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f"{name}={value!r} must be a share between 0 and 1, such as 0.02")
+            if not 0 < value < 1:
+                raise ValueError(f"{name}={value!r} must lie between 0 and 1, such as 0.02 for 2 %")
+        self.bounded = options.max_error is not None or options.max_error_per_hit is not None
+        if self.bounded and verify is not None:
+            raise ValueError("verify= and max_error= exclude each other: pass the judge as same_answer=")
+        self.similarity = (similarity if similarity < 1 else _DEFAULT_FLOOR) if self.bounded else similarity
+        given = options.guards
+        self.guards_given = given is not DEFAULT_GUARDS
+        # Loaded now where they will be needed: their word lists take some 40 ms, which no call should wait for.
+        self._guards: GuardSet | None = None
+        if self.guards_given or self.similarity < 1:
+            self.guards  # noqa: B018
+        self._policies: dict[float, ThresholdPolicy] = {}
+        self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self._answers: dict[tuple[str, float], str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def guards(self) -> GuardSet:
+        """The guards, loaded now if they were not."""
+        if self._guards is None:
+            from semantic_llm_cache.matching.guards import resolve_guards
+
+            self._guards = resolve_guards(self.options.guards if self.guards_given else "default")
+        return self._guards
+
+    @property
+    def plain(self) -> bool:
+        """True when threshold and guards decide alone, without waiting for anybody."""
+        return not self.bounded and self.options.verify is None
+
+    def name(self, similarity: float) -> str:
+        """Name of what decides, for `Lookup.policy`."""
+        if self.bounded:
+            bounds = [
+                f"{name} {value:g}"
+                for name, value in (
+                    ("max_error", self.options.max_error),
+                    ("max_error_per_hit", self.options.max_error_per_hit),
+                )
+                if value is not None
+            ]
+            return ", ".join(bounds)
+        return f"threshold {similarity:g}"
+
+    def policy(self, similarity: float) -> ThresholdPolicy:
+        """Return the policy of one threshold."""
+        policy = self._policies.get(similarity)
+        if policy is None:
+            guards = self.guards
+            policy = ThresholdPolicy(similarity, guards if len(guards) else None)
+            self._policies[similarity] = policy
+        return policy
+
+    def same_in_flight(self, prompt: str, other: str, similarity: float, threshold: float) -> bool:
+        """Tell whether a call may join one in flight by meaning: only where nobody need be asked."""
+        if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
+            return False
+        return self.policy(threshold).same(prompt, other, similarity) and self._residual(prompt, other) is None
+
+    def _residual(self, prompt: str, other: str) -> tuple[str, str] | None:
+        if not len(self.guards):
+            return None
+        from semantic_llm_cache.matching.guards import residual
+
+        return residual(prompt, other)
+
+    # ------------------------------------------------------------------ pairs judged before
+
+    def remember(self, key: str, entry_key: str, same: bool) -> None:
+        """Keep a verdict on a pair: it is not asked about again in this process."""
+        self._known[(key, entry_key)] = same
+        if len(self._known) > _KNOWN_PAIRS:
+            self._known.popitem(last=False)
+
+    # ------------------------------------------------------------------ threshold, guards, verifier
+
+    async def choose(
+        self, key: str, prompt: str, similarity: float, search: Search, embed: Embed, engine: _Engine
+    ) -> Choice:
+        """Look at the nearest entries of the scope and choose one to serve, or none.
+
+        Args:
+            key: exact key of the request.
+            prompt: its text.
+            similarity: the threshold of this call.
+            search: gives the k nearest at or above a similarity.
+            embed: gives unit vectors of texts, shape (n, dimension).
+            engine: told once about a verifier that fails.
+        """
+        floor = similarity if self.band is None else self.band[0]
+        policy = self.policy(floor)
+        # The nearest alone decides almost always, and tells by how much a miss missed.
+        candidates = await search(1, 0.0)
+        choice = Choice(nearest=candidates[0] if candidates else None)
+        passing, choice.reason = await self._passing(policy, key, prompt, candidates, embed)
+        close = bool(candidates) and candidates[0].similarity >= floor - THRESHOLD_TOLERANCE
+        if close and not passing:
+            more = await search(_CANDIDATES, floor)
+            passing, reason = await self._passing(policy, key, prompt, more, embed)
+            choice.reason = choice.reason or reason
+        for candidate in passing:
+            if await self._verified(key, prompt, candidate, choice, engine):
+                choice.candidate = candidate
+                choice.reason = choice.reason or f"similarity {candidate.similarity:.3f} >= {floor:g}"
+                break
+        return choice
+
+    async def _passing(
+        self, policy: ThresholdPolicy, key: str, prompt: str, candidates: Sequence[Candidate], embed: Embed
+    ) -> tuple[list[Candidate], str]:
+        """Return the candidates nothing speaks against, and the reason against the nearest."""
+        passing: list[Candidate] = []
+        reason = "" if candidates else "no entries in scope"
+        for candidate in candidates:
+            known = self._known.get((key, candidate.key))
+            if known is False:
+                reason = reason or "veto: judged different before"
+                continue
+            if len(prompt) + len(candidate.entry.prompt) > _LONG:
+                # Guards read at some 4 microseconds a word: a long prompt would hold the loop up.
+                verdict = await asyncio.to_thread(policy.judge, prompt, [candidate])
+            else:
+                verdict = policy.judge(prompt, [candidate])
+            if verdict.candidate is None:
+                reason = reason or verdict.reason
+                continue
+            if not known:
+                veto = await self._residual_veto(prompt, candidate.entry.prompt, embed)
+                if veto is not None:
+                    reason = reason or f"veto: {veto}"
+                    continue
+            passing.append(candidate)
+        return passing, "" if passing else reason
+
+    async def _residual_veto(self, prompt: str, other: str, embed: Embed) -> str | None:
+        left = self._residual(prompt, other)
+        if left is None:
+            return None
+        ours, theirs = (part.strip(" .,;:!?") for part in left)
+        if not ours or not theirs:
+            return "one long prompt has a part that the other has not"
+        first, second = await embed([ours, theirs])
+        cosine = float(first @ second)
+        if cosine >= RESIDUAL_SIMILARITY:
+            return None
+        return f"long prompts with one passage, the rest alike by {max(0.0, cosine):.2f} < {RESIDUAL_SIMILARITY}"
+
+    async def _verified(self, key: str, prompt: str, candidate: Candidate, choice: Choice, engine: _Engine) -> bool:
+        if self.options.verify is None or (self.band is not None and candidate.similarity >= self.band[1]):
+            return True
+        if self._known.get((key, candidate.key)):
+            choice.reason = f"verified before, similarity {candidate.similarity:.3f}"
+            return True
+        if self.options.verify_mode == "background":
+            choice.ask_later = choice.ask_later or candidate
+            choice.reason = f"similarity {candidate.similarity:.3f} to be verified in the background"
+            return False
+        same = await self.ask(key, prompt, candidate, engine)
+        choice.reason = f"{'verified' if same else 'refused by verify'}, similarity {candidate.similarity:.3f}"
+        return same
+
+    async def ask(self, key: str, prompt: str, candidate: Candidate, engine: _Engine) -> bool:
+        """Ask the verifier about one candidate; trouble counts as no."""
+        from semantic_llm_cache.matching.verify import as_verdict
+
+        try:
+            value = await asyncio.wait_for(
+                _call(self.options.verify, prompt, candidate.entry.prompt, candidate.entry.response),
+                _VERIFY_TIMEOUT,
+            )
+            same = as_verdict(value)
+        except Exception as error:
+            engine.log_once("verify", f"verify failed ({type(error).__name__}: {error}): candidates count as different")
+            return False
+        self.remember(key, candidate.key, same)
+        return same
+
+    # ------------------------------------------------------------------ the error budget
+
+    def new_policy(self) -> OnlinePolicy:
+        """Return a fresh online policy with this engine's bounds."""
+        from semantic_llm_cache.matching.online import OnlinePolicy
+
+        names = self.guards.names
+        return OnlinePolicy(
+            max_error=self.options.max_error,
+            max_error_per_hit=self.options.max_error_per_hit,
+            floor=self.similarity,
+            seed=self.options.seed,
+            extra_features=len(names),
+        )
+
+    async def choose_online(self, key: str, prompt: str, policy: OnlinePolicy, search: Search) -> Choice:
+        """Have the online policy decide about the nearest entries."""
+        # Entries under the floor are not served, but they vote.
+        candidates = list(await search(_ONLINE_CANDIDATES, policy.reach))
+        choice = Choice(nearest=candidates[0] if candidates else None)
+        known: list[Candidate] = []
+        for candidate in candidates:
+            if self._known.get((key, candidate.key)) is False:
+                choice.reason = choice.reason or "veto: judged different before"
+            else:
+                known.append(candidate)
+        if sum(len(prompt) + len(candidate.entry.prompt) for candidate in known) > _LONG_TOGETHER:
+            usable, views, reason = await asyncio.to_thread(self._views, prompt, known, at_once=True)
+        else:
+            usable, views, reason = self._views(prompt, known, at_once=False)
+        choice.reason = choice.reason or reason
+        decision = policy.decide(prompt, views)
+        choice.decision = decision
+        found = next((c for c in usable if c.key == decision.key), None)
+        if decision.action == "serve" and found is not None:
+            choice.candidate, choice.reason = found, decision.reason
+        else:
+            choice.rival = found
+            choice.reason = choice.reason or decision.reason
+        return choice
+
+    def _views(
+        self, prompt: str, candidates: Sequence[Candidate], *, at_once: bool
+    ) -> tuple[list[Candidate], list[Any], str]:
+        """Return the candidates that no guard asked for speaks against, what the policy sees of them, and a veto."""
+        from semantic_llm_cache.matching.guards import GuardFeatures
+        from semantic_llm_cache.matching.online import CandidateView
+
+        usable, views, reason = [], [], ""
+        for candidate in candidates:
+            entry = candidate.entry
+            veto = self.guards.check(prompt, entry.prompt) if self.guards_given else None
+            if veto is not None:
+                reason = reason or f"veto: {veto}"
+                continue
+            usable.append(candidate)
+            features: Sequence[float] = GuardFeatures(self.guards, prompt, entry.prompt)
+            views.append(
+                CandidateView(
+                    key=candidate.key,
+                    similarity=candidate.similarity,
+                    answer=self._answer_id(candidate),
+                    prompt=entry.prompt,
+                    features=tuple(features) if at_once else features,
+                )
+            )
+        return usable, views, reason
+
+    def _answer_id(self, candidate: Candidate) -> str:
+        name = (candidate.key, candidate.entry.created_at)
+        known = self._answers.get(name)
+        if known is None:
+            if len(self._answers) >= _KNOWN_ANSWERS:
+                self._answers.clear()
+            known = self._answers[name] = _answer_id(candidate.entry.response)
+        return known
+
+    async def same_answer(self, fresh: Any, stored: Any, embed: Embed, engine: _Engine) -> bool | None:
+        """Tell whether two answers say the same; None when that cannot be told."""
+        from semantic_llm_cache.matching.answers import LONG_SIMILARITY, answer_text, same_short
+
+        try:
+            if self.options.same_answer is not None:
+                from semantic_llm_cache.matching.verify import as_verdict
+
+                return as_verdict(await _call(self.options.same_answer, fresh, stored))
+            one, other = answer_text(fresh), answer_text(stored)
+            same = same_short(one, other)
+            if same is None:
+                first, second = await embed([one, other])
+                same = float(first @ second) >= LONG_SIMILARITY
+            return same
+        except Exception as error:
+            engine.log_once("same_answer", f"answers could not be compared ({type(error).__name__}: {error})")
+            return None
+
+    # ------------------------------------------------------------------ work nobody waits for
+
+    def later(self, coroutine: Any) -> None:
+        """Run a coroutine after the caller has gone on: on this loop, or on the background one."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            background.spawn(coroutine)
+            return
+        task = loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.warning("semantic-llm-cache: background verification failed: %r", task.exception())
+
+
+async def _call(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a sync or async callable; a sync one in a thread, since it may be a model."""
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(type(function), "__call__", None)):
+        return await function(*args)
+    value = await asyncio.to_thread(function, *args)
+    return await value if inspect.isawaitable(value) else value
+
+
+def _answer_id(response: Any) -> str:
+    frozen = freeze(response)
+    return hashlib.blake2b(dumps(frozen).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -1,0 +1,1 @@
+"""Loops, threads and forks. Knows nothing of caches."""

@@ -1,0 +1,95 @@
+"""The process's background loop: it serves plain functions, and does the batched writing of counters."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import semantic_llm_cache.runtime.fork  # noqa: F401 - first, see there
+
+__all__ = ["after_fork", "call_later", "run", "spawn"]
+
+T = TypeVar("T")
+
+
+class _Background:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread: threading.Thread | None = None
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        loop = self.loop
+        if loop is not None:
+            return loop
+        with self.lock:
+            if self.loop is None:
+                self.loop = asyncio.new_event_loop()
+                # A daemon: a process that never closes its cache ends at once, with its own status.
+                self.thread = threading.Thread(target=self.loop.run_forever, name="semantic-llm-cache", daemon=True)
+                self.thread.start()
+            return self.loop
+
+
+_background = _Background()
+_after_fork: list[Callable[[], None]] = []
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait for it from a plain thread.
+
+    On KeyboardInterrupt the coroutine is cancelled and the interrupt goes on.
+    """
+    loop = _background.get()
+    if threading.current_thread() is _background.thread:
+        coroutine.close()
+        raise RuntimeError("a plain cached function was called from the cache's own background loop")
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def spawn(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run a coroutine on the background loop; nobody waits for it."""
+    asyncio.run_coroutine_threadsafe(coroutine, _background.get())
+
+
+def call_later(delay: float, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `function` on the background loop after `delay` seconds."""
+    loop = _background.get()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def start() -> None:
+        task = loop.create_task(function())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.call_soon_threadsafe(loop.call_later, delay, start)
+
+
+def after_fork(function: Callable[[], None]) -> None:
+    """Have `function` called in the child after a fork, before anything else of ours runs there."""
+    _after_fork.append(function)
+
+
+def at_exit(function: Callable[[], None]) -> None:
+    """Have `function` called when the process ends, before threads registered earlier are stopped."""
+    atexit.register(function)
+
+
+def _in_child() -> None:
+    global _background
+    _background = _Background()
+    for function in _after_fork:
+        function()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,101 @@
+"""Turns on an event loop: work that takes a part of a millisecond for each of many calls at once.
+
+asyncio runs all that is ready before it looks at sockets and timers again. Two hundred calls that each search for
+half a millisecond, all ready at once, hold everything else up for a tenth of a second, though none of
+them does so alone. Here they pass one after the other, a little in each round of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from time import perf_counter
+
+__all__ = ["Pace", "turn"]
+
+_STEP = 0.001
+_SECONDS = 0.002  # of work in one round of the loop after which the next ones wait for the next round
+
+
+class _Turns:
+    """Those who wait on one loop. Only used in its thread."""
+
+    __slots__ = ("_loop", "_since", "_ticking", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        # The loop must be free to go; a callback that it is given holds on to this only until it has run.
+        self._loop = weakref.ref(loop)
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._ticking = False
+        self._since = 0.0
+
+    def is_free(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Tell whether this round of the loop has time left; begins to count where none is counted."""
+        if not self._ticking:
+            self._ticking = True
+            self._since = perf_counter()
+            loop.call_soon(self._next_round)
+            return True
+        return not self._waiting and perf_counter() - self._since < _SECONDS
+
+    async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait for a round with time left, first come first served."""
+        future = loop.create_future()
+        self._waiting.append(future)
+        await future
+
+    def _next_round(self) -> None:
+        loop = self._loop()
+        if loop is None:
+            return
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():  # not cancelled meanwhile
+                future.set_result(None)
+                loop.call_soon(self._next_round)
+                return
+        self._ticking = False
+
+
+_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = weakref.WeakKeyDictionary()
+
+
+async def turn() -> None:
+    """Return at once when the running loop has done little such work in this round, else in a later round."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # a plain call in its own thread: nobody else waits there
+        return
+    turns = _by_loop.get(loop)
+    if turns is None:
+        turns = _by_loop[loop] = _Turns(loop)
+    if not turns.is_free(loop):
+        await turns.wait(loop)
+
+
+class Pace:
+    """Tells long work on an event loop when to let others run: a millisecond after it last did.
+
+    Example:
+        >>> async def work(items):
+        ...     pace = Pace()
+        ...     for item in items:
+        ...         handle(item)
+        ...         if pace.over():
+        ...             await pace.rest()
+    """
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = perf_counter() + _STEP
+
+    def over(self) -> bool:
+        """Tell whether the time is over."""
+        return perf_counter() > self._until
+
+    async def rest(self) -> None:
+        """Let others run."""
+        await asyncio.sleep(0)
+        self._until = perf_counter() + _STEP

@@ -1,0 +1,395 @@
+"""`StorageBackend`: the contract that every place to keep entries fulfils.
+
+Seven methods are abstract: a backend written against them alone works with the engine and with a
+cache of one's own. The others have defaults written in terms of those seven; a backend overrides
+them where it can do better in one step.
+
+Rules for all of them:
+
+- *Keys* are opaque strings. *Entries* are `CacheEntry`; what comes out is a private copy: changing it
+  changes nothing that is stored.
+- *Failure*: whatever goes wrong in the storage (connection, disk, damaged file) is raised as
+  `CacheBackendError` with the cause chained; a response that cannot be stored or read back is
+  `CacheSerializationError`. One damaged entry is a miss and a warning, never an error for its
+  neighbours.
+- *Atomicity*: an entry and its vector are written together or not at all. An awaited `set` returns
+  after the entry is committed: killing the process then loses nothing.
+- *Expiry*: an expired entry is never returned, counted, or allowed to hide a live one that is a little
+  farther. `clock` gives the time.
+- *Hits*: `get` and the near lookups may give `hit_count` and `last_accessed` as they were when the entry was
+  stored; `get_many`, `scan` and `iterate` give what `record_hits` has counted since, where it is kept.
+- *Loops and forks*: one instance serves several event loops, threads and, after `fork`, the child.
+  Nothing blocks the loop; nothing is opened in the constructor that a forked child could not reopen.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from semantic_llm_cache.config import CacheEntry
+    from semantic_llm_cache.storage.front import Front
+
+    Vector = npt.NDArray[np.float32] | Sequence[float]
+
+__all__ = ["Candidate", "Held", "Lease", "StorageBackend"]
+
+
+class Candidate(NamedTuple):
+    """A stored entry near to a vector: its key, the entry, and max(0, cosine) in [0, 1]."""
+
+    key: str
+    entry: CacheEntry
+    similarity: float
+
+
+class Lease(NamedTuple):
+    """The right to answer for a key, for a while.
+
+    Attributes:
+        key: of the entry.
+        token: drawn anew for each lease. Only the last one given for a key may store (`set_leased`): it is the
+            fence that keeps out whoever had the lease before and does not know that it ran out.
+        answered: True when an entry lay under the key by the time the lease was given: it may have been stored
+            just now, so look again.
+    """
+
+    key: str
+    token: str
+    answered: bool = False
+
+
+class Held(NamedTuple):
+    """Somebody else has the lease: its token, and the seconds until it runs out unless it is renewed."""
+
+    token: str
+    seconds: float
+
+
+class StorageBackend(ABC):
+    """Keeps entries by key and finds the nearest ones by vector. See the module's text for the rules.
+
+    Example:
+        >>> import asyncio
+        >>> from semantic_llm_cache.backends import MemoryBackend
+        >>> from semantic_llm_cache.config import CacheEntry
+        >>> async def main():
+        ...     backend = MemoryBackend()
+        ...     await backend.set("k", CacheEntry(prompt="2+2?", response="4"))
+        ...     return (await backend.get("k")).response
+        >>> asyncio.run(main())
+        '4'
+    """
+
+    in_process: ClassVar[bool] = False
+    """True when `peek` answers for every entry without waiting (the memory backend)."""
+
+    first_search_seconds: ClassVar[float | None] = None
+    """How long the first search in a process may take, where it loads an index; None where it loads nothing."""
+
+    front: Front | None = None
+    """Entries read by key in the last moments, for backends whose `get` leaves the process. A backend that has
+    one drops from it what its own methods write or delete."""
+
+    gives_leases: ClassVar[bool] = False
+    """True when the five methods for leases are there: ``single_flight="shared"`` then works over all processes."""
+
+    lease_seconds: float = 10.0
+    """How long a lease runs. Whoever holds one renews it three times in that span, so it says how long the others
+    wait for a process that has died."""
+
+    clock: Callable[[], float] = staticmethod(time.time)
+    """Wall time in seconds. The engine replaces it on the instance when it was given a `clock=`."""
+
+    @property
+    def url(self) -> str:
+        """A short name for logs and messages, without credentials, e.g. ``sqlite:///cache.db``."""
+        return type(self).__name__
+
+    # ---------------------------------------------------------------- the seven
+
+    @abstractmethod
+    async def get(self, key: str) -> CacheEntry | None:
+        """Return the live entry under `key`, or None. Never writes to the storage on the caller's time."""
+
+    @abstractmethod
+    async def set(self, key: str, entry: CacheEntry) -> None:
+        """Store `entry` under `key`, replacing what was there. Committed when it returns.
+
+        The vector, when `entry.embedding` has one, is stored with it as unit-length float32; a zero or
+        non-finite vector is a ValueError. May evict other entries to keep within the backend's bounds.
+        """
+
+    @abstractmethod
+    async def delete(self, key: str) -> bool:
+        """Remove the entry; True when there was a live one."""
+
+    @abstractmethod
+    async def clear(self, namespace: str | None = None) -> int:
+        """Remove all entries, or those of one namespace; return how many."""
+
+    @abstractmethod
+    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
+        """Return all live entries, oldest first. For large caches use `scan`."""
+
+    @abstractmethod
+    async def find_similar(
+        self,
+        embedding: Vector,
+        threshold: float,
+        namespace: str | None = None,
+        *,
+        scope: str | None = None,
+    ) -> tuple[str, CacheEntry, float] | None:
+        """Return the live entry nearest to `embedding`, if its similarity reaches `threshold`.
+
+        Similarity is max(0, cosine); the threshold is inclusive with a tolerance of 1e-6. Entries
+        without a vector, or with one of another dimension, are not considered. `namespace` and `scope`
+        limit the search to entries whose fields are equal; None searches all.
+        """
+
+    @abstractmethod
+    async def get_stats(self) -> dict[str, Any]:
+        """Return at least ``size`` (live entries), ``hits`` and ``misses`` (of `get` and `find_similar` here)."""
+
+    # ------------------------------------------- what the engine would like better
+
+    def peek(self, key: str) -> CacheEntry | None:
+        """Return the stored entry without waiting; only with `in_process`. Counts as a read of `key`.
+
+        The entry is the backend's own: do not change it. Its response may be an `Encoded`.
+        Expiry is not checked.
+        """
+        raise NotImplementedError
+
+    async def find_candidates(
+        self,
+        embedding: Vector,
+        threshold: float,
+        *,
+        k: int = 8,
+        namespace: str | None = None,
+        scope: str | None = None,
+        embedder: str | None = None,
+    ) -> list[Candidate]:
+        """Return up to `k` live entries at or above `threshold`, nearest first.
+
+        `embedder` limits the search to vectors made by that embedder (its fingerprint). The default asks
+        `find_similar`, and so gives one at most. Where that is an entry outside the limits, which may hide others
+        that are within them, it goes through all entries instead (`scan`).
+        """
+        found = await self.find_similar(embedding, threshold, namespace, scope=scope)
+        if found is None:
+            return []
+        limits = {"namespace": namespace, "scope": scope, "embedder": embedder}
+        if _within(found[1], limits, self.clock()):
+            return [Candidate(*found)]
+        return await self._scan_for(embedding, threshold, k, limits)
+
+    async def _scan_for(
+        self, embedding: Vector, threshold: float, k: int, limits: Mapping[str, str | None]
+    ) -> list[Candidate]:
+        """`find_candidates` by comparing all entries, one after the other."""
+        from semantic_llm_cache.runtime.yielding import Pace
+        from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, cosine_similarity, unit
+
+        query = unit(embedding)
+        found: list[Candidate] = []
+        pace = Pace()
+        async for key, entry in self.scan(namespace=limits["namespace"]):
+            if entry.embedding is not None and _within(entry, limits, self.clock()):
+                vector = unit(entry.embedding)
+                if vector.shape == query.shape:
+                    similarity = max(0.0, cosine_similarity(query, vector))
+                    if similarity >= threshold - THRESHOLD_TOLERANCE:
+                        found.append(Candidate(key, entry, similarity))
+            if pace.over():
+                found = sorted(found, key=_farness)[:k]
+                await pace.rest()
+        return sorted(found, key=_farness)[:k]
+
+    async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
+        """`get` for each key, in order.
+
+        With `touch` False, for those who look after the cache, the reads count neither as a use of the entries
+        (`eviction="lru"`) nor as hits and misses, where the backend can tell the two apart; the default cannot.
+        """
+        return [await self.get(key) for key in keys]
+
+    async def set_many(self, items: Iterable[tuple[str, CacheEntry]]) -> int:
+        """Store all items, each atomically; return how many."""
+        count = 0
+        for key, entry in items:
+            await self.set(key, entry)
+            count += 1
+        return count
+
+    async def delete_many(self, keys: Iterable[str]) -> int:
+        """Delete each key; return how many there were."""
+        return sum([await self.delete(key) for key in keys])
+
+    async def set_vectors(self, items: Sequence[tuple[str, str, Vector]], embedder: str) -> list[bool]:
+        """Give entries vectors of another embedder; nothing else about them changes.
+
+        Each item is a key, the text that the vector was made of, and the vector. It is written only if the live entry
+        under the key has exactly this prompt, and no vector of `embedder` yet; a zero or non-finite vector is a
+        ValueError. Looking and writing are one step, so that what was deleted, replaced or moved before that is
+        never brought back. The default takes two: it looks, and then writes.
+
+        Returns for each item whether it was written.
+        """
+        from dataclasses import replace
+
+        present = await self.get_many([key for key, _, _ in items], touch=False)
+        fitting = [
+            entry is not None
+            and entry.prompt == prompt
+            and not (entry.embedder == embedder and entry.embedding is not None)
+            for entry, (_, prompt, _) in zip(present, items, strict=True)
+        ]
+        await self.set_many(
+            [
+                (key, replace(entry, embedding=vector, embedder=embedder))
+                for entry, (key, _, vector), fits in zip(present, items, fitting, strict=True)
+                if fits and entry is not None
+            ]
+        )
+        return fitting
+
+    async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
+        """Yield all live entries, `batch_size` at a time in memory.
+
+        Entries written or deleted meanwhile may or may not be seen; no entry is seen twice. To be seen is no use of
+        an entry.
+        """
+        for item in await self.iterate(namespace):
+            yield item
+
+    async def invalidate(
+        self,
+        pattern: str | None = None,
+        *,
+        tags: Iterable[str] | None = None,
+        namespace: str | None = None,
+    ) -> int:
+        """Delete entries whose prompt holds `pattern` (case-insensitive) and that carry any of `tags`.
+
+        A condition that is None does not restrict; with both None nothing is deleted. Returns how many.
+        """
+        wanted = None if tags is None else set(tags)
+        if pattern is None and wanted is None:
+            return 0
+        needle = None if pattern is None else pattern.casefold()
+        keys = [
+            key
+            async for key, entry in self.scan(namespace=namespace)
+            if (needle is None or needle in entry.prompt.casefold())
+            and (wanted is None or not wanted.isdisjoint(entry.tags))
+        ]
+        return await self.delete_many(keys)
+
+    async def record_hits(self, hits: Mapping[str, int], now: float) -> None:
+        """Add to the hit counts of entries and set their access time to `now`.
+
+        The engine calls this in batches, off the caller's path. Unknown keys are skipped. The default
+        does nothing.
+        """
+
+    async def add_counters(self, namespace: str, counters: Mapping[str, float]) -> None:
+        """Add to the running counters of a namespace, which outlive the process. Default: not kept."""
+
+    async def get_counters(self) -> dict[str, dict[str, float]]:
+        """Return what `add_counters` has summed up, by namespace."""
+        return {}
+
+    async def get_state(self, name: str) -> bytes | None:
+        """Return a named blob (the state of a policy), or None."""
+        return None
+
+    async def set_state(self, name: str, value: bytes | None) -> None:
+        """Store a named blob, or remove it with None. Default: not kept."""
+
+    async def list_states(self, prefix: str = "") -> list[str]:
+        """Return the names of the blobs of `set_state` that begin with `prefix`, in order."""
+        return []
+
+    # ------------------------------------------------------------------------------ leases
+
+    # One process at a time answers for a key. These five are there where `gives_leases` is True. Time is the
+    # storage's own, not `clock`: leases are about processes that are alive now. A lease lies apart from the
+    # entry: `get`, `clear` and `scan` know nothing of it, and plain `set` and `delete` do not ask for one.
+
+    async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
+        """Take the lease on `key` for `seconds`, if nobody has it. One step: of many callers one gets it.
+
+        `token` is the caller's own, unique. Asking again with the token that has the lease gives it again, so a
+        request whose reply was lost may be repeated.
+        """
+        raise NotImplementedError
+
+    async def renew_lease(self, lease: Lease, seconds: float) -> bool:
+        """Have the lease run for `seconds` from now; False when it is no longer the last one given for its key.
+
+        A lease that has run out while nobody took it is renewed like any other.
+        """
+        raise NotImplementedError
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give the lease back and tell who waits. Nothing happens when it is not the last one given."""
+        raise NotImplementedError
+
+    async def wait_for_lease(self, key: str, seconds: float) -> None:
+        """Return once the lease on `key` is given back, after `seconds` at the latest.
+
+        Returns at once when nobody has it, and may return early for no reason. It does not return when the
+        lease runs out: `Held.seconds` tells when to ask again.
+        """
+        raise NotImplementedError
+
+    async def set_leased(self, lease: Lease, entry: CacheEntry) -> bool:
+        """`set`, and give the lease back, in one step; False, with nothing stored, when it is not the last one.
+
+        Raises as `set` does; the lease is then still held.
+        """
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Flush and release what is held. Idempotent; the instance may be used again and reopens."""
+
+    async def __aenter__(self) -> StorageBackend:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+
+def _within(entry: CacheEntry, limits: Mapping[str, str | None], now: float) -> bool:
+    return not entry.is_expired(now) and all(
+        limit is None or getattr(entry, name) == limit for name, limit in limits.items()
+    )
+
+
+def _farness(candidate: Candidate) -> float:
+    return -candidate.similarity
+
+
+class CandidateBackend(StorageBackend):
+    """A backend that finds candidates of its own accord; `find_similar` asks for one."""
+
+    async def find_similar(
+        self,
+        embedding: Vector | Sequence[float],
+        threshold: float,
+        namespace: str | None = None,
+        *,
+        scope: str | None = None,
+    ) -> tuple[str, CacheEntry, float] | None:
+        """Return the nearest live entry at or above `threshold`, with its similarity."""
+        found = await self.find_candidates(embedding, threshold, k=1, namespace=namespace, scope=scope)
+        return (found[0].key, found[0].entry, found[0].similarity) if found else None

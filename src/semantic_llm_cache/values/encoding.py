@@ -1,0 +1,380 @@
+"""Stored answers as tagged JSON: no pickle, no import by a stored name.
+
+Plain JSON values stand for themselves. Everything else is an object with the one key ``"$"`` naming
+the type and ``"v"`` holding the value, so that what comes back is of the type that went in. A dict
+that would look like a tag, or whose keys are not all strings, is tagged itself.
+
+Models (pydantic, dataclasses, attrs classes) and enums are written with their type's *name* and their
+fields. The name is never imported: `loads` gives a `StoredModel`, a dict of the fields, and `rebuild`
+turns that into an instance of a type which the *caller* holds, taken from the function's return
+annotation or `result_type=`.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import enum
+import json
+import math
+from typing import Any
+
+from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.keys.fingerprint import held_fields, known_late
+from semantic_llm_cache.values.json_pieces import read, write
+
+__all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "same", "thaw", "type_name"]
+
+_TAG = "$"
+_IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
+
+
+class Encoded:
+    """An answer in its stored form, decoded anew for each reader, so that readers cannot change it."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def decode(self) -> Any:
+        """Return a fresh value."""
+        return loads(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Encoded) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Encoded({len(self.text)} characters)"
+
+
+class StoredModel(dict):  # type: ignore[type-arg]
+    """The fields of a stored model, dataclass or enum (`{"value": ...}`), and the name of its type.
+
+    Of a pydantic model also what it holds beside its fields: `extra` ones, `private` ones, and the names
+    of those that were `unset`, left at their defaults.
+    """
+
+    def __init__(
+        self,
+        type_name: str,
+        fields: dict[str, Any],
+        extra: dict[str, Any] | None = None,
+        private: dict[str, Any] | None = None,
+        unset: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(fields)
+        self.type_name = type_name
+        self.extra = extra or {}
+        self.private = private or {}
+        self.unset = unset
+
+    def __eq__(self, other: object) -> bool:
+        return dict.__eq__(self, other) is True and self.type_name == getattr(other, "type_name", self.type_name)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        # An enum may be a member of a set or a key. Nobody changes a stored form between writing and reading.
+        return hash((self.type_name, repr(dict(self))))
+
+
+def is_immutable(value: Any) -> bool:
+    """Tell whether `value` may be handed to many readers as it is."""
+    kind = type(value)
+    if kind in _IMMUTABLE:
+        return True
+    return kind is tuple and all(is_immutable(item) for item in value)
+
+
+def freeze(value: Any) -> Any:
+    """Return `value` itself when it is immutable, else an `Encoded`. Raises CacheSerializationError."""
+    if type(value) is Encoded or is_immutable(value):
+        return value
+    return Encoded(dumps(value))
+
+
+def thaw(value: Any) -> Any:
+    """Undo `freeze`: a fresh value for an `Encoded`, anything else as it is."""
+    return value.decode() if type(value) is Encoded else value
+
+
+# ------------------------------------------------------------------------------ writing
+
+
+def dumps(value: Any) -> str:
+    """Return `value` as tagged JSON text.
+
+    Raises:
+        CacheSerializationError: a value of a type that has no stored form; the message says where.
+
+    Example:
+        >>> dumps({"at": (1, 2)})
+        '{"at":{"$":"tuple","v":[1,2]}}'
+    """
+    if type(value) is Encoded:
+        return value.text
+    try:
+        return write(_encode(value, "answer"))
+    except RecursionError:
+        raise CacheSerializationError("the answer refers to itself or is nested too deeply") from None
+    except ValueError as error:  # a whole number of more digits than Python writes
+        raise CacheSerializationError(f"the answer cannot be written: {error}") from None
+
+
+def _tag(name: str, value: Any) -> dict[str, Any]:
+    return {_TAG: name, "v": value}
+
+
+def type_name(kind: type) -> str:
+    """Return the name under which a model of this type is stored."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _encode(value: Any, where: str) -> Any:
+    kind = type(value)
+    if kind in (str, int, bool, type(None)):
+        if kind is str:
+            _check_text(value, where)
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else _tag("float", repr(value))
+    if kind is list:
+        return [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if kind is dict:
+        if _TAG not in value and all(type(key) is str for key in value):
+            for key in value:
+                _check_text(key, where)
+            return {key: _encode(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return _tag(
+            "dict",
+            [[_encode(k, f"key of {where}"), _encode(v, f"{where}[{k!r}]")] for k, v in value.items()],
+        )
+    encoder = _ENCODERS.get(kind) or known_late(kind, _LATE_ENCODERS, _ENCODERS)
+    if encoder is not None:
+        return encoder(value, where)
+    return _encode_model(value, kind, where)
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise CacheSerializationError(f"{where} holds a lone surrogate, which no storage can keep as text") from None
+
+
+def _encode_items(name: str) -> Any:
+    def encode(value: Any, where: str) -> Any:
+        return _tag(name, [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)])
+
+    return encode
+
+
+def _encode_set(name: str) -> Any:
+    def encode(value: Any, where: str) -> Any:
+        items = [_encode(item, f"member of {where}") for item in value]
+        # Sorted, so that equal sets have equal text whatever the hash seed.
+        return _tag(name, sorted(items, key=lambda item: json.dumps(item, sort_keys=True)))
+
+    return encode
+
+
+def _encode_time(name: str) -> Any:
+    def encode(value: Any, where: str) -> Any:
+        zone = value.tzinfo
+        if zone is not None and not isinstance(zone, dt.timezone):
+            key = getattr(zone, "key", None)  # zoneinfo.ZoneInfo
+            if not isinstance(key, str):
+                raise CacheSerializationError(f"{where} has a time zone of type {type(zone).__name__}")
+            return _tag(name, [value.replace(tzinfo=None).isoformat(), key, value.fold])
+        return _tag(name, value.isoformat())
+
+    return encode
+
+
+_ENCODERS: dict[type, Any] = {
+    tuple: _encode_items("tuple"),
+    set: _encode_set("set"),
+    frozenset: _encode_set("frozenset"),
+    bytes: lambda value, where: _tag("bytes", base64.b64encode(value).decode("ascii")),
+    bytearray: lambda value, where: _tag("bytearray", base64.b64encode(value).decode("ascii")),
+    complex: lambda value, where: _tag("complex", [repr(value.real), repr(value.imag)]),
+    dt.datetime: _encode_time("datetime"),
+    dt.time: _encode_time("time"),
+    dt.date: lambda value, where: _tag("date", value.isoformat()),
+    dt.timedelta: lambda value, where: _tag("timedelta", [value.days, value.seconds, value.microseconds]),
+}
+# By where they are defined: whoever has a value of these has imported them, and nobody else need wait for that.
+_LATE_ENCODERS: dict[tuple[str, str], Any] = {
+    ("decimal", "Decimal"): lambda value, where: _tag("Decimal", str(value)),
+    ("uuid", "UUID"): lambda value, where: _tag("UUID", value.hex),
+}
+
+
+def _model_fields(value: Any) -> dict[str, Any] | None:
+    """Return the fields of a model instance, or None when it is no model."""
+    kind = type(value)
+    if dataclasses.is_dataclass(kind):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(kind)}
+    if hasattr(kind, "model_fields") and hasattr(kind, "model_dump"):  # pydantic 2
+        return held_fields(value)
+    if hasattr(kind, "__attrs_attrs__"):
+        return {a.name: getattr(value, a.name) for a in kind.__attrs_attrs__}
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return dict(zip(kind._fields, value, strict=True))
+    return None
+
+
+def _as_stored(value: Any, kind: type, where: str) -> StoredModel:
+    if isinstance(value, StoredModel):
+        return value
+    if isinstance(value, enum.Enum):
+        return StoredModel(type_name(kind), {"value": value.value})
+    fields = _model_fields(value)
+    if fields is None:
+        raise CacheSerializationError(
+            f"{where} is a {type_name(kind)}, which has no stored form: return plain data, a dataclass or "
+            "a pydantic model"
+        )
+    extra = getattr(value, "__pydantic_extra__", None) or {}
+    given = getattr(value, "__pydantic_fields_set__", None)
+    unset = () if given is None else tuple(name for name in (*fields, *extra) if name not in given)
+    return StoredModel(type_name(kind), fields, extra, getattr(value, "__pydantic_private__", None), unset)
+
+
+def _encode_model(value: Any, kind: type, where: str) -> Any:
+    stored = _as_stored(value, kind, where)
+    tagged: dict[str, Any] = {_TAG: "model", "t": stored.type_name}
+    for name, held in (("v", stored), ("x", stored.extra), ("p", stored.private)):
+        if held or name == "v":
+            tagged[name] = {field: _encode(item, f"{where}.{field}") for field, item in held.items()}
+    if stored.unset:
+        tagged["u"] = list(stored.unset)
+    return tagged
+
+
+# ------------------------------------------------------------------------------ reading
+
+
+def loads(text: str) -> Any:
+    """Return the value that `dumps` wrote; models come as `StoredModel`.
+
+    Raises:
+        CacheSerializationError: text that `dumps` cannot have written.
+    """
+    try:
+        return _decode(read(text, _JSON))
+    except CacheSerializationError:
+        raise
+    except Exception as error:  # whatever a value that nobody has written makes a constructor raise
+        raise CacheSerializationError(f"a stored answer cannot be read: {error}") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise CacheSerializationError(f"a stored answer holds {name}, which is no JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would make one on every call
+
+
+def _decode(value: Any) -> Any:
+    kind = type(value)
+    if kind is list:
+        return [_decode(item) for item in value]
+    if kind is not dict:
+        return value
+    if _TAG not in value:
+        return {key: _decode(item) for key, item in value.items()}
+    name = value[_TAG]
+    if name == "model":
+        if not isinstance(value["t"], str):
+            raise CacheSerializationError("a stored model has no name of a type")
+        fields, extra, private = (
+            {key: _decode(item) for key, item in value.get(part, {}).items()} for part in ("v", "x", "p")
+        )
+        return StoredModel(value["t"], fields, extra, private, tuple(map(str, value.get("u", ()))))
+    decoder = _DECODERS.get(name)
+    if decoder is None:
+        raise CacheSerializationError(f"a stored answer has the unknown type tag {name!r}")
+    return decoder(value["v"])
+
+
+def _decode_time(kind: Any) -> Any:
+    def decode(value: Any) -> Any:
+        if isinstance(value, str):
+            return kind.fromisoformat(value)
+        from zoneinfo import ZoneInfo
+
+        text, zone, fold = value
+        return kind.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+
+    return decode
+
+
+def _decode_decimal(text: Any) -> Any:
+    from decimal import Decimal
+
+    return Decimal(text)
+
+
+def _decode_uuid(text: Any) -> Any:
+    from uuid import UUID
+
+    return UUID(hex=text)
+
+
+_DECODERS: dict[str, Any] = {
+    "float": float,
+    "dict": lambda pairs: {_decode(key): _decode(item) for key, item in pairs},
+    "tuple": lambda items: tuple(_decode(item) for item in items),
+    "set": lambda items: {_decode(item) for item in items},
+    "frozenset": lambda items: frozenset(_decode(item) for item in items),
+    "bytes": lambda text: base64.b64decode(text, validate=True),
+    "bytearray": lambda text: bytearray(base64.b64decode(text, validate=True)),
+    "complex": lambda parts: complex(float(parts[0]), float(parts[1])),
+    "datetime": _decode_time(dt.datetime),
+    "time": _decode_time(dt.time),
+    "date": dt.date.fromisoformat,
+    "timedelta": lambda parts: dt.timedelta(*parts),
+    "Decimal": _decode_decimal,
+    "UUID": _decode_uuid,
+}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal and of equal types all the way down."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind in _IMMUTABLE and kind is not float:
+        return bool(one == other)
+    if kind is float:
+        return bool(one == other or (one != one and other != other))
+    if isinstance(one, dict):
+        return len(one) == len(other) and all(
+            same(k1, k2) and same(v1, v2) for (k1, v1), (k2, v2) in zip(one.items(), other.items(), strict=True)
+        )
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, (set, frozenset)):
+        return bool(one == other) and sorted(map(_type_of, one)) == sorted(map(_type_of, other))
+    if isinstance(one, (float, complex)) or type(one).__module__ == "decimal":
+        return repr(one) == repr(other) or one == other  # not a number is not equal to itself
+    fields = None if isinstance(one, enum.Enum) else _model_fields(one)
+    if fields is not None:
+        others = _model_fields(other)
+        return others is not None and same(fields, others) and same(_beside(one), _beside(other))
+    return bool(one == other)
+
+
+def _beside(model: Any) -> tuple[Any, ...]:
+    return tuple(getattr(model, f"__pydantic_{part}__", None) for part in ("extra", "private", "fields_set"))
+
+
+def _type_of(value: Any) -> str:
+    return type_name(type(value))
