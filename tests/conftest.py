@@ -9,8 +9,8 @@ import pytest
 from semantic_llm_cache import set_default_backend, set_default_embedder
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.calls import lookup
-from semantic_llm_cache.engine import state
 from semantic_llm_cache.stats import reset_stats
+from semantic_llm_cache.storage import registry
 
 
 @pytest.fixture(autouse=True)
@@ -25,4 +25,4 @@ def fresh_cache(monkeypatch):
     set_default_embedder(None)
     # What a test used is not in use in the next one.
     lookup.remember(None)
-    state._by_url.clear()
+    registry._by_url.clear()

@@ -181,9 +181,9 @@ async def test_by_url(tmp_path):
     with pytest.raises(ValueError, match="nope:// is not known"):
         await clear_cache(backend="nope://x")
     await ask.cache_clear()
-    from semantic_llm_cache.engine.state import resolve_backend
+    from semantic_llm_cache.storage.registry import shared_backend
 
-    await resolve_backend(url).close()
+    await shared_backend(url).close()
 
 
 # ---------------------------------------------------------------------------- of one function

@@ -10,7 +10,6 @@ from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.doors.decorator import cache
 from semantic_llm_cache.doors.llm import CachedLLM
 from semantic_llm_cache.engine.engine import SemanticCache
-from semantic_llm_cache.engine.state import get_default_backend, set_default_backend
 from semantic_llm_cache.exceptions import (
     CacheBackendError,
     CacheKeyError,
@@ -33,6 +32,7 @@ from semantic_llm_cache.stats import (
     warm_cache,
 )
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import get_default_backend, set_default_backend
 
 if TYPE_CHECKING:
     from semantic_llm_cache.management.copying import copy_cache

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["SCHEMA_VERSION", "TTL", "CacheConfig", "CacheEntry", "check_similarity", "parse_ttl"]
+__all__ = ["SCHEMA_VERSION", "CacheConfig", "CacheEntry", "check_similarity"]
 
 SCHEMA_VERSION = 1
 """Version of the entry's form. Entries of another version are misses."""

@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend, _memory_records
+from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
+from semantic_llm_cache.backends.memory import records as _memory_records
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.testing import Clock
 from semantic_llm_cache.values.encoding import same

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_llm_cache.backends import MemoryBackend, _memory_records, backend_from_url
+from semantic_llm_cache.backends import MemoryBackend, backend_from_url
+from semantic_llm_cache.backends.memory import records as _memory_records
 from semantic_llm_cache.backends.memory.order import Draw, Line
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.testing import Clock

@@ -11,7 +11,8 @@ import redis_servers
 from redis_servers import own_prefix
 
 from semantic_llm_cache import Request, SemanticCache
-from semantic_llm_cache.backends import PostgresBackend, RedisBackend, SQLiteBackend, _listening
+from semantic_llm_cache.backends import PostgresBackend, RedisBackend, SQLiteBackend
+from semantic_llm_cache.backends import listener as _listening
 from semantic_llm_cache.config import CacheEntry
 
 BOUND = 60.0
@@ -260,7 +261,7 @@ async def test_nobody_listens_unless_it_is_needed(pair, monkeypatch):
     assert pair.listener._running is None  # the engine keeps entries, not the backend
     assert pair.theirs.front.listen is None
     monkeypatch.setattr(_listening, "_LINGER", 0.5)
-    for module in ("_redis_listen", "_postgres_listen"):
+    for module in ("redis.listen", "postgres.listen"):
         monkeypatch.setattr(f"semantic_llm_cache.backends.{module}.TICK", 0.1)
     await pair.kept()
     assert pair.listener._running is not None
@@ -416,7 +417,7 @@ async def test_a_file_of_the_version_before_that_may_only_be_read(tmp_path):
     with sqlite3.connect(path) as raw:
         raw.executescript("DROP TABLE leases; UPDATE meta SET value = 1 WHERE name = 'schema_version'")
     raw.close()
-    from semantic_llm_cache.backends import _sqlite_schema
+    from semantic_llm_cache.backends.sqlite import schema as _sqlite_schema
 
     def refuse(connection):
         raise sqlite3.OperationalError("attempt to write a readonly database")  # root may write everywhere

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_llm_cache.backends import MemoryBackend, _memory_records
-from semantic_llm_cache.backends import memory as memory_module
+from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.backends.expiry import ExpiryQueue
+from semantic_llm_cache.backends.memory import backend as memory_module
+from semantic_llm_cache.backends.memory import records as _memory_records
 from semantic_llm_cache.backends.memory.records import key_of, size_of
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.testing import Clock

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from postgres_servers import execute, own_schema, server_url
 
-from semantic_llm_cache.backends import PostgresBackend, _postgres_upkeep, backend_from_url
+from semantic_llm_cache.backends import PostgresBackend, backend_from_url
+from semantic_llm_cache.backends.postgres import upkeep as _postgres_upkeep
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.testing import BackendConformance, Clock

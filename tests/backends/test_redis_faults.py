@@ -188,7 +188,7 @@ async def test_what_is_not_ours_or_is_damaged_is_a_miss_and_a_warning(way, caplo
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_entries_of_another_version_are_misses(way, caplog, monkeypatch):
-    from semantic_llm_cache.backends import _redis_entries
+    from semantic_llm_cache.backends.redis import entries as _redis_entries
 
     backend = RedisBackend(server_url(way), prefix=own_prefix(), search=way, front_size=0)
     await backend.set("schema", entry(schema_version=2))

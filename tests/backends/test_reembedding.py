@@ -11,7 +11,8 @@ from postgres_servers import server_url as postgres_url
 from redis_servers import make
 
 from semantic_llm_cache import EmbeddingUnavailableError, cache, last_lookup, reembed_cache
-from semantic_llm_cache.backends import MemoryBackend, PostgresBackend, SQLiteBackend, _memory_records
+from semantic_llm_cache.backends import MemoryBackend, PostgresBackend, SQLiteBackend
+from semantic_llm_cache.backends.memory import records as _memory_records
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity import EmbeddingProvider
 from semantic_llm_cache.testing import Clock

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from semantic_llm_cache.backends import SQLiteBackend
-from semantic_llm_cache.backends import _sqlite_schema as schema
-from semantic_llm_cache.backends import _sqlite_write as write_module
+from semantic_llm_cache.backends.sqlite import schema as schema
+from semantic_llm_cache.backends.sqlite import write as write_module
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError
 from semantic_llm_cache.testing import Clock

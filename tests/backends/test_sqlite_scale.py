@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from semantic_llm_cache.backends import SQLiteBackend
-from semantic_llm_cache.backends import _sqlite_evict as evict_module
-from semantic_llm_cache.backends import _sqlite_index as index_module
-from semantic_llm_cache.backends import _sqlite_write as write_module
 from semantic_llm_cache.backends.eviction import check_policy, score
+from semantic_llm_cache.backends.sqlite import evict as evict_module
+from semantic_llm_cache.backends.sqlite import index as index_module
+from semantic_llm_cache.backends.sqlite import write as write_module
 from semantic_llm_cache.backends.sqlite.search import Searcher
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.testing import Clock
@@ -323,7 +323,8 @@ PROCESS = textwrap.dedent(
     """
     import asyncio, sys
     import numpy as np
-    from semantic_llm_cache.backends import SQLiteBackend, _sqlite_index
+    from semantic_llm_cache.backends import SQLiteBackend
+    from semantic_llm_cache.backends.sqlite import index as _sqlite_index
     from semantic_llm_cache.config import CacheEntry
     _sqlite_index._LEAST = 100
     rows = np.random.default_rng(1).normal(size=(3000, 16)).astype(np.float32)

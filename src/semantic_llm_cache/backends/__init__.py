@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.backends.memory.backend import MemoryBackend
-from semantic_llm_cache.backends.sqlite.backend import SQLiteBackend
-from semantic_llm_cache.storage.urls import backend_from_url, resolve_backend
+from semantic_llm_cache.storage.registry import backend_from_url, resolve_backend
 
 if TYPE_CHECKING:
+    from semantic_llm_cache.backends.memory.backend import MemoryBackend
     from semantic_llm_cache.backends.postgres.backend import PostgresBackend
     from semantic_llm_cache.backends.redis.backend import RedisBackend
+    from semantic_llm_cache.backends.sqlite.backend import SQLiteBackend
 
 __all__ = ["MemoryBackend", "PostgresBackend", "RedisBackend", "SQLiteBackend", "backend_from_url", "resolve_backend"]
 
-# Imported when first asked for: servers take more than the standard library.
-_LATER = {"PostgresBackend": "postgres", "RedisBackend": "redis"}
+# Imported when first asked for: a program pays only for the storage that it uses.
+_LATER = {"MemoryBackend": "memory", "PostgresBackend": "postgres", "RedisBackend": "redis", "SQLiteBackend": "sqlite"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        import importlib
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}.backend"), name)
+    return found

@@ -160,7 +160,7 @@ def _make(url: str, path: Path | None) -> StorageBackend:
         from semantic_llm_cache.backends import SQLiteBackend
 
         return SQLiteBackend(db_path=str(path))
-    from semantic_llm_cache.storage.urls import backend_from_url
+    from semantic_llm_cache.storage.registry import backend_from_url
 
     try:
         return backend_from_url(url)

@@ -23,10 +23,10 @@ from semantic_llm_cache.config import TTL, parse_ttl
 from semantic_llm_cache.engine.lead import AGAIN, MISS, Leading, maybe_await, need_asyncio
 from semantic_llm_cache.engine.reporting import exact_lookup
 from semantic_llm_cache.engine.search import ALONE, Found, Outage
-from semantic_llm_cache.engine.state import get_default_backend
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
+from semantic_llm_cache.storage.registry import get_default_backend
 from semantic_llm_cache.values.encoding import thaw
 from semantic_llm_cache.values.offload import is_large
 from semantic_llm_cache.values.rebuilding import rebuild

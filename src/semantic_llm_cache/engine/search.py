@@ -25,13 +25,7 @@ from semantic_llm_cache.calls.settings import (
     check_timeout,
 )
 from semantic_llm_cache.config import SCHEMA_VERSION, TTL, CacheConfig, CacheEntry, check_similarity, parse_ttl
-from semantic_llm_cache.engine.state import (
-    BackendState,
-    get_default_backend,
-    register_engine,
-    resolve_backend,
-    state_of,
-)
+from semantic_llm_cache.engine.state import BackendState, state_of
 from semantic_llm_cache.exceptions import (
     CacheBackendError,
     CacheSerializationError,
@@ -48,6 +42,7 @@ from semantic_llm_cache.runtime.yielding import turn
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.similarity.factory import shared_embedder
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend
+from semantic_llm_cache.storage.registry import get_default_backend, register_engine, shared_backend
 from semantic_llm_cache.values.offload import is_large, off_loop, opened
 
 if TYPE_CHECKING:
@@ -211,7 +206,7 @@ class Tiers:
         self.price = make_price(price)
         self._backend: StorageBackend | None = None
         if backend is not None:
-            self._backend = resolve_backend(backend)
+            self._backend = shared_backend(backend)
             self._bind_clock(self._backend)
         self._embedder_option = embedder
         self._embedder: Any = None

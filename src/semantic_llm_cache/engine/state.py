@@ -1,8 +1,7 @@
-"""What belongs to a backend in this process, whichever engines use it; and the default backend."""
+"""What belongs to a backend in this process, whichever engines use it."""
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from typing import Any
@@ -14,14 +13,7 @@ from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
 from semantic_llm_cache.storage.contract import StorageBackend
 
-__all__ = [
-    "BackendState",
-    "backends_in_use",
-    "get_default_backend",
-    "resolve_backend",
-    "set_default_backend",
-    "state_of",
-]
+__all__ = ["BackendState", "state_of"]
 
 _FLUSH_AFTER = 1.0
 _MOST_HITS = 100_000
@@ -168,9 +160,6 @@ def _add(sums: dict[str, float], delta: dict[str, float]) -> None:
 
 _lock = threading.Lock()
 _states: weakref.WeakKeyDictionary[StorageBackend, BackendState] = weakref.WeakKeyDictionary()
-_by_url: weakref.WeakValueDictionary[str, StorageBackend] = weakref.WeakValueDictionary()
-_engines: weakref.WeakSet[Any] = weakref.WeakSet()
-_default: StorageBackend | None = None
 _exit_registered = False
 
 
@@ -183,69 +172,6 @@ def state_of(backend: StorageBackend) -> BackendState:
             if state is None:
                 state = _states[backend] = BackendState(backend)
     return state
-
-
-def backends_in_use() -> list[StorageBackend]:
-    """Return the backends of the engines of this process, and the default one."""
-    with _lock:
-        engines = list(_engines)
-    found = {id(backend): backend for backend in (get_default_backend(), *(engine.backend for engine in engines))}
-    return list(found.values())
-
-
-def register_engine(engine: Any) -> None:
-    """Have the backend of `engine` count as in use while the engine lives."""
-    with _lock:
-        _engines.add(engine)
-
-
-def resolve_backend(backend: StorageBackend | str) -> StorageBackend:
-    """Return a backend from an object or URL; one URL is one object in a process.
-
-    Raises:
-        TypeError, ValueError: naming the argument and the known URLs.
-    """
-    if isinstance(backend, StorageBackend):
-        return backend
-    if not isinstance(backend, str):
-        raise TypeError(f"backend={backend!r} must be a StorageBackend or a URL such as 'sqlite:///cache.db'")
-    with _lock:
-        found = _by_url.get(backend)
-    if found is not None:
-        return found
-    from semantic_llm_cache.storage.urls import backend_from_url
-
-    made = backend_from_url(backend)
-    if backend.startswith("memory:"):
-        return made  # two caches in memory are two caches
-    with _lock:
-        return _by_url.setdefault(backend, made)
-
-
-def get_default_backend() -> StorageBackend:
-    """Return the backend of every cache that names none.
-
-    It is what `set_default_backend` was given, else what the environment variable
-    ``SEMANTIC_LLM_CACHE_URL`` names, else memory.
-    """
-    global _default
-    found = _default
-    if found is None:
-        made = resolve_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
-        with _lock:
-            if _default is None:
-                _default = made
-            found = _default
-    return found
-
-
-def set_default_backend(backend: StorageBackend | str | None) -> None:
-    """Make `backend` (an object or URL) the process's default, at once, for every cache that names none.
-
-    None goes back to the environment variable or memory. The backend used before is not closed.
-    """
-    global _default
-    _default = None if backend is None else resolve_backend(backend)
 
 
 def _register_exit() -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.engine.state import resolve_backend
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import shared_backend
 
 __all__ = ["CopyReport", "copy_cache"]
 
@@ -101,7 +101,7 @@ async def copy_cache(
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r} must be a number of entries of at least 1")
-    source, target = resolve_backend(src), resolve_backend(dst)
+    source, target = shared_backend(src), shared_backend(dst)
     if await _are_one(source, target, ask=not dry_run):
         raise ValueError(f"src and dst are one place, {source.url}: there is nothing to copy")
     report = CopyReport(dry_run=dry_run)

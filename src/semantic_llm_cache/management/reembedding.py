@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.engine.state import resolve_backend
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import shared_backend
 
 __all__ = ["ReembedReport", "reembed_cache"]
 
@@ -116,7 +116,7 @@ async def reembed_cache(
         raise ValueError(f"pause={pause!r} must be seconds, 0 for none")
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate > 0):
         raise ValueError(f"rate={rate!r} must be entries a second, more than 0, or None for no bound")
-    target, provider = resolve_backend(backend), check_available(embedder)
+    target, provider = shared_backend(backend), check_available(embedder)
     report = ReembedReport(provider.fingerprint, dry_run=dry_run)
     if namespace is None:
         report.total = int((await target.get_stats())["size"])

@@ -10,10 +10,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
-from semantic_llm_cache.engine.state import backends_in_use, resolve_backend
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import backends_in_use, shared_backend
 from semantic_llm_cache.values.encoding import Encoded, dumps, loads, thaw
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ async def export_cache(
         >>> asyncio.run(export_cache(backend="memory://"))
         []
     """
-    targets = backends_in_use() if backend is None else [resolve_backend(backend)]
+    targets = backends_in_use() if backend is None else [shared_backend(backend)]
     found: dict[str, CacheEntry] = {}
     pace = Pace()
     for target in targets:
@@ -191,7 +191,7 @@ async def import_cache(
     """
     items = await asyncio.to_thread(_read, _path(filepath))
     count = 0
-    for target in backends_in_use() if backend is None else [resolve_backend(backend)]:
+    for target in backends_in_use() if backend is None else [shared_backend(backend)]:
         now = target.clock()
         stored = await target.set_many([(key, entry) for key, entry in items if not entry.is_expired(now)])
         count = max(count, stored)

@@ -33,6 +33,7 @@ from semantic_llm_cache.runtime.worker import Worker
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate, CandidateBackend
+from semantic_llm_cache.storage.urls import options_of
 
 __all__ = ["MemoryBackend"]
 
@@ -101,6 +102,16 @@ class MemoryBackend(CandidateBackend):
         weakref.finalize(self, Worker.dismiss, self._worker).atexit = False
         # On the path of every exact hit: a method of its own would double its time.
         self.peek = self._records.peek()  # type: ignore[method-assign, assignment]
+
+    @classmethod
+    def from_url(cls, url: str) -> MemoryBackend:
+        """Return a backend from its URL. Raises ValueError: an unknown option or an unreadable value."""
+        from urllib.parse import urlsplit  # here and below: half of what importing this would take
+
+        parts = urlsplit(url)
+        if parts.netloc or parts.path.strip("/"):
+            raise ValueError(f"{url!r}: memory:// takes no host and no path, only options")
+        return cls(**options_of(url, {"max_size": int, "max_bytes": int, "eviction": str}))
 
     @property
     def url(self) -> str:

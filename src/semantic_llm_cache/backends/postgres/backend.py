@@ -153,6 +153,11 @@ class PostgresBackend(PostgresLeases):
         self._hits = self._misses = 0
         self._reported: set[str] = set()
 
+    @classmethod
+    def from_url(cls, url: str) -> PostgresBackend:
+        """Return a backend from its URL. Raises ValueError: what is wrong with it."""
+        return cls(url)
+
     @property
     def url(self) -> str:
         """The address without credentials and options."""

@@ -143,6 +143,11 @@ class RedisBackend(RedisLeases):
         self._lock = fork_safe_lock()
         self._hits = self._misses = 0
 
+    @classmethod
+    def from_url(cls, url: str) -> RedisBackend:
+        """Return a backend from its URL. Raises ValueError: what is wrong with it."""
+        return cls(url)
+
     @property
     def url(self) -> str:
         """The address without credentials and options."""

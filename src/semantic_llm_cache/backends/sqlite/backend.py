@@ -25,6 +25,7 @@ from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.urls import options_of
 
 __all__ = ["SQLiteBackend"]
 
@@ -130,6 +131,32 @@ class SQLiteBackend(CandidateBackend):
         self._listener = SQLiteListener(self.url, self.front, self._reading)
         weakref.finalize(self, self._listener.stop).atexit = False
         weakref.finalize(self, _dismiss, self._workers).atexit = False
+
+    @classmethod
+    def from_url(cls, url: str) -> SQLiteBackend:
+        """Return a backend from its URL. Raises ValueError: an unknown option or an unreadable value."""
+        from urllib.parse import unquote, urlsplit
+
+        parts = urlsplit(url)
+        if parts.netloc:
+            raise ValueError(f"{url!r} has a host: write sqlite:///{parts.netloc}{parts.path} with three slashes")
+        path = unquote(parts.path[1:])
+        if not path or path == ":memory:":
+            raise ValueError(f"{url!r} names no file: write sqlite:///cache.db, or memory:// for no file")
+        return cls(
+            path,
+            **options_of(
+                url,
+                {
+                    "max_size": int,
+                    "max_bytes": int,
+                    "eviction": str,
+                    "busy_timeout": float,
+                    "front_size": int,
+                    "front_seconds": float,
+                },
+            ),
+        )
 
     @property
     def clock(self) -> Callable[[], float]:

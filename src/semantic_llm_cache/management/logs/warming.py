@@ -15,12 +15,12 @@ from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import TTL, parse_ttl
 from semantic_llm_cache.engine.engine import MISS, SemanticCache
 from semantic_llm_cache.engine.search import ALONE, Found
-from semantic_llm_cache.engine.state import resolve_backend
 from semantic_llm_cache.exceptions import CacheKeyError, CacheSerializationError
 from semantic_llm_cache.keys.binding import BadCall, CallBinder
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.management.logs.reading import BadRecord, CallLog, Item, LoggedCall, NotForCache
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import shared_backend
 
 if TYPE_CHECKING:
     from semantic_llm_cache.wire.cache import WireCache
@@ -144,7 +144,7 @@ async def warm_from_log(
     log = await asyncio.to_thread(lambda: CallLog(path, format, requests=requests))
     given = list(headers.items() if isinstance(headers, Mapping) else headers)
     changes = _Changes(dict(models or {}), dict(fields or {}))
-    changed: dict[str, Any] = {} if backend is None else {"backend": resolve_backend(backend)}
+    changed: dict[str, Any] = {} if backend is None else {"backend": shared_backend(backend)}
     if ttl is not MISS:
         changed["ttl"] = parse_ttl(ttl)
     door = _door(target, changed, base_url, given, arguments or {})

@@ -1,0 +1,69 @@
+"""Removing entries across the caches of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from semantic_llm_cache.engine.state import state_of
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import backends_in_use, shared_backend
+
+__all__ = ["clear_cache", "invalidate"]
+
+
+async def _each(backend: StorageBackend | str | None, action: Callable[[StorageBackend], Awaitable[int]]) -> int:
+    """Do it on every backend meant, also after one has failed; then raise what the first failure raised."""
+    count = 0
+    problem: Exception | None = None
+    for target in backends_in_use() if backend is None else [shared_backend(backend)]:
+        try:
+            count += await action(target)
+        except Exception as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    return count
+
+
+async def clear_cache(namespace: str | None = None, *, backend: StorageBackend | str | None = None) -> int:
+    """Remove all entries, or those of one namespace; return how many.
+
+    Args:
+        namespace: None is all.
+        backend: an object or URL; None is every backend in use in this process.
+    """
+
+    async def clear(target: StorageBackend) -> int:
+        count = await target.clear(namespace)
+        state_of(target).drop_pending()
+        return count
+
+    return await _each(backend, clear)
+
+
+async def invalidate(
+    pattern: str | None = None,
+    namespace: str | None = None,
+    *,
+    tags: str | Iterable[str] | None = None,
+    backend: StorageBackend | str | None = None,
+) -> int:
+    """Remove entries whose prompt holds `pattern` and that carry any of `tags`; return how many.
+
+    Args:
+        pattern: part of the prompt, in any case; None does not restrict.
+        namespace: None is all.
+        tags: one label or several; None does not restrict.
+        backend: an object or URL; None is every backend in use in this process.
+
+    Raises:
+        ValueError: neither a pattern nor tags: that is `clear_cache`.
+    """
+    names = (tags,) if isinstance(tags, str) else None if tags is None else tuple(tags)
+    if pattern is None and names is None:
+        raise ValueError("invalidate() needs a pattern or tags=; to remove everything use clear_cache()")
+    if pattern is not None and not isinstance(pattern, str):
+        raise TypeError(f"pattern={pattern!r} must be a string")
+    if pattern == "":
+        raise ValueError('pattern="" would match every prompt; to remove everything use clear_cache()')
+    return await _each(backend, lambda target: target.invalidate(pattern, tags=names, namespace=namespace))

@@ -1,0 +1,177 @@
+"""How a backend is found: by object, by URL, or as the process's default."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from importlib import import_module
+from typing import Any
+
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.storage.contract import StorageBackend
+
+__all__ = [
+    "SCHEMES",
+    "backend_from_url",
+    "backends_in_use",
+    "get_default_backend",
+    "register_engine",
+    "resolve_backend",
+    "set_default_backend",
+    "shared_backend",
+]
+
+_BACKENDS = "semantic_llm_cache.backends."
+_REDIS = f"{_BACKENDS}redis.backend:RedisBackend"
+_POSTGRES = f"{_BACKENDS}postgres.backend:PostgresBackend"
+
+SCHEMES: dict[str, str] = {
+    "memory": f"{_BACKENDS}memory.backend:MemoryBackend",
+    "sqlite": f"{_BACKENDS}sqlite.backend:SQLiteBackend",
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "unix": _REDIS,
+    "redis+cluster": _REDIS,
+    "rediss+cluster": _REDIS,
+    "redis+sentinel": _REDIS,
+    "rediss+sentinel": _REDIS,
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
+}
+"""What a URL may begin with, and the class behind it, whose `from_url` reads the rest."""
+
+_KNOWN = (
+    "memory://, sqlite:///cache.db (relative), sqlite:////var/cache/cache.db (absolute), "
+    "redis://user:password@host:6379/0, postgresql://user:password@host/database"
+)
+
+
+_lock = threading.Lock()
+_by_url: weakref.WeakValueDictionary[str, StorageBackend] = weakref.WeakValueDictionary()
+_engines: weakref.WeakSet[Any] = weakref.WeakSet()
+_default: StorageBackend | None = None
+
+
+def backend_from_url(url: str) -> StorageBackend:
+    """Return a new backend.
+
+    =============================== ===========================================================
+    ``memory://``                   `MemoryBackend`; options ``max_size``, ``max_bytes``, ``eviction``
+    ``sqlite:///cache.db``          `SQLiteBackend` on a relative path; options ``max_size``,
+                                    ``max_bytes``, ``eviction``, ``busy_timeout``, ``front_seconds``
+    ``sqlite:////var/tmp/cache.db`` the same on an absolute path
+    ``redis://host:6379/0``         `RedisBackend`, also ``rediss://``, ``redis+cluster://``,
+                                    ``redis+sentinel://``, ``unix://``; options ``prefix``,
+                                    ``search``, ``front_seconds`` and more: see there
+    ``postgresql://host/database``  `PostgresBackend`, also ``postgres://``; options ``max_size``,
+                                    ``eviction``, ``schema``, ``pool_max``, ``front_seconds`` and
+                                    more: see there
+    =============================== ===========================================================
+
+    Options follow a question mark: ``memory://?max_size=1000``. Nothing is opened yet.
+
+    Raises:
+        ValueError: another scheme, an unknown option, or a value that cannot be read.
+
+    Example:
+        >>> backend_from_url("memory://?max_size=1000")
+        MemoryBackend(max_size=1000, max_bytes=None)
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"a backend's URL is text, not {type(url).__name__}: one of {_KNOWN}")
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        raise ValueError(f"{url!r} is no backend URL: use one of {_KNOWN}")
+    place = SCHEMES.get(scheme.lower())
+    if place is None:
+        # The rest of the URL may hold a password.
+        raise ValueError(f"a backend at {scheme}:// is not known: use one of {_KNOWN}")
+    module, _, name = place.partition(":")
+    made: StorageBackend = getattr(import_module(module), name).from_url(url)
+    return made
+
+
+def resolve_backend(backend: StorageBackend | str | None) -> StorageBackend:
+    """Return `backend` itself, the one that a URL names, or for None a new `MemoryBackend`.
+
+    Raises:
+        TypeError: something that is neither a backend, a URL nor None.
+        ValueError: see `backend_from_url`.
+    """
+    if backend is None:
+        return backend_from_url("memory://")
+    if isinstance(backend, str):
+        return backend_from_url(backend)
+    if isinstance(backend, StorageBackend):
+        return backend
+    raise TypeError(f"backend={backend!r} must be a StorageBackend, a URL (one of {_KNOWN}) or None")
+
+
+def shared_backend(backend: StorageBackend | str) -> StorageBackend:
+    """Return a backend from an object or URL; one URL is one object in a process.
+
+    Raises:
+        TypeError, ValueError: naming the argument and the known URLs.
+    """
+    if isinstance(backend, StorageBackend):
+        return backend
+    if not isinstance(backend, str):
+        raise TypeError(f"backend={backend!r} must be a StorageBackend or a URL such as 'sqlite:///cache.db'")
+    with _lock:
+        found = _by_url.get(backend)
+    if found is not None:
+        return found
+    made = backend_from_url(backend)
+    if backend.startswith("memory:"):
+        return made  # two caches in memory are two caches
+    with _lock:
+        return _by_url.setdefault(backend, made)
+
+
+def backends_in_use() -> list[StorageBackend]:
+    """Return the backends of the engines of this process, and the default one."""
+    with _lock:
+        engines = list(_engines)
+    found = {id(backend): backend for backend in (get_default_backend(), *(engine.backend for engine in engines))}
+    return list(found.values())
+
+
+def register_engine(engine: Any) -> None:
+    """Have the backend of `engine` count as in use while the engine lives."""
+    with _lock:
+        _engines.add(engine)
+
+
+def get_default_backend() -> StorageBackend:
+    """Return the backend of every cache that names none.
+
+    It is what `set_default_backend` was given, else what the environment variable
+    ``SEMANTIC_LLM_CACHE_URL`` names, else memory.
+    """
+    global _default
+    found = _default
+    if found is None:
+        made = shared_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
+        with _lock:
+            if _default is None:
+                _default = made
+            found = _default
+    return found
+
+
+def set_default_backend(backend: StorageBackend | str | None) -> None:
+    """Make `backend` (an object or URL) the process's default, at once, for every cache that names none.
+
+    None goes back to the environment variable or memory. The backend used before is not closed.
+    """
+    global _default
+    _default = None if backend is None else shared_backend(backend)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+background.after_fork(_after_fork)
