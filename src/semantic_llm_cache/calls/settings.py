@@ -1,4 +1,4 @@
-"""Settings of an engine, checked when given; and those that may differ from call to call."""
+"""The settings that may differ from call to call."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from semantic_llm_cache.calls.context import asked_control, is_set, overrides
-from semantic_llm_cache.calls.control import CacheControl, obeyed
+from semantic_llm_cache.calls.control import NOTHING_ASKED, CacheControl, obeyed
 
-__all__ = ["CallSettings", "check_callable", "check_single_flight", "check_tags", "check_timeout", "current"]
+__all__ = ["CallSettings", "check_tags", "current"]
 
 
 @dataclass(slots=True)
 class CallSettings:
-    """What may differ from call to call."""
+    """What may differ from call to call.
+
+    Attributes:
+        similarity, ttl, enabled: as in the options.
+        target: the type that answers are rebuilt to.
+        tags: labels of the entries stored.
+        control: what the call asks of the cache; None where that is nothing out of the ordinary.
+    """
 
     similarity: float
     ttl: float | None
@@ -22,6 +29,11 @@ class CallSettings:
     target: Any = Any
     tags: tuple[str, ...] = ()
     control: CacheControl | None = None
+
+    @property
+    def asks(self) -> CacheControl:
+        """What the call asks of the cache: `may_serve`, `may_call`, `may_store` and the rest."""
+        return self.control if self.control is not None else NOTHING_ASKED
 
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
@@ -31,22 +43,6 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
         if not isinstance(name, str) or not name:
             raise TypeError(f"tags={tags!r} must be non-empty strings")
     return names
-
-
-def check_callable(value: Any, name: str) -> Any:
-    """Return a callable or None; TypeError naming `name` for anything else."""
-    if value is not None and not callable(value):
-        raise TypeError(f"{name}={value!r} must be callable, or None")
-    return value
-
-
-def check_timeout(timeout: float | None) -> float | None:
-    """Return a limit in seconds, or None for none."""
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
-        raise TypeError(f"timeout={timeout!r} must be seconds, or None for no limit")
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout={timeout!r} must be more than zero seconds, or None for no limit")
-    return timeout
 
 
 def current(engine: Any, settings: CallSettings, asks: CacheControl | None = None) -> tuple[CallSettings, str | None]:
@@ -73,10 +69,3 @@ def current(engine: Any, settings: CallSettings, asks: CacheControl | None = Non
     if settings.enabled and settings.similarity < 1:
         engine.need_embedder()
     return settings, context.namespace if context is not None and is_set(context.namespace) else None
-
-
-def check_single_flight(value: str) -> str:
-    """Return ``"process"`` or ``"shared"``; ValueError for anything else."""
-    if value not in ("process", "shared"):
-        raise ValueError(f"single_flight={value!r} must be 'process', or 'shared' for one call among all processes")
-    return value

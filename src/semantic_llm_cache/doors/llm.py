@@ -8,7 +8,7 @@ from typing import Any
 
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.doors.cache import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.keys.fingerprint import canonical
 from semantic_llm_cache.keys.request import Request

@@ -7,13 +7,14 @@ from typing import Any
 
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
 __all__ = ["Door", "cut_short"]
 
+_OWN = ("history", "tool_calls", "scope")
 _WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "eos", "completed", "complete", "tool_calls", "tool_call"})
 _WHOLE_TOO = frozenset({"tool_use", "function_call"})
 
@@ -39,7 +40,7 @@ class Door:
     def __init__(
         self,
         name: str,
-        cache: SemanticCache | None,
+        cache: Engine | None,
         *,
         history: str,
         tool_calls: str,
@@ -48,13 +49,11 @@ class Door:
     ) -> None:
         if tool_calls not in ("bypass", "cache"):
             raise ValueError(f"tool_calls={tool_calls!r} must be 'bypass' or 'cache'")
-        if cache is not None and not isinstance(cache, SemanticCache):
-            raise TypeError(f"cache={cache!r} must be a SemanticCache; options are given by name")
         self.name = name
         self.window = check_history(history)
         self.tool_calls = tool_calls == "cache"
         self.scope = scope
-        self.engine = SemanticCache(**options) if cache is None else cache.derive(**options) if options else cache
+        self.engine = Engine.of_door(cache, options, also=_OWN)
 
     def settings(self) -> tuple[CallSettings, str | None]:
         """Return the settings of a call made now, and the namespace of a context if one names it."""

@@ -12,7 +12,7 @@ from typing import Any
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.keys.request import Request
@@ -57,7 +57,7 @@ class LangChainCache(BaseCache):
 
     def __init__(
         self,
-        cache: SemanticCache | None = None,
+        cache: Engine | None = None,
         *,
         history: str = "exact",
         tool_calls: str = "bypass",
@@ -67,7 +67,7 @@ class LangChainCache(BaseCache):
         self.door = Door("langchain", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
 
     @property
-    def engine(self) -> SemanticCache:
+    def engine(self) -> Engine:
         """The engine behind it."""
         return self.door.engine
 

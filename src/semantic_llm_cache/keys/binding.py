@@ -264,7 +264,7 @@ class CallBinder:
                 '__cache_scope__(self), or leave the instance out with ignore=("self",)'
             )
             try:
-                warnings.warn(text, CacheWarning, stacklevel=5)
+                warnings.warn(text, CacheWarning, stacklevel=6)
             except CacheWarning:  # under -W error: a warning must not cost the caller the answer
                 logger.warning("semantic-llm-cache: %s", text)
         key = id(instance)

@@ -418,7 +418,7 @@ _UNCOUNTED = {
     ("queue", "Queue"), ("_queue", "SimpleQueue"), ("_contextvars", "ContextVar"),
     ("weakref", "ReferenceType"), ("weakref", "WeakValueDictionary"), ("weakref", "WeakKeyDictionary"),
     ("weakref", "WeakSet"),
-    ("semantic_llm_cache.engine.engine", "SemanticCache"), ("semantic_llm_cache.storage.contract", "StorageBackend"),
+    ("semantic_llm_cache.engine.engine", "Engine"), ("semantic_llm_cache.storage.contract", "StorageBackend"),
     ("semantic_llm_cache.similarity.base", "EmbeddingProvider"),
     ("opentelemetry.trace", "Tracer"), ("tenacity", "BaseRetrying"),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from semantic_llm_cache.calls.lookup import last_lookup
-from semantic_llm_cache.doors.decorator import cache
+from semantic_llm_cache.doors.cache import cache
 from semantic_llm_cache.runtime.breaker import logger
 
 __all__ = ["controls_of", "warm_cache"]

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from semantic_llm_cache.runtime import background
+
 __all__ = ["CacheInfo", "Counters", "all_counters", "percentile", "retire"]
 
 _WINDOW = 1024
@@ -116,6 +118,14 @@ class Counters:
 _lock = threading.RLock()  # reentrant: the garbage collector may retire an engine's counters in between
 _live: dict[int, Counters] = {}
 _retired: dict[str, Counters] = {}
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+background.after_fork(_after_fork)
 
 
 def register(counters: Counters) -> None:

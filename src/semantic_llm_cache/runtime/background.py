@@ -10,8 +10,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import semantic_llm_cache.runtime.fork  # noqa: F401 - first, see there
+from semantic_llm_cache.runtime.breaker import logger
 
-__all__ = ["after_fork", "call_later", "run", "spawn"]
+__all__ = ["after_fork", "call_later", "later", "run", "spawn"]
 
 T = TypeVar("T")
 
@@ -37,12 +38,14 @@ class _Background:
 
 _background = _Background()
 _after_fork: list[Callable[[], None]] = []
+_tasks: set[asyncio.Task[Any]] = set()
+"""Kept here while they run: a loop itself holds its tasks only weakly."""
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
+def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
     """Run a coroutine on the background loop and wait for it from a plain thread.
 
-    On KeyboardInterrupt the coroutine is cancelled and the interrupt goes on.
+    On KeyboardInterrupt, or after `timeout` seconds, the coroutine is cancelled and the exception goes on.
     """
     loop = _background.get()
     if threading.current_thread() is _background.thread:
@@ -50,7 +53,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         raise RuntimeError("a plain cached function was called from the cache's own background loop")
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
-        return future.result()
+        return future.result(timeout)
     except BaseException:
         future.cancel()
         raise
@@ -59,6 +62,24 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 def spawn(coroutine: Coroutine[Any, Any, Any]) -> None:
     """Run a coroutine on the background loop; nobody waits for it."""
     asyncio.run_coroutine_threadsafe(coroutine, _background.get())
+
+
+def later(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run a coroutine after the caller has gone on: on the running loop, or on the background one."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        spawn(coroutine)
+        return
+    task = loop.create_task(coroutine)
+    _tasks.add(task)
+    task.add_done_callback(_done)
+
+
+def _done(task: asyncio.Task[Any]) -> None:
+    _tasks.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.warning("semantic-llm-cache: work in the background failed: %s", type(error).__name__)
 
 
 def call_later(delay: float, function: Callable[[], Coroutine[Any, Any, None]]) -> None:

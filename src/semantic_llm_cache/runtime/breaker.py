@@ -49,6 +49,10 @@ class CircuitBreaker:
             self._retry_at = now + self.retry_after
             return True
 
+    def reset_after_fork(self) -> None:
+        """Make the lock anew: in a forked child, a thread that is not there may hold the old one."""
+        self._lock = threading.Lock()
+
     def succeeded(self) -> None:
         """Note that a call went well."""
         if not self._count and not self._logged:

@@ -16,11 +16,12 @@ from semantic_llm_cache.calls.control import HEADER, CacheControl
 from semantic_llm_cache.calls.lookup import last_lookup
 from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.streams.stream import settled, settled_blocking, stream, stream_blocking
+from semantic_llm_cache.streams.plain import settled_blocking, stream_blocking
+from semantic_llm_cache.streams.stream import settled, stream
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.events import Splitter
@@ -53,6 +54,10 @@ _DRAIN = 0.25
 """Seconds given to a provider to end a stream whose last event is here, so that its connection can be used again."""
 
 _NOTHING = CacheControl()
+_OWN = (
+    "history", "tool_calls", "max_temperature", "share_across_keys", "ignore", "ignore_headers", "scope",
+    "replay_delay",
+)  # fmt: skip
 
 
 class NoAnswer(Exception):
@@ -94,7 +99,7 @@ class WireCache:
 
     def __init__(
         self,
-        cache: SemanticCache | None = None,
+        cache: Engine | None = None,
         *,
         history: str = "exact",
         tool_calls: str = "bypass",
@@ -115,24 +120,22 @@ class WireCache:
         for name, names in (("ignore", ignore), ("ignore_headers", ignore_headers)):
             if isinstance(names, str):
                 raise TypeError(f"{name}={names!r} must be a collection of names, such as ({names!r},)")
-        if cache is not None and not isinstance(cache, SemanticCache):
-            raise TypeError(f"cache={cache!r} must be a SemanticCache; options are given by name")
         self.reading = Reading(check_history(history), tool_calls == "cache", frozenset(ignore))
         self.max_temperature = max_temperature
         self.share_across_keys = share_across_keys
         self.ignore_headers = frozenset(name.lower() for name in ignore_headers)
         self.scope = scope
         self.replay_delay = replay_delay
-        engine = SemanticCache(**options) if cache is None else cache.derive(**options) if options else cache
+        engine = Engine.of_door(cache, options, also=_OWN)
         self._cache_if = engine.cache_if
         self._recent = Recent()
         self.engine = engine.derive(**self._translated(engine))
 
-    def _translated(self, engine: SemanticCache) -> dict[str, Any]:
+    def _translated(self, engine: Engine) -> dict[str, Any]:
         """Return the options that are callables, made to see answers as people do."""
-        given = engine._options
+        given = engine.options
         changed: dict[str, Any] = {"cache_if": self._fit}
-        verify, same, price = given["verify"], given["same_answer"], given["price"]
+        verify, same, price = given.verify, given.same_answer, given.price
         if verify is not None:
             changed["verify"] = lambda prompt, other, record: verify(prompt, other, words(record))
         if same is not None:

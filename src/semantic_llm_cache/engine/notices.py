@@ -1,0 +1,38 @@
+"""What an engine has to say about itself: each thing once, as a log line or a warning."""
+
+from __future__ import annotations
+
+import warnings
+
+from semantic_llm_cache.exceptions import CacheWarning
+from semantic_llm_cache.runtime.breaker import logger
+
+__all__ = ["Notices", "describe"]
+
+
+class Notices:
+    """The log lines and warnings of one engine."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def log_once(self, topic: str, text: str) -> None:
+        """Log a warning, once per topic."""
+        if topic not in self._told:
+            self._told.add(topic)
+            logger.warning("semantic-llm-cache: %s", text)
+
+    def warn_once(self, topic: str, text: str) -> None:
+        """Give a `CacheWarning`, once per topic."""
+        if topic in self._told:
+            return
+        self._told.add(topic)
+        try:
+            warnings.warn(text, CacheWarning, stacklevel=3)
+        except CacheWarning:  # under -W error: a warning must not cost the caller the answer
+            logger.warning("semantic-llm-cache: %s", text)
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception in words."""
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
