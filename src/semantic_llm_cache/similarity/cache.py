@@ -55,10 +55,11 @@ class EmbeddingCache(EmbeddingProvider):
         self.provider: EmbeddingProvider = resolve_embedder("auto" if provider is None else provider)
         self.cache_size = cache_size
         self._kept: OrderedDict[str, Vector] = OrderedDict()
-        self._after_fork()
+        self.reset_after_fork()
         reset_in_child(self)
 
-    def _after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
+        """Forget the parent's lock and the texts that it was encoding."""
         self._lock = threading.Lock()
         self._flights: dict[str, Future[Vector]] = {}
         self._tasks: set[asyncio.Task[None]] = set()

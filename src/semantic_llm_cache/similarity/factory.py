@@ -33,10 +33,11 @@ class _Process:
     def __init__(self) -> None:
         self.default: EmbeddingProvider | None = None
         self.models: dict[tuple[str, ...], EmbeddingProvider] = {}
-        self._after_fork()
+        self.reset_after_fork()
         reset_in_child(self)
 
-    def _after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
+        """Forget the parent's lock."""
         self.lock = threading.Lock()
 
     def shared(self, key: tuple[str, ...], make: Callable[[], EmbeddingProvider]) -> EmbeddingProvider:
