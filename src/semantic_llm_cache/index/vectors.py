@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,8 +19,6 @@ from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, unit
 
 __all__ = ["VectorIndex"]
-
-logger = logging.getLogger("semantic_llm_cache")
 
 
 def _list_rows() -> int | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from semantic_llm_cache.calls.lookup import last_lookup
 from semantic_llm_cache.doors.decorator import cache
-from semantic_llm_cache.runtime.breaker import logger
 
 __all__ = ["controls_of", "warm_cache"]
+
+logger = logging.getLogger("semantic_llm_cache")
 
 
 async def warm_cache(
