@@ -143,7 +143,7 @@ def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: Emb
 
 
 def _rates(tally: Tally) -> dict[str, Any]:
-    from semantic_llm_cache.metrics.counters import wilson
+    from semantic_llm_cache.metrics.statistics import wilson
 
     return {
         **vars(tally),
@@ -186,7 +186,7 @@ def _record(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result:
 
 
 def _print(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result: Replay, took: float) -> None:
-    from semantic_llm_cache.metrics.counters import wilson
+    from semantic_llm_cache.metrics.statistics import wilson
 
     style = Style(sys.stdout)
     total = result.total
