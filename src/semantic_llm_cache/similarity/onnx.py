@@ -95,7 +95,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         )
         self._max_batch = max_batch
         self._exiting = False
-        self._model = LoadOnce(
+        self._loading = LoadOnce(
             self._open_tested,
             lambda error: f"the embedding model cannot be loaded: {type(error).__name__}: {error}",
             native=True,
@@ -121,7 +121,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
     @property
     def loaded(self) -> bool:
         """True once the model is in memory."""
-        return self._model.loaded
+        return self._loading.loaded
 
     def check(self) -> None:
         """Look for the packages and the weights; load nothing. Raises EmbeddingUnavailableError."""
@@ -138,7 +138,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             EmbeddingUnavailableError: packages or weights are missing, the weights are others, or the
                 model fails its self-test.
         """
-        self._model.get()
+        self._loading.get()
 
     def _open_tested(self) -> Any:
         self.check()
@@ -177,7 +177,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
     def _tokenizer(self) -> WordPieces:
         tokens = self._tokens
         if tokens is None:
-            with self._model.lock:
+            with self._loading.lock:
                 tokens = self._tokens
                 if tokens is None:
                     self.check()
@@ -208,7 +208,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return self._encode_distinct(texts)
 
     def _encode_distinct(self, texts: list[str]) -> Vector:
-        return self._embed(self._model.get(), texts)
+        return self._embed(self._loading.get(), texts)
 
     async def aencode(self, text: str) -> Vector:
         """`encode` in the provider's own thread, with what else waits there as one batch."""
@@ -303,8 +303,8 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         if self.shared:
             return
         self._batcher.close()
-        with self._model.lock:
-            self._model.drop()
+        with self._loading.lock:
+            self._loading.drop()
             self._tokens = None
 
 

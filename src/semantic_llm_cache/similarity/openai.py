@@ -77,7 +77,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         self._server = str(client.base_url) if client is not None else self._base_url
         self._batcher = EncodeBatcher(self._encode_distinct, name="semantic-llm-cache-openai", max_batch=32)
         # A forked process makes another: processes must not share connections. A failure is cheap: no pause after it.
-        self._own = LoadOnce(
+        self._loading = LoadOnce(
             self._make_client,
             lambda error: f"no client for OpenAI embeddings: {error}. Set OPENAI_API_KEY or give api_key=",
             retry_after=0.0,
@@ -101,7 +101,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
     @property
     def loaded(self) -> bool:
         """True once there is a client; importing the package takes about a second."""
-        return self._given is not None or self._own.loaded
+        return self._given is not None or self._loading.loaded
 
     def load(self) -> None:
         """Make the client. Sends nothing.
@@ -112,7 +112,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         self._client()
 
     def _client(self) -> Any:
-        return self._own.get() if self._given is None else self._given
+        return self._loading.get() if self._given is None else self._given
 
     def _make_client(self) -> Any:
         self.check()
@@ -176,6 +176,6 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
     async def close(self) -> None:
         """End the thread, and close the connections of a client made here. May be used again."""
         self._batcher.close()
-        client = self._own.drop()
+        client = self._loading.drop()
         if client is not None:
             client.close()

@@ -52,11 +52,15 @@ class SentenceTransformerProvider(EmbeddingProvider):
         self._batcher = EncodeBatcher(
             self._encode_distinct, name="semantic-llm-cache-sentence-transformer", exit_grace=5.0
         )
-        self._model = LoadOnce(
+        self._loading = LoadOnce(
             self._open_tested,
             lambda error: f"the model {self._name!r} of sentence-transformers cannot be loaded: {error}",
             native=True,
         )
+
+    @property
+    def _model(self) -> Any:
+        return self._loading.value
 
     @property
     def fingerprint(self) -> str:
@@ -66,7 +70,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
     @property
     def loaded(self) -> bool:
         """True once the model is in memory."""
-        return self._model.loaded
+        return self._loading.loaded
 
     def check(self) -> None:
         """Look for the package; import nothing. Raises EmbeddingUnavailableError."""
@@ -79,7 +83,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
         Raises:
             EmbeddingUnavailableError: library or model are missing, or the model fails its self-test.
         """
-        self._model.get()
+        self._loading.get()
 
     def _open_tested(self) -> Any:
         self.check()
@@ -104,7 +108,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
         """
         if len(text) <= 126 and text.isascii():
             return True
-        model = self._model.value
+        model = self._model
         if model is None:
             return False
         limit = model.max_seq_length
@@ -124,7 +128,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
         return self._encode_distinct(check_texts(texts))
 
     def _encode_distinct(self, texts: list[str]) -> Vector:
-        return _embed(self._model.get(), texts)
+        return _embed(self._loading.get(), texts)
 
     async def aencode(self, text: str) -> Vector:
         """`encode` in the provider's own thread, with what else waits there as one batch."""
@@ -139,7 +143,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
         """Let the model go, unless it is shared by the process. May be used again."""
         if not self.shared:
             self._batcher.close()
-            self._model.drop()
+            self._loading.drop()
 
 
 def _embed(model: Any, texts: list[str]) -> Vector:
