@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from semantic_llm_cache.cli.arguments import count
 from semantic_llm_cache.cli.common import (
     CommandError,
     add_command,
@@ -141,15 +142,9 @@ def add_ls_parser(subparsers: Subparsers) -> None:
     )
     add_target(parser)
     add_namespace(parser)
-    parser.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most N (default: 20)")
+    parser.add_argument("--limit", type=count, default=20, metavar="N", help="at most N (default: 20)")
     parser.add_argument("--search", metavar="TEXT", help="only prompts that hold this text, in any case")
     parser.set_defaults(run=lambda args: asyncio.run(_ls(args)))
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
 
 
 async def _ls(args: argparse.Namespace) -> int:

@@ -8,19 +8,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache.cli.arguments import count, share, similarity
 from semantic_llm_cache.cli.common import CommandError, add_command
 from semantic_llm_cache.cli.logs import (
     add_answers,
     add_embedder,
     add_guards,
-    count,
     embed,
     log_columns,
     make_embedder,
     make_guards,
     read_table,
-    share,
-    similarity,
 )
 from semantic_llm_cache.cli.output import Style, clean, columns, fit, milliseconds, print_json, table
 from semantic_llm_cache.cli.progress import Progress
