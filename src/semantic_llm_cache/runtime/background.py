@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import semantic_llm_cache.runtime.fork  # noqa: F401 - first, see there
 
-__all__ = ["after_fork", "call_later", "run", "spawn"]
+__all__ = ["after_fork", "at_exit", "call_later", "run", "spawn"]
 
 T = TypeVar("T")
 
@@ -39,10 +39,14 @@ _background = _Background()
 _after_fork: list[Callable[[], None]] = []
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
+def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
     """Run a coroutine on the background loop and wait for it from a plain thread.
 
-    On KeyboardInterrupt the coroutine is cancelled and the interrupt goes on.
+    It is cancelled on KeyboardInterrupt, and when it takes more than `timeout` seconds.
+
+    Raises:
+        TimeoutError: it took longer than `timeout`.
+        RuntimeError: called from the background loop itself.
     """
     loop = _background.get()
     if threading.current_thread() is _background.thread:
@@ -50,7 +54,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         raise RuntimeError("a plain cached function was called from the cache's own background loop")
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
-        return future.result()
+        return future.result(timeout)
     except BaseException:
         future.cancel()
         raise

@@ -31,6 +31,10 @@ class CircuitBreaker:
         self._retry_at: float | None = None
         self._logged = False
 
+    def reset_after_fork(self) -> None:
+        """Replace the lock: in a forked child, the thread that may hold it does not exist. What was learned stays."""
+        self._lock = threading.Lock()
+
     @property
     def open(self) -> bool:
         """True while calls are kept away."""
