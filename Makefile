@@ -30,6 +30,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell src docs benchmarks scripts examples *.md
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -1,6 +1,10 @@
 """Shared by all tests: each has a default backend of its own, and statistics that begin at zero."""
 
 import os
+import subprocess
+import sys
+import textwrap
+import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -11,6 +15,8 @@ from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.calls import lookup
 from semantic_llm_cache.stats import reset_stats
 from semantic_llm_cache.storage import registry
+
+pytest.register_assert_rewrite("semantic_llm_cache.testing")
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +32,47 @@ def fresh_cache(monkeypatch):
     # What a test used is not in use in the next one.
     lookup.remember(None)
     registry._by_url.clear()
+
+
+@pytest.fixture
+def default_backend():
+    """A default backend of this test's own."""
+    backend = MemoryBackend()
+    set_default_backend(backend)
+    yield backend
+    set_default_backend(None)
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Run a Python script in a process of its own, in `tmp_path`; return (status, stdout, stderr, seconds)."""
+
+    def run(text, *arguments, env=None, timeout=60):
+        path = tmp_path / "script.py"
+        path.write_text(textwrap.dedent(text))
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning:__main__", str(path), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, **(env or {})},
+        )
+        return done.returncode, done.stdout, done.stderr, time.perf_counter() - began
+
+    return run
+
+
+@pytest.fixture
+def run_script():
+    """Run a Python script in a process of its own; its status must be 0. Returns what it printed."""
+
+    def run(text, *arguments, timeout=60):
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(text), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run

@@ -8,7 +8,6 @@ from semantic_llm_cache.calls.context import CacheContext
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.doors.cache import SemanticCache, cache
-from semantic_llm_cache.doors.llm import CachedLLM
 from semantic_llm_cache.exceptions import (
     CacheBackendError,
     CacheKeyError,
@@ -19,24 +18,26 @@ from semantic_llm_cache.exceptions import (
 )
 from semantic_llm_cache.keys.fingerprint import register_fingerprint
 from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.management.feedback import report_right, report_wrong
 from semantic_llm_cache.similarity import set_default_embedder
-from semantic_llm_cache.stats import (
-    CacheStats,
-    clear_cache,
-    export_cache,
-    get_stats,
-    import_cache,
-    invalidate,
-    warm_cache,
-)
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import get_default_backend, set_default_backend
 
 if TYPE_CHECKING:
+    from semantic_llm_cache import stats as stats
+    from semantic_llm_cache.doors.llm import CachedLLM
     from semantic_llm_cache.management.copying import copy_cache
+    from semantic_llm_cache.management.feedback import report_right, report_wrong
     from semantic_llm_cache.management.logs.warming import warm_from_log
     from semantic_llm_cache.management.reembedding import reembed_cache
+    from semantic_llm_cache.stats import (
+        CacheStats,
+        clear_cache,
+        export_cache,
+        get_stats,
+        import_cache,
+        invalidate,
+        warm_cache,
+    )
 
 __all__ = [
     "CacheBackendError",
@@ -75,13 +76,25 @@ __all__ = [
 
 # What a program does once, if ever: imported when first asked for, which spares all others the time.
 _LATER = {
+    "CacheStats": "stats",
+    "CachedLLM": "doors.llm",
+    "clear_cache": "stats",
     "copy_cache": "management.copying",
+    "export_cache": "stats",
+    "get_stats": "stats",
+    "import_cache": "stats",
+    "invalidate": "stats",
     "reembed_cache": "management.reembedding",
+    "report_right": "management.feedback",
+    "report_wrong": "management.feedback",
+    "warm_cache": "stats",
     "warm_from_log": "management.logs.warming",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "stats":  # a module that programs use without importing it by name
+        return import_module(f"{__name__}.stats")
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
@@ -89,4 +102,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LATER, "stats"})

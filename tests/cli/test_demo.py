@@ -11,7 +11,7 @@ from cli_helpers import read
 from semantic_llm_cache.cli.demo.prompts import build_stream
 from semantic_llm_cache.cli.demo.questions import Prompt
 from semantic_llm_cache.cli.demo.report import instructive, report
-from semantic_llm_cache.cli.demo.run import Result, Settings, model_delay_ms
+from semantic_llm_cache.cli.demo.run import Result, Run, Settings, model_delay_ms
 from semantic_llm_cache.cli.demo.summary import percentile, summarise
 from semantic_llm_cache.cli.output import Style
 
@@ -48,16 +48,9 @@ RESULTS = [
 COSINES = {("What is b?", "What is a?"): 0.95, ("What is c?", "What is a?"): 0.93}
 
 
-def summary_of(results=RESULTS, **changes):
-    options = {
-        "settings": Settings(),
-        "calls": sum(not r.hit for r in results),
-        "warm_entries": 0,
-        "elapsed_ms": 1234.0,
-        "cosines": COSINES,
-        "rates": RATES,
-    }
-    return summarise(results, **{**options, **changes})
+def summary_of(results=RESULTS, *, cosines=COSINES, rates=RATES, settings=None, **changes):
+    measured = {"calls": sum(not r.hit for r in results), "warm_entries": 0, "elapsed_ms": 1234.0, **changes}
+    return summarise(Run(settings or Settings(), results, **measured), cosines=cosines, rates=rates)
 
 
 # ------------------------------------------------------------------------------ figures

@@ -7,13 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from cli_helpers import ENTRIES, entry, fill, read, vector
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "backends"))
-
 from postgres_servers import own_schema
 from postgres_servers import server_url as postgres_url
 from redis_servers import own_prefix

@@ -2,15 +2,11 @@
 
 import json
 import sys
-from pathlib import Path
 
 import anthropic
 import httpx2
 import openai
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "integrations"))
-
 from cli_helpers import read
 from wire_provider import provider
 

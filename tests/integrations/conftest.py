@@ -1,10 +1,6 @@
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from wire_provider import provider
 
 # pydantic-ai does not support Python 3.10.

@@ -440,7 +440,7 @@ class TestWeights:
         (folder / "away.txt").rename(folder / "vocab.txt")
         with pytest.raises(EmbeddingUnavailableError):
             provider.encode("hello")
-        provider._failure = (0.0, "")  # the pause is over
+        provider._loading._failure = (0.0, "")  # the pause is over
         assert provider.encode("hello").shape == (384,)
 
     def test_another_vocabulary_is_refused(self, folder):

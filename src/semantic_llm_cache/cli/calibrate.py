@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from semantic_llm_cache.cli.arguments import count, share
 from semantic_llm_cache.cli.common import CommandError, add_command
 from semantic_llm_cache.cli.curves import Curve, check_plot, draw
 from semantic_llm_cache.cli.logs import (
@@ -15,14 +16,12 @@ from semantic_llm_cache.cli.logs import (
     add_answers,
     add_embedder,
     add_guards,
-    count,
     embed,
     make_embedder,
     make_guards,
     pair_columns,
     read_labels,
     read_table,
-    share,
 )
 from semantic_llm_cache.cli.output import Style, clean, milliseconds, print_json, table
 from semantic_llm_cache.cli.progress import Progress

@@ -8,6 +8,7 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
+from semantic_llm_cache.cli.arguments import count
 from semantic_llm_cache.cli.common import (
     PROGRAM,
     CommandError,
@@ -16,8 +17,7 @@ from semantic_llm_cache.cli.common import (
     open_backend,
     place,
 )
-from semantic_llm_cache.cli.logs import count
-from semantic_llm_cache.cli.output import clean, print_json
+from semantic_llm_cache.cli.output import clean, counted, print_json, tally
 from semantic_llm_cache.cli.progress import follow
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         copied = latest.report.copied if latest.report else 0
         raise CommandError(
-            f"interrupted; {_entries(copied)} had been copied: run it again to go on from there", code=130
+            f"interrupted; {counted(copied, 'entry', 'entries')} had been copied: run it again to go on from there",
+            code=130,
         ) from None
     assert latest.report is not None
     _tell(args, latest.report, latest.target)
@@ -105,18 +106,13 @@ def _tell(args: argparse.Namespace, report: CopyReport, to: str) -> None:
         return
     would = "Would copy" if report.dry_run else "Copied"
     more = f", {report.replaced:,} of them in place of another" if report.replaced else ""
-    print(f"{would} {_entries(report.copied)} to {to}{more}.")
-    for number, what in (
+    print(f"{would} {counted(report.copied, 'entry', 'entries')} to {to}{more}.")
+    left = (
         (report.there, "there already"),
         (report.newer, "left: DST has a newer one (--overwrite replaces it)"),
         (report.expired, "expired meanwhile"),
         (report.failed, "DST cannot hold"),
-    ):
-        if number:
-            print(f"  {number:>9,} {what}")
+    )
+    print(tally(left), end="")
     for key, reason in report.failures[:_MOST_REASONS]:
         print(f"{PROGRAM}: {clean(key)}: {clean(reason)}", file=sys.stderr)
-
-
-def _entries(number: int) -> str:
-    return f"{number:,} {'entry' if number == 1 else 'entries'}"

@@ -131,50 +131,29 @@ th { border-bottom: 1px solid #999 }
 """
 
 
+class _Scale(NamedTuple):
+    """Where a value lies in the picture: hit ratios from 0 to `right`, precisions from `bottom` to 1."""
+
+    right: float
+    bottom: float
+
+    def x(self, ratio: float) -> str:
+        return f"{_LEFT + (_WIDTH - _LEFT - _RIGHT) * ratio / self.right:.1f}"
+
+    def y(self, precision: float) -> str:
+        return f"{_TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - precision) / (1 - self.bottom):.1f}"
+
+
 def _html(curves: Sequence[Curve], title: str, target: float) -> str:
-    right, bottom = _right(curves), _bottom(curves, target)
-
-    def x(ratio: float) -> str:
-        return f"{_LEFT + (_WIDTH - _LEFT - _RIGHT) * ratio / right:.1f}"
-
-    def y(precision: float) -> str:
-        return f"{_TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - precision) / (1 - bottom):.1f}"
-
-    parts = []
-    for value in _ticks(0.0, right):
-        parts.append(f'<line class="grid" x1="{x(value)}" x2="{x(value)}" y1="{y(1)}" y2="{y(bottom)}"/>')
-        parts.append(f'<text x="{x(value)}" y="{_HEIGHT - 26}" text-anchor="middle">{100 * value:.4g} %</text>')
-    for value in _ticks(bottom, 1.0):
-        parts.append(f'<line class="grid" x1="{x(0)}" x2="{x(right)}" y1="{y(value)}" y2="{y(value)}"/>')
-        parts.append(
-            f'<text x="{_LEFT - 8}" y="{float(y(value)) + 4:.1f}" text-anchor="end">{100 * value:.4g} %</text>'
-        )
-    parts.append(f'<line class="target" x1="{x(0)}" x2="{x(right)}" y1="{y(1 - target)}" y2="{y(1 - target)}"/>')
+    scale = _Scale(_right(curves), _bottom(curves, target))
+    parts = _axes(scale, target)
     for number, (curve, colour) in enumerate(zip(curves, _COLOURS, strict=False)):
-        line = " ".join(f"{x(ratio)},{y(precision)}" for _, ratio, precision in curve.points)
-        parts.append(f'<polyline class="curve" stroke="{colour}" points="{line}"/>')
-        for threshold, ratio, precision in curve.points[:: max(1, len(curve.points) // 60)]:
-            parts.append(_dot(x(ratio), y(precision), 3, colour, curve.name, threshold, ratio, precision))
-        if curve.chosen is not None:
-            threshold, ratio, precision = curve.chosen
-            parts.append(_dot(x(ratio), y(precision), 6, colour, curve.name, threshold, ratio, precision))
+        parts += _drawn(curve, scale, colour)
         top = _HEIGHT - _BOTTOM - 16 - 20 * number
         parts.append(
             f'<line x1="{_LEFT + 12}" x2="{_LEFT + 40}" y1="{top}" y2="{top}" stroke="{colour}" stroke-width="2"/>'
         )
         parts.append(f'<text x="{_LEFT + 48}" y="{top + 4}">{escape(curve.name)}</text>')
-    parts.append(f'<text x="{(_WIDTH + _LEFT) // 2}" y="{_HEIGHT - 6}" text-anchor="middle">hit ratio</text>')
-    parts.append(
-        f'<text transform="translate(14 {_HEIGHT // 2}) rotate(-90)" text-anchor="middle">precision of hits</text>'
-    )
-    rows = []
-    for curve in curves:
-        if curve.chosen is not None:
-            threshold, ratio, precision = curve.chosen
-            cells = f"<td>{threshold:.3f}</td><td>{100 * ratio:.2f} %</td><td>{100 * precision:.2f} %</td>"
-        else:
-            cells = '<td colspan="3">no threshold meets the target</td>'
-        rows.append(f"<tr><td>{escape(curve.name)}</td>{cells}</tr>")
     name = escape(title)
     drawing = "\n".join(parts)
     return f"""<!doctype html>
@@ -187,13 +166,53 @@ def _html(curves: Sequence[Curve], title: str, target: float) -> str:
 </svg>
 <p>Dashed: the target, {100 * (1 - target):g} % of the hits right. Large dots: the thresholds that meet it.</p>
 <table><tr><th></th><th>threshold</th><th>hit ratio</th><th>precision</th></tr>
-{"".join(rows)}
+{"".join(map(_row, curves))}
 </table>
 </body>
 </html>
 """
 
 
-def _dot(x: str, y: str, size: int, colour: str, name: str, threshold: float, ratio: float, precision: float) -> str:
-    told = f"{name}: threshold {threshold:.3f}, hits {100 * ratio:.1f} %, precision {100 * precision:.2f} %"
-    return f'<circle cx="{x}" cy="{y}" r="{size}" fill="{colour}"><title>{escape(told)}</title></circle>'
+def _axes(scale: _Scale, target: float) -> list[str]:
+    """Return the grid with its numbers and names, and the line of the target."""
+    x, y, right, bottom = scale.x, scale.y, scale.right, scale.bottom
+    parts = []
+    for value in _ticks(0.0, right):
+        parts.append(f'<line class="grid" x1="{x(value)}" x2="{x(value)}" y1="{y(1)}" y2="{y(bottom)}"/>')
+        parts.append(f'<text x="{x(value)}" y="{_HEIGHT - 26}" text-anchor="middle">{100 * value:.4g} %</text>')
+    for value in _ticks(bottom, 1.0):
+        parts.append(f'<line class="grid" x1="{x(0)}" x2="{x(right)}" y1="{y(value)}" y2="{y(value)}"/>')
+        parts.append(
+            f'<text x="{_LEFT - 8}" y="{float(y(value)) + 4:.1f}" text-anchor="end">{100 * value:.4g} %</text>'
+        )
+    parts.append(f'<line class="target" x1="{x(0)}" x2="{x(right)}" y1="{y(1 - target)}" y2="{y(1 - target)}"/>')
+    parts.append(f'<text x="{(_WIDTH + _LEFT) // 2}" y="{_HEIGHT - 6}" text-anchor="middle">hit ratio</text>')
+    parts.append(
+        f'<text transform="translate(14 {_HEIGHT // 2}) rotate(-90)" text-anchor="middle">precision of hits</text>'
+    )
+    return parts
+
+
+def _drawn(curve: Curve, scale: _Scale, colour: str) -> list[str]:
+    """Return the line of a curve, some 60 dots on it, and a large one for the chosen threshold."""
+    line = " ".join(f"{scale.x(ratio)},{scale.y(precision)}" for _, ratio, precision in curve.points)
+    parts = [f'<polyline class="curve" stroke="{colour}" points="{line}"/>']
+    dots = [(point, 3) for point in curve.points[:: max(1, len(curve.points) // 60)]]
+    if curve.chosen is not None:
+        dots.append((curve.chosen, 6))
+    for (threshold, ratio, precision), size in dots:
+        told = f"{curve.name}: threshold {threshold:.3f}, hits {100 * ratio:.1f} %, precision {100 * precision:.2f} %"
+        parts.append(
+            f'<circle cx="{scale.x(ratio)}" cy="{scale.y(precision)}" r="{size}" fill="{colour}">'
+            f"<title>{escape(told)}</title></circle>"
+        )
+    return parts
+
+
+def _row(curve: Curve) -> str:
+    if curve.chosen is None:
+        cells = '<td colspan="3">no threshold meets the target</td>'
+    else:
+        threshold, ratio, precision = curve.chosen
+        cells = f"<td>{threshold:.3f}</td><td>{100 * ratio:.2f} %</td><td>{100 * precision:.2f} %</td>"
+    return f"<tr><td>{escape(curve.name)}</td>{cells}</tr>"

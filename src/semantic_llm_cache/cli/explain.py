@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache.cli.arguments import count, similarity
 from semantic_llm_cache.cli.common import CommandError, add_command, add_namespace, add_target, open_backend
-from semantic_llm_cache.cli.logs import add_embedder, add_guards, count, make_embedder, make_guards, similarity
+from semantic_llm_cache.cli.logs import add_embedder, add_guards, make_embedder, make_guards
 from semantic_llm_cache.cli.output import Style, age, clean, print_json
 
 if TYPE_CHECKING:

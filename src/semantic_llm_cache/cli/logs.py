@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from semantic_llm_cache.cli.arguments import count
 from semantic_llm_cache.cli.common import CommandError
 from semantic_llm_cache.cli.output import clean, fit
 from semantic_llm_cache.cli.progress import Progress
@@ -27,7 +28,6 @@ __all__ = [
     "add_answers",
     "add_embedder",
     "add_guards",
-    "count",
     "embed",
     "log_columns",
     "make_embedder",
@@ -35,8 +35,6 @@ __all__ = [
     "pair_columns",
     "read_labels",
     "read_table",
-    "share",
-    "similarity",
 ]
 
 PAIR_NAMES = (
@@ -89,36 +87,6 @@ def add_answers(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", type=count, metavar="N", help="only the first N rows")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
-
-
-def count(text: str) -> int:
-    """Parse a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
-
-
-def share(text: str) -> float:
-    """Parse a share strictly between 0 and 1."""
-    value = _number(text)
-    if value is None or not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a share between 0 and 1, such as 0.02 for 2 percent")
-    return value
-
-
-def similarity(text: str) -> float:
-    """Parse a similarity from 0 to 1."""
-    value = _number(text)
-    if value is None or not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a similarity from 0 to 1, such as 0.95")
-    return value
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def make_guards(text: str | None) -> GuardSet:

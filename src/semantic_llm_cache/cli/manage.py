@@ -15,7 +15,7 @@ from semantic_llm_cache.cli.common import (
     add_target,
     open_backend,
 )
-from semantic_llm_cache.cli.output import clean, print_json
+from semantic_llm_cache.cli.output import clean, counted, print_json
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
@@ -88,5 +88,5 @@ def _report(args: argparse.Namespace, count: int) -> int:
     if args.json:
         print_json({"deleted": count})
     else:
-        print(f"Deleted {count:,} {'entry' if count == 1 else 'entries'}.")
+        print(f"Deleted {counted(count, 'entry', 'entries')}.")
     return 0

@@ -7,10 +7,12 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-__all__ = ["Style", "age", "clean", "columns", "fit", "milliseconds", "money", "print_json", "table"]
+__all__ = [
+    "Style", "age", "clean", "columns", "counted", "fit", "milliseconds", "money", "print_json", "table", "tally",
+]  # fmt: skip
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -50,6 +52,26 @@ class Style:
     def green(self, text: str) -> str:
         """Return `text` in green."""
         return self.paint(text, "green")
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun.
+
+    Example:
+        >>> counted(1, "entry", "entries"), counted(1200, "entry", "entries")
+        ('1 entry', '1,200 entries')
+    """
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def tally(counts: Iterable[tuple[int, str]], width: int = 9) -> str:
+    """Return a line for each count that is not 0, ending in a line break; "" for none.
+
+    Example:
+        >>> tally([(3, "stored"), (0, "broken")])
+        '          3 stored\\n'
+    """
+    return "".join(f"  {number:>{width},} {what}\n" for number, what in counts if number)
 
 
 def columns() -> int:

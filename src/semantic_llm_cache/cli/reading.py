@@ -9,8 +9,10 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from semantic_llm_cache.cli.arguments import count
 from semantic_llm_cache.cli.common import (
     CommandError,
     add_command,
@@ -24,6 +26,7 @@ from semantic_llm_cache.cli.output import Style, age, clean, fit, milliseconds, 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
     from semantic_llm_cache.config import CacheEntry
+    from semantic_llm_cache.metrics.table import Metric
     from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["add_ls_parser", "add_show_parser", "add_stats_parser"]
@@ -72,24 +75,28 @@ async def _stats(args: argparse.Namespace) -> int:
         return 0
     if len(rows) > 1:
         rows["all"] = _rates(_total(counters))
-    heads = ("namespace", "calls", "hit rate", "exact", "near", "joined", "misses", "saved", "saved $")
+    columns = _columns()
+    heads = ("namespace", "calls", "hit rate", *(str(metric.column) for metric in columns))
     lines = [
         (
             fit(clean(space), 20),
             _number(counts["total_requests"]),
             f"{100 * counts['hit_rate']:.1f} %",
-            _number(counts.get("exact_hits", 0)),
-            _number(counts.get("near_hits", 0)),
-            _number(counts.get("coalesced_hits", 0)),
-            _number(counts.get("misses", 0)),
-            milliseconds(counts.get("saved_ms", 0)),
-            money(counts.get("saved_usd", 0)).lstrip("$"),
+            *(_FORMS[metric.unit](counts.get(str(metric.kept), 0)) for metric in columns),
         )
         for space, counts in rows.items()
     ]
     print()
     print("\n".join(table(heads, lines, right=range(1, len(heads)))))
     return 0
+
+
+def _columns() -> list[Metric]:
+    """Return the metrics that have a column, the kinds of hits first."""
+    from semantic_llm_cache.metrics.table import METRICS
+
+    shown = [metric for metric in METRICS if metric.column is not None]
+    return sorted(shown, key=lambda metric: not metric.hit)
 
 
 def _total(counters: dict[str, dict[str, float]]) -> dict[str, float]:
@@ -113,6 +120,14 @@ def _number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else clean(str(value))
 
 
+_FORMS: dict[str, Callable[[float], str]] = {
+    "": _number,
+    "ms": milliseconds,
+    "usd": lambda value: money(value).lstrip("$"),
+}
+"""How a figure is written, by the unit of its metric."""
+
+
 # ------------------------------------------------------------------------------ ls
 
 
@@ -127,15 +142,9 @@ def add_ls_parser(subparsers: Subparsers) -> None:
     )
     add_target(parser)
     add_namespace(parser)
-    parser.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most N (default: 20)")
+    parser.add_argument("--limit", type=count, default=20, metavar="N", help="at most N (default: 20)")
     parser.add_argument("--search", metavar="TEXT", help="only prompts that hold this text, in any case")
     parser.set_defaults(run=lambda args: asyncio.run(_ls(args)))
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
 
 
 async def _ls(args: argparse.Namespace) -> int:

@@ -8,9 +8,10 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache.cli.arguments import count, seconds
 from semantic_llm_cache.cli.common import CommandError, add_command, add_namespace, add_place, chosen, open_backend
-from semantic_llm_cache.cli.logs import count, make_embedder
-from semantic_llm_cache.cli.output import age, clean, print_json
+from semantic_llm_cache.cli.logs import make_embedder
+from semantic_llm_cache.cli.output import age, clean, counted, print_json, tally
 from semantic_llm_cache.cli.progress import follow
 
 if TYPE_CHECKING:
@@ -47,24 +48,14 @@ def add_reembed_parser(subparsers: Subparsers) -> None:
     add_namespace(parser)
     parser.add_argument("--missing", action="store_true", help="entries without a vector get one too")
     parser.add_argument("--batch", type=count, default=64, metavar="N", help="entries at a time (default: 64)")
-    parser.add_argument("--pause", type=_seconds, default=0.0, metavar="S", help="seconds to rest after each batch")
+    parser.add_argument("--pause", type=seconds, default=0.0, metavar="S", help="seconds to rest after each batch")
     parser.add_argument("--rate", type=_rate, metavar="N", help="entries a second at most")
     parser.add_argument("--dry-run", action="store_true", help="only count, and estimate how long it would take")
     parser.set_defaults(run=_run)
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} must be seconds, such as 0.5")
-    return value
-
-
 def _rate(text: str) -> float:
-    value = _seconds(text)
+    value = seconds(text)
     if value == 0:
         raise argparse.ArgumentTypeError("0 a second would never end")
     return value
@@ -76,7 +67,9 @@ def _run(args: argparse.Namespace) -> int:
         seconds = asyncio.run(_reembed(args, latest))
     except KeyboardInterrupt:
         moved = latest[-1].moved if latest else 0
-        raise CommandError(f"interrupted; {_entries(moved)} had been moved: run it again to go on", code=130) from None
+        raise CommandError(
+            f"interrupted; {counted(moved, 'entry', 'entries')} had been moved: run it again to go on", code=130
+        ) from None
     _tell(args, latest[-1], seconds)
     return 1 if latest[-1].refused else 0
 
@@ -138,22 +131,17 @@ def _tell(args: argparse.Namespace, report: ReembedReport, seconds: float | None
     if report.dry_run:
         for name, number in sorted(report.models.items()):
             print(f"  {number:>11,} {'by ' + clean(name) if name else 'without a vector'}")
-        print(f"Would move {_entries(report.moved)} to {to}.")
+        print(f"Would move {counted(report.moved, 'entry', 'entries')} to {to}.")
         print(f"  {report.characters:>11,} characters to embed, about {report.characters // 4:,} tokens")
         if seconds is not None and report.moved:
             print(f"  {age(seconds):>11} at the speed of this machine")
     else:
-        print(f"Moved {_entries(report.moved)} to {to}.")
-    for number, what in (
+        print(f"Moved {counted(report.moved, 'entry', 'entries')} to {to}.")
+    left = (
         (report.current, "there already"),
         (report.without_vector, "left without a vector" + ("" if args.missing else " (--missing gives them one)")),
         (report.unreadable, "left: too long for the model"),
         (report.refused, "left: the model failed on the text"),
         (report.changed, "left: changed meanwhile; run it again"),
-    ):
-        if number:
-            print(f"  {number:>11,} {what}")
-
-
-def _entries(number: int) -> str:
-    return f"{number:,} {'entry' if number == 1 else 'entries'}"
+    )
+    print(tally(left, width=11), end="")

@@ -8,19 +8,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache.cli.arguments import count, share, similarity
 from semantic_llm_cache.cli.common import CommandError, add_command
 from semantic_llm_cache.cli.logs import (
     add_answers,
     add_embedder,
     add_guards,
-    count,
     embed,
     log_columns,
     make_embedder,
     make_guards,
     read_table,
-    share,
-    similarity,
 )
 from semantic_llm_cache.cli.output import Style, clean, columns, fit, milliseconds, print_json, table
 from semantic_llm_cache.cli.progress import Progress
@@ -143,7 +141,7 @@ def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: Emb
 
 
 def _rates(tally: Tally) -> dict[str, Any]:
-    from semantic_llm_cache.metrics.counters import wilson
+    from semantic_llm_cache.metrics.statistics import wilson
 
     return {
         **vars(tally),
@@ -186,7 +184,7 @@ def _record(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result:
 
 
 def _print(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result: Replay, took: float) -> None:
-    from semantic_llm_cache.metrics.counters import wilson
+    from semantic_llm_cache.metrics.statistics import wilson
 
     style = Style(sys.stdout)
     total = result.total

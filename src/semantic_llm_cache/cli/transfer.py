@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.cli.common import CommandError, add_command, add_namespace, add_target, open_backend
-from semantic_llm_cache.cli.output import clean, print_json
+from semantic_llm_cache.cli.output import clean, counted, print_json
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
@@ -46,7 +46,7 @@ def _export(args: argparse.Namespace) -> int:
     elif args.json:
         print_json({"exported": len(entries), "file": filepath})
     else:
-        print(f"Exported {_entries(len(entries))} to {clean(filepath)}.")
+        print(f"Exported {counted(len(entries), 'entry', 'entries')} to {clean(filepath)}.")
     return 0
 
 
@@ -87,7 +87,7 @@ def _import(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"imported": count})
     else:
-        print(f"Imported {_entries(count)}.")
+        print(f"Imported {counted(count, 'entry', 'entries')}.")
     return 0
 
 
@@ -100,7 +100,3 @@ async def _write(args: argparse.Namespace, path: Path) -> int:
         except ValueError as error:
             raise CommandError(f"{clean(args.file)} is not an export: {error}") from error
     return count
-
-
-def _entries(count: int) -> str:
-    return f"{count:,} {'entry' if count == 1 else 'entries'}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.cli.common import PROGRAM, URL_VARIABLE, CommandError, add_command, add_target, open_backend
 from semantic_llm_cache.cli.logs import make_embedder
-from semantic_llm_cache.cli.output import age, clean, print_json
+from semantic_llm_cache.cli.output import age, clean, counted, print_json, tally
 from semantic_llm_cache.cli.progress import Progress
 from semantic_llm_cache.management.logs.formats import FORMATS
 
@@ -53,6 +53,14 @@ def add_warm_parser(subparsers: Subparsers) -> None:
         "warm langfuse.json --db c.db --map-model gpt-x-2026-01=gpt-x\n"
         "warm faq.jsonl --function app.answers:ask\nwarm faq.jsonl --namespace faq --db cache.db",
     )
+    _add_logs(parser)
+    _add_client(parser.add_argument_group("programs that call through an SDK's client"))
+    _add_function(parser.add_argument_group("programs that call a decorated function"))
+    _add_changes(parser.add_argument_group("where the log differs from what is asked"))
+    parser.set_defaults(run=_run)
+
+
+def _add_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("logs", nargs="+", metavar="LOG", help="file to read")
     parser.add_argument(
         "--format",
@@ -76,21 +84,22 @@ def add_warm_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace what is in the cache")
     parser.add_argument("--dry-run", action="store_true", help="only count")
 
-    client = parser.add_argument_group("programs that call through an SDK's client")
-    client.add_argument("--base-url", metavar="URL", help="of the client (default: OPENAI_BASE_URL, else OpenAI's own)")
-    client.add_argument(
+
+def _add_client(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--base-url", metavar="URL", help="of the client (default: OPENAI_BASE_URL, else OpenAI's own)")
+    group.add_argument(
         "--api-key-env",
         metavar="NAME",
         default="OPENAI_API_KEY",
         help="variable with the client's key (default: OPENAI_API_KEY)",
     )
-    client.add_argument("--share-across-keys", action="store_true", help="as in wrap(client, share_across_keys=True)")
-    client.add_argument(
+    group.add_argument("--share-across-keys", action="store_true", help="as in wrap(client, share_across_keys=True)")
+    group.add_argument(
         "--api-key-header",
         metavar="NAME",
         help="header that the key is sent in as it is, such as x-api-key\n(default: Authorization, as a bearer token)",
     )
-    client.add_argument(
+    group.add_argument(
         "--header",
         action="append",
         default=[],
@@ -98,22 +107,23 @@ def add_warm_parser(subparsers: Subparsers) -> None:
         metavar="NAME=VALUE",
         help="a further header that the client sends, such as one\nthat names a tenant; may be repeated",
     )
-    client.add_argument("--history", default="exact", metavar="H", help='as in wrap: exact, or "window:2"')
-    client.add_argument("--tool-calls", choices=("bypass", "cache"), default="bypass", help="as in wrap")
-    client.add_argument("--ignore", action="append", default=[], metavar="FIELD", help="as in wrap; may be repeated")
-    client.add_argument(
+    group.add_argument("--history", default="exact", metavar="H", help='as in wrap: exact, or "window:2"')
+    group.add_argument("--tool-calls", choices=("bypass", "cache"), default="bypass", help="as in wrap")
+    group.add_argument("--ignore", action="append", default=[], metavar="FIELD", help="as in wrap; may be repeated")
+    group.add_argument(
         "--ignore-header", action="append", default=[], metavar="NAME", help="as in wrap; may be repeated"
     )
-    client.add_argument("--scope", type=_object, metavar="JSON", help="as in wrap, where it is a mapping")
+    group.add_argument("--scope", type=_object, metavar="JSON", help="as in wrap, where it is a mapping")
 
-    function = parser.add_argument_group("programs that call a decorated function")
-    function.add_argument(
+
+def _add_function(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--function",
         metavar="MODULE:NAME",
         help="the function; its options are used, and without --db and\n--url its cache. Without it, plain lines "
         "are for functions\nthat name the --namespace and take a prompt",
     )
-    function.add_argument(
+    group.add_argument(
         "--argument",
         action="append",
         default=[],
@@ -122,8 +132,9 @@ def add_warm_parser(subparsers: Subparsers) -> None:
         help="an argument beside the prompt, as calls have it; fields\nof a plain line come first; may be repeated",
     )
 
-    change = parser.add_argument_group("where the log differs from what is asked")
-    change.add_argument(
+
+def _add_changes(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--map-model",
         action="append",
         default=[],
@@ -131,7 +142,7 @@ def add_warm_parser(subparsers: Subparsers) -> None:
         metavar="LOGGED=ASKED",
         help="a model that is asked for under another name than it is\nlogged; may be repeated",
     )
-    change.add_argument(
+    group.add_argument(
         "--set",
         action="append",
         default=[],
@@ -139,8 +150,7 @@ def add_warm_parser(subparsers: Subparsers) -> None:
         metavar="FIELD=JSON",
         help="a field of the requests that is not in the log, such as\ntemperature=1; may be repeated",
     )
-    change.add_argument("--unset", action="append", default=[], metavar="FIELD", help="a field that is only in the log")
-    parser.set_defaults(run=_run)
+    group.add_argument("--unset", action="append", default=[], metavar="FIELD", help="a field that is only in the log")
 
 
 # ------------------------------------------------------------------------------ options
@@ -208,7 +218,7 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         stored = sum(report.stored for report in reports)
         raise CommandError(
-            f"interrupted; {_answers(stored)} had been stored: run it again to go on", code=130
+            f"interrupted; {counted(stored, 'answer', 'answers')} had been stored: run it again to go on", code=130
         ) from None
     _tell(args, reports, place)
     return 1 if any(report.broken == report.records for report in reports) else 0
@@ -405,16 +415,14 @@ def _tell(args: argparse.Namespace, reports: list[WarmReport], place: str) -> No
         return
     stored = sum(report.stored for report in reports)
     kept = "" if args.function is not None and args.ttl is None else f", kept {_kept(args)} (--ttl)"
-    print(f"{'Would store' if args.dry_run else 'Stored'} {_answers(stored)} in {place}{kept}.")
+    print(f"{'Would store' if args.dry_run else 'Stored'} {counted(stored, 'answer', 'answers')} in {place}{kept}.")
     for report in reports:
         print(f"{clean(report.path)}: {report.format}, {report.records:,} records")
         counts = [(report.stored, "to store" if args.dry_run else "stored"), (report.there, "there already")]
         counts += [(number, f"not admitted: {reason}") for reason, number in sorted(report.refused.items())]
         counts += [(number, f"left out: {reason}") for reason, number in sorted(report.skipped.items())]
         counts.append((report.broken, "broken"))
-        for number, what in counts:
-            if number:
-                print(f"  {number:>9,} {clean(what)}")
+        print(tally((number, clean(what)) for number, what in counts), end="")
         for where, reason in report.problems[:_MOST_PROBLEMS]:
             print(f"{PROGRAM}: {clean(report.path)}, {where}: {clean(reason)}", file=sys.stderr)
         rest = report.broken - min(len(report.problems), _MOST_PROBLEMS)
@@ -425,7 +433,3 @@ def _tell(args: argparse.Namespace, reports: list[WarmReport], place: str) -> No
 def _kept(args: argparse.Namespace) -> str:
     ttl = _ttl(args).get("ttl", 3600.0)
     return "for ever" if ttl is None else f"for {age(ttl)}"
-
-
-def _answers(number: int) -> str:
-    return f"{number:,} {'answer' if number == 1 else 'answers'}"

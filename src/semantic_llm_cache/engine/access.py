@@ -22,7 +22,7 @@ from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven, limited
 from semantic_llm_cache.runtime.breaker import CircuitBreaker
 from semantic_llm_cache.similarity.base import unit
-from semantic_llm_cache.similarity.factory import shared_embedder
+from semantic_llm_cache.similarity.cache import shared_embedder
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 from semantic_llm_cache.storage.registry import get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop

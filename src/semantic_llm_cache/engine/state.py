@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.engine.notices import describe
+from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
@@ -94,7 +95,7 @@ class BackendState:
         self._scheduled = False
         self._changed_policies = set()
         for counters in list(self.counters):
-            counters.take_delta()
+            counters.reset_after_fork()
 
     def note_hit(self, key: str, now: float) -> None:
         """Count a hit of an entry, to be written later."""
@@ -225,6 +226,7 @@ def _flush_all() -> None:
 def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
+    counting.reset_after_fork()
     for state in list(_states.values()):
         state.reset_after_fork()
 

@@ -10,16 +10,15 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import numpy as np
 
 from semantic_llm_cache.index.inverted import InvertedLists
-
-if TYPE_CHECKING:
-    from semantic_llm_cache.index.partition import Partition
-    from semantic_llm_cache.index.vectors import VectorIndex
+from semantic_llm_cache.index.linear import Vector
+from semantic_llm_cache.index.partition import Partition, PartitionView
 
 __all__ = ["Indexer", "Stopped"]
 
@@ -38,6 +37,27 @@ class Stopped(Exception):
     """The process ends, or the index is closed: leave the work as it is."""
 
 
+class IndexedVectors(Protocol):
+    """What an `Indexer` needs of the index that it works for."""
+
+    lock: threading.Lock
+
+    def is_current(self, partition: Partition) -> bool:
+        """Tell whether the partition still belongs to the index. With the lock held."""
+
+    def drop_lists(self) -> None:
+        """Go back to scanning every partition. With the lock held."""
+
+    def watching(self, partition: Partition, changed: set[int]) -> AbstractContextManager[PartitionView | None]:
+        """Give a view of a partition, and collect in `changed` the rows that change while it is used."""
+
+    def take_changed(self, partition: Partition, changed: set[int], count: int) -> list[int]:
+        """Empty `changed`; return those of its rows that are among the first `count`. With the lock held."""
+
+    def take_in(self, partition: Partition, lists: InvertedLists, ids: Sequence[int], rows: Vector) -> None:
+        """Count vectors that have been added to lists among the indexed ones."""
+
+
 class Indexer:
     """The background thread of one index: started when there is work, ended when there is none.
 
@@ -46,7 +66,7 @@ class Indexer:
         list_rows: vectors from which on a partition gets inverted lists; None for never.
     """
 
-    def __init__(self, index: VectorIndex, list_rows: int | None) -> None:
+    def __init__(self, index: IndexedVectors, list_rows: int | None) -> None:
         self._index = weakref.ref(index)
         self.list_rows = list_rows
         self._todo: dict[int, Partition] = {}
@@ -58,7 +78,7 @@ class Indexer:
         """True when jobs are to end as soon as they can."""
         self.progressed: Callable[[], Any] | None = None
         """Called in the thread now and then, and when all vectors due are in lists."""
-        self._report = 0.0
+        self._report_at = 0.0
         _indexers.add(self)
 
     # ----------------------------------------------------------- with the lock of the index held
@@ -104,7 +124,7 @@ class Indexer:
         index = self._index()
         if index is None or self.stopping:
             return False
-        with index._lock:
+        with index.lock:
             self._jobs.append(job)
             self._start()
         return True
@@ -137,6 +157,13 @@ class Indexer:
         self.stop(_EXIT_SECONDS)
         self.stopping = False
 
+    def reset_after_fork(self) -> None:
+        """Note that the thread stayed with the parent; the job it was at is done again here."""
+        self._thread = None
+        if self._job is not None:
+            self._jobs.appendleft(self._job)
+            self._job = None
+
     # ------------------------------------------------------------------------- in the thread
 
     def _next(self) -> bool:
@@ -145,46 +172,49 @@ class Indexer:
         if index is None or self.stopping:
             self._thread = None
             return False
-        job: Callable[[], Any] | None = None
-        partition: Partition | None = None
-        with index._lock:
-            if self._jobs:
-                job = self._jobs.popleft()
-            else:
-                partition = next(iter(self._todo.values()), None)
-                if partition is None and not self._busy:
-                    self._thread = None
-                    return False
+        with index.lock:
+            job = self._jobs.popleft() if self._jobs else None
+            partition = None if job is not None else next(iter(self._todo.values()), None)
+            if job is None and partition is None and not self._busy:
+                self._thread = None
+                return False
         if job is not None:
-            try:
-                self._job = job
-                job()
-            except Stopped:
-                self._jobs.appendleft(job)
-            except Exception:
-                logger.exception("work on an index in the background has failed")
-            finally:
-                self._job = None
+            self._do(job)
         elif partition is not None:
-            if not self._busy:
-                self._busy, self._report = True, time.monotonic() + _REPORT_SECONDS
-            elif time.monotonic() > self._report:
-                self._report = time.monotonic() + _REPORT_SECONDS
-                self._tell()
-            try:
-                self._step(index, partition)
-            except Stopped:
-                pass
-            except Exception:
-                # The scan answers as before; lists are not tried again in this process.
-                logger.warning("inverted lists could not be built, vectors are scanned instead", exc_info=True)
-                self.abandon()
+            self._advance(index, partition)
         else:
             self._busy = False
-            self._tell()
+            self._report()
         return True
 
-    def _tell(self) -> None:
+    def _do(self, job: Callable[[], Any]) -> None:
+        try:
+            self._job = job
+            job()
+        except Stopped:
+            self._jobs.appendleft(job)
+        except Exception:
+            logger.exception("background work on an index failed")
+        finally:
+            self._job = None
+
+    def _advance(self, index: IndexedVectors, partition: Partition) -> None:
+        """Do one step of the work on a partition, and report now and then."""
+        if not self._busy:
+            self._busy, self._report_at = True, time.monotonic() + _REPORT_SECONDS
+        elif time.monotonic() > self._report_at:
+            self._report_at = time.monotonic() + _REPORT_SECONDS
+            self._report()
+        try:
+            self._step(index, partition)
+        except Stopped:
+            pass
+        except Exception:
+            # The scan answers as before; lists are not tried again in this process.
+            logger.warning("inverted lists could not be built, vectors are scanned instead", exc_info=True)
+            self.abandon()
+
+    def _report(self) -> None:
         if self.progressed is not None:
             self.progressed()
 
@@ -192,15 +222,14 @@ class Indexer:
         """Go back to scanning everywhere; with `for_good` False, lists may be built again."""
         index = self._index()
         if index is not None:
-            with index._lock:
+            with index.lock:
                 if for_good:
                     self.list_rows = None
                 self._todo.clear()
-                for partition in index._partitions.values():
-                    partition.drop_lists()
+                index.drop_lists()
 
-    def _step(self, index: VectorIndex, partition: Partition) -> None:
-        with index._lock:
+    def _step(self, index: IndexedVectors, partition: Partition) -> None:
+        with index.lock:
             lists = partition.lists
             if self.list_rows is None or not index.is_current(partition) or not self._is_due(partition):
                 self._todo.pop(partition.number, None)
@@ -212,22 +241,28 @@ class Indexer:
         if lists is None or not fresh:
             self._build(index, partition)
             return
-        while not self.stopping:
-            start = time.perf_counter()
-            with index._lock:
-                if partition.lists is not lists or not index.is_current(partition):
-                    return
-                first = partition.indexed
-                count = min(_STEP_ROWS, partition.count - first)
-                if not count:
-                    return
-                ids = partition.ids[first : first + count].tolist()
-                rows = partition.rows(first, count)
-            lists.add(ids, rows)
-            index.take_in(partition, lists, ids, rows)
-            time.sleep(min(0.002, (time.perf_counter() - start) / 4))  # leave others the processor, too
+        while not self.stopping and self._add_rows_beside(index, partition, lists):
+            pass
 
-    def _build(self, index: VectorIndex, partition: Partition) -> None:
+    @staticmethod
+    def _add_rows_beside(index: IndexedVectors, partition: Partition, lists: InvertedLists) -> bool:
+        """Put some vectors that are in no list yet into the lists; False when there is nothing to add."""
+        start = time.perf_counter()
+        with index.lock:
+            if partition.lists is not lists or not index.is_current(partition):
+                return False
+            first = partition.indexed
+            count = min(_STEP_ROWS, partition.count - first)
+            if not count:
+                return False
+            ids = partition.ids[first : first + count].tolist()
+            rows = partition.rows(first, count)
+        lists.add(ids, rows)
+        index.take_in(partition, lists, ids, rows)
+        time.sleep(min(0.002, (time.perf_counter() - start) / 4))  # leave others the processor, too
+        return True
+
+    def _build(self, index: IndexedVectors, partition: Partition) -> None:
         """Build the lists of a partition, while it is searched and changed as before, and take them into use."""
         changed: set[int] = set()
         with index.watching(partition, changed) as view:
@@ -236,7 +271,7 @@ class Indexer:
             count = len(view.ids)
             lists = InvertedLists.build(view.ids, view.blocks, count, self._pacer())
             for _ in range(100):
-                with index._lock:
+                with index.lock:
                     numbers = index.take_changed(partition, changed, count)
                     if len(numbers) <= _LAST_ROWS:
                         self._add_rows(lists, partition, numbers)
@@ -298,10 +333,7 @@ def _at_exit() -> None:
 
 def _after_fork_in_child() -> None:
     for indexer in list(_indexers):
-        indexer._thread = None
-        if indexer._job is not None:
-            indexer._jobs.appendleft(indexer._job)
-            indexer._job = None
+        indexer.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

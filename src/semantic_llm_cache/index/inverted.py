@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from semantic_llm_cache.index.kmeans import assign, kmeans
-from semantic_llm_cache.index.linear import Matrix, product
-from semantic_llm_cache.index.partition import Vector
+from semantic_llm_cache.index.linear import Matrix, Vector, product
 
-__all__ = ["WIDTH", "InvertedLists"]
+__all__ = ["WIDTH", "Candidates", "InvertedLists"]
 
 # Measured on questions of Quora, on clinc150 and on generated clusters; see docs/storage.md.
 WIDTH = 96
@@ -30,6 +29,18 @@ _CHUNK = 1024
 
 List = tuple[Matrix, npt.NDArray[np.int64], int]
 """Short vectors (blocks, rows, numbers), ids, and how many of both count. Never changed but behind what counts."""
+
+
+class Candidates(NamedTuple):
+    """What a search of the lists found, highest estimate first.
+
+    No cosine is above its estimate by more than `slack`. An id may be there twice, or of a vector that has been
+    removed.
+    """
+
+    ids: list[int]
+    estimates: list[float]
+    slack: float
 
 
 class InvertedLists:
@@ -95,15 +106,7 @@ class InvertedLists:
         picked = np.sort(random.choice(count, min(count, _SAMPLE), replace=False))
         sample = np.stack([blocks[number // per_block][number % per_block] for number in picked.tolist()])
         basis = _directions(sample, min(WIDTH, dimension) - 1, random, pause) if dimension > WIDTH else None
-        short = np.empty((count, min(WIDTH, dimension)), dtype=np.float32)
-        for first in range(0, count, _CHUNK):
-            done = first
-            while done < min(first + _CHUNK, count):
-                block, offset = divmod(done, per_block)
-                rows = blocks[block][offset : min(offset + first + _CHUNK, offset + count) - done]
-                short[done : done + len(rows)] = _shorten(rows, basis)
-                done += len(rows)
-            pause()
+        short = _shorten_all(blocks, count, basis, pause)
         k = max(1, min(count, int(_ROOT * count**0.5)))
         some: Matrix = short
         if count > _PER_CENTROID * k:
@@ -148,18 +151,14 @@ class InvertedLists:
 
     # ------------------------------------------------------------------------------ searching
 
-    def search(self, vector: Vector, k: int, count: int, lowest: float) -> tuple[list[int], list[float], float]:
-        """Return near neighbours that may reach `lowest`: ids, estimates of their cosines, how far those may be off.
+    def search(self, vector: Vector, k: int, count: int, lowest: float) -> Candidates:
+        """Return near neighbours that may reach `lowest`, with estimates of their cosines.
 
         Args:
             vector: unit vector, shape (dimension,).
             k: how many neighbours are wanted: the nearer the k-th of those found, the fewer lists are looked at.
             count: how many to return at most, the highest estimates first.
             lowest: cosine.
-
-        Returns:
-            No cosine is above its estimate by more than the third value. An id may be there twice, or of
-            a vector that is not there any more.
         """
         query = _shorten(vector.reshape(1, -1), self._basis)[0]
         slack, own = _ROUNDING, 1.0
@@ -176,7 +175,7 @@ class InvertedLists:
         kept = kept[np.argsort(-scores[kept])]
         found: list[int] = ids[kept].tolist()
         estimates: list[float] = scores[kept].tolist()
-        return found, estimates, slack
+        return Candidates(found, estimates, slack)
 
     def _look(self, query: Matrix, k: int, lowest: float, own: float) -> tuple[Matrix, npt.NDArray[np.int64]]:
         """Return the estimates, and the ids, of all in the lists nearest to the short vector `query`.
@@ -262,6 +261,21 @@ def _shorten(rows: Vector, basis: Matrix | None) -> Matrix:
     short[:, :-1] = product(rows, basis)
     lengths = np.einsum("ij,ij->i", short[:, :-1], short[:, :-1])
     np.sqrt(np.maximum(0.0, 1.0 - lengths), out=short[:, -1])
+    return short
+
+
+def _shorten_all(blocks: Sequence[Vector], count: int, basis: Matrix | None, pause: Callable[[], None]) -> Matrix:
+    """Return the short vectors of the first `count` rows of `blocks`; call `pause` after each thousand."""
+    per_block, dimension = blocks[0].shape
+    short = np.empty((count, min(WIDTH, dimension)), dtype=np.float32)
+    for first in range(0, count, _CHUNK):
+        done = first
+        while done < min(first + _CHUNK, count):
+            block, offset = divmod(done, per_block)
+            rows = blocks[block][offset : min(offset + first + _CHUNK, offset + count) - done]
+            short[done : done + len(rows)] = _shorten(rows, basis)
+            done += len(rows)
+        pause()
     return short
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["dots", "product"]
+__all__ = ["Matrix", "Vector", "dots", "product"]
 
 Matrix = npt.NDArray[np.float32]
+Vector = npt.NDArray[np.float32]
+"""One vector, or rows of vectors: shape (d,) or (n, d)."""
 
 _BY_VECTOR = 9216
 _BY_MATRIX = 1 << 18

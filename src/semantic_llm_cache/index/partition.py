@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from semantic_llm_cache.index.linear import dots
+from semantic_llm_cache.index.inverted import InvertedLists
+from semantic_llm_cache.index.linear import Vector, dots
 
-if TYPE_CHECKING:
-    from semantic_llm_cache.index.inverted import InvertedLists
+__all__ = ["Partition", "PartitionView", "top"]
 
-__all__ = ["Partition", "top"]
-
-Vector = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
 
 # Rows live in blocks of this size, so that growth never copies more than one block (about 1 ms) on
 # the thread that adds. A matrix-vector product over 4 MiB takes some 200 us, its call 2 us.
 _BLOCK_BYTES = 4 << 20
+
+
+class PartitionView(NamedTuple):
+    """A partition at one moment."""
+
+    ids: array[int]
+    blocks: list[Vector]
+    lists: InvertedLists | None
+    indexed: int
 
 
 class Partition:
@@ -138,6 +144,10 @@ class Partition:
         self.ids[target] = self.ids[source]
         self._changed(target)
         return [(self.ids[target], target)]
+
+    def view(self) -> PartitionView:
+        """Return the partition as it is now: ids copied, blocks shared."""
+        return PartitionView(array("q", self.ids), self.blocks[:], self.lists, self.indexed)
 
     def drop_lists(self) -> None:
         """Go back to scanning all rows."""

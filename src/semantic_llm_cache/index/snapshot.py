@@ -21,7 +21,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from semantic_llm_cache.index.inverted import InvertedLists
-from semantic_llm_cache.index.partition import Partition, Vector
+from semantic_llm_cache.index.linear import Vector
+from semantic_llm_cache.index.partition import Partition
 from semantic_llm_cache.index.vectors import VectorIndex
 
 __all__ = ["Snapshot", "write"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,15 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semantic_llm_cache.index.indexer import Indexer
-from semantic_llm_cache.index.inverted import InvertedLists
-from semantic_llm_cache.index.partition import Partition, Vector, top
+from semantic_llm_cache.index.inverted import Candidates, InvertedLists
+from semantic_llm_cache.index.linear import Vector
+from semantic_llm_cache.index.partition import Partition, PartitionView, top
 from semantic_llm_cache.index.places import Places
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, unit
 
 __all__ = ["VectorIndex"]
-
-logger = logging.getLogger("semantic_llm_cache")
 
 
 def _list_rows() -> int | None:
@@ -41,13 +39,12 @@ _ROW_BITS = 40
 _ROW_MASK = (1 << _ROW_BITS) - 1
 
 
-class _View(NamedTuple):
-    """A partition at one moment."""
+class _Query(NamedTuple):
+    """What a search looks for: unit vector, number of neighbours, lowest cosine (-2 admits all)."""
 
-    ids: array[int]
-    blocks: list[Vector]
-    lists: InvertedLists | None
-    indexed: int
+    vector: Vector
+    k: int
+    lowest: float
 
 
 class VectorIndex:
@@ -74,7 +71,8 @@ class VectorIndex:
     """
 
     def __init__(self, *, list_rows: int | None = _LIST_ROWS) -> None:
-        self._lock = fork_safe_lock()
+        self.lock = fork_safe_lock()
+        """Guards the index and its partitions; never held during a scan."""
         self._partitions: dict[tuple[str, str, str, int], Partition] = {}
         self._by_scope: dict[str, list[Partition]] = {}
         self._by_number: dict[int, Partition] = {}
@@ -91,20 +89,20 @@ class VectorIndex:
     @property
     def nbytes(self) -> int:
         """Bytes held for vectors, ids and lists."""
-        with self._lock:
+        with self.lock:
             return sum(partition.nbytes for partition in self._partitions.values())
 
     @property
     def indexed(self) -> int:
         """How many vectors are in lists."""
-        with self._lock:
+        with self.lock:
             return sum(partition.indexed for partition in self._partitions.values())
 
     def add(self, id: int, vector: Any, *, namespace: str = "default", scope: str = "", embedder: str = "") -> None:
         """Add a vector under `id`, replacing what was there. ValueError for a zero or non-finite vector."""
         row = unit(vector)
         key = (scope, embedder, namespace, row.shape[0])
-        with self._lock:
+        with self.lock:
             where = self._where.get(id)
             if where >= 0:
                 partition = self._by_number[where >> _ROW_BITS]
@@ -142,7 +140,7 @@ class VectorIndex:
             vectors = vectors[good]
         if ids:
             key = (scope, embedder, namespace, vectors.shape[1])
-            with self._lock:
+            with self.lock:
                 for id in ids:
                     where = self._where.get(id)
                     if where >= 0:
@@ -157,7 +155,7 @@ class VectorIndex:
 
     def remove(self, id: int) -> bool:
         """Remove `id`; tell whether it was there."""
-        with self._lock:
+        with self.lock:
             where = self._where.get(id)
             if where < 0:
                 return False
@@ -166,7 +164,7 @@ class VectorIndex:
 
     def clear(self) -> None:
         """Remove everything."""
-        with self._lock:
+        with self.lock:
             for partition in self._partitions.values():
                 partition.count = 0  # for searches that are under way
             self._partitions = {}
@@ -176,12 +174,12 @@ class VectorIndex:
 
     def ids(self) -> list[int]:
         """Return all ids, in no order."""
-        with self._lock:
+        with self.lock:
             return list(self._where)
 
     def vector(self, id: int) -> Vector | None:
         """Return a copy of the vector under `id`, shape (dimension,), or None."""
-        with self._lock:
+        with self.lock:
             where = self._where.get(id)
             if where < 0:
                 return None
@@ -197,7 +195,7 @@ class VectorIndex:
         embedder: str | None = None,
     ) -> int:
         """Return how many vectors a search with these limits would look at, about."""
-        with self._lock:
+        with self.lock:
             return sum(
                 p.count if p.lists is None else p.count - p.indexed + p.lists.visits
                 for p in self._matching(dimension, namespace, scope, embedder)
@@ -221,16 +219,15 @@ class VectorIndex:
             threshold: lowest cosine, inclusive with a tolerance of 1e-6; zero or less admits all.
             namespace, scope, embedder: look only where these are equal; None does not limit.
         """
-        query = unit(vector)
+        row = unit(vector)
         lowest = threshold - THRESHOLD_TOLERANCE
-        if lowest <= 0.0:
-            lowest = -2.0
-        with self._lock:
-            partitions = self._matching(query.shape[0], namespace, scope, embedder)
+        query = _Query(row, k, lowest if lowest > 0.0 else -2.0)
+        with self.lock:
+            partitions = self._matching(row.shape[0], namespace, scope, embedder)
             self.indexer.resume()
         found: list[tuple[float, int]] = []
         for partition in partitions:
-            found += self._search_one(partition, query, k, lowest)
+            found += self._search_one(partition, query)
         found.sort(reverse=True)
         return [(id, cosine) for cosine, id in found[:k]]
 
@@ -279,7 +276,7 @@ class VectorIndex:
 
     def partitions(self) -> list[Partition]:
         """Return the partitions there are."""
-        with self._lock:
+        with self.lock:
             return list(self._partitions.values())
 
     def adopt(
@@ -291,7 +288,7 @@ class VectorIndex:
         indexed: int = 0,
     ) -> Partition:
         """Take over a new partition, its rows not copied; the first `indexed` of them are in `lists`."""
-        with self._lock:
+        with self.lock:
             partition = self._create(key)
             partition.adopt(ids, vectors)
             partition.lists, partition.indexed = lists, indexed
@@ -301,27 +298,27 @@ class VectorIndex:
         return partition
 
     @contextlib.contextmanager
-    def watching(self, partition: Partition, changed: set[int]) -> Iterator[_View | None]:
+    def watching(self, partition: Partition, changed: set[int]) -> Iterator[PartitionView | None]:
         """Give a view of a partition as it is now; rows that change while it is used are put in `changed`.
 
         None when the partition has gone. The view's blocks hold the rows outside of `changed` as they were.
         """
-        with self._lock:
+        with self.lock:
             if not partition.count or not self.is_current(partition):
                 view = None
             else:
-                view = _View(array("q", partition.ids), partition.blocks[:], partition.lists, partition.indexed)
+                view = partition.view()
                 self._watch(partition, changed)
         try:
             yield view
         finally:
             if view is not None:
-                with self._lock:
+                with self.lock:
                     self._unwatch(partition, changed)
 
     def rows_now(self, partition: Partition, numbers: Iterable[int]) -> tuple[array[int], Vector]:
         """Return ids and vectors of those of some rows that the partition has still."""
-        with self._lock:
+        with self.lock:
             there = [number for number in numbers if number < partition.count]
             vectors = np.empty((len(there), partition.dimension), dtype=np.float32)
             for place, number in enumerate(there):
@@ -334,13 +331,18 @@ class VectorIndex:
         changed.clear()
         return numbers
 
+    def drop_lists(self) -> None:
+        """Go back to scanning every partition. Only with the lock held."""
+        for partition in self._partitions.values():
+            partition.drop_lists()
+
     def is_current(self, partition: Partition) -> bool:
         """Tell whether the partition is one of this index still. Only with the lock held."""
         return self._by_number.get(partition.number) is partition
 
     def take_in(self, partition: Partition, lists: InvertedLists, ids: Sequence[int], rows: Vector) -> None:
         """Count vectors that have been added to lists among the indexed ones, where they are still the same."""
-        with self._lock:
+        with self.lock:
             if partition.lists is not lists or not self.is_current(partition):
                 return
             for id, vector in zip(ids, rows, strict=True):
@@ -357,74 +359,89 @@ class VectorIndex:
 
     # ------------------------------------------------------------------------------ search
 
-    def _search_one(self, partition: Partition, query: Vector, k: int, lowest: float) -> list[tuple[float, int]]:
-        wanted = max(_CANDIDATES, 2 * k)
+    def _search_one(self, partition: Partition, query: _Query) -> list[tuple[float, int]]:
+        wanted = max(_CANDIDATES, 2 * query.k)
         while True:
-            found = self._look(partition, query, k, lowest, wanted if wanted <= _MOST_CANDIDATES else 0)
+            found = self._look(partition, query, wanted if wanted <= _MOST_CANDIDATES else 0)
             if found is not None:
                 return found
             wanted *= 4
 
-    def _look(
-        self, partition: Partition, query: Vector, k: int, lowest: float, wanted: int
-    ) -> list[tuple[float, int]] | None:
-        """Search once; None when removed vectors took the places of candidates that are farther."""
+    def _look(self, partition: Partition, query: _Query, wanted: int) -> list[tuple[float, int]] | None:
+        """Search once; None when removed vectors took the places of candidates that are farther.
+
+        Args:
+            partition: what is searched.
+            query: what is looked for.
+            wanted: candidates asked of the lists; 0 scans every vector instead.
+        """
         changed: set[int] = set()
-        with self._lock:
+        with self.lock:
             count, blocks = partition.count, partition.blocks[:]
             if not count:
                 return []
             lists, first = partition.lists, partition.indexed if wanted else 0
             self._watch(partition, changed)
-        candidates: list[int] = []
-        estimates: list[float] = []
-        slack = 0.0
+        candidates = None
         try:
             if first:
                 assert lists is not None
-                candidates, estimates, slack = lists.search(query, k, wanted, lowest)
-            scores = partition.scan(blocks, count, query, first)
-            numbers = [first + number for number in top(scores, k, lowest - _SCAN_ERROR)]
+                candidates = lists.search(query.vector, query.k, wanted, query.lowest)
+            scores = partition.scan(blocks, count, query.vector, first)
+            numbers = [first + number for number in top(scores, query.k, query.lowest - _SCAN_ERROR)]
         except BaseException:
-            with self._lock:
+            with self.lock:
                 self._unwatch(partition, changed)
             raise
-        with self._lock:
+        with self.lock:
             self._unwatch(partition, changed)
             if changed:
-                # Rows written during the scan: their scores are worthless, their present content counts.
-                if not changed.isdisjoint(numbers):
-                    scores[[n - first for n in changed if first <= n < count]] = np.float32(-3.0)
-                    numbers = [first + n for n in top(scores, k, lowest - _SCAN_ERROR)]
-                    numbers = [n for n in numbers if n not in changed]
-                numbers += changed
+                numbers = _with_changed(numbers, changed, scores, first, query)
             numbers = [number for number in numbers if number < partition.count]
-            found = self._weigh(partition, numbers, query, lowest)
-            if not candidates:
+            found = self._weigh(partition, numbers, query)
+            if candidates is None or not candidates.ids:
                 return found
-            rows: dict[int, float] = {}
-            for id, estimate in zip(candidates, estimates, strict=True):
-                where = self._where.get(id)
-                if where >> _ROW_BITS == partition.number:
-                    rows.setdefault(where & _ROW_MASK, estimate)
-            if len(candidates) == wanted and len(rows) < k:
+            rows = self._rows_of(candidates, partition)
+            if len(candidates.ids) == wanted and len(rows) < query.k:
                 return None
             for number in numbers:
                 rows.pop(number, None)
-            ranked = list(rows)
-            first_few = max(k, _FIRST_WEIGHED)
-            found += self._weigh(partition, ranked[:first_few], query, lowest)
-            if len(found) >= k:  # who cannot be among the k nearest need not be weighed
-                lowest = max(lowest, sorted(cosine for cosine, _ in found)[-k])
-            rest = [number for number in ranked[first_few:] if rows[number] >= lowest - slack]
-            return found + self._weigh(partition, rest, query, lowest)
+            return self._weigh_candidates(partition, rows, candidates.slack, query, found)
+
+    def _rows_of(self, candidates: Candidates, partition: Partition) -> dict[int, float]:
+        """Return the estimates of those candidates that are there still, by row. With the lock held."""
+        rows: dict[int, float] = {}
+        for id, estimate in zip(candidates.ids, candidates.estimates, strict=True):
+            where = self._where.get(id)
+            if where >> _ROW_BITS == partition.number:
+                rows.setdefault(where & _ROW_MASK, estimate)
+        return rows
+
+    def _weigh_candidates(
+        self,
+        partition: Partition,
+        rows: dict[int, float],
+        slack: float,
+        query: _Query,
+        found: list[tuple[float, int]],
+    ) -> list[tuple[float, int]]:
+        """Return `found` and those of `rows` (row: estimate, highest first) that are near. With the lock held."""
+        ranked = list(rows)
+        first_few = max(query.k, _FIRST_WEIGHED)
+        found += self._weigh(partition, ranked[:first_few], query)
+        if len(found) >= query.k:  # what cannot be among the k nearest need not be weighed
+            kth = sorted(cosine for cosine, _ in found)[-query.k]
+            query = query._replace(lowest=max(query.lowest, kth))
+        rest = [number for number in ranked[first_few:] if rows[number] >= query.lowest - slack]
+        return found + self._weigh(partition, rest, query)
 
     @staticmethod
-    def _weigh(partition: Partition, numbers: list[int], query: Vector, lowest: float) -> list[tuple[float, int]]:
-        """Return (cosine, id) of those rows whose cosine reaches `lowest`. With the lock held."""
+    def _weigh(partition: Partition, numbers: list[int], query: _Query) -> list[tuple[float, int]]:
+        """Return (cosine, id) of those rows whose cosine reaches `query.lowest`. With the lock held."""
         if not numbers:
             return []
-        pairs = zip(partition.cosines(numbers, query), numbers, strict=True)
+        lowest = query.lowest
+        pairs = zip(partition.cosines(numbers, query.vector), numbers, strict=True)
         return [(cosine, partition.ids[number]) for cosine, number in pairs if cosine >= lowest]
 
     @staticmethod
@@ -439,3 +456,16 @@ class VectorIndex:
         del partition.watchers[id(changed)]
         if not partition.watchers:
             partition.watchers = None
+
+
+def _with_changed(numbers: list[int], changed: set[int], scores: Vector, first: int, query: _Query) -> list[int]:
+    """Return the nearest rows of a scan, and all rows that were written while it ran.
+
+    The scores of rows written meanwhile are worthless: their present content has to be weighed.
+    """
+    if not changed.isdisjoint(numbers):
+        end = first + len(scores)
+        scores[[number - first for number in changed if first <= number < end]] = np.float32(-3.0)
+        again = [first + number for number in top(scores, query.k, query.lowest - _SCAN_ERROR)]
+        numbers = [number for number in again if number not in changed]
+    return [*numbers, *changed]

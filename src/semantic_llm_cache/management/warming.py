@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from semantic_llm_cache.calls.lookup import last_lookup
 from semantic_llm_cache.doors.cache import cache
-from semantic_llm_cache.runtime.breaker import logger
 
 __all__ = ["controls_of", "warm_cache"]
+
+logger = logging.getLogger("semantic_llm_cache")
 
 
 async def warm_cache(
@@ -46,48 +48,70 @@ async def warm_cache(
         raise TypeError("prompts must be a list of strings, not one string")
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ValueError(f"concurrency={concurrency!r} must be a whole number of at least 1")
-    controls = controls_of(llm_func)
-    if controls is None:
-        llm_func = cache(namespace=namespace or "default")(llm_func)
-        controls = controls_of(llm_func)
-    elif namespace is not None and namespace != controls.engine.namespace:
-        raise ValueError(
-            f"namespace={namespace!r}, but {controls.binder.name} keeps its entries in "
-            f"{controls.engine.namespace!r}: leave namespace out, or decorate the function with it"
-        )
-    name = controls.binder.prompt_name
-    positional = _takes_prompt_first(llm_func, name)
+    asking = _Asking(*_cached(llm_func, namespace), on_failure)
     todo = list(prompts)
-    done = cached = 0
+    done = 0
     gate = asyncio.Semaphore(concurrency)
 
-    def ask(prompt: str) -> Any:
-        return llm_func(prompt) if positional else llm_func(**{name: prompt})
-
-    def ask_here(prompt: str) -> bool:
-        ask(prompt)
-        return _is_cached()
-
     async def one(prompt: str) -> None:
-        nonlocal done, cached
+        nonlocal done
         async with gate:
-            try:
-                if controls.is_async:
-                    await ask(prompt)
-                    cached += _is_cached()
-                else:
-                    found = await asyncio.to_thread(ask_here, prompt)
-                    cached += found  # not in one step with the await: others add meanwhile
-            except Exception as error:
-                logger.warning("semantic-llm-cache: warming failed for one prompt: %s", type(error).__name__)
-                if on_failure is not None:
-                    on_failure(prompt, error)
+            await asking.ask(prompt)
         done += 1
         if progress is not None:
             progress(done, len(todo))
 
     await asyncio.gather(*(one(prompt) for prompt in todo))
-    return cached
+    return asking.cached
+
+
+def _cached(function: Callable[..., Any], namespace: str | None) -> tuple[Callable[..., Any], Any]:
+    """Return a cached function and its controls: `function` itself, or `function` decorated with `namespace`."""
+    controls = controls_of(function)
+    if controls is None:
+        function = cache(namespace=namespace or "default")(function)
+        controls = controls_of(function)
+    elif namespace is not None and namespace != controls.engine.namespace:
+        raise ValueError(
+            f"namespace={namespace!r}, but {controls.binder.name} keeps its entries in "
+            f"{controls.engine.namespace!r}: leave namespace out, or decorate the function with it"
+        )
+    return function, controls
+
+
+class _Asking:
+    """Asks a cached function its prompts, and counts those that the cache can answer afterwards."""
+
+    def __init__(
+        self, function: Callable[..., Any], controls: Any, on_failure: Callable[[str, Exception], object] | None
+    ) -> None:
+        self.function = function
+        self.is_async = controls.is_async
+        self.name = controls.binder.prompt_name
+        self.positional = _takes_prompt_first(function, self.name)
+        self.on_failure = on_failure
+        self.cached = 0
+
+    async def ask(self, prompt: str) -> None:
+        """Ask one prompt. A failure is logged and reported, not raised."""
+        try:
+            if self.is_async:
+                await self._call(prompt)
+                self.cached += _is_cached()
+            else:
+                found = await asyncio.to_thread(self._ask_here, prompt)
+                self.cached += found  # not in one step with the await: others add meanwhile
+        except Exception as error:
+            logger.warning("semantic-llm-cache: warming failed for one prompt: %s", type(error).__name__)
+            if self.on_failure is not None:
+                self.on_failure(prompt, error)
+
+    def _ask_here(self, prompt: str) -> bool:
+        self._call(prompt)
+        return _is_cached()
+
+    def _call(self, prompt: str) -> Any:
+        return self.function(prompt) if self.positional else self.function(**{self.name: prompt})
 
 
 def controls_of(function: Any) -> Any:

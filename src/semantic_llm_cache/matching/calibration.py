@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from semantic_llm_cache.matching.neighbours import Neighbours
 from semantic_llm_cache.matching.replay import Answers
-from semantic_llm_cache.metrics.counters import wilson
+from semantic_llm_cache.metrics.statistics import wilson
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 
 __all__ = ["LOWEST", "Calibration", "Cases", "Point", "calibrate", "log_cases", "make_folds"]

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from semantic_llm_cache.runtime import background
+from semantic_llm_cache.metrics.table import METRICS
 
-__all__ = ["CacheInfo", "Counters", "all_counters", "percentile", "retire"]
+__all__ = ["CacheInfo", "Counters", "all_counters", "retire"]
 
-_WINDOW = 1024
-FIELDS = (
-    "exact",
-    "near",
-    "coalesced",
-    "stale",
-    "misses",
-    "bypassed",
-    "errors",
-    "saved_ms",
-    "saved_usd",
-    "shadow_requests",
-    "shadow_hits",
-    "shadow_judged",
-    "shadow_wrong",
-    "reported_right",
-    "reported_wrong",
-)
+_WINDOW = 1024  # times of hits, and of misses, that are kept for percentiles
+_NAMES = tuple(metric.counter for metric in METRICS)
+_HITS = tuple(metric.counter for metric in METRICS if metric.hit)
+_KEPT = {metric.kept: metric.counter for metric in METRICS if metric.kept is not None}
 
 
 class CacheInfo(NamedTuple):
@@ -55,27 +40,35 @@ class Counters:
     lock, and a count lost to a thread switch once in a long while is worth that.
     """
 
-    __slots__ = (
-        "__weakref__", "bypassed", "coalesced", "errors", "exact", "flushed", "hit_times", "miss_times", "misses",
-        "namespace", "near", "reported_right", "reported_wrong", "saved_ms", "saved_usd", "shadow_hits",
-        "shadow_judged", "shadow_requests", "shadow_wrong", "stale",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "flushed", "hit_times", "miss_times", "namespace", *_NAMES)
+
+    if TYPE_CHECKING:  # the slots that come from the table
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
-        self.exact = self.near = self.coalesced = self.stale = 0
-        self.misses = self.bypassed = self.errors = 0
-        self.saved_ms = self.saved_usd = 0.0
-        self.shadow_requests = self.shadow_hits = self.shadow_judged = self.shadow_wrong = 0
-        self.reported_right = self.reported_wrong = 0
         self.hit_times: deque[float] = deque(maxlen=_WINDOW)
         self.miss_times: deque[float] = deque(maxlen=_WINDOW)
+        self.clear()
+
+    def clear(self) -> None:
+        """Set all counts back to zero."""
+        for metric in METRICS:
+            setattr(self, metric.counter, metric.zero)
+        self.hit_times.clear()
+        self.miss_times.clear()
         self.flushed: dict[str, float] = {}
+
+    def reset_after_fork(self) -> None:
+        """Leave to the parent what it has counted so far and not written yet."""
+        self.take_delta()
 
     @property
     def hits(self) -> int:
         """Requests answered without a call of their own."""
-        return self.exact + self.near + self.coalesced + self.stale
+        return sum(getattr(self, name) for name in _HITS)
 
     def info(self) -> CacheInfo:
         """Return the counts."""
@@ -83,30 +76,14 @@ class Counters:
 
     def add(self, other: Counters) -> None:
         """Add the counts of `other`."""
-        for name in FIELDS:
+        for name in _NAMES:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.hit_times.extend(other.hit_times)
         self.miss_times.extend(other.miss_times)
 
     def totals(self) -> dict[str, float]:
         """Return the running totals under the names that backends keep."""
-        return {
-            "hits": self.hits,
-            "misses": self.misses,
-            "exact_hits": self.exact,
-            "near_hits": self.near,
-            "coalesced_hits": self.coalesced,
-            "stale_hits": self.stale,
-            "errors": self.errors,
-            "saved_ms": self.saved_ms,
-            "saved_usd": self.saved_usd,
-            "shadow_requests": self.shadow_requests,
-            "shadow_hits": self.shadow_hits,
-            "shadow_judged": self.shadow_judged,
-            "shadow_wrong": self.shadow_wrong,
-            "reported_right": self.reported_right,
-            "reported_wrong": self.reported_wrong,
-        }
+        return {"hits": self.hits, **{kept: getattr(self, name) for kept, name in _KEPT.items()}}
 
     def take_delta(self) -> dict[str, float]:
         """Return what has come since the last call."""
@@ -118,14 +95,6 @@ class Counters:
 _lock = threading.RLock()  # reentrant: the garbage collector may retire an engine's counters in between
 _live: dict[int, Counters] = {}
 _retired: dict[str, Counters] = {}
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.RLock()
-
-
-background.after_fork(_after_fork)
 
 
 def register(counters: Counters) -> None:
@@ -151,28 +120,10 @@ def all_counters(namespace: str | None = None) -> list[Counters]:
 def reset(namespace: str | None = None) -> None:
     """Set the counters of this process back to zero."""
     for counters in all_counters(namespace):
-        for name in FIELDS:
-            setattr(counters, name, 0)
-        counters.hit_times.clear()
-        counters.miss_times.clear()
-        counters.flushed = {}
+        counters.clear()
 
 
-def wilson(count: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return the Wilson score interval of a share, 95 % by default; (0, 1) when nothing was counted.
-
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    """
-    if total <= 0:
-        return 0.0, 1.0
-    share = count / total
-    middle = share + z * z / (2 * total)
-    spread = z * ((share * (1 - share) + z * z / (4 * total)) / total) ** 0.5
-    scale = 1 + z * z / total
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
-
-
-def percentile(values: Iterable[float], share: float) -> float:
-    """Return the value below which `share` of `values` lie (nearest rank), 0.0 for none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+def reset_after_fork() -> None:
+    """Replace the lock: in a forked child, the thread that may hold it does not exist."""
+    global _lock
+    _lock = threading.RLock()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from semantic_llm_cache.config import CacheConfig
-from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.utils import estimate_tokens
 
 __all__ = ["Price", "make_price", "usage_of"]
+
+logger = logging.getLogger("semantic_llm_cache")
 
 Price = CacheConfig | Callable[[int, int, Any], float] | None
 """Rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import semantic_llm_cache.runtime.fork  # noqa: F401 - first, see there
 from semantic_llm_cache.runtime.breaker import logger
 
-__all__ = ["after_fork", "call_later", "later", "run", "spawn"]
+__all__ = ["after_fork", "at_exit", "call_later", "later", "run", "spawn"]
 
 T = TypeVar("T")
 
@@ -45,7 +45,11 @@ _tasks: set[asyncio.Task[Any]] = set()
 def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
     """Run a coroutine on the background loop and wait for it from a plain thread.
 
-    On KeyboardInterrupt, or after `timeout` seconds, the coroutine is cancelled and the exception goes on.
+    It is cancelled on KeyboardInterrupt, and when it takes more than `timeout` seconds.
+
+    Raises:
+        TimeoutError: it took longer than `timeout`.
+        RuntimeError: called from the background loop itself.
     """
     loop = _background.get()
     if threading.current_thread() is _background.thread:

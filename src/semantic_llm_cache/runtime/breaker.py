@@ -31,6 +31,10 @@ class CircuitBreaker:
         self._retry_at: float | None = None
         self._logged = False
 
+    def reset_after_fork(self) -> None:
+        """Replace the lock: in a forked child, the thread that may hold it does not exist. What was learned stays."""
+        self._lock = threading.Lock()
+
     @property
     def open(self) -> bool:
         """True while calls are kept away."""
@@ -48,10 +52,6 @@ class CircuitBreaker:
                 return False
             self._retry_at = now + self.retry_after
             return True
-
-    def reset_after_fork(self) -> None:
-        """Make the lock anew: in a forked child, a thread that is not there may hold the old one."""
-        self._lock = threading.Lock()
 
     def succeeded(self) -> None:
         """Note that a call went well."""

@@ -100,6 +100,13 @@ class Worker(Generic[R]):
         self._renew()
         _workers.add(self)
 
+    def reset_after_fork(self) -> None:
+        """Begin without thread and resource: both belong to the parent."""
+        if self._resource is not None:  # busy all the time before the fork
+            _abandoned.append(self._resource)
+            self._resource = None
+        self._renew()
+
     def _renew(self) -> None:
         self._queue: SimpleQueue[Job] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -208,8 +215,10 @@ class BatchWorker(Worker[R]):
     Args:
         batch: called with this worker and the jobs; sets their results and errors.
         idle: called after a batch when nothing waits; returns True to be called again if still so.
-        most: jobs in a batch.
     """
+
+    most = 256
+    """Jobs in a batch."""
 
     def __init__(
         self,
@@ -219,16 +228,14 @@ class BatchWorker(Worker[R]):
         batch: Callable[[Worker[R], list[Job]], None],
         idle: Callable[[Worker[R]], bool],
         translate: Callable[[Exception], Exception] | None = None,
-        most: int = 256,
     ) -> None:
         super().__init__(name, acquire, release, translate)
         self._batch = batch
         self._idle = idle
-        self._most = most
 
     def _process(self, job: Job, queue: SimpleQueue[Job]) -> Job | None:
         jobs, end = [job], None
-        while len(jobs) < self._most and end is None:
+        while len(jobs) < self.most and end is None:
             try:
                 more = queue.get_nowait()
             except Empty:
@@ -258,7 +265,7 @@ class BatchWorker(Worker[R]):
 
 _workers: weakref.WeakSet[Worker[Any]] = weakref.WeakSet()
 _held: list[Worker[Any]] = []
-_abandoned: list[Any] = []
+_abandoned: list[Any] = []  # kept alive: destroying one would close what the parent still uses
 
 
 @atexit.register
@@ -286,10 +293,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     _held.clear()
     for worker in list(_workers):
-        if worker._resource is not None:  # busy all the time before the fork
-            _abandoned.append(worker._resource)
-            worker._resource = None
-        worker._renew()
+        worker.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,8 +1,9 @@
-"""Turns on an event loop: work that takes a part of a millisecond for each of many calls at once.
+"""Sharing an event loop: `Pace` for one long piece of work, `turn` for many short ones at once.
 
-asyncio runs all that is ready before it looks at sockets and timers again. Two hundred calls that each search for
-half a millisecond, all ready at once, hold everything else up for a tenth of a second, though none of
-them does so alone. Here they pass one after the other, a little in each round of the loop.
+asyncio runs everything that is ready before it looks at sockets and timers again. Work that takes long holds
+everything else up; so do two hundred calls that each search for half a millisecond, if all are ready at once. With
+`Pace` the long work lets others run every millisecond. With `turn` the many calls go on one after the other, a few
+in each round of the loop.
 """
 
 from __future__ import annotations
@@ -14,8 +15,35 @@ from time import perf_counter
 
 __all__ = ["Pace", "turn"]
 
-_STEP = 0.001
-_SECONDS = 0.002  # of work in one round of the loop after which the next ones wait for the next round
+_STEP = 0.001  # seconds of work after which `Pace` lets others run
+_SECONDS = 0.002  # of work in one round of the loop, after which `turn` waits for the next round
+
+
+class Pace:
+    """Tells long work on an event loop when to let others run: a millisecond after it last did.
+
+    Example:
+        >>> async def work(items):
+        ...     pace = Pace()
+        ...     for item in items:
+        ...         handle(item)
+        ...         if pace.over():
+        ...             await pace.rest()
+    """
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = perf_counter() + _STEP
+
+    def over(self) -> bool:
+        """Tell whether the time is over."""
+        return perf_counter() > self._until
+
+    async def rest(self) -> None:
+        """Let others run."""
+        await asyncio.sleep(0)
+        self._until = perf_counter() + _STEP
 
 
 class _Turns:
@@ -72,30 +100,3 @@ async def turn() -> None:
         turns = _by_loop[loop] = _Turns(loop)
     if not turns.is_free(loop):
         await turns.wait(loop)
-
-
-class Pace:
-    """Tells long work on an event loop when to let others run: a millisecond after it last did.
-
-    Example:
-        >>> async def work(items):
-        ...     pace = Pace()
-        ...     for item in items:
-        ...         handle(item)
-        ...         if pace.over():
-        ...             await pace.rest()
-    """
-
-    __slots__ = ("_until",)
-
-    def __init__(self) -> None:
-        self._until = perf_counter() + _STEP
-
-    def over(self) -> bool:
-        """Tell whether the time is over."""
-        return perf_counter() > self._until
-
-    async def rest(self) -> None:
-        """Let others run."""
-        await asyncio.sleep(0)
-        self._until = perf_counter() + _STEP

@@ -81,20 +81,18 @@ class EncodeBatcher:
         self._max_queue = max_queue
         self._on_exit = on_exit
         self._exit_grace = exit_grace
-        self._forget()
+        self.reset_after_fork()
         reset_in_child(self)
         _live.add(self)
 
-    def _forget(self) -> None:
+    def reset_after_fork(self) -> None:
+        """Begin without thread and queue: in a forked child, the waiters belong to the parent's loops."""
         self._wakeup = threading.Condition(threading.Lock())
         self._queued: dict[str, _Job] = {}  # in order of arrival
         self._running: dict[str, _Job] = {}
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._retiring = False
-
-    # In a forked child the worker is gone and the waiters belong to the parent's loops.
-    _after_fork = _forget
 
     async def submit(self, text: str) -> Vector:
         """Return the vector of `text`, shape (dimension,).

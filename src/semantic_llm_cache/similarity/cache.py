@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 
 from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts
+from semantic_llm_cache.similarity.factory import check_available, resolve_embedder
 from semantic_llm_cache.similarity.forking import reset_in_child
 
-__all__ = ["EmbeddingCache"]
+__all__ = ["EmbeddingCache", "shared_embedder"]
+
+_VECTORS = "_semantic_llm_cache_vectors"
+_vectors_lock = threading.Lock()
 
 
 class _Abandoned(Exception):
@@ -48,17 +52,16 @@ class EmbeddingCache(EmbeddingProvider):
         provider: EmbeddingProvider | str | Callable[..., Any] | None = None,
         cache_size: int = 1024,
     ) -> None:
-        from semantic_llm_cache.similarity.factory import resolve_embedder
-
         if isinstance(cache_size, bool) or not isinstance(cache_size, int) or cache_size < 1:
             raise ValueError(f"cache_size={cache_size!r} must be a whole number of at least 1")
         self.provider: EmbeddingProvider = resolve_embedder("auto" if provider is None else provider)
         self.cache_size = cache_size
         self._kept: OrderedDict[str, Vector] = OrderedDict()
-        self._after_fork()
+        self.reset_after_fork()
         reset_in_child(self)
 
-    def _after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
+        """Forget the parent's lock and the texts that it was encoding."""
         self._lock = threading.Lock()
         self._flights: dict[str, Future[Vector]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -255,3 +258,29 @@ def _on_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def shared_embedder(option: Any) -> Any:
+    """Return the provider that `option` names, behind the cache of vectors it has in this process.
+
+    Nothing is loaded.
+
+    Raises:
+        EmbeddingUnavailableError: the packages or files it needs are not there.
+        TypeError, ValueError: no provider, name or callable.
+    """
+    provider = check_available(option)
+    if isinstance(provider, EmbeddingCache):
+        return provider
+    found = getattr(provider, _VECTORS, None)
+    if found is None:
+        with _vectors_lock:
+            found = getattr(provider, _VECTORS, None)
+            if found is None:
+                found = EmbeddingCache(provider)
+                try:
+                    # Kept on the provider, so that both go together.
+                    setattr(provider, _VECTORS, found)
+                except AttributeError:  # a provider with __slots__: each engine has a cache of its own
+                    pass
+    return found

@@ -75,10 +75,11 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         self._async = _is_async(func)
         self._dimension: int | None = None
         self._batcher = EncodeBatcher(self._encode_distinct, name="semantic-llm-cache-callable")
-        self._after_fork()
+        self.reset_after_fork()
         reset_in_child(self)
 
-    def _after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
+        """Forget the parent's lock and loop."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 

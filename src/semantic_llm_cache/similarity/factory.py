@@ -18,11 +18,8 @@ __all__ = [
     "get_default_embedder",
     "resolve_embedder",
     "set_default_embedder",
-    "shared_embedder",
 ]
 
-_vectors_lock = threading.Lock()
-_VECTORS = "_semantic_llm_cache_vectors"
 PROVIDER_NAMES = ("auto", "onnx", "sentence-transformer", "openai", "dummy")
 Embedder = EmbeddingProvider | str | Callable[..., Any]
 
@@ -33,10 +30,11 @@ class _Process:
     def __init__(self) -> None:
         self.default: EmbeddingProvider | None = None
         self.models: dict[tuple[str, ...], EmbeddingProvider] = {}
-        self._after_fork()
+        self.reset_after_fork()
         reset_in_child(self)
 
-    def _after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
+        """Forget the parent's lock."""
         self.lock = threading.Lock()
 
     def shared(self, key: tuple[str, ...], make: Callable[[], EmbeddingProvider]) -> EmbeddingProvider:
@@ -200,31 +198,3 @@ def set_default_embedder(embedder: Embedder | None) -> None:
 def get_default_embedder() -> EmbeddingProvider | None:
     """Return what `set_default_embedder` named, or None."""
     return _process.default
-
-
-def shared_embedder(option: Any) -> Any:
-    """Return the provider that `option` names, behind the cache of vectors it has in this process.
-
-    Nothing is loaded.
-
-    Raises:
-        EmbeddingUnavailableError: the packages or files it needs are not there.
-        TypeError, ValueError: no provider, name or callable.
-    """
-    from semantic_llm_cache.similarity.cache import EmbeddingCache
-
-    provider = check_available(option)
-    if isinstance(provider, EmbeddingCache):
-        return provider
-    found = getattr(provider, _VECTORS, None)
-    if found is None:
-        with _vectors_lock:
-            found = getattr(provider, _VECTORS, None)
-            if found is None:
-                found = EmbeddingCache(provider)
-                try:
-                    # Kept on the provider, so that both go together.
-                    setattr(provider, _VECTORS, found)
-                except AttributeError:  # a provider with __slots__: each engine has a cache of its own
-                    pass
-    return found

@@ -12,20 +12,21 @@ __all__ = ["ForkAware", "leak", "reset_in_child"]
 class ForkAware(Protocol):
     """Something that must forget its threads, locks and pending work in a forked child."""
 
-    def _after_fork(self) -> None: ...
+    def reset_after_fork(self) -> None:
+        """Make it fit for use in a process that has just been forked."""
 
 
 _registered: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def reset_in_child(obj: ForkAware) -> None:
-    """Have `obj._after_fork()` called in every process forked from this one, while `obj` lives."""
+    """Have `obj.reset_after_fork()` called in every process forked from this one, while `obj` lives."""
     _registered.add(obj)
 
 
 def _in_child() -> None:
     for obj in list(_registered):
-        obj._after_fork()
+        obj.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

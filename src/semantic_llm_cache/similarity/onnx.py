@@ -17,7 +17,8 @@ from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.similarity import weights
 from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts
 from semantic_llm_cache.similarity.batching import EncodeBatcher
-from semantic_llm_cache.similarity.forking import leak, reset_in_child
+from semantic_llm_cache.similarity.forking import reset_in_child
+from semantic_llm_cache.similarity.loading import LoadOnce
 from semantic_llm_cache.similarity.selftest import self_test
 from semantic_llm_cache.similarity.wordpiece import CLS, MAX_PIECES, SEP, WordPieces, surely_readable
 
@@ -31,7 +32,6 @@ _NAME_IN_GRAPH = b"." + b"/" * 110 + b"model.safetensors"
 """Stands in the graph for the weights file; replaced by another path of exactly this length."""
 _TOKENS_PER_RUN = 2048
 """Bounds what one run holds in memory (some 60 MB), and how long one lasts."""
-_RETRY_AFTER = 5.0
 _EXIT_GRACE = 5.0
 """Seconds that interpreter exit waits at most; a run that is told to end does so in milliseconds."""
 
@@ -95,18 +95,18 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         )
         self._max_batch = max_batch
         self._exiting = False
-        self._session: Any = None
-        self._after_fork()
+        self._loading = LoadOnce(
+            self._open_tested,
+            lambda error: f"the embedding model cannot be loaded: {type(error).__name__}: {error}",
+            native=True,
+        )
+        self.reset_after_fork()
         reset_in_child(self)
 
-    def _after_fork(self) -> None:
-        if self._session is not None:
-            leak(self._session)
-        self._session = None
+    def reset_after_fork(self) -> None:
+        """Forget the parent's tokenizer and runs; the model resets itself."""
         self._tokens: WordPieces | None = None
-        self._lock = threading.RLock()
         self._running: set[Any] = set()
-        self._failure: tuple[float, str] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -121,11 +121,11 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
     @property
     def loaded(self) -> bool:
         """True once the model is in memory."""
-        return self._session is not None
+        return self._loading.loaded
 
     def check(self) -> None:
         """Look for the packages and the weights; load nothing. Raises EmbeddingUnavailableError."""
-        if self._session is None:
+        if not self.loaded:
             missing = [name for name in ("onnxruntime", "tokenizers") if not weights.has_package(name)]
             if missing:
                 raise EmbeddingUnavailableError(f"{' and '.join(missing)} not installed. {weights.REMEDY}")
@@ -138,33 +138,16 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             EmbeddingUnavailableError: packages or weights are missing, the weights are others, or the
                 model fails its self-test.
         """
-        if not self.loaded:
-            with self._lock:
-                self._load_once()
+        self._loading.get()
 
-    def _load_once(self) -> None:
-        if self.loaded:  # by another thread, meanwhile
-            return
-        if self._failure is not None and time.monotonic() < self._failure[0]:
-            raise EmbeddingUnavailableError(self._failure[1])
-        try:
-            self.check()
-            with self._native(None):
-                session = self._open()
-            name = f"the embedding model {weights.MODEL_NAME}"
-            self_test(lambda texts: self._embed(session, texts), name)
-        except Exception as error:
-            message = str(error)
-            if not isinstance(error, EmbeddingUnavailableError):
-                message = f"the embedding model cannot be loaded: {type(error).__name__}: {error}"
-            self._failure = (time.monotonic() + _RETRY_AFTER, message)
-            raise EmbeddingUnavailableError(message) from error
-        self._failure = None
-        self._session = session
+    def _open_tested(self) -> Any:
+        self.check()
+        with self._native(None):
+            session = self._open()
+        self_test(lambda texts: self._embed(session, texts), f"the embedding model {weights.MODEL_NAME}")
+        return session
 
     def _open(self) -> Any:
-        import ctypes  # noqa: F401  (`leak` needs it, in a forked child, where importing is unsafe)
-
         onnxruntime = _import_onnxruntime()
         # The first with an option for where the weights of a graph held in memory lie.
         if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < (1, 21):
@@ -194,7 +177,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
     def _tokenizer(self) -> WordPieces:
         tokens = self._tokens
         if tokens is None:
-            with self._lock:
+            with self._loading.lock:
                 tokens = self._tokens
                 if tokens is None:
                     self.check()
@@ -225,11 +208,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return self._encode_distinct(texts)
 
     def _encode_distinct(self, texts: list[str]) -> Vector:
-        self.load()
-        session = self._session
-        if session is None:  # closed meanwhile
-            return self._encode_distinct(texts)
-        return self._embed(session, texts)
+        return self._embed(self._loading.get(), texts)
 
     async def aencode(self, text: str) -> Vector:
         """`encode` in the provider's own thread, with what else waits there as one batch."""
@@ -324,8 +303,8 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         if self.shared:
             return
         self._batcher.close()
-        with self._lock:
-            self._session = None
+        with self._loading.lock:
+            self._loading.drop()
             self._tokens = None
 
 

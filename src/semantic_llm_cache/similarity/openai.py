@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +12,7 @@ import numpy as np
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts, unit
 from semantic_llm_cache.similarity.batching import EncodeBatcher
-from semantic_llm_cache.similarity.forking import reset_in_child
+from semantic_llm_cache.similarity.loading import LoadOnce
 from semantic_llm_cache.similarity.weights import has_package
 
 __all__ = ["OpenAIEmbeddingProvider"]
@@ -77,12 +76,12 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         self._given = client
         self._server = str(client.base_url) if client is not None else self._base_url
         self._batcher = EncodeBatcher(self._encode_distinct, name="semantic-llm-cache-openai", max_batch=32)
-        self._after_fork()
-        reset_in_child(self)
-
-    def _after_fork(self) -> None:
-        self._client: Any = self._given  # one of our own is made anew: processes must not share connections
-        self._lock = threading.Lock()
+        # A forked process makes another: processes must not share connections. A failure is cheap: no pause after it.
+        self._loading = LoadOnce(
+            self._make_client,
+            lambda error: f"no client for OpenAI embeddings: {error}. Set OPENAI_API_KEY or give api_key=",
+            retry_after=0.0,
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -96,13 +95,13 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
 
     def check(self) -> None:
         """Look for the package; import nothing. Raises EmbeddingUnavailableError."""
-        if self._client is None and not has_package("openai"):
+        if not self.loaded and not has_package("openai"):
             raise EmbeddingUnavailableError(f"the openai package is not installed. Run: {_INSTALL}")
 
     @property
     def loaded(self) -> bool:
         """True once there is a client; importing the package takes about a second."""
-        return self._client is not None
+        return self._given is not None or self._loading.loaded
 
     def load(self) -> None:
         """Make the client. Sends nothing.
@@ -110,22 +109,16 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         Raises:
             EmbeddingUnavailableError: no package, or no key.
         """
-        if not self.loaded:
-            with self._lock:
-                self._load_once()
+        self._client()
 
-    def _load_once(self) -> None:
-        if self.loaded:  # by another thread, meanwhile
-            return
+    def _client(self) -> Any:
+        return self._loading.get() if self._given is None else self._given
+
+    def _make_client(self) -> Any:
         self.check()
         import openai
 
-        try:
-            self._client = openai.OpenAI(api_key=self._api_key, base_url=self._base_url, timeout=30.0)
-        except openai.OpenAIError as error:
-            raise EmbeddingUnavailableError(
-                f"no client for OpenAI embeddings: {error}. Set OPENAI_API_KEY or give api_key="
-            ) from error
+        return openai.OpenAI(api_key=self._api_key, base_url=self._base_url, timeout=30.0)
 
     def readable(self, text: str) -> bool:
         """Tell whether all of `text` surely goes into its vector, by its length in bytes."""
@@ -147,15 +140,13 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
     def _encode_distinct(self, texts: list[str]) -> Vector:
         if not all(texts):
             raise ValueError("OpenAI embeddings take no empty text")
-        self.load()
+        client = self._client()
         import openai
 
         options: dict[str, Any] = {} if self._dimensions is None else {"dimensions": self._dimensions}
         try:
             # Floats, not base64: servers other than the API's own often know no other form.
-            response = self._client.embeddings.create(
-                model=self._model, input=texts, encoding_format="float", **options
-            )
+            response = client.embeddings.create(model=self._model, input=texts, encoding_format="float", **options)
             data = sorted(response.data, key=lambda item: item.index)
         except openai.AuthenticationError as error:  # its message quotes part of the key
             raise EmbeddingUnavailableError("OpenAI embeddings: the API key was refused (401)") from error
@@ -185,9 +176,6 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
     async def close(self) -> None:
         """End the thread, and close the connections of a client made here. May be used again."""
         self._batcher.close()
-        with self._lock:
-            client = self._client
-            if self._given is None:
-                self._client = None
-        if client is not None and self._given is None:
+        client = self._loading.drop()
+        if client is not None:
             client.close()

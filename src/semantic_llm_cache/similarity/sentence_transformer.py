@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +12,12 @@ from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.similarity import weights
 from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts
 from semantic_llm_cache.similarity.batching import EncodeBatcher
-from semantic_llm_cache.similarity.forking import leak, reset_in_child
+from semantic_llm_cache.similarity.loading import LoadOnce
 from semantic_llm_cache.similarity.selftest import self_test
 
 __all__ = ["SentenceTransformerProvider"]
 
 _INSTALL = 'pip install "semantic-llm-cache[sentence-transformers]"'
-_RETRY_AFTER = 5.0
 
 
 class SentenceTransformerProvider(EmbeddingProvider):
@@ -55,16 +52,15 @@ class SentenceTransformerProvider(EmbeddingProvider):
         self._batcher = EncodeBatcher(
             self._encode_distinct, name="semantic-llm-cache-sentence-transformer", exit_grace=5.0
         )
-        self._model: Any = None
-        self._after_fork()
-        reset_in_child(self)
+        self._loading = LoadOnce(
+            self._open_tested,
+            lambda error: f"the model {self._name!r} of sentence-transformers cannot be loaded: {error}",
+            native=True,
+        )
 
-    def _after_fork(self) -> None:
-        if self._model is not None:
-            leak(self._model)
-        self._model = None
-        self._lock = threading.RLock()
-        self._failure: tuple[float, str] | None = None
+    @property
+    def _model(self) -> Any:
+        return self._loading.value
 
     @property
     def fingerprint(self) -> str:
@@ -74,7 +70,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
     @property
     def loaded(self) -> bool:
         """True once the model is in memory."""
-        return self._model is not None
+        return self._loading.loaded
 
     def check(self) -> None:
         """Look for the package; import nothing. Raises EmbeddingUnavailableError."""
@@ -87,30 +83,15 @@ class SentenceTransformerProvider(EmbeddingProvider):
         Raises:
             EmbeddingUnavailableError: library or model are missing, or the model fails its self-test.
         """
-        if not self.loaded:
-            with self._lock:
-                self._load_once()
+        self._loading.get()
 
-    def _load_once(self) -> None:
-        if self.loaded:  # by another thread, meanwhile
-            return
-        if self._failure is not None and time.monotonic() < self._failure[0]:
-            raise EmbeddingUnavailableError(self._failure[1])
-        try:
-            self.check()
-            model = self._open()
-            self_test(lambda texts: _embed(model, texts), f"the embedding model {self._name}")
-        except Exception as error:
-            message = str(error)
-            if not isinstance(error, EmbeddingUnavailableError):
-                message = f"the model {self._name!r} of sentence-transformers cannot be loaded: {error}"
-            self._failure = (time.monotonic() + _RETRY_AFTER, message)
-            raise EmbeddingUnavailableError(message) from error
-        self._model = model
+    def _open_tested(self) -> Any:
+        self.check()
+        model = self._open()
+        self_test(lambda texts: _embed(model, texts), f"the embedding model {self._name}")
+        return model
 
     def _open(self) -> Any:
-        import ctypes  # noqa: F401  (`leak` needs it, in a forked child, where importing is unsafe)
-
         from sentence_transformers import SentenceTransformer
 
         name = self._name
@@ -128,9 +109,11 @@ class SentenceTransformerProvider(EmbeddingProvider):
         if len(text) <= 126 and text.isascii():
             return True
         model = self._model
-        limit = model.max_seq_length if model is not None else None
+        if model is None:
+            return False
+        limit = model.max_seq_length
         if limit is None:
-            return model is not None
+            return True
         if len(text) > 16 * limit:
             return False
         ids = model.tokenizer(text, truncation=False, verbose=False)["input_ids"]
@@ -145,9 +128,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
         return self._encode_distinct(check_texts(texts))
 
     def _encode_distinct(self, texts: list[str]) -> Vector:
-        self.load()
-        model = self._model
-        return _embed(model, texts) if model is not None else self._encode_distinct(texts)
+        return _embed(self._loading.get(), texts)
 
     async def aencode(self, text: str) -> Vector:
         """`encode` in the provider's own thread, with what else waits there as one batch."""
@@ -162,8 +143,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
         """Let the model go, unless it is shared by the process. May be used again."""
         if not self.shared:
             self._batcher.close()
-            with self._lock:
-                self._model = None
+            self._loading.drop()
 
 
 def _embed(model: Any, texts: list[str]) -> Vector:

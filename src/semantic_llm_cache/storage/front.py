@@ -12,7 +12,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.values.encoding import Encoded, freeze
 
@@ -93,14 +93,7 @@ class Front:
         if generation < self._floor or generation < self._told.get(name, 0):
             return
         response = freeze(entry.response)
-        length = (
-            len(response.text)
-            if type(response) is Encoded
-            else len(response)
-            if isinstance(response, (str, bytes))
-            else 0
-        )
-        if length > _MOST_CHARACTERS:
+        if _length(response) > _MOST_CHARACTERS:
             return
         entry.response, entry.embedding = response, None
         if self.name_of is not None:
@@ -172,18 +165,27 @@ class Front:
         if self.name_of is not None:
             self._names.pop(self.name_of(key), None)
 
+    def reset_after_fork(self) -> None:
+        """Forget all: the child has no listener yet, and what it took along may have changed since."""
+        self.drop()
+        self.listening = False
+
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _length(response: Any) -> int:
+    if type(response) is Encoded:
+        return len(response.text)
+    return len(response) if isinstance(response, (str, bytes)) else 0
 
 
 _all: weakref.WeakSet[Front] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    # The child has no listener yet: what it took along may have changed since.
     for front in list(_all):
-        front.drop()
-        front.listening = False
+        front.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

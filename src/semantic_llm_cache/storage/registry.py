@@ -54,15 +54,17 @@ _default: StorageBackend | None = None
 
 
 def backend_from_url(url: str) -> StorageBackend:
-    """Return a new backend.
+    """Return a new backend: each call makes one of its own.
 
     =============================== ===========================================================
     ``memory://``                   `MemoryBackend`; options ``max_size``, ``max_bytes``, ``eviction``
     ``sqlite:///cache.db``          `SQLiteBackend` on a relative path; options ``max_size``,
-                                    ``max_bytes``, ``eviction``, ``busy_timeout``, ``front_seconds``
+                                    ``max_bytes``, ``eviction``, ``busy_timeout``, ``front_size``,
+                                    ``front_seconds``
     ``sqlite:////var/tmp/cache.db`` the same on an absolute path
     ``redis://host:6379/0``         `RedisBackend`, also ``rediss://``, ``redis+cluster://``,
-                                    ``redis+sentinel://``, ``unix://``; options ``prefix``,
+                                    ``rediss+cluster://``, ``redis+sentinel://``,
+                                    ``rediss+sentinel://``, ``unix://``; options ``prefix``,
                                     ``search``, ``front_seconds`` and more: see there
     ``postgresql://host/database``  `PostgresBackend`, also ``postgres://``; options ``max_size``,
                                     ``eviction``, ``schema``, ``pool_max``, ``front_seconds`` and
@@ -93,7 +95,9 @@ def backend_from_url(url: str) -> StorageBackend:
 
 
 def resolve_backend(backend: StorageBackend | str | None) -> StorageBackend:
-    """Return `backend` itself, the one that a URL names, or for None a new `MemoryBackend`.
+    """Return `backend` itself, a new backend for a URL, or for None a new `MemoryBackend`.
+
+    Two calls with one URL give two objects. Caches that are given a URL share one: see `shared_backend`.
 
     Raises:
         TypeError: something that is neither a backend, a URL nor None.
@@ -109,7 +113,10 @@ def resolve_backend(backend: StorageBackend | str | None) -> StorageBackend:
 
 
 def shared_backend(backend: StorageBackend | str) -> StorageBackend:
-    """Return a backend from an object or URL; one URL is one object in a process.
+    """Return the backend of a cache that was given an object or URL; one URL is one object in a process.
+
+    So caches with one URL share connections and calls in flight. It lives as long as one of them
+    uses it. ``memory://`` is the exception: two caches in memory are two caches.
 
     Raises:
         TypeError, ValueError: naming the argument and the known URLs.
@@ -124,7 +131,7 @@ def shared_backend(backend: StorageBackend | str) -> StorageBackend:
         return found
     made = backend_from_url(backend)
     if backend.startswith("memory:"):
-        return made  # two caches in memory are two caches
+        return made
     with _lock:
         return _by_url.setdefault(backend, made)
 

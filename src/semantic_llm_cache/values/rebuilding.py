@@ -1,6 +1,6 @@
 """Types back: what was stored of a model becomes an instance again, guided by the caller's own types.
 
-No type is looked up by its stored name: see `serialization`.
+No type is looked up by its stored name: see `values.encoding`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
+from semantic_llm_cache.cli.arguments import count, similarity, within
 from semantic_llm_cache.cli.common import CommandError, add_command, add_target, open_backend
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def add_demo_parser(subparsers: Subparsers) -> None:
     add_target(parser, default="memory")
     parser.add_argument(
         "--similarity",
-        type=_share,
+        type=similarity,
         default=0.9,
         metavar="COSINE",
         help="least cosine of a near hit, 0 to 1; 1 is exact only (default: 0.9)",
@@ -58,38 +59,16 @@ def add_demo_parser(subparsers: Subparsers) -> None:
         help="mean time of a call, give or take 30 %% (default: 350)",
     )
     parser.add_argument(
-        "--concurrency", type=_count, default=4, metavar="N", help="prompts under way at once (default: 4)"
+        "--concurrency", type=count, default=4, metavar="N", help="prompts under way at once (default: 4)"
     )
     parser.add_argument("--seed", type=int, default=7, help="another order and other delays (default: 7)")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar on stderr")
-    parser.add_argument("--limit", type=_count, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--limit", type=count, default=None, help=argparse.SUPPRESS)
     parser.set_defaults(run=_run)
 
 
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 to 1")
-    return value
-
-
 def _delay(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 60_000:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number of milliseconds, at most 60000")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
+    return within(text, 0, 60_000, "a number of milliseconds, at most 60000")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -117,7 +96,7 @@ def _run(args: argparse.Namespace) -> int:
 
 async def _demo(args: argparse.Namespace, rates: tuple[float, float]) -> tuple[Summary, str]:
     from semantic_llm_cache.cli.demo.prompts import build_stream
-    from semantic_llm_cache.cli.demo.run import NAMESPACE, Result, Settings, run_demo
+    from semantic_llm_cache.cli.demo.run import NAMESPACE, Result, Run, Settings, run_demo
     from semantic_llm_cache.cli.demo.summary import summarise
     from semantic_llm_cache.cli.progress import Progress
 
@@ -139,21 +118,14 @@ async def _demo(args: argparse.Namespace, rates: tuple[float, float]) -> tuple[S
 
             def on_result(result: Result) -> None:
                 counts[result.outcome if result.outcome in counts else "calls"] += 1
-                progress.step("  ".join(f"{count} {name}" for name, count in counts.items()))
+                progress.step("  ".join(f"{number} {name}" for name, number in counts.items()))
 
             started = time.perf_counter()
             results, calls = await run_demo(stream, settings, backend, embedder, on_result)
             elapsed = 1000 * (time.perf_counter() - started)
         where = "in memory" if args.db is None and args.url is None else backend.url
-    summary = summarise(
-        results,
-        settings=settings,
-        calls=calls,
-        warm_entries=warm,
-        elapsed_ms=elapsed,
-        cosines=await _trap_cosines(stream, embedder),
-        rates=rates,
-    )
+    run = Run(settings, results, calls, warm, elapsed)
+    summary = summarise(run, cosines=await _trap_cosines(stream, embedder), rates=rates)
     return summary, where
 
 

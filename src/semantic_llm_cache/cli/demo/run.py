@@ -77,6 +77,25 @@ class Result:
         return self.outcome in ("exact", "near", "coalesced", "stale")
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run of the demo.
+
+    Args:
+        settings: how it was made.
+        results: one for each prompt, in the order sent.
+        calls: how often the model was called.
+        warm_entries: entries that the cache held before.
+        elapsed_ms: time from the first prompt to the last answer.
+    """
+
+    settings: Settings
+    results: Sequence[Result]
+    calls: int
+    warm_entries: int
+    elapsed_ms: float
+
+
 def model_delay_ms(text: str, settings: Settings) -> float:
     """Return how long the stand-in takes for `text`: the same for the same text, whatever came before.
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from semantic_llm_cache.cli.demo.questions import Prompt
-from semantic_llm_cache.cli.demo.run import Result, Settings
+from semantic_llm_cache.cli.demo.run import Result, Run, Settings
 
 __all__ = ["TIERS", "Summary", "Tier", "Trap", "percentile", "summarise"]
 
@@ -143,27 +143,15 @@ def _tier(results: Sequence[Result]) -> Tier:
     return Tier(len(results), wrong, percentile(times, 0.5), percentile(times, 0.99))
 
 
-def summarise(
-    results: Sequence[Result],
-    *,
-    settings: Settings,
-    calls: int,
-    warm_entries: int,
-    elapsed_ms: float,
-    cosines: Mapping[tuple[str, str], float],
-    rates: tuple[float, float],
-) -> Summary:
-    """Return what `results` come to.
+def summarise(run: Run, *, cosines: Mapping[tuple[str, str], float], rates: tuple[float, float]) -> Summary:
+    """Return the figures of a run.
 
     Args:
-        results: one for each prompt, in the order sent.
-        settings: how they were made.
-        calls: how often the model was called.
-        warm_entries: entries that the cache held before.
-        elapsed_ms: time from the first prompt to the last answer.
+        run: what was measured.
         cosines: similarity of traps and their twins, by (text, twin).
         rates: USD per 1,000 tokens of input and of output.
     """
+    results = run.results
 
     def cost(result: Result) -> float:
         return (result.input_tokens * rates[0] + result.output_tokens * rates[1]) / 1000
@@ -177,11 +165,11 @@ def summarise(
         if result.outcome not in tiers:
             others[result.outcome] = others.get(result.outcome, 0) + 1
     return Summary(
-        settings=settings,
+        settings=run.settings,
         prompts=len(results),
-        calls=calls,
-        warm_entries=warm_entries,
-        elapsed_ms=elapsed_ms,
+        calls=run.calls,
+        warm_entries=run.warm_entries,
+        elapsed_ms=run.elapsed_ms,
         tiers=tiers,
         others=others,
         waited_ms=sum(r.elapsed_ms for r in results),
@@ -191,16 +179,17 @@ def summarise(
         saved_usd=sum(map(cost, hits)),
         near=[r for r in results if r.outcome == "near"],
         wrong=[r for r in results if not r.right],
-        traps=[
-            Trap(
-                prompt=r.prompt,
-                outcome=r.outcome,
-                fooled=not r.right,
-                cosine=cosines.get((r.prompt.text, r.prompt.twin)),
-                # The nearest entry may be another one than the twin; its reason would puzzle the reader.
-                reason=r.reason if r.matched == r.prompt.twin else "",
-            )
-            for r in results
-            if r.prompt.kind == "trap"
-        ],
+        traps=[_trap(r, cosines) for r in results if r.prompt.kind == "trap"],
+    )
+
+
+def _trap(result: Result, cosines: Mapping[tuple[str, str], float]) -> Trap:
+    prompt = result.prompt
+    return Trap(
+        prompt=prompt,
+        outcome=result.outcome,
+        fooled=not result.right,
+        cosine=cosines.get((prompt.text, prompt.twin)),
+        # The nearest entry may be another one than the twin; its reason would puzzle the reader.
+        reason=result.reason if result.matched == prompt.twin else "",
     )

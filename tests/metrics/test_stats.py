@@ -14,8 +14,11 @@ from semantic_llm_cache import (
     set_default_backend,
 )
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
-from semantic_llm_cache.metrics.counters import percentile, wilson
+from semantic_llm_cache.calls.lookup import HITS
+from semantic_llm_cache.metrics.counters import Counters, register
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
+from semantic_llm_cache.metrics.statistics import percentile, wilson
+from semantic_llm_cache.metrics.table import METRICS
 from semantic_llm_cache.stats import reset_stats
 
 KEYS = {
@@ -29,6 +32,30 @@ def test_a_dict_with_the_documented_keys():
     assert stats.keys() >= KEYS
     assert all(value in (0, None) for value in stats.values())
     assert CacheStats(**{k: v for k, v in stats.items() if k not in ("hit_rate", "total_requests")}).to_dict() == stats
+
+
+def test_the_table_of_metrics_is_the_only_one():
+    assert {m.counter for m in METRICS if m.hit} == HITS  # counted by their outcome
+    counters = Counters("n")
+    for number, metric in enumerate(METRICS, 1):
+        assert metric.documentation.endswith(".")
+        value = getattr(counters, metric.counter)
+        assert (value, type(value)) == (0, float if metric.unit else int)
+        setattr(counters, metric.counter, number)
+    with pytest.raises(AttributeError):
+        counters.misspelt = 1
+    totals = counters.totals()
+    assert {m.kept: getattr(counters, m.counter) for m in METRICS if m.kept}.items() <= totals.items()
+    assert totals["hits"] == counters.hits == counters.exact + counters.near + counters.coalesced + counters.stale
+    assert set(totals) == {
+        "hits", "misses", "exact_hits", "near_hits", "coalesced_hits", "stale_hits", "errors", "saved_ms", "saved_usd",
+        "shadow_requests", "shadow_hits", "shadow_judged", "shadow_wrong", "reported_right", "reported_wrong",
+    }  # fmt: skip
+    register(counters)
+    stats = get_stats("n")
+    assert {m.shown: getattr(counters, m.counter) for m in METRICS if m.shown}.items() <= stats.items()
+    counters.clear()
+    assert not any(counters.totals().values())
 
 
 async def test_hits_and_misses_by_namespace():

@@ -48,6 +48,12 @@ def test_exactly_these_names_are_exported(module):
         assert getattr(found, name) is not None
 
 
+def test_stats_is_there_without_importing_it_by_name():
+    code = "import semantic_llm_cache as s; print(s.stats.get_stats()['hits'], 'stats' in dir(s))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "True"]
+
+
 def test_cache_takes_the_documented_arguments():
     parameters = inspect.signature(cache).parameters
     positional = {n: p.default for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD}

@@ -155,5 +155,5 @@ def test_keys(call):
 
 
 def test_the_documentation_shows_the_same_keys():
-    text = (pathlib.Path(__file__).parent.parent / "docs" / "keys.md").read_text(encoding="utf-8")
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
     assert dict(re.findall(r"^\| `(.+)` \| `(1:[0-9a-f]{40})` \|$", text, re.MULTILINE)) == KEYS

@@ -1,8 +1,13 @@
 import os
+import re
+from importlib import import_module
 
 import pytest
 
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend, backend_from_url, resolve_backend
+from semantic_llm_cache.backends.postgres.url import SCHEMES as POSTGRES_SCHEMES
+from semantic_llm_cache.backends.redis.url import SCHEMES as REDIS_SCHEMES
+from semantic_llm_cache.storage.registry import SCHEMES, shared_backend
 
 
 def test_memory():
@@ -60,3 +65,34 @@ def test_resolve():
         resolve_backend(42)
     with pytest.raises(TypeError, match="text"):
         backend_from_url(42)
+
+
+def documented():
+    """Return the rows of the table in the docstring: the URL, the other schemes, the options."""
+    rows = re.split(r"\n    (?=``)", (backend_from_url.__doc__ or "").split("=\n")[1].split("\n    ===")[0])
+    for row in rows:
+        url, *names = re.findall(r"``([^`]+)``", row)
+        yield url, [name for name in names if "://" in name], [name for name in names if "://" not in name]
+
+
+def test_the_table_names_every_scheme_and_known_options():
+    urls = [(url, also) for url, also, _ in documented()]
+    assert {name.split("://")[0] for url, also in urls for name in [url, *also]} == set(SCHEMES)
+    values = {"eviction": "lru", "prefix": "p", "schema": "s", "search": "auto"}
+    for url, _, options in documented():
+        for option in options:
+            kind = backend_from_url(f"{url}?{option}={values.get(option, 2)}")
+            place = SCHEMES[url.split("://")[0]]
+            assert type(kind) is getattr(import_module(place.split(":")[0]), place.split(":")[1])
+
+
+@pytest.mark.parametrize(("known", "place"), [(REDIS_SCHEMES, "RedisBackend"), (POSTGRES_SCHEMES, "PostgresBackend")])
+def test_the_registry_knows_the_schemes_of_a_backend(known, place):
+    assert {scheme for scheme, where in SCHEMES.items() if where.endswith(f":{place}")} == set(known)
+
+
+def test_caches_share_the_backend_of_a_url_and_others_get_their_own(tmp_path):
+    url = f"sqlite:///{tmp_path}/cache.db"
+    assert shared_backend(url) is shared_backend(url)
+    assert resolve_backend(url) is not resolve_backend(url)
+    assert shared_backend("memory://") is not shared_backend("memory://")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-README = pathlib.Path(__file__).parent.parent / "README.md"
+README = pathlib.Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"(?P<mark><!-- *no-run *-->\s*\n)?^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = list(BLOCK.finditer(README.read_text(encoding="utf-8")))
 RUN = [

@@ -8,15 +8,16 @@ import sys
 import semantic_llm_cache
 
 HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 def mypy(file):
     command = [
         sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--hide-error-context", "--no-pretty",
-        "--config-file", str(HERE.parent / "pyproject.toml"), "--cache-dir", str(HERE.parent / ".mypy_cache"),
+        "--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache"),
         str(HERE / file),
     ]  # fmt: skip
-    return subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_the_package_says_it_is_typed():

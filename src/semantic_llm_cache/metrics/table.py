@@ -1,0 +1,125 @@
+"""`CacheStats`, the table of what is counted: a new metric is a new line in it, and nothing else.
+
+`Counters` takes its attributes from it, `get_stats` its sums, backends the totals that they keep, and
+``semantic-llm-cache stats`` its columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
+
+__all__ = ["METRICS", "CacheStats", "Metric"]
+
+
+class Metric(NamedTuple):
+    """One thing that is counted.
+
+    Attributes:
+        documentation: what it counts, in one line.
+        counter: attribute of `Counters` that is added to.
+        shown: field of `CacheStats` with the sum over all counters; None when it is only a part of another figure.
+        kept: name of the total that backends keep (`StorageBackend.add_counters`); None when they keep none.
+        unit: "ms" or "usd"; empty for a number of requests.
+        hit: whether such a request counts as a hit.
+        column: heading in the table of ``semantic-llm-cache stats``; None when it has no column.
+    """
+
+    documentation: str
+    counter: str
+    shown: str | None = None
+    kept: str | None = None
+    unit: str = ""
+    hit: bool = False
+    column: str | None = None
+
+    @property
+    def zero(self) -> float:
+        """What it begins with: a whole number for requests, a float for what has a unit."""
+        return 0.0 if self.unit else 0
+
+
+def _counted(
+    documentation: str,
+    counter: str | None = None,
+    *,
+    kept: bool | str = True,
+    unit: str = "",
+    hit: bool = False,
+    column: str | None = None,
+) -> Any:
+    """Return a field of `CacheStats` that is a sum over counters. See `Metric`; names default to the field's own."""
+    options = {"documentation": documentation, "counter": counter, "kept": kept, "unit": unit, "hit": hit}
+    return field(default=0.0 if unit else 0, metadata={"counted": {**options, "column": column}})
+
+
+@dataclass
+class CacheStats:
+    """What the caches of this process did, since it began.
+
+    Times are in milliseconds as callers waited, over the last 1,024 calls of each function. `total_saved_ms`
+    is what the stored calls took, less what the hits took. `estimated_savings_usd` adds up what each
+    stored answer had cost. `estimated_wrong_hit_rate`, with its 95 % interval (Wilson), comes from shadow mode:
+    the share of would-be hits whose answer disagreed with the fresh one; None until there are some.
+    """
+
+    hits: int = 0
+    misses: int = _counted("Requests that had to call the function.", column="misses")
+    exact_hits: int = _counted("Requests answered from the entry with their key.", "exact", hit=True, column="exact")
+    near_hits: int = _counted("Requests answered from an entry near in meaning.", "near", hit=True, column="near")
+    coalesced_hits: int = _counted(
+        "Requests answered by a call that was already under way.", "coalesced", hit=True, column="joined"
+    )
+    stale_hits: int = _counted("Requests answered from an expired entry.", "stale", hit=True)
+    bypassed: int = _counted("Requests that bypassed the cache.", kept=False)
+    errors: int = _counted("Requests on which the cache failed, so that the function was called.")
+    evictions: int = 0
+    total_saved_ms: float = _counted(
+        "What the stored calls took, less what the hits took.", "saved_ms", kept="saved_ms", unit="ms", column="saved"
+    )
+    estimated_savings_usd: float = _counted(
+        "What the stored answers of hits had cost.", "saved_usd", kept="saved_usd", unit="usd", column="saved $"
+    )
+    shadow_requests: int = _counted("Requests in shadow mode.")
+    shadow_hits: int = _counted("Requests in shadow mode that would have been hits.")
+    shadow_wrong: int = _counted("Would-be hits whose answer disagreed with the fresh one.")
+    reported_right: int = _counted("Hits that `report_right` confirmed.")
+    reported_wrong: int = _counted("Hits that `report_wrong` named.")
+    estimated_wrong_hit_rate: float | None = None
+    estimated_wrong_hit_interval: tuple[float, float] | None = None
+    hit_p50_ms: float = 0.0
+    hit_p99_ms: float = 0.0
+    miss_p50_ms: float = 0.0
+    miss_p99_ms: float = 0.0
+
+    @property
+    def total_requests(self) -> int:
+        """Hits and misses."""
+        return self.hits + self.misses
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the requests that were hits, 0.0 when there were none."""
+        return self.hits / self.total_requests if self.total_requests else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as a dict."""
+        return {**asdict(self), "hit_rate": self.hit_rate, "total_requests": self.total_requests}
+
+
+def _shown() -> list[Metric]:
+    found = []
+    for one in fields(CacheStats):
+        if "counted" in one.metadata:
+            options = dict(one.metadata["counted"])
+            kept = options.pop("kept")
+            options["counter"] = options["counter"] or one.name
+            found.append(Metric(shown=one.name, kept=one.name if kept is True else kept or None, **options))
+    return found
+
+
+METRICS: tuple[Metric, ...] = (
+    *_shown(),
+    Metric("Would-be hits whose answer was compared with the fresh one.", "shadow_judged", kept="shadow_judged"),
+)
+"""All that is counted: the fields of `CacheStats` that are sums, and what only goes into one of its rates."""
