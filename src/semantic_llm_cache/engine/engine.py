@@ -14,7 +14,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.context import overrides
@@ -46,6 +46,9 @@ from semantic_llm_cache.metrics.counters import CacheInfo, Counters
 from semantic_llm_cache.runtime.awaiting import need_asyncio
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import register_engine
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.matching.online import OnlinePolicy
 
 __all__ = ["Engine"]
 
@@ -363,6 +366,10 @@ class Engine:
         """Act on what somebody says of a hit; True when an entry was evicted or an alias stored."""
         self.reporter.count_feedback(lookup.namespace, right)
         return await self.learning.feedback(lookup, right)
+
+    async def online_policy(self) -> OnlinePolicy:
+        """Return the error budget of this namespace, with what it has learned before."""
+        return await self.learning.policy()
 
     # ---------------------------------------------------------------------- counts, and the end
 
