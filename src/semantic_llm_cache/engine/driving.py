@@ -45,6 +45,7 @@ async def drive(steps: Steps) -> Any:
     """Carry out steps on the running loop, and return what the generator returns; raise what a `Failure` holds."""
     go: Any = steps.send
     given: Any = None
+    send = go
     try:
         while True:
             try:
@@ -55,7 +56,7 @@ async def drive(steps: Steps) -> Any:
             except Left:
                 raise GeneratorExit from None
             try:
-                given, go = await step.awaited(), steps.send
+                given, go = await step.awaited(), send
             except GeneratorExit:
                 given, go = Left(), steps.throw
             except BaseException as error:
@@ -72,6 +73,7 @@ def drive_blocking(steps: Steps) -> Any:
     """`drive` in a plain thread."""
     go: Any = steps.send
     given: Any = None
+    send = go
     try:
         while True:
             try:
@@ -80,7 +82,7 @@ def drive_blocking(steps: Steps) -> Any:
                 given = stop.value
                 break
             try:
-                given, go = step.blocking(), steps.send
+                given, go = step.blocking(), send
             except BaseException as error:
                 given, go = error, steps.throw
         if type(given) is Failure:

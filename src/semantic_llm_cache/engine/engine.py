@@ -343,7 +343,7 @@ class Engine:
         changed: dict[str, Any] = {"tags": (*settings.tags, *check_tags(tags))}
         if ttl is not MISS:
             changed["ttl"] = parse_ttl(ttl)
-        call = Call(request, replace(settings, **changed))
+        call = Call(request, replace(settings, **changed)).again()
         if not call.settings.enabled or not call.settings.asks.may_store:
             return False
         if call.needs_vector:

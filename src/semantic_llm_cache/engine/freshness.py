@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -54,7 +53,7 @@ class Freshness:
         """Fetch a fresh answer after the caller has gone on with the stale one; once at a time per key."""
         flights = self._access.storage().state.flights
         if flights.begin_refresh(call.request.key):
-            background.later(self._fetch(replace(call, found=Found("miss", "")), flights))
+            background.later(self._fetch(call.again(), flights))
 
     async def _fetch(self, call: Call, flights: Flights) -> None:
         try:

@@ -10,7 +10,7 @@ from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.engine.access import Access
+from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.notices import Notices, describe
 from semantic_llm_cache.engine.options import Options
@@ -51,10 +51,11 @@ class Reporter:
 
     def counters(self, namespace: str | None = None) -> Counters:
         """Return this engine's counters of a namespace (default: its own), on the backend in use."""
-        state = self._access.storage().state
+        return self._counters_on(self._access.storage().state, namespace or self._options.namespace)
+
+    def _counters_on(self, state: BackendState, name: str) -> Counters:
         if self._state is not state:
             self._begin(state)
-        name = namespace or self._options.namespace
         found = self._counters.get(name)
         if found is None:
             found = self._counters[name] = Counters(name)
@@ -136,7 +137,8 @@ class Reporter:
 
     def count(self, lookup: Lookup) -> None:
         """Count a lookup."""
-        counters = self.counters(lookup.namespace)
+        storage = self._access.storage()
+        counters = self._counters_on(storage.state, lookup.namespace)
         outcome = lookup.outcome
         if lookup.hit:
             setattr(counters, outcome, getattr(counters, outcome) + 1)
@@ -144,7 +146,7 @@ class Reporter:
             counters.saved_usd += lookup.saved_usd
             counters.hit_times.append(lookup.duration_ms)
             if lookup.entry_key is not None:
-                self._count_use(lookup.entry_key)
+                self._count_use(storage, lookup.entry_key)
         elif outcome == "bypass":
             counters.bypassed += 1
         else:
@@ -152,21 +154,19 @@ class Reporter:
             counters.miss_times.append(lookup.duration_ms)
             if outcome == "error":
                 counters.errors += 1
-        backend, state = self._access.bound()
-        if not backend.in_process:
-            state.schedule()
+        if not storage.backend.in_process:
+            storage.state.schedule()
 
-    def _count_use(self, key: str) -> None:
+    def _count_use(self, storage: Storage, key: str) -> None:
         """Count a hit of an entry."""
-        backend, state = self._access.bound()
         now = self._access.clock()
-        if backend.in_process:
-            entry = backend.peek(key)
+        if storage.backend.in_process:
+            entry = storage.backend.peek(key)
             if entry is not None:
                 entry.hit_count += 1
                 entry.last_accessed = now
         else:
-            state.note_hit(key, now)
+            storage.state.note_hit(key, now)
 
     # ------------------------------------------------------------------------ telling
 

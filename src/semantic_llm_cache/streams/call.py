@@ -7,7 +7,6 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import InvalidStateError
-from dataclasses import replace
 from typing import Any, Protocol, get_args
 
 from semantic_llm_cache.calls.control import NOT_CACHED
@@ -185,7 +184,7 @@ class StreamCall:
             return drive_blocking(self._read_to_keep(source))
 
         function: Callable[[], Any] = read_blocking if self.call.plain else read
-        self.engine.freshness.refresh(replace(self.call, function=function))
+        self.engine.freshness.refresh(self.call.again(function))
 
     def _read_to_keep(self, open: Callable[[], Any]) -> Steps:
         """Read a stream that nobody listens to, and return what is to be kept of it. ValueError: nothing."""

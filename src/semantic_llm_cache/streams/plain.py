@@ -30,6 +30,7 @@ def stream_blocking(
     steps = answer(StreamCall(engine, Call(request, settings, plain=True), codec), source, replay_delay)
     go: Any = steps.send
     given: Any = None
+    send = go
     try:
         while True:
             try:
@@ -41,10 +42,10 @@ def stream_blocking(
                 return
             try:
                 if type(step) is Give:
-                    yield step.chunk
-                    given, go = None, steps.send
+                    yield from step.chunks
+                    given, go = None, send
                 else:
-                    given, go = step.blocking(), steps.send
+                    given, go = step.blocking(), send
             except GeneratorExit:
                 given, go = Left(), steps.throw
             except BaseException as error:

@@ -107,9 +107,10 @@ class Production:
         source = Source(self._open)
         if self.broadcast.gone:
             return Left()
+        following = Next(source)
         try:
             while True:
-                chunk = yield Next(source)
+                chunk = yield following
                 if chunk is END:
                     return None
                 if type(chunk) is Failure:

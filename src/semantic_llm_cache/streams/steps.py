@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -18,10 +18,13 @@ END: Any = Sentinel("END")
 """In place of a chunk: there are no more."""
 
 
-class Give(NamedTuple):
-    """Hand a chunk to the caller. Only the drivers of whole streams know how."""
+class Give:
+    """Hand chunks to the caller, one by one. Only the drivers of whole streams know how."""
 
-    chunk: Any
+    __slots__ = ("chunks",)
+
+    def __init__(self, chunks: Sequence[Any]) -> None:
+        self.chunks = chunks
 
 
 class Pause(NamedTuple):
@@ -42,41 +45,30 @@ class Pause(NamedTuple):
 class Source:
     """The function's own stream, opened when its first chunk is asked for."""
 
-    __slots__ = ("_chunks", "_open", "_stream")
+    __slots__ = ("chunks", "open", "stream")
 
     def __init__(self, open: Callable[[], Any]) -> None:
-        self._open = open
-        self._stream: Any = None
-        self._chunks: Any = None
-
-    async def anext(self) -> Any:
-        """Return the next chunk of an async stream. Raises StopAsyncIteration after the last."""
-        if self._chunks is None:
-            self._stream = self._open()
-            self._chunks = aiter(self._stream)
-        return await anext(self._chunks)
-
-    def next(self) -> Any:
-        """Return the next chunk of a plain stream. Raises StopIteration after the last."""
-        if self._chunks is None:
-            self._stream = self._open()
-            self._chunks = iter(self._stream)
-        return next(self._chunks)
-
-    def closer(self, name: str) -> Any:
-        """Return the stream's own method to close it, if it was opened and has one."""
-        return getattr(self._stream, name, None)
+        self.open = open
+        self.stream: Any = None
+        self.chunks: Any = None
 
 
-class Next(NamedTuple):
+class Next:
     """Return the next chunk of a source: `END` after the last, a `Failure` when it raises."""
 
-    source: Source
+    __slots__ = ("_source",)
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     async def awaited(self) -> Any:
         """Of an async stream."""
+        source = self._source
         try:
-            return await self.source.anext()
+            if source.chunks is None:
+                source.stream = source.open()
+                source.chunks = aiter(source.stream)
+            return await anext(source.chunks)
         except StopAsyncIteration:
             return END
         except BaseException as error:
@@ -84,8 +76,12 @@ class Next(NamedTuple):
 
     def blocking(self) -> Any:
         """Of a plain stream."""
+        source = self._source
         try:
-            return self.source.next()
+            if source.chunks is None:
+                source.stream = source.open()
+                source.chunks = iter(source.stream)
+            return next(source.chunks)
         except StopIteration:
             return END
         except BaseException as error:
@@ -99,13 +95,13 @@ class Close(NamedTuple):
 
     async def awaited(self) -> None:
         """Close an async stream."""
-        close = self.source.closer("aclose")
+        close = getattr(self.source.stream, "aclose", None)
         if close is not None:
             await close()
 
     def blocking(self) -> None:
         """Close a plain stream."""
-        close = self.source.closer("close")
+        close = getattr(self.source.stream, "close", None)
         if close is not None:
             close()
 

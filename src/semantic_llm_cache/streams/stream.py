@@ -54,6 +54,7 @@ async def stream(
     steps = answer(StreamCall(engine, Call(request, settings), codec), source, replay_delay)
     go: Any = steps.send
     given: Any = None
+    send = go
     try:
         while True:
             try:
@@ -65,10 +66,11 @@ async def stream(
                 return
             try:
                 if type(step) is Give:
-                    yield step.chunk
-                    given, go = None, steps.send
+                    for chunk in step.chunks:
+                        yield chunk
+                    given, go = None, send
                 else:
-                    given, go = await step.awaited(), steps.send
+                    given, go = await step.awaited(), send
             except GeneratorExit:
                 given, go = Left(), steps.throw
             except BaseException as error:
@@ -111,14 +113,15 @@ def answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
 def _relay(open: Open) -> Steps:
     """Hand a source on as it is."""
     source = Source(open)
+    following = Next(source)
     try:
         while True:
-            chunk = yield Next(source)
+            chunk = yield following
             if chunk is END:
                 return None
             if type(chunk) is Failure:
                 return chunk
-            yield Give(chunk)
+            yield Give((chunk,))
     finally:
         yield Close(source)
 
@@ -129,12 +132,12 @@ def _replay(call: StreamCall, source: Open, delay: float | None) -> Steps:
     if found.outcome == "stale" and call.may_call:
         call.refresh(source)
     call.ended(found)
-    for i, chunk in enumerate(found.value):
-        if i and delay:
-            yield Pause(delay)
-        elif i % BREATH == BREATH - 1:
-            yield Pause(0)
-        yield Give(chunk)
+    chunks = found.value
+    size = 1 if delay else BREATH
+    for i in range(0, len(chunks), size):
+        if i:
+            yield Pause(delay or 0)
+        yield Give(chunks[i : i + size])
 
 
 def _follow(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
@@ -147,7 +150,7 @@ def _follow(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
                 return None
             if type(chunk) is Failure:
                 return chunk
-            yield Give(call.rebuilt(chunk))
+            yield Give((call.rebuilt(chunk),))
     finally:
         broadcast.leave(reader)
 
@@ -166,7 +169,7 @@ def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
             if not counted and broadcast.instead is not None:
                 counted = True
                 call.ended(broadcast.instead)
-            yield Give(chunk)
+            yield Give((chunk,))
     except Left:
         if not counted and broadcast.over:  # the reader has all there is and did not wait for the end
             call.ended(call.call.found, stored=(yield Settled(broadcast.settled)))
@@ -200,7 +203,7 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
             heard.push(chunk)
             over = call.ends(chunk)
             if not over:
-                yield Give(chunk)
+                yield Give((chunk,))
     finally:
         yield Close(source)
     took = (perf_counter() - began) * 1000
@@ -208,7 +211,7 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
     if whole is not None:
         yield from engine.shadow.compare(call.call, whole, took)
     if over:  # last, as nobody may ask for more
-        yield Give(chunk)
+        yield Give((chunk,))
     return None
 
 

@@ -233,7 +233,7 @@ class _Warming:
 
     async def _store(self, answer: _Answer) -> None:
         engine, report = self.door.engine, self.report
-        call = Call(answer.request, replace(answer.settings, ttl=engine.ttl))
+        call = Call(answer.request, replace(answer.settings, ttl=engine.ttl)).again()
         fresh = await engine.admission.weigh(call, answer.value, answer.duration_ms)
         if not fresh.wanted:
             _count(report.refused, "cache_if")
