@@ -226,7 +226,9 @@ class Carry:
 
     async def _alone(self) -> None:
         current_chain.set((*current_chain.get(), self._flight))
-        await drive(self._steps)
+        steps = self._steps
+        del self  # an exception of the function holds this frame, and the flight holds the exception
+        await drive(steps)
 
     def blocking(self) -> None:
         """Carry them out in this thread."""
@@ -236,3 +238,4 @@ class Carry:
         finally:
             current_chain.reset(token)
             self._ended()
+            del self, token  # as in `_alone`

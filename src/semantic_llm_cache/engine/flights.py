@@ -148,6 +148,7 @@ class Flights:
             if flight.state != PENDING:
                 return
             flight.result, flight.error, flight.state = result, error, state
+            flight.cancel = None  # it holds the task, and the task's context holds the flight
             self.landed += 1
             if self._by_key.get(flight.key) is flight:
                 del self._by_key[flight.key]

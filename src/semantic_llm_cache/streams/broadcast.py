@@ -174,12 +174,17 @@ class Broadcast:
             idle = not self._readers and not self.done and not self.over
             self.gone = self.gone or idle
             if self.done and not self._readers:
-                self.pull = None  # it holds this broadcast in its turn, and so what the source raised
+                self._let_go()
             room = self._after_reading()
         if room is not None:
             room()
         if idle and self.on_idle is not None:
             self.on_idle()
+
+    def _let_go(self) -> None:
+        """Drop what would keep the source's exception alive: it holds frames, and they hold this broadcast."""
+        self.gone = self.gone or self.error is not None
+        self.error = self.pull = self.on_idle = None
 
     def _after_reading(self) -> Callable[[], None] | None:
         if self.whole:
