@@ -70,7 +70,7 @@ class Joining:
 
     def _fits(self, call: Call, outcome: Outcome, hit: bool) -> bool:
         found = outcome.found
-        if hit and call.settings.control is not None:
+        if hit and not call.settings.asks.plain:
             return False  # this caller may want a younger answer than the one who asked first
         if hit and type(outcome.shared) is not Encoded and not is_immutable(outcome.shared):
             return False

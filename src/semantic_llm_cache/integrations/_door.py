@@ -65,7 +65,7 @@ class Door:
         Raises:
             CacheNotFoundError: only what is in the cache was asked for.
         """
-        if settings.enabled and settings.control is not None and settings.control.only_if_cached:
+        if settings.enabled and not settings.asks.may_call:
             raise CacheNotFoundError(f"{NOT_CACHED}: {reason}")
 
     def request(self, messages: Any, scope: Any, namespace: str | None = None) -> Request:
