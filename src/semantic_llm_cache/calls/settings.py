@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from semantic_llm_cache.calls.context import asked_control, is_set, overrides
 from semantic_llm_cache.calls.control import NOTHING_ASKED, CacheControl, obeyed
@@ -45,7 +45,15 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def current(engine: Any, settings: CallSettings, asks: CacheControl | None = None) -> tuple[CallSettings, str | None]:
+class _Engine(Protocol):
+    disabled: bool
+
+    def need_embedder(self) -> Any: ...
+
+
+def current(
+    engine: _Engine, settings: CallSettings, asks: CacheControl | None = None
+) -> tuple[CallSettings, str | None]:
     """Return the settings of a call made at this moment, and the namespace of a context if one names it.
 
     Args:

@@ -172,7 +172,7 @@ class _Controls:
     ) -> tuple[Request | None, CallSettings]:
         """Return the request and settings of a call.
 
-        None for the request: the function is to be called as it is, because caching is off, or because the arguments
+        None for the request means: call the function as it is, because caching is off, or because the arguments
         do not fit, and it raises its own TypeError. `request` is that of the call where it is known.
         """
         now, namespace = self.now()
@@ -241,8 +241,8 @@ def _is_async(function: Any) -> bool:
 
 
 def _async_wrapper(controls: _Controls) -> Any:
-    # Bound once: the way of an exact hit in memory is these few lines and `quick`. They stand here and in
-    # `_plain_wrapper`, since one more call would be a tenth of it.
+    # An exact hit in memory takes only these few lines and `quick`, so names are bound once. The lines are repeated in
+    # `_plain_wrapper`: one more call would add a tenth.
     engine, function, settings = controls.engine, controls.function, controls.settings
     recall, quick, context = controls.binder.recall, engine.quick, overrides.get
 

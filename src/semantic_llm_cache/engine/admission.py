@@ -30,7 +30,7 @@ class Admission:
         access: to storage and embedder.
         decider: says whether all is decided without waiting.
         learning: learns from fresh answers.
-        notices: where trouble is told.
+        notices: logs trouble.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class Admission:
     async def _learn(self, call: Call, fresh: Fresh) -> tuple[Fresh, tuple[str, ...]]:
         """Tell the online policy whether the candidate's answer would have been right.
 
-        Returns what to store, and the prompts it is now known to answer too: two prompts with one answer keep
-        one, so that whoever asks either gets the same words.
+        Returns what to store, and which other prompts it answers too: two prompts with the same answer share
+        one, so that both get the same words.
         """
         choice = call.found.choice
         assert choice is not None

@@ -20,7 +20,7 @@ class Call:
     Attributes:
         request: what is asked.
         settings: of this call.
-        function: makes the answer; takes no arguments. None where nothing is to be called.
+        function: makes the answer; takes no arguments. None where nothing is called.
         plain: True for plain code, which waits in its own thread; False on an event loop.
         started: when the call began, by `perf_counter`.
         found: what the last search for it found; there is none before the first.

@@ -165,7 +165,7 @@ class Wait:
     Args:
         flights: it is one of these.
         flight: to wait for.
-        leading: the caller's own flight, whose answer is to be that of `flight`.
+        leading: the caller's own flight, which takes the answer of `flight`.
     """
 
     __slots__ = ("_flight", "_flights", "_leading")

@@ -5,7 +5,7 @@ call -> quick: an exact hit that this process holds?                 -> hit
      -> search: exact, then near                                     -> hit
      -> run the function -> admission: store -> answer
 
-`get_or_call` begins it; `_steps` says which part goes on with it.
+`get_or_call` begins, and `_steps` says which part continues.
 """
 
 from __future__ import annotations
@@ -308,7 +308,7 @@ class Engine:
         return lookup
 
     async def probe(self, request: Request, settings: CallSettings, *, counting: bool = False) -> Lookup:
-        """`lookup` that counts nothing and tells nobody."""
+        """`lookup` without counts and events."""
         call = Call(request, settings)
         if not settings.enabled:
             return self.reporter.lookup(call, Found("bypass", "caching is off"))

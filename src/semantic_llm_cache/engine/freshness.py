@@ -30,8 +30,8 @@ class Freshness:
         access: to storage and embedder.
         search: tells whether a fresh answer is there already.
         admission: stores the fresh answer.
-        leases: agree with other processes on who fetches it.
-        notices: where trouble is told.
+        leases: agree with other processes on which one fetches it.
+        notices: logs trouble.
     """
 
     def __init__(

@@ -91,7 +91,7 @@ class Joining:
     def by_meaning(self, call: Call, flights: Flights, flight: Flight) -> Steps:
         """Wait for a call in flight that asks the same, if there is one, and end `flight` with its answer.
 
-        Returns the answer, or `AGAIN` when `flight` must go on: nobody asks the same, or that call has failed.
+        Returns the answer, or `AGAIN` when `flight` must make its own call: no other asks the same, or it has failed.
         """
         other = self._same_meaning(call, flights, flight)
         if other is None:

@@ -29,7 +29,7 @@ class Learning:
         namespace: whose budget it is.
         access: to storage and embedder.
         decider: decides about near entries.
-        notices: where trouble is told.
+        notices: logs trouble.
     """
 
     def __init__(self, namespace: str, access: Access, decider: Decider, notices: Notices) -> None:
@@ -76,7 +76,7 @@ class Learning:
     # ------------------------------------------------------------------------ fresh answers
 
     async def compare(self, value: Any, stored: Any, target: Any) -> bool | None:
-        """Tell whether a fresh answer and a stored one say the same; None when that cannot be told."""
+        """Tell whether a fresh answer and a stored one say the same; None when it is not known."""
         try:
             other = await opened(stored, target)
         except CacheSerializationError:
@@ -97,7 +97,7 @@ class Learning:
     # ------------------------------------------------------------------------ aliases
 
     async def verify_later(self, request: Request, found: Found, candidate: Candidate) -> None:
-        """Ask the verifier when nobody waits; a yes makes both prompts aliases of one answer."""
+        """Ask the verifier after the call; a yes makes both prompts aliases of one answer."""
         if await self._decider.ask(request.key, request.text, candidate, self._notices):
             try:
                 await self._store_alias(request, found, candidate)
@@ -120,7 +120,7 @@ class Learning:
     # ------------------------------------------------------------------------ feedback
 
     async def feedback(self, lookup: Lookup, right: bool) -> bool:
-        """Act on what somebody says of a hit; True when an entry was evicted or an alias stored."""
+        """Act on a report about a hit; True when an entry was evicted or an alias stored."""
         storage = self._access.storage()
         _, request, choice = lookup.handle
         if choice is not None and choice.decision is not None:

@@ -1,7 +1,7 @@
-"""One call among all processes: who runs the function holds a lease on the key, and the others wait for it.
+"""One call among all processes: the one that runs the function holds a lease on the key, and the others wait for it.
 
-The storage gives the leases (`StorageBackend.acquire_lease` and its neighbours). Whatever goes wrong with them
-costs the saving only: the function is then called without one.
+The storage gives the leases (`StorageBackend.acquire_lease` and its neighbours). If anything goes wrong with
+them, only the saving is lost: the function is then called without one.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Holding:
     Args:
         backend: what gave it.
         lease: as it was given.
-        alive: tells whether the call is still under way. None: it is, but waits for its own caller to go on; the
-            lease is then left to run out, and taken up again if nobody else has taken it by then.
+        alive: tells whether the call is still running. None: it is, but it waits for its own caller. The lease may
+            then run out; it is renewed if no other process has taken it by then.
     """
 
     __slots__ = ("_alive", "_pid", "backend", "lease", "over")
@@ -83,17 +83,25 @@ class Holding:
     async def store(self, storage: Storage, entry: CacheEntry) -> bool:
         """Store the answer, if the lease is still ours, and give it back. Raises Outage."""
         stored = await storage.run(lambda: self.backend.set_leased(self.lease, entry), "write")
-        self.over = True
+        self._end()
         if not stored:
             logger.info("semantic-llm-cache: an answer came after its lease had run out, and was not stored")
         return bool(stored)
 
     def release(self) -> None:
-        """Give the lease back, after the caller has gone on. Does nothing when that was done."""
+        """Give the lease back in the background. Does nothing when that was done."""
         if self.over or self._pid != os.getpid():
             return
-        self.over = True
+        self._end()
         give_back(self.backend, self.lease)
+
+    def _end(self) -> None:
+        self.over = True
+        self._alive = _ended  # the old one holds the flight
+
+
+def _ended() -> bool:
+    return False
 
 
 def give_back(backend: StorageBackend, lease: Lease) -> None:
@@ -118,7 +126,7 @@ class Leases:
         options: of the engine.
         access: to the storage, which gives the leases.
         search: finds what another process has stored.
-        notices: where trouble is told.
+        notices: logs trouble.
     """
 
     def __init__(self, options: Options, access: Access, search: Search, notices: Notices) -> None:
@@ -128,7 +136,7 @@ class Leases:
         self._notices = notices
 
     def needed(self, call: Call) -> bool:
-        """Tell whether a call, after its search, is to ask for a lease."""
+        """Tell whether a call must ask for a lease after its search."""
         if self._options.single_flight != "shared":
             return False
         backend = self._access.backend
@@ -149,9 +157,9 @@ class Leases:
         alive: Callable[[], bool | None],
         look: Callable[[], Awaitable[Found | None]],
     ) -> Found | None:
-        """Wait until this process is to call, or another one has answered: then return what it stored.
+        """Wait until it is this process that calls, or another one has answered: then return what it stored.
 
-        None: call. `call.found.lease` is then the lease to call under, or None where none could be had.
+        None means: call. `call.found.lease` is then the lease to call under, or None when there is none to get.
 
         Args:
             call: with what its search found.
@@ -162,7 +170,7 @@ class Leases:
             CacheBackendError: only with ``on_error="raise"``.
         """
         storage = self._access.storage()
-        # A call within a cached call may wait for somebody who waits for the outer one: not for ever.
+        # A call within a cached call may wait for a process that waits for the outer one, so it must not wait for ever.
         until = time.monotonic() + storage.backend.lease_seconds if current_chain.get() else None
         holders: set[str] = set()
         pause = _SHORTEST_WAIT
@@ -213,7 +221,7 @@ class Leases:
         return await self.claim(call, alive, lambda: self._search.answered(call))
 
     async def claim_refresh(self, call: Call, flights: Flights) -> bool:
-        """Tell whether this process is the one to refresh a stale answer; nobody waits for that."""
+        """Tell whether this process refreshes a stale answer. It does not wait for the others."""
         storage, key = self._access.storage(), call.request.key
         try:
             lease = await self._acquire(storage, key)
@@ -253,7 +261,7 @@ class Leases:
             raise
 
     async def _wait(self, storage: Storage, key: str, seconds: float) -> bool:
-        """Wait for whoever has the lease; False when that cannot be done."""
+        """Wait for the process that has the lease; False when that is not possible."""
         backend = storage.backend
         try:
             await limited(backend.wait_for_lease(key, seconds), seconds + _PATIENCE)

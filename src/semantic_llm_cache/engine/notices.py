@@ -1,4 +1,4 @@
-"""What an engine has to say about itself: each thing once, as a log line or a warning."""
+"""The log lines and warnings of an engine, each given once."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class Notices:
     """The log lines and warnings of one engine."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._given: set[str] = set()
 
     def log_once(self, topic: str, text: str) -> None:
         """Log a warning, once per topic."""
-        if topic not in self._told:
-            self._told.add(topic)
+        if topic not in self._given:
+            self._given.add(topic)
             logger.warning("semantic-llm-cache: %s", text)
 
     def warn_once(self, topic: str, text: str) -> None:
         """Give a `CacheWarning`, once per topic."""
-        if topic in self._told:
+        if topic in self._given:
             return
-        self._told.add(topic)
+        self._given.add(topic)
         try:
             warnings.warn(text, CacheWarning, stacklevel=3)
         except CacheWarning:  # under -W error: a warning must not cost the caller the answer

@@ -41,7 +41,7 @@ class Unreadable(Outage):
 
 
 class Failure(NamedTuple):
-    """An exception, passed on as a value: whoever drives the steps raises it at the end.
+    """An exception, passed on as a value: the driver of the steps raises it at the end.
 
     A generator cannot pass on every exception (StopIteration ends it), and a traceback through its frames would keep
     the flight alive, which holds the exception: a cycle.

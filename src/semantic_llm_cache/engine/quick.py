@@ -37,7 +37,7 @@ class Quick:
         options: of the engine.
         access: to the backend.
         learning: counts exact hits in the error budget, where there is one.
-        reporter: gives the counters and tells who listens.
+        reporter: gives the counters and calls `on_event`.
         engine: a weak reference, kept in every `Lookup`.
     """
 

@@ -1,4 +1,4 @@
-"""Counting and telling: what every call that has ended goes through."""
+"""Reporting a call that has ended: counters, `last_lookup`, contexts, `on_event`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reporter:
         options: of the engine.
         access: to the backend, whose state keeps the counts.
         decider: names what decides about near entries.
-        notices: where trouble is told.
+        notices: logs trouble.
         engine: a weak reference, kept in every `Lookup` so that feedback finds the engine.
     """
 
@@ -84,7 +84,7 @@ class Reporter:
     # ------------------------------------------------------------------------ calls that have ended
 
     def finish(self, call: Call, found: Found, *, stored: bool = False, cost: float = 0.0) -> None:
-        """Count a call that has ended, and tell who listens.
+        """Count a call that has ended, and report it.
 
         Args:
             call: that has ended.
@@ -109,7 +109,7 @@ class Reporter:
             self.finish(call, found)
 
     def finish_shadow(self, lookup: Lookup) -> None:
-        """Count a call made in shadow mode, and tell who listens."""
+        """Count a call made in shadow mode, and report it."""
         counters = self.counters(lookup.namespace)
         counters.misses += 1
         counters.miss_times.append(lookup.duration_ms)
@@ -122,13 +122,13 @@ class Reporter:
         self.announce(lookup)
 
     def bypassed(self, namespace: str | None = None) -> None:
-        """Count a call made while caching was off, and tell who listens."""
+        """Count a call made while caching was off, and report it."""
         name = namespace or self._options.namespace
         self.counters(name).bypassed += 1
         self.announce(Lookup("bypass", "caching is off", namespace=name))
 
     def count_feedback(self, namespace: str, right: bool) -> None:
-        """Count what somebody said of a hit."""
+        """Count a report about a hit."""
         counters = self.counters(namespace)
         if right:
             counters.reported_right += 1
@@ -171,7 +171,7 @@ class Reporter:
     # ------------------------------------------------------------------------ telling
 
     def announce(self, lookup: Lookup) -> None:
-        """Tell `last_lookup`, the contexts around the call, and `on_event`."""
+        """Report to `last_lookup`, to the contexts around the call, and to `on_event`."""
         lookups.remember(lookup)
         context = overrides.get()
         if context is not None:

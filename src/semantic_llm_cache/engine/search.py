@@ -28,7 +28,7 @@ class Search:
         access: to storage and embedder.
         decider: chooses among near entries.
         learning: holds the error budget.
-        notices: where trouble is told.
+        notices: logs trouble.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Search:
         if not call.settings.asks.may_look:
             found.reason = "no-cache was asked for"
             if call.needs_vector:
-                await self._access.embed(call.request.text, found)  # the fresh answer is to be found by its meaning
+                await self._access.embed(call.request.text, found)  # the fresh answer is stored with it
             return
         if exact and entry is not None and self._fits(entry, call):
             large = is_large(entry.response)

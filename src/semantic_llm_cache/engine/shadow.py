@@ -44,7 +44,7 @@ class Shadow:
         return ran.value
 
     def compare(self, call: Call, value: Any, duration_ms: float) -> Steps:
-        """Compare a fresh answer with what `call.found` holds; count the call and tell who listens."""
+        """Compare a fresh answer with what `call.found` holds; count the call and report it."""
         lookup = yield Do(lambda: self._ended(call, value, duration_ms))
         lookups.remember(lookup)  # here too: the background loop has a context of its own
 

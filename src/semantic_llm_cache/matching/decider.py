@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_GUARDS", "Choice", "Decider", "Rules"]
 
 DEFAULT_GUARDS: Any = type("_Default", (), {"__repr__": lambda self: "'default'"})()
-"""The guards nobody chose: vetoes beside a threshold, features of an error budget."""
+"""The guards when the user has chosen none: vetoes beside a threshold, features of an error budget."""
 
 _CANDIDATES = 8
 _ONLINE_CANDIDATES = 16
@@ -60,8 +60,8 @@ class Rules(Protocol):
 class Choice:
     """What was decided about the candidates of one request.
 
-    `candidate` is the entry to serve, or None. `rival`, on a miss, is the entry that a fresh answer is to be
-    compared with; `ask_later` the one that a verifier is to be asked about after the call.
+    `candidate` is the entry to serve, or None. `rival`, on a miss, is the entry that a fresh answer is
+    compared with; `ask_later` the one that a verifier is asked about after the call.
     """
 
     candidate: Candidate | None = None
@@ -140,7 +140,7 @@ class Decider:
         return policy
 
     def same_in_flight(self, prompt: str, other: str, similarity: float, threshold: float) -> bool:
-        """Tell whether a call may join one in flight by meaning: only where nobody need be asked."""
+        """Tell whether a call may join one in flight by meaning: only where no verifier must be asked."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
         return self.policy(threshold).same(prompt, other, similarity) and self._residual(prompt, other) is None
@@ -173,7 +173,7 @@ class Decider:
             similarity: the threshold of this call.
             search: gives the k nearest at or above a similarity.
             embed: gives unit vectors of texts, shape (n, dimension).
-            notices: told once about a verifier that fails.
+            notices: logs once that a verifier fails.
         """
         floor = similarity if self.band is None else self.band[0]
         policy = self.policy(floor)
@@ -343,7 +343,7 @@ class Decider:
         return known
 
     async def same_answer(self, fresh: Any, stored: Any, embed: Embed, notices: _Notices) -> bool | None:
-        """Tell whether two answers say the same; None when that cannot be told."""
+        """Tell whether two answers say the same; None when it is not known."""
         from semantic_llm_cache.matching.answers import LONG_SIMILARITY, answer_text, same_short
 
         try:

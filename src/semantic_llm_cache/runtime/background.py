@@ -64,12 +64,12 @@ def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
 
 
 def spawn(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """Run a coroutine on the background loop; nobody waits for it."""
+    """Run a coroutine on the background loop, without waiting for it."""
     asyncio.run_coroutine_threadsafe(coroutine, _background.get())
 
 
 def later(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """Run a coroutine after the caller has gone on: on the running loop, or on the background one."""
+    """Run a coroutine without waiting for it: on the running loop, or else on the background loop."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

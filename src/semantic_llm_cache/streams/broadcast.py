@@ -38,10 +38,10 @@ class Reader:
 
 
 class Broadcast:
-    """The chunks of a stream in the making.
+    """The chunks of a stream that is being read.
 
     Chunks are held frozen, and each reader gets its own copies; the first reader gets the source's own objects.
-    Past `limit` characters nobody can join any more and what all have read is dropped; the source then waits for
+    Past `limit` characters no more readers can join, and what all have read is dropped; the source then waits for
     the slowest reader.
 
     Args:
@@ -51,8 +51,8 @@ class Broadcast:
     Attributes:
         pull: fetches the next chunk of a source that plain readers pull: ``pull.next(reader)``.
         instead: the `Found` whose answer is given in place of the source's, if one is.
-        over: its last chunk is here, so it will be stored, whoever leaves.
-        gone: all readers have left before the end, so nobody may join any more.
+        over: its last chunk is here, so it will be stored even if all readers leave.
+        gone: all readers have left before the end, so no more may join.
         whole: True while every chunk is held: the stream can be joined, and stored when it ends.
         settled: says whether the stream has been stored, once that is known.
     """
@@ -106,7 +106,7 @@ class Broadcast:
         return self._size > self._limit
 
     def full(self, room: Callable[[], None]) -> bool:
-        """Tell whether the source should wait; `room` is called when it may go on."""
+        """Tell whether the source should wait; `room` is called when it may continue."""
         with self._lock:
             if self._size <= self._limit or not self._readers:
                 return False
@@ -148,9 +148,9 @@ class Broadcast:
     # ------------------------------------------------------------------ the readers' side
 
     def join(self, plain: bool = False) -> Reader | None:
-        """Return a place at the start; None when the start is gone, the stream has failed, or nobody carries it.
+        """Return a place at the start; None when the start is gone, the stream has failed, or its loop has stopped.
 
-        Nor is there a place for plain code that would keep the very loop from going on that carries the stream.
+        There is no place either for plain code that would block the very loop that carries the stream.
         """
         if self.loop is not None and not self.done:
             if not self.loop.is_running():
@@ -209,7 +209,7 @@ class Broadcast:
             frozen, chunk = self._chunks[index]
             reader.position += 1
             if reader.first and self.whole:
-                self._chunks[index] = (frozen, None)  # nobody else is to see the source's own object
+                self._chunks[index] = (frozen, None)  # no other reader may see the source's own object
             unshared = frozen is None and chunk is not None
             room = self._after_reading()
         if room is not None:
@@ -230,9 +230,9 @@ class Broadcast:
             yield _More(self, reader)
 
     def look_after(self, stopped: bool) -> bool:
-        """End a stream whose event loop is closed, or stopped at two looks in a row: nobody carries it.
+        """End a stream whose event loop is closed, or was not running at two checks in a row.
 
-        Takes what the look before returned.
+        Takes what the check before returned.
         """
         if self.loop is None or self.done or self.loop.is_running():
             return False

@@ -27,7 +27,7 @@ SERVED = ("exact", "near", "stale")
 
 
 class Codec(Protocol):
-    """How a door keeps its streams: what of them is stored, and which chunk is the last."""
+    """How a door stores its streams, and which chunk is the last."""
 
     def chunks(self, value: Any) -> list[Any] | None:
         """Return the chunks of a stored answer; None when it cannot be given as a stream, which is a miss."""
@@ -36,7 +36,7 @@ class Codec(Protocol):
         """Return what to store of a stream that has ended; None when it must not be stored."""
 
     def ends(self, chunk: Any) -> bool:
-        """Tell whether no chunk of meaning follows: the stream is then stored, even if its reader goes away."""
+        """Tell whether no chunk of meaning follows: the stream is then stored, even if its reader leaves."""
 
 
 class Streams:
@@ -47,7 +47,7 @@ class Streams:
         self.live: dict[str, Broadcast] = {}
 
     def join(self, key: str, plain: bool = False) -> tuple[Broadcast, Reader] | None:
-        """Return a live broadcast of `key` and a place in it, if there is one to be had."""
+        """Return a live broadcast of `key` and a place in it, if there is one."""
         if key not in self.live:
             return None
         with self.lock:
@@ -63,12 +63,12 @@ class Streams:
             if other is not None and reader is not None:
                 return other, reader, False
             self.live[key] = broadcast
-        reader = broadcast.join()  # a place in one's own stream is always to be had
+        reader = broadcast.join()  # there is always a place in one's own stream
         assert reader is not None
         return broadcast, reader, True
 
     def close(self, key: str, broadcast: Broadcast, stored: bool = False, error: Exception | None = None) -> None:
-        """Say that a broadcast is over: nobody joins it any more.
+        """End a broadcast: no more readers join it.
 
         Args:
             key: of its request.
@@ -97,7 +97,7 @@ class StreamCall:
     Args:
         engine: the cache.
         call: what is asked; its function is not used.
-        codec: how the stream is kept; None keeps the list of its chunks.
+        codec: how the stream is stored; None stores the list of its chunks.
     """
 
     def __init__(self, engine: Engine, call: Call, codec: Codec | None = None) -> None:
@@ -175,7 +175,7 @@ class StreamCall:
         return await engine.leases.claim(self.call, alive, look)
 
     def refresh(self, source: Callable[[], Any]) -> None:
-        """Have a fresh answer fetched after the caller has gone on with the stale one."""
+        """Have a fresh answer fetched in the background."""
 
         def read() -> Awaitable[Any]:
             return drive(self._read_to_keep(source))
@@ -187,7 +187,7 @@ class StreamCall:
         self.engine.freshness.refresh(self.call.again(function))
 
     def _read_to_keep(self, open: Callable[[], Any]) -> Steps:
-        """Read a stream that nobody listens to, and return what is to be kept of it. ValueError: nothing."""
+        """Read a stream without readers, and return what to store of it. Raises ValueError when that is nothing."""
         heard, source = self.broadcast(), Source(open)
         try:
             while heard.whole:
@@ -203,7 +203,7 @@ class StreamCall:
             yield Close(source)
         answer = yield Do(lambda: self.gathered(heard), waits=False)
         if answer is None:
-            raise ValueError("the stream is not to be kept")
+            raise ValueError("nothing of the stream may be stored")
         return answer
 
     def stand_in(self, broadcast: Broadcast, error: BaseException) -> bool:
@@ -223,7 +223,7 @@ class StreamCall:
         return self.codec is not None and self.codec.ends(chunk)
 
     async def gathered(self, broadcast: Broadcast) -> Any:
-        """Return what is to be kept of a stream that has ended well; None when that is nothing."""
+        """Return what to store of a stream that has ended well; None when that is nothing."""
         return await off_loop(self._answer, broadcast) if broadcast.large else self._answer(broadcast)
 
     def _answer(self, broadcast: Broadcast) -> Any:
@@ -236,7 +236,7 @@ class StreamCall:
         return rebuild(broadcast.chunks(), self.call.settings.target)
 
     async def store(self, broadcast: Broadcast, duration_ms: float) -> bool:
-        """Keep a stream that has ended well."""
+        """Store a stream that has ended well; True when it was stored."""
         answer = await self.gathered(broadcast)
         if answer is None:
             return False

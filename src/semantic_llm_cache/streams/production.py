@@ -1,6 +1,6 @@
 """The making of a stream: its source is read to the end, and stored.
 
-On an event loop a task does that. A plain source is carried on by its readers: whoever lacks a chunk fetches it.
+On an event loop a task does that. The readers of a plain source do it themselves: each fetches the chunk it lacks.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class Production:
         self.broadcast.on_idle = cancel
 
     def _alive(self) -> bool | None:
-        """Tell whether the source is being read; None when that waits for readers to go on."""
+        """Tell whether the source is being read; None when it waits for its readers."""
         broadcast = self.broadcast
-        if broadcast.settled.done() or not broadcast.whole:  # a stream that is not kept answers nobody else
+        if broadcast.settled.done() or not broadcast.whole:  # a stream that is not stored cannot answer others
             return False
         if broadcast.loop is not None:
             return broadcast.loop.is_running()
@@ -70,7 +70,7 @@ class Production:
     # ------------------------------------------------------------------------------ the steps
 
     def _steps(self) -> Steps:
-        """Read the source to its end, whoever listens, and store it.
+        """Read the source to its end, even if readers leave, and store it.
 
         Where another process is reading the same stream, what that one has stored is given in its place.
         """
@@ -93,7 +93,7 @@ class Production:
                 self._over(None if call.stand_in(broadcast, error) else error)
                 return Failure(error) if not isinstance(error, Exception) else None
             took = (perf_counter() - began) * 1000
-            # Readers may finish while the entry is being written; who asks meanwhile still joins this stream.
+            # Readers may finish while the entry is being written; new callers still join this stream until then.
             broadcast.end()
             if answer is None:
                 yield from self._store(took)
@@ -162,7 +162,7 @@ class _Pushed:
         self._count = 0
 
     async def awaited(self) -> None:
-        # What came in one piece is handed on as it is taken apart: the first words do not wait for the last.
+        # A source may have many chunks ready at once. Readers get the first ones before the last is read.
         self._count += 1
         if self._count <= 4 or self._count % 8 == 0:
             await asyncio.sleep(0)
@@ -185,7 +185,7 @@ class _Pushed:
 
 
 class _Pull:
-    """The steps of a production that its readers carry on: whoever lacks a chunk fetches the next one."""
+    """The steps of a production that its readers carry out: each fetches the chunk it lacks."""
 
     def __init__(self, broadcast: Broadcast, steps: Steps, over: Callable[[BaseException], None]) -> None:
         self._broadcast = broadcast
@@ -209,7 +209,7 @@ class _Pull:
 
     def abandon(self) -> None:
         """All readers have left before the end: nothing is stored."""
-        # A chunk may be being fetched for a task that was cancelled: whoever fetches it sees to the rest.
+        # If another thread is fetching a chunk, it does this when it is done.
         if self._lock.acquire(blocking=False):
             try:
                 if not self._broadcast.done:

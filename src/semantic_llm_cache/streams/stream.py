@@ -49,7 +49,7 @@ async def stream(
         source: opens the function's own stream.
         settings: of the call; `target` is the type of a list of chunks.
         replay_delay: seconds between the chunks of a hit; None replays at once.
-        codec: how the stream is kept; None keeps the list of its chunks.
+        codec: how the stream is stored; None stores the list of its chunks.
     """
     steps = answer(StreamCall(engine, Call(request, settings), codec), source, replay_delay)
     go: Any = steps.send
@@ -177,7 +177,7 @@ def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
     finally:
         broadcast.leave(reader)
     if not counted:
-        # The last chunk is out; the caller goes on when the answer is stored, as with any other call.
+        # As with any other call, the caller continues when the answer is stored.
         try:
             stored = yield Settled(broadcast.settled)
         except Exception as error:
@@ -210,7 +210,7 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
     whole = yield Do(lambda: call.gathered(heard), waits=False)
     if whole is not None:
         yield from engine.shadow.compare(call.call, whole, took)
-    if over:  # last, as nobody may ask for more
+    if over:  # last, since the caller may not ask for more
         yield Give((chunk,))
     return None
 
@@ -247,7 +247,7 @@ def settling(engine: Engine, key: str, plain: bool = False) -> Steps:
         chunk = None
         while chunk is not END:
             chunk = yield from broadcast.next(reader)
-            if type(chunk) is Failure:  # that is its readers'; here it only means that nothing was stored
+            if type(chunk) is Failure:  # its readers raise it; here it only means that nothing was stored
                 return
         with contextlib.suppress(Exception):
             yield Settled(broadcast.settled, engine.timeout)
