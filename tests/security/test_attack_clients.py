@@ -2,7 +2,10 @@
 
 import asyncio
 import functools
+import shutil
 import ssl
+import subprocess
+from pathlib import Path
 
 import anthropic
 import attack_tools
@@ -366,3 +369,30 @@ def test_a_client_that_changes_between_calls_is_another_caller():
             if attack_tools.told(lambda bot=bot: bot.ask("q")) == first:
                 leaked.append(name)
     assert leaked == []
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Return the paths of two client certificates, each in a file with its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder, paths = tmp_path_factory.mktemp("certificates"), []
+    for tenant in ("a", "b"):
+        path = folder / f"{tenant}.pem"
+        command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={tenant}", "-days", "2"]
+        subprocess.run([*command, "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
+        path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize("kind", ["httpx", "httpx2"])
+def test_clients_that_differ_in_their_certificate(kind, certificates):
+    clients = []
+    for path in certificates:
+        context = ssl.create_default_context()
+        context.load_cert_chain(path)
+        clients.append({"httpx": httpx, "httpx2": httpx2}[kind].Client(verify=context))
+    with clients[0] as one, clients[1] as other:
+        apart(lambda: Bot(one).ask("q"), lambda: Bot(other).ask("q"))
