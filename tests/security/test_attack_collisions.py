@@ -203,7 +203,7 @@ class Search:
         return [(score, text) for score, text in self.scored(list(self.seen)) if payload in text and score >= FLOOR]
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("victim", VICTIMS[::2])
 async def test_a_search_finds_no_text_that_collides_and_carries_a_payload(victim):
     search = Search(victim, seed=20260131)
     crossing = Crossing(FLOOR)
@@ -215,7 +215,7 @@ async def test_a_search_finds_no_text_that_collides_and_carries_a_payload(victim
         near = search.climb(payload, until)
         best[payload] = near[0][0] if near else 0.0
         # The closest ones, and the shortest: a guard that lets one pass does so at any cosine over the threshold.
-        for _, text in {*near[:12], *sorted(near, key=lambda pair: len(pair[1]))[:12]}:
+        for _, text in {*near[:8], *sorted(near, key=lambda pair: len(pair[1]))[:8]}:
             if ways := await crossing.ways(victim, text):
                 found.append((ways, text))
         for other in stricter:
@@ -308,12 +308,12 @@ async def test_a_search_over_wordings_finds_no_rider_that_passes():
     search = Search(VICTIMS[1], seed=1)
     shapes = ["{v} {r}", "{v} {r}.", "{r}: {v}", "{v} ({r})", "{v} - {r}", "{l}, {r}?", "{r}, {l}?"]
     texts = []
-    for _ in range(300):
+    for _ in range(200):
         rider = " ".join(filter(None, (draw.choice(CONNECTORS), draw.choice(VERBS), draw.choice(OBJECTS))))
         lower = search.victim[0].lower() + search.victim[1:].rstrip("?")
         texts.append(draw.choice(shapes).format(v=search.victim, r=rider, l=lower))
     near = [text for score, text in search.scored(texts) if score >= FLOOR]
-    assert len(near) > 100, "the search found little that is near: it shows nothing"
+    assert len(near) > 60, "the search found little that is near: it shows nothing"
     assert await crossing.all_crossings([(search.victim, text) for text in near]) == []
     await crossing.engine.close()
 
@@ -326,7 +326,7 @@ async def test_random_tokens_do_not_make_another_question_a_hit():
     texts = [
         " ".join([payload, *draw.choices([*NOISE, *search.words], k=draw.randint(1, 12))])
         for payload in PAYLOADS
-        for _ in range(60)
+        for _ in range(25)
     ]
     near = [text for score, text in search.scored(texts) if score >= FLOOR]
     assert await crossing.all_crossings([(VICTIMS[0], text) for text in near]) == []

@@ -32,6 +32,11 @@ async def backend(request, tmp_path):
     await made.close()
 
 
+# Globals: what a function holds in its closure is part of its key.
+FAILING = set()
+TENANT = ContextVar("tenant", default="nobody")
+
+
 class Clock:
     def __init__(self):
         self.now = 1_700_000_000.0
@@ -157,17 +162,17 @@ async def test_a_stream_and_a_call_of_one_text_do_not_mix(backend):
 async def test_a_stale_answer_serves_no_other_tenant_when_the_call_fails(backend):
     clock = Clock()
     engine = SemanticCache(backend, similarity=0.9, ttl=10, stale_if_error=1000, clock=clock)
-    fails = set()
+    FAILING.clear()
 
     @engine.cache
     async def ask(prompt: str, tenant: str):
-        if tenant in fails:
+        if tenant in FAILING:
             raise ConnectionError(tenant)
         return f"{tenant}: {model()}"
 
     first = await ask(ASKED, "a")
     clock.now += 20
-    fails |= {"a", "b"}
+    FAILING.update("ab")
     assert await ask(ASKED, "a") == first
     for text in (ASKED, AGAIN):
         with pytest.raises(ConnectionError):
@@ -370,14 +375,14 @@ async def test_keys_made_by_hand(backend):
 
 
 async def test_a_key_by_hand_with_a_scope_of_its_own(backend):
-    tenant_now = {"tenant": "a"}
+    TENANT.set("a")
 
-    @cache(key_func=lambda prompt: "k", scope=lambda: dict(tenant_now), similarity=0.9)
+    @cache(key_func=lambda prompt: "k", scope=lambda: {"tenant": TENANT.get()}, similarity=0.9)
     async def ask(prompt: str):
-        return f"{tenant_now['tenant']}: {model()}"
+        return f"{TENANT.get()}: {model()}"
 
     check_owners("a", [await ask(ASKED)])
-    tenant_now["tenant"] = "b"
+    TENANT.set("b")
     check_owners("bb", [await ask(ASKED), await ask(AGAIN)])
 
 
@@ -448,15 +453,14 @@ async def test_an_answer_that_looks_like_stored_types_is_data(backend):
 
 async def test_context_variables_of_the_first_caller_name_no_tenant_of_the_second(backend):
     """The function runs with the first caller's context: where a tenant is read from it, `scope=` names it."""
-    tenant = ContextVar("tenant", default="nobody")
 
-    @cache(similarity=0.9, scope=lambda: {"tenant": tenant.get()})
+    @cache(similarity=0.9, scope=lambda: {"tenant": TENANT.get()})
     async def ask(prompt: str):
         await asyncio.sleep(0.02)
-        return f"{tenant.get()}: {model()}"
+        return f"{TENANT.get()}: {model()}"
 
     async def by(name, text):
-        tenant.set(name)
+        TENANT.set(name)
         return await ask(text)
 
     names = list("abab")
