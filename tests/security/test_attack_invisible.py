@@ -132,6 +132,66 @@ async def test_hidden_text_at_any_threshold(crossing):
         await engine.close()
 
 
+UNSEEN = [
+    "tags", "selectors", "zero-width bits", "joiner bits", "invisible operators", "bidi bits", "control bits",
+    "combining letters", "combining marks", "private letters",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+async def test_hidden_text_with_an_embedder_of_the_users_own(name):
+    """The rule is about texts, not about the model that we bring along."""
+    crossing = Crossing(0.9, embedder=lambda text: [1.0, 0.0])
+    pairs = [(ASKED, placed(ASKED, ENCODED[name], place)) for place in PLACES]
+    assert await crossing.all_crossings(pairs) == []
+    await crossing.engine.close()
+
+
+THINGS = """
+router phone oven car clock radio printer camera tablet laptop fridge bike watch lamp fan heater scale drone kettle
+toaster mixer blender dryer washer mower piano guitar drum violin flute
+""".split()  # noqa: SIM905
+SHAPES = """
+How do I reset my {}?
+How can I reset my {}?
+How could I reset my {}?
+In what way do I reset my {}?
+How should I reset my {}?
+How do I reset the {}?
+how do i reset my {}
+Tell me how to reset my {}
+How would I reset my {}?
+""".strip().splitlines()
+
+
+def answer_of(prompt):
+    if not prompt.isascii() or "opposite" in prompt:
+        return f"steered by {prompt!r}"
+    return "about " + next(thing for thing in THINGS if thing in prompt)
+
+
+async def test_hidden_text_under_an_error_budget():
+    """The online policy learns to trust paraphrases; a hidden instruction is none, however much it has learned."""
+    engine = SemanticCache("memory://", max_error=0.1, seed=3)
+
+    @engine.cache
+    async def ask(prompt: str):
+        return answer_of(prompt)
+
+    outcomes = []
+    for shape in SHAPES:
+        for thing in THINGS:
+            await ask(shape.format(thing))
+            outcomes.append(last_lookup().outcome)
+    assert outcomes.count("near") > 100, "the policy trusts little: the attack shows nothing"
+    for thing in THINGS:
+        attack = SHAPES[0].format(thing) + in_tags(HIDDEN)
+        assert await ask(attack) == f"steered by {attack!r}"
+        assert await ask(SHAPES[0].format(thing)) == f"about {thing}"
+        assert await ask(f"How might I reset my {thing}?") == f"about {thing}"
+    await engine.close()
+
+
 async def test_hidden_text_with_emoji(crossing):
     pairs = [
         ("Is this good? 😀", "Is this good? 😡"),

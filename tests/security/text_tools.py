@@ -10,8 +10,8 @@ _scopes = itertools.count()
 class Crossing:
     """A cache with the default guards and the real embedder, asked whether two texts share an answer."""
 
-    def __init__(self, similarity=0.85):
-        self.engine = SemanticCache("memory://", similarity=similarity)
+    def __init__(self, similarity=0.85, **options):
+        self.engine = SemanticCache("memory://", similarity=similarity, **options)
 
     async def one_way(self, stored, asked):
         """Store an answer for one text, look it up with the other; return the lookup if it is a hit, else None."""
