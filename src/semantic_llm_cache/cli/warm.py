@@ -360,7 +360,7 @@ def _wire(args: argparse.Namespace, engine: SemanticCache) -> Any:
         tool_calls=args.tool_calls,
         share_across_keys=args.share_across_keys,
         ignore=tuple(args.ignore),
-        ignore_headers=tuple(args.ignore_header),
+        neutral_headers=tuple(args.ignore_header),
         scope=args.scope,
     )
 
