@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from semantic_llm_cache.control import NOT_CACHED
 from semantic_llm_cache.engine import SemanticCache
-from semantic_llm_cache.exceptions import CacheNotFoundError
+from semantic_llm_cache.exceptions import CacheKeyError, CacheNotFoundError
+from semantic_llm_cache.fingerprint import canonical, fingerprint_instance
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings, current
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
-__all__ = ["Door", "cut_short"]
+__all__ = ["Door", "cut_short", "form_of"]
 
 _WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "eos", "completed", "complete", "tool_calls", "tool_call"})
 _WHOLE_TOO = frozenset({"tool_use", "function_call"})
+
+
+_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial, type)
+
+
+def form_of(value: Any, name: str) -> bytes:
+    """Return the canonical form of a value; of an object, such as a client, that of all it holds.
+
+    Raises:
+        CacheKeyError: naming what has no stable form.
+    """
+    try:
+        return canonical(value, name)
+    except CacheKeyError:
+        kind = type(value)
+        holds = hasattr(value, "__dict__") or any("__slots__" in vars(base) for base in kind.__mro__)
+        if isinstance(value, _FUNCTIONS) or not holds:
+            raise
+        return fingerprint_instance(value, name)
 
 
 def cut_short(finish: Any) -> bool:
