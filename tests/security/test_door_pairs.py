@@ -177,9 +177,10 @@ PLACES = {
     "scheme": st.sampled_from(["http", "HTTPS", "https"]),
     "user": st.sampled_from(["", "u@", "u:@", ":p@", "u:p@", ":u@", "u:None@", "v:p@"]),
     "host": st.sampled_from(["gateway:8080", "gateway", "gateway:443", "Gateway:8080", "other:8080", "10.0.0.1:8080"]),
-    "query": st.lists(st.builds("{}={}".format, st.sampled_from("abv"), st.sampled_from("12")), max_size=3).map(
-        lambda pairs: f"?{'&'.join(pairs)}" if pairs else ""
-    ),
+    "query": (
+        st.lists(st.builds("{}={}".format, st.sampled_from("abv"), st.sampled_from("12")), max_size=3)
+        | st.permutations(["v=1", "v=2"])
+    ).map(lambda pairs: f"?{'&'.join(pairs)}" if pairs else ""),
     "carrier": st.none() | TOKEN,
 }
 

@@ -95,7 +95,7 @@ class LangChainCache(BaseCache):
             scope = {"llm": llm_string, "secrets": self._secrets(llm_string)}
             return self.door.request(prompt if messages is None else messages, scope, namespace), settings
         except PromptCacheError as error:
-            self.engine.log_once(f"langchain {error}", f"a call bypasses the cache: {error}")
+            self.door.bypass(error)
             return None
 
     def _check(self, llm_string: str) -> None:

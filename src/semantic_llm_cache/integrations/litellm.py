@@ -15,7 +15,7 @@ from typing import Any
 
 from semantic_llm_cache import runtime
 from semantic_llm_cache.engine import SemanticCache
-from semantic_llm_cache.exceptions import CacheKeyError, EmbeddingUnavailableError, PromptCacheError
+from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
 from semantic_llm_cache.fingerprint import digest
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.integrations._litellm_scope import digest_of
@@ -93,8 +93,8 @@ class LiteLLMCache:
             own = digest_of(litellm, kwargs, self.share_across_keys, self.door.scope is not None)
             if given is not None and _opened(given) is None:  # a key that the caller chose
                 own = digest(own, str(given))
-        except CacheKeyError as error:
-            self.door.engine.log_once("litellm key", f"a call bypasses the cache: {error}")
+        except Exception as error:  # LiteLLM would give it to the caller
+            self.door.bypass(error)
             return _BYPASS
         return _sealed(own)
 
@@ -159,7 +159,7 @@ class _Backend:
                 text = [m if isinstance(m, Mapping) else m.model_dump() for m in text]
             return self.door.request(text, {"key": own}, namespace), settings
         except (PromptCacheError, AttributeError) as error:
-            self.door.engine.log_once("litellm", f"a call bypasses the cache: {error}")
+            self.door.bypass(error)
             return None
 
     async def async_get_cache(self, key: str, **kwargs: Any) -> Any:

@@ -129,9 +129,7 @@ class CachedModel(WrapperModel):
             scope = scope_of(self.wrapped, model_settings, parameters, self.share_across_keys, scoped)
             return self.door.request(turns_of(messages), scope, namespace), settings
         except (PromptCacheError, ValueError, TypeError, AttributeError) as error:
-            # Only messages of our own are told: others may hold what was asked.
-            reason = str(error) if isinstance(error, PromptCacheError) else type(error).__name__
-            self._engine.log_once(f"pydantic-ai {reason}", f"a call bypasses the cache: {reason}")
+            self.door.bypass(error)
             return None
 
     def _fit(self, response: ModelResponse, parameters: ModelRequestParameters) -> bool:
