@@ -108,11 +108,39 @@ def _role(item: Any) -> Any:
     return getattr(role, "value", role)
 
 
+def _fields(item: Any) -> Mapping[str, Any]:
+    if isinstance(item, Mapping):
+        return item
+    held: Mapping[str, Any] = item.model_dump() if hasattr(item, "model_dump") else vars(item)
+    return {name: value for name, value in held.items() if value is not None}
+
+
+def _split_parts(content: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Return the text of a content in parts, and what else counts of the parts, each with its place among the texts."""
+    texts: list[str] = []
+    others: list[Any] = []
+    for part in content:
+        body = part if isinstance(part, str) else _part(part, "text")
+        if isinstance(body, str) and (isinstance(part, str) or _part(part, "type") in (None, "text", "input_text")):
+            rest = None if isinstance(part, str) else {k: v for k, v in _fields(part).items() if k != "text"}
+            if rest != {"type": "text"}:
+                others.append((len(texts), "text", rest))
+            texts.append(body)
+        else:
+            # With how much text came before it: a picture's place among the words counts.
+            others.append((len(texts), part))
+    if len(texts) != 1:
+        # By lines, which tell where the joined text is to be cut.
+        others.append(("lines", [clean_text(f".{text}.").count("\n") for text in texts]))
+    return "\n".join(texts), others
+
+
 def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversation:
     """Take the last user turn as the text, all else (system prompt, history, images) as scope.
 
     Messages are mappings, or objects with `role` and `content` (pydantic models); a content is text or
-    a list of parts, of which the text parts are joined and the others are scope.
+    a list of parts, of which the text parts are joined. The other parts are scope, and so are the other fields of
+    text parts (citations, marks, a gateway's own) and where one text part ends and the next begins.
 
     Raises:
         CacheKeyError: something that is no list of messages.
@@ -129,23 +157,10 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
     if isinstance(content, str):
         text, others = content, list[Any]()
     elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
-        texts = []
-        others = []
-        for part in content:
-            body = part if isinstance(part, str) else _part(part, "text")
-            if isinstance(body, str) and (isinstance(part, str) or _part(part, "type") in (None, "text", "input_text")):
-                texts.append(body)
-            else:
-                # With how much text came before it: a picture's place among the words counts.
-                others.append((len(texts), part))
-        text = "\n".join(texts)
+        text, others = _split_parts(content)
     else:
         text, others = "", [content]
-    turn = messages[last]
-    fields = (
-        turn if isinstance(turn, Mapping) else (turn.model_dump() if hasattr(turn, "model_dump") else dict(vars(turn)))
-    )
-    rest = {str(k): v for k, v in fields.items() if k != "content" and v is not None}
+    rest = {str(k): v for k, v in _fields(messages[last]).items() if k != "content"}
     # The turn's place among the others counts, so it stays in the history as a hole.
     history = [*messages[:last], {"turn": rest, "parts": others}, *messages[last + 1 :]]
     return Conversation(text, history)
