@@ -160,19 +160,19 @@ class Link:
         """Return what the caller is to see."""
         if isinstance(error, CacheSerializationError):
             return error
-        text = str(error).strip().rstrip(". ").replace("\n", "; ") or type(error).__name__
         if isinstance(error, CacheBackendError):
-            return error if text.startswith(self.url) else CacheBackendError(f"{self.url}: {text}")
+            return error if str(error).startswith(self.url) else CacheBackendError(f"{self.url}: {error}")
         if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
             remedy = "Is it overloaded or frozen? timeout= sets how long is waited."
             return CacheBackendError(f"{self.url}: no answer in time. {remedy}")
         code = getattr(error, "sqlstate", None) or ""
-        if code.startswith("22") and "invalid input for query argument" in text:
-            return CacheSerializationError(f"the entry holds something that cannot be stored: {text}")
+        said = str(error)
+        if code.startswith("22") and "invalid input for query argument" in said:
+            return CacheSerializationError(f"the entry holds something that cannot be stored ({type(error).__name__})")
         remedy = next((remedy for begin, remedy in _REMEDIES if begin and code.startswith(begin)), "")
-        if "prepared statement" in text:
+        if "prepared statement" in said:
             remedy = "Behind pgbouncer in transaction mode: prepared_statements=False."
-        elif '"vector"' in text and code in ("0A000", "58P01", "42501"):
+        elif '"vector"' in said and code in ("0A000", "58P01", "42501"):
             remedy = (
                 "pgvector is missing: install it on the server, and have an administrator of the database run "
                 "CREATE EXTENSION vector."
@@ -180,10 +180,27 @@ class Link:
         if not remedy:
             lost = _lost(error) or isinstance(error, OSError)
             remedy = "Is the server running, and is this its address?" if lost else "See the server's log."
-        return CacheBackendError(f"{self.url}: {text}. {remedy}")
+        return CacheBackendError(f"{self.url}: {_harmless(error, code)}. {remedy}")
+
+
+def _harmless(error: Exception, code: str) -> str:
+    """Return what may be shown of an error. DETAIL quotes values, and some messages do; others name the user."""
+    postgres = need_asyncpg()
+    name = type(error).__name__
+    if isinstance(error, postgres.PostgresError):
+        text = getattr(error, "message", None)
+        return f"{text.rstrip('.')} ({code})" if text and code[:2] in _NAME_NO_VALUES else f"{name} ({code})"
+    if isinstance(error, OSError):
+        return error.strerror or name
+    if isinstance(error, postgres.InterfaceError) and not isinstance(error, ValueError):
+        return str(error).strip().rstrip(". ").replace("\n", "; ")
+    return name  # asyncpg's errors about the address are ValueErrors, and quote parts of it
 
 
 _LONG = 300.0
+
+_NAME_NO_VALUES = frozenset(("08", "0A", "25", "3D", "3F", "42", "53", "55", "57", "58", "XX"))
+"""Classes of SQLSTATE whose messages name tables, functions and states of the server only."""
 
 _REMEDIES = (
     ("28", "User or password is wrong, or the server's pg_hba.conf keeps this user out."),

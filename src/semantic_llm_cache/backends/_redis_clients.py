@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import inspect
 import os
+import re
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from semantic_llm_cache.backends._redis_url import Address
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.locks import fork_safe_lock
 
-__all__ = ["Clients", "Link", "Script", "need_redis"]
+__all__ = ["Clients", "Link", "Script", "ServerError", "need_redis", "said_by"]
 
 T = TypeVar("T")
 
@@ -37,6 +38,22 @@ def need_redis() -> Any:
     except ImportError as error:
         raise CacheBackendError('RedisBackend needs a package: pip install "semantic-llm-cache[redis]"') from error
     return redis.asyncio
+
+
+class ServerError(CacheBackendError):
+    """A server, or the way to it, has failed.
+
+    Attributes:
+        said: the words of the server or the driver, for our code to read. They may quote arguments, prompts
+            among them, so they are never shown.
+    """
+
+    said = ""
+
+
+def said_by(error: CacheBackendError) -> str:
+    """Return what the server said, to be read and not to be shown."""
+    return error.said if isinstance(error, ServerError) else str(error)
 
 
 class Script:
@@ -377,7 +394,7 @@ class Link:
             return await self.clients.send("EVAL", script.text, len(keys), *keys, *arguments)
         except Exception as error:
             explained = self.explain(error)
-            if "READONLY" in str(explained) and self.clients.address.kind == "sentinel":
+            if "READONLY" in said_by(explained) and self.clients.address.kind == "sentinel":
                 # The server we are connected to is no longer the master: ask the sentinels anew.
                 with contextlib.suppress(Exception):
                     await (await self.clients.get()).client.connection_pool.disconnect()
@@ -408,25 +425,32 @@ class Link:
 
         return execute
 
-    def explain(self, error: Exception) -> Exception:
+    def explain(self, error: Exception) -> CacheBackendError:
         """Return what the caller is to see."""
         if isinstance(error, CacheBackendError):
             return error
-        text = str(error).rstrip(". ") or type(error).__name__
-        code = _CODES.get(type(error).__name__, "")  # redis-py takes the code off what it has a class for
-        if code not in text:
-            text = f"{code} {text}"
-        remedy = next((remedy for word, remedy in _REMEDIES if word in text), "")
+        name, said = type(error).__name__, str(error)
+        code = _CODES.get(name, "")  # redis-py takes the code off what it has a class for
+        if code not in said:
+            said = f"{code} {said}"
+        word, remedy = next(((word, remedy) for word, remedy in _REMEDIES if word in said), ("", ""))
+        text = " ".join(dict.fromkeys(part for part in (code, word) if part)) or name
         if not remedy:
-            name = type(error).__name__
             if "Timeout" in name:
                 text, remedy = "no answer in time", "Is it overloaded or frozen? timeout= sets how long is waited."
             elif "Connection" in name or isinstance(error, OSError):
                 remedy = "Is the server running, and is this its address?"
+                if _HARMLESS.match(said):
+                    text = said.rstrip(". ")
             else:
                 remedy = "See the server's log."
-        return CacheBackendError(f"{self.url}: {text}. {remedy}")
+        explained = ServerError(f"{self.url}: {text}. {remedy}")
+        explained.said = said
+        return explained
 
+
+# What redis-py says of a connection. Other texts may quote what was sent.
+_HARMLESS = re.compile(r"Error -?\d+ (?:connecting|while) |Connection (?:closed|lost)|No master found for ")
 
 _CODES = {
     "AuthenticationError": "NOAUTH",
@@ -455,7 +479,8 @@ _REMEDIES = (
     ("LOADING", "The server has just started and is reading its data."),
     ("MASTERDOWN", "This replica has lost its primary."),
     ("BUSY", "A script has been running for long: see the server's SLOWLOG."),
-    ("nknown", "This server does not have that command: search='auto' finds out what it has."),
+    ("unknown command", "This server does not have that command: search='auto' finds out what it has."),
+    ("Unknown Redis command", "This server does not have that command: search='auto' finds out what it has."),
 )
 
 

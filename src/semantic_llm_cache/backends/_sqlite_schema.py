@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -215,20 +216,39 @@ _BAD_VALUE = (
 )
 
 
+# SQLite's texts that name tables, columns and states of the file, and no values.
+_NAMES_ONLY = re.compile(
+    r"(?:attempt to write a readonly database|unable to open database file|database (?:table )?is locked|file is not a "
+    r"database|database or disk is full|database disk image is malformed|disk I/O error|interrupted|"
+    r"(?:Python int|string or blob|int) too (?:large|big)|no such (?:table|column|index): [\w.]+\Z|"
+    r"(?:NOT NULL|UNIQUE) constraint failed: [\w., ]+\Z|[Ee]rror binding parameter|datatype mismatch|"
+    r"table \w+ (?:already exists|has no column named \w+)\Z)"
+)
+
+
 def translate(error: Exception, path: str) -> Exception:
     """Return the error that a caller is to see for one that sqlite3 raised."""
     if isinstance(error, PromptCacheError):
         return error
     if isinstance(error, _BAD_VALUE):
-        result: Exception = CacheSerializationError(f"a field of the entry cannot be stored: {error}")
+        result: Exception = CacheSerializationError(f"a field of the entry cannot be stored ({_harmless(error)})")
     elif isinstance(error, (sqlite3.Error, OSError)):
-        text = str(error)
-        remedy = next((help for sign, help in _REMEDIES if sign in text), "failed")
-        result = CacheBackendError(f"the cache file {path} {remedy} ({text})")
+        remedy = next((help for sign, help in _REMEDIES if sign in str(error)), "failed")
+        result = CacheBackendError(f"the cache file {path} {remedy} ({_harmless(error)})")
     else:
         return error
     result.__cause__ = error
     return result
+
+
+def _harmless(error: Exception) -> str:
+    """Return what may be shown of an error; some texts quote what is stored, which may be a prompt."""
+    if isinstance(error, UnicodeError):
+        return f"text that is not valid Unicode, {type(error).__name__}"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    text = str(error)
+    return text if _NAMES_ONLY.match(text) else f"{type(error).__name__}, {text.partition(' ')[0]} ..."
 
 
 def must_reconnect(error: Exception) -> bool:

@@ -72,6 +72,7 @@ class Searcher(Reader):
                 # Expired or damaged ones took the places of live ones that are farther.
                 wanted *= 4
         finally:
+            self.damage.tell()
             if connection.in_transaction:
                 connection.execute("COMMIT")
 
@@ -165,7 +166,7 @@ class Searcher(Reader):
                     bad = self.index.add_many(ids, matrix, namespace=namespace, scope=scope, embedder=embedder)
                 for id in bad:
                     (key,) = connection.execute("SELECT key FROM entries WHERE id = ?", (id,)).fetchone()
-                    self.report(id, key, "its vector is not one of unit length")
+                    self.damage.note(id, key, "its vector is not one of unit length")
         return count
 
 

@@ -90,6 +90,10 @@ class SQLiteBackend(CandidateBackend):
         path = os.fspath(db_path)
         if not isinstance(path, str):
             raise TypeError(f"db_path={db_path!r} must be text or a pathlib.Path")
+        if "://" in path:  # not shown: it may hold a password
+            raise ValueError(
+                "db_path= is the path of a file, and this is a URL: give it as backend=, or to resolve_backend()"
+            )
         if not path or path.startswith(":memory:") or "\0" in path:
             raise ValueError(f"db_path={db_path!r} names no file: give one, such as 'cache.db', or use MemoryBackend()")
         for name, bound in (("max_size", max_size), ("max_bytes", max_bytes)):
@@ -262,14 +266,15 @@ class SQLiteBackend(CandidateBackend):
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} must be at least 1")
         after, until = 0, await self._reading.run(self._reader.last_id)
-        while True:
-            after, entries = await self._reading.run(
-                self._reader.page, after, until, namespace, batch_size, self._now()
-            )
-            for item in entries:
-                yield item
-            if not after:
-                return
+        with self._reader.damage.together():
+            while True:
+                after, entries = await self._reading.run(
+                    self._reader.page, after, until, namespace, batch_size, self._now()
+                )
+                for item in entries:
+                    yield item
+                if not after:
+                    return
 
     async def invalidate(
         self,
@@ -408,6 +413,8 @@ class SQLiteBackend(CandidateBackend):
         # The writer last: of connections that close at once, none may see itself as the one to empty the WAL.
         await asyncio.gather(self._reading.close(), self._searching.close())
         await self._writing.close()
+        self._reader.damage.tell(at_once=True)
+        self._searcher.damage.tell(at_once=True)
 
     def _count(self, hit: bool) -> None:
         if hit:
