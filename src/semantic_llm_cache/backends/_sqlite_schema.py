@@ -11,6 +11,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, PromptCacheError
+from semantic_llm_cache.private_files import create_private
 
 __all__ = ["SCHEMA_VERSION", "close", "must_reconnect", "open_reader", "open_writer", "sequence", "translate"]
 
@@ -82,6 +83,7 @@ _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_leases}
 
 def open_writer(path: str, timeout: float) -> sqlite3.Connection:
     """Return a connection to write with; makes the file and its tables when there are none."""
+    create_private(path)  # SQLite gives -wal and -shm the mode of the database
     connection = _connect(path, timeout)
     try:
         _prepare(connection, path, timeout)
@@ -101,6 +103,7 @@ def open_reader(path: str, timeout: float) -> tuple[sqlite3.Connection, bool]:
     It is when neither the file nor its folder can be written: SQLite then reads the file as one that
     never changes.
     """
+    create_private(path)
     connection = _connect(path, timeout)
     try:
         _prepare(connection, path, timeout)
