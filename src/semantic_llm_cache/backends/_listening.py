@@ -172,7 +172,7 @@ class Listener(ABC):
             logger.info(
                 "semantic-llm-cache: %s: what other processes change is not heard at the moment (%s): it is noticed "
                 "within front_seconds, and leases are looked at from time to time",
-                self.url, describe(error),
+                self.url, str(error) if isinstance(error, Unheard) else describe(error),
             )  # fmt: skip
 
     # ------------------------------------------------------------------------------ leases

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from semantic_llm_cache.backends._postgres_pool import Pool, Pools, need_asyncpg
-from semantic_llm_cache.backends._postgres_schema import Names, Schema, graphs_there, make_graph, set_up
+from semantic_llm_cache.backends._postgres_schema import Names, Schema
+from semantic_llm_cache.backends._postgres_setup import (
+    complete,
+    graphs_there,
+    lost_indexes,
+    make_graph,
+    make_index,
+    set_up,
+)
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError
 
 __all__ = ["Link"]
+
+logger = logging.getLogger("semantic_llm_cache")
 
 T = TypeVar("T")
 Statement = Callable[[Schema], str]
@@ -36,6 +47,8 @@ class Link:
         self.url = url
         self.names = names
         self.schema: Schema | None = None
+        self._renew = False
+        self._used = False
         self.graphs: set[int] = set()
         """Dimensions that have a graph, as far as known."""
         self.connect = _connector(dsn, timeout, connect_timeout, prepared)
@@ -107,8 +120,7 @@ class Link:
                     pool.forget_idle()
                     continue
                 if tries and _missing(error):
-                    self.schema = None
-                    self.graphs = set()
+                    self._forget(renew=True)
                     continue
                 raise self.explain(error) from error
             finally:
@@ -148,13 +160,61 @@ class Link:
 
         return await self.run(run)
 
+    async def mend(self) -> None:
+        """Make again what has been lost and no statement would miss: triggers, and indexes, which hold up nobody."""
+        lost = await self.run(lost_indexes)
+        if lost is None:
+            self._forget()
+            lost = await self.run(lost_indexes)
+        made = []
+        for part in lost or ():
+            statement = part.make.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY")
+            name = part.name.partition(" ")[2]
+
+            async def make(connection: Any, schema: Schema, name: str = name, statement: str = statement) -> bool:
+                return await make_index(connection, schema, name, statement)
+
+            if await self.run(make):
+                made.append(part.name)
+        if made:
+            self._tell(made)
+        await self.look_for_graphs()
+
+    def _forget(self, *, renew: bool = False) -> None:
+        """Look anew at what is there before the next statement."""
+        self.schema, self.graphs = None, set()
+        self._renew = self._renew or renew
+
     async def _set_up(self, pool: Pool, connection: Any) -> Schema:
         async with pool.lock:
             if self.schema is None:
-                schema = await set_up(connection, self.names)
-                self.graphs = await graphs_there(connection, schema)
-                self.schema = schema
+                found = None if self._renew else await complete(connection, self.names)
+                if found is None:
+                    if pool.setting_up is None or pool.setting_up.done():
+                        pool.setting_up = asyncio.create_task(self._make())
+                        pool.setting_up.add_done_callback(_seen)
+                    found = cast(Schema, await asyncio.shield(pool.setting_up))
+                self.graphs = await graphs_there(connection, found)
+                self.schema, self._used = found, True
             return self.schema
+
+    async def _make(self) -> Schema:
+        """Make what is missing, on a connection of its own: on a large table it outlasts the patience of a call."""
+        connection = await self.connect()
+        try:
+            schema, made, anew = await set_up(connection, self.names, renew=self._renew)
+        finally:
+            connection.terminate()
+        self._renew = False
+        if made and (self._used or not anew):
+            self._tell(["all of it"] if anew else made)
+        return schema
+
+    def _tell(self, mended: list[str]) -> None:
+        logger.warning(
+            "semantic-llm-cache: %s: parts of the schema %s had been lost and were made again: %s",
+            self.url, self.names.schema, ", ".join(mended),
+        )  # fmt: skip
 
     def explain(self, error: Exception) -> Exception:
         """Return what the caller is to see."""
@@ -214,6 +274,11 @@ _REMEDIES = (
 )
 
 
+def _seen(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # else asyncio logs it where the caller has gone
+
+
 def _connector(dsn: str, timeout: float, connect_timeout: float, prepared: bool) -> Callable[[], Awaitable[Any]]:
     async def connect() -> Any:
         return await need_asyncpg().connect(
@@ -246,5 +311,9 @@ def _never_sent(error: BaseException) -> bool:
 
 
 def _missing(error: BaseException) -> bool:
-    """Tell whether a table, function or schema is not there (any more), or the extension was moved."""
-    return getattr(error, "sqlstate", None) in ("42P01", "42883", "3F000", "42704")
+    """Tell whether a part of the schema is not there (any more), or the extension was moved."""
+    code = getattr(error, "sqlstate", None)
+    if code == "XX000":  # met in the middle of being dropped, or a plan made before
+        return "could not open relation" in str(error) or "cache lookup failed" in str(error)
+    # table, function, schema, type, column, key for ON CONFLICT
+    return code in ("42P01", "42883", "3F000", "42704", "42703", "42P10")

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from semantic_llm_cache.backends._redis_clients import Link, Script, said_by, together
+from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
+from semantic_llm_cache.backends._redis_errors import said_by
 from semantic_llm_cache.backends._redis_way import Guard, Limits, Way, logger
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.redaction import describe

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from semantic_llm_cache.backends._redis_clients import Link, need_redis, said_by
+from semantic_llm_cache.backends._redis_clients import Link, need_redis
 from semantic_llm_cache.backends._redis_entries import LAYOUT
+from semantic_llm_cache.backends._redis_errors import said_by
 from semantic_llm_cache.backends._redis_plain import Plain
 from semantic_llm_cache.backends._redis_search import SearchModule
 from semantic_llm_cache.backends._redis_url import Address

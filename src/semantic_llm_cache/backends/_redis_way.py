@@ -11,8 +11,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from semantic_llm_cache.backends._damage import DamageLog
-from semantic_llm_cache.backends._redis_clients import Link, Script, said_by, together
+from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Damage, Names, Row, decode, digest, place_of
+from semantic_llm_cache.backends._redis_errors import said_by
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import sqlite3
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -19,9 +19,11 @@ from semantic_llm_cache.backends._sqlite_read import Reader
 from semantic_llm_cache.backends._sqlite_rows import encode, pack_vector
 from semantic_llm_cache.backends._sqlite_schema import close, must_reconnect, open_reader, open_writer, translate
 from semantic_llm_cache.backends._sqlite_search import Searcher
+from semantic_llm_cache.backends._sqlite_watch import Connection, Watch
 from semantic_llm_cache.backends._sqlite_write import Writer
 from semantic_llm_cache.backends._worker import BatchWorker, Worker
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.front import Front
 from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
@@ -117,8 +119,11 @@ class SQLiteBackend(CandidateBackend):
         def to_caller(error: Exception) -> Exception:
             return translate(error, path)
 
-        def write() -> sqlite3.Connection:
+        watch = Watch(path, self.front.drop)
+
+        def write() -> Connection:
             connection = open_writer(path, busy_timeout)
+            watch.opens(connection)
             try:
                 evictor.opened(connection)
             except BaseException:
@@ -126,11 +131,12 @@ class SQLiteBackend(CandidateBackend):
                 raise
             return connection
 
-        self._writing: BatchWorker[sqlite3.Connection] = BatchWorker(
+        self._writing: BatchWorker[Connection] = BatchWorker(
             "write", write, close, writer.batch, writer.idle, to_caller
         )
-        self._reading = _reading_worker("read", path, busy_timeout)
-        self._searching = _reading_worker("search", path, busy_timeout)
+        self._reading = _reading_worker("read", watch, busy_timeout)
+        self._searching = _reading_worker("search", watch, busy_timeout)
+        self._writing.useless = watch.replaced
         self._workers = [self._writing, self._reading, self._searching]
         self._listener = SQLiteListener(self.url, self.front, self._reading)
         weakref.finalize(self, self._listener.stop).atexit = False
@@ -409,7 +415,8 @@ class SQLiteBackend(CandidateBackend):
         """Finish what is queued, close the file, end the threads. The next use opens it again."""
         await self._listener.close()
         if len(self._searcher.index):
-            await self._searching.run(self._searcher.finish)
+            with contextlib.suppress(CacheBackendError):  # the file, or its folder, has gone
+                await self._searching.run(self._searcher.finish)
         # The writer last: of connections that close at once, none may see itself as the one to empty the WAL.
         await asyncio.gather(self._reading.close(), self._searching.close())
         await self._writing.close()
@@ -439,9 +446,12 @@ class _Clock:
         return self.function()
 
 
-def _reading_worker(name: str, path: str, timeout: float) -> Worker[sqlite3.Connection]:
-    def acquire() -> sqlite3.Connection:
+def _reading_worker(name: str, watch: Watch, timeout: float) -> Worker[Connection]:
+    path = watch.path
+
+    def acquire() -> Connection:
         connection, worker.transient = open_reader(path, timeout)
+        watch.opens(connection)
         return connection
 
     def to_caller(error: Exception) -> Exception:
@@ -449,7 +459,8 @@ def _reading_worker(name: str, path: str, timeout: float) -> Worker[sqlite3.Conn
             worker.let_go()
         return translate(error, path)
 
-    worker: Worker[sqlite3.Connection] = Worker(name, acquire, close, to_caller)
+    worker: Worker[Connection] = Worker(name, acquire, close, to_caller)
+    worker.useless = watch.replaced
     return worker
 
 
