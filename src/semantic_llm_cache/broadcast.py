@@ -11,6 +11,7 @@ from typing import Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.large_answers import LONG, MANY
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.serialization import Encoded, freeze, thaw
 
 __all__ = ["BREATH", "Broadcast", "Reader"]
@@ -85,7 +86,7 @@ class Broadcast:
         try:
             frozen = freeze(chunk)
         except CacheSerializationError as error:
-            frozen, self.whole, self.unstorable = None, False, self.unstorable or str(error)
+            frozen, self.whole, self.unstorable = None, False, self.unstorable or describe(error)
         size = len(frozen.text) if type(frozen) is Encoded else len(frozen) if isinstance(frozen, (str, bytes)) else 8
         with self._lock:
             self._chunks.append((frozen, chunk))

@@ -10,6 +10,7 @@ from typing import Any
 
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.state import resolve_backend
 from semantic_llm_cache.storage import StorageBackend
 
@@ -213,8 +214,7 @@ class _Move:
                 self.report.refused += 1
                 if self.report.refused >= _HOPELESS and not self.report.moved and all(v is None for v in vectors):
                     raise EmbeddingUnavailableError(
-                        f"{self.report.fingerprint} failed on the first {self.report.refused} texts: "
-                        f"{type(error).__name__}: {error}"
+                        f"{self.report.fingerprint} failed on the first {self.report.refused} texts: {describe(error)}"
                     ) from error
         return vectors
 

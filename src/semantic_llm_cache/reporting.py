@@ -13,6 +13,7 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.context import overrides
 from semantic_llm_cache.counters import CacheInfo, Counters
 from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings
 from semantic_llm_cache.state import BackendState
@@ -177,7 +178,7 @@ class Reporting(Admission):
             try:
                 self.on_event(lookup)
             except Exception as error:
-                self.log_once("on_event", f"on_event raised {error!r}")
+                self.log_once("on_event", f"on_event raised {describe(error)}")
 
     def _lookup(self, request: Request, settings: CallSettings, found: Found, started: float) -> Lookup:
         took = (perf_counter() - started) * 1000

@@ -11,6 +11,7 @@ from semantic_llm_cache import counters as counting
 from semantic_llm_cache import runtime
 from semantic_llm_cache.breaker import CircuitBreaker, logger
 from semantic_llm_cache.counters import Counters
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.singleflight import Flights
 from semantic_llm_cache.storage import StorageBackend
 
@@ -100,7 +101,7 @@ class BackendState:
             try:
                 runtime.call_later(_FLUSH_AFTER, self.flush)
             except RuntimeError as error:  # the interpreter is ending and starts no more threads
-                logger.debug("semantic-llm-cache: counters will not be written: %r", error)
+                logger.debug("semantic-llm-cache: counters will not be written: %s", describe(error))
 
     def owe(self, counters: Counters) -> None:
         """Note what has come to `counters` since the last time, to be written later."""
@@ -136,7 +137,7 @@ class BackendState:
                     self._changed_policies.add(name)
                     raise
         except Exception as error:
-            logger.debug("semantic-llm-cache: counters were not written: %r", error)
+            logger.debug("semantic-llm-cache: counters were not written: %s", describe(error))
             with self._lock:  # another time
                 if len(self.hits) < _MOST_HITS:
                     for key, count in hits.items():
@@ -208,7 +209,10 @@ def resolve_backend(backend: StorageBackend | str) -> StorageBackend:
     if isinstance(backend, StorageBackend):
         return backend
     if not isinstance(backend, str):
-        raise TypeError(f"backend={backend!r} must be a StorageBackend or a URL such as 'sqlite:///cache.db'")
+        # Not its repr: bytes, or a URL object of some library, would show their password.
+        raise TypeError(
+            f"backend= must be a StorageBackend or a URL such as 'sqlite:///cache.db', not a {type(backend).__name__}"
+        )
     with _lock:
         found = _by_url.get(backend)
     if found is not None:
@@ -231,7 +235,10 @@ def get_default_backend() -> StorageBackend:
     global _default
     found = _default
     if found is None:
-        made = resolve_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
+        try:
+            made = resolve_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
+        except ValueError as error:
+            raise ValueError(f"the environment variable SEMANTIC_LLM_CACHE_URL: {error}") from None
         with _lock:
             if _default is None:
                 _default = made
@@ -275,7 +282,7 @@ def _flush_all() -> None:
     try:
         asyncio.run_coroutine_threadsafe(settle(), runtime._background.get()).result(1.0)
     except Exception as error:
-        logger.debug("semantic-llm-cache: not flushed at exit: %r", error)
+        logger.debug("semantic-llm-cache: not flushed at exit: %s", describe(error))
 
 
 def _after_fork() -> None:

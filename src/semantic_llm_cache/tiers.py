@@ -31,6 +31,7 @@ from semantic_llm_cache.exceptions import (
 from semantic_llm_cache.large_answers import is_large, off_loop, opened
 from semantic_llm_cache.lookup import Lookup
 from semantic_llm_cache.pricing import Price, make_price
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings, check_callable, check_single_flight, check_tags, check_timeout
 from semantic_llm_cache.similarity.base import unit
@@ -310,9 +311,9 @@ class Tiers:
             raise
         except Exception as error:  # an entry with damaged fields, a guard that fails
             if self.on_error == "raise":
-                raise CacheBackendError(f"the lookup failed: {_describe(error)}") from error
-            self.log_once("find", f"a lookup failed ({type(error).__name__}: {error}); the function is called")
-            found = replace(found, outcome="error", reason=f"the lookup failed: {_describe(error)}", choice=None)
+                raise CacheBackendError(f"the lookup failed: {describe(error)}") from error
+            self.log_once("find", f"a lookup failed ({describe(error)}); the function is called")
+            found = replace(found, outcome="error", reason=f"the lookup failed: {describe(error)}", choice=None)
         return found
 
     async def _find_near(
@@ -424,19 +425,19 @@ class Tiers:
             raise
         except Exception as error:
             if self.on_error == "raise":
-                if isinstance(error, PromptCacheError):
+                if isinstance(error, EmbeddingUnavailableError):
                     raise
-                raise EmbeddingUnavailableError(f"the embedder {name} failed: {_describe(error)}") from error
+                raise EmbeddingUnavailableError(f"the embedder {name} failed: {describe(error)}") from error
             if not told:
-                self.log_once("embedder", f"no embedding ({_describe(error)}); near matching is off meanwhile")
-            raise Outage(f"no embedding: {_describe(error)}") from error
+                self.log_once("embedder", f"no embedding ({describe(error)}); near matching is off meanwhile")
+            raise Outage(f"no embedding: {describe(error)}") from error
 
     async def _vectors(self, texts: Sequence[str]) -> Any:
         """Return the unit vectors of further texts, under the same limits."""
         try:
             return await limited(self.need_embedder().aencode_batch(list(texts)), self.timeout)
         except Exception as error:
-            raise Outage(f"no embedding: {_describe(error)}") from error
+            raise Outage(f"no embedding: {describe(error)}") from error
 
     async def online_policy(self) -> OnlinePolicy:
         """Return the online policy of this namespace, with what it has learned before."""
@@ -450,7 +451,7 @@ class Tiers:
                 try:
                     policy.load(raw)
                 except CacheSerializationError as error:
-                    self.log_once("policy", f"what the error budget had learned cannot be read: {error}")
+                    self.log_once("policy", f"what the error budget had learned cannot be read: {describe(error)}")
             policy = state.policies.setdefault(name, policy)
         found: OnlinePolicy = policy
         return found
@@ -489,8 +490,8 @@ class Tiers:
             if self.on_error == "raise":
                 if isinstance(error, CacheBackendError):
                     raise
-                raise CacheBackendError(f"{backend.url} failed: {_describe(error)}") from error
-            raise Outage(f"storage failed: {_describe(error)}") from error
+                raise CacheBackendError(f"{backend.url} failed: {describe(error)}") from error
+            raise Outage(f"storage failed: {describe(error)}") from error
         if kind == "search":
             state.searched = True
         breaker.succeeded()
@@ -542,7 +543,3 @@ def _breaker_of(embedder: Any) -> CircuitBreaker:
     if breaker is None:
         breaker = _breakers.setdefault(embedder, CircuitBreaker(f"the embedder {embedder.fingerprint}"))
     return breaker
-
-
-def _describe(error: BaseException) -> str:
-    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

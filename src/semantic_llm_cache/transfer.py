@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.pace import Pace
+from semantic_llm_cache.private_files import replacing
 from semantic_llm_cache.serialization import Encoded, dumps, loads, thaw
 from semantic_llm_cache.state import backends_in_use, resolve_backend
 from semantic_llm_cache.storage import StorageBackend
@@ -116,7 +117,8 @@ async def export_cache(
     Args:
         namespace: None is all.
         filepath: ``.jsonl`` gets an entry per line, anything else one JSON document. The file is whole or
-            not there: it is written beside its place and moved.
+            not there: it is written beside its place and moved. A new file is for its owner alone (mode 0600), one
+            that is there keeps its mode.
         backend: an object or URL; None is every backend in use in this process.
 
     Raises:
@@ -152,23 +154,14 @@ def _path(filepath: Any) -> pathlib.Path:
 
 
 def _write(path: pathlib.Path, entries: dict[str, CacheEntry]) -> None:
-    import tempfile
-
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        # What UTF-8 cannot hold, half of a surrogate pair, is written as the escape that JSON has for it.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            if path.suffix.lower() == ".jsonl":
-                for key, entry in entries.items():
-                    json.dump(entry_to_dict(key, entry, for_file=True), file, ensure_ascii=False)
-                    file.write("\n")
-            else:
-                records = [entry_to_dict(key, entry, for_file=True) for key, entry in entries.items()]
-                json.dump({"format": FORMAT, "entries": records}, file, ensure_ascii=False, indent=1)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with replacing(str(path)) as file:
+        if path.suffix.lower() == ".jsonl":
+            for key, entry in entries.items():
+                json.dump(entry_to_dict(key, entry, for_file=True), file, ensure_ascii=False)
+                file.write("\n")
+        else:
+            records = [entry_to_dict(key, entry, for_file=True) for key, entry in entries.items()]
+            json.dump({"format": FORMAT, "entries": records}, file, ensure_ascii=False, indent=1)
 
 
 async def import_cache(

@@ -16,6 +16,7 @@ from semantic_llm_cache import runtime
 from semantic_llm_cache.breaker import logger
 from semantic_llm_cache.config import check_similarity
 from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY, ThresholdPolicy
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.serialization import dumps, freeze
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 from semantic_llm_cache.storage import Candidate
@@ -285,7 +286,7 @@ class Trust:
             )
             same = as_verdict(value)
         except Exception as error:
-            engine.log_once("verify", f"verify failed ({type(error).__name__}: {error}): candidates count as different")
+            engine.log_once("verify", f"verify failed ({describe(error)}): candidates count as different")
             return False
         self.remember(key, candidate.key, same)
         return same
@@ -383,7 +384,7 @@ class Trust:
                 same = float(first @ second) >= LONG_SIMILARITY
             return same
         except Exception as error:
-            engine.log_once("same_answer", f"answers could not be compared ({type(error).__name__}: {error})")
+            engine.log_once("same_answer", f"answers could not be compared ({describe(error)})")
             return None
 
     # ------------------------------------------------------------------ work nobody waits for
@@ -401,8 +402,8 @@ class Trust:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.warning("semantic-llm-cache: background verification failed: %r", task.exception())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("semantic-llm-cache: background verification failed: %s", describe(error))
 
 
 async def _call(function: Callable[..., Any], *args: Any) -> Any:

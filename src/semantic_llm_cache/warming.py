@@ -10,6 +10,7 @@ from typing import Any
 from semantic_llm_cache.breaker import logger
 from semantic_llm_cache.core import cache
 from semantic_llm_cache.lookup import last_lookup
+from semantic_llm_cache.redaction import describe
 
 __all__ = ["controls_of", "warm_cache"]
 
@@ -79,7 +80,7 @@ async def warm_cache(
                     found = await asyncio.to_thread(ask_here, prompt)
                     cached += found  # not in one step with the await: others add meanwhile
             except Exception as error:
-                logger.warning("semantic-llm-cache: warming failed for one prompt: %s", type(error).__name__)
+                logger.warning("semantic-llm-cache: warming failed for one prompt: %s", describe(error))
                 if on_failure is not None:
                     on_failure(prompt, error)
         done += 1

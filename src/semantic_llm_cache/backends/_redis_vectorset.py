@@ -19,6 +19,7 @@ from semantic_llm_cache.backends._redis_clients import Link, Script, together
 from semantic_llm_cache.backends._redis_entries import Names, Row
 from semantic_llm_cache.backends._redis_way import COUNTED, Guard, Limits, Way, logger
 from semantic_llm_cache.locks import fork_safe_lock
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.storage import Candidate
 
@@ -258,7 +259,7 @@ class VectorSets(Way):
                     self.swept += await self.link.script(_SWEEP, [self.names.other("v", shard, place)], arguments)
                     await asyncio.sleep(0)
         except Exception as error:  # the next read reports them again
-            logger.debug("semantic-llm-cache: dead members were not removed: %r", error)
+            logger.debug("semantic-llm-cache: dead members were not removed: %s", describe(error))
 
     async def stats(self) -> dict[str, Any]:
         return {"swept": self.swept}

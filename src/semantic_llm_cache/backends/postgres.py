@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.backends._damage import DamageLog
 from semantic_llm_cache.backends._eviction import check_bound, check_policy
 from semantic_llm_cache.backends._postgres_lease import PostgresLeases
 from semantic_llm_cache.backends._postgres_link import Link
@@ -26,8 +26,6 @@ from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage import Candidate
 
 __all__ = ["PostgresBackend"]
-
-logger = logging.getLogger("semantic_llm_cache")
 
 _PAGE = 500
 _DELETE_PAGE = 2000
@@ -151,7 +149,7 @@ class PostgresBackend(PostgresLeases):
             lambda places: self._front.told(places),
         )
         self._hits = self._misses = 0
-        self._reported: set[str] = set()
+        self._damage = DamageLog(self._url)
 
     @property
     def url(self) -> str:
@@ -173,6 +171,7 @@ class PostgresBackend(PostgresLeases):
         now = self.clock()
         rows = await self._link.fetch(lambda schema: schema.get, digest(key), now)
         entry = self._read(rows[0]) if rows else None
+        self._damage.tell()
         self._count(entry is not None)
         if entry is not None:
             self._upkeep.used(digest(key), now)
@@ -188,6 +187,7 @@ class PostgresBackend(PostgresLeases):
             for row in await self._link.fetch(lambda schema: schema.get_many, some, self.clock()):
                 found[row[0]] = row
         entries = [self._entry(found[place]) if place in found else None for place in places]
+        self._damage.tell()
         if touch:
             now = self.clock()
             for place, entry in zip(places, entries, strict=True):
@@ -324,19 +324,20 @@ class PostgresBackend(PostgresLeases):
             raise ValueError(f"batch_size={batch_size!r} must be at least 1")
         after, pace = b"", Pace()
         space = None if namespace is None else escape(namespace)
-        while True:
-            rows = await self._link.fetch(
-                lambda schema: schema.page, after, self.clock(), space, batch_size, timeout=_LONG
-            )
-            for row in rows:
-                entry = self._entry(row)
-                if entry is not None:
-                    yield unescape(row[1]), entry
-                if pace.over():
-                    await pace.rest()
-            if len(rows) < batch_size:
-                return
-            after = rows[-1][0]
+        with self._damage.together():
+            while True:
+                rows = await self._link.fetch(
+                    lambda schema: schema.page, after, self.clock(), space, batch_size, timeout=_LONG
+                )
+                for row in rows:
+                    entry = self._entry(row)
+                    if entry is not None:
+                        yield unescape(row[1]), entry
+                    if pace.over():
+                        await pace.rest()
+                if len(rows) < batch_size:
+                    return
+                after = rows[-1][0]
 
     # --------------------------------------------------------------------------- by vector
 
@@ -355,6 +356,7 @@ class PostgresBackend(PostgresLeases):
         place = Place(scope, embedder, namespace, len(query))
         now = self.clock()
         found = await self._near.find(query, k, threshold, place, now)
+        self._damage.tell()
         self._count(bool(found))
         if found:
             self._upkeep.used(digest(found[0].key), now)
@@ -450,6 +452,7 @@ class PostgresBackend(PostgresLeases):
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._listener.close()
         await self._link.pools.close()
+        self._damage.tell(at_once=True)
 
     # -------------------------------------------------------------------------------- helpers
 
@@ -466,13 +469,7 @@ class PostgresBackend(PostgresLeases):
             return decode(row)
         except Damage as damage:
             key = unescape(row[0])
-            if key not in self._reported and len(self._reported) < 1000:
-                self._reported.add(key)
-                logger.warning(
-                    "semantic-llm-cache: %s: the entry under key %r is damaged and left out (%s); it is replaced when "
-                    "its prompt is asked again, or delete it",
-                    self._url, key, damage,
-                )  # fmt: skip
+            self._damage.note(key, key, str(damage))
             return None
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:

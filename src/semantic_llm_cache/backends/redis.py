@@ -123,7 +123,7 @@ class RedisBackend(RedisLeases):
         }  # fmt: skip
         self.prefix = _check_prefix(options["prefix"])
         if options["search"] not in ("auto", *WAYS):
-            raise ValueError(f"search={options['search']!r} must be one of auto, {', '.join(WAYS)}")
+            raise ValueError(f"search= must be one of auto, {', '.join(WAYS)}")
         self.search = options["search"]
         self.shards = _check_whole(options["shards"], "shards", MOST_SHARDS)
         self.front = Front(options["front_size"], options["front_seconds"])
@@ -285,11 +285,12 @@ class RedisBackend(RedisLeases):
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} must be at least 1")
         way = self._way or await self._ask()
-        async for keys in self._pages(way, batch_size):
-            entries = await way.get_many(keys, self.clock())
-            for key, entry in zip(keys, entries, strict=True):
-                if entry is not None and namespace in (None, entry.namespace):
-                    yield key.decode(), entry
+        with way.damage.together():
+            async for keys in self._pages(way, batch_size):
+                entries = await way.get_many(keys, self.clock())
+                for key, entry in zip(keys, entries, strict=True):
+                    if entry is not None and namespace in (None, entry.namespace):
+                        yield key.decode(), entry
 
     async def _pages(self, way: Way, size: int) -> AsyncIterator[list[bytes]]:
         """Yield the keys of all entries, about `size` at a time, none twice."""
@@ -411,6 +412,8 @@ class RedisBackend(RedisLeases):
             self._way.rest()
         await self._listener.close()
         await self._link.close()
+        if self._way is not None:
+            self._way.damage.tell(at_once=True)
 
     def _name(self, what: str) -> str:
         return f"{self.prefix}{LAYOUT}:{what}"

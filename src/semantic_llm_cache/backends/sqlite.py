@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import sqlite3
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -19,9 +19,11 @@ from semantic_llm_cache.backends._sqlite_read import Reader
 from semantic_llm_cache.backends._sqlite_rows import encode, pack_vector
 from semantic_llm_cache.backends._sqlite_schema import close, must_reconnect, open_reader, open_writer, translate
 from semantic_llm_cache.backends._sqlite_search import Searcher
+from semantic_llm_cache.backends._sqlite_watch import Connection, Watch
 from semantic_llm_cache.backends._sqlite_write import Writer
 from semantic_llm_cache.backends._worker import BatchWorker, Worker
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.front import Front
 from semantic_llm_cache.pace import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
@@ -90,6 +92,10 @@ class SQLiteBackend(CandidateBackend):
         path = os.fspath(db_path)
         if not isinstance(path, str):
             raise TypeError(f"db_path={db_path!r} must be text or a pathlib.Path")
+        if "://" in path:  # not shown: it may hold a password
+            raise ValueError(
+                "db_path= is the path of a file, and this is a URL: give it as backend=, or to resolve_backend()"
+            )
         if not path or path.startswith(":memory:") or "\0" in path:
             raise ValueError(f"db_path={db_path!r} names no file: give one, such as 'cache.db', or use MemoryBackend()")
         for name, bound in (("max_size", max_size), ("max_bytes", max_bytes)):
@@ -113,8 +119,11 @@ class SQLiteBackend(CandidateBackend):
         def to_caller(error: Exception) -> Exception:
             return translate(error, path)
 
-        def write() -> sqlite3.Connection:
+        watch = Watch(path, self.front.drop)
+
+        def write() -> Connection:
             connection = open_writer(path, busy_timeout)
+            watch.opens(connection)
             try:
                 evictor.opened(connection)
             except BaseException:
@@ -122,11 +131,12 @@ class SQLiteBackend(CandidateBackend):
                 raise
             return connection
 
-        self._writing: BatchWorker[sqlite3.Connection] = BatchWorker(
+        self._writing: BatchWorker[Connection] = BatchWorker(
             "write", write, close, writer.batch, writer.idle, to_caller
         )
-        self._reading = _reading_worker("read", path, busy_timeout)
-        self._searching = _reading_worker("search", path, busy_timeout)
+        self._reading = _reading_worker("read", watch, busy_timeout)
+        self._searching = _reading_worker("search", watch, busy_timeout)
+        self._writing.useless = watch.replaced
         self._workers = [self._writing, self._reading, self._searching]
         self._listener = SQLiteListener(self.url, self.front, self._reading)
         weakref.finalize(self, self._listener.stop).atexit = False
@@ -262,14 +272,15 @@ class SQLiteBackend(CandidateBackend):
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} must be at least 1")
         after, until = 0, await self._reading.run(self._reader.last_id)
-        while True:
-            after, entries = await self._reading.run(
-                self._reader.page, after, until, namespace, batch_size, self._now()
-            )
-            for item in entries:
-                yield item
-            if not after:
-                return
+        with self._reader.damage.together():
+            while True:
+                after, entries = await self._reading.run(
+                    self._reader.page, after, until, namespace, batch_size, self._now()
+                )
+                for item in entries:
+                    yield item
+                if not after:
+                    return
 
     async def invalidate(
         self,
@@ -404,10 +415,13 @@ class SQLiteBackend(CandidateBackend):
         """Finish what is queued, close the file, end the threads. The next use opens it again."""
         await self._listener.close()
         if len(self._searcher.index):
-            await self._searching.run(self._searcher.finish)
+            with contextlib.suppress(CacheBackendError):  # the file, or its folder, has gone
+                await self._searching.run(self._searcher.finish)
         # The writer last: of connections that close at once, none may see itself as the one to empty the WAL.
         await asyncio.gather(self._reading.close(), self._searching.close())
         await self._writing.close()
+        self._reader.damage.tell(at_once=True)
+        self._searcher.damage.tell(at_once=True)
 
     def _count(self, hit: bool) -> None:
         if hit:
@@ -432,9 +446,12 @@ class _Clock:
         return self.function()
 
 
-def _reading_worker(name: str, path: str, timeout: float) -> Worker[sqlite3.Connection]:
-    def acquire() -> sqlite3.Connection:
+def _reading_worker(name: str, watch: Watch, timeout: float) -> Worker[Connection]:
+    path = watch.path
+
+    def acquire() -> Connection:
         connection, worker.transient = open_reader(path, timeout)
+        watch.opens(connection)
         return connection
 
     def to_caller(error: Exception) -> Exception:
@@ -442,7 +459,8 @@ def _reading_worker(name: str, path: str, timeout: float) -> Worker[sqlite3.Conn
             worker.let_go()
         return translate(error, path)
 
-    worker: Worker[sqlite3.Connection] = Worker(name, acquire, close, to_caller)
+    worker: Worker[Connection] = Worker(name, acquire, close, to_caller)
+    worker.useless = watch.replaced
     return worker
 
 

@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.cli.common import PROGRAM, CommandError, help_format
 from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.redaction import without_urls
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     from semantic_llm_cache.cli.transfer import add_export_parser, add_import_parser
     from semantic_llm_cache.cli.warm import add_warm_parser
 
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
         description="A semantic cache for LLM calls: look into a cache, manage it, see one at work.",
         epilog=_EPILOG,
@@ -80,6 +81,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Shows no URL whole: what is wrong with a command line is quoted, and a URL may hold a password."""
+
+    words: ClassVar[Sequence[str]] = ()
+
+    def error(self, message: str) -> NoReturn:
+        super().error(without_urls(message, self.words))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; never raises for what a user can cause.
 
@@ -94,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # A prompt in a script that the terminal cannot show is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
+    words = _Parser.words = sys.argv[1:] if argv is None else argv
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has printed the help, the version or what is wrong
@@ -110,11 +121,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
     except CommandError as error:
-        return _fail(error, error.code)
+        return _fail(error, error.code, words)
     except (PromptCacheError, ImportError, OSError) as error:
-        return _fail(error, 1)
+        return _fail(error, 1, words)
 
 
-def _fail(error: Exception, code: int) -> int:
-    print(f"{PROGRAM}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+def _fail(error: Exception, code: int, words: Sequence[str]) -> int:
+    text = without_urls(str(error), words)
+    print(f"{PROGRAM}: {' '.join(text.split()) or type(error).__name__}", file=sys.stderr)
     return code

@@ -108,7 +108,8 @@ def _read(data: bytes) -> dict[str, Any]:
 
 def _damaged(error: Exception) -> CacheSerializationError:
     return CacheSerializationError(
-        f"the state of the online policy is damaged ({error}): remove it, and the policy starts to learn anew"
+        f"the state of the online policy is damaged ({type(error).__name__}): remove it, and the policy starts to "
+        "learn anew"
     )
 
 
