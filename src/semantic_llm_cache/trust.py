@@ -302,7 +302,7 @@ class Trust:
             max_error_per_hit=self.options.max_error_per_hit,
             floor=self.similarity,
             seed=self.options.seed,
-            extra_features=len(names),
+            extra_features=names,
         )
 
     async def choose_online(self, key: str, prompt: str, policy: OnlinePolicy, search: Search) -> Choice:

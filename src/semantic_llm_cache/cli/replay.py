@@ -137,7 +137,7 @@ def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: Emb
         max_error_per_hit=args.max_error_per_hit,
         floor=_FLOOR if args.similarity is None else args.similarity,
         seed=args.seed,
-        extra_features=len(guards),
+        extra_features=guards.names,
     )
     return OnlineRule(online, guards, veto=args.guards is not None)
 
