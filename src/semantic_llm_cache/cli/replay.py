@@ -131,7 +131,7 @@ def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: Emb
 
     if policy == "threshold":
         threshold = _SIMILARITY if args.similarity is None else args.similarity
-        return ThresholdRule(threshold, PairCheck(guards, embedder.encode_batch))
+        return ThresholdRule(threshold, PairCheck(guards, embedder.encode_batch, embedder))
     online = OnlinePolicy(
         max_error=args.max_error,
         max_error_per_hit=args.max_error_per_hit,
@@ -139,7 +139,7 @@ def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: Emb
         seed=args.seed,
         extra_features=guards.names,
     )
-    return OnlineRule(online, guards, veto=args.guards is not None)
+    return OnlineRule(online, guards, veto=args.guards is not None, embedder=embedder)
 
 
 def _rates(tally: Tally) -> dict[str, Any]:
