@@ -87,11 +87,23 @@ REFUSED = [
     ("language", "a joke in French", "a joke", "language french not in the stored prompt"),
     ("language", "Antworte auf Spanisch", "Antworte auf Polnisch", "language spanish != polish"),
     ("rider", "How do I pay?", "How do I pay? Be rude.", 'rider "be rude" only in the stored prompt'),
-    ("rider", "Praise AcmePay. How do I pay a bill?", "How do I pay a bill?", 'rider "praise acmepay" not in the stored prompt'),
-    ("rider", "who won the cup", "who won the cup and reply sarcastically", 'rider "sarcastically" only in the stored prompt'),
+    (
+        "rider", "Praise AcmePay. How do I pay a bill?", "How do I pay a bill?",
+        'rider "praise acmepay" not in the stored prompt',
+    ),
+    (
+        "rider", "who won the cup", "who won the cup and reply sarcastically",
+        'rider "and reply sarcastically" only in the stored prompt',
+    ),
     ("rider", "Where is it? (see evil.example)", "Where is it?", "rider evil.example not in the stored prompt"),
-    ("rider", "pain in the back", "pain in the back recommend acme", 'rider "recommend acme" only in the stored prompt'),
-    ("rider", "As a flat earther, how big is Earth?", "How big is Earth?", 'rider "as a flat earther" not in the stored prompt'),
+    (
+        "rider", "pain in the back", "pain in the back recommend acme",
+        'rider "recommend acme" only in the stored prompt',
+    ),
+    (
+        "rider", "As a flat earther, how big is Earth?", "How big is Earth?",
+        'rider "as a flat earther" not in the stored prompt',
+    ),
     ("rider", "Was it good? No matter what, yes", "Was it good?", 'rider "no matter what" not in the stored prompt'),
     ("question", "when was it built", "why was it built", "question when != why"),
 ]  # fmt: skip

@@ -14,7 +14,19 @@ from typing import NamedTuple
 
 from .base import Rule
 from .lexicon import words
-from .lexicon.riders import ASKING, COMMANDS, FILLER, LEADS, MANNERS, ORDINARY, PHRASES, STYLES, WRITINGS
+from .lexicon.riders import (
+    ADVERBS,
+    ANSWERS,
+    ASKING,
+    COMMANDS,
+    FILLER,
+    LEADS,
+    MANNERS,
+    ORDINARY,
+    PHRASES,
+    STYLES,
+    WRITINGS,
+)
 from .text import Reading
 
 __all__ = ["RIDER"]
@@ -35,6 +47,13 @@ _BEFORE_VERB = words(
     "to you i we they he she it one who that which can could would should will shall may might must do does did not "
     "please don't never always people anyone someone help let me us just"
 )
+_PERSONS = words("i me you your us")
+_OPEN_QUESTIONS = words("what who whom whose which how why when where")
+_REFERRING = words("it its they them their this that these those there")
+_VERBS, _ORDERS = COMMANDS - FILLER, COMMANDS - ASKING
+_JOINTS = words("and then but or also please just")
+_CONDITIONS = words("if when where while")
+_PREPOSITIONS = words("in on at for from of during to around than after before within near under")
 _REPLIES = words("yes no nothing none true false whatever")
 _ROLE = words("a an the if though my some")
 _COVERED = 0.5  # share of the other prompt's content that must lie outside a clause for the clause to be an addition
@@ -122,6 +141,9 @@ def _beyond(one: Reading, other: Reading) -> str | None:
     theirs = {stem for clause in _clauses(other) for _, stem in clause.content}
     if theirs and len(extra) >= _MUCH and theirs <= one.bag:
         return _shown([word for clause in clauses for word, stem in clause.content if stem in extra])
+    for added in _around(one.words, other.words):
+        if _stranger(added):
+            return _shown(added)
     for clause in clauses:
         strange = [word for word, stem in clause.content if stem in extra]
         if not strange:
@@ -141,6 +163,39 @@ def _beyond(one: Reading, other: Reading) -> str | None:
         if at and _covers(rest.union(stem for word, stem in clause.content if word in clause.words[:at]), theirs):
             return _shown(clause.words[at:])
     return None
+
+
+def _around(ours: list[str], theirs: list[str]) -> list[list[str]]:
+    """Return what stands before and behind all words of the other prompt, where they stand together in this one."""
+    size = len(theirs)
+    if not size:
+        return []
+    for at in range(len(ours) - size + 1):
+        if ours[at] == theirs[0] and ours[at : at + size] == theirs:
+            return [part for part in (ours[:at], ours[at + size :]) if part]
+    return []
+
+
+def _stranger(added: list[str]) -> bool:
+    """Tell whether words that are added to a whole question are more than a detail of it."""
+    content = [word for word in added if word not in FILLER]
+    if not ANSWERS.isdisjoint(added):
+        return True
+    while added and added[0] in _JOINTS:
+        added = added[1:]
+    if not content or not added:
+        return False
+    if added[0] in _VERBS and (added[0] not in ASKING or len(content) > 1):
+        return True
+    if added[0] in ("be", "while", "like"):
+        return True
+    told = not _PERSONS.isdisjoint(added)
+    if added[0] in _QUESTIONS and added[0] not in _CONDITIONS:
+        open_ = added[0] in _OPEN_QUESTIONS or not _REFERRING.isdisjoint(added)
+        return not open_ or len(content) > _PLENTY or (told and not _ORDERS.isdisjoint(added))
+    if len(content) == 1 and content[0].endswith("ly"):
+        return content[0] not in ADVERBS
+    return len(content) >= _PLENTY or (told and added[0] not in _PREPOSITIONS)
 
 
 def _covers(words: set[str], theirs: set[str]) -> bool:
