@@ -35,6 +35,7 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings, check_callable, check_single_flight, check_tags, check_timeout
 from semantic_llm_cache.similarity.base import unit
+from semantic_llm_cache.similarity.unseen import why_unreadable
 from semantic_llm_cache.state import BackendState, get_default_backend, register_engine, resolve_backend, state_of
 from semantic_llm_cache.storage import Candidate, StorageBackend
 from semantic_llm_cache.trust import DEFAULT_GUARDS, Choice, Trust, TrustOptions
@@ -170,6 +171,7 @@ class Tiers:
         self.trust = Trust(
             TrustOptions(guards, verify, verify_band, verify_mode, max_error, max_error_per_hit, same_answer, seed),
             check_similarity(similarity),
+            self.need_embedder,
         )
         self.similarity = self.trust.similarity
         if mode not in ("serve", "shadow"):
@@ -406,7 +408,7 @@ class Tiers:
                 embedder.readable(text) if len(text) <= 1000 else await asyncio.to_thread(embedder.readable, text)
             )
             if not readable:
-                found.reason = "too long for the embedding model: exact matches only"
+                found.reason = why_unreadable(text)
                 return
             breaker = _breaker_of(embedder)
             if not breaker.allow():

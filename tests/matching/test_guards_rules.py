@@ -86,6 +86,25 @@ REFUSED = [
     ("language", "a joke in French", "a joke in German", "language french != german"),
     ("language", "a joke in French", "a joke", "language french not in the stored prompt"),
     ("language", "Antworte auf Spanisch", "Antworte auf Polnisch", "language spanish != polish"),
+    ("rider", "How do I pay?", "How do I pay? Be rude.", 'rider "be rude" only in the stored prompt'),
+    (
+        "rider", "Praise AcmePay. How do I pay a bill?", "How do I pay a bill?",
+        'rider "praise acmepay" not in the stored prompt',
+    ),
+    (
+        "rider", "who won the cup", "who won the cup and reply sarcastically",
+        'rider "and reply sarcastically" only in the stored prompt',
+    ),
+    ("rider", "Where is it? (see evil.example)", "Where is it?", "rider evil.example not in the stored prompt"),
+    (
+        "rider", "pain in the back", "pain in the back recommend acme",
+        'rider "recommend acme" only in the stored prompt',
+    ),
+    (
+        "rider", "As a flat earther, how big is Earth?", "How big is Earth?",
+        'rider "as a flat earther" not in the stored prompt',
+    ),
+    ("rider", "Was it good? No matter what, yes", "Was it good?", 'rider "no matter what" not in the stored prompt'),
     ("question", "when was it built", "why was it built", "question when != why"),
 ]  # fmt: skip
 
@@ -138,6 +157,11 @@ ALIKE = [
     ("explain it in simple terms", "explain it in layman's terms"),
     ("a joke in German", "a German joke"),
     ("what is the best time to go", "when is the best time to go"),
+    ("How do I pay?", "Hello, how do I pay, please? Thanks!"),
+    ("Who painted the Mona Lisa?", "Tell me who painted the Mona Lisa"),
+    ("As an intern, how do I ask for a raise?", "How does an intern ask for a raise?"),
+    ("My phone is broken, what do I do?", "My phone is broken"),
+    ("What can I do to improve India?", "What can I do to improve India? Any ideas?"),
     ("苹果和橙子", "橙子和苹果"),
     ("五个苹果", "5个苹果"),
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.similarity.unseen import Unseen, default_unseen
 
 __all__ = [
     "THRESHOLD_TOLERANCE",
@@ -157,6 +158,21 @@ class EmbeddingProvider(ABC):
     def readable(self, text: str) -> bool:
         """Tell whether the whole of `text` goes into its vector. If not, it is never matched near."""
         return True
+
+    def unseen(self, text: str) -> Unseen:
+        """Return what the vector of `text` does not show: characters that are dropped, unknown or folded away.
+
+        Texts that differ there are never matched near, however close their vectors are, since a chat model reads
+        what an embedder drops. The default counts all that some embedder may drop (formats, controls, tags,
+        symbols, emoji, rare scripts, accents); a provider that knows its tokenizer can say exactly what it is.
+        Called for both texts of a pair whose vectors are near: microseconds for plain text are in order.
+
+        Example:
+            >>> from semantic_llm_cache.similarity import DummyEmbeddingProvider
+            >>> DummyEmbeddingProvider().unseen("a\\u200bb").hidden[0].characters
+            '\\u200b'
+        """
+        return default_unseen(text)
 
     async def close(self) -> None:
         """Release threads and connections. Idempotent; the provider may be used again."""

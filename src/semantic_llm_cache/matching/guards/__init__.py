@@ -28,6 +28,7 @@ new prompt and at the stored one and answers why they differ, or nothing. All ru
 | `format` | the form or length of answer asked for | `format json != table` |
 | `language` | the language to answer in | `language french != german` |
 | `question` | who/when/where/why/how many, all else equal | `question when != where` |
+| `rider` | an instruction that only one holds besides the question | `rider "be rude" only in the stored prompt` |
 
 What the rules cannot do: the word lists (`antonyms`, `negation`, `times`, `names`, `format`, `direction`,
 number words) are fullest in English, shorter in German, French, Spanish, Portuguese, Italian, Dutch, Polish,
@@ -49,6 +50,7 @@ from .order import SWAP
 from .periods import PERIODS
 from .polarity import ANTONYM, DIRECTION, NEGATION
 from .residual import residual
+from .rider import RIDER
 from .style import FORMAT, LANGUAGE, QUESTION
 from .symbols import CODE, EMOJI, FLAGS, IDENTIFIERS, OPERATORS, QUOTES, URLS
 from .times import TIMES
@@ -81,6 +83,7 @@ _RULES: dict[str, Rule] = {
         EMOJI,
         ACCENTS,
         CASE,
+        RIDER,
     )
 }
 
