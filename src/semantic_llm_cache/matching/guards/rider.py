@@ -47,7 +47,7 @@ _BEFORE_VERB = words(
     "to you i we they he she it one who that which can could would should will shall may might must do does did not "
     "please don't never always people anyone someone help let me us just"
 )
-_PERSONS = words("i me you your us")
+_PERSONS = words("i you your")
 _OPEN_QUESTIONS = words("what who whom whose which how why when where")
 _REFERRING = words("it its they them their this that these those there")
 _VERBS, _ORDERS = COMMANDS - FILLER, COMMANDS - ASKING
@@ -157,7 +157,8 @@ def _beyond(one: Reading, other: Reading) -> str | None:
         if style is not None and not WRITINGS.isdisjoint(other.vocabulary):
             return _shown([style])
         rest = {stem for c in clauses if c is not clause for _, stem in c.content}
-        if _rides(clause, strange) and _covers(rest, theirs):
+        answered = len(strange) == 1 and clause.words[0] == strange[0] and not theirs <= one.bag
+        if not answered and _rides(clause, strange) and _covers(rest, theirs):
             return _shown(clause.words)
         at = _command(clause, extra)
         if at and _covers(rest.union(stem for word, stem in clause.content if word in clause.words[:at]), theirs):
