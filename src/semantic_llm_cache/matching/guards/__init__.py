@@ -35,7 +35,8 @@ number words) are fullest in English, shorter in German, French, Spanish, Portug
 Russian, Chinese and Japanese, and absent elsewhere; rules without word lists (numbers in digits of any script,
 versions, identifiers, URLs, flags, quotes, code, operators, emoji, accents, swapped words) hold in every
 language that puts spaces or Han and kana characters between words. `rider`, and the small words of `operators`,
-`direction` and `swap` (and/or, unless, except, only, passives, comparatives), are English but for a few. An accent left out by somebody who types none
+`direction` and `swap` (and/or, unless, except, only, passives, comparatives), are English but for a few. An accent
+left out by somebody who types none
 ("cafe" for "café") is no difference; one that makes another word ("ano", "año") is, and so is any when the
 unaccented prompt uses accents elsewhere or asks about the word itself. An embedder that does not see accents is
 stricter before any guard is asked: see `semantic_llm_cache.similarity.unseen`.
