@@ -27,7 +27,7 @@ NAMES = {
     """,
     "semantic_llm_cache.similarity": """
         create_embedding_provider EmbeddingCache EmbeddingProvider DummyEmbeddingProvider OnnxEmbeddingProvider
-        SentenceTransformerProvider OpenAIEmbeddingProvider cosine_similarity CallableEmbeddingProvider
+        SentenceTransformerProvider OpenAIEmbeddingProvider cosine_similarity CallableEmbeddingProvider Hidden Unseen
         check_available get_default_embedder resolve_embedder self_test set_default_embedder
     """,
     "semantic_llm_cache.config": "CacheConfig CacheEntry SCHEMA_VERSION check_similarity",

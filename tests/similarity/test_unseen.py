@@ -12,7 +12,7 @@ from semantic_llm_cache.similarity import (
     EmbeddingProvider,
     OnnxEmbeddingProvider,
 )
-from semantic_llm_cache.similarity.unseen import NOTHING, Hidden, Unseen, unseen_difference
+from semantic_llm_cache.similarity.unseen import NOTHING, Hidden, Unseen, default_unseen, unseen_difference
 
 ONNX, ANY = OnnxEmbeddingProvider(), DummyEmbeddingProvider()
 BOTH = pytest.mark.parametrize("embedder", [ONNX, ANY], ids=["onnx", "default"])
@@ -90,6 +90,11 @@ def test_the_tokenizer_says_exactly_what_is_unknown() -> None:
     assert ONNX.unseen("is [UNK] a sign?").hidden[0].characters == "[UNK]"
     assert ONNX.unseen("el año y el ano") == Unseen((), {"ano": ("an\u0303o", "ano")})
     assert EmbeddingCache(ONNX).unseen("a\u200bb") == ONNX.unseen("a\u200bb")
+
+
+def test_the_default_takes_what_a_tokenizer_is_known_not_to_know() -> None:
+    found = default_unseen("decode abc", [(7, 10)]).hidden
+    assert found == (Hidden("abc", "decode ", "", True),)
 
 
 def test_reasons_show_what_cannot_be_seen_by_its_number() -> None:

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from semantic_llm_cache.similarity.base import EmbeddingProvider
 
 __all__ = [
+    "INDENT",
     "NOTHING",
     "Hidden",
     "Unseen",
     "default_unseen",
+    "fold",
     "hidden_at",
-    "spelled",
+    "unseen_ascii",
     "unseen_difference",
     "why_unreadable",
 ]
@@ -59,46 +62,16 @@ class Unseen(NamedTuple):
 NOTHING = Unseen()
 """Nothing is unseen: the usual case."""
 
-# --- the default: what some embedder may drop ---------------------------------------------------------
+# --- ASCII --------------------------------------------------------------------------------------------
 
-# Letters, digits, punctuation and spaces that are in wide use, and the marks that belong to words of their scripts.
-# All else counts: formats, controls, tags, variation selectors, fillers, private use, unassigned, symbols, emoji, and
-# letters that most vocabularies lack.
-_SEEN = (
-    r"\t\n\r -~\u00a0-\u00ac\u00ae-\u034e\u0350-\u0362\u0370-\u0556\u0559-\u058a\u0591-\u05f4\u0606-\u060f\u0610-\u061b"
-    r"\u061d-\u06dc\u06de-\u06ff\u0750-\u077f\u0900-\u0df4\u0e01-\u0e5b\u10a0-\u10ff\u1100-\u115e\u1161-\u11ff"
-    r"\u1e00-\u1fff\u2009\u2010-\u2027\u202f-\u205e\u20a0-\u20c0\u3000-\u3003\u3005-\u3029\u3030-\u3163\u3165-\u318e"
-    r"\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufad9\uff01-\uff9f\uffa1-\uffdc\uffe0-\uffe6"
-    r"\U00020000-\U000323af"
-)
-_ODD = re.compile(rf"[^{_SEEN}]+")
 _ODD_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
 INDENT = re.compile(r"(?<=\n)[ \t]+(?=\S)")
-_MARK = r"\u0300-\u034e\u0350-\u0362"
-# The marks that scripts in wide use write on their letters.
-_MARKS = (
-    rf"{_MARK}\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
-    r"\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0900-\u0902\u093a\u093c\u0941-\u0948\u094d\u0951-\u0957"
-    r"\u0962\u0963\u0981\u09bc\u09c1-\u09c4\u09cd\u09e2\u09e3\u09fe\u0a01\u0a02\u0a3c\u0a41\u0a42\u0a47\u0a48"
-    r"\u0a4b-\u0a4d\u0a51\u0a70\u0a71\u0a75\u0a81\u0a82\u0abc\u0ac1-\u0ac5\u0ac7\u0ac8\u0acd\u0ae2\u0ae3\u0afa-\u0aff"
-    r"\u0b01\u0b3c\u0b3f\u0b41-\u0b44\u0b4d\u0b55\u0b56\u0b62\u0b63\u0b82\u0bc0\u0bcd\u0c00\u0c04\u0c3c\u0c3e-\u0c40"
-    r"\u0c46-\u0c48\u0c4a-\u0c4d\u0c55\u0c56\u0c62\u0c63\u0c81\u0cbc\u0cbf\u0cc6\u0ccc\u0ccd\u0ce2\u0ce3\u0d00\u0d01"
-    r"\u0d3b\u0d3c\u0d41-\u0d44\u0d4d\u0d62\u0d63\u0d81\u0dca\u0dd2-\u0dd4\u0dd6\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
-    r"\u3099\u309a"
-)
-# Marks that stand alone, or in heaps that no script writes.
-_LOOSE_MARKS = re.compile(rf"(?<![^\W\d_])(?<![{_MARKS}])[{_MARKS}]+|[{_MARKS}]{{4,}}")
-_WORD = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{_MARKS}])*")
-_AFTER_WORD = re.compile(rf"[{_MARKS}]{{0,3}}")
-_NOT_SPACE = re.compile(r"[^ \t\n\r\u00a0\u2009\u202f\u3000]+")
-_VOICED = re.compile(r"[\u304c-\u3094\u30ac-\u30fa\u3099\u309a]")
-_GREEK = "\u0370"  # from here on some code points between letters are not assigned
 _BEFORE = re.compile(r"(\w+)(\W*)$")
 _AFTER = re.compile(r"(\W*)(\w+)")
 _NEAR = 48  # characters looked at for the words beside a run
 
 
-def default_unseen(text: str, unknown: Iterable[tuple[int, int]] = ()) -> Unseen:
+def default_unseen(text: str, unknown: Sequence[tuple[int, int]] = ()) -> Unseen:
     """Return what some embedder may drop of `text`: all but letters, digits, punctuation and space in wide use.
 
     `unknown` are further spans (start, end) of which a tokenizer is known to know nothing.
@@ -111,17 +84,12 @@ def default_unseen(text: str, unknown: Iterable[tuple[int, int]] = ()) -> Unseen
         >>> default_unseen("Py\\u200bthon").hidden
         (Hidden(characters='\\u200b', before='py', after='thon', placed=False),)
     """
-    spans = [(start, end, True) for start, end in unknown]
-    if text.isascii() and not spans:
+    if text.isascii() and not unknown:
         return unseen_ascii(text)
-    spans += [(m.start(), m.end(), _is_sign(m.group())) for m in _ODD.finditer(text)]
-    if max(text, default="") >= _GREEK:
-        spans += [(at, at + 1, False) for at, char in enumerate(text) if unicodedata.category(char) == "Cn"]
-    spans += [(m.start(), m.end(), False) for m in _LOOSE_MARKS.finditer(text)]
-    spans += [(m.start(), m.end(), False) for m in INDENT.finditer(text)]
-    spans += _voiced(text, 0, len(text))
-    words = spelled((bare, m.group()) for m in _WORD.finditer(text) if (bare := _fold(m.group())))
-    return Unseen(hidden_at(text, spans), words) if spans or words else NOTHING
+    # Its patterns take some milliseconds to compile, which a program with plain text should not wait for.
+    from semantic_llm_cache.similarity.marks import unseen_beyond_ascii
+
+    return unseen_beyond_ascii(text, unknown)
 
 
 def unseen_ascii(text: str) -> Unseen:
@@ -130,11 +98,6 @@ def unseen_ascii(text: str) -> Unseen:
         return NOTHING
     spans = [(m.start(), m.end(), False) for pattern in (_ODD_ASCII, INDENT) for m in pattern.finditer(text)]
     return Unseen(hidden_at(text, spans)) if spans else NOTHING
-
-
-def _is_sign(characters: str) -> bool:
-    """Tell whether a run is of signs that are seen to stand there: symbols and letters, not formats and the like."""
-    return unicodedata.category(characters[0])[0] in "SLNP"
 
 
 def hidden_at(text: str, spans: Iterable[tuple[int, int, bool]]) -> tuple[Hidden, ...]:
@@ -154,77 +117,21 @@ def hidden_at(text: str, spans: Iterable[tuple[int, int, bool]]) -> tuple[Hidden
     return tuple(found)
 
 
-def _fold(word: str) -> str:
+def fold(word: str) -> str:
     """Return a word without its marks, in lower case."""
     if word.isascii():
         return word.lower()
     return "".join(c for c in unicodedata.normalize("NFD", word.lower()) if unicodedata.category(c) != "Mn")
 
 
-def dropped(text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
-    """Return the spans of what a tokenizer left out between two words, white space in common use apart."""
-    if start >= end:
-        return []
-    return [(m.start(), m.end(), False) for m in _NOT_SPACE.finditer(text, start, end)]
-
-
-def end_of_word(text: str, end: int) -> int:
-    """Return where a word ends whose last letter ends at `end`: behind the marks of that letter."""
-    found = _AFTER_WORD.match(text, end)
-    return end if found is None or not end else found.end()
-
-
-def as_read(written: str) -> str:
-    """Return a word as an uncased tokenizer without accents reads it: decomposed, with nothing that it drops."""
-    plain = unicodedata.normalize("NFD", written)
-    return "".join(c.lower() for c in plain if (kind := unicodedata.category(c)) != "Mn" and kind[0] != "C")
-
-
-def _voiced(text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
-    """Return the spans of kana with a voicing mark: without spaces between words, no word says where one belongs."""
-    found = _VOICED.finditer(text, start, end)
-    return [(m.start(), m.end(), True) for m in found if _fold(m.group()) != m.group()]
-
-
-def _is_foreign(char: str) -> bool:
-    """Tell whether a character is dropped inside a word and is no mark of a script's own."""
-    kind = unicodedata.category(char)
-    return (kind == "Mn" or kind[0] == "C") and _AFTER_WORD.fullmatch(char) is None
-
-
-def inside_word(text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
-    """Return the spans of what is dropped inside a word and is no mark of its letters."""
-    spans = _voiced(text, start, end)
-    spans += [(m.start(), m.end(), False) for m in _LOOSE_MARKS.finditer(text, start, end)]
-    for at in range(start, end):
-        if _is_foreign(text[at]):
-            spans.append((at, at + 1, False))
-    return spans
-
-
-def spelled(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """Return `Unseen.words` of (word as read, word as written) in the order of the text."""
-    found: dict[str, list[str]] = {}
-    marked = set()
-    for bare, written in pairs:
-        low = unicodedata.normalize("NFD", "".join(c for c in written.lower() if not _is_foreign(c)))
-        found.setdefault(bare, []).append(low)
-        if low != unicodedata.normalize("NFD", bare):
-            marked.add(bare)
-    return {bare: tuple(found[bare]) for bare in marked}
-
-
 # --- comparing ----------------------------------------------------------------------------------------
 
-# Words that stay themselves without their marks, as many type them. Closed: any other word and spelling counts.
-_SAME_WITHOUT_MARKS: dict[str, set[str]] = {}
-for _word in re.findall(
-    r"\w+",
-    "café résumé resumé naïve cliché façade fiancé fiancée jalapeño piñata crème brûlée purée sauté décor entrée"
-    " soufflé pokémon cómo qué cuál cuále dónde quién quiéne cuándo cuánto cuánta porqué también aquí zürich"
-    " düsseldorf bogotá medellín málaga montréal québec",
-):
-    _SAME_WITHOUT_MARKS.setdefault(_fold(_word), {_fold(_word)}).add(unicodedata.normalize("NFD", _word))
+_SAME_WITHOUT_MARKS = (
+    "café résumé resumé naïve cliché façade fiancé fiancée jalapeño piñata crème brûlée purée sauté décor entrée "
+    "soufflé pokémon cómo qué cuál cuále dónde quién quiéne cuándo cuánto cuánta porqué también aquí zürich "
+    "düsseldorf bogotá medellín málaga montréal québec NFD "
+)
+"""Words that stay themselves without their marks, as many type them. Closed: any other word and spelling counts."""
 
 
 def unseen_difference(embedder: EmbeddingProvider, prompt: str, other: str) -> str | None:
@@ -267,16 +174,24 @@ def _compare_words(ours: Unseen, theirs: Unseen, prompt: str, other: str) -> str
         if mine is None or yours is None or mine == yours:
             continue  # a word of one text alone is one that the vector shows
         spellings = {*mine, *yours}
-        if len(spellings) == 1 or spellings <= _SAME_WITHOUT_MARKS.get(word, frozenset()):
+        if len(spellings) == 1 or spellings <= _same_without_marks().get(word, set()):
             continue
         return f"unseen spelling {_composed(mine)} != {_composed(yours)}"
     return None
 
 
+@cache
+def _same_without_marks() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for word in _SAME_WITHOUT_MARKS.split():
+        found.setdefault(fold(word), {fold(word)}).add(unicodedata.normalize("NFD", word))
+    return found
+
+
 def _by_stem(unseen: Unseen, text: str) -> dict[str, tuple[str, ...]]:
     """Return stem -> spellings without their plural s, of all words of `text`."""
     found: dict[str, tuple[str, ...]] = {}
-    for word in set(re.findall(r"[^\W\d_]+", _fold(text))) - unseen.words.keys():
+    for word in set(re.findall(r"[^\W\d_]+", fold(text))) - unseen.words.keys():
         found[_stem(word)] = (_stem(word),)
     for word, spellings in sorted(unseen.words.items()):
         plain = found.get(_stem(word), ())

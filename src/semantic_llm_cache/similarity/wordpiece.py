@@ -8,18 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from semantic_llm_cache.similarity.unseen import (
-    INDENT,
-    NOTHING,
-    Unseen,
-    as_read,
-    dropped,
-    end_of_word,
-    hidden_at,
-    inside_word,
-    spelled,
-    unseen_ascii,
-)
+from semantic_llm_cache.similarity.unseen import INDENT, NOTHING, Unseen, hidden_at, unseen_ascii
 from semantic_llm_cache.similarity.weights import read_vocabulary
 
 __all__ = ["CLS", "MAX_PIECES", "SEP", "WordPieces", "surely_plain", "surely_readable"]
@@ -126,6 +115,8 @@ class WordPieces:
         return self._unseen(text) if plain is None else plain
 
     def _find_unseen(self, text: str) -> Unseen:
+        from semantic_llm_cache.similarity.marks import as_read, dropped, end_of_word, inside_word, spelled
+
         # No text holds half of a surrogate pair; in its place stands a character that is dropped too.
         encoding = self._tokenizer.encode(_SURROGATE.sub("\ufffd", text), add_special_tokens=False)
         spans: list[tuple[int, int, bool]] = []

@@ -47,7 +47,7 @@ _BEFORE_VERB = words(
     "to you i we they he she it one who that which can could would should will shall may might must do does did not "
     "please don't never always people anyone someone help let me us just"
 )
-_PERSONS = words("i me you your us")
+_PERSONS = words("i you your")
 _OPEN_QUESTIONS = words("what who whom whose which how why when where")
 _REFERRING = words("it its they them their this that these those there")
 _VERBS, _ORDERS = COMMANDS - FILLER, COMMANDS - ASKING
@@ -157,7 +157,8 @@ def _beyond(one: Reading, other: Reading) -> str | None:
         if style is not None and not WRITINGS.isdisjoint(other.vocabulary):
             return _shown([style])
         rest = {stem for c in clauses if c is not clause for _, stem in c.content}
-        if _rides(clause, strange) and _covers(rest, theirs):
+        answered = len(strange) == 1 and clause.words[0] == strange[0] and not theirs <= one.bag
+        if not answered and _rides(clause, strange) and _covers(rest, theirs):
             return _shown(clause.words)
         at = _command(clause, extra)
         if at and _covers(rest.union(stem for word, stem in clause.content if word in clause.words[:at]), theirs):
@@ -230,24 +231,47 @@ def _command(clause: _Clause, extra: set[str]) -> int:
 
 
 def _address(one: Reading, other: Reading) -> str | None:
-    if "." not in one.text[:-1] and "@" not in one.text:
-        return None
-    for match in _ADDRESS.finditer(one.text):
-        shown = match.group().rstrip(".,;:!?")
-        bare = shown.lower().split("://")[-1].removeprefix("www.").rstrip("/")
-        if bare not in other.text.lower() and not _NO_ADDRESS.match(shown):
+    for shown, bare in _addresses(one):
+        if bare not in _lower(other):
             return shown[:40]
     return None
 
 
+def _addresses(reading: Reading) -> list[tuple[str, str]]:
+    """Return the addresses of a prompt: as written, and without what may be left out of them."""
+    known: list[tuple[str, str]] | None = reading.facts.get("addresses")
+    if known is None:
+        known = reading.facts["addresses"] = []
+        if "." in reading.text[:-1] or "@" in reading.text:
+            for match in _ADDRESS.finditer(reading.text):
+                shown = match.group().rstrip(".,;:!?")
+                if not _NO_ADDRESS.match(shown):
+                    known.append((shown, shown.lower().split("://")[-1].removeprefix("www.").rstrip("/")))
+    return known
+
+
 def _phrase(one: Reading, other: Reading) -> str | None:
-    low = one.text.lower()
-    for pattern in _PHRASES:
-        for match in pattern.finditer(low):
-            shown = match.group().strip(" .?!:;,([{\n")
-            if shown not in other.text.lower():
-                return f'"{shown}"'
+    for shown in _phrases(one):
+        if shown not in _lower(other):
+            return f'"{shown}"'
     return None
+
+
+def _phrases(reading: Reading) -> list[str]:
+    known: list[str] | None = reading.facts.get("phrases")
+    if known is None:
+        low = _lower(reading)
+        known = reading.facts["phrases"] = [
+            match.group().strip(" .?!:;,([{\n") for pattern in _PHRASES for match in pattern.finditer(low)
+        ]
+    return known
+
+
+def _lower(reading: Reading) -> str:
+    known: str | None = reading.facts.get("lower")
+    if known is None:
+        known = reading.facts["lower"] = reading.text.lower()
+    return known
 
 
 def _shown(words: list[str] | tuple[str, ...]) -> str:
