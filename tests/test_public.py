@@ -143,7 +143,7 @@ def function(prompt: str, model: str = "m") -> str:
         ({"backend": 3}, TypeError, "backend= must be"),
         ({"backend": "nope://"}, ValueError, "nope"),
         ({"namespace": ""}, ValueError, "namespace=''"),
-        ({"namespace": 3}, ValueError, "namespace=3"),
+        ({"namespace": 3}, TypeError, "namespace=3"),
         ({"enabled": "yes"}, TypeError, "enabled='yes'"),
         ({"key_func": "key"}, TypeError, "key_func='key'"),
         ({"embedder": 3, "similarity": 0.9}, TypeError, "embedder= must be"),

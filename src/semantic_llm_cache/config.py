@@ -67,7 +67,9 @@ class CacheConfig:
     def __post_init__(self) -> None:
         self.similarity_threshold = check_similarity(self.similarity_threshold, "similarity_threshold")
         self.ttl = parse_ttl(self.ttl)
-        if not isinstance(self.namespace, str) or not self.namespace:
+        if not isinstance(self.namespace, str):
+            raise TypeError(f"namespace={self.namespace!r} must be a string")
+        if not self.namespace:
             raise ValueError(f"namespace={self.namespace!r} must be a non-empty string")
         if not isinstance(self.enabled, bool):
             raise TypeError(f"enabled={self.enabled!r} must be True or False")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.fingerprint import KEY_VERSION, digest
+from semantic_llm_cache.introspection import own_state
 
 __all__ = ["Request", "clean_text", "looks_like_messages", "split_messages"]
 
@@ -51,7 +52,9 @@ class Request:
     def __init__(
         self, namespace: str = "default", scope: Any = None, text: str = "", *, key: str | None = None
     ) -> None:
-        if not isinstance(namespace, str) or not namespace:
+        if not isinstance(namespace, str):
+            raise TypeError(f"namespace={namespace!r} must be a string")
+        if not namespace:
             raise ValueError(f"namespace={namespace!r} must be a non-empty string")
         if not isinstance(text, str):
             raise TypeError(f"text={text!r} must be a string")
@@ -108,11 +111,15 @@ def _role(item: Any) -> Any:
     return getattr(role, "value", role)
 
 
-def _fields(item: Any) -> Mapping[str, Any]:
+def _beside(item: Any, taken: tuple[str, ...]) -> dict[Any, Any]:
+    """Return what a message or a part holds beside `taken`; a field of an object that is None is unset."""
     if isinstance(item, Mapping):
-        return item
-    held: Mapping[str, Any] = item.model_dump() if hasattr(item, "model_dump") else vars(item)
-    return {name: value for name, value in held.items() if value is not None}
+        own = own_state(item, type(item), dict) if isinstance(item, dict) else {}
+        return {name: value for name, value in {**own, **item}.items() if name not in taken}
+    held: dict[Any, Any] = own_state(item, type(item))
+    for part in ("__pydantic_extra__", "__pydantic_private__"):
+        held.update(getattr(item, part, None) or {})
+    return {name: value for name, value in held.items() if name not in taken and value is not None}
 
 
 def _split_parts(content: Sequence[Any]) -> tuple[str, list[Any]]:
@@ -122,7 +129,7 @@ def _split_parts(content: Sequence[Any]) -> tuple[str, list[Any]]:
     for part in content:
         body = part if isinstance(part, str) else _part(part, "text")
         if isinstance(body, str) and (isinstance(part, str) or _part(part, "type") in (None, "text", "input_text")):
-            rest = None if isinstance(part, str) else {k: v for k, v in _fields(part).items() if k != "text"}
+            rest = None if isinstance(part, str) else _beside(part, ("text",))
             if rest != {"type": "text"}:
                 others.append((len(texts), "text", rest))
             texts.append(body)
@@ -160,7 +167,7 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
         text, others = _split_parts(content)
     else:
         text, others = "", [content]
-    rest = {str(k): v for k, v in _fields(messages[last]).items() if k != "content"}
     # The turn's place among the others counts, so it stays in the history as a hole.
-    history = [*messages[:last], {"turn": rest, "parts": others}, *messages[last + 1 :]]
+    hole = {"turn": {**_beside(messages[last], ("content",)), "role": "user"}, "parts": others}
+    history = [*messages[:last], hole, *messages[last + 1 :]]
     return Conversation(text, history)

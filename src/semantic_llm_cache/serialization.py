@@ -21,7 +21,7 @@ import math
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
-from semantic_llm_cache.fingerprint import held_fields, known_late
+from semantic_llm_cache.introspection import held_fields, known_late
 from semantic_llm_cache.json_pieces import read, write
 
 __all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "same", "thaw", "type_name"]

@@ -26,6 +26,9 @@ class CallSettings:
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """Return labels as a tuple; TypeError for what is no label."""
+    given: object = tags
+    if isinstance(given, (bytes, bytearray)) or not isinstance(given, Iterable):
+        raise TypeError(f"tags={tags!r} must be labels: a string or several")
     names = (tags,) if isinstance(tags, str) else tuple(tags)
     for name in names:
         if not isinstance(name, str) or not name:

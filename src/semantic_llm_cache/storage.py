@@ -87,6 +87,8 @@ class StorageBackend(ABC):
         '4'
     """
 
+    _neutral_in_keys = True  # as a field of an instance: see `known_types`
+
     in_process: ClassVar[bool] = False
     """True when `peek` answers for every entry without waiting (the memory backend)."""
 

@@ -15,8 +15,9 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.providers import Provider
 
 from semantic_llm_cache.exceptions import CacheKeyError
-from semantic_llm_cache.fingerprint import canonical, held_fields, secret_hash
+from semantic_llm_cache.fingerprint import canonical, secret_hash
 from semantic_llm_cache.integrations._door import form_of
+from semantic_llm_cache.introspection import held_fields
 from semantic_llm_cache.wire.neutral import CREDENTIALS
 
 __all__ = ["MESSAGES", "MODEL", "PARAMETERS", "SETTINGS", "scope_of", "turns_of"]

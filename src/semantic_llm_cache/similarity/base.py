@@ -119,6 +119,8 @@ class EmbeddingProvider(ABC):
         (5,)
     """
 
+    _neutral_in_keys = True  # as a field of an instance: see `known_types`
+
     @property
     @abstractmethod
     def fingerprint(self) -> str:
