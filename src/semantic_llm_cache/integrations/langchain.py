@@ -15,6 +15,7 @@ from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings
 
@@ -80,7 +81,7 @@ class LangChainCache(BaseCache):
             messages = _messages(prompt)
             return self.door.request(prompt if messages is None else messages, llm_string, namespace), settings
         except PromptCacheError as error:
-            self.engine.log_once("langchain", f"a call goes by the cache: {error}")
+            self.engine.log_once("langchain", f"a call goes by the cache: {describe(error)}")
             return None
 
     async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
@@ -158,7 +159,7 @@ class LangChainCache(BaseCache):
         try:
             return wanted is None or bool(wanted(list(generations)))
         except Exception as error:
-            self.engine.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            self.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
             return False
 
 

@@ -16,6 +16,7 @@ from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
 from semantic_llm_cache.fingerprint import digest, secret_hash
 from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings
 
@@ -131,7 +132,7 @@ class _Backend:
                 text = [m if isinstance(m, Mapping) else m.model_dump() for m in text]
             return self.door.request(text, {"key": key}, namespace), settings
         except (PromptCacheError, AttributeError) as error:
-            self.door.engine.log_once("litellm", f"a call goes by the cache: {error}")
+            self.door.engine.log_once("litellm", f"a call goes by the cache: {describe(error)}")
             return None
 
     async def async_get_cache(self, key: str, **kwargs: Any) -> Any:
@@ -201,7 +202,7 @@ class _Backend:
         try:
             return bool(choices) and (wanted is None or bool(wanted(answer)))
         except Exception as error:
-            self.door.engine.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            self.door.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
             return False
 
 

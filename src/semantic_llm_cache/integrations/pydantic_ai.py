@@ -13,6 +13,7 @@ from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.fingerprint import secret_hash
 from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings
 
@@ -135,7 +136,7 @@ class CachedModel(WrapperModel):
             }
             return self.door.request(_turns(messages), scope, namespace), settings
         except (PromptCacheError, ValueError, TypeError, AttributeError) as error:
-            self._engine.log_once("pydantic-ai", f"a call goes by the cache: {error}")
+            self._engine.log_once("pydantic-ai", f"a call goes by the cache: {describe(error)}")
             return None
 
     def _credential(self) -> str | None:

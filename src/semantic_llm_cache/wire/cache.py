@@ -18,6 +18,7 @@ from semantic_llm_cache.control import HEADER, CacheControl
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.lookup import last_lookup
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import current
 from semantic_llm_cache.streams import settled, settled_blocking, stream, stream_blocking
@@ -172,7 +173,7 @@ class WireCache:
         try:
             return self._plan(known, url, headers, body, control)
         except Exception as error:  # whatever a caller sends must reach the provider, who says what is wrong with it
-            self.engine.log_once("plan", f"a request goes by the cache ({type(error).__name__}: {error})")
+            self.engine.log_once("plan", f"a request goes by the cache ({describe(error)})")
             return None
 
     def _plan(self, known: Format, url: str, headers: Headers, body: bytes, control: Any) -> Plan | None:
@@ -243,7 +244,7 @@ class WireCache:
         except PromptCacheError as error:
             if self.engine.on_error == "raise":
                 raise
-            self.engine.log_once("wire", f"a request goes by the cache: {error}")
+            self.engine.log_once("wire", f"a request goes by the cache: {describe(error)}")
             upstream = await send()
             return Reply(upstream.status, [*forwarded(upstream.headers), ("x-cache", "BYPASS")], passed(upstream))
 
@@ -337,7 +338,7 @@ class WireCache:
         except PromptCacheError as error:
             if self.engine.on_error == "raise":
                 raise
-            self.engine.log_once("wire", f"a request goes by the cache: {error}")
+            self.engine.log_once("wire", f"a request goes by the cache: {describe(error)}")
             upstream = send()
             headers = [*forwarded(upstream.headers), ("x-cache", "BYPASS")]
             return Reply(upstream.status, headers, passed_blocking(upstream))
