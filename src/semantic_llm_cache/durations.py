@@ -6,6 +6,8 @@ import math
 import re
 from datetime import timedelta
 
+from semantic_llm_cache.arguments import shown
+
 __all__ = ["TTL", "parse_ttl"]
 
 TTL = int | float | timedelta | str | None
@@ -32,17 +34,17 @@ def parse_ttl(ttl: TTL, name: str = "ttl") -> float | None:
     if ttl is None:
         return None
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float, timedelta, str)):
-        raise TypeError(f"{name}={ttl!r} is a {type(ttl).__name__}: {_HELP}")
+        raise TypeError(f"{name}={shown(ttl)} is a {type(ttl).__name__}: {_HELP}")
     if isinstance(ttl, timedelta):
         seconds = ttl.total_seconds()
     elif isinstance(ttl, str):
         text = ttl.strip().lower().replace(" ", "")
         parts = _PART.findall(text)
         if not parts or "".join(number + unit for number, unit in parts) != text:
-            raise ValueError(f"{name}={ttl!r} cannot be read: {_HELP}")
+            raise ValueError(f"{name}={shown(ttl)} cannot be read: {_HELP}")
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     else:
         seconds = float(ttl) if abs(ttl) < 1e300 else math.inf
     if not math.isfinite(seconds) or seconds <= 0:
-        raise ValueError(f"{name}={ttl!r} must be more than zero: {_HELP}")
+        raise ValueError(f"{name}={shown(ttl)} must be more than zero: {_HELP}")
     return seconds

@@ -200,7 +200,7 @@ def register_engine(engine: Any) -> None:
         _engines.add(engine)
 
 
-def resolve_backend(backend: StorageBackend | str) -> StorageBackend:
+def resolve_backend(backend: StorageBackend | str, name: str = "backend") -> StorageBackend:
     """Return a backend from an object or URL; one URL is one object in a process.
 
     Raises:
@@ -211,7 +211,7 @@ def resolve_backend(backend: StorageBackend | str) -> StorageBackend:
     if not isinstance(backend, str):
         # Not its repr: bytes, or a URL object of some library, would show their password.
         raise TypeError(
-            f"backend= must be a StorageBackend or a URL such as 'sqlite:///cache.db', not a {type(backend).__name__}"
+            f"{name}= must be a StorageBackend or a URL such as 'sqlite:///cache.db', not a {type(backend).__name__}"
         )
     with _lock:
         found = _by_url.get(backend)
@@ -219,7 +219,10 @@ def resolve_backend(backend: StorageBackend | str) -> StorageBackend:
         return found
     from semantic_llm_cache.backends.urls import backend_from_url
 
-    made = backend_from_url(backend)
+    try:
+        made = backend_from_url(backend)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     if backend.startswith("memory:"):
         return made  # two caches in memory are two caches
     with _lock:

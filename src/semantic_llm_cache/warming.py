@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from semantic_llm_cache.arguments import check_callable, check_count, check_namespace, shown
 from semantic_llm_cache.breaker import logger
 from semantic_llm_cache.core import cache
 from semantic_llm_cache.lookup import last_lookup
@@ -42,11 +43,13 @@ async def warm_cache(
         TypeError: `llm_func` is not callable.
     """
     if not callable(llm_func):
-        raise TypeError(f"llm_func={llm_func!r} must be a function")
-    if isinstance(prompts, str):
-        raise TypeError("prompts must be a list of strings, not one string")
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise ValueError(f"concurrency={concurrency!r} must be a whole number of at least 1")
+        raise TypeError(f"llm_func={shown(llm_func)} must be a function")
+    if isinstance(prompts, (str, bytes)) or not isinstance(prompts, Iterable):
+        raise TypeError(f"prompts={shown(prompts)} must be a list of strings")
+    check_count(concurrency, "concurrency")
+    check_callable(progress, "progress")
+    check_callable(on_failure, "on_failure")
+    check_namespace(namespace)
     controls = controls_of(llm_func)
     if controls is None:
         llm_func = cache(namespace=namespace or "default")(llm_func)

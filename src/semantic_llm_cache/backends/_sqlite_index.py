@@ -56,7 +56,7 @@ class IndexFile:
         self.least = _LEAST
         self.damaged = False
         """True once the file that was read turned out to be damaged: its vectors cannot be trusted."""
-        self._lock = fork_safe_lock()
+        self._lock = fork_safe_lock(outer=True)  # opening a connection takes another one
         self._inode = 0
         self._position = Position(0, 0)
         self._changes = 0

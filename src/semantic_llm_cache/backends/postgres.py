@@ -8,6 +8,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.arguments import check_count, check_namespace, check_tags, check_text
 from semantic_llm_cache.backends._damage import DamageLog
 from semantic_llm_cache.backends._eviction import check_bound, check_policy
 from semantic_llm_cache.backends._postgres_lease import PostgresLeases
@@ -270,6 +271,7 @@ class PostgresBackend(PostgresLeases):
 
         All go at once (TRUNCATE) when the user may do that and no long statement is under way, else in steps.
         """
+        check_namespace(namespace)
         if namespace is None:
             self._front.drop()
             try:
@@ -288,7 +290,9 @@ class PostgresBackend(PostgresLeases):
         namespace: str | None = None,
     ) -> int:
         """Delete entries whose prompt holds `pattern` and that carry any of `tags`; return how many."""
-        wanted = None if tags is None else [escape(tag) for tag in tags]
+        check_namespace(namespace)
+        check_text(pattern, "pattern")
+        wanted = None if tags is None else [escape(tag) for tag in check_tags(tags)]
         if pattern is None and wanted is None:
             return 0
         return await self._delete_where(namespace, None if pattern is None else escape(pattern.casefold()), wanted)
@@ -314,14 +318,15 @@ class PostgresBackend(PostgresLeases):
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
         """Return all live entries, oldest first."""
+        check_namespace(namespace)
         found = [item async for item in self.scan(namespace=namespace)]
         found.sort(key=_age)
         return found
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, in the order of their keys' digests."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r} must be at least 1")
+        check_namespace(namespace)
+        check_count(batch_size, "batch_size")
         after, pace = b"", Pace()
         space = None if namespace is None else escape(namespace)
         with self._damage.together():

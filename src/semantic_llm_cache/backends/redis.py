@@ -9,6 +9,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.arguments import check_count, check_namespace
 from semantic_llm_cache.backends._redis_clients import Clients, Link, Script, need_redis
 from semantic_llm_cache.backends._redis_entries import LAYOUT, Names, Row, encode
 from semantic_llm_cache.backends._redis_lease import RedisLeases
@@ -261,6 +262,7 @@ class RedisBackend(RedisLeases):
 
     async def clear(self, namespace: str | None = None) -> int:
         """Remove all entries, or those of one namespace, in steps; return how many were live."""
+        check_namespace(namespace)
         way = self._way or await self._ask()
         wanted = None if namespace is None else Limits(namespace).namespace_digest.encode()
         count = 0
@@ -273,6 +275,7 @@ class RedisBackend(RedisLeases):
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
         """Return all live entries, oldest first."""
+        check_namespace(namespace)
         found = [item async for item in self.scan(namespace=namespace)]
         found.sort(key=_age)
         return found
@@ -282,8 +285,8 @@ class RedisBackend(RedisLeases):
 
         To show none twice it remembers the keys it has seen, some 100 bytes for each.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r} must be at least 1")
+        check_namespace(namespace)
+        check_count(batch_size, "batch_size")
         way = self._way or await self._ask()
         with way.damage.together():
             async for keys in self._pages(way, batch_size):

@@ -10,6 +10,15 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.arguments import (
+    check_count,
+    check_namespace,
+    check_number,
+    check_path,
+    check_tags,
+    check_text,
+    shown,
+)
 from semantic_llm_cache.backends import _sqlite_lease as leases
 from semantic_llm_cache.backends._eviction import check_policy
 from semantic_llm_cache.backends._nearest import CandidateBackend
@@ -89,18 +98,20 @@ class SQLiteBackend(CandidateBackend):
         front_size: int = 1024,
         front_seconds: float = 1.0,
     ) -> None:
-        path = os.fspath(db_path)
-        if not isinstance(path, str):
-            raise TypeError(f"db_path={db_path!r} must be text or a pathlib.Path")
+        try:
+            path = check_path(db_path, "db_path")
+        except ValueError as error:
+            raise ValueError(f"{error}: give one, such as 'cache.db', or use MemoryBackend()") from None
         if "://" in path:  # not shown: it may hold a password
             raise ValueError(
                 "db_path= is the path of a file, and this is a URL: give it as backend=, or to resolve_backend()"
             )
-        if not path or path.startswith(":memory:") or "\0" in path:
+        if path.startswith(":memory:"):
             raise ValueError(f"db_path={db_path!r} names no file: give one, such as 'cache.db', or use MemoryBackend()")
         for name, bound in (("max_size", max_size), ("max_bytes", max_bytes)):
             if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
-                raise ValueError(f"{name}={bound!r} must be a whole number of at least 1, or None")
+                raise ValueError(f"{name}={shown(bound)} must be a whole number of at least 1, or None")
+        busy_timeout = check_number(busy_timeout, "busy_timeout", "seconds, zero or more", least=0)
         self.db_path = path
         self.max_size = max_size
         self.max_bytes = max_bytes
@@ -246,6 +257,7 @@ class SQLiteBackend(CandidateBackend):
 
         Goes in steps, so that other writes are not held up; killed half way, the rest remains.
         """
+        check_namespace(namespace)
         count, after = 0, 0
         until = await self._reading.run(self._reader.last_id)
         while True:
@@ -263,14 +275,15 @@ class SQLiteBackend(CandidateBackend):
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
         """Return all live entries, oldest first."""
+        check_namespace(namespace)
         found = [item async for item in self.scan(namespace=namespace)]
         found.sort(key=_age)
         return found
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries there are now, in the order in which they were written."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r} must be at least 1")
+        check_namespace(namespace)
+        check_count(batch_size, "batch_size")
         after, until = 0, await self._reading.run(self._reader.last_id)
         with self._reader.damage.together():
             while True:
@@ -290,7 +303,9 @@ class SQLiteBackend(CandidateBackend):
         namespace: str | None = None,
     ) -> int:
         """Delete entries whose prompt holds `pattern` and that carry any of `tags`; return how many."""
-        wanted = None if tags is None else frozenset(tags)
+        check_namespace(namespace)
+        check_text(pattern, "pattern")
+        wanted = None if tags is None else frozenset(check_tags(tags))
         if pattern is None and wanted is None:
             return 0
         needle = None if pattern is None else pattern.casefold()

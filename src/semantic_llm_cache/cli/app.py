@@ -110,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed the help, the version or what is wrong
         return stop.code if isinstance(stop.code, int) else 0
     try:
+        _check_text(args)
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -124,6 +125,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, error.code, words)
     except (PromptCacheError, ImportError, OSError) as error:
         return _fail(error, 1, words)
+
+
+# Arguments that are text; the paths of files may hold bytes of any kind.
+_TEXTS = ("prompt", "other", "search", "namespace", "key", "pattern", "tag", "guards", "embedder", "model")
+
+
+def _check_text(args: argparse.Namespace) -> None:
+    """Raise CommandError for text that the terminal or a script has handed over in another encoding."""
+    for name in _TEXTS:
+        value = getattr(args, name, None)
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
+                raise CommandError(f"{name.upper()} is not valid UTF-8 text: see the encoding of the terminal", code=2)
 
 
 def _fail(error: Exception, code: int, words: Sequence[str]) -> int:

@@ -18,6 +18,7 @@ from semantic_llm_cache.exceptions import CacheKeyError, PromptCacheError
 from semantic_llm_cache.fingerprint import secret_hash
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.lookup import Lookup
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings
 
@@ -194,7 +195,7 @@ class LangChainCache(BaseCache):
         try:
             return wanted is None or bool(wanted(list(generations)))
         except Exception as error:
-            self.engine.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            self.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
             return False
 
 

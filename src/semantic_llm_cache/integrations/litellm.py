@@ -19,6 +19,7 @@ from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCache
 from semantic_llm_cache.fingerprint import digest
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.integrations._litellm_scope import digest_of
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import CallSettings
 
@@ -229,7 +230,7 @@ class _Backend:
         try:
             return bool(choices) and (wanted is None or bool(wanted(answer)))
         except Exception as error:
-            self.door.engine.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            self.door.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
             return False
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from semantic_llm_cache.arguments import shown as text_of
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.redaction import looks_like_url, origin_of
 from semantic_llm_cache.similarity.base import EmbeddingProvider
@@ -94,7 +95,7 @@ def create_embedding_provider(provider_type: str = "auto", model_name: str | Non
         from semantic_llm_cache.similarity.dummy import DummyEmbeddingProvider
 
         return DummyEmbeddingProvider()
-    shown = origin_of(provider_type) if looks_like_url(provider_type) else repr(provider_type)
+    shown = origin_of(provider_type) if looks_like_url(provider_type) else text_of(provider_type)
     raise ValueError(f"unknown embedding provider {shown}: use one of {', '.join(PROVIDER_NAMES)}")
 
 
@@ -159,7 +160,10 @@ def resolve_embedder(embedder: Embedder) -> EmbeddingProvider:
     if isinstance(embedder, EmbeddingProvider):
         return embedder
     if isinstance(embedder, str):
-        return create_embedding_provider(embedder)
+        try:
+            return create_embedding_provider(embedder)
+        except ValueError as error:
+            raise ValueError(f"embedder: {error}") from None
     if isinstance(embedder, type) and issubclass(embedder, EmbeddingProvider):
         raise TypeError(f"embedder={embedder.__name__} is a class: give an instance, {embedder.__name__}()")
     if callable(embedder):

@@ -18,6 +18,7 @@ from semantic_llm_cache.control import HEADER, CacheControl
 from semantic_llm_cache.engine import SemanticCache
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.lookup import last_lookup
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.request import Request
 from semantic_llm_cache.settings import current
 from semantic_llm_cache.streams import settled, settled_blocking, stream, stream_blocking
@@ -271,7 +272,7 @@ class WireCache:
         except PromptCacheError as error:
             if self.engine.on_error == "raise":
                 raise
-            self.engine.log_once("wire", f"a request bypasses the cache: {error}")
+            self.engine.log_once("wire", f"a request bypasses the cache: {describe(error)}")
             upstream = await send()
             return Reply(upstream.status, [*forwarded(upstream.headers), ("x-cache", "BYPASS")], passed(upstream))
 
@@ -365,7 +366,7 @@ class WireCache:
         except PromptCacheError as error:
             if self.engine.on_error == "raise":
                 raise
-            self.engine.log_once("wire", f"a request bypasses the cache: {error}")
+            self.engine.log_once("wire", f"a request bypasses the cache: {describe(error)}")
             upstream = send()
             headers = [*forwarded(upstream.headers), ("x-cache", "BYPASS")]
             return Reply(upstream.status, headers, passed_blocking(upstream))
