@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 from semantic_llm_cache.captures import Captures
 from semantic_llm_cache.functions import cells_of, importable_name
 from semantic_llm_cache.introspection import hides_state, own_state
-from semantic_llm_cache.known_types import SENTINELS, where
+from semantic_llm_cache.known_types import AS_TEXT, SENTINELS, where
 from semantic_llm_cache.plain_forms import content_base, is_plain_path, write_content, write_str
 from semantic_llm_cache.secret_hashes import secret_hash
 from semantic_llm_cache.walk import FIELD_ADVICE, WRITERS, Walk, text, type_name
@@ -232,6 +232,10 @@ def write_structured(value: Any, kind: Any, out: list[bytes], path: str, depth: 
         WRITERS[int](value.flags, out)
         return True
     base = content_base(kind)
+    if where(kind) in AS_TEXT:
+        out.append(text(b"o", type_name(kind)))  # all else that it holds is worked out from its text
+        write_content(value, base, out, path, depth, walk)
+        return True
     if is_plain_path(kind):
         write_content(value, base, out, path, depth, walk)
         return True
