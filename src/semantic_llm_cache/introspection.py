@@ -26,7 +26,8 @@ def known_late(kind: type, late: Mapping[tuple[str, str], Any], known: dict[type
 def held_fields(value: Any) -> dict[str, Any]:
     """Return what an instance holds in its `__dict__`, less what a `cached_property` has worked out."""
     held: dict[str, Any] = getattr(value, "__dict__", {})
-    derived = _cached_properties(type(value))
+    kind: Any = type(value)
+    derived = _cached_properties(kind)
     return {name: item for name, item in held.items() if name not in derived} if derived else dict(held)
 
 
