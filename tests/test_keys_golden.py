@@ -83,7 +83,7 @@ FORMS = [
     (..., b"o17:builtins.ellipsis"),
     (pathlib.PureWindowsPath("a/b"), b"pwindows3:a\\b"),
     (zoneinfo.ZoneInfo("Europe/Berlin"), b"Z13:Europe/Berlin"),
-    (Fraction(1, 2), b"o18:fractions.Fractiond0:x3:1/2"),
+    (Fraction(1, 2), b"o18:fractions.Fractionx3:1/2"),
     (Words("a"), b"o9:app.Wordsd1:s4:sizei1;s1:a"),
     (Pair(1, 2), b"o8:app.Paird1:s7:_fieldst2:s1:as1:bt2:i1;i2;"),
     (OrderedDict(b=1, a=2), b"O2:s1:bi1;s1:ai2;"),

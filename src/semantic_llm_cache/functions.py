@@ -64,8 +64,11 @@ def name_of(function: Any) -> str:
 
 def module_name(module: str) -> str:
     """Return a module's name; of the program's main module, what it is called when imported."""
-    if module not in ("__main__", "__mp_main__"):
-        return module
+    return _main_name() if module in ("__main__", "__mp_main__") else module
+
+
+@functools.lru_cache(maxsize=1)
+def _main_name() -> str:
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     if spec is not None:  # python -m package.module

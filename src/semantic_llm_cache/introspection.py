@@ -25,12 +25,16 @@ def known_late(kind: type, late: Mapping[tuple[str, str], Any], known: dict[type
 
 def held_fields(value: Any) -> dict[str, Any]:
     """Return what an instance holds in its `__dict__`, less what a `cached_property` has worked out."""
-    kind = type(value)
-    return {
-        name: item
-        for name, item in getattr(value, "__dict__", {}).items()
-        if type(getattr(kind, name, None)) is not functools.cached_property
-    }
+    held: dict[str, Any] = getattr(value, "__dict__", {})
+    kind: Any = type(value)
+    derived = _cached_properties(kind)
+    return {name: item for name, item in held.items() if name not in derived} if derived else dict(held)
+
+
+@functools.lru_cache(maxsize=1024)
+def _cached_properties(kind: Any) -> frozenset[str]:
+    named = {name: item for base in reversed(kind.__mro__) for name, item in vars(base).items()}
+    return frozenset(name for name, item in named.items() if type(item) is functools.cached_property)
 
 
 @functools.lru_cache(maxsize=1024)

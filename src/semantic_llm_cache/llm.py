@@ -60,6 +60,10 @@ class CachedLLM:
         )
         self._functions = CallableScope("llm_func")
 
+    def __cache_scope__(self) -> Any:
+        # As a field of an instance whose method is cached, or is an `llm_func`.
+        return self.provider, self.model
+
     async def achat(self, prompt: str, llm_func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
         """Answer from the cache, or call the model.
 

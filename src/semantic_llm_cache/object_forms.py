@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 from semantic_llm_cache.captures import Captures
 from semantic_llm_cache.functions import cells_of, importable_name
 from semantic_llm_cache.introspection import hides_state, own_state
-from semantic_llm_cache.known_types import SENTINELS, where
+from semantic_llm_cache.known_types import AS_TEXT, SENTINELS, where
 from semantic_llm_cache.plain_forms import content_base, is_plain_path, write_content, write_str
 from semantic_llm_cache.secret_hashes import secret_hash
 from semantic_llm_cache.walk import FIELD_ADVICE, WRITERS, Walk, text, type_name
@@ -129,6 +129,8 @@ def _write_local_class(value: type, out: list[bytes], path: str, depth: int, wal
 def write_typing(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
     """`list[Item]` and the like, as an answer's type is asked for."""
     parts: Any
+    if kind.__module__ not in ("typing", "types", "typing_extensions") and kind is not _ALIAS:
+        return False
     origin = get_origin(value)
     if origin is not None:
         parts = (origin, list(get_args(value)))
@@ -172,9 +174,14 @@ def write_enum(value: Any, kind: type, out: list[bytes], path: str, depth: int, 
     return True
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_secret(kind: Any) -> bool:
+    return hasattr(kind, "get_secret_value") and any(base.__module__ == "pydantic.types" for base in kind.__mro__)
+
+
 def write_secret(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
     """Secrets of pydantic count by a keyed hash."""
-    if not hasattr(value, "get_secret_value") or not any(base.__module__ == "pydantic.types" for base in kind.__mro__):
+    if not _is_secret(kind):
         return False
     walk.cannot_watch()
     held: list[bytes] = []
@@ -199,9 +206,14 @@ def _shape_of(dtype: Any) -> Any:
     return ("fields", fields, dtype.itemsize, dtype.alignment)
 
 
+@functools.lru_cache(maxsize=1024)
+def _array_base(kind: Any) -> Any:
+    return next((base for base in kind.__mro__ if where(base) in (("numpy", "ndarray"), ("numpy", "generic"))), None)
+
+
 def write_array(value: Any, kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
     """Arrays and scalars of numpy, subclasses too: type, dtype, shape, the bytes, and what else they hold."""
-    base = next((base for base in kind.__mro__ if where(base) in (("numpy", "ndarray"), ("numpy", "generic"))), None)
+    base = _array_base(kind)
     if base is None:
         return False
     walk.cannot_watch()
@@ -232,21 +244,30 @@ def write_structured(value: Any, kind: Any, out: list[bytes], path: str, depth: 
         WRITERS[int](value.flags, out)
         return True
     base = content_base(kind)
+    if where(kind) in AS_TEXT:
+        out.append(text(b"o", type_name(kind)))  # all else that it holds is worked out from its text
+        write_content(value, base, out, path, depth, walk)
+        return True
     if is_plain_path(kind):
         write_content(value, base, out, path, depth, walk)
         return True
-    known = (
-        base is not None
-        or dataclasses.is_dataclass(kind)
-        or hasattr(kind, "__attrs_attrs__")
-        or _is_model(kind)
-        or isinstance(value, (types.SimpleNamespace, Mapping))
-    )
+    known = base is not None or _holds_data(kind)
     if known:
         write_state(value, out, path, depth, walk)
     return known
 
 
+@functools.lru_cache(maxsize=1024)
+def _holds_data(kind: Any) -> bool:
+    return (
+        dataclasses.is_dataclass(kind)
+        or hasattr(kind, "__attrs_attrs__")
+        or _is_model(kind)
+        or issubclass(kind, (types.SimpleNamespace, Mapping))
+    )
+
+
+@functools.lru_cache(maxsize=1024)
 def _is_model(kind: Any) -> bool:
     return hasattr(kind, "model_fields") and hasattr(kind, "model_dump")
 
@@ -256,18 +277,18 @@ def _state_of(value: Any, kind: Any, base: Any) -> dict[str, Any]:
     if _is_model(kind):
         for part in ("__pydantic_extra__", "__pydantic_private__"):
             state.update(getattr(value, part, None) or {})
-    if dataclasses.is_dataclass(kind):
-        for field in dataclasses.fields(kind):
-            # One that nobody set is read from the class.
-            if field.name not in state and hasattr(value, field.name) and not _is_property(kind, field.name):
-                state[field.name] = getattr(value, field.name)
+    for name in _field_names(kind):
+        # One that nobody set is read from the class.
+        if name not in state and hasattr(value, name) and not isinstance(getattr(kind, name, None), property):
+            state[name] = getattr(value, name)
     if base is tuple and hasattr(kind, "_fields"):
         state["_fields"] = kind._fields
     return state
 
 
-def _is_property(kind: Any, name: str) -> bool:
-    return isinstance(getattr(kind, name, None), property)
+@functools.lru_cache(maxsize=1024)
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
 def write_state(
