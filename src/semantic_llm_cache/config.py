@@ -64,8 +64,10 @@ class CacheConfig:
     def __post_init__(self) -> None:
         self.similarity_threshold = check_similarity(self.similarity_threshold, "similarity_threshold")
         self.ttl = parse_ttl(self.ttl)
-        if not isinstance(self.namespace, str) or not self.namespace:
-            raise ValueError(f"namespace={shown(self.namespace)} must be a non-empty string")
+        if not isinstance(self.namespace, str):
+            raise TypeError(f"namespace={shown(self.namespace)} must be a string")
+        if not self.namespace:
+            raise ValueError("namespace='' must be a non-empty string")
         if not isinstance(self.enabled, bool):
             raise TypeError(f"enabled={shown(self.enabled)} must be True or False")
         if self.key_func is not None and not callable(self.key_func):

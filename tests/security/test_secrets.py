@@ -290,16 +290,16 @@ async def test_streams(told):
 async def test_a_refresh_that_fails(told):
     now = [1000.0]
     engine = SemanticCache("memory://", ttl=10, stale_while_revalidate=1000, clock=lambda: now[0])
-    fails = False
+    fails = [False]  # a list, which is read once: a name that is bound anew is part of the key
 
     @engine.cache()
     async def ask(prompt: str):
-        if fails:
+        if fails[0]:
             raise ValueError(MARK)
         return "an answer"
 
     await ask(MARK)
-    now[0], fails = 1020.0, True
+    now[0], fails[0] = 1020.0, True
     assert await ask(MARK) == "an answer"
     await asyncio.sleep(0.05)
     assert MARK not in str(told)

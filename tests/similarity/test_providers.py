@@ -493,7 +493,7 @@ class TestByName:
         provider = DummyEmbeddingProvider()
         assert resolve_embedder(provider) is provider
         assert isinstance(resolve_embedder(one), CallableEmbeddingProvider)
-        with pytest.raises(TypeError, match="embedder=7"):
+        with pytest.raises(TypeError, match="embedder= must be"):
             resolve_embedder(7)
         with pytest.raises(TypeError, match=r"give an instance, DummyEmbeddingProvider\(\)"):
             resolve_embedder(DummyEmbeddingProvider)

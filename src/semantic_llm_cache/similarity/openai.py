@@ -213,7 +213,8 @@ def _name_of_server(url: str | None) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = None
-    if host is None or parts.scheme not in ("http", "https"):
+    # An @ in the path: a password with a slash in it, perhaps, which must be quoted.
+    if host is None or parts.scheme not in ("http", "https") or "@" in parts.path + parts.query + parts.fragment:
         # Not quoted, nor is the cause: it may hold a key.
         raise ValueError("base_url (or OPENAI_BASE_URL) must be a URL such as https://host:8000/v1") from None
     if host == "api.openai.com":
