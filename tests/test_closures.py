@@ -1,5 +1,6 @@
 """What a decorated function closes over, and what it leaves to defaults, is part of the question."""
 
+import contextvars
 import functools
 import gc
 import logging
@@ -107,6 +108,54 @@ def test_a_variable_assigned_after_decorating_counts():
         return ask
 
     assert [make(value)("q") for value in "aba"] == ["a", "b", "a"]
+
+
+def test_a_context_variable_is_read_at_each_call():
+    tenant = contextvars.ContextVar("tenant", default="a")
+
+    @cache
+    def ask(prompt):
+        return tenant.get()
+
+    assert ask("q") == "a"
+    token = tenant.set("b")
+    assert ask("q") == ask("q") == "b"
+    tenant.reset(token)
+    assert ask("q") == "a"
+    assert contextvars.copy_context().run(lambda: (tenant.set("c"), ask("q"))[1]) == "c"
+
+
+def test_another_opaque_object_is_another_question():
+    client = Opaque()
+    client.tenant = "a"
+
+    @cache
+    def ask(prompt):
+        return client.tenant
+
+    assert ask("q") == "a"
+    before = client
+    client = Opaque()
+    client.tenant = "b"
+    assert ask("q") == ask("q") == "b"
+    client = before
+    assert ask("q") == "a"
+
+
+def test_a_variable_that_leads_back_to_its_class_ends():
+    class Bot:
+        def __init__(self, name):
+            self.name = name
+
+        def greet(self):
+            return Bot.other.name
+
+        @cache
+        def ask(self, prompt):
+            return f"{self.name} {self.greet()}"
+
+    Bot.other = Bot("x")
+    assert [Bot(name).ask("q") for name in "aba"] == ["a x", "b x", "a x"]
 
 
 def test_lambdas_count_by_their_code():
@@ -263,6 +312,18 @@ def test_a_default_that_has_changed_is_another_question():
     assert ask("q", "x", options=1) == "x 1"
     assert ask("q", tools="x", options=1) == "x 1"
     assert ask.cache_info().hits == 2
+
+
+def test_a_keyword_default_behind_varargs_is_read_however_many_they_are():
+    seen = []
+
+    @cache
+    def ask(prompt, *more, seen=seen):
+        return f"{seen}"
+
+    assert ask("q", 1, 2, 3, 4) == "[]"
+    seen.append(1)
+    assert ask("q", 1, 2, 3, 4) == "[1]"
 
 
 def test_defaults_of_methods_too():

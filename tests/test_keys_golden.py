@@ -6,6 +6,8 @@ import enum
 import functools
 import pathlib
 import re
+import sys
+import types
 import typing
 import uuid
 import zoneinfo
@@ -48,8 +50,10 @@ class Answers:
 
 
 # As if they had been written in a module "app".
+app = sys.modules.setdefault("app", types.ModuleType("app"))
 for kind in (Tone, Options, Words, Pair, Answers):
     kind.__module__ = "app"
+    setattr(app, kind.__name__, kind)
 
 FORMS = [
     (None, b"n"),

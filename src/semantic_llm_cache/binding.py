@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import functools
 import inspect
+import math
 import types
 import typing
 import warnings
@@ -97,7 +98,7 @@ class CallBinder:
         self._captures = self._closure()
         # Defaults that can change are read at each call that leaves them.
         self._changing = [
-            (name, place)
+            (name, math.inf if parameter.kind is parameter.KEYWORD_ONLY else place)
             for place, (name, parameter) in enumerate(self.signature.parameters.items())
             if parameter.default is not parameter.empty and name not in self._ignore and not is_fixed(parameter.default)
         ]

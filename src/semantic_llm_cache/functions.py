@@ -209,7 +209,7 @@ def cells_of(function: Any) -> dict[str, types.CellType]:
     return dict(zip(function.__code__.co_freevars, function.__closure__, strict=True))
 
 
-def content_of(cell: types.CellType) -> Any:
+def content_of(cell: Any) -> Any:
     """Return what a cell holds; `EMPTY_CELL` when nothing has been assigned yet."""
     try:
         return cell.cell_contents

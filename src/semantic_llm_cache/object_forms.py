@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Collection, Mapping
 from typing import Any, get_args, get_origin
 
-from semantic_llm_cache.captures import Captures
-from semantic_llm_cache.functions import cells_of, importable_name
+from semantic_llm_cache.captures import AttributeCell, Captures
+from semantic_llm_cache.functions import cells_of, importable_name, is_wrapper_of_cache
 from semantic_llm_cache.introspection import hides_state, own_state
 from semantic_llm_cache.known_types import AS_TEXT, SENTINELS, where
 from semantic_llm_cache.plain_forms import content_base, is_plain_path, write_content, write_str
@@ -42,24 +42,26 @@ _class_captures: weakref.WeakKeyDictionary[type, Captures] = weakref.WeakKeyDict
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_local(kind: Any) -> bool:
-    return any("<locals>" in base.__qualname__ for base in kind.__mro__)
+def _made_bases(kind: Any) -> tuple[type, ...]:
+    """Return the bases, itself included, that cannot be imported by their name: made by a function at run time."""
+    return tuple(base for base in kind.__mro__ if base.__module__ != "builtins" and importable_name(base) is None)
 
 
 def class_captures(kind: Any) -> Captures | None:
-    """Return what the methods of a class close over, where it was made inside a function; else None."""
-    if not _is_local(kind):
+    """Return what tells apart two classes made under one name: what their methods close over, and their data.
+
+    None for a class that its module has under its name: it counts by that.
+    """
+    made = _made_bases(kind)
+    if not made:
         return None
     found = _class_captures.get(kind)
     if found is None:
         cells = {
-            f"{base.__qualname__}.{name}.{variable}": cell
-            for base in kind.__mro__
-            if "<locals>" in base.__qualname__
-            for name, member in vars(base).items()
-            for function in _functions_of(member)
-            for variable, cell in cells_of(function).items()
-            if variable != "__class__"
+            f"{base.__qualname__}.{name}": cell
+            for base in made
+            for member_name, member in vars(base).items()
+            for name, cell in _cells_of_member(base, member_name, member).items()
         }
         if len(_class_captures) >= _MOST_CLASSES:
             _class_captures.clear()
@@ -67,10 +69,29 @@ def class_captures(kind: Any) -> Captures | None:
     return found or None
 
 
-def _functions_of(member: Any) -> list[Any]:
-    """Return the functions behind an attribute of a class. Cached methods count their closure themselves."""
-    found = [member, *(getattr(member, name, None) for name in ("__func__", "fget", "fset", "func"))]
-    return [function for function in found if type(function) is types.FunctionType]
+def _cells_of_member(owner: type, name: str, member: Any) -> dict[str, Any]:
+    """Return the variables behind an attribute of a class, or the attribute itself where it is data."""
+    kind: Any = type(member)
+    found = [member, *(getattr(member, part, None) for part in ("__func__", "fget", "fset", "func"))]
+    functions = [function for function in found if type(function) is types.FunctionType]
+    if functions:
+        # A cached function counts its closure itself.
+        cells = [cells_of(function) for function in functions if not is_wrapper_of_cache(function)]
+        return {
+            f"{name}.{variable}": cell for each in cells for variable, cell in each.items() if variable != "__class__"
+        }
+    if (name[:2] == name[-2:] == "__") or name == "_abc_impl" or issubclass(owner, enum.Enum):
+        return {}
+    if hasattr(kind, "cache_lookup") or (_is_of_c(kind) and hasattr(kind, "__get__")):
+        return {}
+    return {name: AttributeCell(owner, name)}
+
+
+def _is_of_c(kind: Any) -> bool:
+    return not kind.__flags__ & _HEAP_TYPE or where(kind) == ("_collections", "_tuplegetter")
+
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time, as all classes written in Python are
 
 
 def _form_inside(value: Any, name: str) -> bytes:
@@ -80,7 +101,7 @@ def _form_inside(value: Any, name: str) -> bytes:
 
 
 def write_name(kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> None:
-    """Append a type's name, and for a class made inside a function what its methods close over."""
+    """Append a type's name, and for one that was made at run time what `class_captures` says."""
     out.append(text(b"o", type_name(kind)))
     captures = class_captures(kind)
     if captures is not None:

@@ -4,6 +4,7 @@ Importable in another process, to see that keys are the same there.
 """
 
 import collections
+import contextvars
 import dataclasses
 import functools
 import http.cookiejar
@@ -311,6 +312,17 @@ def local_class(secret):
     return Inner()
 
 
+def with_class_attribute(secret):
+    class Inner(Holder):
+        tenant = secret
+
+    return Inner()
+
+
+def made_class(secret):
+    return type("Made", (Holder,), {"tenant": secret})()
+
+
 FIELDS = {
     "field": lambda s: Holder(tenant=s),
     "field's name": lambda s: Holder(**{f"a{s}": 1}),
@@ -323,6 +335,9 @@ FIELDS = {
     "beyond a list": lambda s: Holder(items=changed(Numbers([1]), tenant=s)),
     "default dict": lambda s: Holder(options=collections.defaultdict(closure(s), a=1)),
     "class made inside": local_class,
+    "attribute of a class made inside": with_class_attribute,
+    "attribute of a class made by type()": made_class,
+    "class itself": lambda s: Holder(kind=type(with_class_attribute(s))),
     **{f"callable: {kind}": (lambda s, c=c: Holder(callback=c(s))) for kind, c in CALLABLES.items()},
 }
 
@@ -369,7 +384,51 @@ def wrapped(secret):
     return ask
 
 
+def asking_helper(secret):
+    exec_scope = {"__name__": __name__}
+    exec(f"def outer():\n    def helper(): return {secret!r}\n    return helper", exec_scope)
+    helper = exec_scope["outer"]()
+
+    def ask(prompt):
+        return helper()
+
+    return ask
+
+
+def asking_default(secret):
+    def helper(token=secret):
+        return token
+
+    def ask(prompt):
+        return helper()
+
+    return ask
+
+
+def asking_variable(secret):
+    variable = contextvars.ContextVar("tenant")
+    variable.set(secret)
+
+    def ask(prompt):
+        return variable.get()
+
+    return ask
+
+
+def asking_local(secret):
+    held = local(secret)
+
+    def ask(prompt):
+        return held.tenant
+
+    return ask
+
+
 FUNCTIONS = {
+    "code of a helper": asking_helper,
+    "default of a helper": asking_default,
+    "context variable in a closure": asking_variable,
+    "thread's local in a closure": asking_local,
     "closure": asking,
     "closure's closure": asking_deep,
     "client in a closure": asking_client,
