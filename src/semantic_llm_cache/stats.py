@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from semantic_llm_cache.arguments import check_namespace, check_tags, check_text
 from semantic_llm_cache.engine.state import backends_in_use, resolve_backend, state_of
 from semantic_llm_cache.management.transfer import export_cache, import_cache
 from semantic_llm_cache.management.warming import warm_cache
@@ -82,7 +83,7 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
         >>> get_stats("a namespace nobody uses")["hits"]
         0
     """
-    found = counting.all_counters(namespace)
+    found = counting.all_counters(check_namespace(namespace))
     total = CacheStats()
     judged = 0
     hit_times: list[float] = []
@@ -119,7 +120,7 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
 
 def reset_stats(namespace: str | None = None) -> None:
     """Set the statistics of this process back to zero. What backends keep stays."""
-    counting.reset(namespace)
+    counting.reset(check_namespace(namespace))
 
 
 async def _each(backend: StorageBackend | str | None, action: Callable[[StorageBackend], Awaitable[int]]) -> int:
@@ -143,6 +144,8 @@ async def clear_cache(namespace: str | None = None, *, backend: StorageBackend |
         namespace: None is all.
         backend: an object or URL; None is every backend in use in this process.
     """
+
+    check_namespace(namespace)
 
     async def clear(target: StorageBackend) -> int:
         count = await target.clear(namespace)
@@ -170,11 +173,11 @@ async def invalidate(
     Raises:
         ValueError: neither a pattern nor tags: that is `clear_cache`.
     """
-    names = (tags,) if isinstance(tags, str) else None if tags is None else tuple(tags)
+    check_namespace(namespace)
+    names = None if tags is None else check_tags(tags)
     if pattern is None and names is None:
         raise ValueError("invalidate() needs a pattern or tags=; to remove everything use clear_cache()")
-    if pattern is not None and not isinstance(pattern, str):
-        raise TypeError(f"pattern={pattern!r} must be a string")
+    check_text(pattern, "pattern")
     if pattern == "":
         raise ValueError('pattern="" would match every prompt; to remove everything use clear_cache()')
     return await _each(backend, lambda target: target.invalidate(pattern, tags=names, namespace=namespace))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.cli.common import CommandError
 from semantic_llm_cache.cli.output import clean, fit
 from semantic_llm_cache.cli.progress import Progress
@@ -93,8 +94,8 @@ def add_answers(parser: argparse.ArgumentParser) -> None:
 
 def count(text: str) -> int:
     """Parse a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    if not text.isdecimal() or len(text) > 18 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{shown(text)} must be a whole number of at least 1")
     return int(text)
 
 
@@ -148,7 +149,8 @@ def make_embedder(name: str, option: str = "--embedder") -> EmbeddingProvider:
     try:
         return check_available(name)
     except (EmbeddingUnavailableError, ValueError) as error:
-        raise CommandError(f"{option} {clean(name)}: {error}", code=2) from error
+        what = str(error).removeprefix("embedder: ")
+        raise CommandError(f"{option} {clean(name)}: {what}", code=2) from error
 
 
 # ------------------------------------------------------------------------------ embedding

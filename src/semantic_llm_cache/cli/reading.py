@@ -19,6 +19,7 @@ from semantic_llm_cache.cli.common import (
     entry_record,
     open_backend,
 )
+from semantic_llm_cache.cli.logs import count
 from semantic_llm_cache.cli.output import Style, age, clean, fit, milliseconds, money, print_json, table
 
 if TYPE_CHECKING:
@@ -127,15 +128,9 @@ def add_ls_parser(subparsers: Subparsers) -> None:
     )
     add_target(parser)
     add_namespace(parser)
-    parser.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most N (default: 20)")
+    parser.add_argument("--limit", type=count, default=20, metavar="N", help="at most N (default: 20)")
     parser.add_argument("--search", metavar="TEXT", help="only prompts that hold this text, in any case")
     parser.set_defaults(run=lambda args: asyncio.run(_ls(args)))
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
 
 
 async def _ls(args: argparse.Namespace) -> int:

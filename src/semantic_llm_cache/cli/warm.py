@@ -102,7 +102,11 @@ def add_warm_parser(subparsers: Subparsers) -> None:
     client.add_argument("--tool-calls", choices=("bypass", "cache"), default="bypass", help="as in wrap")
     client.add_argument("--ignore", action="append", default=[], metavar="FIELD", help="as in wrap; may be repeated")
     client.add_argument(
-        "--ignore-header", action="append", default=[], metavar="NAME", help="as in wrap; may be repeated"
+        "--ignore-header",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="neutral_headers= of wrap; may be repeated",
     )
     client.add_argument("--scope", type=_object, metavar="JSON", help="as in wrap, where it is a mapping")
 
@@ -360,7 +364,7 @@ def _wire(args: argparse.Namespace, engine: SemanticCache) -> Any:
         tool_calls=args.tool_calls,
         share_across_keys=args.share_across_keys,
         ignore=tuple(args.ignore),
-        ignore_headers=tuple(args.ignore_header),
+        neutral_headers=tuple(args.ignore_header),
         scope=args.scope,
     )
 

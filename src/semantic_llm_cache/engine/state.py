@@ -10,6 +10,7 @@ from typing import Any
 from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import Counters
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
 from semantic_llm_cache.storage.contract import StorageBackend
@@ -100,7 +101,7 @@ class BackendState:
             try:
                 background.call_later(_FLUSH_AFTER, self.flush)
             except RuntimeError as error:  # the interpreter is ending and starts no more threads
-                logger.debug("semantic-llm-cache: counters will not be written: %r", error)
+                logger.debug("semantic-llm-cache: counters will not be written: %s", describe(error))
 
     def owe(self, counters: Counters) -> None:
         """Note what has come to `counters` since the last time, to be written later."""
@@ -136,7 +137,7 @@ class BackendState:
                     self._changed_policies.add(name)
                     raise
         except Exception as error:
-            logger.debug("semantic-llm-cache: counters were not written: %r", error)
+            logger.debug("semantic-llm-cache: counters were not written: %s", describe(error))
             with self._lock:  # another time
                 if len(self.hits) < _MOST_HITS:
                     for key, count in hits.items():
@@ -199,7 +200,7 @@ def register_engine(engine: Any) -> None:
         _engines.add(engine)
 
 
-def resolve_backend(backend: StorageBackend | str) -> StorageBackend:
+def resolve_backend(backend: StorageBackend | str, name: str = "backend") -> StorageBackend:
     """Return a backend from an object or URL; one URL is one object in a process.
 
     Raises:
@@ -208,14 +209,20 @@ def resolve_backend(backend: StorageBackend | str) -> StorageBackend:
     if isinstance(backend, StorageBackend):
         return backend
     if not isinstance(backend, str):
-        raise TypeError(f"backend={backend!r} must be a StorageBackend or a URL such as 'sqlite:///cache.db'")
+        # Not its repr: bytes, or a URL object of some library, would show their password.
+        raise TypeError(
+            f"{name}= must be a StorageBackend or a URL such as 'sqlite:///cache.db', not a {type(backend).__name__}"
+        )
     with _lock:
         found = _by_url.get(backend)
     if found is not None:
         return found
     from semantic_llm_cache.storage.urls import backend_from_url
 
-    made = backend_from_url(backend)
+    try:
+        made = backend_from_url(backend)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     if backend.startswith("memory:"):
         return made  # two caches in memory are two caches
     with _lock:
@@ -231,7 +238,10 @@ def get_default_backend() -> StorageBackend:
     global _default
     found = _default
     if found is None:
-        made = resolve_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
+        try:
+            made = resolve_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
+        except ValueError as error:
+            raise ValueError(f"the environment variable SEMANTIC_LLM_CACHE_URL: {error}") from None
         with _lock:
             if _default is None:
                 _default = made
@@ -275,7 +285,7 @@ def _flush_all() -> None:
     try:
         asyncio.run_coroutine_threadsafe(settle(), background._background.get()).result(1.0)
     except Exception as error:
-        logger.debug("semantic-llm-cache: not flushed at exit: %r", error)
+        logger.debug("semantic-llm-cache: not flushed at exit: %s", describe(error))
 
 
 def _after_fork() -> None:

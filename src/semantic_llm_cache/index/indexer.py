@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semantic_llm_cache.index.inverted import InvertedLists
+from semantic_llm_cache.redaction import describe
 
 if TYPE_CHECKING:
     from semantic_llm_cache.index.partition import Partition
@@ -161,8 +162,8 @@ class Indexer:
                 job()
             except Stopped:
                 self._jobs.appendleft(job)
-            except Exception:
-                logger.exception("work on an index in the background has failed")
+            except Exception as error:
+                logger.error("work on an index in the background has failed (%s)", describe(error))
             finally:
                 self._job = None
         elif partition is not None:
@@ -175,9 +176,9 @@ class Indexer:
                 self._step(index, partition)
             except Stopped:
                 pass
-            except Exception:
+            except Exception as error:
                 # The scan answers as before; lists are not tried again in this process.
-                logger.warning("inverted lists could not be built, vectors are scanned instead", exc_info=True)
+                logger.warning("inverted lists could not be built, vectors are scanned instead (%s)", describe(error))
                 self.abandon()
         else:
             self._busy = False

@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_namespace
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.state import resolve_backend
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["CopyReport", "copy_cache"]
@@ -99,9 +101,12 @@ async def copy_cache(
         >>> asyncio.run(main())
         (1, 0, 1)
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size={batch_size!r} must be a number of entries of at least 1")
-    source, target = resolve_backend(src), resolve_backend(dst)
+    check_namespace(namespace)
+    check_flag(overwrite, "overwrite")
+    check_flag(dry_run, "dry_run")
+    check_count(batch_size, "batch_size", "a number of entries")
+    check_callable(progress, "progress")
+    source, target = resolve_backend(src, "src"), resolve_backend(dst, "dst")
     if await _are_one(source, target, ask=not dry_run):
         raise ValueError(f"src and dst are one place, {source.url}: there is nothing to copy")
     report = CopyReport(dry_run=dry_run)
@@ -177,7 +182,7 @@ class _Copy:
             except (CacheSerializationError, ValueError, TypeError) as error:
                 self.report.failed += 1
                 if len(self.report.failures) < _MOST_FAILURES:
-                    self.report.failures.append((key, str(error)))
+                    self.report.failures.append((key, describe(error)))
             else:
                 written.append((key, entry))
         return written

@@ -7,8 +7,10 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from semantic_llm_cache.arguments import check_callable, check_count, check_namespace, shown
 from semantic_llm_cache.calls.lookup import last_lookup
 from semantic_llm_cache.doors.decorator import cache
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.breaker import logger
 
 __all__ = ["controls_of", "warm_cache"]
@@ -41,11 +43,13 @@ async def warm_cache(
         TypeError: `llm_func` is not callable.
     """
     if not callable(llm_func):
-        raise TypeError(f"llm_func={llm_func!r} must be a function")
-    if isinstance(prompts, str):
-        raise TypeError("prompts must be a list of strings, not one string")
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise ValueError(f"concurrency={concurrency!r} must be a whole number of at least 1")
+        raise TypeError(f"llm_func={shown(llm_func)} must be a function")
+    if isinstance(prompts, (str, bytes)) or not isinstance(prompts, Iterable):
+        raise TypeError(f"prompts={shown(prompts)} must be a list of strings")
+    check_count(concurrency, "concurrency")
+    check_callable(progress, "progress")
+    check_callable(on_failure, "on_failure")
+    check_namespace(namespace)
     controls = controls_of(llm_func)
     if controls is None:
         llm_func = cache(namespace=namespace or "default")(llm_func)
@@ -79,7 +83,7 @@ async def warm_cache(
                     found = await asyncio.to_thread(ask_here, prompt)
                     cached += found  # not in one step with the await: others add meanwhile
             except Exception as error:
-                logger.warning("semantic-llm-cache: warming failed for one prompt: %s", type(error).__name__)
+                logger.warning("semantic-llm-cache: warming failed for one prompt: %s", describe(error))
                 if on_failure is not None:
                     on_failure(prompt, error)
         done += 1

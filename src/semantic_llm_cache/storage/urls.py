@@ -7,6 +7,7 @@ from typing import Any
 
 from semantic_llm_cache.backends.memory.backend import MemoryBackend
 from semantic_llm_cache.backends.sqlite.backend import SQLiteBackend
+from semantic_llm_cache.redaction import scheme_of
 from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["backend_from_url", "resolve_backend"]
@@ -46,11 +47,11 @@ def backend_from_url(url: str) -> StorageBackend:
         raise TypeError(f"a backend's URL is text, not {type(url).__name__}: one of {_KNOWN}")
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise ValueError(f"{url!r} is no backend URL: use one of {_KNOWN}")
+        raise ValueError(f"this is no backend URL, it has no scheme: use one of {_KNOWN}")
     make = _SCHEMES.get(scheme.lower())
     if make is None:
-        # The rest of the URL may hold a password.
-        raise ValueError(f"a backend at {scheme}:// is not known: use one of {_KNOWN}")
+        # The rest of the URL may hold a password, and so may what is no proper scheme.
+        raise ValueError(f"a backend at {scheme_of(url) or 'this URL'} is not known: use one of {_KNOWN}")
     return make(url)
 
 
@@ -67,27 +68,33 @@ def resolve_backend(backend: StorageBackend | str | None) -> StorageBackend:
         return backend_from_url(backend)
     if isinstance(backend, StorageBackend):
         return backend
-    raise TypeError(f"backend={backend!r} must be a StorageBackend, a URL (one of {_KNOWN}) or None")
+    # Not its repr: bytes, or a URL object of some library, would show their password.
+    raise TypeError(f"backend= must be a StorageBackend, a URL (one of {_KNOWN}) or None, not {_type_of(backend)}")
 
 
 def _memory(url: str) -> StorageBackend:
-    from urllib.parse import urlsplit  # here and below: half of what importing this would take
+    from semantic_llm_cache.storage.url_parts import split  # here and below: half of what importing this would take
 
-    parts = urlsplit(url)
+    parts = split(url)
     if parts.netloc or parts.path.strip("/"):
-        raise ValueError(f"{url!r}: memory:// takes no host and no path, only options")
+        raise ValueError("memory:// takes no host and no path, only options")
     return MemoryBackend(**_options(url, {"max_size": int, "max_bytes": int, "eviction": str}))
 
 
 def _sqlite(url: str) -> StorageBackend:
-    from urllib.parse import unquote, urlsplit
+    from urllib.parse import unquote
 
-    parts = urlsplit(url)
+    from semantic_llm_cache.storage.url_parts import split
+
+    parts = split(url)
     if parts.netloc:
-        raise ValueError(f"{url!r} has a host: write sqlite:///{parts.netloc}{parts.path} with three slashes")
+        raise ValueError(
+            "sqlite://... has a host: write three slashes before a relative path, sqlite:///cache.db, and four before "
+            "an absolute one"
+        )
     path = unquote(parts.path[1:])
     if not path or path == ":memory:":
-        raise ValueError(f"{url!r} names no file: write sqlite:///cache.db, or memory:// for no file")
+        raise ValueError("this sqlite:// URL names no file: write sqlite:///cache.db, or memory:// for no file")
     return SQLiteBackend(
         path,
         **_options(
@@ -105,20 +112,16 @@ def _sqlite(url: str) -> StorageBackend:
 
 
 def _options(url: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    from urllib.parse import parse_qsl, urlsplit
+    from semantic_llm_cache.storage.url_parts import begin_of, read_options, split
 
-    options: dict[str, Any] = {}
-    parts = urlsplit(url)
+    parts = split(url)
     if parts.fragment:
-        raise ValueError(f"{url!r}: a number sign in a path is written %23")
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in known:
-            raise ValueError(f"{url!r}: unknown option {name!r}, there are {', '.join(sorted(known))}")
-        try:
-            options[name] = known[name](text)
-        except ValueError:
-            raise ValueError(f"{url!r}: {name}={text!r} must be a number") from None
-    return options
+        raise ValueError(f"{begin_of(url)}: a number sign in a path is written %23")
+    return read_options(url, parts.query, known)
+
+
+def _type_of(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else type(value).__name__
 
 
 def _redis(url: str) -> StorageBackend:

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.arguments import check_count, check_namespace, check_tags, check_text
 from semantic_llm_cache.backends.eviction import check_bound, check_policy, score
 from semantic_llm_cache.backends.expiry import ExpiryQueue
 from semantic_llm_cache.backends.memory.order import by_age, sort_by_age
@@ -172,6 +173,7 @@ class MemoryBackend(CandidateBackend):
 
     async def clear(self, namespace: str | None = None) -> int:
         """Remove all entries, or those of one namespace; return how many live ones there were."""
+        check_namespace(namespace)
         count = 0
         async for item in self._items(namespace):
             count += self._remove(item)
@@ -181,7 +183,9 @@ class MemoryBackend(CandidateBackend):
         self, pattern: str | None = None, *, tags: Iterable[str] | None = None, namespace: str | None = None
     ) -> int:
         """Delete entries whose prompt holds `pattern` (case-insensitive) and that carry any of `tags`."""
-        wanted = None if tags is None else set(tags)
+        check_namespace(namespace)
+        check_text(pattern, "pattern")
+        wanted = None if tags is None else set(check_tags(tags))
         if pattern is None and wanted is None:
             return 0
         needle = None if pattern is None else pattern.casefold()
@@ -196,6 +200,7 @@ class MemoryBackend(CandidateBackend):
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
         """Return copies of all live entries, oldest first."""
+        check_namespace(namespace)
         ids, ages = array("q"), array("d")
         async for item in self._items(namespace):
             if not _is_over(item, self.clock()):
@@ -217,6 +222,8 @@ class MemoryBackend(CandidateBackend):
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield copies of all live entries, letting the event loop run in between."""
+        check_count(batch_size, "batch_size")
+        check_namespace(namespace)
         async for item in self._items(namespace):
             if not _is_over(item, self.clock()):
                 yield key_of(item), self._copy(item)
