@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from semantic_llm_cache.arguments import check_callable, check_number, check_tags, shown
 from semantic_llm_cache.calls.context import asked_control, is_set, overrides
 from semantic_llm_cache.calls.control import CacheControl, obeyed
 
@@ -24,29 +25,11 @@ class CallSettings:
     control: CacheControl | None = None
 
 
-def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return labels as a tuple; TypeError for what is no label."""
-    names = (tags,) if isinstance(tags, str) else tuple(tags)
-    for name in names:
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"tags={tags!r} must be non-empty strings")
-    return names
-
-
-def check_callable(value: Any, name: str) -> Any:
-    """Return a callable or None; TypeError naming `name` for anything else."""
-    if value is not None and not callable(value):
-        raise TypeError(f"{name}={value!r} must be callable, or None")
-    return value
-
-
 def check_timeout(timeout: float | None) -> float | None:
     """Return a limit in seconds, or None for none."""
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
-        raise TypeError(f"timeout={timeout!r} must be seconds, or None for no limit")
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout={timeout!r} must be more than zero seconds, or None for no limit")
-    return timeout
+    if timeout is None or (isinstance(timeout, float) and timeout == math.inf):
+        return timeout
+    return check_number(timeout, "timeout", "more than zero seconds, or None for no limit", above=0)
 
 
 def current(engine: Any, settings: CallSettings, asks: CacheControl | None = None) -> tuple[CallSettings, str | None]:
@@ -78,5 +61,7 @@ def current(engine: Any, settings: CallSettings, asks: CacheControl | None = Non
 def check_single_flight(value: str) -> str:
     """Return ``"process"`` or ``"shared"``; ValueError for anything else."""
     if value not in ("process", "shared"):
-        raise ValueError(f"single_flight={value!r} must be 'process', or 'shared' for one call among all processes")
+        raise ValueError(
+            f"single_flight={shown(value)} must be 'process', or 'shared' for one call among all processes"
+        )
     return value

@@ -22,6 +22,7 @@ from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.counters import CacheInfo
 from semantic_llm_cache.metrics.pricing import Price
 from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.values.return_types import return_type
 
@@ -170,8 +171,8 @@ def cache(
             or a sync or async callable from text to vector.
         prompt: the parameter that holds the prompt; else the first of `prompt`, `messages`, `question`,
             `query`, `input`, `text`, `message`, else the only `str` parameter.
-        ignore: parameters that do not matter for the answer (a client, a callback). All others must be
-            equal for an answer to serve.
+        ignore: parameters that do not matter for the answer (a client, a callback), and variables that the
+            function closes over. All others must be equal for an answer to serve.
         scope: what else must be equal: a mapping, or a callable that returns it for each call.
         version: starts a fresh space when it changes, e.g. with the prompt template.
         normalizer: applied to the text before both tiers, e.g. `utils.normalize_prompt`.
@@ -352,6 +353,16 @@ class _Controls:
         if backend not in self._identified:
             self._identified.add(backend)
             identity = self.binder.identity
+            opaque = self.binder.opaque
+            if opaque and not backend.in_process:
+                logger.warning(
+                    "semantic-llm-cache: %s closes over %r, whose value has no stable fingerprint, so it shares "
+                    "answers with no other process and no other function: leave it out with ignore=(%r,), or say who "
+                    "shares with namespace= or scope=",
+                    self.binder.name,
+                    opaque[0],
+                    opaque[0],
+                )
             if self.engine.namespace == "default" and identity is not None:
                 self.engine.note_identity(identity, self.binder.written)
 

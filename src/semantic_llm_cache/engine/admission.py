@@ -14,6 +14,7 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Choice
 from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.metrics.pricing import usage_of
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import Encoded, dumps, freeze, is_immutable, loads, same
 from semantic_llm_cache.values.offload import is_large, off_loop, opened
@@ -39,10 +40,10 @@ class Admission(Tiers):
             if not same(back, value):
                 raise CacheSerializationError(f"the answer (a {type(value).__qualname__}) would not come back as it is")
         except CacheSerializationError as error:
-            self._warn(f"an answer is returned uncached: {error}")
+            self._warn(f"an answer is returned uncached: {describe(error)}")
             return ALONE
         except Exception as error:  # comparing may run the value's own code
-            self._warn(f"an answer is returned uncached: {type(error).__name__}: {error}")
+            self._warn(f"an answer is returned uncached: {describe(error)}")
             return ALONE
         return Encoded(text)
 
@@ -57,7 +58,7 @@ class Admission(Tiers):
         try:
             return bool(self.cache_if(value))
         except Exception as error:
-            self.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            self.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
             return False
 
     def weigh(self, value: Any, settings: CallSettings) -> tuple[Any, bool]:

@@ -102,6 +102,8 @@ class SemanticCache(Leading):
         'exact'
     """
 
+    _neutral_in_keys = True  # as a field of an instance: see `known_types`
+
     def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
         """Return the settings of a door's calls: what type answers are, and labels of its own."""
         return replace(self._settings, target=target, tags=(*self.tags, *tags))

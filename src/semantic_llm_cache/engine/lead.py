@@ -23,6 +23,7 @@ from semantic_llm_cache.exceptions import (
     PromptCacheError,
 )
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.values.encoding import Encoded, is_immutable, thaw
 from semantic_llm_cache.values.offload import inline, is_large, opened
@@ -250,7 +251,7 @@ class Leading(Shadowing):
             value = await maybe_await(call())
             await self.admit(request, settings, value, found, (perf_counter() - began) * 1000)
         except Exception as error:
-            self.log_once("refresh", f"a stale answer could not be refreshed: {type(error).__name__}")
+            self.log_once("refresh", f"a stale answer could not be refreshed: {describe(error)}")
         finally:
             state.flights.end_refresh(request.key)
             if found.lease is not None:

@@ -21,6 +21,7 @@ from semantic_llm_cache.engine.search import Found, Outage, limited
 from semantic_llm_cache.engine.state import BackendState
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import Held, Lease, StorageBackend
@@ -58,7 +59,7 @@ class Holding:
         try:
             background.call_later(self.backend.lease_seconds / 3, self._renew)
         except RuntimeError as error:  # the interpreter is ending and starts no more threads
-            logger.debug("semantic-llm-cache: a lease will not be renewed: %r", error)
+            logger.debug("semantic-llm-cache: a lease will not be renewed: %s", describe(error))
 
     async def _renew(self) -> None:
         if self.over:
@@ -74,7 +75,7 @@ class Holding:
         try:
             kept = await limited(self.backend.renew_lease(self.lease, seconds), seconds / 3)
         except Exception as error:  # the next one may get through; if not, another process leads
-            logger.debug("semantic-llm-cache: a lease was not renewed: %r", error)
+            logger.debug("semantic-llm-cache: a lease was not renewed: %s", describe(error))
             kept = True
         if kept:
             self._renew_later()
@@ -103,12 +104,12 @@ def give_back(backend: StorageBackend, lease: Lease) -> None:
         try:
             await limited(backend.release_lease(lease), _PATIENCE)
         except Exception as error:
-            logger.debug("semantic-llm-cache: a lease was not given back: %r", error)
+            logger.debug("semantic-llm-cache: a lease was not given back: %s", describe(error))
 
     try:
         background.spawn(release())
     except RuntimeError as error:
-        logger.debug("semantic-llm-cache: a lease was not given back: %r", error)
+        logger.debug("semantic-llm-cache: a lease was not given back: %s", describe(error))
 
 
 class Leasing(Reporting):
@@ -256,7 +257,7 @@ class Leasing(Reporting):
         except Exception as error:
             state.breakers["lease"].failed(error, "Check that it is reachable and healthy.")
             if self.on_error == "raise":
-                raise CacheBackendError(f"{backend.url} failed: {error or type(error).__name__}") from error
+                raise CacheBackendError(f"{backend.url} failed: {describe(error)}") from error
             return False
         return True
 

@@ -17,6 +17,7 @@ from semantic_llm_cache.engine.state import BackendState
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
+from semantic_llm_cache.redaction import describe
 
 __all__ = ["Reporting", "exact_lookup"]
 
@@ -177,7 +178,7 @@ class Reporting(Admission):
             try:
                 self.on_event(lookup)
             except Exception as error:
-                self.log_once("on_event", f"on_event raised {error!r}")
+                self.log_once("on_event", f"on_event raised {describe(error)}")
 
     def _lookup(self, request: Request, settings: CallSettings, found: Found, started: float) -> Lookup:
         took = (perf_counter() - started) * 1000

@@ -36,11 +36,13 @@ from semantic_llm_cache.exceptions import (
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS, Choice, Trust, TrustOptions
 from semantic_llm_cache.metrics.pricing import Price, make_price
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
 from semantic_llm_cache.runtime.yielding import turn
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.similarity.cache import shared_embedder
+from semantic_llm_cache.similarity.unseen import why_unreadable
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 from semantic_llm_cache.storage.registry import get_default_backend, register_engine, shared_backend
 from semantic_llm_cache.values.offload import is_large, off_loop, opened
@@ -175,6 +177,7 @@ class Tiers:
         self.trust = Trust(
             TrustOptions(guards, verify, verify_band, verify_mode, max_error, max_error_per_hit, same_answer, seed),
             check_similarity(similarity),
+            self.need_embedder,
         )
         self.similarity = self.trust.similarity
         if mode not in ("serve", "shadow"):
@@ -316,9 +319,9 @@ class Tiers:
             raise
         except Exception as error:  # an entry with damaged fields, a guard that fails
             if self.on_error == "raise":
-                raise CacheBackendError(f"the lookup failed: {_describe(error)}") from error
-            self.log_once("find", f"a lookup failed ({type(error).__name__}: {error}); the function is called")
-            found = replace(found, outcome="error", reason=f"the lookup failed: {_describe(error)}", choice=None)
+                raise CacheBackendError(f"the lookup failed: {describe(error)}") from error
+            self.log_once("find", f"a lookup failed ({describe(error)}); the function is called")
+            found = replace(found, outcome="error", reason=f"the lookup failed: {describe(error)}", choice=None)
         return found
 
     async def _find_near(
@@ -411,7 +414,7 @@ class Tiers:
                 embedder.readable(text) if len(text) <= 1000 else await asyncio.to_thread(embedder.readable, text)
             )
             if not readable:
-                found.reason = "too long for the embedding model: exact matches only"
+                found.reason = why_unreadable(text)
                 return
             breaker = _breaker_of(embedder)
             if not breaker.allow():
@@ -430,19 +433,19 @@ class Tiers:
             raise
         except Exception as error:
             if self.on_error == "raise":
-                if isinstance(error, PromptCacheError):
+                if isinstance(error, EmbeddingUnavailableError):
                     raise
-                raise EmbeddingUnavailableError(f"the embedder {name} failed: {_describe(error)}") from error
+                raise EmbeddingUnavailableError(f"the embedder {name} failed: {describe(error)}") from error
             if not told:
-                self.log_once("embedder", f"no embedding ({_describe(error)}); near matching is off meanwhile")
-            raise Outage(f"no embedding: {_describe(error)}") from error
+                self.log_once("embedder", f"no embedding ({describe(error)}); near matching is off meanwhile")
+            raise Outage(f"no embedding: {describe(error)}") from error
 
     async def _vectors(self, texts: Sequence[str]) -> Any:
         """Return the unit vectors of further texts, under the same limits."""
         try:
             return await limited(self.need_embedder().aencode_batch(list(texts)), self.timeout)
         except Exception as error:
-            raise Outage(f"no embedding: {_describe(error)}") from error
+            raise Outage(f"no embedding: {describe(error)}") from error
 
     async def online_policy(self) -> OnlinePolicy:
         """Return the online policy of this namespace, with what it has learned before."""
@@ -456,7 +459,7 @@ class Tiers:
                 try:
                     policy.load(raw)
                 except CacheSerializationError as error:
-                    self.log_once("policy", f"what the error budget had learned cannot be read: {error}")
+                    self.log_once("policy", f"what the error budget had learned cannot be read: {describe(error)}")
             policy = state.policies.setdefault(name, policy)
         found: OnlinePolicy = policy
         return found
@@ -495,8 +498,8 @@ class Tiers:
             if self.on_error == "raise":
                 if isinstance(error, CacheBackendError):
                     raise
-                raise CacheBackendError(f"{backend.url} failed: {_describe(error)}") from error
-            raise Outage(f"storage failed: {_describe(error)}") from error
+                raise CacheBackendError(f"{backend.url} failed: {describe(error)}") from error
+            raise Outage(f"storage failed: {describe(error)}") from error
         if kind == "search":
             state.searched = True
         breaker.succeeded()
@@ -548,7 +551,3 @@ def _breaker_of(embedder: Any) -> CircuitBreaker:
     if breaker is None:
         breaker = _breakers.setdefault(embedder, CircuitBreaker(f"the embedder {embedder.fingerprint}"))
     return breaker
-
-
-def _describe(error: BaseException) -> str:
-    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -9,6 +9,7 @@ from typing import Any
 from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import Counters
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
 from semantic_llm_cache.storage.contract import StorageBackend
@@ -92,7 +93,7 @@ class BackendState:
             try:
                 background.call_later(_FLUSH_AFTER, self.flush)
             except RuntimeError as error:  # the interpreter is ending and starts no more threads
-                logger.debug("semantic-llm-cache: counters will not be written: %r", error)
+                logger.debug("semantic-llm-cache: counters will not be written: %s", describe(error))
 
     def owe(self, counters: Counters) -> None:
         """Note what has come to `counters` since the last time, to be written later."""
@@ -128,7 +129,7 @@ class BackendState:
                     self._changed_policies.add(name)
                     raise
         except Exception as error:
-            logger.debug("semantic-llm-cache: counters were not written: %r", error)
+            logger.debug("semantic-llm-cache: counters were not written: %s", describe(error))
             with self._lock:  # another time
                 if len(self.hits) < _MOST_HITS:
                     for key, count in hits.items():
@@ -201,7 +202,7 @@ def _flush_all() -> None:
     try:
         asyncio.run_coroutine_threadsafe(settle(), background._background.get()).result(1.0)
     except Exception as error:
-        logger.debug("semantic-llm-cache: not flushed at exit: %r", error)
+        logger.debug("semantic-llm-cache: not flushed at exit: %s", describe(error))
 
 
 def _after_fork() -> None:

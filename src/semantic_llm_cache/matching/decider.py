@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from semantic_llm_cache.config import check_similarity
 from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY, ThresholdPolicy
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
+from semantic_llm_cache.similarity.unseen import unseen_difference
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
 if TYPE_CHECKING:
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
+    from semantic_llm_cache.similarity.base import EmbeddingProvider
 
 __all__ = ["DEFAULT_GUARDS", "Choice", "Trust", "TrustOptions"]
 
@@ -82,13 +85,17 @@ class Trust:
     Args:
         options: see `SemanticCache`.
         similarity: the engine's threshold.
+        embedder: gives the embedder, which is asked what it does not see of two texts; None compares only vectors.
 
     Raises:
         ValueError, TypeError: naming the option.
     """
 
-    def __init__(self, options: TrustOptions, similarity: float) -> None:
+    def __init__(
+        self, options: TrustOptions, similarity: float, embedder: Callable[[], EmbeddingProvider] | None = None
+    ) -> None:
         self.options = options
+        self._embedder = embedder
         verify, band = options.verify, options.verify_band
         for name, value in (("verify", verify), ("same_answer", options.same_answer)):
             if value is not None and not callable(value):
@@ -170,7 +177,18 @@ class Trust:
         """Tell whether a call may join one in flight by meaning: only where nobody need be asked."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
-        return self.policy(threshold).same(prompt, other, similarity) and self._residual(prompt, other) is None
+        return (
+            self.unseen(prompt, other) is None
+            and self.policy(threshold).same(prompt, other, similarity)
+            and self._residual(prompt, other) is None
+        )
+
+    def unseen(self, prompt: str, other: str) -> str | None:
+        """Return how two texts differ where their vectors show nothing, or None.
+
+        Asked of every pair before anything else, whatever the threshold, the guards, the verifier and the budget.
+        """
+        return None if self._embedder is None else unseen_difference(self._embedder(), prompt, other)
 
     def _residual(self, prompt: str, other: str) -> tuple[str, str] | None:
         if not len(self.guards):
@@ -233,11 +251,11 @@ class Trust:
                 continue
             if len(prompt) + len(candidate.entry.prompt) > _LONG:
                 # Guards read at some 4 microseconds a word: a long prompt would hold the loop up.
-                verdict = await asyncio.to_thread(policy.judge, prompt, [candidate])
+                against = await asyncio.to_thread(self._against, policy, prompt, candidate)
             else:
-                verdict = policy.judge(prompt, [candidate])
-            if verdict.candidate is None:
-                reason = reason or verdict.reason
+                against = self._against(policy, prompt, candidate)
+            if against is not None:
+                reason = reason or against
                 continue
             if not known:
                 veto = await self._residual_veto(prompt, candidate.entry.prompt, embed)
@@ -246,6 +264,15 @@ class Trust:
                     continue
             passing.append(candidate)
         return passing, "" if passing else reason
+
+    def _against(self, policy: ThresholdPolicy, prompt: str, candidate: Candidate) -> str | None:
+        """Return what speaks against a candidate at once: its distance, what no vector shows, a guard."""
+        if candidate.similarity >= policy.similarity - THRESHOLD_TOLERANCE:
+            unseen = self.unseen(prompt, candidate.entry.prompt)
+            if unseen is not None:
+                return f"veto: {unseen}"
+        verdict = policy.judge(prompt, [candidate])
+        return verdict.reason if verdict.candidate is None else None
 
     async def _residual_veto(self, prompt: str, other: str, embed: Embed) -> str | None:
         left = self._residual(prompt, other)
@@ -285,7 +312,7 @@ class Trust:
             )
             same = as_verdict(value)
         except Exception as error:
-            engine.log_once("verify", f"verify failed ({type(error).__name__}: {error}): candidates count as different")
+            engine.log_once("verify", f"verify failed ({describe(error)}): candidates count as different")
             return False
         self.remember(key, candidate.key, same)
         return same
@@ -302,7 +329,7 @@ class Trust:
             max_error_per_hit=self.options.max_error_per_hit,
             floor=self.similarity,
             seed=self.options.seed,
-            extra_features=len(names),
+            extra_features=names,
         )
 
     async def choose_online(self, key: str, prompt: str, policy: OnlinePolicy, search: Search) -> Choice:
@@ -341,7 +368,9 @@ class Trust:
         usable, views, reason = [], [], ""
         for candidate in candidates:
             entry = candidate.entry
-            veto = self.guards.check(prompt, entry.prompt) if self.guards_given else None
+            veto: object = self.unseen(prompt, entry.prompt)
+            if veto is None and self.guards_given:
+                veto = self.guards.check(prompt, entry.prompt)
             if veto is not None:
                 reason = reason or f"veto: {veto}"
                 continue
@@ -383,7 +412,7 @@ class Trust:
                 same = float(first @ second) >= LONG_SIMILARITY
             return same
         except Exception as error:
-            engine.log_once("same_answer", f"answers could not be compared ({type(error).__name__}: {error})")
+            engine.log_once("same_answer", f"answers could not be compared ({describe(error)})")
             return None
 
     # ------------------------------------------------------------------ work nobody waits for
@@ -401,8 +430,8 @@ class Trust:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.warning("semantic-llm-cache: background verification failed: %r", task.exception())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("semantic-llm-cache: background verification failed: %s", describe(error))
 
 
 async def _call(function: Callable[..., Any], *args: Any) -> Any:

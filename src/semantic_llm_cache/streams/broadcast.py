@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.values.encoding import Encoded, freeze, thaw
 from semantic_llm_cache.values.offload import LONG, MANY
 
@@ -85,7 +86,7 @@ class Broadcast:
         try:
             frozen = freeze(chunk)
         except CacheSerializationError as error:
-            frozen, self.whole, self.unstorable = None, False, self.unstorable or str(error)
+            frozen, self.whole, self.unstorable = None, False, self.unstorable or describe(error)
         size = len(frozen.text) if type(frozen) is Encoded else len(frozen) if isinstance(frozen, (str, bytes)) else 8
         with self._lock:
             self._chunks.append((frozen, chunk))

@@ -22,6 +22,7 @@ from semantic_llm_cache.engine.flights import ABANDONED
 from semantic_llm_cache.engine.search import Found
 from semantic_llm_cache.exceptions import CacheReentryError
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.streams.broadcast import BREATH, Broadcast
 from semantic_llm_cache.streams.call import SERVED, Call, Codec, close_plain, closing, streams_of
@@ -278,7 +279,7 @@ async def _read(
         engine = call.engine
         if engine.on_error == "raise":
             raise
-        engine.log_once("stream", f"a stream was not stored: {error!r}")
+        engine.log_once("stream", f"a stream was not stored: {describe(error)}")
         return False
     finally:
         call.streams.close(call.request.key, broadcast)
@@ -360,7 +361,7 @@ class _Pull:
             if call.engine.on_error == "raise":
                 self.broadcast.end(error)
                 return
-            call.engine.log_once("stream", f"a stream was not stored: {error!r}")
+            call.engine.log_once("stream", f"a stream was not stored: {describe(error)}")
         finally:
             call.streams.close(call.request.key, self.broadcast)
             self.release()
