@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.data import ANSWER, question
 from benchmarks.harness import Bench, Figure, Times, at_most
+from semantic_llm_cache.integrations._carrier import carrier_of
 from semantic_llm_cache.integrations.httpx import AsyncCachingTransport, CachingTransport
 from semantic_llm_cache.wire import WireCache
 
@@ -111,7 +112,7 @@ def run(bench: Bench) -> None:
     def ask_plainly(by: Any, text: str) -> Any:
         return by.chat.completions.create(**_body(text))
 
-    lookup, planned = _lookup(caching.door), _planned(caching.door, many)
+    lookup, planned = _lookup(caching.door), _planned(caching.door, async_, many)
 
     async def fill() -> None:
         for text in (*many, *some):
@@ -146,10 +147,11 @@ def run(bench: Bench) -> None:
     bare_plain.close()
 
 
-def _planned(door: WireCache, texts: Sequence[str]) -> list[Any]:
+def _planned(door: WireCache, transport: Any, texts: Sequence[str]) -> list[Any]:
     headers = [("authorization", "Bearer k"), ("content-type", "application/json")]
     url = f"{URL}/chat/completions"
-    return [door.plan("POST", url, headers, json.dumps(_body(text)).encode()) for text in texts]
+    carrier = carrier_of(transport, door)
+    return [door.plan("POST", url, headers, json.dumps(_body(text)).encode(), carrier=carrier) for text in texts]
 
 
 def _lookup(door: WireCache) -> Any:

@@ -1,9 +1,10 @@
 """Guards against bare cosine at equal hits, on labelled pairs; and on our own traps and paraphrases.
 
-    python -m benchmarks.trust.guards_eval --data PATH [--data PATH ...] [--json]
+    python -m benchmarks.trust.guards_eval --data PATH [--data PATH ...] [--guards ...] [--without rider] [--json]
 
 A data file is tab separated with the columns `text_a`, `text_b` and `label` (1 = the same question). Without
-`--data` only the project's own table of traps is measured. Embeddings: the package's default model.
+`--data` only the project's own tables (`traps`, `riders`, `reversals`) are measured. What one rule costs and saves is
+the difference between two runs, with and `--without` it. Embeddings: the package's default model.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from semantic_llm_cache.matching.guards import GuardSet, resolve_guards
+from semantic_llm_cache.matching.guards import GuardSet, get_guard, resolve_guards
 
-THRESHOLDS = (0.90, 0.95)
+THRESHOLDS = (0.85, 0.90, 0.95)
 
 
 class Pair(NamedTuple):
@@ -123,14 +124,25 @@ def halves(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
     return even, ~even
 
 
+def _tables() -> Iterator[tuple[str, Sequence[Any], bool]]:
+    """Give the project's own tables: name, rows, and whether their pairs ask the same."""
+    from . import reversals, riders, traps
+
+    for module, apart, alike in (
+        (traps, "TRAPS", "PARAPHRASES"),
+        (riders, "ATTACKS", "HONEST"),
+        (reversals, "REVERSED", "REFORMED"),
+    ):
+        for half in ("", "HELD_OUT_"):
+            yield half + apart, getattr(module, half + apart), False
+            yield half + alike, getattr(module, half + alike), True
+
+
 def traps_report(guards: GuardSet, floor: float = 0.90) -> dict[str, Any]:
     """Measure the project's own tables: share refused by guards, by cosine below `floor`, by either."""
-    from . import traps
-
     report: dict[str, Any] = {}
-    for name in ("TRAPS", "PARAPHRASES", "HELD_OUT_TRAPS", "HELD_OUT_PARAPHRASES"):
-        rows = getattr(traps, name)
-        pairs = [Pair(r.a, r.b, not name.endswith("TRAPS")) for r in rows]
+    for name, rows, same in _tables():
+        pairs = [Pair(r.a, r.b, same) for r in rows]
         similarity = cosines(pairs)
         vetoes = vetoed_by(pairs, None, guards)
         refused = np.array([v is not None for v in vetoes])
@@ -140,11 +152,11 @@ def traps_report(guards: GuardSet, floor: float = 0.90) -> dict[str, Any]:
             "refused_by_guards": float(refused.mean()),
             "below_cosine": float(far.mean()),
             "refused_by_either": float((refused | far).mean()),
+            "near": {f"{t:.2f}": int((similarity >= t - 1e-6).sum()) for t in THRESHOLDS},
+            "passing": {f"{t:.2f}": int(((similarity >= t - 1e-6) & ~refused).sum()) for t in THRESHOLDS},
             "not_as_wanted": [
                 {"kind": r.kind, "a": r.a, "b": r.b, "rule": v, "cosine": round(float(s), 3)}
-                for r, v, s, bad in zip(
-                    rows, vetoes, similarity, refused if not name.endswith("TRAPS") else ~(refused | far), strict=True
-                )
+                for r, v, s, bad in zip(rows, vetoes, similarity, refused if same else ~(refused | far), strict=True)
                 if bad
             ],
         }
@@ -171,11 +183,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="guards_eval", description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--data", action="append", default=[], help="labelled pairs; may be given several times")
     parser.add_argument("--guards", default="default", help="default, none, or rule names with commas")
+    parser.add_argument("--without", default="", help="rule names with commas, left out of --guards")
     parser.add_argument("--cosines", action="append", default=[], help="file (.npy) to keep a data file's cosines in")
     parser.add_argument("--no-traps", action="store_true", help="leave the project's own table out")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     args = parser.parse_args(argv)
-    guards = resolve_guards(args.guards.split(","))
+    without = args.without.split(",") if args.without else []
+    for name in without:
+        get_guard(name)  # says which names there are
+    guards = resolve_guards([name for name in resolve_guards(args.guards.split(",")).names if name not in without])
     report: dict[str, Any] = {"data": {}}
     loaded = [(path, load_pairs(path)) for path in args.data]
     for number, (path, pairs) in enumerate(loaded):
@@ -228,6 +244,10 @@ def _print(report: dict[str, Any]) -> None:
         print(
             f"\n{name}: {part['pairs']} pairs; refused by guards {_percent(part['refused_by_guards'])}, "
             f"below 0.90 {_percent(part['below_cosine'])}, by either {_percent(part['refused_by_either'])}"
+        )
+        print(
+            "  near and not refused:",
+            ", ".join(f"{part['passing'][t]} of {part['near'][t]} at {t}" for t in part["near"]),
         )
         for row in part["not_as_wanted"]:
             print(f"  {row['kind']}: {row['a']!r} / {row['b']!r} ({row['rule']}, {row['cosine']})")

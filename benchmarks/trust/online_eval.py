@@ -91,7 +91,9 @@ def evaluate(
                         range(seeds),
                         lambda order, seed, s=setting, b=bound: run_online(
                             stream,
-                            OnlinePolicy(floor=floor, seed=seed, extra_features=len(guards) if guards else 0, **{s: b}),
+                            OnlinePolicy(
+                                floor=floor, seed=seed, extra_features=guards.names if guards else 0, **{s: b}
+                            ),
                             order,
                             guards=guards,
                         ),

@@ -8,9 +8,10 @@ what they showed was then mended, so that they are held out no longer.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
-__all__ = ["HELD_OUT_PARAPHRASES", "HELD_OUT_TRAPS", "PARAPHRASES", "TRAPS", "PromptPair"]
+__all__ = ["HELD_OUT_PARAPHRASES", "HELD_OUT_TRAPS", "PARAPHRASES", "TRAPS", "PromptPair", "read_pairs"]
 
 
 class PromptPair(NamedTuple):
@@ -28,16 +29,16 @@ class PromptPair(NamedTuple):
     b: str
 
 
-def _pairs(text: str) -> tuple[PromptPair, ...]:
-    """Read "kind | language | a | b" lines."""
+def read_pairs(text: str) -> tuple[PromptPair, ...]:
+    """Read "kind | language | a | b" lines; an indented line goes on with the one before."""
     rows = []
-    for line in text.strip().splitlines():
+    for line in re.sub(r"\n +", " ", text.strip()).splitlines():
         kind, language, a, b = (part.strip() for part in line.split(" | "))
         rows.append(PromptPair(kind, language, a, b))
     return tuple(rows)
 
 
-TRAPS = _pairs(
+TRAPS = read_pairs(
     r"""
 numbers | en | How many calories are in 2 boiled eggs? | How many calories are in 3 boiled eggs?
 numbers | en | Write a seven-line poem about rain | Write a nine-line poem about rain
@@ -170,7 +171,7 @@ numbers | ja | りんごを3個買う | りんごを4個買う
 """
 )
 
-PARAPHRASES = _pairs(
+PARAPHRASES = read_pairs(
     r"""
 numbers | en | How many calories are in two boiled eggs? | How many calories do 2 boiled eggs have?
 numbers | en | What is fifteen percent of 80? | What is 15% of 80?
@@ -284,7 +285,7 @@ places | ja | フランスの首都はどこですか？ | フランスの首都
 """
 )
 
-HELD_OUT_TRAPS = _pairs(
+HELD_OUT_TRAPS = read_pairs(
     r"""
 numbers | en | My child is 4 years old, what should she eat? | My child is 9 years old, what should she eat?
 numbers | en | Name the top five exporters of tin | Name the top twelve exporters of tin
@@ -351,7 +352,7 @@ places | ja | ドイツの人口は？ | スペインの人口は？
 """
 )
 
-HELD_OUT_PARAPHRASES = _pairs(
+HELD_OUT_PARAPHRASES = read_pairs(
     r"""
 numbers | en | My daughter is four, what should she eat? | My daughter is 4, what should she eat?
 numbers | en | How many days are in 3 weeks? | How many days are there in three weeks?

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from semantic_llm_cache.arguments import check_number, shown
+
 __all__ = ["SCHEMA_VERSION", "CacheConfig", "CacheEntry", "check_similarity"]
 
 SCHEMA_VERSION = 1
@@ -40,36 +42,33 @@ def parse_ttl(ttl: TTL, name: str = "ttl") -> float | None:
     if ttl is None:
         return None
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float, timedelta, str)):
-        raise TypeError(f"{name}={ttl!r} is a {type(ttl).__name__}: {_HELP}")
+        raise TypeError(f"{name}={shown(ttl)} is a {type(ttl).__name__}: {_HELP}")
     if isinstance(ttl, timedelta):
         seconds = ttl.total_seconds()
     elif isinstance(ttl, str):
         text = ttl.strip().lower().replace(" ", "")
         parts = _PART.findall(text)
         if not parts or "".join(number + unit for number, unit in parts) != text:
-            raise ValueError(f"{name}={ttl!r} cannot be read: {_HELP}")
+            raise ValueError(f"{name}={shown(ttl)} cannot be read: {_HELP}")
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     else:
         seconds = float(ttl) if abs(ttl) < 1e300 else math.inf
     if not math.isfinite(seconds) or seconds <= 0:
-        raise ValueError(f"{name}={ttl!r} must be more than zero: {_HELP}")
+        raise ValueError(f"{name}={shown(ttl)} must be more than zero: {_HELP}")
     return seconds
 
 
 def check_similarity(value: float, name: str = "similarity") -> float:
     """Return a threshold as float; ValueError or TypeError naming `name` when it is not in [0, 1]."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name}={value!r} must be a number from 0 to 1 (1 means exact matches only)")
+        raise TypeError(f"{name}={shown(value)} must be a number from 0 to 1 (1 means exact matches only)")
     if not 0.0 <= value <= 1.0:  # also refuses NaN
-        raise ValueError(f"{name}={value!r} must lie from 0 to 1 (1 means exact matches only)")
+        raise ValueError(f"{name}={shown(value)} must lie from 0 to 1 (1 means exact matches only)")
     return float(value)
 
 
 def _check_rate(value: float, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name}={value!r} must be a price in USD per 1,000 tokens")
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(f"{name}={value!r} must be zero or more, in USD per 1,000 tokens")
+    check_number(value, name, "a price in USD per 1,000 tokens, zero or more", least=0)
 
 
 @dataclass
@@ -107,20 +106,22 @@ class CacheConfig:
     def __post_init__(self) -> None:
         self.similarity_threshold = check_similarity(self.similarity_threshold, "similarity_threshold")
         self.ttl = parse_ttl(self.ttl)
-        if not isinstance(self.namespace, str) or not self.namespace:
-            raise ValueError(f"namespace={self.namespace!r} must be a non-empty string")
+        if not isinstance(self.namespace, str):
+            raise TypeError(f"namespace={shown(self.namespace)} must be a string")
+        if not self.namespace:
+            raise ValueError("namespace='' must be a non-empty string")
         if not isinstance(self.enabled, bool):
-            raise TypeError(f"enabled={self.enabled!r} must be True or False")
+            raise TypeError(f"enabled={shown(self.enabled)} must be True or False")
         if self.key_func is not None and not callable(self.key_func):
-            raise TypeError(f"key_func={self.key_func!r} must be a callable that returns a string")
+            raise TypeError(f"key_func={shown(self.key_func)} must be a callable that returns a string")
         _check_rate(self.input_cost_per_1k, "input_cost_per_1k")
         _check_rate(self.output_cost_per_1k, "output_cost_per_1k")
         if self.max_cache_size is not None and (
             isinstance(self.max_cache_size, bool) or not isinstance(self.max_cache_size, int) or self.max_cache_size < 1
         ):
-            raise ValueError(f"max_cache_size={self.max_cache_size!r} must be a whole number of at least 1")
+            raise ValueError(f"max_cache_size={shown(self.max_cache_size)} must be a whole number of at least 1")
         if not isinstance(self.embedding_model, str) or not self.embedding_model:
-            raise ValueError(f"embedding_model={self.embedding_model!r} must name a model")
+            raise ValueError(f"embedding_model={shown(self.embedding_model)} must name a model")
 
 
 @dataclass(slots=True)

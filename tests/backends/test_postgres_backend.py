@@ -38,7 +38,7 @@ def test_addresses():
     [
         ("mysql://u:hush@h/d", {}, "begins with postgresql://"),
         ("postgresql://u:hush@h/d#x", {}, "%23"),
-        ("postgresql://u:hush@h:port/d", {}, "'h:port' is not a host"),
+        ("postgresql://u:hush@h:port/d", {}, "not a host and a port"),
         ("postgresql://u:hush@h/d?pool_max=many", {}, "pool_max must be a number"),
         ("postgresql://u:hush@h/d?prepared_statements=maybe", {}, "yes or no"),
         ("postgresql://u:hush@h/d?pol_max=3", {}, "unknown option 'pol_max'"),

@@ -36,7 +36,7 @@ async def test_a_server_killed_under_load_and_started_again(caplog):
             await load.served()
             assert not load.open
         told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-        outages = [text for text in told if "failed (CacheBackendError" in text or "failed (TimeoutError" in text]
+        outages = [text for text in told if " failed (" in text]
         assert 1 <= len(outages) <= 3  # reading, searching, writing: once each
         assert (await backend.get("k")).response == "That."  # it had been committed
         await backend.close()
@@ -221,8 +221,7 @@ async def test_tables_that_somebody_has_removed_are_made_again():
     assert await backend.get("k") is None
     await backend.set("k", entry())
     await execute(server_url(), f'DROP TABLE "{backend.schema}".hits')
-    with pytest.raises(CacheBackendError, match="hits"):  # half of them gone: no guess is made
-        await backend.get("k")
+    assert (await backend.get("k")).response == "That."
     await backend.close()
 
 

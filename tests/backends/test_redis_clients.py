@@ -59,7 +59,7 @@ def test_what_cannot_be_is_said():
     with pytest.raises(ValueError, match="not both"):
         RedisBackend("redis://h", client=object())
     for options, says in [
-        ({"search": "best"}, "search='best'"),
+        ({"search": "best"}, "search= must be one of auto"),
         ({"prefix": ""}, "prefix=''"),
         ({"shards": 0}, "shards=0"),
         ({"timeout": 0}, "timeout=0"),

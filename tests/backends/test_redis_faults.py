@@ -36,7 +36,7 @@ async def test_a_server_killed_under_load_and_started_again(way, caplog):
             assert load.calls > calls
             assert not load.open
         told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-        outages = [text for text in told if "failed (CacheBackendError" in text or "failed (TimeoutError" in text]
+        outages = [text for text in told if " failed (" in text]
         assert 1 <= len(outages) <= 3  # reading, searching, writing: once each
         assert len(set(outages)) == len(outages)
         await backend.close()
@@ -135,7 +135,8 @@ async def test_a_replica_that_only_reads(way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_what_is_not_ours_or_is_damaged_is_a_miss_and_a_warning(way, caplog):
+async def test_what_is_not_ours_or_is_damaged_is_a_miss_and_a_warning(way, caplog, monkeypatch):
+    monkeypatch.setattr("semantic_llm_cache.backends.damage._EVERY", 0.0)
     backend = RedisBackend(server_url(way), prefix=own_prefix(), search=way, front_size=0)
     client = redis.asyncio.Redis.from_url(server_url(way), protocol=2)
     await backend.set_many([(key, entry(key)) for key in ("good", "typed", "cut", "flipped", "vector", "foreign")])

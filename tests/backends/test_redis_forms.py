@@ -48,7 +48,7 @@ def test_addresses(url, shown, expected):
     ("url", "says"),
     [
         ("redis://u:hush@h:port", "not a host and a port"),
-        ("redis://u:hush@h?color=red", "unknown option 'color', there are client_name, connect_timeout"),
+        ("redis://u:hush@h?color=red", "unknown option, there are client_name, connect_timeout"),
         ("redis://u:hush@h/0?timeout=long", "timeout must be a number"),
         ("redis://u:hush@h/0?ssl_check_hostname=perhaps", "yes or no"),
         ("redis://u:hush@a,b", "redis+cluster://"),
@@ -58,7 +58,7 @@ def test_addresses(url, shown, expected):
         ("redis+cluster://u:hush@h/1", "only database 0"),
         ("redis+sentinel://u:hush@h", "NAME"),
         ("unix://u:hush@h/x", "three slashes"),
-        ("redis://u:hush@h?search=best", "search='best'"),
+        ("redis://u:hush@h?search=best", "search= must be one of auto"),
         ("redis://u:hush@h?front_seconds=-1", "front_seconds=-1"),
         ("mongodb://h", "begins with redis://"),
     ],

@@ -154,7 +154,7 @@ def test_options_of_wrap(run, tmp_path, path, server):
         "base_url": f"{server.url}/other/v1",
         "default_headers": {"X-Tenant": "a", "X-Build": "7"},
     }
-    options.update(share_across_keys=True, ignore_headers=("x-build",))
+    options.update(share_across_keys=True, neutral_headers=("x-build",))
     assert ask(path, client=client, **options).id == "chatcmpl-logged"
     assert ask(path, "call it", client=client, **options).choices[0].message.tool_calls[0].id == "c"
     assert server.calls == 0

@@ -610,13 +610,17 @@ def test_requests_sessions_count_by_credential():
 def test_methods_of_clients_can_be_cached():
     asked = []
 
-    def answer(request):
-        asked.append(request)
-        body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
-        return httpx2.Response(200, json=body)
+    class Server:
+        def __cache_scope__(self):
+            return "the one server"
+
+        def __call__(self, request):
+            asked.append(request)
+            body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
+            return httpx2.Response(200, json=body)
 
     def completions(key):
-        http = httpx2.Client(transport=httpx2.MockTransport(answer))
+        http = httpx2.Client(transport=httpx2.MockTransport(Server()))
         return openai.OpenAI(base_url="http://one.test", api_key=key, http_client=http).chat.completions
 
     asks = [cache(result_type=openai.types.chat.ChatCompletion)(completions(key).create) for key in ("a", "a", "b")]
@@ -634,12 +638,20 @@ class Opaque:
     pass
 
 
+OPAQUE = Opaque()
+
+
+def closing_over(held):
+    return lambda: held
+
+
 @pytest.mark.parametrize(
     ("bot", "field"),
     [
         (Bot(helper=Opaque()), r"self\.helper is a .*Opaque"),
         (Bot(helpers=[1, Opaque()]), r"self\.helpers\[1\] is a .*Opaque"),
-        (Bot(callback=lambda: 1), r"self\.callback is a builtins\.function"),
+        (Bot(callback=lambda: OPAQUE), r"self\.callback: global OPAQUE is a .*Opaque"),
+        (Bot(callback=closing_over(Opaque())), r"self\.callback: closure held is a .*Opaque"),
         (Bot(options={"x": Opaque()}), r"self\.options\['x'\] is a .*Opaque"),
     ],
 )

@@ -22,6 +22,9 @@ class Door:
         self.llm = CachedLLM(model="m", backend=backend, **options)
         self.backend = self.engine.backend
 
+    def __cache_scope__(self):
+        return "all doors answer alike, however often they were called"
+
     def answer(self, *_):
         self.calls += 1
         return self.calls

@@ -86,7 +86,7 @@ class TestFreed:
     def test_of_one_that_another_thread_waited_for(self, engine, seen):
         started = threading.Event()
 
-        @engine.cache
+        @engine.cache(namespace="any function")
         def ask(prompt: str):
             started.set()
             while engine.bound()[1].flights.under_way(key) and waiting() < 2:

@@ -139,8 +139,10 @@ async def test_a_call_cancelled_from_within_looks_the_same_as_without_a_cache():
         await ask("x")
 
 
+tenant = contextvars.ContextVar("tenant", default="nobody")  # of the module: in a closure it would be scope
+
+
 async def test_the_function_sees_the_first_callers_context():
-    tenant = contextvars.ContextVar("tenant", default="nobody")
     seen, go = [], asyncio.Event()
 
     async def look(prompt):

@@ -83,12 +83,16 @@ async def test_asked_otherwise_it_is_another_question(server, other):
     assert server.calls == 2
 
 
-async def test_marks_for_the_providers_own_cache_do_not_count(server):
+async def test_all_fields_of_a_text_part_count(server):
+    citations = [{"type": "char_location", "cited_text": "a", "document_index": 0}]
+    fields = [{}, {"cache_control": {"type": "ephemeral"}}, {"citations": citations}, {"custom": 1}]
+    parts = [{"type": "text", "text": ASKED, **more} for more in fields]
     async with client(server) as opened:
-        mark = {"cache_control": {"type": "ephemeral"}}
-        await asked(opened, system=[{"type": "text", "text": "Be brief.", **mark}])
-        await asked(opened, system=[{"type": "text", "text": "Be brief."}])
-        assert server.calls == 1
+        for _ in range(2):
+            for part in parts:
+                await asked(opened, messages=[{"role": "user", "content": [part]}])
+                await asked(opened, system=[part])
+        assert server.calls == 2 * len(parts)
 
 
 async def test_tenants_share_nothing(server):

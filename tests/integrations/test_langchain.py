@@ -1,11 +1,14 @@
 """LangChain's cache: chat models and plain ones of langchain-core, which call a provider on the loopback interface."""
 
+from typing import Any
+
 import httpx
 import pytest
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import LLM, BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
+from pydantic import SecretStr
 
 from semantic_llm_cache import CacheContext, last_lookup
 from semantic_llm_cache.exceptions import CacheNotFoundError
@@ -213,6 +216,56 @@ def test_misuse_is_told_by_name():
     for option in ({"history": "all"}, {"tool_calls": 1}, {"cache": "memory://"}, {"nonsense": 1}):
         with pytest.raises((TypeError, ValueError), match=next(iter(option))):
             LangChainCache(**option)
+
+
+class Secretive(Chat):
+    """A model as LangChain's own are: it can be written down, with the name of its secret in the secret's place."""
+
+    key: SecretStr = SecretStr("k")
+    part: Any = None
+
+    @classmethod
+    def is_lc_serializable(cls):
+        return True
+
+    @property
+    def lc_secrets(self):
+        return {"key": "TENANT_API_KEY"}
+
+
+def test_a_secret_counts_by_the_variable_that_it_is_named_after(server, use, monkeypatch, caplog):
+    use()
+    for value, calls in (("a", 1), ("b", 2), ("a", 2)):
+        monkeypatch.setenv("TENANT_API_KEY", value)
+        Secretive(url=server.url).invoke(ASKED)
+        assert server.calls == calls
+    assert not caplog.messages
+    monkeypatch.delenv("TENANT_API_KEY")
+    Secretive(url=server.url).invoke(ASKED)
+    Secretive(url=server.url, key="other").invoke(ASKED)
+    assert server.calls == 3
+    (line,) = caplog.messages
+    assert "TENANT_API_KEY" in line
+    assert "scope=" in line
+
+
+def test_a_model_with_a_hidden_part_bypasses_unless_scope_names_the_caller(server, use, caplog):
+    use()
+    for part in (object(), object()):
+        Secretive(url=server.url, part=part).invoke(ASKED)
+    assert server.calls == 2
+    assert "scope=" in caplog.text
+    use(scope={"tenant": 1})
+    for part in (object(), object()):
+        Secretive(url=server.url, part=part).invoke(ASKED)
+    assert server.calls == 3
+
+
+def test_a_call_described_by_an_address_in_memory_bypasses(server, use):
+    use(scope={"tenant": 1})
+    for _ in range(2):
+        Chat(url=server.url).bind(tool=object()).invoke(ASKED)
+    assert server.calls == 2
 
 
 @pytest.mark.parametrize("plain", [True, False])

@@ -22,7 +22,7 @@ FOLDERS = ROOT / ".venvs"
 # has tools.
 UNDECLARED = ["soundfile", "mcp"]
 WANTED = ["openai>=2.20,<3", "litellm>=1.100", "dspy>=3", "llama-index-llms-openai>=0.6", *UNDECLARED]
-CHECKS = ["openai2", "litellm", "examples"]
+CHECKS = ["openai2", "litellm", "examples", "every_keyword"]
 
 
 def environment():

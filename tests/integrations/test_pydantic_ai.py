@@ -4,6 +4,8 @@ import httpx2
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent
+from pydantic_ai.messages import ModelRequest, ToolReturnPart, UserPromptPart
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -171,3 +173,100 @@ async def test_a_context_asks_of_it_what_it_asks_of_functions(server, model, str
     for _ in range(2):
         inside = await ask(namespace="tenant")
     assert (server.calls, inside) == (4, await ask(namespace="tenant"))
+
+
+def callers(server, http):
+    """Return pairs of providers that differ in one place of their client."""
+    from openai import AsyncOpenAI
+
+    def provider(key="k", **more):
+        client = AsyncOpenAI(api_key=key, base_url=f"{server.url}/v1", http_client=http, **more)
+        return OpenAIProvider(openai_client=client)
+
+    async def first():
+        return "a"
+
+    async def second():
+        return "b"
+
+    return {
+        "key": (provider("a"), provider("b")),
+        "organization": (provider(organization="a"), provider(organization="b")),
+        "project": (provider(project="a"), provider(project="b")),
+        "headers": (provider(default_headers={"x-tenant": "a"}), provider(default_headers={"x-tenant": "b"})),
+        "query": (provider(default_query={"tenant": "a"}), provider(default_query={"tenant": "b"})),
+        "callable key": (provider(first), provider(second)),
+    }
+
+
+@pytest.mark.parametrize("place", ["key", "organization", "project", "headers", "query", "callable key"])
+async def test_callers_whose_clients_differ_share_nothing(server, place):
+    cache = SemanticCache("memory://", similarity=0.9)
+    async with httpx2.AsyncClient() as http:
+        one, other = (CachedModel(OpenAIChatModel("m", provider=p), cache) for p in callers(server, http)[place])
+        for model in (one, other):
+            await Agent(model).run(ASKED)
+        assert server.calls == 2
+
+
+@pytest.mark.parametrize("place", ["organization", "project", "headers", "query"])
+async def test_shared_keys_share_nothing_else(server, place):
+    cache = SemanticCache("memory://", similarity=0.9)
+    async with httpx2.AsyncClient() as http:
+        pairs = callers(server, http)
+        for calls, name in ((1, "key"), (3, place)):
+            for provider in pairs[name]:
+                model = CachedModel(OpenAIChatModel("m", provider=provider), cache, share_across_keys=True)
+                await Agent(model).run(ASKED)
+            assert server.calls == calls
+
+
+class Unknown(OpenAIChatModel):
+    """A model with a state that nobody can read."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, **options)
+        self.rows = iter([])
+
+
+async def test_a_model_that_is_not_known_bypasses_unless_scope_names_the_caller(server, caplog):
+    async with httpx2.AsyncClient() as http:
+        provider = OpenAIProvider(base_url=f"{server.url}/v1", api_key="k", http_client=http)
+        for _ in range(2):
+            await Agent(CachedModel(Unknown("m", provider=provider), SemanticCache("memory://"))).run(ASKED)
+        assert server.calls == 2
+        assert "scope=" in caplog.text
+        model = CachedModel(Unknown("m", provider=provider), scope={"tenant": 1}, backend="memory://")
+        for _ in range(2):
+            await Agent(model).run(ASKED)
+        assert server.calls == 3
+
+
+async def test_models_inside_of_others_count(server):
+    from pydantic_ai.models.fallback import FallbackModel
+    from pydantic_ai.models.instrumented import InstrumentedModel
+
+    def held(model):
+        messages = [ModelRequest(parts=[UserPromptPart(ASKED)])]
+        return CachedModel(model, backend="memory://")._plan(messages, None, ModelRequestParameters())
+
+    async with httpx2.AsyncClient() as http:
+
+        def inner(key):
+            return OpenAIChatModel("m", provider=OpenAIProvider(base_url="http://h", api_key=key, http_client=http))
+
+        made = [inner("a"), inner("b"), InstrumentedModel(inner("a")), InstrumentedModel(inner("b"))]
+        made += [FallbackModel(inner("a"), inner("b")), FallbackModel(inner("b"), inner("a"))]
+        planned = [held(model) for model in made]
+        keys = [plan[0].key for plan in planned if plan is not None]
+        assert len(set(keys)) == len(keys)
+        assert len(keys) >= 4
+
+
+async def test_what_a_tool_returned_counts_whatever_its_fields_are_called(server, model):
+    keys = set()
+    for more in ({}, {"timestamp": 1}, {"timestamp": 2}, {"usage": 1}, {"run_id": 1}):
+        part = ToolReturnPart(tool_name="t", content={"a": 1, **more}, tool_call_id="1")
+        messages = [ModelRequest(parts=[UserPromptPart(ASKED)]), ModelRequest(parts=[part])]
+        keys.add(model()._plan(messages, None, ModelRequestParameters())[0].key)
+    assert len(keys) == 5

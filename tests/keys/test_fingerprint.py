@@ -14,7 +14,7 @@ import types
 import typing
 import uuid
 import zoneinfo
-from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from collections import Counter, OrderedDict, deque, namedtuple
 from decimal import Decimal
 from fractions import Fraction
 
@@ -26,7 +26,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_llm_cache import CacheKeyError, register_fingerprint
-from semantic_llm_cache.keys.fingerprint import _registry, canonical, digest, fingerprint_instance, secret_hash
+from semantic_llm_cache.keys.fingerprint import (
+    _registry,
+    canonical,
+    digest,
+    fingerprint_instance,
+    secret_hash,
+)
 
 Point = namedtuple("Point", "x y")
 
@@ -119,7 +125,6 @@ def test_different_values_have_different_forms():
         ({1, 2}, frozenset({2, 1})),
         (b"a", bytearray(b"a")),
         (Tool(name="a", x=1), Tool.model_validate({"x": 1, "name": "a"})),
-        (defaultdict(list, a=1), defaultdict(int, a=1)),
         (np.zeros((2, 3)).T, np.zeros((3, 2))),
     ],
 )
@@ -186,7 +191,7 @@ class Plain:
 
 
 @pytest.mark.parametrize(
-    "value", [Plain(), lambda: 1, threading.Lock(), logging.getLogger("x"), object(), (i for i in "a")]
+    "value", [Plain(), threading.Lock(), logging.getLogger("x"), object(), (i for i in "a"), iter([1])]
 )
 def test_a_value_without_a_form_is_refused_by_name_with_the_ways_out(value):
     with pytest.raises(CacheKeyError, match=r"options\['deep'\]\[1\]") as caught:

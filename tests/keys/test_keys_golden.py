@@ -3,14 +3,22 @@
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import pathlib
 import re
+import sys
+import types
+import typing
 import uuid
+import zoneinfo
+from collections import OrderedDict, defaultdict, deque
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
 from semantic_llm_cache import CacheContext, CachedLLM, Request, cache, last_lookup
+from semantic_llm_cache.keys import known_types
 from semantic_llm_cache.keys.fingerprint import KEY_VERSION, canonical, fingerprint_instance, secret_hash
 
 
@@ -24,9 +32,29 @@ class Options:
     temperature: float = 0.5
 
 
+class Words(str):
+    def __init__(self, text):
+        self.size = len(text)
+
+
+class Pair(typing.NamedTuple):
+    a: int
+    b: int
+
+
+class Answers:
+    def __cache_scope__(self):
+        return "a"
+
+    def __call__(self, prompt, **options):
+        return "a"
+
+
 # As if they had been written in a module "app".
-for kind in (Tone, Options):
+app = sys.modules.setdefault("app", types.ModuleType("app"))
+for kind in (Tone, Options, Words, Pair, Answers):
     kind.__module__ = "app"
+    setattr(app, kind.__name__, kind)
 
 FORMS = [
     (None, b"n"),
@@ -46,19 +74,31 @@ FORMS = [
     ({"b": 1, "a": None}, b"d2:s1:ans1:bi1;"),
     (1j, b"c2:1j"),
     (Decimal("1.0"), b"D3:1.0"),
-    (uuid.UUID(int=1), b"u36:00000000-0000-0000-0000-000000000001"),
+    (uuid.UUID(int=1), b"u32:00000000000000000000000000000001"),
     (range(3), b"g11:range(0, 3)"),
     (dt.date(2026, 1, 2), b"a10:2026-01-02"),
-    (dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.timezone.utc), b"m28:2026-01-02T03:04:00+00:00||0"),
+    (dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.timezone.utc), b"m32:2026-01-02T03:04:00+00:00||UTC|0"),
     (dt.time(1, 2), b"h11:01:02:00||0"),
     (dt.timedelta(days=1, seconds=2), b"e1,2,0;"),
-    (Tone.WARM, b"E8:app.Tones4:WARM"),
-    (Tone, b"y8:app.Tone"),
+    (Tone.WARM, b"o8:app.Tones4:WARMd1:s7:_value_s4:warm"),
+    (Decimal, b"y15:decimal.Decimal"),
     (Options("m"), b"o11:app.Optionsd2:s5:models1:ms11:temperaturef3:0.5"),
-    (pathlib.PurePosixPath("a/b"), b"p3:a/b"),
-    (dt.timezone.utc, b"o17:datetime.timezones3:UTC"),
+    (pathlib.PurePosixPath("a/b"), b"pposix3:a/b"),
+    (dt.timezone.utc, b"ze0,0,0;s3:UTC"),
     (..., b"o17:builtins.ellipsis"),
-    (list[int], b"G14:<class 'list'>l1:y12:builtins.int"),
+    (pathlib.PureWindowsPath("a/b"), b"pwindows3:a\\b"),
+    (zoneinfo.ZoneInfo("Europe/Berlin"), b"Z13:Europe/Berlin"),
+    (Fraction(1, 2), b"o18:fractions.Fractionx3:1/2"),
+    (Words("a"), b"o9:app.Wordsd1:s4:sizei1;s1:a"),
+    (Pair(1, 2), b"o8:app.Paird1:s7:_fieldst2:s1:as1:bt2:i1;i2;"),
+    (OrderedDict(b=1, a=2), b"O2:s1:bi1;s1:ai2;"),
+    (defaultdict(list, a=1), b"o23:collections.defaultdictd1:s15:default_factoryy13:builtins.listd1:s1:ai1;"),
+    (deque([1], 2), b"qi2;l1:i1;"),
+    (re.compile("a"), b"o10:re.Patterns1:ai20;"),
+    (len, b"B12:builtins.len"),
+    (str.upper, b"B18:builtins.str.upper"),
+    (functools, b"I9:functools"),
+    (list[int], b"G0:t2:y13:builtins.listl1:y12:builtins.int"),
 ]
 
 
@@ -96,7 +136,7 @@ def in_context():
 
 
 def chat():
-    CachedLLM("openai", "gpt-4").chat("What is Python?", llm_func=lambda prompt, **options: "a", temperature=0.5)
+    CachedLLM("openai", "gpt-4").chat("What is Python?", llm_func=Answers(), temperature=0.5)
     return last_lookup().key
 
 
@@ -132,16 +172,16 @@ KEYS = dict(
     zip(
         CALLS,
         [
-            "1:117bd908df8caebe3ddf51e17a7561a9fe3b0c83",
-            "1:4e5bf4a43b26029997b9cb81b8fc9ec3cfeccead",
-            "1:13cfd4d11da61ebc8241bd9ff736398c61cebd9d",
-            "1:fe83fab06695b6301523874344ee4e7cd2ed75af",
-            "1:e36c27e25e662ef0c8deff7056083d477574b676",
-            "1:6c03d2543487180b00d23feb6f363aa030a42222",
-            "1:e31cbe944084890ae76656a8aee579ef6394b441",
-            "1:971a1f6befd0cc5795b3fe8e922eccbc05432ac4",
-            "1:b6735de4977b5ea66635ed7e1c816d3527befad9",
-            "1:4113fea1670435f6f232a5f53554162f63c82a05",
+            "2:681c464ecd71576825deb448c193f0bd79803043",
+            "2:5142ce8eee6e876b9c1096c620be85d543a95661",
+            "2:ea8a22d5251478c9d1dfeeaa1017d999c8e7569a",
+            "2:012e6faf3ad6bd066d85fa5fcf1791e24cbabf23",
+            "2:986b9f53f6995214ed00370c12f064c5b1f4a763",
+            "2:434c26fcf4052217092f01b3c8436f9d468b8610",
+            "2:f6c529e4f16c0c7ca66b3dc0495f4b8200e4fdab",
+            "2:88dbddf07215a5717d5f6303d2f8a3155339fb6b",
+            "2:b25809cee3b0955ccbb6ad95d419e057008c48e9",
+            "2:1c660c1d7ebca12a765919a793e5761062775c7d",
         ],
         strict=True,
     )
@@ -150,10 +190,22 @@ KEYS = dict(
 
 @pytest.mark.parametrize("call", CALLS)
 def test_keys(call):
-    assert KEY_VERSION == 1
+    assert KEY_VERSION == 2
     assert CALLS[call]() == KEYS[call]
 
 
 def test_the_documentation_shows_the_same_keys():
     text = (pathlib.Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
-    assert dict(re.findall(r"^\| `(.+)` \| `(1:[0-9a-f]{40})` \|$", text, re.MULTILINE)) == KEYS
+    assert dict(re.findall(r"^\| `(.+)` \| `(2:[0-9a-f]{40})` \|$", text, re.MULTILINE)) == KEYS
+
+
+def test_the_documentation_lists_every_name_that_does_not_count():
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
+    tables = (known_types.NEUTRAL_TYPES, known_types.CLIENTS, known_types.PARTS)
+    for kind in (*tables[0], *tables[1], *tables[2], *known_types.AS_TEXT, *known_types.SENTINELS):
+        assert f"`{'.'.join(kind)}`" in text
+    for attributes in (*tables[1].values(), *tables[2].values()):
+        for name, why in attributes.items():
+            assert f"`{name}`" in text
+            assert why in text
+    assert all(why in text for why in tables[0].values())

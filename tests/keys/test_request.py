@@ -70,7 +70,7 @@ def test_repr_keeps_the_prompt_out():
     ("arguments", "error", "named"),
     [
         ({"namespace": ""}, ValueError, "namespace"),
-        ({"namespace": 3}, ValueError, "namespace"),
+        ({"namespace": 3}, TypeError, "namespace=3"),
         ({"text": 3}, TypeError, "text"),
         ({"scope": object()}, CacheKeyError, "no stable fingerprint"),
     ],
@@ -149,3 +149,61 @@ def test_what_is_no_list_of_messages(value):
     assert not looks_like_messages(value)
     with pytest.raises(CacheKeyError, match="messages must be a non-empty list"):
         split_messages(value)
+
+
+# -------------------------------------------------------------- what else a turn and its parts hold
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [{"type": "text", "text": "a", "citations": ["x"]}],
+        [{"type": "text", "text": "a", "custom": 1}],
+        [{"type": "text", "text": "a"}, {"type": "text", "text": ""}],
+    ],
+)
+def test_all_that_a_text_part_holds_beside_its_text_counts(other):
+    plain = split_messages([user([{"type": "text", "text": "a"}])])
+    assert split_messages([user(other)]).rest != plain.rest
+    assert plain.rest == split_messages([user("a")]).rest
+
+
+class Part(pydantic.BaseModel):
+    type: str = "text"
+    text: str
+
+
+class Noted(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow")
+    role: str
+    content: str
+    _tenant: str = pydantic.PrivateAttr("")
+
+
+class Slotted:
+    __slots__ = ("content", "role", "tenant")
+
+    def __init__(self, tenant):
+        self.role, self.content, self.tenant = "user", "q", tenant
+
+
+def test_all_that_a_turn_holds_counts():
+    def noted(private, **extra):
+        turn = Noted(role="user", content="q", **extra)
+        turn._tenant = private
+        return turn
+
+    class Turn(dict):
+        pass
+
+    def subclass(tenant):
+        turn = Turn(role="user", content="q")
+        turn.tenant = tenant
+        return turn
+
+    for make in (noted, lambda tenant: noted("", tenant=tenant), Slotted, subclass):
+        one, same, other = (split_messages([make(tenant)]).rest for tenant in ("a", "a", "b"))
+        assert one == same != other
+    plain = split_messages([user("q")]).rest
+    assert split_messages([Message(role="user", content="q")]).rest == plain
+    assert split_messages([user([Part(text="q")])]).rest == plain

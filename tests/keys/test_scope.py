@@ -241,6 +241,15 @@ def test_context_namespace_partitions_and_never_shares(calls):
     assert [f("q") for f in (one, two, three, four)] == outside
 
 
+@contextlib.contextmanager
+def no_warning():
+    # Recorded, not raised: under -W error ours are logged instead, and a test would not see them.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    assert [str(w.message) for w in caught] == []
+
+
 def factory(style):
     @cache
     def ask(prompt):
@@ -249,20 +258,35 @@ def factory(style):
     return ask
 
 
-def test_closures_of_one_factory_warn_and_name_the_ways_out():
-    formal, casual = factory("formal"), factory("casual")
-    assert formal("q") == "formal: q"
-    with pytest.warns(CacheWarning, match=r"factory\.<locals>\.ask.*namespace=.*scope="):
-        casual("q")
+def test_closures_of_one_factory_do_not_share():
+    formal, casual, again = factory("formal"), factory("casual"), factory("formal")
+    with no_warning():
+        assert formal("q") == "formal: q"
+        assert casual("q") == "casual: q"
+    assert again.cache_lookup("q").hit
 
 
-@contextlib.contextmanager
-def no_warning():
-    # Recorded, not raised: under -W error ours are logged instead, and a test would not see them.
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    assert [str(w.message) for w in caught] == []
+def two_of_one_name():
+    """Two functions of one name, without a closure to tell them apart."""
+
+    @cache
+    def ask(prompt):
+        return "one"
+
+    first = ask
+
+    @cache
+    def ask(prompt):
+        return "other"
+
+    return first, ask
+
+
+def test_two_functions_of_one_name_warn_and_name_the_ways_out():
+    one, other = two_of_one_name()
+    assert one("q") == "one"
+    with pytest.warns(CacheWarning, match=r"two_of_one_name\.<locals>\.ask.*namespace=.*scope="):
+        other("q")
 
 
 @pytest.mark.parametrize(
@@ -288,15 +312,15 @@ def test_taking_a_way_out_ends_warning_and_sharing(option):
         assert [one("q"), two("q"), one("q"), two("q")] == ["a: q", "b: q", "a: q", "b: q"]
 
 
-def test_closures_under_one_scope_still_warn():
-    def make(style):
+def test_functions_of_one_name_under_one_scope_still_warn():
+    def make():
         @cache(scope={"tenant": 1})
         def ask(prompt):
-            return style
+            return "answer"
 
         return ask
 
-    one, two = make("a"), make("b")
+    one, two = make(), make()
     one("q")
     with pytest.warns(CacheWarning, match="two different functions"):
         two("q")

@@ -317,7 +317,7 @@ async def test_a_function_goes_on_with_hits_from_the_copy(tmp_path):
     calls = []
 
     def asking(backend):
-        @cache(backend=backend, similarity=0.9)
+        @cache(backend=backend, similarity=0.9, ignore="calls")
         async def ask(prompt: str) -> str:
             calls.append(prompt)
             return prompt.upper()

@@ -423,5 +423,5 @@ async def test_the_rate_is_kept():
     ],
 )
 async def test_bad_options_are_named(options, named):
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises((ValueError, TypeError), match=named):
         await reembed_cache(MemoryBackend(), **{"embedder": NEW, **options})

@@ -52,6 +52,8 @@ def plain(decisions: list[Decision]) -> list[tuple[str, str | None, float, float
         ({"max_error": 0.02, "explore": 0.0}, ValueError, "explore=0.0"),
         ({"max_error": 0.02, "explore": "x"}, TypeError, "explore='x'"),
         ({"max_error": 0.02, "extra_features": -1}, ValueError, "extra_features=-1"),
+        ({"max_error": 0.02, "extra_features": ("a", "a")}, ValueError, "different names"),
+        ({"max_error": 0.02, "extra_features": "names"}, TypeError, "extra_features='names'"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], error: type[Exception], named: str) -> None:

@@ -44,7 +44,7 @@ def test_config_reads_times():
         ("ttl", "soon", ValueError),
         ("ttl", [1], TypeError),
         ("namespace", "", ValueError),
-        ("namespace", None, ValueError),
+        ("namespace", None, TypeError),
         ("enabled", "yes", TypeError),
         ("enabled", 1, TypeError),
         ("key_func", "key", TypeError),

@@ -17,7 +17,7 @@ MODULES = sorted(
     for info in pkgutil.walk_packages(semantic_llm_cache.__path__, "semantic_llm_cache.")
     if not info.name.endswith("__main__")
     # pydantic-ai does not support Python 3.10
-    and (sys.version_info >= (3, 11) or not info.name.endswith("pydantic_ai"))
+    and (sys.version_info >= (3, 11) or "pydantic_ai" not in info.name)
 )
 
 

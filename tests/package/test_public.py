@@ -27,7 +27,7 @@ NAMES = {
     """,
     "semantic_llm_cache.similarity": """
         create_embedding_provider EmbeddingCache EmbeddingProvider DummyEmbeddingProvider OnnxEmbeddingProvider
-        SentenceTransformerProvider OpenAIEmbeddingProvider cosine_similarity CallableEmbeddingProvider
+        SentenceTransformerProvider OpenAIEmbeddingProvider cosine_similarity CallableEmbeddingProvider Hidden Unseen
         check_available get_default_embedder resolve_embedder self_test set_default_embedder
     """,
     "semantic_llm_cache.config": "CacheConfig CacheEntry SCHEMA_VERSION check_similarity",
@@ -146,13 +146,13 @@ def function(prompt: str, model: str = "m") -> str:
         ({"ttl": -1}, ValueError, "ttl=-1"),
         ({"ttl": "soon"}, ValueError, "ttl='soon'"),
         ({"ttl": [1]}, TypeError, r"ttl=\[1\]"),
-        ({"backend": 3}, TypeError, "backend=3"),
+        ({"backend": 3}, TypeError, "backend= must be"),
         ({"backend": "nope://"}, ValueError, "nope"),
         ({"namespace": ""}, ValueError, "namespace=''"),
-        ({"namespace": 3}, ValueError, "namespace=3"),
+        ({"namespace": 3}, TypeError, "namespace=3"),
         ({"enabled": "yes"}, TypeError, "enabled='yes'"),
         ({"key_func": "key"}, TypeError, "key_func='key'"),
-        ({"embedder": 3, "similarity": 0.9}, TypeError, "embedder=3"),
+        ({"embedder": 3, "similarity": 0.9}, TypeError, "embedder= must be"),
         ({"embedder": "nope", "similarity": 0.9}, ValueError, "nope"),
         ({"prompt": "nope"}, TypeError, "prompt='nope'"),
         ({"ignore": ("nope",)}, TypeError, "ignore='nope'"),

@@ -127,9 +127,8 @@ def test_half_a_surrogate_pair_is_encoded_but_not_readable(provider):
         ("한 " * 80, True),
         ("한 " * 100, False),  # shorter than 254 characters, more than 254 pieces
         ("naïve “café” – né à Zürich", True),
-        ("which fruit is \U0001f34e?", False),  # unknown to the model: any two emoji look alike
-        ("decode " + "A" * 100, True),
-        ("decode " + "A" * 101, False),  # one unknown piece, whatever it says
+        ("which fruit is \U0001f34e?", True),  # unknown to the model: `unseen` says so
+        ("decode " + "A" * 101, True),
     ],
     ids=lambda value: ascii(value)[:16],
 )
@@ -139,9 +138,8 @@ def test_readable(provider, text, readable):
 
 @settings(max_examples=80, deadline=None)
 @given(text=st.text(max_size=300) | st.text("ab 한ü,", min_size=200, max_size=300))
-def test_readable_means_every_piece_is_known_and_fits(provider, pieces, text):
-    ids = pieces.pieces(text)
-    fits = len(ids) <= MAX_PIECES and 100 not in ids
+def test_readable_means_that_every_piece_fits(provider, pieces, text):
+    fits = len(pieces.pieces(text)) <= MAX_PIECES
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import log2
 from typing import Any
 
+from semantic_llm_cache.arguments import shown
+
 __all__ = ["POLICIES", "check_bound", "check_policy", "score"]
 
 POLICIES = ("lru", "lfu", "cost")
@@ -22,7 +24,7 @@ _LEAST_USD = 1e-6  # an entry of unknown cost and duration is worth a millisecon
 def check_policy(name: str) -> str:
     """Return `name` if it is a policy; ValueError otherwise."""
     if name not in POLICIES:
-        raise ValueError(f"eviction={name!r} must be one of {', '.join(map(repr, POLICIES))}")
+        raise ValueError(f"eviction={shown(name)} must be one of {', '.join(map(repr, POLICIES))}")
     return name
 
 
@@ -31,9 +33,9 @@ def check_bound(value: Any, name: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}={value!r} must be a whole number, or None for no bound")
+        raise TypeError(f"{name}={shown(value)} must be a whole number, or None for no bound")
     if value < 1:
-        raise ValueError(f"{name}={value!r} must be at least 1, or None for no bound")
+        raise ValueError(f"{name}={shown(value)} must be at least 1, or None for no bound")
     return value
 
 

@@ -16,6 +16,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.runtime.fork import fork_safe_lock
@@ -88,7 +89,7 @@ class Listener(ABC):
         try:
             background.spawn(run.task(self))
         except RuntimeError as error:  # the interpreter is ending and starts no more threads
-            logger.debug("semantic-llm-cache: %s: not listened to: %r", self.url, error)
+            logger.debug("semantic-llm-cache: %s: not listened to: %s", self.url, describe(error))
 
     def wanted(self) -> bool:
         """Tell whether somebody still wants to know."""
@@ -171,7 +172,7 @@ class Listener(ABC):
             logger.info(
                 "semantic-llm-cache: %s: what other processes change is not heard at the moment (%s): it is noticed "
                 "within front_seconds, and leases are looked at from time to time",
-                self.url, str(error) or type(error).__name__,
+                self.url, str(error) if isinstance(error, Unheard) else describe(error),
             )  # fmt: skip
 
     # ------------------------------------------------------------------------------ leases

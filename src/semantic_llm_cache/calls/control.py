@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.config import check_similarity, parse_ttl
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ class CacheControl:
             elif name == "similarity":
                 try:
                     found[name] = check_similarity(float(value))
-                except (TypeError, ValueError):
-                    raise ValueError(f"cache_control: similarity={value!r} must be a number from 0 to 1") from None
+                except (TypeError, ValueError, OverflowError):
+                    raise ValueError(f"cache_control: similarity={shown(value)} must be a number from 0 to 1") from None
             elif name in _VALUES:
                 number = value
                 if isinstance(value, str) and value.replace(".", "", 1).isdigit():
@@ -106,12 +107,12 @@ class CacheControl:
                 try:
                     seconds = parse_ttl(number)
                 except (TypeError, ValueError) as error:
-                    raise ValueError(f"cache_control: {name}={value!r}: {error}") from None
+                    raise ValueError(f"cache_control: {name}={shown(value)}: {error}") from None
                 if seconds is None:
                     raise ValueError(f"cache_control: {name} needs a number of seconds, as in {name}=60")
                 found[name.replace("-", "_")] = seconds
             else:
-                raise ValueError(f"cache_control: {name!r} is not one of {', '.join(_FLAGS + _VALUES)}")
+                raise ValueError(f"cache_control: {shown(name)} is not one of {', '.join(_FLAGS + _VALUES)}")
         return cls(**found)
 
 
@@ -124,17 +125,19 @@ def _pairs(given: Any) -> Iterable[tuple[str, Any]]:
         items: Iterable[Any] = given.items()
     elif isinstance(given, str):
         items = [part for part in given.split(",") if part.strip()]
-    elif isinstance(given, Iterable):
+    elif isinstance(given, Iterable) and not isinstance(given, (bytes, bytearray)):
         items = given
     else:
-        raise TypeError(f"cache_control={given!r} must be directives: a string, a set, or a mapping")
+        raise TypeError(f"cache_control={shown(given)} must be directives: a string, a set, or a mapping")
     for item in items:
         if isinstance(item, str):
             name, _, value = item.partition("=")
             yield name.strip().lower(), value.strip().strip('"') or None
-        else:
+        elif isinstance(item, tuple) and len(item) == 2:
             name, value = item
             yield str(name).strip().lower().replace("_", "-"), value
+        else:
+            raise TypeError(f"cache_control={shown(given)} must be directives: {shown(item)} is none")
 
 
 def obeyed(settings: Any, asks: CacheControl | None) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from semantic_llm_cache.calls.context import asked_control, is_set, overrides
 from semantic_llm_cache.calls.control import NOTHING_ASKED, CacheControl, obeyed
 
-__all__ = ["CallSettings", "check_tags", "current"]
+__all__ = ["CallSettings", "current"]
 
 
 @dataclass(slots=True)
@@ -34,15 +33,6 @@ class CallSettings:
     def asks(self) -> CacheControl:
         """What the call asks of the cache: `may_serve`, `may_call`, `may_store` and the rest."""
         return self.control if self.control is not None else NOTHING_ASKED
-
-
-def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return labels as a tuple; TypeError for what is no label."""
-    names = (tags,) if isinstance(tags, str) else tuple(tags)
-    for name in names:
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"tags={tags!r} must be non-empty strings")
-    return names
 
 
 class _Engine(Protocol):

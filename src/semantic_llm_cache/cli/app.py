@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.cli.common import PROGRAM, CommandError, help_format
 from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.redaction import without_urls
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     from semantic_llm_cache.cli.transfer import add_export_parser, add_import_parser
     from semantic_llm_cache.cli.warm import add_warm_parser
 
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
         description="A semantic cache for LLM calls: look into a cache, manage it, see one at work.",
         epilog=_EPILOG,
@@ -80,6 +81,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Shows no URL whole: what is wrong with a command line is quoted, and a URL may hold a password."""
+
+    words: ClassVar[Sequence[str]] = ()
+
+    def error(self, message: str) -> NoReturn:
+        super().error(without_urls(message, self.words))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; never raises for what a user can cause.
 
@@ -94,11 +104,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # A prompt in a script that the terminal cannot show is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
+    words = _Parser.words = sys.argv[1:] if argv is None else argv
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has printed the help, the version or what is wrong
         return stop.code if isinstance(stop.code, int) else 0
     try:
+        _check_text(args)
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -110,11 +122,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
     except CommandError as error:
-        return _fail(error, error.code)
+        return _fail(error, error.code, words)
     except (PromptCacheError, ImportError, OSError) as error:
-        return _fail(error, 1)
+        return _fail(error, 1, words)
 
 
-def _fail(error: Exception, code: int) -> int:
-    print(f"{PROGRAM}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+# Arguments that are text; the paths of files may hold bytes of any kind.
+_TEXTS = ("prompt", "other", "search", "namespace", "key", "pattern", "tag", "guards", "embedder", "model")
+
+
+def _check_text(args: argparse.Namespace) -> None:
+    """Raise CommandError for text that the terminal or a script has handed over in another encoding."""
+    for name in _TEXTS:
+        value = getattr(args, name, None)
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
+                raise CommandError(f"{name.upper()} is not valid UTF-8 text: see the encoding of the terminal", code=2)
+
+
+def _fail(error: Exception, code: int, words: Sequence[str]) -> int:
+    text = without_urls(str(error), words)
+    print(f"{PROGRAM}: {' '.join(text.split()) or type(error).__name__}", file=sys.stderr)
     return code

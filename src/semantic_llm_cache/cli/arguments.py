@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from semantic_llm_cache.arguments import shown
+
 __all__ = ["count", "seconds", "share", "similarity", "within"]
 
 
 def count(text: str) -> int:
     """Parse a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    if not text.isdecimal() or len(text) > 18 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{shown(text)} must be a whole number of at least 1")
     return int(text)
 
 

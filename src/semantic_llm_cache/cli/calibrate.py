@@ -87,7 +87,7 @@ def _calibrate(args: argparse.Namespace) -> int:
     check_plot(args.plot)
     guards = make_guards(args.guards)
     embedder = make_embedder(args.embedder)
-    check = PairCheck(guards, embedder.encode_batch)
+    check = PairCheck(guards, embedder.encode_batch, embedder)
     read = read_table(args.log, args.limit)
     given = args.prompt_column is not None or args.answer_column is not None
     columns = None if given else pair_columns(read)
@@ -135,7 +135,8 @@ def _pairs(
     unread = np.array(
         [not (a and b and embedder.readable(a) and embedder.readable(b)) for a, b in zip(first, second, strict=True)]
     )
-    similarity[same_text | unread] = -1.0  # exact hits, and texts that are only matched exactly
+    unseen = np.array([check.unseen(a, b) is not None for a, b in zip(first, second, strict=True)])
+    similarity[same_text | unread | unseen] = -1.0  # exact hits, and texts that are only matched exactly
     guarded = similarity.copy()
     with Progress(rows, enabled=not args.json) as progress:
         for row in range(rows):
@@ -157,6 +158,7 @@ def _log(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairCheck
             log.vectors,
             check.first,
             readable=log.readable,
+            unseen=check.unseen,
             step=lambda: progress.step("looking for the nearest"),
         )
     return _Data("log", bare, guarded, rows, int(repeats.sum()))

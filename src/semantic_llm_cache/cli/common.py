@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from semantic_llm_cache.redaction import looks_like_url
+
 if TYPE_CHECKING:
     from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.storage.contract import StorageBackend
@@ -108,11 +110,16 @@ async def open_backend(
                 yield stand_in
             return
         if not create and not path.exists():
-            raise CommandError(f"no cache at {path}: the file does not exist")
+            raise CommandError(f"no cache at {_shown(path)}: the file does not exist")
         if create and not path.absolute().parent.is_dir():
-            raise CommandError(f"cannot make {path}: its directory does not exist")
+            raise CommandError(f"cannot make {_shown(path)}: its directory does not exist")
     async with _make(url, path) as backend:
         yield backend
+
+
+def _shown(path: Path) -> str:
+    text = str(path)  # perhaps a URL without its scheme, and with a password
+    return "this place (a URL begins with its scheme, such as redis://)" if looks_like_url(text) else text
 
 
 def place(text: str) -> argparse.Namespace:
@@ -143,14 +150,19 @@ def chosen(args: argparse.Namespace) -> argparse.Namespace:
 def _target(args: argparse.Namespace) -> tuple[str, Path | None]:
     """Return the URL ("" for --db) and the path of the SQLite file, None when it is no file."""
     if args.db is not None:
+        if "://" in args.db:
+            raise CommandError("--db takes the path of a SQLite file: give a URL as --url", code=2)
         return "", Path(args.db)
     url = args.url if args.url is not None else os.environ.get(URL_VARIABLE, "")
     if not url:
         raise CommandError(f"which cache? Pass --db PATH (a SQLite file) or --url URL, or set {URL_VARIABLE}", code=2)
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # whose message may quote it; `backend_from_url` says what is wrong
+        return url, None
     if parts.scheme == "memory":
-        raise CommandError(f"{url} lives inside one process: there is nothing to see from here", code=2)
-    if parts.scheme == "sqlite":
+        raise CommandError("memory:// lives inside one process: there is nothing to see from here", code=2)
+    if parts.scheme == "sqlite" and not parts.netloc:
         return url, Path(unquote(parts.path)[1:])
     return url, None
 

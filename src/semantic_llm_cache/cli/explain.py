@@ -70,7 +70,7 @@ def _explain(args: argparse.Namespace) -> int:
         return asyncio.run(_in_cache(args, guards))
     args.other = clean_text(args.other)
     embedder = make_embedder(args.embedder)
-    _pair(args, embedder, PairCheck(guards, embedder.encode_batch))
+    _pair(args, embedder, PairCheck(guards, embedder.encode_batch, embedder))
     return 0
 
 
@@ -86,7 +86,9 @@ def _pair(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairChec
     if args.prompt == args.other:
         verdict, reason = "exact", "same text: an exact hit where the scope is the same too"
     elif unread:
-        verdict, reason = "different", "too long for the embedding model: exact matches only"
+        from semantic_llm_cache.similarity.unseen import why_unreadable
+
+        verdict, reason = "different", why_unreadable(getattr(args, unread[0]))
     if args.json:
         print_json(
             {
@@ -103,11 +105,15 @@ def _pair(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairChec
         return
     style = Style(sys.stdout)
     print(f"similarity  {found:.4f}, threshold {args.similarity:g}")
+    unseen = [veto for veto in objections if veto.rule == "unseen"]
+    asked = [veto for veto in objections if veto.rule != "unseen"]
+    for veto in unseen:
+        print(f"unseen      {clean(veto.reason)}")
     if not len(check.guards):
         print("guards      none asked")
-    elif not objections:
+    elif not asked:
         print(f"guards      none of {len(check.guards)} objects")
-    for i, veto in enumerate(objections):
+    for i, veto in enumerate(asked):
         print(f"{'guards' if i == 0 else '':10}  {veto.rule}: {clean(veto.reason)}")
     print(f"verdict     {_painted(style, verdict)}: {clean(reason)}")
 
@@ -136,7 +142,7 @@ async def _in_cache(args: argparse.Namespace, guards: Any) -> int:
         opened = open_backend(args)
         async with opened as backend:
             embedder = make_embedder(args.embedder)
-            check = PairCheck(guards, embedder.encode_batch)
+            check = PairCheck(guards, embedder.encode_batch, embedder)
             exact, others = await _scan(backend, args, embedder)
             near: list[Candidate] = []
             readable = embedder.readable(args.prompt)
@@ -242,7 +248,10 @@ def _print(
             f"{clean(entry.scope[:_SCOPE]) or '-'}, key {clean(key)}"
         )
     if not readable:
-        print("Too long for the embedding model: exact matches only.")
+        from semantic_llm_cache.similarity.unseen import why_unreadable
+
+        reason = why_unreadable(args.prompt)
+        print(f"The text is {reason}." if reason.startswith("too") else f"The text {reason}.")
     elif not rows:
         print("No entry has a vector to compare with.")
     for row in rows:

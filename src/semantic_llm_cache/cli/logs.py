@@ -116,7 +116,8 @@ def make_embedder(name: str, option: str = "--embedder") -> EmbeddingProvider:
     try:
         return check_available(name)
     except (EmbeddingUnavailableError, ValueError) as error:
-        raise CommandError(f"{option} {clean(name)}: {error}", code=2) from error
+        what = str(error).removeprefix("embedder: ")
+        raise CommandError(f"{option} {clean(name)}: {what}", code=2) from error
 
 
 # ------------------------------------------------------------------------------ embedding

@@ -129,15 +129,15 @@ def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: Emb
 
     if policy == "threshold":
         threshold = _SIMILARITY if args.similarity is None else args.similarity
-        return ThresholdRule(threshold, PairCheck(guards, embedder.encode_batch))
+        return ThresholdRule(threshold, PairCheck(guards, embedder.encode_batch, embedder))
     online = OnlinePolicy(
         max_error=args.max_error,
         max_error_per_hit=args.max_error_per_hit,
         floor=_FLOOR if args.similarity is None else args.similarity,
         seed=args.seed,
-        extra_features=len(guards),
+        extra_features=guards.names,
     )
-    return OnlineRule(online, guards, veto=args.guards is not None)
+    return OnlineRule(online, guards, veto=args.guards is not None, embedder=embedder)
 
 
 def _rates(tally: Tally) -> dict[str, Any]:

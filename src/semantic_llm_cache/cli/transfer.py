@@ -77,10 +77,10 @@ def _import(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="semantic-llm-cache-") as folder:
         path = Path(args.file)
         if args.file == "-":
-            text = sys.stdin.read()
+            data = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
             # The suffix tells the two forms apart, and an array begins with a bracket.
-            path = Path(folder) / ("stdin.json" if text.lstrip().startswith("[") else "stdin.jsonl")
-            path.write_text(text, encoding="utf-8")
+            path = Path(folder) / ("stdin.json" if data.lstrip().startswith(b"[") else "stdin.jsonl")
+            path.write_bytes(data)
         elif not path.is_file():
             raise CommandError(f"cannot read {clean(args.file)}: no such file")
         count = asyncio.run(_write(args, path))

@@ -111,7 +111,11 @@ def _add_client(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--tool-calls", choices=("bypass", "cache"), default="bypass", help="as in wrap")
     group.add_argument("--ignore", action="append", default=[], metavar="FIELD", help="as in wrap; may be repeated")
     group.add_argument(
-        "--ignore-header", action="append", default=[], metavar="NAME", help="as in wrap; may be repeated"
+        "--ignore-header",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="neutral_headers= of wrap; may be repeated",
     )
     group.add_argument("--scope", type=_object, metavar="JSON", help="as in wrap, where it is a mapping")
 
@@ -370,7 +374,7 @@ def _wire(args: argparse.Namespace, engine: SemanticCache) -> Any:
         tool_calls=args.tool_calls,
         share_across_keys=args.share_across_keys,
         ignore=tuple(args.ignore),
-        ignore_headers=tuple(args.ignore_header),
+        neutral_headers=tuple(args.ignore_header),
         scope=args.scope,
     )
 

@@ -234,8 +234,8 @@ def cache(
             or a sync or async callable from text to vector.
         prompt: the parameter that holds the prompt; else the first of `prompt`, `messages`, `question`,
             `query`, `input`, `text`, `message`, else the only `str` parameter.
-        ignore: parameters that do not matter for the answer (a client, a callback). All others must be
-            equal for an answer to serve.
+        ignore: parameters that do not matter for the answer (a client, a callback), and variables that the
+            function closes over. All others must be equal for an answer to serve.
         scope: what else must be equal: a mapping, or a callable that returns it for each call.
         version: starts a fresh space when it changes, e.g. with the prompt template.
         normalizer: applied to the text before both tiers, e.g. `utils.normalize_prompt`.

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
+from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls.context import overrides
-from semantic_llm_cache.calls.settings import CallSettings, check_tags, current
+from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.doors.methods import CachedMethod
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, FUNCTION_OPTIONS, refuse_unknown
@@ -21,6 +22,7 @@ from semantic_llm_cache.keys.binding import BadCall, CallBinder
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.metrics.counters import CacheInfo
 from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.values.return_types import return_type
 
@@ -188,11 +190,21 @@ class _Controls:
         return request, self.tagged(now, args, kwargs)
 
     def _identify(self) -> None:
-        """Warn when another living function has the same name on the same backend."""
+        """Warn, once per backend, where answers are shared with more functions or fewer than may be expected."""
         backend, state = self.engine.bound()
         if backend in self._identified:
             return
         self._identified.add(backend)
+        opaque = self.binder.opaque
+        if opaque and not backend.in_process:
+            logger.warning(
+                "semantic-llm-cache: %s closes over %r, whose value has no stable fingerprint, so it shares "
+                "answers with no other process and no other function: leave it out with ignore=(%r,), or say who "
+                "shares with namespace= or scope=",
+                self.binder.name,
+                opaque[0],
+                opaque[0],
+            )
         identity = self.binder.identity
         if (
             self.engine.namespace == "default"

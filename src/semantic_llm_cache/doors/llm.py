@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,9 @@ from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL
 from semantic_llm_cache.doors.cache import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
-from semantic_llm_cache.keys.fingerprint import canonical
+from semantic_llm_cache.keys.callable_scope import CallableScope
+from semantic_llm_cache.keys.client_forms import PROXY_VARIABLES
+from semantic_llm_cache.keys.fingerprint import canonical, secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import maybe_await
@@ -28,7 +31,8 @@ class CachedLLM:
         similarity, ttl, backend, namespace, enabled: as in `cache`.
         options: further options of `SemanticCache`, such as `embedder` or `on_event`.
 
-    Provider, model and every keyword of the call are part of the scope.
+    Provider, model, every keyword of the call, and `llm_func` are part of the scope; without `llm_func`, the
+    environment variables that the provider's SDK reads (``OPENAI_...``), as a keyed hash.
 
     Example:
         >>> llm = CachedLLM(model="small", backend="memory://")
@@ -55,6 +59,11 @@ class CachedLLM:
         self.engine = SemanticCache(
             backend, similarity=similarity, ttl=ttl, namespace=namespace, enabled=enabled, **options
         )
+        self._functions = CallableScope("llm_func")
+
+    def __cache_scope__(self) -> Any:
+        # As a field of an instance whose method is cached, or is an `llm_func`.
+        return self.provider, self.model
 
     async def achat(self, prompt: str, llm_func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
         """Answer from the cache, or call the model.
@@ -62,19 +71,21 @@ class CachedLLM:
         Args:
             prompt: the question.
             llm_func: sync or async, called as ``llm_func(prompt, **kwargs)``; None calls the provider's own
-                SDK with the model and these keywords, and returns the answer's text.
+                SDK with the model and these keywords, and returns the answer's text. It counts by name, code,
+                defaults and what it closes over; a method also by what its instance holds.
             kwargs: for the model; all of them must be equal for an answer to serve.
 
         Raises:
-            Whatever the call raises; `PromptCacheError` when the provider's SDK is not installed.
+            Whatever the call raises; `PromptCacheError` when the provider's SDK is not installed;
+            `CacheKeyError` when `llm_func` or a keyword holds something without a stable fingerprint.
         """
-        settings, request = self._prepare(prompt, kwargs)
+        settings, request = self._prepare(prompt, llm_func, kwargs)
         call = self._caller(prompt, llm_func, kwargs, is_async=True)
         return await self.engine.get_or_call(request, call, settings=settings)
 
     def chat(self, prompt: str, llm_func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
         """`achat` for plain code. An async `llm_func` runs on the cache's background loop."""
-        settings, request = self._prepare(prompt, kwargs)
+        settings, request = self._prepare(prompt, llm_func, kwargs)
         call = self._caller(prompt, llm_func, kwargs, is_async=False)
 
         def run() -> Any:
@@ -83,9 +94,13 @@ class CachedLLM:
 
         return self.engine.get_or_call_blocking(request, run, settings=settings)
 
-    def _prepare(self, prompt: str, kwargs: dict[str, Any]) -> tuple[CallSettings, Request]:
+    def _prepare(
+        self, prompt: str, llm_func: Callable[..., Any] | None, kwargs: dict[str, Any]
+    ) -> tuple[CallSettings, Request]:
         if not isinstance(prompt, str):
             raise TypeError(f"prompt must be a string, not {type(prompt).__name__}")
+        if llm_func is not None and not callable(llm_func):
+            raise TypeError(f"llm_func={llm_func!r} must be callable")
         settings, namespace = current(self.engine, self.engine.settings())
         scope = {
             "door": "CachedLLM",
@@ -93,6 +108,7 @@ class CachedLLM:
             "model": self.model,
             "arguments": {name: canonical(value, f"argument {name!r} of chat()") for name, value in kwargs.items()},
             "within": self.engine.namespace if namespace else None,
+            "by": _environment(self.provider) if llm_func is None else self._functions.of(llm_func),
         }
         return settings, Request(namespace or self.engine.namespace, scope, prompt)
 
@@ -100,8 +116,6 @@ class CachedLLM:
         self, prompt: str, llm_func: Callable[..., Any] | None, kwargs: dict[str, Any], *, is_async: bool
     ) -> Callable[[], Any]:
         if llm_func is not None:
-            if not callable(llm_func):
-                raise TypeError(f"llm_func={llm_func!r} must be callable")
             return lambda: llm_func(prompt, **kwargs)
         known = _PROVIDERS.get(self.provider)
         if known is None:
@@ -113,6 +127,19 @@ class CachedLLM:
         raise PromptCacheError(
             f"provider={self.provider!r} has no built-in client: pass llm_func=, or use one of {', '.join(_PROVIDERS)}"
         )
+
+
+_VARIABLES = {"openai": "OPENAI_", "anthropic": "ANTHROPIC_", "ollama": "OLLAMA_"}
+"""How the names of the variables begin that an SDK reads: credentials, addresses, organisation, project."""
+
+
+def _environment(provider: str) -> str | None:
+    """Return a keyed hash of what an SDK takes from the environment at each call; None for no SDK."""
+    prefix = _VARIABLES.get(provider)
+    if prefix is None:
+        return None
+    read = {name: value for name, value in os.environ.items() if name.startswith(prefix) or name in PROXY_VARIABLES}
+    return secret_hash(canonical(read))
 
 
 def _sdk(name: str) -> Any:

@@ -77,6 +77,9 @@ class CachedMethod(_FunctionLike):
         """Answer from the cache, or call the function."""
         return self._wrapper(*args, **kwargs)
 
+    def __cache_scope__(self) -> Any:
+        return self.__wrapped__  # type: ignore[attr-defined]  # as a value, it counts as the function that it wraps
+
     def __reduce__(self) -> str:
         return str(self.__qualname__)  # type: ignore[attr-defined]  # pickled by name, as functions are
 
@@ -101,6 +104,9 @@ class _BoundMethod(_FunctionLike):
             signature = inspect.signature(self.__func__.controls.function)
             return signature.replace(parameters=list(signature.parameters.values())[1:])
         return getattr(self.__func__, name)
+
+    def __cache_scope__(self) -> Any:
+        return types.MethodType(self.__func__.__wrapped__, self.__self__)  # type: ignore[attr-defined]
 
     def __reduce__(self) -> Any:
         return getattr, (self.__self__, self.__func__.__name__)  # type: ignore[attr-defined]

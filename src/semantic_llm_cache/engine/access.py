@@ -13,16 +13,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.engine.notices import Notices, describe
+from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Unreadable
 from semantic_llm_cache.engine.state import BackendState, state_of
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, EmbeddingUnavailableError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven, limited
 from semantic_llm_cache.runtime.breaker import CircuitBreaker
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.similarity.cache import shared_embedder
+from semantic_llm_cache.similarity.unseen import why_unreadable
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 from semantic_llm_cache.storage.registry import get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop
@@ -166,7 +168,7 @@ class Access:
                 # Loading a model takes seconds once. It delays those who need it and trips no breaker.
                 await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
             if not await _readable(embedder, text):
-                found.reason = "too long for the embedding model: exact matches only"
+                found.reason = why_unreadable(text)
                 return
             breaker = _breaker_of(embedder)
             if not breaker.allow():

@@ -8,12 +8,13 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning
-from semantic_llm_cache.engine.notices import Notices, describe
+from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.values.encoding import Encoded, dumps, freeze, is_immutable, loads, same
 from semantic_llm_cache.values.offload import is_large, off_loop

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.calls.settings import CallSettings, check_tags, current
+from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL, parse_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
@@ -70,12 +71,14 @@ class Engine:
     ``mode="shadow"`` the `shadow`.
     """
 
+    _neutral_in_keys = True  # as a field of an instance: see `known_types`
+
     def __init__(self, options: Options) -> None:
         self.options = options
         self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.notices = notices = Notices()
         self.access = access = Access(options, notices)
-        self.decider = decider = Decider(options, options.similarity)
+        self.decider = decider = Decider(options, options.similarity, access.need_embedder)
         self._settings = CallSettings(decider.similarity, options.ttl, self.enabled, Any, options.tags)
         if self.similarity < 1 and self.enabled:
             access.need_embedder()

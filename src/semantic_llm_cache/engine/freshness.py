@@ -12,10 +12,11 @@ from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.engine.leases import Leases
-from semantic_llm_cache.engine.notices import Notices, describe
+from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Outcome
 from semantic_llm_cache.engine.search import Search
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import maybe_await
 

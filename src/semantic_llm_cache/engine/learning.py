@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.access import Access
-from semantic_llm_cache.engine.notices import Notices, describe
+from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.outcome import Found, Outage
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.keys.request import Request
@@ -18,6 +18,7 @@ from semantic_llm_cache.values.offload import opened
 
 if TYPE_CHECKING:
     from semantic_llm_cache.matching.online import OnlinePolicy
+from semantic_llm_cache.redaction import describe
 
 __all__ = ["Learning"]
 

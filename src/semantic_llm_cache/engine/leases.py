@@ -16,11 +16,12 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.flights import PENDING, Flight, Flights, current_chain
-from semantic_llm_cache.engine.notices import Notices, describe
+from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage
 from semantic_llm_cache.engine.search import Search
 from semantic_llm_cache.exceptions import CacheBackendError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import limited
 from semantic_llm_cache.runtime.breaker import logger

@@ -7,7 +7,7 @@ import warnings
 from semantic_llm_cache.exceptions import CacheWarning
 from semantic_llm_cache.runtime.breaker import logger
 
-__all__ = ["Notices", "describe"]
+__all__ = ["Notices"]
 
 
 class Notices:
@@ -31,8 +31,3 @@ class Notices:
             warnings.warn(text, CacheWarning, stacklevel=3)
         except CacheWarning:  # under -W error: a warning must not cost the caller the answer
             logger.warning("semantic-llm-cache: %s", text)
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception in words."""
-    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

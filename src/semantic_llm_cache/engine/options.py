@@ -7,12 +7,13 @@ The decorator, the engine, the doors, `derive` and ``docs/options.md`` take thei
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_number, check_tags, shown
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.calls.settings import check_tags
 from semantic_llm_cache.config import check_similarity, parse_ttl
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.pricing import Price, make_price
@@ -33,39 +34,25 @@ def _as_it_is(value: Any, name: str) -> Any:
 
 
 def _backend(value: StorageBackend | str | None, name: str) -> StorageBackend | None:
-    return None if value is None else shared_backend(value)
-
-
-def _switch(value: bool, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}={value!r} must be True or False")
-    return value
+    return None if value is None else shared_backend(value, name)
 
 
 def _namespace(value: str, name: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name}={value!r} must be a non-empty string")
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={shown(value)} must be a string")
+    if not value:
+        raise ValueError(f"{name}='' must be a non-empty string")
     return value
-
-
-def _callable(value: Any, name: str) -> Any:
-    if value is not None and not callable(value):
-        raise TypeError(f"{name}={value!r} must be callable, or None")
-    return value
-
-
-def _tags(value: Any, name: str) -> Any:
-    return check_tags(value)
 
 
 def _tags_or_callable(value: Any, name: str) -> Any:
-    return value if callable(value) else check_tags(value)
+    return value if callable(value) else check_tags(value, name)
 
 
 def _one_of(*allowed: str) -> Check:
     def check(value: str, name: str) -> str:
         if value not in allowed:
-            raise ValueError(f"{name}={value!r} must be {' or '.join(map(repr, allowed))}")
+            raise ValueError(f"{name}={shown(value)} must be {' or '.join(map(repr, allowed))}")
         return value
 
     return check
@@ -75,9 +62,9 @@ def _share(value: float | None, name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name}={value!r} must be a share between 0 and 1, such as 0.02")
+        raise TypeError(f"{name}={shown(value)} must be a share between 0 and 1, such as 0.02")
     if not 0 < value < 1:
-        raise ValueError(f"{name}={value!r} must lie between 0 and 1, such as 0.02 for 2 %")
+        raise ValueError(f"{name}={shown(value)} must lie between 0 and 1, such as 0.02 for 2 %")
     return value
 
 
@@ -85,10 +72,10 @@ def _band(value: Any, name: str) -> tuple[float, float] | None:
     if value is None:
         return None
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise TypeError(f"{name}={value!r} must be a pair of similarities, such as (0.80, 0.95)")
+        raise TypeError(f"{name}={shown(value)} must be a pair of similarities, such as (0.80, 0.95)")
     low, high = (check_similarity(part, name) for part in value)
     if low >= high:
-        raise ValueError(f"{name}={value!r} must go from the lower to the higher similarity")
+        raise ValueError(f"{name}={shown(value)} must go from the lower to the higher similarity")
     return low, high
 
 
@@ -97,11 +84,9 @@ def _jitter(value: float, name: str) -> float:
 
 
 def _timeout(value: float | None, name: str) -> float | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-        raise TypeError(f"{name}={value!r} must be seconds, or None for no limit")
-    if value is not None and not value > 0:
-        raise ValueError(f"{name}={value!r} must be more than zero seconds, or None for no limit")
-    return value
+    if value is None or (isinstance(value, float) and value == math.inf):
+        return value
+    return check_number(value, name, "more than zero seconds, or None for no limit", above=0)
 
 
 def _price(value: Price, name: str) -> Price:
@@ -110,22 +95,20 @@ def _price(value: Price, name: str) -> Price:
 
 
 def _characters(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}={value!r} must be a number of characters of at least 1")
-    return value
+    return check_count(value, name, "a number of characters")
 
 
 def _version(value: str | int | None, name: str) -> str | int | None:
     if value is not None and not isinstance(value, (str, int)):
-        raise TypeError(f"{name}={value!r} must be a string or a number")
+        raise TypeError(f"{name}={shown(value)} must be a string or a number")
     return value
 
 
 def _delay(value: float | None, name: str) -> float | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-        raise TypeError(f"{name}={value!r} must be seconds between chunks, or None")
+        raise TypeError(f"{name}={shown(value)} must be seconds between chunks, or None")
     if value is not None and value < 0:
-        raise ValueError(f"{name}={value!r} must not be negative")
+        raise ValueError(f"{name}={shown(value)} must not be negative")
     return value
 
 
@@ -168,11 +151,11 @@ class Options:
         3600, parse_ttl, 'How long an answer is served: seconds, a timedelta, `"1h30m"`; None is for ever.'
     )
     namespace: str = _option("default", _namespace, "Name of the entries for management; a part of the scope.")
-    enabled: bool = _option(True, _switch, "False lets every call through.")
+    enabled: bool = _option(True, check_flag, "False lets every call through.")
     guards: Any = _option(
         DEFAULT_GUARDS, _as_it_is, "What looks for differences that cosine cannot tell: names, callables, or None."
     )
-    verify: Any = _option(None, _callable, "A callable that is asked about near candidates.")
+    verify: Any = _option(None, check_callable, "A callable that is asked about near candidates.")
     verify_band: tuple[float, float] | None = _option(
         None, _band, "Ask `verify` only between these two similarities; refuse below, accept above."
     )
@@ -181,7 +164,7 @@ class Options:
     )
     max_error: float | None = _option(None, _share, "Bound on the share of all requests that are answered wrongly.")
     max_error_per_hit: float | None = _option(None, _share, "Bound on the share of hits that are wrong.")
-    same_answer: Any = _option(None, _callable, "A callable that tells whether two answers say the same.")
+    same_answer: Any = _option(None, check_callable, "A callable that tells whether two answers say the same.")
     seed: int | None = _option(None, _as_it_is, "Makes the draws of the error budget repeatable.")
     mode: str = _option(
         "serve",
@@ -198,17 +181,19 @@ class Options:
     single_flight: str = _option(
         "process", _one_of("process", "shared"), 'Who shares one call: `"process"`, or `"shared"` for all processes.'
     )
-    on_event: Callable[[Lookup], object] | None = _option(None, _callable, "Called with the `Lookup` of every call.")
+    on_event: Callable[[Lookup], object] | None = _option(
+        None, check_callable, "Called with the `Lookup` of every call."
+    )
     on_error: str = _option(
         "open", _one_of("open", "raise"), '`"open"`: a failing cache costs only the saving; `"raise"`: it raises.'
     )
     timeout: float | None = _option(
         1.0, _timeout, "Seconds that each storage operation or embedding may take; None is no limit."
     )
-    clock: Callable[[], float] | None = _option(None, _callable, "Wall time in seconds, for tests.")
-    tags: tuple[str, ...] = _option((), _tags, "Labels of the entries stored, for `invalidate(tags=...)`.")
+    clock: Callable[[], float] | None = _option(None, check_callable, "Wall time in seconds, for tests.")
+    tags: tuple[str, ...] = _option((), check_tags, "Labels of the entries stored, for `invalidate(tags=...)`.")
     cache_if: Callable[[Any], bool] | None = _option(
-        None, _callable, "Called with a fresh answer; False keeps it out of the cache."
+        None, check_callable, "Called with a fresh answer; False keeps it out of the cache."
     )
     price: Price = _option(None, _price, "`CacheConfig` with rates, or a callable from tokens and answer to USD.")
     max_prompt: int = _option(1_000_000, _characters, "Longest prompt that is stored, in characters.")
@@ -244,11 +229,11 @@ ENGINE_OPTIONS: dict[str, Option] = {part.name: part.metadata["option"] for part
 
 FUNCTION_OPTIONS: dict[str, Option] = {
     "prompt": Option(None, _as_it_is, "The parameter that holds the prompt; None finds it."),
-    "ignore": Option((), _as_it_is, "Parameters that do not matter for the answer."),
+    "ignore": Option((), _as_it_is, "Parameters, and variables closed over, that do not matter for the answer."),
     "scope": Option(None, _as_it_is, "What else must be equal: a mapping, or a callable that returns one."),
     "version": Option(None, _version, "Starts a fresh space when it changes, as with the prompt template."),
-    "normalizer": Option(None, _callable, "Applied to the text before both tiers."),
-    "key_func": Option(None, _callable, "Called with the function's arguments, returns the exact key."),
+    "normalizer": Option(None, check_callable, "Applied to the text before both tiers."),
+    "key_func": Option(None, check_callable, "Called with the function's arguments, returns the exact key."),
     "result_type": Option(None, _as_it_is, "The type stored answers are rebuilt to; None takes the annotation."),
     "replay_delay": Option(None, _delay, "For generators: seconds between the chunks of a hit; None is at once."),
     "tags": Option((), _tags_or_callable, "Labels, or a callable that makes them from the call's arguments."),

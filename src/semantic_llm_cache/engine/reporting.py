@@ -12,7 +12,7 @@ from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
-from semantic_llm_cache.engine.notices import Notices, describe
+from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.state import BackendState
@@ -20,6 +20,7 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
+from semantic_llm_cache.redaction import describe
 
 __all__ = ["Reporter", "lookup_of_exact_hit"]
 

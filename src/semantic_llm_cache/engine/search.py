@@ -8,11 +8,12 @@ from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning
-from semantic_llm_cache.engine.notices import Notices, describe
+from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Unreadable
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, PromptCacheError
 from semantic_llm_cache.matching.decider import Choice, Decider
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.yielding import turn
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.offload import is_large, opened

@@ -8,9 +8,9 @@ import weakref
 from typing import Any, TypeVar
 
 from semantic_llm_cache.engine.flights import Flights
-from semantic_llm_cache.engine.notices import describe
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import Counters
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
 from semantic_llm_cache.storage.contract import StorageBackend

@@ -19,6 +19,7 @@ import numpy as np
 from semantic_llm_cache.index.inverted import InvertedLists
 from semantic_llm_cache.index.linear import Vector
 from semantic_llm_cache.index.partition import Partition, PartitionView
+from semantic_llm_cache.redaction import describe
 
 __all__ = ["Indexer", "Stopped"]
 
@@ -193,8 +194,8 @@ class Indexer:
             job()
         except Stopped:
             self._jobs.appendleft(job)
-        except Exception:
-            logger.exception("background work on an index failed")
+        except Exception as error:
+            logger.error("background work on an index failed (%s)", describe(error))
         finally:
             self._job = None
 
@@ -209,9 +210,9 @@ class Indexer:
             self._step(index, partition)
         except Stopped:
             pass
-        except Exception:
+        except Exception as error:
             # The scan answers as before; lists are not tried again in this process.
-            logger.warning("inverted lists could not be built, vectors are scanned instead", exc_info=True)
+            logger.warning("inverted lists could not be built, vectors are scanned instead (%s)", describe(error))
             self.abandon()
 
     def _report(self) -> None:

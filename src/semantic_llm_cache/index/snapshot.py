@@ -141,7 +141,7 @@ class Snapshot:
             self._partitions: list[dict[str, Any]] = header["partitions"]
             byteorder = header["byteorder"]
         except (KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"its header cannot be read: {error!r}") from error
+            raise ValueError(f"its header cannot be read ({type(error).__name__})") from error
         if byteorder != sys.byteorder:
             raise ValueError("it was written on a machine of another byte order")
 
@@ -176,7 +176,7 @@ class Snapshot:
             for described in self._partitions:
                 self._fill(index, described)
         except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise ValueError(f"its header is damaged: {error!r}") from error
+            raise ValueError(f"its header is damaged ({type(error).__name__})") from error
 
     def _fill(self, index: VectorIndex, described: dict[str, Any]) -> None:
         scope, embedder, namespace, dimension = described["key"]

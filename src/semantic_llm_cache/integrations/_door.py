@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import functools
+import re
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.engine.engine import Engine
-from semantic_llm_cache.exceptions import CacheNotFoundError
+from semantic_llm_cache.exceptions import CacheKeyError, CacheNotFoundError, PromptCacheError
+from semantic_llm_cache.keys.fingerprint import canonical, fingerprint_instance
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
-__all__ = ["Door", "cut_short"]
+__all__ = ["Door", "cut_short", "form_of"]
 
 _OWN = ("history", "tool_calls", "scope")
 _WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "eos", "completed", "complete", "tool_calls", "tool_call"})
 _WHOLE_TOO = frozenset({"tool_use", "function_call"})
+
+
+_KEYS = re.compile(r"\[.*\]", re.DOTALL)
+_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial, type)
+
+
+def form_of(value: Any, name: str) -> bytes:
+    """Return the canonical form of a value; of an object, such as a client, that of all it holds.
+
+    Raises:
+        CacheKeyError: naming what has no stable form.
+    """
+    try:
+        return canonical(value, name)
+    except CacheKeyError:
+        kind = type(value)
+        holds = hasattr(value, "__dict__") or any("__slots__" in vars(base) for base in kind.__mro__)
+        if isinstance(value, _FUNCTIONS) or not holds:
+            raise
+        return fingerprint_instance(value, name)
 
 
 def cut_short(finish: Any) -> bool:
@@ -58,6 +82,12 @@ class Door:
     def settings(self) -> tuple[CallSettings, str | None]:
         """Return the settings of a call made now, and the namespace of a context if one names it."""
         return current(self.engine, self.engine.settings(tags=(self.name,)))
+
+    def bypass(self, error: Exception) -> None:
+        """Log, once for each reason, that a call bypasses the cache."""
+        # Names of keys, and messages of other errors, may hold what was asked.
+        reason = _KEYS.sub("[...]", str(error)) if isinstance(error, PromptCacheError) else type(error).__name__
+        self.engine.log_once(f"{self.name} {reason}", f"a call bypasses the cache: {reason}")
 
     def may_call(self, settings: CallSettings, reason: str) -> None:
         """Let a call that found no answer go on to the model.

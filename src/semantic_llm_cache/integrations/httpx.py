@@ -11,7 +11,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 
 from semantic_llm_cache.calls.control import HEADER
+from semantic_llm_cache.integrations._carrier import carrier_of
 from semantic_llm_cache.wire.cache import Plan, Reply, Upstream, WireCache
+from semantic_llm_cache.wire.neutral import EXTENSIONS
+from semantic_llm_cache.wire.strict import Bypass
 
 __all__ = ["AsyncCachingTransport", "CachingTransport", "wrap"]
 
@@ -30,12 +33,23 @@ class _Transport:
             raise TypeError("options are given to the door= itself")
         self.door = WireCache(**options) if door is None else door
         self._inner = transport
+        self._carrier: str | None = None
+        self._carrier_known = transport is None
         self.keep_alive: Any = None
         """What must live as long as this transport: the client that the inner one belongs to."""
 
     def _plan(self, request: Any, body: bytes) -> Plan | None:
-        url, control = str(request.url), request.extensions.get(_CONTROL)
-        return self.door.plan(request.method, url, _headers_of(request), body, control)
+        for name in request.extensions:
+            if name not in EXTENSIONS:
+                self.door.bypass(Bypass(f"the extension {name!r} may change where it goes or what it asks"))
+                return None
+        if not self._carrier_known:
+            self._carrier, self._carrier_known = carrier_of(self._inner, self.door), True
+        # One character for each byte: two values never become one.
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+        return self.door.plan(
+            request.method, str(request.url), headers, body, request.extensions.get(_CONTROL), self._carrier
+        )
 
     @staticmethod
     def _cleaned(request: Any) -> Any:

@@ -6,6 +6,8 @@ set_llm_cache(LangChainCache(similarity=0.95))
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,9 +15,11 @@ from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
-from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.exceptions import CacheKeyError, PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 
 try:
@@ -32,16 +36,26 @@ _GENERATIONS: dict[str, Any] = {
     kind.__name__: kind for kind in (Generation, GenerationChunk, ChatGeneration, ChatGenerationChunk)
 }
 _MESSAGES: dict[str, Any] = {kind.__name__: kind for kind in (AIMessage, AIMessageChunk, ChatMessage)}
+_SECRET = re.compile(r'{"id": \["([^"]+)"\], "lc": 1, "type": "secret"}')
+"""How LangChain writes a secret of a model down."""
+_HIDDEN = '"type": "not_implemented"'
+_MEMORY = re.compile(r" at 0x[0-9a-fA-F]+")
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "function"}
 
 
 class LangChainCache(BaseCache):
     """A semantic cache for ``langchain_core.globals.set_llm_cache``.
 
-    The last user turn is compared by meaning; the messages before it, and all that LangChain says of the model (its
-    name, temperature, tools, stop words), must be equal. LangChain does not tell a cache the credential of a call:
-    where tenants differ by key, name them with `scope`. Its ``stream`` and ``astream`` do not ask any cache; a
-    transport under the SDK does (`integrations.httpx`).
+    The last user turn is compared by meaning. The messages before it, and all that LangChain says of the model (its
+    name, temperature, tools, stop words), must be equal. LangChain names a model's secrets, such as
+    ``OPENAI_API_KEY``, and does not tell them: the variable of that name in the environment counts.
+
+    **A key, a header or an HTTP client that is given in code is not seen. Where callers differ by it, name them with
+    `scope`**, or put the cache below, at the connection (`integrations.httpx`). A model with a part that LangChain
+    cannot write down bypasses the cache unless `scope` is given, and a call that it describes by an address in memory
+    always does.
+
+    LangChain's ``stream`` and ``astream`` do not ask any cache; a transport under the SDK does.
 
     Args:
         cache: the engine; None makes one from `options`.
@@ -72,16 +86,39 @@ class LangChainCache(BaseCache):
         return self.door.engine
 
     def _request(self, prompt: str, llm_string: str) -> tuple[Request, CallSettings] | None:
-        """Return the request and settings of a call; None for one that goes by the cache."""
+        """Return the request and settings of a call; None for one that bypasses the cache."""
         try:
             settings, namespace = self.door.settings()
             if not settings.enabled:
                 return None
+            self._check(llm_string)
             messages = _messages(prompt)
-            return self.door.request(prompt if messages is None else messages, llm_string, namespace), settings
+            scope = {"llm": llm_string, "secrets": self._secrets(llm_string)}
+            return self.door.request(prompt if messages is None else messages, scope, namespace), settings
         except PromptCacheError as error:
-            self.engine.log_once("langchain", f"a call goes by the cache: {error}")
+            self.door.bypass(error)
             return None
+
+    def _check(self, llm_string: str) -> None:
+        """Raise CacheKeyError for a description that does not tell two models apart."""
+        if _MEMORY.search(llm_string):
+            raise CacheKeyError("LangChain describes a part of it by an address in memory, which says nothing")
+        if self.door.scope is None and _HIDDEN in llm_string:
+            raise CacheKeyError("LangChain hides a part of the model: name with scope= what tells two models apart")
+
+    def _secrets(self, llm_string: str) -> list[tuple[str, str]]:
+        """Return the names of a model's secrets, and keyed hashes of what the environment has under them."""
+        found = []
+        for name in sorted(set(_SECRET.findall(llm_string))):
+            value = os.environ.get(name)
+            found.append((name, "" if value is None else secret_hash(value)))
+            if value is None and self.door.scope is None:
+                self.engine.log_once(
+                    f"langchain {name}",
+                    f"LangChain does not tell a cache the secret {name}: callers that differ by it share answers, "
+                    "unless scope= tells them apart",
+                )
+        return found
 
     async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """Return the stored generations for a prompt like this one, or None.
@@ -158,7 +195,7 @@ class LangChainCache(BaseCache):
         try:
             return wanted is None or bool(wanted(list(generations)))
         except Exception as error:
-            self.engine.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            self.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
             return False
 
 

@@ -6,7 +6,9 @@ litellm.cache = LiteLLMCache(similarity=0.95)
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -15,18 +17,26 @@ from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
-from semantic_llm_cache.keys.fingerprint import digest, secret_hash
+from semantic_llm_cache.integrations._litellm_scope import digest_of
+from semantic_llm_cache.keys.fingerprint import digest
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 
 __all__ = ["LiteLLMCache"]
+
+_SALT = os.urandom(16)
+_BYPASS = "bypass"
+"""Key of a call that is neither answered nor stored."""
 
 
 class LiteLLMCache:
     """A semantic cache for ``litellm.cache``.
 
-    The last user turn is compared by meaning; the messages before it and all that LiteLLM counts as parameters of the
-    call must be equal, and so must the credential given to the call and the proxy's key, team and organisation.
+    The last user turn is compared by meaning. The messages before it and all keywords of the call must be equal
+    (credential, address, client, metadata, unknown ones), but a few that ``docs/keys.md`` lists; so must LiteLLM's own
+    settings and the variables of the environment that may hold a key or an address. Where LiteLLM takes a credential
+    from a file or a role, calls bypass the cache unless `scope` names the caller.
 
     Args:
         cache: the engine; None makes one from `options`.
@@ -76,19 +86,25 @@ class LiteLLMCache:
         return True
 
     def get_cache_key(self, **kwargs: Any) -> str:
-        """Return LiteLLM's own key, with the credential and address of the call."""
-        parent: Any = super()
-        key = str(parent.get_cache_key(**kwargs))
-        if kwargs.get("messages") is None:
-            # Vectors of near texts are other vectors: embeddings and the like match exactly.
-            key = f"{key}:{digest(kwargs.get('input', kwargs.get('prompt')))}"
-        given = kwargs.get("api_key")
-        parameters = kwargs.get("litellm_params")
-        if given is None and isinstance(parameters, Mapping):
-            given = parameters.get("api_key")
-        if isinstance(given, str) and not self.share_across_keys:
-            return f"{key}:{secret_hash(given)}"
-        return key
+        """Return the key of a call: all that counts of it but its messages."""
+        import litellm
+
+        given = kwargs.get("cache_key")
+        try:
+            own = digest_of(litellm, kwargs, self.share_across_keys, self.door.scope is not None)
+            if given is not None and _opened(given) is None:  # a key that the caller chose
+                own = digest(own, str(given))
+        except Exception as error:  # LiteLLM would give it to the caller
+            self.door.bypass(error)
+            return _BYPASS
+        return _sealed(own)
+
+    def _with_key(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return keywords with a key of ours, in place of any other."""
+        given = kwargs.get("cache_key")
+        if given == _BYPASS or _opened(given) is not None:
+            return kwargs
+        return {**kwargs, "cache_key": self.get_cache_key(**kwargs)}
 
     def get_cache(self, *args: Any, **kwargs: Any) -> Any:
         """Return what LiteLLM is to answer with, or None.
@@ -97,12 +113,22 @@ class LiteLLMCache:
             CacheNotFoundError: nothing, under ``CacheContext(cache_control="only-if-cached")``.
         """
         parent: Any = super()
-        return self._told(parent.get_cache(*args, **kwargs), kwargs)
+        return self._told(parent.get_cache(*args, **self._with_key(kwargs)), kwargs)
 
     async def async_get_cache(self, *args: Any, **kwargs: Any) -> Any:
         """`get_cache` for async code."""
         parent: Any = super()
-        return self._told(await parent.async_get_cache(*args, **kwargs), kwargs)
+        return self._told(await parent.async_get_cache(*args, **self._with_key(kwargs)), kwargs)
+
+    def add_cache(self, result: Any, *args: Any, **kwargs: Any) -> None:
+        """Store an answer."""
+        parent: Any = super()
+        parent.add_cache(result, *args, **self._with_key(kwargs))
+
+    async def async_add_cache(self, result: Any, *args: Any, **kwargs: Any) -> None:
+        """`add_cache` for async code."""
+        parent: Any = super()
+        await parent.async_add_cache(result, *args, **self._with_key(kwargs))
 
     def _told(self, found: Any, kwargs: Mapping[str, Any]) -> Any:
         # Here and not in the backend, since LiteLLM takes whatever a backend raises for a miss.
@@ -121,6 +147,9 @@ class _Backend:
         self.door = door
 
     def _request(self, key: str, kwargs: Mapping[str, Any]) -> tuple[Request, CallSettings] | None:
+        own = _opened(key)
+        if own is None:
+            return None
         messages = kwargs.get("messages")
         text: Any = "" if messages is None else messages
         try:
@@ -129,9 +158,9 @@ class _Backend:
                 return None
             if isinstance(text, list):
                 text = [m if isinstance(m, Mapping) else m.model_dump() for m in text]
-            return self.door.request(text, {"key": key}, namespace), settings
+            return self.door.request(text, {"key": own}, namespace), settings
         except (PromptCacheError, AttributeError) as error:
-            self.door.engine.log_once("litellm", f"a call goes by the cache: {error}")
+            self.door.bypass(error)
             return None
 
     async def async_get_cache(self, key: str, **kwargs: Any) -> Any:
@@ -201,8 +230,19 @@ class _Backend:
         try:
             return bool(choices) and (wanted is None or bool(wanted(answer)))
         except Exception as error:
-            self.door.engine.log_once("cache_if", f"cache_if raised {error!r}: answers are not stored")
+            self.door.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
             return False
+
+
+def _sealed(own: str) -> str:
+    """Return a key as LiteLLM gets it: sealed, so that it cannot be taken for one that a caller chose."""
+    return f"{own}.{hmac.new(_SALT, own.encode(), 'sha256').hexdigest()[:32]}"
+
+
+def _opened(key: Any) -> str | None:
+    """Return the key that was sealed by this process; None for any other."""
+    own = key.partition(".")[0] if isinstance(key, str) else ""
+    return own if own and hmac.compare_digest(_sealed(own).encode(), key.encode()) else None
 
 
 @cache

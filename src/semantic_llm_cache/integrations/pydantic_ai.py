@@ -13,31 +13,30 @@ from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
-from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 
 try:
-    from pydantic import TypeAdapter
     from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
     from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
     from pydantic_ai.models.wrapper import WrapperModel
+
+    from semantic_llm_cache.integrations._pydantic_ai_scope import scope_of, turns_of
 except ImportError as error:
     raise ImportError('CachedModel needs pydantic-ai: pip install "semantic-llm-cache[pydantic-ai]"') from error
 
 __all__ = ["CachedModel"]
 
-_PARAMETERS = TypeAdapter(ModelRequestParameters)
-_PASSING = frozenset({"timestamp", "run_id", "conversation_id", "usage"})
-"""Fields of messages that say when and in which run, not what."""
-_NEUTRAL = frozenset({"timeout", "request_timeout", "first_event_timeout"})
-
 
 class CachedModel(WrapperModel):
     """A model that answers from the cache, or has the model it wraps answer.
 
-    The last user prompt is compared by meaning; the messages before it, instructions, tools, output types, settings,
-    the model and its credential must be equal. Structured output counts as an answer, other tool calls as tool calls.
-    A streamed answer is stored when it has ended well; a hit is told as one event per part.
+    The last user prompt is compared by meaning. The messages before it, instructions, tools, output types and settings
+    must be equal, and so must all that the model, its provider and the provider's client hold: credential, address,
+    headers. With a client that is not known calls bypass the cache, and the log says so: name the caller with
+    `scope`, or put the cache below, at the connection (`integrations.httpx`).
+
+    Structured output counts as an answer, other tool calls as tool calls. A streamed answer is stored when it has
+    ended well; a hit is told as one event per part.
 
     Args:
         wrapped: a model, or its name.
@@ -121,27 +120,17 @@ class CachedModel(WrapperModel):
     def _plan(
         self, messages: list[ModelMessage], model_settings: Any, parameters: ModelRequestParameters
     ) -> tuple[Request, CallSettings] | None:
-        """Return the request and settings of a call; None for one that goes by the cache."""
+        """Return the request and settings of a call; None for one that bypasses the cache."""
         try:
             settings, namespace = self.door.settings()
             if not settings.enabled:
                 return None
-            scope = {
-                "model": self.wrapped.model_id,
-                "base_url": self.wrapped.base_url,
-                "key": None if self.share_across_keys else self._credential(),
-                "settings": [_counting(self.wrapped.settings), _counting(model_settings)],
-                "parameters": _PARAMETERS.dump_python(parameters, mode="json"),
-            }
-            return self.door.request(_turns(messages), scope, namespace), settings
+            scoped = self.door.scope is not None
+            scope = scope_of(self.wrapped, model_settings, parameters, self.share_across_keys, scoped)
+            return self.door.request(turns_of(messages), scope, namespace), settings
         except (PromptCacheError, ValueError, TypeError, AttributeError) as error:
-            self._engine.log_once("pydantic-ai", f"a call goes by the cache: {error}")
+            self.door.bypass(error)
             return None
-
-    def _credential(self) -> str | None:
-        client = getattr(getattr(self.wrapped, "provider", None), "client", None)
-        key = getattr(client, "api_key", None) or getattr(client, "auth_token", None)
-        return secret_hash(key) if isinstance(key, str) else None
 
     def _fit(self, response: ModelResponse, parameters: ModelRequestParameters) -> bool:
         outputs = {tool.name for tool in parameters.output_tools}
@@ -159,31 +148,6 @@ class CachedModel(WrapperModel):
                 told = True
         wanted = self.door.engine.cache_if
         return told and (wanted is None or bool(wanted(response)))
-
-
-def _counting(settings: Any) -> dict[str, Any]:
-    return {name: value for name, value in dict(settings or {}).items() if name not in _NEUTRAL}
-
-
-def _turns(messages: list[ModelMessage]) -> list[dict[str, Any]]:
-    """Return messages as turns of a role: one for each part, so that the last user prompt stands alone."""
-    turns: list[dict[str, Any]] = []
-    for message in ModelMessagesTypeAdapter.dump_python(messages, mode="json"):
-        head = {name: value for name, value in message.items() if name not in _PASSING and name != "parts"}
-        if head.get("kind") == "response":
-            turns.append({"role": "assistant", **head, "content": _lasting(message["parts"])})
-            continue
-        for part in _lasting(message["parts"]):
-            role = {"user-prompt": "user", "system-prompt": "system"}.get(part.get("part_kind"), "part")
-            # Instructions are in the head of the message that they came with.
-            turns.append({"role": role, **part, **({} if role == "system" else {"head": head})})
-    return turns
-
-
-def _lasting(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _lasting(item) for name, item in value.items() if name not in _PASSING}
-    return [_lasting(item) for item in value] if isinstance(value, list) else value
 
 
 def _plain(response: ModelResponse) -> Any:

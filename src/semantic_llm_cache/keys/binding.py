@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import functools
 import inspect
-import os
-import sys
+import math
+import types
 import typing
 import warnings
 import weakref
@@ -13,9 +15,24 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheKeyError, CacheWarning
-from semantic_llm_cache.keys.fingerprint import canonical, digest, fingerprint_instance, is_registered
+from semantic_llm_cache.keys.captures import Captured, Captures, is_fixed
+from semantic_llm_cache.keys.client_forms import is_client, is_neutral, known_client_form
+from semantic_llm_cache.keys.fingerprint import canonical, canonical_field, digest, fingerprint_instance, is_registered
+from semantic_llm_cache.keys.functions import (
+    brought_along,
+    cells_of,
+    code_digest,
+    is_wrapper_of_cache,
+    module_name,
+    name_of,
+    rebound_names,
+    written_function,
+)
+from semantic_llm_cache.keys.object_forms import class_captures
+from semantic_llm_cache.keys.plain_forms import content_base
 from semantic_llm_cache.keys.request import Request, looks_like_messages, split_messages
 from semantic_llm_cache.runtime.breaker import logger
+from semantic_llm_cache.values.introspection import hides_state, own_slots
 
 __all__ = ["PROMPT_NAMES", "BadCall", "CallBinder"]
 
@@ -24,6 +41,8 @@ PROMPT_NAMES = ("prompt", "messages", "question", "query", "input", "text", "mes
 _SIMPLE = frozenset({str, int, float, bool, type(None), bytes})
 _MEMO_SIZE = 4096
 _MEMO_TEXT = 8192  # longer prompts are hashed each time: the memo must stay small
+_MEMO_FIELD = 16  # and so must a field of an instance that is remembered by what it holds
+_MEMO_DEPTH = 3
 
 
 class BadCall(TypeError):
@@ -37,7 +56,7 @@ class CallBinder:
         function: the function as written.
         namespace: of its entries. In "default" the function itself is part of the scope.
         prompt: name of the prompt parameter, or None to find it.
-        ignore: names of parameters that do not count.
+        ignore: names of parameters, or of variables that the function closes over, that do not count.
         scope: a mapping added to the scope, or a callable that returns one for each call.
         version: starts a fresh space when it changes.
         normalizer: applied to the text.
@@ -61,7 +80,7 @@ class CallBinder:
     ) -> None:
         self.function = function
         self.namespace = namespace
-        self.name = _name_of(function)
+        self.name = name_of(function)
         self.signature = inspect.signature(function)
         self.key_func = key_func
         self.normalizer = normalizer
@@ -70,30 +89,69 @@ class CallBinder:
         if not callable(scope) and scope is not None:
             canonical(scope, "scope")  # a bad scope is told when decorating, not at the first call
         # What a bound method, a callable object or a partial brings along, beside the call's arguments.
-        self._owner, self._given = _brought_along(function)
-        self._ignore = _check_ignore(ignore, self.signature, self.name, self._owner, self._given)
+        self._owner, self._given = brought_along(function)
+        known = [*self.signature.parameters, *self._given, *(() if self._owner is None else ("self",))]
+        self._ignore = _check_ignore(ignore, self.signature, self.name, [*known, *cells_of(self.written)])
         self._rest_name = next((p.name for p in self.signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
         self.instance_name = _instance_parameter(function, self.signature)
         self.prompt_name = self._find_prompt(prompt)
+        self._captures = self._closure()
+        # Defaults that can change are read at each call that leaves them.
+        self._changing = [
+            (name, math.inf if parameter.kind is parameter.KEYWORD_ONLY else place)
+            for place, (name, parameter) in enumerate(self.signature.parameters.items())
+            if parameter.default is not parameter.empty and name not in self._ignore and not is_fixed(parameter.default)
+        ]
         self._memo: dict[Any, Request] = {}
         self._seen: dict[int, tuple[weakref.ref[Any], bytes]] = {}
         self._warned_instance = False
-        self._plain = scope is None and self.instance_name is None and self._owner is None and not self._given
+        self._plain = not (
+            scope is not None
+            or self.instance_name is not None
+            or self._owner is not None
+            or self._given
+            or self._changing
+        )
+        if self._captures is not None:
+            self._captures.now()
 
     @property
     def written(self) -> Any:
         """The function as somebody wrote it: without partials and instances."""
-        inner = _innermost(self.function)
-        return getattr(inner, "__func__", inner if hasattr(inner, "__qualname__") else type(inner))
+        return written_function(self.function)
+
+    def _closure(self) -> Captures | None:
+        """Return what the function closes over, where that counts: in the namespace "default"."""
+        written = self.written
+        if self.namespace != "default" or not isinstance(written, types.FunctionType):
+            return None
+        captures = Captures(
+            cells_of(written),
+            canonical_field,
+            skip=self._ignore,
+            once=rebound_names(written.__code__),
+            itself=lambda value: (
+                value is written
+                or value is self.function
+                or (is_wrapper_of_cache(value) and value.cache_controls.function is self.function)
+            ),
+        )
+        return captures or None
+
+    @property
+    def opaque(self) -> tuple[str, ...]:
+        """Closed-over variables whose values have no stable form: the function then shares with no other."""
+        return () if self._captures is None else self._captures.now().opaque
 
     @property
     def identity(self) -> str | None:
         """What two functions share an identity by, or None when `scope` tells them apart call by call."""
         if callable(self._scope):
             return None
-        if self._scope is None and self.version is None:
+        closure = None if self._captures is None else self._captures.now().forms
+        if self._scope is None and self.version is None and not closure:
             return self.name
-        return f"{self.name} (of the scope {digest(self._scope, self.version)[:8]})"
+        return f"{self.name} (of the scope {digest(self._scope, self.version, closure)[:8]})"
 
     def treat_first_as_instance(self) -> None:
         """Called when the function turns out to be a method whose first parameter is not named self."""
@@ -102,7 +160,7 @@ class CallBinder:
             if first is not None and first != self.prompt_name:
                 self.instance_name = first
                 self._plain = False
-                self._memo.clear()
+                self._memo = {}
 
     # ------------------------------------------------------------------ prompt parameter
 
@@ -139,13 +197,17 @@ class CallBinder:
 
     def recall(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         """Return the request of a call with the same plain arguments before, without hashing anything."""
+        # What was remembered holds for what the closure held then.
+        memo = self._memo if self._captures is None else self._captures.now().memo
         if self._plain and not kwargs and len(args) == 1 and type(args[0]) is str:
-            return self._memo.get(args[0])
+            return memo.get(args[0])
         token = self._token(args, kwargs)
-        return None if token is None else self._memo.get(token)
+        return None if token is None else memo.get(token)
 
     def _token(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return something hashable that is equal only for calls with the same request, or None."""
+        if self._changing and any(place >= len(args) and name not in kwargs for name, place in self._changing):
+            return None
         if self._plain:
             if not kwargs:
                 if len(args) == 1 and type(args[0]) is str:
@@ -196,8 +258,9 @@ class CallBinder:
         extra = values.pop(self._rest_name, None) if self._rest_name is not None else None
         prompt = (values if self.prompt_name in values else extra or {}).pop(self.prompt_name, None)
         parts: dict[str, Any] = {"version": self.version}
+        captured = None if self._captures is None else self._captures.now()
         if self.namespace == "default":
-            parts["function"] = self.name
+            parts.update(self._function_parts(captured))
         if context_namespace is not None:
             parts["within"] = self.namespace
         instance = values.pop(self.instance_name, None) if self.instance_name is not None else None
@@ -224,10 +287,21 @@ class CallBinder:
         if context_namespace is None and len(text) <= _MEMO_TEXT and self.key_func is None:
             token = self._token(args, kwargs)
             if token is not None:
-                if len(self._memo) >= _MEMO_SIZE:
-                    self._memo.clear()
-                self._memo[token] = request
+                memo = self._memo if captured is None else captured.memo
+                if len(memo) >= _MEMO_SIZE:
+                    memo.clear()
+                memo[token] = request
         return request
+
+    def _function_parts(self, captured: Captured | None) -> dict[str, Any]:
+        """Return what counts of the function itself: name, the code of a lambda, and its closure."""
+        parts: dict[str, Any] = {"function": self.name}
+        written = self.written
+        if isinstance(written, types.FunctionType) and written.__name__ == "<lambda>":
+            parts["code"] = code_digest(written.__code__)
+        if captured is not None and captured.forms:
+            parts["closure"] = captured.forms
+        return parts
 
     def _counted(self, values: Mapping[str, Any]) -> dict[str, bytes]:
         return {
@@ -253,7 +327,9 @@ class CallBinder:
 
     def _instance(self, instance: Any) -> bytes:
         if isinstance(instance, type):
-            return canonical(f"class {instance.__module__}.{instance.__qualname__}")
+            captures = class_captures(instance)
+            closure = captures.now().forms if captures else None
+            return canonical(("class", module_name(instance.__module__), instance.__qualname__, closure))
         found = fingerprint_instance(instance, "self")
         before = self._seen.get(id(instance))
         if before is not None and before[0]() is instance and before[1] != found and not self._warned_instance:
@@ -276,56 +352,10 @@ class CallBinder:
         return found
 
 
-def _innermost(function: Any) -> Any:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    inner = _innermost(function)
-    module = getattr(inner, "__module__", None) or type(inner).__module__
-    if module in ("__main__", "__mp_main__"):
-        module = _main_name()
-    return f"{module}.{getattr(inner, '__qualname__', None) or type(inner).__qualname__}"
-
-
-def _main_name() -> str:
-    """Return what the program's main module is called when imported: two scripts are two modules."""
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:  # python -m package.module
-        return str(spec.name).removesuffix(".__main__")
-    file = getattr(main, "__file__", None)
-    return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
-
-
-def _brought_along(function: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the instance of a bound method or callable object, and the arguments that partials hold."""
-    given: dict[str, Any] = {}
-    partials = []
-    while isinstance(function, functools.partial):
-        partials.append(function)
-        function = function.func
-    # From the inside out, as the call will see them.
-    for partial in reversed(partials):
-        bound = inspect.signature(partial.func).bind_partial(*partial.args, **partial.keywords)
-        for name, value in bound.arguments.items():
-            if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-                given.update(value)
-            else:
-                given[name] = value
-    owner = getattr(function, "__self__", None)
-    if owner is None and not hasattr(function, "__qualname__"):
-        owner = function  # an object with __call__
-    return (None if inspect.ismodule(owner) else owner), given
-
-
-def _check_ignore(
-    ignore: Iterable[str], signature: inspect.Signature, name: str, owner: Any, given: Mapping[str, Any]
-) -> frozenset[str]:
+def _check_ignore(ignore: Any, signature: inspect.Signature, name: str, known: list[str]) -> frozenset[str]:
+    if not isinstance(ignore, (str, Iterable)) or isinstance(ignore, (bytes, bytearray)):
+        raise TypeError(f"ignore={ignore!r} must be the name of a parameter of {name}(), or several")
     names = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    known = [*signature.parameters, *given, *(() if owner is None else ("self",))]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     for item in names:
         if not isinstance(item, str):
@@ -357,29 +387,80 @@ def _plain_token(value: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=1024)
-def _dict_is_all(kind: Any) -> bool:
-    return all(
-        base is object or not (base.__dict__.get("__slots__") or base.__module__ == "builtins") for base in kind.__mro__
+def _readable(kind: Any) -> tuple[bool, tuple[tuple[str, Any], ...]]:
+    """Tell whether `__dict__` and slots are all that counts of an instance, and return the slots.
+
+    They are not where a C type or a plain type holds something else, in pydantic's models (private fields),
+    and where a class made inside a function closes over something.
+    """
+    whole = not (
+        content_base(kind)
+        or hides_state(kind)
+        or class_captures(kind)
+        or issubclass(kind, enum.Enum)
+        or hasattr(kind, "model_fields")
+        # A field that nobody set is read from the class.
+        or (dataclasses.is_dataclass(kind) and not all(field.init for field in dataclasses.fields(kind)))
     )
+    return whole, own_slots(kind)
 
 
 def _instance_token(instance: Any, ignored: bool) -> Any:
+    """Return something hashable that is equal only for instances with the same fingerprint, or None."""
     kind: Any = type(instance)
     if ignored:
         return kind
     if isinstance(instance, type):
-        return instance
+        return None if class_captures(instance) else instance
     if is_registered(kind):
         return None
     if hasattr(kind, "__cache_scope__"):
         held = _plain_token(instance.__cache_scope__())
         return None if held is None else (kind, held)
+    whole, slots = _readable(kind)
+    if not whole or is_client(kind):
+        return None
     fields = getattr(instance, "__dict__", None)
-    # Only where `__dict__` is all that an instance holds: slots (pydantic's private fields live in some) and
-    # what a plain type holds are not in it.
-    if fields is None or not _dict_is_all(kind):
+    if fields is not None and not slots:
+        types = tuple(map(type, fields.values()))
+        if _SIMPLE.issuperset(types):
+            return (kind, tuple(fields.items()), types)
+    items = list((fields or {}).items())
+    for name, slot in slots:
+        try:
+            items.append((name, slot.__get__(instance, kind)))
+        except AttributeError:
+            continue  # a slot not set
+    tokens = _field_tokens(value for _, value in items)
+    return None if tokens is None else (kind, tuple(name for name, _ in items), tokens)
+
+
+def _field_tokens(values: Iterable[Any], depth: int = 0) -> tuple[Any, ...] | None:
+    tokens = []
+    for value in values:
+        token = _field_token(value, depth)
+        if token is None:
+            return None
+        tokens.append(token)
+    return tuple(tokens)
+
+
+def _field_token(value: Any, depth: int) -> Any:
+    """Return a hashable stand-in for what a field holds: plain values, small containers, clients; else None."""
+    kind: Any = type(value)
+    if kind in _SIMPLE:
+        return (kind, value)
+    if kind in (list, tuple, dict):
+        if len(value) > _MEMO_FIELD or depth > _MEMO_DEPTH:
+            return None
+        names = tuple(value) if kind is dict else ()
+        if not all(type(name) is str for name in names):
+            return None
+        held = _field_tokens(value.values() if kind is dict else value, depth + 1)
+        return None if held is None else (kind, names, held)
+    if is_registered(kind) or hasattr(kind, "__cache_scope__"):
         return None
-    types = tuple(map(type, fields.values()))
-    if not _SIMPLE.issuperset(types):
-        return None
-    return (kind, tuple(fields.items()), types)
+    if is_client(kind):
+        form = known_client_form(value)
+        return None if form is None else (is_client, form)
+    return (kind,) if is_neutral(kind) else None

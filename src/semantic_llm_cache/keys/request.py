@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.keys.fingerprint import KEY_VERSION, digest
+from semantic_llm_cache.values.introspection import own_state
 
 __all__ = ["Request", "clean_text", "looks_like_messages", "split_messages"]
 
@@ -51,7 +52,9 @@ class Request:
     def __init__(
         self, namespace: str = "default", scope: Any = None, text: str = "", *, key: str | None = None
     ) -> None:
-        if not isinstance(namespace, str) or not namespace:
+        if not isinstance(namespace, str):
+            raise TypeError(f"namespace={namespace!r} must be a string")
+        if not namespace:
             raise ValueError(f"namespace={namespace!r} must be a non-empty string")
         if not isinstance(text, str):
             raise TypeError(f"text={text!r} must be a string")
@@ -108,11 +111,43 @@ def _role(item: Any) -> Any:
     return getattr(role, "value", role)
 
 
+def _beside(item: Any, taken: tuple[str, ...]) -> dict[Any, Any]:
+    """Return what a message or a part holds beside `taken`; a field of an object that is None is unset."""
+    if isinstance(item, Mapping):
+        own = own_state(item, type(item), dict) if isinstance(item, dict) else {}
+        return {name: value for name, value in {**own, **item}.items() if name not in taken}
+    held: dict[Any, Any] = own_state(item, type(item))
+    for part in ("__pydantic_extra__", "__pydantic_private__"):
+        held.update(getattr(item, part, None) or {})
+    return {name: value for name, value in held.items() if name not in taken and value is not None}
+
+
+def _split_parts(content: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Return the text of a content in parts, and what else counts of the parts, each with its place among the texts."""
+    texts: list[str] = []
+    others: list[Any] = []
+    for part in content:
+        body = part if isinstance(part, str) else _part(part, "text")
+        if isinstance(body, str) and (isinstance(part, str) or _part(part, "type") in (None, "text", "input_text")):
+            rest = None if isinstance(part, str) else _beside(part, ("text",))
+            if rest != {"type": "text"}:
+                others.append((len(texts), "text", rest))
+            texts.append(body)
+        else:
+            # With how much text came before it: a picture's place among the words counts.
+            others.append((len(texts), part))
+    if len(texts) != 1:
+        # By lines, which tell where the joined text is to be cut.
+        others.append(("lines", [clean_text(f".{text}.").count("\n") for text in texts]))
+    return "\n".join(texts), others
+
+
 def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversation:
     """Take the last user turn as the text, all else (system prompt, history, images) as scope.
 
     Messages are mappings, or objects with `role` and `content` (pydantic models); a content is text or
-    a list of parts, of which the text parts are joined and the others are scope.
+    a list of parts, of which the text parts are joined. The other parts are scope, and so are the other fields of
+    text parts (citations, marks, a gateway's own) and where one text part ends and the next begins.
 
     Raises:
         CacheKeyError: something that is no list of messages.
@@ -129,23 +164,10 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
     if isinstance(content, str):
         text, others = content, list[Any]()
     elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
-        texts = []
-        others = []
-        for part in content:
-            body = part if isinstance(part, str) else _part(part, "text")
-            if isinstance(body, str) and (isinstance(part, str) or _part(part, "type") in (None, "text", "input_text")):
-                texts.append(body)
-            else:
-                # With how much text came before it: a picture's place among the words counts.
-                others.append((len(texts), part))
-        text = "\n".join(texts)
+        text, others = _split_parts(content)
     else:
         text, others = "", [content]
-    turn = messages[last]
-    fields = (
-        turn if isinstance(turn, Mapping) else (turn.model_dump() if hasattr(turn, "model_dump") else dict(vars(turn)))
-    )
-    rest = {str(k): v for k, v in fields.items() if k != "content" and v is not None}
     # The turn's place among the others counts, so it stays in the history as a hole.
-    history = [*messages[:last], {"turn": rest, "parts": others}, *messages[last + 1 :]]
+    hole = {"turn": {**_beside(messages[last], ("content",)), "role": "user"}, "parts": others}
+    history = [*messages[:last], hole, *messages[last + 1 :]]
     return Conversation(text, history)

@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_namespace
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import shared_backend
 
@@ -99,9 +101,12 @@ async def copy_cache(
         >>> asyncio.run(main())
         (1, 0, 1)
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size={batch_size!r} must be a number of entries of at least 1")
-    source, target = shared_backend(src), shared_backend(dst)
+    check_namespace(namespace)
+    check_flag(overwrite, "overwrite")
+    check_flag(dry_run, "dry_run")
+    check_count(batch_size, "batch_size", "a number of entries")
+    check_callable(progress, "progress")
+    source, target = shared_backend(src, "src"), shared_backend(dst, "dst")
     if await _are_one(source, target, ask=not dry_run):
         raise ValueError(f"src and dst are one place, {source.url}: there is nothing to copy")
     report = CopyReport(dry_run=dry_run)
@@ -177,7 +182,7 @@ class _Copy:
             except (CacheSerializationError, ValueError, TypeError) as error:
                 self.report.failed += 1
                 if len(self.report.failures) < _MOST_FAILURES:
-                    self.report.failures.append((key, str(error)))
+                    self.report.failures.append((key, describe(error)))
             else:
                 written.append((key, entry))
         return written

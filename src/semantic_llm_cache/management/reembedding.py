@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_namespace, check_number
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import shared_backend
 
@@ -110,12 +112,14 @@ async def reembed_cache(
     """
     from semantic_llm_cache.similarity import check_available
 
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size={batch_size!r} must be a number of entries of at least 1")
-    if isinstance(pause, bool) or not isinstance(pause, (int, float)) or not pause >= 0:
-        raise ValueError(f"pause={pause!r} must be seconds, 0 for none")
-    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate > 0):
-        raise ValueError(f"rate={rate!r} must be entries a second, more than 0, or None for no bound")
+    check_namespace(namespace)
+    check_flag(missing, "missing")
+    check_flag(dry_run, "dry_run")
+    check_count(batch_size, "batch_size", "a number of entries")
+    check_callable(progress, "progress")
+    pause = check_number(pause, "pause", "seconds, 0 for none", least=0)
+    if rate is not None:
+        rate = check_number(rate, "rate", "entries a second, more than 0, or None for no bound", above=0)
     target, provider = shared_backend(backend), check_available(embedder)
     report = ReembedReport(provider.fingerprint, dry_run=dry_run)
     if namespace is None:
@@ -213,8 +217,7 @@ class _Move:
                 self.report.refused += 1
                 if self.report.refused >= _HOPELESS and not self.report.moved and all(v is None for v in vectors):
                     raise EmbeddingUnavailableError(
-                        f"{self.report.fingerprint} failed on the first {self.report.refused} texts: "
-                        f"{type(error).__name__}: {error}"
+                        f"{self.report.fingerprint} failed on the first {self.report.refused} texts: {describe(error)}"
                     ) from error
         return vectors
 

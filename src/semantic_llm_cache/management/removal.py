@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from semantic_llm_cache.arguments import check_namespace, check_tags, check_text
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import backends_in_use, shared_backend
@@ -33,6 +34,8 @@ async def clear_cache(namespace: str | None = None, *, backend: StorageBackend |
         backend: an object or URL; None is every backend in use in this process.
     """
 
+    check_namespace(namespace)
+
     async def clear(target: StorageBackend) -> int:
         count = await target.clear(namespace)
         state_of(target).drop_pending()
@@ -59,11 +62,11 @@ async def invalidate(
     Raises:
         ValueError: neither a pattern nor tags: that is `clear_cache`.
     """
-    names = (tags,) if isinstance(tags, str) else None if tags is None else tuple(tags)
+    check_namespace(namespace)
+    names = None if tags is None else check_tags(tags)
     if pattern is None and names is None:
         raise ValueError("invalidate() needs a pattern or tags=; to remove everything use clear_cache()")
-    if pattern is not None and not isinstance(pattern, str):
-        raise TypeError(f"pattern={pattern!r} must be a string")
+    check_text(pattern, "pattern")
     if pattern == "":
         raise ValueError('pattern="" would match every prompt; to remove everything use clear_cache()')
     return await _each(backend, lambda target: target.invalidate(pattern, tags=names, namespace=namespace))

@@ -9,8 +9,11 @@ import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache.arguments import check_namespace, check_path, shown
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.redaction import describe
+from semantic_llm_cache.runtime.private_files import replacing
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import backends_in_use, shared_backend
@@ -57,7 +60,7 @@ def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
         raise CacheSerializationError(f"{where}: 'response' is missing")
     if record.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
         raise CacheSerializationError(
-            f"{where}: schema_version {record.get('schema_version')!r} is not {SCHEMA_VERSION}"
+            f"{where}: schema_version {shown(record.get('schema_version'))} is not {SCHEMA_VERSION}"
         )
     defaults = CacheEntry("", None)
     values: dict[str, Any] = {}
@@ -69,9 +72,9 @@ def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
         if (isinstance(value, bool) or not isinstance(value, expected)) and not (
             value is None and name in ("ttl", "last_accessed")
         ):
-            raise CacheSerializationError(f"{where}: {name}={value!r} is no {expected[0].__name__}")
+            raise CacheSerializationError(f"{where}: {name}={shown(value)} is no {expected[0].__name__}")
         if isinstance(value, (int, float)) and not abs(value) < 1e18:  # neither nan
-            raise CacheSerializationError(f"{where}: {name}={value!r} is out of range")
+            raise CacheSerializationError(f"{where}: {name}={shown(value)} is out of range")
         values[name] = value
     for name in ("tags", "aliases"):
         labels = record.get(name, [])
@@ -81,8 +84,8 @@ def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
     try:
         text = json.dumps(record["response"], ensure_ascii=False)
         loads(text)  # tells what cannot be read now, not at the first hit
-    except (CacheSerializationError, RecursionError) as error:
-        raise CacheSerializationError(f"{where}: 'response' cannot be read: {error}") from None
+    except (CacheSerializationError, ValueError, RecursionError) as error:
+        raise CacheSerializationError(f"{where}: 'response' cannot be read: {describe(error)}") from None
     return record["key"], CacheEntry(
         response=Encoded(text), embedding=_vector(record.get("embedding"), where), **values
     )
@@ -101,8 +104,8 @@ def _vector(value: Any, where: str) -> Any:
         else:
             vector = np.asarray(value, dtype="<f4")
         return unit(vector)
-    except (ValueError, TypeError) as error:
-        raise CacheSerializationError(f"{where}: 'embedding' cannot be read: {error}") from None
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CacheSerializationError(f"{where}: 'embedding' cannot be read ({type(error).__name__})") from None
 
 
 async def export_cache(
@@ -116,7 +119,8 @@ async def export_cache(
     Args:
         namespace: None is all.
         filepath: ``.jsonl`` gets an entry per line, anything else one JSON document. The file is whole or
-            not there: it is written beside its place and moved.
+            not there: it is written beside its place and moved. A new file is for its owner alone (mode 0600), one
+            that is there keeps its mode.
         backend: an object or URL; None is every backend in use in this process.
 
     Raises:
@@ -127,6 +131,8 @@ async def export_cache(
         >>> asyncio.run(export_cache(backend="memory://"))
         []
     """
+    check_namespace(namespace)
+    path = None if filepath is None else _path(filepath)
     targets = backends_in_use() if backend is None else [shared_backend(backend)]
     found: dict[str, CacheEntry] = {}
     pace = Pace()
@@ -135,8 +141,8 @@ async def export_cache(
             found.setdefault(key, entry)
             if pace.over():
                 await pace.rest()
-    if filepath is not None:
-        await asyncio.to_thread(_write, _path(filepath), found)
+    if path is not None:
+        await asyncio.to_thread(_write, path, found)
     records = []
     for key, entry in found.items():
         records.append(entry_to_dict(key, entry))
@@ -148,27 +154,18 @@ async def export_cache(
 def _path(filepath: Any) -> pathlib.Path:
     import pathlib  # with what it imports itself, 4 ms that few need
 
-    return pathlib.Path(filepath)
+    return pathlib.Path(check_path(filepath, "filepath"))
 
 
 def _write(path: pathlib.Path, entries: dict[str, CacheEntry]) -> None:
-    import tempfile
-
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        # What UTF-8 cannot hold, half of a surrogate pair, is written as the escape that JSON has for it.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            if path.suffix.lower() == ".jsonl":
-                for key, entry in entries.items():
-                    json.dump(entry_to_dict(key, entry, for_file=True), file, ensure_ascii=False)
-                    file.write("\n")
-            else:
-                records = [entry_to_dict(key, entry, for_file=True) for key, entry in entries.items()]
-                json.dump({"format": FORMAT, "entries": records}, file, ensure_ascii=False, indent=1)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with replacing(str(path)) as file:
+        if path.suffix.lower() == ".jsonl":
+            for key, entry in entries.items():
+                json.dump(entry_to_dict(key, entry, for_file=True), file, ensure_ascii=False)
+                file.write("\n")
+        else:
+            records = [entry_to_dict(key, entry, for_file=True) for key, entry in entries.items()]
+            json.dump({"format": FORMAT, "entries": records}, file, ensure_ascii=False, indent=1)
 
 
 async def import_cache(
@@ -218,5 +215,11 @@ def _read(path: pathlib.Path) -> list[tuple[str, CacheEntry]]:
 def _parse(data: bytes, where: str) -> Any:
     try:
         return json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError too
+    except UnicodeDecodeError as error:
+        raise CacheSerializationError(f"{where}: no JSON: not UTF-8 text (byte {error.start})") from None
+    except json.JSONDecodeError as error:
         raise CacheSerializationError(f"{where}: no JSON: {error}") from None
+    except ValueError:
+        raise CacheSerializationError(f"{where}: no JSON: it holds a number of more digits than Python reads") from None
+    except RecursionError:
+        raise CacheSerializationError(f"{where}: no JSON: it is nested too deeply") from None

@@ -8,8 +8,10 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from semantic_llm_cache.arguments import check_callable, check_count, check_namespace, shown
 from semantic_llm_cache.calls.lookup import last_lookup
 from semantic_llm_cache.doors.cache import cache
+from semantic_llm_cache.redaction import describe
 
 __all__ = ["controls_of", "warm_cache"]
 
@@ -43,11 +45,13 @@ async def warm_cache(
         TypeError: `llm_func` is not callable.
     """
     if not callable(llm_func):
-        raise TypeError(f"llm_func={llm_func!r} must be a function")
-    if isinstance(prompts, str):
-        raise TypeError("prompts must be a list of strings, not one string")
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise ValueError(f"concurrency={concurrency!r} must be a whole number of at least 1")
+        raise TypeError(f"llm_func={shown(llm_func)} must be a function")
+    if isinstance(prompts, (str, bytes)) or not isinstance(prompts, Iterable):
+        raise TypeError(f"prompts={shown(prompts)} must be a list of strings")
+    check_count(concurrency, "concurrency")
+    check_callable(progress, "progress")
+    check_callable(on_failure, "on_failure")
+    check_namespace(namespace)
     asking = _Asking(*_cached(llm_func, namespace), on_failure)
     todo = list(prompts)
     done = 0
@@ -102,7 +106,7 @@ class _Asking:
                 found = await asyncio.to_thread(self._ask_here, prompt)
                 self.cached += found  # not in one step with the await: others add meanwhile
         except Exception as error:
-            logger.warning("semantic-llm-cache: warming failed for one prompt: %s", type(error).__name__)
+            logger.warning("semantic-llm-cache: warming failed for one prompt: %s", describe(error))
             if self.on_failure is not None:
                 self.on_failure(prompt, error)
 

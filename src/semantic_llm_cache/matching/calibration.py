@@ -240,6 +240,7 @@ def log_cases(
     differs: Callable[[str, str], str | None],
     *,
     readable: Sequence[bool] | None = None,
+    unseen: Callable[[str, str], str | None] | None = None,
     step: Callable[[], object] = lambda: None,
 ) -> tuple[Cases, Cases, npt.NDArray[np.bool_]]:
     """Return the cases of a log: each row with the nearest of all earlier rows.
@@ -251,6 +252,7 @@ def log_cases(
         prompts, answers, vectors, readable: see `matching.replay.Log`.
         differs: guards and residual check: why a pair differs, or None. When it objects to the nearest,
             the next seven get their chance.
+        unseen: why a pair differs in what its vectors do not show, or None; such pairs are no case at all.
         step: called after each row.
 
     Returns:
@@ -270,6 +272,8 @@ def log_cases(
             seen.add(prompt)
             if readable is None or readable[row]:
                 found = near.nearest(row, _NEIGHBOURS, LOWEST)
+                if unseen is not None:
+                    found = [item for item in found if unseen(prompt, prompts[item[0]]) is None]
                 near.add(row)
                 if found:
                     _set(bare, row, found[0], answers)

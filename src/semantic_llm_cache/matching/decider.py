@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY, ThresholdPolicy
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
+from semantic_llm_cache.similarity.unseen import unseen_difference
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
 if TYPE_CHECKING:
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
+    from semantic_llm_cache.similarity.base import EmbeddingProvider
 
 __all__ = ["DEFAULT_GUARDS", "Choice", "Decider", "Rules"]
 
@@ -78,13 +81,17 @@ class Decider:
     Args:
         options: see `SemanticCache`.
         similarity: the engine's threshold.
+        embedder: gives the embedder, which is asked what it does not see of two texts; None compares only vectors.
 
     Raises:
         ValueError: options that exclude each other, or one that needs another.
     """
 
-    def __init__(self, options: Rules, similarity: float) -> None:
+    def __init__(
+        self, options: Rules, similarity: float, embedder: Callable[[], EmbeddingProvider] | None = None
+    ) -> None:
         self.options = options
+        self._embedder = embedder
         if options.verify_band is not None and options.verify is None:
             raise ValueError("verify_band= says when to ask verify=, which is not given")
         self.band = options.verify_band
@@ -143,7 +150,18 @@ class Decider:
         """Tell whether a call may join one in flight by meaning: only where no verifier must be asked."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
-        return self.policy(threshold).same(prompt, other, similarity) and self._residual(prompt, other) is None
+        return (
+            self.unseen(prompt, other) is None
+            and self.policy(threshold).same(prompt, other, similarity)
+            and self._residual(prompt, other) is None
+        )
+
+    def unseen(self, prompt: str, other: str) -> str | None:
+        """Return how two texts differ where their vectors show nothing, or None.
+
+        Asked of every pair before anything else, whatever the threshold, the guards, the verifier and the budget.
+        """
+        return None if self._embedder is None else unseen_difference(self._embedder(), prompt, other)
 
     def _residual(self, prompt: str, other: str) -> tuple[str, str] | None:
         if not len(self.guards):
@@ -206,11 +224,11 @@ class Decider:
                 continue
             if len(prompt) + len(candidate.entry.prompt) > _LONG:
                 # Guards read at some 4 microseconds a word: a long prompt would hold the loop up.
-                verdict = await asyncio.to_thread(policy.judge, prompt, [candidate])
+                against = await asyncio.to_thread(self._against, policy, prompt, candidate)
             else:
-                verdict = policy.judge(prompt, [candidate])
-            if verdict.candidate is None:
-                reason = reason or verdict.reason
+                against = self._against(policy, prompt, candidate)
+            if against is not None:
+                reason = reason or against
                 continue
             if not known:
                 veto = await self._residual_veto(prompt, candidate.entry.prompt, embed)
@@ -219,6 +237,15 @@ class Decider:
                     continue
             passing.append(candidate)
         return passing, "" if passing else reason
+
+    def _against(self, policy: ThresholdPolicy, prompt: str, candidate: Candidate) -> str | None:
+        """Return what speaks against a candidate at once: its distance, what no vector shows, a guard."""
+        if candidate.similarity >= policy.similarity - THRESHOLD_TOLERANCE:
+            unseen = self.unseen(prompt, candidate.entry.prompt)
+            if unseen is not None:
+                return f"veto: {unseen}"
+        verdict = policy.judge(prompt, [candidate])
+        return verdict.reason if verdict.candidate is None else None
 
     async def _residual_veto(self, prompt: str, other: str, embed: Embed) -> str | None:
         left = self._residual(prompt, other)
@@ -258,9 +285,7 @@ class Decider:
             )
             same = as_verdict(value)
         except Exception as error:
-            notices.log_once(
-                "verify", f"verify failed ({type(error).__name__}: {error}): candidates count as different"
-            )
+            notices.log_once("verify", f"verify failed ({describe(error)}): candidates count as different")
             return False
         self.remember(key, candidate.key, same)
         return same
@@ -277,7 +302,7 @@ class Decider:
             max_error_per_hit=self.options.max_error_per_hit,
             floor=self.similarity,
             seed=self.options.seed,
-            extra_features=len(names),
+            extra_features=names,
         )
 
     async def choose_online(self, key: str, prompt: str, policy: OnlinePolicy, search: Search) -> Choice:
@@ -316,7 +341,9 @@ class Decider:
         usable, views, reason = [], [], ""
         for candidate in candidates:
             entry = candidate.entry
-            veto = self.guards.check(prompt, entry.prompt) if self.guards_given else None
+            veto: object = self.unseen(prompt, entry.prompt)
+            if veto is None and self.guards_given:
+                veto = self.guards.check(prompt, entry.prompt)
             if veto is not None:
                 reason = reason or f"veto: {veto}"
                 continue
@@ -358,7 +385,7 @@ class Decider:
                 same = float(first @ second) >= LONG_SIMILARITY
             return same
         except Exception as error:
-            notices.log_once("same_answer", f"answers could not be compared ({type(error).__name__}: {error})")
+            notices.log_once("same_answer", f"answers could not be compared ({describe(error)})")
             return None
 
 

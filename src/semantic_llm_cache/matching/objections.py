@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.matching.guards import GuardSet, Veto, residual
 from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY
+from semantic_llm_cache.similarity.unseen import unseen_difference
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.similarity.base import EmbeddingProvider
 
 __all__ = ["PairCheck"]
 
@@ -15,11 +19,12 @@ _KEPT = 20_000  # vectors of remainders kept: a stream of prompts from one templ
 
 
 class PairCheck:
-    """Asks the guards and the residual check about pairs of prompts, as the engine does beside a threshold.
+    """Asks what the engine asks beside a threshold about pairs of prompts: text that no vector shows, guards, residual.
 
     Args:
         guards: the guards; an empty set objects to nothing, and drops the residual check too.
         encode: from texts to unit vectors, shape (n, dimension); called for long prompts only.
+        embedder: asked what it does not see of the two texts, whatever the guards; None skips that.
 
     Example:
         >>> from semantic_llm_cache.matching.guards import resolve_guards
@@ -28,24 +33,35 @@ class PairCheck:
         'number 5 miles != 6 miles'
     """
 
-    def __init__(self, guards: GuardSet, encode: Callable[[Sequence[str]], Any]) -> None:
+    def __init__(
+        self, guards: GuardSet, encode: Callable[[Sequence[str]], Any], embedder: EmbeddingProvider | None = None
+    ) -> None:
         self.guards = guards
+        self._embedder = embedder
         self._encode = encode
         self._vectors: OrderedDict[str, Any] = OrderedDict()
 
     def first(self, prompt: str, candidate: str) -> str | None:
         """Return the first objection to answering `prompt` with the answer to `candidate`, or None."""
+        unseen = self.unseen(prompt, candidate)
+        if unseen is not None:
+            return unseen
         veto = self.guards.check(prompt, candidate)
         if veto is not None:
             return str(veto)
         found = self.remainder(prompt, candidate)
         return None if found is None else found.reason
 
+    def unseen(self, prompt: str, candidate: str) -> str | None:
+        """Return how the two differ where their vectors show nothing, or None."""
+        return None if self._embedder is None else unseen_difference(self._embedder, prompt, candidate)
+
     def all(self, prompt: str, candidate: str) -> list[Veto]:
-        """Return the objections of every guard, in the order in which they are asked, the residual last."""
+        """Return all objections in the order in which they are asked: unseen text, guards, residual."""
         from semantic_llm_cache.matching.guards import DEFAULT_GUARDS, get_guard
 
-        found = []
+        unseen = self.unseen(prompt, candidate)
+        found = [] if unseen is None else [Veto("unseen", unseen)]
         for name, objects in self.guards.features(prompt, candidate).items():
             if objects:
                 reason = get_guard(name)(prompt, candidate) if name in DEFAULT_GUARDS else None

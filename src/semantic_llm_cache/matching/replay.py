@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,10 @@ from semantic_llm_cache.matching.guards import GuardFeatures, GuardSet
 from semantic_llm_cache.matching.neighbours import Neighbours
 from semantic_llm_cache.matching.objections import PairCheck
 from semantic_llm_cache.matching.online import CandidateView, OnlinePolicy
+from semantic_llm_cache.similarity.unseen import unseen_difference
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.similarity.base import EmbeddingProvider
 
 __all__ = ["Answers", "Log", "OnlineRule", "Replay", "Tally", "ThresholdRule", "WrongHit", "replay"]
 
@@ -194,19 +198,28 @@ class OnlineRule:
     """The error budget; see `matching.online`.
 
     Args:
-        policy: made with as many extra features as there are guards.
+        policy: made with the guards' names as its extra features.
         guards: its features.
         veto: whether the guards refuse too, as when a user names them.
+        embedder: asked what it does not see of two texts; None skips that.
     """
 
     k = 16
 
-    def __init__(self, policy: OnlinePolicy, guards: GuardSet, *, veto: bool = False) -> None:
+    def __init__(
+        self,
+        policy: OnlinePolicy,
+        guards: GuardSet,
+        *,
+        veto: bool = False,
+        embedder: EmbeddingProvider | None = None,
+    ) -> None:
         self.policy = policy
         self.floor = policy.floor
         self.reach = policy.reach
         self._guards = guards
         self._veto = veto
+        self._embedder = embedder
 
     def exact(self) -> None:
         """Count it: the bound is a share of all requests."""
@@ -217,6 +230,9 @@ class OnlineRule:
     ) -> tuple[int | None, int, bool]:
         """See `Rule.decide`."""
         prompt = log.prompts[row]
+        if self._embedder is not None:
+            embedder = self._embedder
+            found = [item for item in found if unseen_difference(embedder, prompt, log.prompts[item[0]]) is None]
         if self._veto:
             found = [item for item in found if self._guards.check(prompt, log.prompts[item[0]]) is None]
         views = [

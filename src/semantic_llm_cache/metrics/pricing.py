@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from semantic_llm_cache.config import CacheConfig
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.utils import estimate_tokens
 
 __all__ = ["Price", "make_price", "usage_of"]
@@ -32,7 +33,7 @@ def usage_of(response: Any, prompt: str, text: str | None = None) -> tuple[int, 
     try:
         return _usage_of(response, prompt, text)
     except Exception as error:  # a response whose own code raises must not cost the caller the answer
-        logger.debug("semantic-llm-cache: no usage in the response: %r", error)
+        logger.debug("semantic-llm-cache: no usage in the response: %s", describe(error))
         return estimate_tokens(prompt), 0
 
 
@@ -72,7 +73,7 @@ def make_price(price: Price) -> Callable[[int, int, Any], float]:
         try:
             return float(custom(given, made, response))
         except Exception as error:  # an unknown model must not cost the caller the answer
-            logger.debug("semantic-llm-cache: price raised %r", error)
+            logger.debug("semantic-llm-cache: price raised %s", describe(error))
             return 0.0
 
     return from_callable

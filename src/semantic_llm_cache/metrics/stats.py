@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from semantic_llm_cache.arguments import check_namespace
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.statistics import percentile, wilson
 from semantic_llm_cache.metrics.table import METRICS, CacheStats
@@ -22,7 +23,7 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
         >>> get_stats("a namespace nobody uses")["hits"]
         0
     """
-    found = counting.all_counters(namespace)
+    found = counting.all_counters(check_namespace(namespace))
     total = CacheStats()
     total.hits = sum(counters.hits for counters in found)
     for metric in METRICS:
@@ -44,4 +45,4 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
 
 def reset_stats(namespace: str | None = None) -> None:
     """Set the statistics of this process back to zero. What backends keep stays."""
-    counting.reset(namespace)
+    counting.reset(check_namespace(namespace))

@@ -6,6 +6,8 @@ import logging
 import threading
 import time
 
+from semantic_llm_cache.redaction import describe
+
 __all__ = ["CircuitBreaker", "logger"]
 
 logger = logging.getLogger("semantic_llm_cache")
@@ -71,9 +73,8 @@ class CircuitBreaker:
             first, self._logged = not self._logged, True
         if first:
             logger.warning(
-                "semantic-llm-cache: %s failed (%s: %s). Calls go on without it meanwhile. %s",
+                "semantic-llm-cache: %s failed (%s). Calls go on without it meanwhile. %s",
                 self.name,
-                type(error).__name__,
-                error or "no answer in time",
+                describe(error),
                 remedy,
             )

@@ -92,6 +92,8 @@ class Worker(Generic[R]):
         release: Callable[[R], None],
         translate: Callable[[Exception], Exception] | None = None,
     ) -> None:
+        self.useless: Callable[[R], bool] | None = None
+        """Asked before each job whether the resource is to be replaced."""
         self._name = name
         self._acquire = acquire
         self._release = release
@@ -169,6 +171,8 @@ class Worker(Generic[R]):
 
     def resource(self) -> R:
         """Return the resource, made first if need be. Only with the gate held."""
+        if self._resource is not None and self.useless is not None and self.useless(self._resource):
+            self.let_go()
         if self._resource is None:
             self._resource = self._acquire()
         return self._resource

@@ -13,6 +13,7 @@ from semantic_llm_cache.similarity.factory import (
     set_default_embedder,
 )
 from semantic_llm_cache.similarity.selftest import self_test
+from semantic_llm_cache.similarity.unseen import Hidden, Unseen
 
 if TYPE_CHECKING:
     from semantic_llm_cache.similarity.dummy import DummyEmbeddingProvider
@@ -25,9 +26,11 @@ __all__ = [
     "DummyEmbeddingProvider",
     "EmbeddingCache",
     "EmbeddingProvider",
+    "Hidden",
     "OnnxEmbeddingProvider",
     "OpenAIEmbeddingProvider",
     "SentenceTransformerProvider",
+    "Unseen",
     "check_available",
     "cosine_similarity",
     "create_embedding_provider",

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-__all__ = ["THRESHOLD_TOLERANCE", "EmbeddingProvider", "Vector", "check_texts", "cosine_similarity", "unit"]
+from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.similarity.unseen import Unseen, default_unseen
+
+__all__ = [
+    "THRESHOLD_TOLERANCE",
+    "EmbeddingProvider",
+    "Vector",
+    "VectorError",
+    "check_texts",
+    "cosine_similarity",
+    "unit",
+]
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,20 +63,27 @@ def cosine_similarity(a: Any, b: Any) -> float:
     return max(-1.0, min(1.0, value))
 
 
+class VectorError(PromptCacheError, ValueError):
+    """What should be a vector is none. The message describes its shape or length, never its values."""
+
+
 def unit(vector: Any, name: str = "embedding") -> Vector:
     """Return `vector` as a contiguous float32 array of length 1.
 
     Raises:
-        ValueError: not one-dimensional, empty, zero, or with a value that is not finite.
+        VectorError: (a ValueError) not numbers, not one-dimensional, empty, zero, or with a value that is not finite.
     """
-    array = np.asarray(vector, dtype=np.float32, order="C")
+    try:
+        array = np.asarray(vector, dtype=np.float32, order="C")
+    except (TypeError, ValueError) as error:  # whose message may quote the text that is there instead
+        raise VectorError(f"{name} must be one vector of floats, not a {type(vector).__name__}") from error
     if array.ndim == 1 and array.size and abs(float(array @ array) - 1.0) <= 1e-6:
         return array  # the usual case, four times as fast as what follows; also False for what is not finite
     if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{name} must be one vector of floats, not of shape {array.shape}")
+        raise VectorError(f"{name} must be one vector of floats, not of shape {array.shape}")
     norm = float(np.linalg.norm(array.astype(np.float64)))
     if not np.isfinite(norm) or norm == 0.0:
-        raise ValueError(f"{name} must have a length that is finite and not zero, this one has {norm}")
+        raise VectorError(f"{name} must have a length that is finite and not zero, this one has {norm}")
     if abs(norm - 1.0) <= 1e-6:
         return array
     if norm > 1e-30:
@@ -100,6 +118,8 @@ class EmbeddingProvider(ABC):
         >>> Letters().encode("abba").shape
         (5,)
     """
+
+    _neutral_in_keys = True  # as a field of an instance: see `known_types`
 
     @property
     @abstractmethod
@@ -140,6 +160,21 @@ class EmbeddingProvider(ABC):
     def readable(self, text: str) -> bool:
         """Tell whether the whole of `text` goes into its vector. If not, it is never matched near."""
         return True
+
+    def unseen(self, text: str) -> Unseen:
+        """Return what the vector of `text` does not show: characters that are dropped, unknown or folded away.
+
+        Texts that differ there are never matched near, however close their vectors are, since a chat model reads
+        what an embedder drops. The default counts all that some embedder may drop (formats, controls, tags,
+        symbols, emoji, rare scripts, accents); a provider that knows its tokenizer can say exactly what it is.
+        Called for both texts of a pair whose vectors are near: microseconds for plain text are in order.
+
+        Example:
+            >>> from semantic_llm_cache.similarity import DummyEmbeddingProvider
+            >>> DummyEmbeddingProvider().unseen("a\\u200bb").hidden[0].characters
+            '\\u200b'
+        """
+        return default_unseen(text)
 
     async def close(self) -> None:
         """Release threads and connections. Idempotent; the provider may be used again."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.similarity.forking import reset_in_child
 
@@ -199,7 +200,7 @@ class EncodeBatcher:
                 return [outcome for text in texts for outcome in self._outcomes([text])]
             if not isinstance(error, Exception) or isinstance(error, StopIteration):
                 # SystemExit of a callback must not end a loop; a future refuses StopIteration.
-                error = RuntimeError(f"encoding raised {error!r}")
+                error = RuntimeError(f"encoding raised {describe(error)}")
             return [(None, error)] * len(texts)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts
 from semantic_llm_cache.similarity.factory import check_available, resolve_embedder
 from semantic_llm_cache.similarity.forking import reset_in_child
+from semantic_llm_cache.similarity.unseen import Unseen
 
 __all__ = ["EmbeddingCache", "shared_embedder"]
 
@@ -87,6 +88,10 @@ class EmbeddingCache(EmbeddingProvider):
     def readable(self, text: str) -> bool:
         """As for the embedder behind."""
         return self.provider.readable(text)
+
+    def unseen(self, text: str) -> Unseen:
+        """As for the embedder behind."""
+        return self.provider.unseen(text)
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts, unit
+from semantic_llm_cache.redaction import describe
+from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, VectorError, check_texts, unit
 from semantic_llm_cache.similarity.batching import EncodeBatcher
 from semantic_llm_cache.similarity.forking import reset_in_child
 
@@ -158,13 +159,13 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         try:
             rows = [unit(vector, "its embedding") for vector in vectors]
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the embedder {self._name}: {error}{self._hint}") from error
+            raise VectorError(f"the embedder {self._name}: {describe(error)}{self._hint}") from error
         if len(rows) != count:
-            raise ValueError(f"the embedder {self._name}: {len(rows)} vectors for {count} texts{self._hint}")
+            raise VectorError(f"the embedder {self._name}: {len(rows)} vectors for {count} texts{self._hint}")
         dimension = self._dimension or len(rows[0])
         for row in rows:
             if len(row) != dimension:
-                raise ValueError(
+                raise VectorError(
                     f"the embedder {self._name}: a vector of {len(row)} dimensions after one of {dimension}"
                 )
         self._dimension = dimension

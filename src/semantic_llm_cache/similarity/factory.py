@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from semantic_llm_cache.arguments import shown as text_of
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
+from semantic_llm_cache.redaction import looks_like_url, origin_of
 from semantic_llm_cache.similarity.base import EmbeddingProvider
 from semantic_llm_cache.similarity.forking import reset_in_child
 
@@ -94,7 +96,8 @@ def create_embedding_provider(provider_type: str = "auto", model_name: str | Non
         from semantic_llm_cache.similarity.dummy import DummyEmbeddingProvider
 
         return DummyEmbeddingProvider()
-    raise ValueError(f"unknown embedding provider {provider_type!r}: use one of {', '.join(PROVIDER_NAMES)}")
+    shown = origin_of(provider_type) if looks_like_url(provider_type) else text_of(provider_type)
+    raise ValueError(f"unknown embedding provider {shown}: use one of {', '.join(PROVIDER_NAMES)}")
 
 
 def _auto(model_name: str | None) -> EmbeddingProvider:
@@ -158,7 +161,10 @@ def resolve_embedder(embedder: Embedder) -> EmbeddingProvider:
     if isinstance(embedder, EmbeddingProvider):
         return embedder
     if isinstance(embedder, str):
-        return create_embedding_provider(embedder)
+        try:
+            return create_embedding_provider(embedder)
+        except ValueError as error:
+            raise ValueError(f"embedder: {error}") from None
     if isinstance(embedder, type) and issubclass(embedder, EmbeddingProvider):
         raise TypeError(f"embedder={embedder.__name__} is a class: give an instance, {embedder.__name__}()")
     if callable(embedder):
@@ -166,8 +172,8 @@ def resolve_embedder(embedder: Embedder) -> EmbeddingProvider:
 
         return CallableEmbeddingProvider(embedder)
     raise TypeError(
-        f"embedder={embedder!r} must be an EmbeddingProvider, one of the names {', '.join(PROVIDER_NAMES)}, "
-        "or a function from text to vector"
+        f"embedder= must be an EmbeddingProvider, one of the names {', '.join(PROVIDER_NAMES)}, "
+        f"or a function from text to vector, not a {type(embedder).__name__}"
     )
 
 

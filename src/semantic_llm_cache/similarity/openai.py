@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
-from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts, unit
+from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, VectorError, check_texts, unit
 from semantic_llm_cache.similarity.batching import EncodeBatcher
 from semantic_llm_cache.similarity.loading import LoadOnce
 from semantic_llm_cache.similarity.weights import has_package
@@ -74,7 +76,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         self._api_key = api_key
         self._max_tokens = max_tokens
         self._given = client
-        self._server = str(client.base_url) if client is not None else self._base_url
+        self._server_name = _name_of_server(str(client.base_url) if client is not None else self._base_url)
         self._batcher = EncodeBatcher(self._encode_distinct, name="semantic-llm-cache-openai", max_batch=32)
         # A forked process makes another: processes must not share connections. A failure is cheap: no pause after it.
         self._loading = LoadOnce(
@@ -87,11 +89,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
     def fingerprint(self) -> str:
         """Model, dimension where asked for, normalisation, and the server if it is not the API's own."""
         dimension = f"{self._dimensions}:" if self._dimensions is not None else ""
-        parts = urlsplit(self._server or "")
-        own = parts.hostname in (None, "api.openai.com")
-        port = f":{parts.port}" if parts.port else ""
-        server = "" if own else f":{parts.hostname}{port}{parts.path.rstrip('/')}"
-        return f"openai:{self._model}:{dimension}unit{server}"
+        return f"openai:{self._model}:{dimension}unit{self._server_name}"
 
     def check(self) -> None:
         """Look for the package; import nothing. Raises EmbeddingUnavailableError."""
@@ -118,7 +116,12 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         self.check()
         import openai
 
-        return openai.OpenAI(api_key=self._api_key, base_url=self._base_url, timeout=30.0)
+        try:
+            return openai.OpenAI(api_key=self._api_key, base_url=self._base_url, timeout=30.0)
+        except Exception as error:  # also of its HTTP library, whose messages may quote the address or the key
+            raise EmbeddingUnavailableError(
+                f"no client for OpenAI embeddings ({type(error).__name__}): set OPENAI_API_KEY or give api_key="
+            ) from error
 
     def readable(self, text: str) -> bool:
         """Tell whether all of `text` surely goes into its vector, by its length in bytes."""
@@ -151,16 +154,18 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         except openai.AuthenticationError as error:  # its message quotes part of the key
             raise EmbeddingUnavailableError("OpenAI embeddings: the API key was refused (401)") from error
         except openai.BadRequestError as error:  # speaks of the texts, so the batcher tries them singly
-            raise ValueError(f"OpenAI embeddings: the request was refused: {error}") from error
+            raise VectorError(f"OpenAI embeddings: the request was refused ({_status(error)})") from error
         except openai.OpenAIError as error:
-            raise EmbeddingUnavailableError(f"OpenAI embeddings: {type(error).__name__}: {error}") from error
+            raise EmbeddingUnavailableError(f"OpenAI embeddings: {_status(error)}") from error
         except (AttributeError, TypeError, ValueError) as error:
-            raise EmbeddingUnavailableError(f"OpenAI embeddings: unreadable response: {error}") from error
+            raise EmbeddingUnavailableError(
+                f"OpenAI embeddings: unreadable response ({type(error).__name__})"
+            ) from error
         if len(data) != len(texts):
             raise EmbeddingUnavailableError(f"OpenAI embeddings: {len(texts)} texts came back as {len(data)} vectors")
         try:
             return np.stack([unit(item.embedding) for item in data])
-        except ValueError as error:
+        except VectorError as error:
             raise EmbeddingUnavailableError(f"OpenAI embeddings: {error}") from error
 
     async def aencode(self, text: str) -> Vector:
@@ -179,3 +184,40 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         client = self._loading.drop()
         if client is not None:
             client.close()
+
+
+def _status(error: Exception) -> str:
+    """Return what is known to be harmless of an error: its message may quote the texts."""
+    status, code = getattr(error, "status_code", None), getattr(error, "code", None)
+    parts = [type(error).__name__]
+    if isinstance(status, int):
+        parts.append(f"status {status}")
+    if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code):  # such as context_length_exceeded
+        parts.append(code)
+    return ", ".join(parts)
+
+
+def _name_of_server(url: str | None) -> str:
+    """Return what tells servers apart in a fingerprint: host, port and path, nothing that may be a secret."""
+    if url is None:
+        return ""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    # An @ in the path: a password with a slash in it, perhaps, which must be quoted.
+    if host is None or parts.scheme not in ("http", "https") or "@" in parts.path + parts.query + parts.fragment:
+        # Not quoted, nor is the cause: it may hold a key.
+        raise ValueError("base_url (or OPENAI_BASE_URL) must be a URL such as https://host:8000/v1") from None
+    if host == "api.openai.com":
+        return ""
+    path = "/".join(_harmless(segment) for segment in parts.path.rstrip("/").split("/"))
+    return f":{host}{f':{port}' if port else ''}{path}"
+
+
+def _harmless(segment: str) -> str:
+    """Return a part of a path, or its hash where it looks like a key: some gateways have one in the path."""
+    if len(segment) < 16 or not any(c.isdigit() for c in segment):
+        return segment
+    return hashlib.blake2b(segment.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

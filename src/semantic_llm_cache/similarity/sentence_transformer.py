@@ -14,6 +14,7 @@ from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_
 from semantic_llm_cache.similarity.batching import EncodeBatcher
 from semantic_llm_cache.similarity.loading import LoadOnce
 from semantic_llm_cache.similarity.selftest import self_test
+from semantic_llm_cache.similarity.unseen import Unseen, default_unseen
 
 __all__ = ["SentenceTransformerProvider"]
 
@@ -118,6 +119,16 @@ class SentenceTransformerProvider(EmbeddingProvider):
             return False
         ids = model.tokenizer(text, truncation=False, verbose=False)["input_ids"]
         return len(ids) <= int(limit)
+
+    def unseen(self, text: str) -> Unseen:
+        """Return what the model may drop of `text`, and the words that its tokenizer is known not to know."""
+        model = self._model
+        tokenizer: Any = getattr(model, "tokenizer", None)
+        if (text.isascii() and len(text) <= 100) or not getattr(tokenizer, "is_fast", False):
+            return default_unseen(text)
+        read = tokenizer(text, truncation=False, verbose=False, add_special_tokens=False, return_offsets_mapping=True)
+        pairs = zip(read["input_ids"], read["offset_mapping"], strict=True)
+        return default_unseen(text, [span for number, span in pairs if number == tokenizer.unk_token_id])
 
     def encode_batch(self, texts: Sequence[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks.

@@ -125,7 +125,7 @@ def verify(path: Path) -> None:
             while size := file.readinto(buffer):
                 digest.update(buffer[:size])
     except OSError as error:
-        raise EmbeddingUnavailableError(f"the weights file {path} cannot be read: {error}") from error
+        raise EmbeddingUnavailableError(f"the weights file {path} cannot be read ({type(error).__name__})") from error
     if digest.hexdigest() != WEIGHTS_SHA256:
         raise EmbeddingUnavailableError(
             f"the weights file {path} is not that of {MODEL_NAME}, or is damaged: its sha256 begins "
@@ -151,7 +151,7 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
         except FileNotFoundError:
             continue
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            raise EmbeddingUnavailableError(f"the vocabulary {file} cannot be read: {error!r}") from error
+            raise EmbeddingUnavailableError(f"the vocabulary {file} cannot be read ({type(error).__name__})") from error
         if hashlib.sha256(content).hexdigest() != VOCABULARY_SHA256:
             raise EmbeddingUnavailableError(f"the vocabulary {file} is not that of {MODEL_NAME}, or is damaged")
         return {piece: number for number, piece in enumerate(content.decode().removesuffix("\n").split("\n"))}

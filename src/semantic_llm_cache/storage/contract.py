@@ -29,6 +29,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from semantic_llm_cache.arguments import check_tags, check_text
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -86,6 +88,8 @@ class StorageBackend(ABC):
         >>> asyncio.run(main())
         '4'
     """
+
+    _neutral_in_keys = True  # as a field of an instance: see `known_types`
 
     in_process: ClassVar[bool] = False
     """True when `peek` answers for every entry without waiting (the memory backend)."""
@@ -282,7 +286,8 @@ class StorageBackend(ABC):
 
         A condition that is None does not restrict; with both None nothing is deleted. Returns how many.
         """
-        wanted = None if tags is None else set(tags)
+        check_text(pattern, "pattern")
+        wanted = None if tags is None else set(check_tags(tags))
         if pattern is None and wanted is None:
             return 0
         needle = None if pattern is None else pattern.casefold()

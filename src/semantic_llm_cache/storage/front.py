@@ -7,6 +7,7 @@ after `seconds` at the latest: that is the price, and it can be set, also to non
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import weakref
@@ -14,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache.arguments import check_number, shown
 from semantic_llm_cache.values.encoding import Encoded, freeze
 
 if TYPE_CHECKING:
@@ -49,9 +51,9 @@ class Front:
 
     def __init__(self, size: int = 1024, seconds: float = 1.0) -> None:
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-            raise ValueError(f"front_size={size!r} must be a number of entries, 0 for no front")
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-            raise ValueError(f"front_seconds={seconds!r} must be seconds, 0 for no front")
+            raise ValueError(f"front_size={shown(size)} must be a number of entries, 0 for no front")
+        if seconds != math.inf:
+            seconds = check_number(seconds, "front_seconds", "seconds, 0 for no front", least=0)
         self.size = size if seconds > 0 else 0
         self.seconds = float(seconds)
         self._entries: OrderedDict[str, tuple[CacheEntry, float]] = OrderedDict()

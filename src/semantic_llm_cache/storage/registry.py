@@ -8,6 +8,7 @@ import weakref
 from importlib import import_module
 from typing import Any
 
+from semantic_llm_cache.redaction import scheme_of
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.storage.contract import StorageBackend
 
@@ -84,11 +85,11 @@ def backend_from_url(url: str) -> StorageBackend:
         raise TypeError(f"a backend's URL is text, not {type(url).__name__}: one of {_KNOWN}")
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise ValueError(f"{url!r} is no backend URL: use one of {_KNOWN}")
+        raise ValueError(f"this is no backend URL, it has no scheme: use one of {_KNOWN}")
     place = SCHEMES.get(scheme.lower())
     if place is None:
-        # The rest of the URL may hold a password.
-        raise ValueError(f"a backend at {scheme}:// is not known: use one of {_KNOWN}")
+        # The rest of the URL may hold a password, and so may what is no proper scheme.
+        raise ValueError(f"a backend at {scheme_of(url) or 'this URL'} is not known: use one of {_KNOWN}")
     module, _, name = place.partition(":")
     made: StorageBackend = getattr(import_module(module), name).from_url(url)
     return made
@@ -109,10 +110,15 @@ def resolve_backend(backend: StorageBackend | str | None) -> StorageBackend:
         return backend_from_url(backend)
     if isinstance(backend, StorageBackend):
         return backend
-    raise TypeError(f"backend={backend!r} must be a StorageBackend, a URL (one of {_KNOWN}) or None")
+    # Not its repr: bytes, or a URL object of some library, would show their password.
+    raise TypeError(f"backend= must be a StorageBackend, a URL (one of {_KNOWN}) or None, not {_type_of(backend)}")
 
 
-def shared_backend(backend: StorageBackend | str) -> StorageBackend:
+def _type_of(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else type(value).__name__
+
+
+def shared_backend(backend: StorageBackend | str, name: str = "backend") -> StorageBackend:
     """Return the backend of a cache that was given an object or URL; one URL is one object in a process.
 
     So caches with one URL share connections and calls in flight. It lives as long as one of them
@@ -124,12 +130,18 @@ def shared_backend(backend: StorageBackend | str) -> StorageBackend:
     if isinstance(backend, StorageBackend):
         return backend
     if not isinstance(backend, str):
-        raise TypeError(f"backend={backend!r} must be a StorageBackend or a URL such as 'sqlite:///cache.db'")
+        # Not its repr: see `resolve_backend`.
+        raise TypeError(
+            f"{name}= must be a StorageBackend or a URL such as 'sqlite:///cache.db', not a {type(backend).__name__}"
+        )
     with _lock:
         found = _by_url.get(backend)
     if found is not None:
         return found
-    made = backend_from_url(backend)
+    try:
+        made = backend_from_url(backend)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     if backend.startswith("memory:"):
         return made
     with _lock:
@@ -159,7 +171,10 @@ def get_default_backend() -> StorageBackend:
     global _default
     found = _default
     if found is None:
-        made = shared_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
+        try:
+            made = shared_backend(os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://")
+        except ValueError as error:
+            raise ValueError(f"the environment variable SEMANTIC_LLM_CACHE_URL: {error}") from None
         with _lock:
             if _default is None:
                 _default = made

@@ -1,30 +1,78 @@
-"""The options in a backend's URL."""
+"""Parts of a backend's URL, read so that no message about one that is wrong can quote a password.
+
+Where a URL was mistyped, nobody knows which part the password ended up in: after ``redis://user:a/b@host`` the
+parser takes ``user:a`` for the host. So messages name the scheme, what is expected, and names that we know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-__all__ = ["options_of"]
+from semantic_llm_cache.redaction import scheme_of
+
+__all__ = ["begin_of", "options_of", "read_options", "split", "split_server", "unknown_option", "yes_or_no"]
+
+_ESCAPES = "in a user name or a password write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, [ as %5B, % as %25"
+_TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def begin_of(url: str) -> str:
+    """Return how a message names a URL: by its scheme."""
+    return f"{scheme_of(url) or 'the URL '}..."
+
+
+def split(url: str) -> SplitResult:
+    """Return the parts of a URL. ValueError for one that cannot be split."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # which may quote the URL
+        raise ValueError(f"{begin_of(url)}: it cannot be read as a URL; {_ESCAPES}") from None
+
+
+def split_server(url: str) -> SplitResult:
+    """`split` for the URL of a server, in which an @ stands nowhere but before the host."""
+    parts = split(url)
+    if parts.fragment or "#" in url or "@" in parts.path or "@" in parts.query:
+        raise ValueError(f"{begin_of(url)}: it has one of /, ? or # where none can be; {_ESCAPES}")
+    return parts
+
+
+def read_options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """Return the options of a query by name. ValueError for an unknown one, or a value that cannot be read."""
+    options: dict[str, Any] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise ValueError(unknown_option(url, name, known))
+        try:
+            options[name] = known[name](text)
+        except (ValueError, OverflowError):
+            what = "yes or no" if known[name] is yes_or_no else "a number"
+            raise ValueError(f"{begin_of(url)}: the option {name} must be {what}") from None
+    return options
 
 
 def options_of(url: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """Return the options after the question mark of a URL, each read by its converter in `known`.
-
-    Raises:
-        ValueError: an unknown option, or a value that cannot be read.
-    """
-    from urllib.parse import parse_qsl, urlsplit
-
-    options: dict[str, Any] = {}
-    parts = urlsplit(url)
+    """Return the options after the question mark of a URL. ValueError as for `read_options`, and for a number sign."""
+    parts = split(url)
     if parts.fragment:
-        raise ValueError(f"{url!r}: a number sign in a path is written %23")
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in known:
-            raise ValueError(f"{url!r}: unknown option {name!r}, there are {', '.join(sorted(known))}")
-        try:
-            options[name] = known[name](text)
-        except ValueError:
-            raise ValueError(f"{url!r}: {name}={text!r} must be a number") from None
-    return options
+        raise ValueError(f"{begin_of(url)}: a number sign in a path is written %23")
+    return read_options(url, parts.query, known)
+
+
+def unknown_option(url: str, name: str, known: Iterable[str]) -> str:
+    """Return what to say of an option that is not known. It is named only if it resembles one that is."""
+    listed = sorted(known)
+    near = difflib.get_close_matches(name, listed, n=1)
+    which = f"unknown option {name!r} (did you mean {near[0]!r}?)" if near and name.isidentifier() else "unknown option"
+    return f"{begin_of(url)}: {which}, there are {', '.join(listed)}"
+
+
+def yes_or_no(text: str) -> bool:
+    """Parse a truth value. ValueError for anything else."""
+    value = _TRUTH.get(text.lower())
+    if value is None:
+        raise ValueError
+    return value

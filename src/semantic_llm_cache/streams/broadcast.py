@@ -10,9 +10,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from semantic_llm_cache.engine.driving import Steps
-from semantic_llm_cache.engine.notices import describe
 from semantic_llm_cache.engine.outcome import Failure, Found
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.steps import END, Pause
 from semantic_llm_cache.values.encoding import Encoded, freeze, thaw
 from semantic_llm_cache.values.offload import LONG, MANY

@@ -13,8 +13,8 @@ from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache.engine.driving import Do, Left, Steps, drive
-from semantic_llm_cache.engine.notices import describe
 from semantic_llm_cache.engine.outcome import Failure, Found
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader
 from semantic_llm_cache.streams.call import StreamCall
 from semantic_llm_cache.streams.steps import END, Close, Next, Pause, Source

@@ -21,7 +21,7 @@ import math
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
-from semantic_llm_cache.keys.fingerprint import held_fields, known_late
+from semantic_llm_cache.values.introspection import held_fields, known_late
 from semantic_llm_cache.values.json_pieces import read, write
 
 __all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "same", "thaw", "type_name"]
@@ -123,8 +123,8 @@ def dumps(value: Any) -> str:
         return write(_encode(value, "answer"))
     except RecursionError:
         raise CacheSerializationError("the answer refers to itself or is nested too deeply") from None
-    except ValueError as error:  # a whole number of more digits than Python writes
-        raise CacheSerializationError(f"the answer cannot be written: {error}") from None
+    except ValueError:  # a whole number of more digits than Python writes
+        raise CacheSerializationError("the answer cannot be written: a number has too many digits") from None
 
 
 def _tag(name: str, value: Any) -> dict[str, Any]:
@@ -150,15 +150,20 @@ def _encode(value: Any, where: str) -> Any:
         if _TAG not in value and all(type(key) is str for key in value):
             for key in value:
                 _check_text(key, where)
-            return {key: _encode(item, f"{where}[{key!r}]") for key, item in value.items()}
+            return {key: _encode(item, f"{where}[{_shown(key)}]") for key, item in value.items()}
         return _tag(
             "dict",
-            [[_encode(k, f"key of {where}"), _encode(v, f"{where}[{k!r}]")] for k, v in value.items()],
+            [[_encode(k, f"key of {where}"), _encode(v, f"{where}[{_shown(k)}]")] for k, v in value.items()],
         )
     encoder = _ENCODERS.get(kind) or known_late(kind, _LATE_ENCODERS, _ENCODERS)
     if encoder is not None:
         return encoder(value, where)
     return _encode_model(value, kind, where)
+
+
+def _shown(key: Any) -> str:
+    """Return a key for an error message: a name, not text that may be a part of the answer."""
+    return repr(key) if type(key) is int or (type(key) is str and len(key) <= 40 and key.isidentifier()) else "..."
 
 
 def _check_text(text: str, where: str) -> None:
@@ -272,7 +277,7 @@ def loads(text: str) -> Any:
     except CacheSerializationError:
         raise
     except Exception as error:  # whatever a value that nobody has written makes a constructor raise
-        raise CacheSerializationError(f"a stored answer cannot be read: {error}") from error
+        raise CacheSerializationError(f"a stored answer cannot be read ({type(error).__name__})") from error
 
 
 def _no_constant(name: str) -> Any:

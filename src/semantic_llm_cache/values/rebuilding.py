@@ -38,7 +38,7 @@ def rebuild(value: Any, target: Any) -> Any:
     except CacheSerializationError:
         raise
     except Exception as error:  # a model's own validation may raise anything
-        raise CacheSerializationError(f"a stored answer does not fit {target!r}: {error}") from error
+        raise CacheSerializationError(f"a stored answer does not fit {target!r} ({type(error).__name__})") from error
 
 
 @functools.lru_cache(maxsize=1024)

@@ -25,11 +25,9 @@ class AnthropicMessages(Format):
 
     name = "anthropic.messages"
     paths = ("/v1/messages",)
-    neutral = frozenset({"stream"})
 
     def take(self, rest: dict[str, Any], reading: Reading) -> tuple[str, dict[str, Any], bool] | None:
-        """Take the last user turn as the text. Marks for the provider's own prompt cache do not count."""
-        rest = _without_marks(rest)
+        """Take the last user turn as the text."""
         text, history = last_turn(rest.pop("messages"), reading.window)
         return text, {"body": rest, "messages": history}, True
 
@@ -85,20 +83,6 @@ class AnthropicMessages(Format):
 
 def _kind(block: Any) -> Any:
     return block.get("type") if isinstance(block, Mapping) else None
-
-
-def _without_marks(value: Any) -> Any:
-    """Return a body without ``cache_control``: it changes the bill, not the answer."""
-    if isinstance(value, Mapping):
-        # A field of that name in a tool's schema is the tool's own: marks are {"type": "ephemeral", ...}.
-        return {
-            name: _without_marks(item)
-            for name, item in value.items()
-            if not (name == "cache_control" and _kind(item) == "ephemeral")
-        }
-    if isinstance(value, list):
-        return [_without_marks(item) for item in value]
-    return value
 
 
 def _unbuilt(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:

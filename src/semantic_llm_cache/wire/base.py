@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from semantic_llm_cache.wire.events import payload
+from semantic_llm_cache.wire.strict import without
 
 __all__ = ["Asked", "Format", "Reading"]
 
@@ -59,19 +60,32 @@ class Format(ABC):
     framing = "sse"
     """How streams are cut: ``"sse"`` or ``"lines"``."""
 
-    neutral: frozenset[str] = frozenset({"stream", "stream_options"})
-    """Fields of the body that say how the answer travels, not what it is."""
+    neutral: Mapping[str, str] = {"stream": "whether the answer comes whole or in pieces; it is the same answer"}
+    """Fields of the body that are left out of the scope, each with the reason why it cannot change the answer."""
+
+    stream_options: Mapping[str, str] = {}
+    """Fields of ``stream_options`` that are left out when they are true or false, each with the reason."""
 
     def read(self, body: Mapping[str, Any], reading: Reading) -> Asked | None:
         """Return the request as text and scope; None for one that must not be cached.
 
         Raises:
-            CacheKeyError, TypeError, ValueError, KeyError: a body that this format does not know; it goes by
+            CacheKeyError, TypeError, ValueError, KeyError: a body that this format does not know; it bypasses
                 the cache.
         """
         if not isinstance(body.get("model"), str):
             return None
-        rest = {k: v for k, v in body.items() if k not in self.neutral and k not in reading.ignore}
+        rest = {
+            name: value
+            for name, value in body.items()
+            if name not in reading.ignore
+            # A `stream` that is neither true nor false is not understood.
+            and (name not in self.neutral or (name == "stream" and not isinstance(value, bool)))
+        }
+        if self.stream_options and "stream_options" in rest:
+            options = without(rest.pop("stream_options"), self.stream_options)
+            if options is not None or body["stream_options"] is None:
+                rest["stream_options"] = options
         asked = self.take(rest, reading)
         if asked is None:
             return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.streams.plain import settled_blocking, stream_blocking
 from semantic_llm_cache.streams.stream import settled, stream
@@ -45,7 +46,14 @@ from semantic_llm_cache.wire.replies import (
     passed_blocking,
     words,
 )
-from semantic_llm_cache.wire.scoping import counting, scope_of_address, scope_of_headers
+from semantic_llm_cache.wire.scoping import (
+    check_neutral_headers,
+    counting,
+    host_of,
+    scope_of_address,
+    scope_of_headers,
+)
+from semantic_llm_cache.wire.strict import Bypass, read_object
 from semantic_llm_cache.wire.turns import check_history
 
 __all__ = ["NoAnswer", "Plan", "Reply", "Upstream", "WireCache"]
@@ -55,7 +63,7 @@ _DRAIN = 0.25
 
 _NOTHING = CacheControl()
 _OWN = (
-    "history", "tool_calls", "max_temperature", "share_across_keys", "ignore", "ignore_headers", "scope",
+    "history", "tool_calls", "max_temperature", "share_across_keys", "ignore", "neutral_headers", "scope",
     "replay_delay",
 )  # fmt: skip
 
@@ -83,11 +91,12 @@ class WireCache:
             prompts) must be equal. A window answers across conversations that began differently: what was said
             before it is not looked at. Turns that mean nothing alone are matched in equal histories in any case.
         tool_calls: ``"bypass"``: answers that call tools are not stored, or ``"cache"``.
-        max_temperature: requests with a higher temperature go by the cache; None is no bound, and so is a
+        max_temperature: requests with a higher temperature bypass the cache; None is no bound, and so is a
             temperature that is not given.
         share_across_keys: whether callers with different credentials share answers.
         ignore: fields of the request's body that do not count, such as ``"user"``.
-        ignore_headers: headers that do not count, beside those known to be about something else.
+        neutral_headers: headers that do not count, beside those listed in ``docs/keys.md``: exact names of headers
+            that can neither change an answer nor name a caller, such as a gateway's own tracing.
         scope: more that counts: a mapping, or a callable that reads it (a tenant from a context variable).
         replay_delay: seconds between the events of a replayed stream.
         options: of `SemanticCache`; with `cache`, those in which this door differs. Callables see answers as
@@ -106,7 +115,7 @@ class WireCache:
         max_temperature: float | None = None,
         share_across_keys: bool = False,
         ignore: Iterable[str] = (),
-        ignore_headers: Iterable[str] = (),
+        neutral_headers: Iterable[str] = (),
         scope: Mapping[str, Any] | Callable[[], Any] | None = None,
         replay_delay: float | None = None,
         **options: Any,
@@ -117,13 +126,15 @@ class WireCache:
             isinstance(max_temperature, bool) or not isinstance(max_temperature, (int, float))
         ):
             raise TypeError(f"max_temperature={max_temperature!r} must be a number, or None for no bound")
-        for name, names in (("ignore", ignore), ("ignore_headers", ignore_headers)):
-            if isinstance(names, str):
-                raise TypeError(f"{name}={names!r} must be a collection of names, such as ({names!r},)")
+        if isinstance(ignore, str):
+            raise TypeError(f"ignore={ignore!r} must be a collection of names, such as ({ignore!r},)")
         self.reading = Reading(check_history(history), tool_calls == "cache", frozenset(ignore))
         self.max_temperature = max_temperature
         self.share_across_keys = share_across_keys
-        self.ignore_headers = frozenset(name.lower() for name in ignore_headers)
+        if "ignore_headers" in options:  # its first name
+            warnings.warn("ignore_headers= is now neutral_headers=", DeprecationWarning, stacklevel=2)
+            neutral_headers = (*check_neutral_headers(options.pop("ignore_headers")), *neutral_headers)
+        self.neutral_headers = check_neutral_headers(neutral_headers)
         self.scope = scope
         self.replay_delay = replay_delay
         engine = Engine.of_door(cache, options, also=_OWN)
@@ -159,8 +170,10 @@ class WireCache:
 
     # ---------------------------------------------------------------------------- the request
 
-    def plan(self, method: str, url: str, headers: Headers, body: bytes, control: Any = None) -> Plan | None:
-        """Read a request; None for one that goes by the cache. Never raises.
+    def plan(
+        self, method: str, url: str, headers: Headers, body: bytes, control: Any = None, carrier: str | None = None
+    ) -> Plan | None:
+        """Read a request; None for one that bypasses the cache. Never raises.
 
         Args:
             method: of HTTP.
@@ -168,17 +181,24 @@ class WireCache:
             headers: of the request; ``x-cache-control`` among them is obeyed.
             body: its bytes.
             control: what the call asks of the cache, in place of the header.
+            carrier: what counts of whatever sends the request, such as a proxy's credential; None is nothing.
         """
-        known = find_format(urlsplit(url).path) if method.upper() == "POST" else None
-        if known is None:
-            return None
         try:
-            return self._plan(known, url, headers, body, control)
+            known = find_format(urlsplit(url).path) if method == "POST" else None
+            return None if known is None else self._plan(known, url, headers, body, control, carrier)
         except Exception as error:  # whatever a caller sends must reach the provider, who says what is wrong with it
-            self.engine.log_once("plan", f"a request goes by the cache ({type(error).__name__}: {error})")
+            self.bypass(error)
             return None
 
-    def _plan(self, known: Format, url: str, headers: Headers, body: bytes, control: Any) -> Plan | None:
+    def bypass(self, error: Exception) -> None:
+        """Log, once for each reason, that a request bypasses the cache."""
+        # Messages of other errors may hold what was asked.
+        reason = str(error) if isinstance(error, Bypass) else type(error).__name__
+        self.engine.log_once(f"plan {reason}", f"a request bypasses the cache: {reason}")
+
+    def _plan(
+        self, known: Format, url: str, headers: Headers, body: bytes, control: Any, carrier: str | None
+    ) -> Plan | None:
         if control is None:
             control = next((v for name, v in headers if len(name) == len(HEADER) and name.lower() == HEADER), None)
         asks = None if control is None else CacheControl.read(control)
@@ -186,13 +206,14 @@ class WireCache:
         place = found = None
         if self.scope is None:
             secret = os.environ.get("SEMANTIC_LLM_CACHE_SECRET", "")
-            parts = (url, namespace or "", secret, *counting(headers, self.ignore_headers))
+            parts = (url, namespace or "", secret, carrier or "", *counting(headers, self.neutral_headers))
             place = self._recent.place(parts, body)
             found = self._recent.get(place)
         if found is None:
-            found = self._read(known, url, headers, body, namespace)
-            if found is None:
+            read = self._read(known, url, headers, body)
+            if read is None:
                 return None
+            found = self._found(*read, carrier, namespace)
             self._recent.put(place, found)
         asked, request, tag = found
         settings = replace(settings, tags=(*settings.tags, tag))
@@ -200,26 +221,34 @@ class WireCache:
             settings.similarity = 1.0
         return Plan(known, asked, request, settings, settings.control or _NOTHING)
 
-    def _read(
-        self, known: Format, url: str, headers: Headers, body: bytes, namespace: str | None
-    ) -> tuple[Asked, Request, str] | None:
-        """Return a request read, what it asks of the engine, and its tag; None for one that goes by the cache."""
-        read = json.loads(body)
-        asked = known.read(read, self.reading) if isinstance(read, dict) else None
-        if asked is None or self._too_warm(read):
+    def _read(self, known: Format, url: str, headers: Headers, body: bytes) -> tuple[Asked, str] | None:
+        """Return what a request asks, and its model; None for one that bypasses the cache."""
+        read = read_object(body)
+        asked = None if read is None else known.read(read, self.reading)
+        if read is None or asked is None or self._too_warm(read):
             return None
         scope = {
             "door": "wire",
             **asked.scope,
             **scope_of_address(url, self.share_across_keys),
-            "headers": scope_of_headers(headers, self.share_across_keys, self.ignore_headers),
+            "headers": scope_of_headers(headers, self.share_across_keys, self.neutral_headers, host_of(url)),
+        }
+        # Of the body only what says how the answer travels is needed from here on.
+        travels: dict[str, Any] = {name: read[name] for name in ("stream", "stream_options") if name in read}
+        return replace(asked, scope=scope, body=travels), read["model"]
+
+    def _found(
+        self, asked: Asked, model: str, carrier: str | None, namespace: str | None
+    ) -> tuple[Asked, Request, str]:
+        """Return what a request asks, the engine's request for it, and its tag."""
+        scope = {
+            **asked.scope,
+            "carrier": carrier,
             "scope": self.scope() if callable(self.scope) else self.scope,
             "within": self.engine.namespace if namespace else None,
         }
         request = Request(namespace or self.engine.namespace, scope, asked.text)
-        # Of the body only what says how the answer travels is needed from here on.
-        travels = {name: read[name] for name in known.neutral if name in read}
-        return replace(asked, scope=None, body=travels), request, f"model:{read['model']}"
+        return replace(asked, scope=None), request, f"model:{model}"
 
     def _too_warm(self, body: Mapping[str, Any]) -> bool:
         options = body.get("options")
@@ -246,7 +275,7 @@ class WireCache:
         except PromptCacheError as error:
             if self.engine.on_error == "raise":
                 raise
-            self.engine.log_once("wire", f"a request goes by the cache: {error}")
+            self.engine.log_once("wire", f"a request bypasses the cache: {describe(error)}")
             upstream = await send()
             return Reply(upstream.status, [*forwarded(upstream.headers), ("x-cache", "BYPASS")], passed(upstream))
 
@@ -340,7 +369,7 @@ class WireCache:
         except PromptCacheError as error:
             if self.engine.on_error == "raise":
                 raise
-            self.engine.log_once("wire", f"a request goes by the cache: {error}")
+            self.engine.log_once("wire", f"a request bypasses the cache: {describe(error)}")
             upstream = send()
             headers = [*forwarded(upstream.headers), ("x-cache", "BYPASS")]
             return Reply(upstream.status, headers, passed_blocking(upstream))

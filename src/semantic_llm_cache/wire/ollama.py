@@ -14,7 +14,7 @@ __all__ = ["OllamaChat", "OllamaEmbed", "OllamaGenerate"]
 
 class _Ollama(Format):
     framing = "lines"
-    neutral = frozenset({"stream", "keep_alive"})
+    neutral: Mapping[str, str] = {**Format.neutral, "keep_alive": "how long the model stays loaded after the answer"}
 
     def streams(self, body: Mapping[str, Any]) -> bool:
         """Unless told otherwise."""

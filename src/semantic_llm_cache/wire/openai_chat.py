@@ -7,6 +7,7 @@ from typing import Any
 
 from semantic_llm_cache.wire.base import Asked, Format, Reading, is_blank
 from semantic_llm_cache.wire.events import as_event, payload, payloads
+from semantic_llm_cache.wire.neutral import STREAM_OPTIONS
 from semantic_llm_cache.wire.turns import last_turn
 
 __all__ = ["OpenAIChat"]
@@ -25,6 +26,7 @@ class OpenAIChat(Format):
 
     name = "openai.chat"
     paths = ("/chat/completions",)
+    stream_options = STREAM_OPTIONS
 
     def take(self, rest: dict[str, Any], reading: Reading) -> tuple[str, dict[str, Any], bool] | None:
         """Take the last user turn as the text."""

@@ -45,9 +45,9 @@ class Recent:
         """
         if len(body) > _LONGEST:
             return None
-        # The number of parts first: no body can pass for another one's last part.
+        # With their number and lengths: nothing can pass for another one's part.
         told = [part.encode("utf-8", "surrogatepass") for part in parts]
-        data = b"\0".join((b"%d" % len(told), *told, body))
+        data = b"".join((b"%d:" % len(told), *(b"%d:" % len(part) for part in told), *told, body))
         return blake2b(data, digest_size=20, key=self._salt).digest()
 
     def get(self, place: bytes | None) -> Any:

@@ -6,101 +6,176 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from semantic_llm_cache.keys.fingerprint import secret_hash
+from semantic_llm_cache.wire.neutral import CREDENTIALS, HEADERS, MEMBERS, QUERY_CREDENTIALS, VALUES, is_sdk_build
+from semantic_llm_cache.wire.strict import Bypass
 
-__all__ = ["counting", "scope_of_address", "scope_of_headers"]
+__all__ = ["check_neutral_headers", "counting", "host_of", "scope_of_address", "scope_of_headers"]
 
-_NEUTRAL = re.compile(
-    r"""
-    (host|user-agent|accept(-.*)?|connection|keep-alive|te|trailer|upgrade|transfer-encoding|expect|date|via|forwarded
-    |content-length|content-encoding|content-type|priority|dnt|referer|origin|cache-control|pragma
-    |x-stainless-.*|x-cache-.*|x-forwarded-.*|x-real-ip|sec-.*|sentry-trace|baggage|traceparent|tracestate|x-b3-.*|b3
-    |x-cloud-trace-context|x-amzn-trace-id|x-datadog-.*|newrelic|idempotency-key|x-idempotency-key
-    |x-request-id|x-client-request-id|x-correlation-id|request-id)
-    """,
-    re.VERBOSE,
-)
-"""Headers about the connection, the client's build or the tracing of one request."""
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f]")
+_MEMBER = re.compile(r"[ \t]*([^=;, \t]+)=[A-Za-z0-9._~%+/=:|-]*[ \t]*")
+"""One member, with a value in which no server can see another separator."""
+_PLAIN, _AGENT, _HOST, _MEMBERS, _VALUE = range(5)
 
-_SECRET = re.compile(r"(^|-)(auth|authorization|key|token|secret|cookie|credential|password|signature)(-|$)")
-_PROVIDER_COOKIES = ("__cf", "_cf", "cf_")
+
+def check_neutral_headers(names: Iterable[str]) -> frozenset[str]:
+    """Return the names of headers that a caller declares neutral, in lower case.
+
+    Raises:
+        TypeError: a string, or something that is no collection of names.
+        ValueError: a name that no header can have, or one that carries a credential.
+    """
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+        raise TypeError(f"neutral_headers={names!r} must be a collection of header names, such as ('x-my-trace',)")
+    found = set()
+    for name in names:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(f"neutral_headers: {name!r} is not the name of a header, such as 'x-my-trace'")
+        if name.lower() in CREDENTIALS:
+            raise ValueError(
+                f"neutral_headers: {name!r} carries a credential ({CREDENTIALS[name.lower()]}); to share answers "
+                "between credentials, use share_across_keys=True"
+            )
+        found.add(name.lower())
+    return frozenset(found)
 
 
 @lru_cache(maxsize=1024)
-def _kind(given: str) -> tuple[str, bool, bool]:
-    """Return a header's name in lower case, whether it is neutral, and whether it is a credential."""
+def _rule(given: str) -> tuple[str, int | None]:
+    """Return a header's name in lower case, and how it is read; None: it is left out."""
     name = given.lower()
-    return name, _NEUTRAL.fullmatch(name) is not None, _SECRET.search(name) is not None
+    if name in HEADERS:
+        return name, None
+    if name in MEMBERS:
+        return name, _MEMBERS
+    if name in VALUES:
+        return name, _VALUE
+    return name, {"user-agent": _AGENT, "host": _HOST}.get(name, _PLAIN)
 
 
-def counting(headers: Iterable[tuple[str, str]], ignore: frozenset[str]) -> list[str]:
-    """Return names and values, in turn, of the headers that count, as they came."""
+def counting(headers: Iterable[tuple[str, str]], neutral: frozenset[str]) -> list[str]:
+    """Return names and values, in turn, of the headers that may count, as they came."""
     kept: list[str] = []
     for given, value in headers:
-        name, neutral, _ = _kind(given)
-        if not neutral and name not in ignore:
-            kept += (name, value)
+        name, rule = _rule(given)
+        if rule is None or name in neutral or (rule == _VALUE and value.lower() in VALUES[name][0]):
+            continue
+        kept += (name, value)
     return kept
 
 
 def scope_of_headers(
-    headers: Iterable[tuple[str, str]], share_across_keys: bool, ignore: frozenset[str]
-) -> dict[str, str]:
+    headers: Iterable[tuple[str, str]], share_across_keys: bool, neutral: frozenset[str], host: str | None = None
+) -> dict[str, list[str]]:
     """Return what counts of the headers: all but those known to be about something else.
 
-    A gateway's own header may name a tenant, so a header that is not known counts. Credentials count as keyed
-    hashes, or not at all with `share_across_keys`.
+    Any header may name a tenant or carry a key, so one that is not known counts, and values count as keyed hashes.
+    Headers of one name keep their order.
+
+    Args:
+        headers: names and values, as they came.
+        share_across_keys: leave credentials out.
+        neutral: further names that are left out, in lower case.
+        host: of the URL, with its port: a ``host`` header that says the same adds nothing.
+
+    Raises:
+        Bypass: a body in a coding that is not read here.
 
     Example:
-        >>> scope_of_headers([("X-Tenant", "7"), ("User-Agent", "a")], False, frozenset())
-        {'x-tenant': '7'}
+        >>> list(scope_of_headers([("X-Tenant", "7"), ("Accept-Encoding", "gzip")], False, frozenset()))
+        ['x-tenant']
     """
-    kept: dict[str, str] = {}
+    kept: dict[str, list[str]] = {}
     for given, value in headers:
-        name, neutral, secret = _kind(given)
-        if neutral or name in ignore:
+        name, rule = _rule(given)
+        if rule is None or name in neutral or (share_across_keys and name in CREDENTIALS):
             continue
-        if name == "cookie":
-            value = "; ".join(
-                sorted(
-                    part.strip() for part in value.split(";") if not part.strip().lower().startswith(_PROVIDER_COOKIES)
-                )
-            )
-            if not value:
+        if rule != _PLAIN:
+            counts = _counts(name, rule, value, host)
+            if counts is None:
                 continue
-        if secret:
-            if share_across_keys:
-                continue
-            value = secret_hash(value)
-        kept[name] = f"{kept[name]}, {value}" if name in kept else value
+            value = counts
+        kept.setdefault(name, []).append(secret_hash(value))
     return kept
 
 
+def _counts(name: str, rule: int, value: str, host: str | None) -> str | None:
+    """Return what counts of a header's value; None where it says nothing."""
+    if rule == _MEMBERS:
+        return _members(name, value)
+    if rule == _AGENT:
+        return None if is_sdk_build(value) else value
+    if rule == _HOST:
+        return None if value.lower() == host else value
+    if value.lower() in VALUES[name][0]:
+        return None
+    if name == "content-encoding":
+        raise Bypass("the body is compressed")
+    if name == "content-type" and "charset" in value.lower():
+        raise Bypass("the body is not in UTF-8")
+    return value
+
+
+def _members(name: str, value: str) -> str | None:
+    separator, neutral = MEMBERS[name]
+    if '"' in value:  # a quoted value may hold separators
+        return value
+    kept = []
+    for part in value.split(separator):
+        member = _MEMBER.fullmatch(part)
+        if member is None or member[1] not in neutral:
+            kept.append(part.strip(" \t"))
+    return separator.join(kept) if any(kept) else None
+
+
 def scope_of_address(url: str, share_across_keys: bool) -> dict[str, Any]:
-    """Return what counts of a URL: scheme, host, port, path and query, secrets in it as keyed hashes."""
+    """Return what counts of a URL: scheme, host, port, path, query and user info; the last two as keyed hashes.
+
+    The query counts as it is written, its order included: servers differ in which of two equal names they take. A
+    fragment never leaves the client, and does not count.
+
+    Raises:
+        Bypass, ValueError: a URL with control characters or spaces, or a port that is none.
+    """
     if "?" not in url and "@" not in url:
         return {"url": _address(url)}
-    parts = urlsplit(url)
+    parts = _split(url)
     found: dict[str, Any] = {"url": _told(parts)}
     query = []
-    for name, value in sorted(parse_qsl(parts.query, keep_blank_values=True)):
-        if _SECRET.search(name.lower().replace("_", "-")):
-            if share_across_keys:
-                continue
-            value = secret_hash(value)
-        query.append((name, value))
+    for pair in parts.query.split("&") if parts.query else ():
+        if share_across_keys and pair.partition("=")[0] in QUERY_CREDENTIALS:
+            continue
+        query.append(secret_hash(pair))
     if query:
         found["query"] = query
-    if parts.username and not share_across_keys:
-        found["user"] = secret_hash(f"{parts.username}:{parts.password}")
+    user = parts.netloc.rpartition("@")[0]
+    if "@" in parts.netloc and not share_across_keys:
+        found["user"] = secret_hash(user)
     return found
+
+
+def host_of(url: str) -> str:
+    """Return host and port of a URL as a ``host`` header says them, in lower case.
+
+    Example:
+        >>> host_of("https://me:s3cret@Gateway:8443/v1")
+        'gateway:8443'
+    """
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
 @lru_cache(maxsize=256)
 def _address(url: str) -> str:
-    return _told(urlsplit(url))
+    return _told(_split(url))
+
+
+def _split(url: str) -> SplitResult:
+    if _UNSAFE.search(url):  # which `urlsplit` would quietly take out
+        raise Bypass("the URL holds control characters")
+    return urlsplit(url)
 
 
 def _told(parts: SplitResult) -> str:

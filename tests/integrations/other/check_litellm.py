@@ -74,8 +74,15 @@ def test_plain_code(server, use):
         {"messages": [*user("Hello"), {"role": "assistant", "content": "Hi"}, *user(ASKED)]},
         {"seed": 7},
         {"tools": [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]},
+        {"organization": "other"},
+        {"extra_headers": {"x-tenant": "other"}},
+        {"extra_body": {"tenant": "other"}},
+        {"metadata": {"user_id": "other"}},
+        {"user": "other"},
+        {"made_up": "other"},
+        {"cache_key": "mine"},
     ],
-    ids=["model", "temperature", "key", "system", "history", "seed", "tools"],
+    ids=lambda other: next(iter(other)) if "messages" not in other else f"messages-{len(other['messages'])}",
 )
 @pytest.mark.parametrize("plain", [True, False])
 async def test_asked_otherwise_it_is_another_question(server, use, other, plain):
@@ -86,6 +93,87 @@ async def test_asked_otherwise_it_is_another_question(server, use, other, plain)
         else:
             await asked(server, **more)
     assert server.calls == 2
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_what_says_nothing_of_the_answer_does_not_count(server, use, plain):
+    use()
+    for more in ({}, {"timeout": 7}, {"num_retries": 1}, {"litellm_trace_id": "t"}, {"cache": {"ttl": 60}}):
+        if plain:
+            await asyncio.to_thread(litellm.completion, **options(server, **more))
+        else:
+            await asked(server, **more)
+    assert server.calls == 1
+
+
+async def test_two_callers_who_choose_one_key_share_nothing(server, use):
+    use()
+    for key in ("a", "b", "a"):
+        await asked(server, api_key=key, cache_key="mine")
+        litellm.completion(**options(server, api_key=key, cache_key="mine"))
+    assert server.calls == 2
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "OPENAI_ORGANIZATION", "OPENAI_BASE_URL", "MY_GATEWAY_TOKEN"])
+async def test_what_the_environment_says_counts(server, use, monkeypatch, name):
+    use()
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    for value, calls in (("a", 1), ("b", 2), ("a", 2)):
+        monkeypatch.setenv(name, value)
+        await asked(server, api_key=None)
+        assert server.calls == calls
+
+
+@pytest.mark.parametrize("name", ["api_key", "organization", "openai_key", "headers", "api_version", "drop_params"])
+async def test_litellms_own_settings_count(server, use, monkeypatch, name):
+    cache = use()
+    first = cache.get_cache_key(**options(server))
+    monkeypatch.setattr(litellm, name, {"x-tenant": "a"} if name == "headers" else "other")
+    other = cache.get_cache_key(**options(server))
+    assert other != first
+    assert cache.get_cache_key(**options(server)) == other
+
+
+async def test_a_client_that_is_passed_in_counts(server, use):
+    import openai
+
+    use()
+    for key, calls in (("a", 1), ("b", 2), ("a", 2)):
+        async with openai.AsyncOpenAI(api_key=key, base_url=f"{server.url}/v1") as client:
+            await asked(server, client=client)
+        assert server.calls == calls
+
+
+async def test_an_object_with_no_stable_form_bypasses(server, use, caplog):
+    use()
+    for _ in range(2):
+        await asked(server, client=None, metadata={"rows": iter([])})
+    assert server.calls == 2
+    assert len([line for line in caplog.messages if "bypasses the cache" in line]) == 1
+
+
+@pytest.mark.parametrize("model", ["bedrock/anthropic.claude-3", "vertex_ai/gemini-2.0-flash"])
+def test_a_credential_that_is_not_seen_bypasses_unless_scope_names_the_caller(use, monkeypatch, caplog, model):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    call = {"model": model, "messages": user(ASKED)}
+    cache = use()
+    assert cache.cache._request(cache.get_cache_key(**call), call) is None
+    assert "scope=" in caplog.text
+    named = {**call, "aws_access_key_id": "a", "vertex_credentials": "a"}
+    assert cache.cache._request(cache.get_cache_key(**named), named) is not None
+    cache = use(scope={"account": 1})
+    assert cache.cache._request(cache.get_cache_key(**call), call) is not None
+
+
+def test_no_credential_is_in_a_key(use):
+    cache = use()
+    seen = {cache.get_cache_key(model="openai/m", messages=user(ASKED), api_key=key) for key in ("s3cret", "other")}
+    assert len(seen) == 2
+    assert "s3cret" not in repr(seen)
+    shared = use(share_across_keys=True)
+    one, other = (shared.get_cache_key(model="openai/m", messages=user(ASKED), api_key=key) for key in ("a", "b"))
+    assert one == other
 
 
 async def test_answers_that_are_not_whole_are_not_stored(server, use):

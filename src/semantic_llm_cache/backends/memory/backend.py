@@ -7,6 +7,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.arguments import check_count, check_namespace, check_tags, check_text
 from semantic_llm_cache.backends.eviction import check_bound, check_policy, score
 from semantic_llm_cache.backends.expiry import ExpiryQueue
 from semantic_llm_cache.backends.memory.order import by_age, sort_by_age
@@ -33,7 +34,6 @@ from semantic_llm_cache.runtime.worker import Worker
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate, CandidateBackend
-from semantic_llm_cache.storage.urls import options_of
 
 __all__ = ["MemoryBackend"]
 
@@ -106,11 +106,11 @@ class MemoryBackend(CandidateBackend):
     @classmethod
     def from_url(cls, url: str) -> MemoryBackend:
         """Return a backend from its URL. Raises ValueError: an unknown option or an unreadable value."""
-        from urllib.parse import urlsplit  # here and below: half of what importing this would take
+        from semantic_llm_cache.storage.urls import options_of, split  # half of what importing this would take
 
-        parts = urlsplit(url)
+        parts = split(url)
         if parts.netloc or parts.path.strip("/"):
-            raise ValueError(f"{url!r}: memory:// takes no host and no path, only options")
+            raise ValueError("memory:// takes no host and no path, only options")
         return cls(**options_of(url, {"max_size": int, "max_bytes": int, "eviction": str}))
 
     @property
@@ -183,6 +183,7 @@ class MemoryBackend(CandidateBackend):
 
     async def clear(self, namespace: str | None = None) -> int:
         """Remove all entries, or those of one namespace; return how many live ones there were."""
+        check_namespace(namespace)
         count = 0
         async for item in self._items(namespace):
             count += self._remove(item)
@@ -192,7 +193,9 @@ class MemoryBackend(CandidateBackend):
         self, pattern: str | None = None, *, tags: Iterable[str] | None = None, namespace: str | None = None
     ) -> int:
         """Delete entries whose prompt holds `pattern` (case-insensitive) and that carry any of `tags`."""
-        wanted = None if tags is None else set(tags)
+        check_namespace(namespace)
+        check_text(pattern, "pattern")
+        wanted = None if tags is None else set(check_tags(tags))
         if pattern is None and wanted is None:
             return 0
         needle = None if pattern is None else pattern.casefold()
@@ -207,6 +210,7 @@ class MemoryBackend(CandidateBackend):
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
         """Return copies of all live entries, oldest first."""
+        check_namespace(namespace)
         ids, ages = array("q"), array("d")
         async for item in self._items(namespace):
             if not _is_over(item, self.clock()):
@@ -228,6 +232,8 @@ class MemoryBackend(CandidateBackend):
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield copies of all live entries, letting the event loop run in between."""
+        check_count(batch_size, "batch_size")
+        check_namespace(namespace)
         async for item in self._items(namespace):
             if not _is_over(item, self.clock()):
                 yield key_of(item), self._copy(item)

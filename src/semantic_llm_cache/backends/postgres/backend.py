@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.arguments import check_count, check_namespace, check_tags, check_text
+from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.eviction import check_bound, check_policy
 from semantic_llm_cache.backends.postgres.lease import PostgresLeases
 from semantic_llm_cache.backends.postgres.link import Link
@@ -26,8 +27,6 @@ from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.storage.front import Front
 
 __all__ = ["PostgresBackend"]
-
-logger = logging.getLogger("semantic_llm_cache")
 
 _PAGE = 500
 _DELETE_PAGE = 2000
@@ -151,7 +150,7 @@ class PostgresBackend(PostgresLeases):
             lambda places: self._front.told(places),
         )
         self._hits = self._misses = 0
-        self._reported: set[str] = set()
+        self._damage = DamageLog(self._url)
 
     @classmethod
     def from_url(cls, url: str) -> PostgresBackend:
@@ -178,6 +177,7 @@ class PostgresBackend(PostgresLeases):
         now = self.clock()
         rows = await self._link.fetch(lambda schema: schema.get, digest(key), now)
         entry = self._read(rows[0]) if rows else None
+        self._damage.tell()
         self._count(entry is not None)
         if entry is not None:
             self._upkeep.used(digest(key), now)
@@ -193,6 +193,7 @@ class PostgresBackend(PostgresLeases):
             for row in await self._link.fetch(lambda schema: schema.get_many, some, self.clock()):
                 found[row[0]] = row
         entries = [self._entry(found[place]) if place in found else None for place in places]
+        self._damage.tell()
         if touch:
             now = self.clock()
             for place, entry in zip(places, entries, strict=True):
@@ -275,6 +276,7 @@ class PostgresBackend(PostgresLeases):
 
         All go at once (TRUNCATE) when the user may do that and no long statement is under way, else in steps.
         """
+        check_namespace(namespace)
         if namespace is None:
             self._front.drop()
             try:
@@ -293,7 +295,9 @@ class PostgresBackend(PostgresLeases):
         namespace: str | None = None,
     ) -> int:
         """Delete entries whose prompt holds `pattern` and that carry any of `tags`; return how many."""
-        wanted = None if tags is None else [escape(tag) for tag in tags]
+        check_namespace(namespace)
+        check_text(pattern, "pattern")
+        wanted = None if tags is None else [escape(tag) for tag in check_tags(tags)]
         if pattern is None and wanted is None:
             return 0
         return await self._delete_where(namespace, None if pattern is None else escape(pattern.casefold()), wanted)
@@ -319,29 +323,31 @@ class PostgresBackend(PostgresLeases):
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
         """Return all live entries, oldest first."""
+        check_namespace(namespace)
         found = [item async for item in self.scan(namespace=namespace)]
         found.sort(key=_age)
         return found
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, in the order of their keys' digests."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r} must be at least 1")
+        check_namespace(namespace)
+        check_count(batch_size, "batch_size")
         after, pace = b"", Pace()
         space = None if namespace is None else escape(namespace)
-        while True:
-            rows = await self._link.fetch(
-                lambda schema: schema.page, after, self.clock(), space, batch_size, timeout=_LONG
-            )
-            for row in rows:
-                entry = self._entry(row)
-                if entry is not None:
-                    yield unescape(row[1]), entry
-                if pace.over():
-                    await pace.rest()
-            if len(rows) < batch_size:
-                return
-            after = rows[-1][0]
+        with self._damage.together():
+            while True:
+                rows = await self._link.fetch(
+                    lambda schema: schema.page, after, self.clock(), space, batch_size, timeout=_LONG
+                )
+                for row in rows:
+                    entry = self._entry(row)
+                    if entry is not None:
+                        yield unescape(row[1]), entry
+                    if pace.over():
+                        await pace.rest()
+                if len(rows) < batch_size:
+                    return
+                after = rows[-1][0]
 
     # --------------------------------------------------------------------------- by vector
 
@@ -360,6 +366,7 @@ class PostgresBackend(PostgresLeases):
         place = Place(scope, embedder, namespace, len(query))
         now = self.clock()
         found = await self._near.find(query, k, threshold, place, now)
+        self._damage.tell()
         self._count(bool(found))
         if found:
             self._upkeep.used(digest(found[0].key), now)
@@ -455,6 +462,7 @@ class PostgresBackend(PostgresLeases):
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._listener.close()
         await self._link.pools.close()
+        self._damage.tell(at_once=True)
 
     # -------------------------------------------------------------------------------- helpers
 
@@ -471,13 +479,7 @@ class PostgresBackend(PostgresLeases):
             return decode(row)
         except Damage as damage:
             key = unescape(row[0])
-            if key not in self._reported and len(self._reported) < 1000:
-                self._reported.add(key)
-                logger.warning(
-                    "semantic-llm-cache: %s: the entry under key %r is damaged and left out (%s); it is replaced when "
-                    "its prompt is asked again, or delete it",
-                    self._url, key, damage,
-                )  # fmt: skip
+            self._damage.note(key, key, str(damage))
             return None
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:

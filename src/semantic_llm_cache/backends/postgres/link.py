@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from semantic_llm_cache.backends.postgres.pool import Pool, Pools, need_asyncpg
-from semantic_llm_cache.backends.postgres.schema import Names, Schema, graphs_there, make_graph, set_up
+from semantic_llm_cache.backends.postgres.schema import Names, Schema
+from semantic_llm_cache.backends.postgres.setup import (
+    complete,
+    graphs_there,
+    lost_indexes,
+    make_graph,
+    make_index,
+    set_up,
+)
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError
 
 __all__ = ["Link"]
+
+logger = logging.getLogger("semantic_llm_cache")
 
 T = TypeVar("T")
 Statement = Callable[[Schema], str]
@@ -36,6 +47,8 @@ class Link:
         self.url = url
         self.names = names
         self.schema: Schema | None = None
+        self._renew = False
+        self._used = False
         self.graphs: set[int] = set()
         """Dimensions that have a graph, as far as known."""
         self.connect = _connector(dsn, timeout, connect_timeout, prepared)
@@ -107,8 +120,7 @@ class Link:
                     pool.forget_idle()
                     continue
                 if tries and _missing(error):
-                    self.schema = None
-                    self.graphs = set()
+                    self._forget(renew=True)
                     continue
                 raise self.explain(error) from error
             finally:
@@ -148,31 +160,79 @@ class Link:
 
         return await self.run(run)
 
+    async def mend(self) -> None:
+        """Make again what has been lost and no statement would miss: triggers, and indexes, which hold up nobody."""
+        lost = await self.run(lost_indexes)
+        if lost is None:
+            self._forget()
+            lost = await self.run(lost_indexes)
+        made = []
+        for part in lost or ():
+            statement = part.make.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY")
+            name = part.name.partition(" ")[2]
+
+            async def make(connection: Any, schema: Schema, name: str = name, statement: str = statement) -> bool:
+                return await make_index(connection, schema, name, statement)
+
+            if await self.run(make):
+                made.append(part.name)
+        if made:
+            self._tell(made)
+        await self.look_for_graphs()
+
+    def _forget(self, *, renew: bool = False) -> None:
+        """Look anew at what is there before the next statement."""
+        self.schema, self.graphs = None, set()
+        self._renew = self._renew or renew
+
     async def _set_up(self, pool: Pool, connection: Any) -> Schema:
         async with pool.lock:
             if self.schema is None:
-                schema = await set_up(connection, self.names)
-                self.graphs = await graphs_there(connection, schema)
-                self.schema = schema
+                found = None if self._renew else await complete(connection, self.names)
+                if found is None:
+                    if pool.setting_up is None or pool.setting_up.done():
+                        pool.setting_up = asyncio.create_task(self._make())
+                        pool.setting_up.add_done_callback(_seen)
+                    found = cast(Schema, await asyncio.shield(pool.setting_up))
+                self.graphs = await graphs_there(connection, found)
+                self.schema, self._used = found, True
             return self.schema
+
+    async def _make(self) -> Schema:
+        """Make what is missing, on a connection of its own: on a large table it outlasts the patience of a call."""
+        connection = await self.connect()
+        try:
+            schema, made, anew = await set_up(connection, self.names, renew=self._renew)
+        finally:
+            connection.terminate()
+        self._renew = False
+        if made and (self._used or not anew):
+            self._tell(["all of it"] if anew else made)
+        return schema
+
+    def _tell(self, mended: list[str]) -> None:
+        logger.warning(
+            "semantic-llm-cache: %s: parts of the schema %s had been lost and were made again: %s",
+            self.url, self.names.schema, ", ".join(mended),
+        )  # fmt: skip
 
     def explain(self, error: Exception) -> Exception:
         """Return what the caller is to see."""
         if isinstance(error, CacheSerializationError):
             return error
-        text = str(error).strip().rstrip(". ").replace("\n", "; ") or type(error).__name__
         if isinstance(error, CacheBackendError):
-            return error if text.startswith(self.url) else CacheBackendError(f"{self.url}: {text}")
+            return error if str(error).startswith(self.url) else CacheBackendError(f"{self.url}: {error}")
         if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
             remedy = "Is it overloaded or frozen? timeout= sets how long is waited."
             return CacheBackendError(f"{self.url}: no answer in time. {remedy}")
         code = getattr(error, "sqlstate", None) or ""
-        if code.startswith("22") and "invalid input for query argument" in text:
-            return CacheSerializationError(f"the entry holds something that cannot be stored: {text}")
+        said = str(error)
+        if code.startswith("22") and "invalid input for query argument" in said:
+            return CacheSerializationError(f"the entry holds something that cannot be stored ({type(error).__name__})")
         remedy = next((remedy for begin, remedy in _REMEDIES if begin and code.startswith(begin)), "")
-        if "prepared statement" in text:
+        if "prepared statement" in said:
             remedy = "Behind pgbouncer in transaction mode: prepared_statements=False."
-        elif '"vector"' in text and code in ("0A000", "58P01", "42501"):
+        elif '"vector"' in said and code in ("0A000", "58P01", "42501"):
             remedy = (
                 "pgvector is missing: install it on the server, and have an administrator of the database run "
                 "CREATE EXTENSION vector."
@@ -180,10 +240,27 @@ class Link:
         if not remedy:
             lost = _lost(error) or isinstance(error, OSError)
             remedy = "Is the server running, and is this its address?" if lost else "See the server's log."
-        return CacheBackendError(f"{self.url}: {text}. {remedy}")
+        return CacheBackendError(f"{self.url}: {_harmless(error, code)}. {remedy}")
+
+
+def _harmless(error: Exception, code: str) -> str:
+    """Return what may be shown of an error. DETAIL quotes values, and some messages do; others name the user."""
+    postgres = need_asyncpg()
+    name = type(error).__name__
+    if isinstance(error, postgres.PostgresError):
+        text = getattr(error, "message", None)
+        return f"{text.rstrip('.')} ({code})" if text and code[:2] in _NAME_NO_VALUES else f"{name} ({code})"
+    if isinstance(error, OSError):
+        return error.strerror or name
+    if isinstance(error, postgres.InterfaceError) and not isinstance(error, ValueError):
+        return str(error).strip().rstrip(". ").replace("\n", "; ")
+    return name  # asyncpg's errors about the address are ValueErrors, and quote parts of it
 
 
 _LONG = 300.0
+
+_NAME_NO_VALUES = frozenset(("08", "0A", "25", "3D", "3F", "42", "53", "55", "57", "58", "XX"))
+"""Classes of SQLSTATE whose messages name tables, functions and states of the server only."""
 
 _REMEDIES = (
     ("28", "User or password is wrong, or the server's pg_hba.conf keeps this user out."),
@@ -195,6 +272,11 @@ _REMEDIES = (
     ("57P03", "The server is just starting or stopping."),
     ("57014", "The server has ended the statement: see its statement_timeout."),
 )
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # else asyncio logs it where the caller has gone
 
 
 def _connector(dsn: str, timeout: float, connect_timeout: float, prepared: bool) -> Callable[[], Awaitable[Any]]:
@@ -229,5 +311,9 @@ def _never_sent(error: BaseException) -> bool:
 
 
 def _missing(error: BaseException) -> bool:
-    """Tell whether a table, function or schema is not there (any more), or the extension was moved."""
-    return getattr(error, "sqlstate", None) in ("42P01", "42883", "3F000", "42704")
+    """Tell whether a part of the schema is not there (any more), or the extension was moved."""
+    code = getattr(error, "sqlstate", None)
+    if code == "XX000":  # met in the middle of being dropped, or a plan made before
+        return "could not open relation" in str(error) or "cache lookup failed" in str(error)
+    # table, function, schema, type, column, key for ON CONFLICT
+    return code in ("42P01", "42883", "3F000", "42704", "42703", "42P10")

@@ -58,6 +58,7 @@ class Pool:
         self._held: set[Any] = set()
         self.lock = asyncio.Lock()
         """Held by who makes the tables ready."""
+        self.setting_up: asyncio.Task[Any] | None = None
         self.size = 0
         self.closed = False
         self.keeper: AsyncGenerator[None, None] | None = None

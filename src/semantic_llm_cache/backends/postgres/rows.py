@@ -95,7 +95,9 @@ def encode(key: str, entry: CacheEntry) -> tuple[Any, ...]:
             entry.schema_version,
         )
     except (AttributeError, TypeError, OverflowError) as error:
-        raise CacheSerializationError(f"the entry holds something that cannot be stored: {error}") from error
+        raise CacheSerializationError(
+            f"the entry holds something that cannot be stored ({type(error).__name__})"
+        ) from error
 
 
 def columns(vector_send: str) -> str:
@@ -132,8 +134,10 @@ def decode(row: Sequence[Any]) -> CacheEntry | None:
             row[17],
             row[18],
         )
-    except (CacheSerializationError, ValueError, TypeError, AttributeError) as error:
+    except CacheSerializationError as error:
         raise Damage(str(error)) from error
+    except (ValueError, TypeError, AttributeError) as error:  # which may quote what is stored
+        raise Damage(f"{type(error).__name__}: it cannot be read") from error
 
 
 def read_vector(raw: bytes) -> Vector:

@@ -1,4 +1,4 @@
-"""Tables, indexes and functions: made and brought up to date by whoever comes first, under a lock.
+"""The statements that are sent to a server, and the names of what they work on.
 
 ``entries`` holds an entry and its vector in one row, under a digest of its key. ``hits`` counts apart from
 it: an update in ``entries`` would write the vector anew, into its index too. A vector's column has no fixed
@@ -15,20 +15,14 @@ from typing import Any
 
 from semantic_llm_cache.backends.postgres.rows import FIELDS, columns
 from semantic_llm_cache.config import SCHEMA_VERSION
-from semantic_llm_cache.exceptions import CacheBackendError
 
-__all__ = ["LAYOUT_VERSION", "Names", "Schema", "graphs_there", "make_graph", "set_up"]
+__all__ = ["GRAPH_DIMENSIONS", "LOCK", "Names", "Schema", "check_identifier"]
 
-LAYOUT_VERSION = 2
-_LOCK = 0x5343_4C4C  # one lock for all of ours in a database, since they share the extension
-_OLDEST_PGVECTOR = (0, 8)
-_OLDEST_SERVER = 130000
+LOCK = 0x5343_4C4C  # one lock for all of ours in a database, since they share the extension
 GRAPH_DIMENSIONS = 4000
 """Most dimensions that pgvector indexes; vectors with more are compared one by one."""
 _SINGLE_DIMENSIONS = 2000  # more only at half precision
 _M, _EF_CONSTRUCTION, _EF_SEARCH, _MOST_SCANNED = 16, 96, 120, 20_000
-_BUILD_SECONDS = 86_400.0
-_MOST_TOLD = 5000  # deleted by one statement; of more it is only told that something was
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -80,7 +74,7 @@ class Schema:
         self.vector = f'"{quoted}".vector'
         self.halfvec = f'"{quoted}".halfvec'
         self.product = f'OPERATOR("{quoted}".<#>)'
-        self._operators = f'"{quoted}"'
+        self.operators = f'"{quoted}"'
         entries, hits = names.entries, names.hits
         self.columns = columns(f'"{quoted}".vector_send')
         joined = f"FROM {entries} e LEFT JOIN {hits} h ON h.digest = e.digest"
@@ -161,7 +155,7 @@ class Schema:
         runs = f"unnest($1::bytea[]) AS p (start), LATERAL ({sized} WHERE digest >= p.start ORDER BY digest LIMIT $2) r"
         # Set apart, for the planner would look for the hits of each run by itself.
         self.weights_of_sample = f"WITH sample AS MATERIALIZED (SELECT r.* FROM {runs}) {weighed % 'sample'}"
-        self.try_to_trim = f"SELECT pg_try_advisory_xact_lock({_LOCK}, {names.number})"
+        self.try_to_trim = f"SELECT pg_try_advisory_xact_lock({LOCK}, {names.number})"
         self.count_all = f"SELECT count(*) FROM {entries}"
         self.record_uses = (
             f"INSERT INTO {hits} AS h (digest, hits, accessed) "
@@ -212,128 +206,15 @@ class Schema:
             f"SELECT count(*) FILTER (WHERE expires_at IS NULL OR expires_at > {now}), count(*) FROM gone"
         )
 
-    # ------------------------------------------------------------------------------- definitions
-
-    def steps(self) -> tuple[str, ...]:
-        """Return what brings the tables from one version to the next, from nothing on."""
-        names = self.names
-        first = f"""
-CREATE TABLE {names.layout} (version integer NOT NULL, at timestamptz NOT NULL DEFAULT now());
-CREATE TABLE {names.entries} (
-  digest bytea NOT NULL PRIMARY KEY,
-  key text NOT NULL,
-  prompt text NOT NULL,
-  folded text,
-  response text NOT NULL,
-  vector {self.vector},
-  dimension integer,
-  created_at double precision NOT NULL,
-  ttl double precision,
-  expires_at double precision,
-  namespace text COLLATE "C" NOT NULL,
-  hit_count bigint NOT NULL,
-  input_tokens bigint NOT NULL,
-  output_tokens bigint NOT NULL,
-  last_accessed double precision,
-  scope text COLLATE "C" NOT NULL,
-  embedder text COLLATE "C" NOT NULL,
-  kind text NOT NULL,
-  tags text[] NOT NULL,
-  aliases text[] NOT NULL,
-  duration_ms double precision NOT NULL,
-  cost_usd double precision NOT NULL,
-  schema_version integer NOT NULL
-) WITH (toast_tuple_target = 4080, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
-ALTER TABLE {names.entries} ALTER COLUMN vector SET STORAGE MAIN;
-CREATE INDEX "{names.index("place")}" ON {names.entries} (scope, embedder, dimension) WHERE dimension IS NOT NULL;
-CREATE INDEX "{names.index("namespace")}" ON {names.entries} (namespace);
-CREATE INDEX "{names.index("expiry")}" ON {names.entries} (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX "{names.index("tags")}" ON {names.entries} USING gin (tags) WHERE tags <> '{{}}';
-CREATE TABLE {names.hits} (
-  digest bytea NOT NULL PRIMARY KEY, hits bigint NOT NULL, accessed double precision NOT NULL
-) WITH (fillfactor = 50);
-CREATE TABLE {names.counters} (
-  namespace text NOT NULL, name text NOT NULL, value double precision NOT NULL, PRIMARY KEY (namespace, name)
-) WITH (fillfactor = 50);
-CREATE TABLE {names.state} (name text NOT NULL PRIMARY KEY, value bytea NOT NULL);
-{self._exact_function()}
-"""
-        return first, self._second_step()
-
-    def _second_step(self) -> str:
-        names = self.names
-        changed = f"pg_notify('{names.changed_channel}', %s)"
-        return f"""
-CREATE UNLOGGED TABLE {names.leases} (
-  digest bytea NOT NULL PRIMARY KEY, token text NOT NULL, until timestamptz NOT NULL,
-  waited boolean NOT NULL DEFAULT false
-) WITH (fillfactor = 50);
-CREATE FUNCTION {names.lease}(p_digest bytea, p_token text, p_seconds float8, p_now float8)
-RETURNS TABLE (taken boolean, holder text, runs float8, answered boolean)
-LANGUAGE plpgsql VOLATILE ROWS 1 AS $body$
-BEGIN
-  INSERT INTO {names.leases} AS l (digest, token, until)
-  VALUES (p_digest, p_token, clock_timestamp() + make_interval(secs => p_seconds))
-  ON CONFLICT (digest) DO UPDATE SET token = EXCLUDED.token, until = EXCLUDED.until
-  WHERE l.until <= clock_timestamp() OR l.token = EXCLUDED.token;
-  IF FOUND THEN
-    RETURN QUERY SELECT true, p_token, p_seconds, EXISTS (SELECT 1 FROM {names.entries} e
-      WHERE e.digest = p_digest AND (e.expires_at IS NULL OR e.expires_at > p_now));
-  ELSE
-    RETURN QUERY SELECT false, l.token, extract(epoch FROM l.until - clock_timestamp())::float8, false
-      FROM {names.leases} l WHERE l.digest = p_digest;
-  END IF;
-END $body$;
-CREATE FUNCTION {names.tell}() RETURNS trigger LANGUAGE plpgsql AS $body$
-BEGIN
-  IF TG_OP = 'UPDATE' THEN
-    PERFORM {changed % "encode(OLD.digest, 'hex')"};
-  ELSIF TG_OP = 'TRUNCATE' THEN
-    PERFORM {changed % "'*'"};
-  ELSIF (SELECT count(*) FROM gone) > {_MOST_TOLD} THEN
-    PERFORM {changed % "'*'"};
-  ELSE
-    PERFORM {changed % "string_agg(encode(p.digest, 'hex'), ' ')"}
-      FROM (SELECT g.digest, (row_number() OVER () - 1) / 200 AS page FROM gone g) p GROUP BY p.page;
-  END IF;
-  RETURN NULL;
-END $body$;
-CREATE TRIGGER "{names.prefix}replaced" AFTER UPDATE ON {names.entries} FOR EACH ROW EXECUTE FUNCTION {names.tell}();
-CREATE TRIGGER "{names.prefix}deleted" AFTER DELETE ON {names.entries} REFERENCING OLD TABLE AS gone
-  FOR EACH STATEMENT EXECUTE FUNCTION {names.tell}();
-CREATE TRIGGER "{names.prefix}emptied" AFTER TRUNCATE ON {names.entries} FOR EACH STATEMENT
-  EXECUTE FUNCTION {names.tell}();
-"""
-
-    def _exact_function(self) -> str:
-        select = f"""
-    RETURN QUERY WITH place AS MATERIALIZED (
-      SELECT e.digest, (e.vector {self.product} p_query)::float8 AS apart FROM {self.names.entries} e
-      WHERE %s e.dimension = p_dimension AND (e.expires_at IS NULL OR e.expires_at > p_now)
-        AND (p_namespace IS NULL OR e.namespace = p_namespace)
-      LIMIT p_most
-    ) SELECT p.digest, p.apart, (SELECT count(*) FROM place) FROM place p ORDER BY p.apart LIMIT p_count;"""
-        return f"""
-CREATE FUNCTION {self.names.near_exact}(p_query {self.vector}, p_scope text, p_embedder text, p_namespace text,
-  p_now float8, p_count integer, p_most bigint)
-RETURNS TABLE (found bytea, distance float8, found_of bigint)
-LANGUAGE plpgsql STABLE ROWS 8 SET enable_seqscan = off SET jit = off AS $body$
-DECLARE p_dimension CONSTANT integer := {self._operators}.vector_dims(p_query);
-BEGIN
-  IF p_scope IS NOT NULL AND p_embedder IS NOT NULL THEN
-    {select % "e.scope = p_scope AND e.embedder = p_embedder AND"}
-  ELSE
-    {select % "(p_scope IS NULL OR e.scope = p_scope) AND (p_embedder IS NULL OR e.embedder = p_embedder) AND"}
-  END IF;
-END $body$;"""
+    # --------------------------------------------------------------------------------- graphs
 
     def graph_index(self, dimension: int, name: str) -> str:
         """Return the statement that makes the graph of a dimension."""
         kind = "vector" if dimension <= _SINGLE_DIMENSIONS else "halfvec"
-        typed = f"(vector::{self._operators}.{kind}({dimension}))"
+        typed = f"(vector::{self.operators}.{kind}({dimension}))"
         return (
             f'CREATE INDEX CONCURRENTLY IF NOT EXISTS "{name}" ON {self.names.entries} '
-            f"USING hnsw ({typed} {self._operators}.{kind}_ip_ops) "
+            f"USING hnsw ({typed} {self.operators}.{kind}_ip_ops) "
             f"WITH (m = {_M}, ef_construction = {_EF_CONSTRUCTION}) WHERE dimension = {dimension}"
         )
 
@@ -355,118 +236,3 @@ BEGIN
     AND (e.expires_at IS NULL OR e.expires_at > p_now)
   ORDER BY (e.vector::{typed}) {self.product} (p_query::{typed}) LIMIT p_count;
 END $body$;"""
-
-
-_LOOK = """
-SELECT current_setting('server_encoding'), current_setting('server_version_num')::integer,
-  (SELECT n.nspname FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace WHERE x.extname = 'vector')::text,
-  (SELECT x.extversion FROM pg_extension x WHERE x.extname = 'vector'),
-  to_regclass($1::text) IS NOT NULL
-"""
-
-
-async def set_up(connection: Any, names: Names) -> Schema:
-    """Return the statements for what is there, after making or renewing what is missing or old.
-
-    Raises:
-        CacheBackendError: no pgvector or too old a one, a newer version of the tables.
-        Exception: of the driver.
-    """
-    found = await _look(connection, names)
-    if found is None:
-        async with connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            found = await _look(connection, names)  # another process may have done it meanwhile
-            if found is None:
-                found = await _renew(connection, names)
-    return found
-
-
-async def _look(connection: Any, names: Names) -> Schema | None:
-    """Return the statements; None when there is something to do."""
-    encoding, server, extension, version, there = await connection.fetchrow(_LOOK, names.layout)
-    if encoding != "UTF8":
-        raise CacheBackendError(f"the database has the encoding {encoding}: PostgresBackend needs one in UTF8")
-    if server < _OLDEST_SERVER:
-        raise CacheBackendError(f"the server is of version {server // 10000}: PostgresBackend needs 13 or later")
-    if version is not None and tuple(int(n) for n in re.findall(r"\d+", version)[:2]) < _OLDEST_PGVECTOR:
-        raise CacheBackendError(f"pgvector {version} is too old, 0.8 is needed: ALTER EXTENSION vector UPDATE")
-    if not there or extension is None:
-        return None
-    layout = await _layout(connection, names)
-    return Schema(names, extension) if layout == LAYOUT_VERSION else None
-
-
-async def _layout(connection: Any, names: Names) -> int:
-    layout = int(await connection.fetchval(f"SELECT coalesce(max(version), 0) FROM {names.layout}"))
-    if layout > LAYOUT_VERSION:
-        raise CacheBackendError(
-            f"the tables in the schema {names.schema} are of version {layout}, made by a newer semantic-llm-cache; "
-            f"this one knows {LAYOUT_VERSION}: update it, or name another schema="
-        )
-    return layout
-
-
-async def _renew(connection: Any, names: Names) -> Schema:
-    extension = await connection.fetchval(
-        "SELECT n.nspname::text FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace "
-        "WHERE x.extname = 'vector'"
-    )
-    if extension is None:
-        await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        _, _, extension, _, _ = await connection.fetchrow(_LOOK, names.layout)
-    # Asked first: who may not create schemas may still use one that was made for him.
-    if not await connection.fetchval("SELECT to_regnamespace($1::text) IS NOT NULL", f'"{names.schema}"'):
-        await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{names.schema}"')
-    schema = Schema(names, extension)
-    there = await connection.fetchval("SELECT to_regclass($1::text) IS NOT NULL", names.layout)
-    layout = await _layout(connection, names) if there else 0
-    for version, step in enumerate(schema.steps(), 1):
-        if version > layout:
-            await connection.execute(step)
-            await connection.execute(f"INSERT INTO {names.layout} (version) VALUES ($1)", version)
-    return schema
-
-
-async def graphs_there(connection: Any, schema: Schema) -> set[int]:
-    """Return the dimensions whose vectors have a graph that is complete."""
-    names = schema.names
-    rows = await connection.fetch(
-        "SELECT substring(c.relname FROM '[0-9]+$')::integer FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
-        "WHERE i.indrelid = to_regclass($1::text) AND i.indisvalid AND c.relname ~ ('^' || $2 || '[0-9]+$') "
-        "AND EXISTS (SELECT 1 FROM pg_proc p WHERE p.pronamespace = to_regnamespace($3::text) "
-        "AND p.proname = $4 || substring(c.relname FROM '[0-9]+$'))",
-        names.entries,
-        names.index("graph_"),
-        f'"{names.schema}"',
-        f"{names.prefix}near_",
-    )
-    return {row[0] for row in rows}
-
-
-async def make_graph(connection: Any, schema: Schema, dimension: int) -> bool:
-    """Make the graph of a dimension, without holding up reads and writes; tell whether it is there now.
-
-    False when another process is at it. The index of one that died half way is removed first.
-    """
-    names = schema.names
-    name = names.index(f"graph_{dimension}")
-    look = (
-        "SELECT i.indisvalid, EXISTS (SELECT 1 FROM pg_stat_progress_create_index p "
-        "WHERE p.index_relid = i.indexrelid OR p.relid = i.indrelid) "
-        "FROM pg_index i WHERE i.indexrelid = to_regclass($1::text)"
-    )
-    qualified = f'"{names.schema}"."{name}"'
-    state = await connection.fetchrow(look, qualified)
-    if state is not None and not state[0]:
-        if state[1]:
-            return False
-        await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {qualified}", timeout=_BUILD_SECONDS)
-        state = None
-    if state is None:
-        await connection.execute(schema.graph_index(dimension, name), timeout=_BUILD_SECONDS)
-        state = await connection.fetchrow(look, qualified)
-    if state is None or not state[0]:
-        return False
-    await connection.execute(schema.graph_function(dimension))
-    return True

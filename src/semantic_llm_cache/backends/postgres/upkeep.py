@@ -107,7 +107,12 @@ class Upkeep:
     # ------------------------------------------------------------------------------- expired
 
     async def _sweep_quietly(self) -> None:
+        await self._quietly(self._mend)
         await self._quietly(self.sweep)
+
+    async def _mend(self) -> int:
+        await self.link.mend()
+        return 0
 
     async def sweep(self) -> int:
         """Remove what has been expired for a minute, in batches; return how many rows went."""

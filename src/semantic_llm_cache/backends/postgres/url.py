@@ -7,20 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from semantic_llm_cache.redaction import scheme_of
+from semantic_llm_cache.storage.urls import split_server, unknown_option, yes_or_no
+
 __all__ = ["SCHEMES", "Address", "check_seconds", "check_whole", "parse"]
 
 SCHEMES = ("postgresql", "postgres")
 """What a PostgreSQL address may begin with."""
-
-_TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-
-def _yes_or_no(text: str) -> bool:
-    value = _TRUTH.get(text.lower())
-    if value is None:
-        raise ValueError
-    return value
-
 
 _ARGUMENTS: dict[str, Callable[[str], Any]] = {
     "schema": str,
@@ -29,7 +22,7 @@ _ARGUMENTS: dict[str, Callable[[str], Any]] = {
     "pool_max": int,
     "timeout": float,
     "connect_timeout": float,
-    "prepared_statements": _yes_or_no,
+    "prepared_statements": yes_or_no,
     "front_size": int,
     "front_seconds": float,
     "max_size": int,
@@ -85,12 +78,10 @@ def parse(url: str) -> Address:
     Raises:
         ValueError: what is wrong; the message holds neither password nor options.
     """
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
+    scheme = scheme_of(url)[:-3]
     if scheme not in SCHEMES:
-        raise ValueError(f"a PostgreSQL address begins with postgresql://, not with {scheme or 'nothing'}")
-    if parts.fragment:
-        raise ValueError(f"{scheme}://...: a number sign in a user, password or option is written %23")
+        raise ValueError("a PostgreSQL address begins with postgresql://")
+    parts = split_server(url)
     arguments: dict[str, Any] = {}
     connection: list[tuple[str, str]] = []
     named: dict[str, str] = {}
@@ -98,15 +89,18 @@ def parse(url: str) -> Address:
         if name in _ARGUMENTS:
             try:
                 arguments[name] = _ARGUMENTS[name](text)
-            except ValueError:
-                what = "yes or no" if _ARGUMENTS[name] is _yes_or_no else "a number"
+            except (ValueError, OverflowError):
+                what = "yes or no" if _ARGUMENTS[name] is yes_or_no else "a number"
                 raise ValueError(f"{scheme}://...: the option {name} must be {what}") from None
         elif name in _CONNECTION:
             connection.append((name, text))
             named[name] = text
         else:
-            known = ", ".join(sorted({*_ARGUMENTS, *_CONNECTION}))
-            raise ValueError(f"{scheme}://...: unknown option {name!r}, there are {known}")
+            raise ValueError(unknown_option(url, name, {*_ARGUMENTS, *_CONNECTION}))
+    if "@" in named.get("host", "") or any(
+        sign in named.get(name, "") for name in ("dbname", "database") for sign in "@=:"
+    ):
+        raise ValueError(f"{scheme}://...: host= and dbname= are names, not addresses of their own")
     _, _, location = parts.netloc.rpartition("@")
     hosts = [_check_host(scheme, one) for one in location.split(",")] if location else []
     shown_hosts = ",".join(hosts) or quote(named.get("host", ""), safe="/,:") or "localhost"
@@ -119,7 +113,7 @@ def _check_host(scheme: str, text: str) -> str:
     try:
         _ = urlsplit(f"//{text}").port
     except ValueError:
-        raise ValueError(f"{scheme}://...: {text!r} is not a host and a port") from None
+        raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None
     return text
 
 

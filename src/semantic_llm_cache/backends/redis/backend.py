@@ -9,6 +9,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.arguments import check_count, check_namespace
 from semantic_llm_cache.backends.redis.clients import Clients, Link, Script, need_redis
 from semantic_llm_cache.backends.redis.entries import LAYOUT, Names, Row, encode
 from semantic_llm_cache.backends.redis.lease import RedisLeases
@@ -123,7 +124,7 @@ class RedisBackend(RedisLeases):
         }  # fmt: skip
         self.prefix = _check_prefix(options["prefix"])
         if options["search"] not in ("auto", *WAYS):
-            raise ValueError(f"search={options['search']!r} must be one of auto, {', '.join(WAYS)}")
+            raise ValueError(f"search= must be one of auto, {', '.join(WAYS)}")
         self.search = options["search"]
         self.shards = _check_whole(options["shards"], "shards", MOST_SHARDS)
         self.front = Front(options["front_size"], options["front_seconds"])
@@ -266,6 +267,7 @@ class RedisBackend(RedisLeases):
 
     async def clear(self, namespace: str | None = None) -> int:
         """Remove all entries, or those of one namespace, in steps; return how many were live."""
+        check_namespace(namespace)
         way = self._way or await self._ask()
         wanted = None if namespace is None else Limits(namespace).namespace_digest.encode()
         count = 0
@@ -278,6 +280,7 @@ class RedisBackend(RedisLeases):
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
         """Return all live entries, oldest first."""
+        check_namespace(namespace)
         found = [item async for item in self.scan(namespace=namespace)]
         found.sort(key=_age)
         return found
@@ -287,14 +290,15 @@ class RedisBackend(RedisLeases):
 
         To show none twice it remembers the keys it has seen, some 100 bytes for each.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r} must be at least 1")
+        check_namespace(namespace)
+        check_count(batch_size, "batch_size")
         way = self._way or await self._ask()
-        async for keys in self._pages(way, batch_size):
-            entries = await way.get_many(keys, self.clock())
-            for key, entry in zip(keys, entries, strict=True):
-                if entry is not None and namespace in (None, entry.namespace):
-                    yield key.decode(), entry
+        with way.damage.together():
+            async for keys in self._pages(way, batch_size):
+                entries = await way.get_many(keys, self.clock())
+                for key, entry in zip(keys, entries, strict=True):
+                    if entry is not None and namespace in (None, entry.namespace):
+                        yield key.decode(), entry
 
     async def _pages(self, way: Way, size: int) -> AsyncIterator[list[bytes]]:
         """Yield the keys of all entries, about `size` at a time, none twice."""
@@ -416,6 +420,8 @@ class RedisBackend(RedisLeases):
             self._way.rest()
         await self._listener.close()
         await self._link.close()
+        if self._way is not None:
+            self._way.damage.tell(at_once=True)
 
     def _name(self, what: str) -> str:
         return f"{self.prefix}{LAYOUT}:{what}"

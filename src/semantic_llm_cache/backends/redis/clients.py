@@ -17,6 +17,7 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from semantic_llm_cache.backends.redis.errors import explained, said_by
 from semantic_llm_cache.backends.redis.url import Address
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime import background
@@ -377,7 +378,7 @@ class Link:
             return await self.clients.send("EVAL", script.text, len(keys), *keys, *arguments)
         except Exception as error:
             explained = self.explain(error)
-            if "READONLY" in str(explained) and self.clients.address.kind == "sentinel":
+            if "READONLY" in said_by(explained) and self.clients.address.kind == "sentinel":
                 # The server we are connected to is no longer the master: ask the sentinels anew.
                 with contextlib.suppress(Exception):
                     await (await self.clients.get()).client.connection_pool.disconnect()
@@ -408,55 +409,9 @@ class Link:
 
         return execute
 
-    def explain(self, error: Exception) -> Exception:
+    def explain(self, error: Exception) -> CacheBackendError:
         """Return what the caller is to see."""
-        if isinstance(error, CacheBackendError):
-            return error
-        text = str(error).rstrip(". ") or type(error).__name__
-        code = _CODES.get(type(error).__name__, "")  # redis-py takes the code off what it has a class for
-        if code not in text:
-            text = f"{code} {text}"
-        remedy = next((remedy for word, remedy in _REMEDIES if word in text), "")
-        if not remedy:
-            name = type(error).__name__
-            if "Timeout" in name:
-                text, remedy = "no answer in time", "Is it overloaded or frozen? timeout= sets how long is waited."
-            elif "Connection" in name or isinstance(error, OSError):
-                remedy = "Is the server running, and is this its address?"
-            else:
-                remedy = "See the server's log."
-        return CacheBackendError(f"{self.url}: {text}. {remedy}")
-
-
-_CODES = {
-    "AuthenticationError": "NOAUTH",
-    "AuthenticationWrongNumberOfArgsError": "NOAUTH",
-    "BusyLoadingError": "LOADING",
-    "ClusterDownError": "CLUSTERDOWN",
-    "ClusterCrossSlotError": "CROSSSLOT",
-    "MasterDownError": "MASTERDOWN",
-    "MovedError": "MOVED",
-    "NoPermissionError": "NOPERM",
-    "OutOfMemoryError": "OOM",
-    "ReadOnlyError": "READONLY",
-}
-
-_REMEDIES = (
-    ("OOM", "The server is full: raise its maxmemory, or set maxmemory-policy to allkeys-lru so that it evicts."),
-    ("READONLY", "This is a replica: use the primary's address, or redis+sentinel:// to be led to it."),
-    ("MOVED", "This server is a node of a cluster: write redis+cluster:// in the address."),
-    ("CROSSSLOT", "This server is part of a cluster: write redis+cluster:// in the address."),
-    ("CLUSTERDOWN", "The cluster does not serve all of its slots: see CLUSTER INFO."),
-    ("invalid username-password", "User or password is wrong."),
-    ("WRONGPASS", "User or password is wrong."),
-    ("NOAUTH", "It wants a password: redis://user:password@host."),
-    ("NOPERM", "Its user may not do this: it needs all commands but @dangerous on keys under the prefix."),
-    ("MISCONF", "The server cannot write to its disk, so it takes no writes."),
-    ("LOADING", "The server has just started and is reading its data."),
-    ("MASTERDOWN", "This replica has lost its primary."),
-    ("BUSY", "A script has been running for long: see the server's SLOWLOG."),
-    ("nknown", "This server does not have that command: search='auto' finds out what it has."),
-)
+        return explained(error, self.url)
 
 
 async def together(awaitables: Iterable[Awaitable[T]]) -> list[T]:

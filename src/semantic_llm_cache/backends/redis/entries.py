@@ -112,7 +112,9 @@ def encode(key: str, entry: CacheEntry, now: float, *, injected: bool) -> Row:
         body = answer.encode()
         raw_key = key.encode()
     except (UnicodeEncodeError, TypeError) as error:
-        raise CacheSerializationError(f"the entry holds something that cannot be stored: {error}") from error
+        raise CacheSerializationError(
+            f"the entry holds something that cannot be stored ({type(error).__name__})"
+        ) from error
     checksum = zlib.crc32(vector, zlib.crc32(body, zlib.crc32(head)))
     expires, left = b"", 0
     if entry.ttl is not None:
@@ -177,8 +179,12 @@ def decode(data: Any, vector: Any, hits: Any, accessed: Any) -> CacheEntry | Non
             cost,
             schema,
         )
-    except (struct.error, CacheSerializationError, ValueError, TypeError) as error:
-        raise Damage(str(error) or type(error).__name__) from error
+    except Damage:
+        raise
+    except CacheSerializationError as error:
+        raise Damage(str(error)) from error
+    except (struct.error, ValueError, TypeError) as error:  # which may quote what is stored
+        raise Damage(f"{type(error).__name__}: it cannot be read") from error
 
 
 def read_vector(raw: bytes) -> Vector:

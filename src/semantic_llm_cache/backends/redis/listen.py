@@ -103,7 +103,7 @@ class RedisListener(Listener):
                 await _ask(connection, *words)
             except Exception as error:
                 if type(error).__name__ in ("ResponseError", "NoPermissionError"):
-                    raise Unheard(f"the server does not offer client-side caching: {error}") from error
+                    raise Unheard(f"the server does not offer client-side caching ({type(error).__name__})") from error
                 raise
             channels.append(_INVALIDATE)
         try:
@@ -112,7 +112,7 @@ class RedisListener(Listener):
                 await connection.read_response()
         except Exception as error:
             if type(error).__name__ == "NoPermissionError":
-                raise Unheard(f"its user may not subscribe: {error}") from error
+                raise Unheard(f"its user may not subscribe ({type(error).__name__})") from error
             raise
 
     async def _read(self, connection: Any) -> None:

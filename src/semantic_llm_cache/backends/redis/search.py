@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 from semantic_llm_cache.backends.redis.clients import Link, Script, together
 from semantic_llm_cache.backends.redis.entries import Names, Row
+from semantic_llm_cache.backends.redis.errors import said_by
 from semantic_llm_cache.backends.redis.strategy import Guard, Limits, Way, logger
 from semantic_llm_cache.exceptions import CacheBackendError
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.storage.contract import Candidate
 
@@ -112,7 +114,7 @@ class SearchModule(Way):
             try:
                 await node(*words)
             except CacheBackendError as error:
-                if "already exists" not in str(error):
+                if "already exists" not in said_by(error):
                     raise
         self._made.add(dimension)
 
@@ -144,10 +146,10 @@ class SearchModule(Way):
             try:
                 replies = await together([node(*words) for node in nodes])
             except CacheBackendError as error:
-                if policy and "yntax" in str(error):  # another maker's module
+                if policy and "yntax" in said_by(error):  # another maker's module
                     policy, self._advise = "", False
                     continue
-                if "no such index" not in str(error).lower() and "not found" not in str(error).lower():
+                if "no such index" not in said_by(error).lower() and "not found" not in said_by(error).lower():
                     raise
                 # Nothing was ever stored, or the server was emptied: what it holds is indexed from now on.
                 await self._make(dimension)
@@ -209,7 +211,7 @@ class SearchModule(Way):
                 info = await node("FT.INFO", self._index(dimension))
                 total += _number(info, "num_docs")
         except Exception as error:
-            logger.debug("semantic-llm-cache: entries were not counted: %r", error)
+            logger.debug("semantic-llm-cache: entries were not counted: %s", describe(error))
             return
         # Counting walks over the place's entries: some 20 ms for a million, so now and then.
         self._counts[place] = (here, total, time.monotonic() + max(_COUNT_EVERY, here / 1000))

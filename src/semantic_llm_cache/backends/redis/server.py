@@ -8,6 +8,7 @@ from typing import Any
 
 from semantic_llm_cache.backends.redis.clients import Link, need_redis
 from semantic_llm_cache.backends.redis.entries import LAYOUT
+from semantic_llm_cache.backends.redis.errors import said_by
 from semantic_llm_cache.backends.redis.plain import Plain
 from semantic_llm_cache.backends.redis.search import SearchModule
 from semantic_llm_cache.backends.redis.strategy import Way
@@ -52,7 +53,7 @@ async def check_way(link: Link, prefix: str, way: str) -> None:
         try:
             await node("FT.SEARCH", f"{prefix}{LAYOUT}:nothing", "*")
         except CacheBackendError as error:
-            if "MOVED" in str(error):
+            if "MOVED" in said_by(error):
                 raise CacheBackendError(
                     f"{link.url}: search='search' is not possible on this cluster: its nodes load the search module, "
                     "but have no coordinator, so each knows of its own keys only. Leave search= at 'auto', name "
@@ -79,7 +80,7 @@ async def _knows(node: Any, *words: Any, moved: bool = True) -> bool:
     try:
         await node(*words)
     except CacheBackendError as error:
-        text = str(error).lower()
+        text = said_by(error).lower()
         if "unknown command" in text or "noperm" in text:
             return False
         if "moved" in text:
@@ -96,7 +97,7 @@ async def agree_on_shards(link: Link, name: str, kind: type[Way], asked: int | N
     try:
         await link.execute("SETNX", name, wanted)
     except CacheBackendError as error:  # a replica that only reads, a server that is full
-        if "READONLY" not in str(error) and "OOM" not in str(error):
+        if "READONLY" not in said_by(error) and "OOM" not in said_by(error):
             raise
     stored = await link.execute("GET", name)
     try:

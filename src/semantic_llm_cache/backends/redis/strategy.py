@@ -10,8 +10,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.redis.clients import Link, Script, together
 from semantic_llm_cache.backends.redis.entries import Damage, Names, Row, decode, digest, place_of
+from semantic_llm_cache.backends.redis.errors import said_by
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector
@@ -140,7 +142,7 @@ class Way(ABC):
     def __init__(self, link: Link, names: Names) -> None:
         self.link = link
         self.names = names
-        self._reported: set[bytes] = set()
+        self.damage = DamageLog(link.url)
 
     # ------------------------------------------------------------------------------ reading
 
@@ -153,10 +155,12 @@ class Way(ABC):
         try:
             fields = await self.link.execute("HMGET", self.names.entry(key), "d", "v", "h", "a")
         except CacheBackendError as error:
-            if "WRONGTYPE" not in str(error):
+            if "WRONGTYPE" not in said_by(error):
                 raise
             fields = "damaged"
-        return self.entry(key, fields, now)
+        entry = self.entry(key, fields, now)
+        self.damage.tell()
+        return entry
 
     def with_counts(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return where entries are, then where the counts of their hits are."""
@@ -168,7 +172,9 @@ class Way(ABC):
         found: dict[bytes, Any] = {}
         for some in await together([self._read(shard, some) for shard, some in chunks]):
             found.update(some)
-        return [self.entry(key, found[key], now) for key in keys]
+        entries = [self.entry(key, found[key], now) for key in keys]
+        self.damage.tell()
+        return entries
 
     async def summaries(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes | None, bytes | None]]:
         """Return for each key: itself, the digest of the entry's namespace, and its time of expiry."""
@@ -192,15 +198,7 @@ class Way(ABC):
                 return None
             found = decode(*fields[:4])
         except Damage as damage:
-            if key not in self._reported and len(self._reported) < 1000:
-                self._reported.add(key)
-                logger.warning(
-                    "semantic-llm-cache: %s: the entry under key %r is damaged and left out (%s); it is replaced "
-                    "when its prompt is asked again, or delete it",
-                    self.link.url,
-                    key.decode("utf-8", "replace"),
-                    damage,
-                )
+            self.damage.note(key, key.decode("utf-8", "replace"), str(damage))
             return None
         return None if found is None or found.is_expired(now) else found
 
@@ -225,6 +223,7 @@ class Way(ABC):
             similarity = max(0.0, min(1.0, cosine))
             if similarity >= threshold - THRESHOLD_TOLERANCE:
                 found[key] = Candidate(key.decode(), entry, similarity)
+        self.damage.tell()
         return sorted(found.values(), key=_farness)
 
     # ------------------------------------------------------------------------------ writing

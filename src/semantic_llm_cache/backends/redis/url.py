@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
+
+from semantic_llm_cache.redaction import scheme_of
+from semantic_llm_cache.storage.urls import read_options, split_server, yes_or_no
 
 __all__ = ["SCHEMES", "Address", "parse"]
 
@@ -17,13 +20,6 @@ SCHEMES = (
 _KINDS = {"": "single", "cluster": "cluster", "sentinel": "sentinel"}
 
 
-def _yes_or_no(text: str) -> bool:
-    value = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(text.lower())
-    if value is None:
-        raise ValueError
-    return value
-
-
 # For the connections; the rest of the options are `RedisBackend`'s own arguments.
 _CONNECTION: dict[str, Callable[[str], Any]] = {
     "ssl_ca_certs": str,
@@ -31,7 +27,7 @@ _CONNECTION: dict[str, Callable[[str], Any]] = {
     "ssl_keyfile": str,
     "ssl_keyfile_password": str,
     "ssl_cert_reqs": str,
-    "ssl_check_hostname": _yes_or_no,
+    "ssl_check_hostname": yes_or_no,
     "client_name": str,
     "health_check_interval": float,
 }
@@ -79,14 +75,12 @@ def parse(url: str) -> Address:
     Raises:
         ValueError: what is wrong; the message holds neither password nor options.
     """
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
+    scheme = scheme_of(url)[:-3]
     if scheme not in SCHEMES:
-        raise ValueError(f"a Redis address begins with {'://, '.join(SCHEMES)}://, not with {scheme or 'nothing'}")
+        raise ValueError(f"a Redis address begins with {'://, '.join(SCHEMES)}://")
+    parts = split_server(url)
     base, _, suffix = scheme.partition("+")
     kind = _KINDS[suffix]
-    if parts.fragment:
-        raise ValueError(f"{scheme}://...: a number sign in a user, password or option is written %23")
     login, _, location = parts.netloc.rpartition("@")
     username, _, password = login.partition(":")
     connection: dict[str, Any] = {}
@@ -97,7 +91,7 @@ def parse(url: str) -> Address:
     known: dict[str, Callable[[str], Any]] = {**_CONNECTION, **_ARGUMENTS, "db": int}
     if kind == "sentinel":
         known.update(_SENTINEL)
-    options = _options(scheme, parts.query, known)
+    options = read_options(url, parts.query, known)
     arguments = {name: options.pop(name) for name in _ARGUMENTS if name in options}
     sentinel = {name[9:]: options.pop(name) for name in _SENTINEL if name in options}
     db = options.pop("db", None)
@@ -122,7 +116,7 @@ def parse(url: str) -> Address:
             raise ValueError(f"{scheme}://host:26379/NAME: the name that the sentinels know the servers by is missing")
     if place:
         if not place.isdecimal() or db is not None:
-            raise ValueError(f"{scheme}://.../{place}: what follows the host must be the number of the database, once")
+            raise ValueError(f"{scheme}://...: what follows the host must be the number of the database, once")
         db = int(place)
     if kind == "cluster":
         if db:
@@ -140,17 +134,4 @@ def _host(scheme: str, text: str, default: int) -> tuple[str, int]:
         parts = urlsplit(f"//{text}")
         return parts.hostname or "localhost", default if parts.port is None else parts.port
     except ValueError:
-        raise ValueError(f"{scheme}://...: {text!r} is not a host and a port") from None
-
-
-def _options(scheme: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True):
-        if name not in known:
-            raise ValueError(f"{scheme}://...: unknown option {name!r}, there are {', '.join(sorted(known))}")
-        try:
-            options[name] = known[name](text)
-        except ValueError:
-            what = "yes or no" if known[name] is _yes_or_no else "a number"
-            raise ValueError(f"{scheme}://...: the option {name} must be {what}") from None
-    return options
+        raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None

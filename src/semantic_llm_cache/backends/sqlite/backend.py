@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import sqlite3
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.arguments import (
+    check_count,
+    check_namespace,
+    check_number,
+    check_path,
+    check_tags,
+    check_text,
+    shown,
+)
 from semantic_llm_cache.backends.eviction import check_policy
 from semantic_llm_cache.backends.sqlite import lease as leases
 from semantic_llm_cache.backends.sqlite.evict import Evictor
@@ -18,14 +27,15 @@ from semantic_llm_cache.backends.sqlite.read import Reader
 from semantic_llm_cache.backends.sqlite.rows import encode, pack_vector
 from semantic_llm_cache.backends.sqlite.schema import close, must_reconnect, open_reader, open_writer, translate
 from semantic_llm_cache.backends.sqlite.search import Searcher
+from semantic_llm_cache.backends.sqlite.watch import Connection, Watch
 from semantic_llm_cache.backends.sqlite.write import Writer
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime.worker import BatchWorker, Worker
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease
 from semantic_llm_cache.storage.front import Front
-from semantic_llm_cache.storage.urls import options_of
 
 __all__ = ["SQLiteBackend"]
 
@@ -87,14 +97,20 @@ class SQLiteBackend(CandidateBackend):
         front_size: int = 1024,
         front_seconds: float = 1.0,
     ) -> None:
-        path = os.fspath(db_path)
-        if not isinstance(path, str):
-            raise TypeError(f"db_path={db_path!r} must be text or a pathlib.Path")
-        if not path or path.startswith(":memory:") or "\0" in path:
+        try:
+            path = check_path(db_path, "db_path")
+        except ValueError as error:
+            raise ValueError(f"{error}: give one, such as 'cache.db', or use MemoryBackend()") from None
+        if "://" in path:  # not shown: it may hold a password
+            raise ValueError(
+                "db_path= is the path of a file, and this is a URL: give it as backend=, or to resolve_backend()"
+            )
+        if path.startswith(":memory:"):
             raise ValueError(f"db_path={db_path!r} names no file: give one, such as 'cache.db', or use MemoryBackend()")
         for name, bound in (("max_size", max_size), ("max_bytes", max_bytes)):
             if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
-                raise ValueError(f"{name}={bound!r} must be a whole number of at least 1, or None")
+                raise ValueError(f"{name}={shown(bound)} must be a whole number of at least 1, or None")
+        busy_timeout = check_number(busy_timeout, "busy_timeout", "seconds, zero or more", least=0)
         self.db_path = path
         self.max_size = max_size
         self.max_bytes = max_bytes
@@ -113,8 +129,11 @@ class SQLiteBackend(CandidateBackend):
         def to_caller(error: Exception) -> Exception:
             return translate(error, path)
 
-        def write() -> sqlite3.Connection:
+        watch = Watch(path, self.front.drop)
+
+        def write() -> Connection:
             connection = open_writer(path, busy_timeout)
+            watch.opens(connection)
             try:
                 evictor.opened(connection)
             except BaseException:
@@ -122,11 +141,12 @@ class SQLiteBackend(CandidateBackend):
                 raise
             return connection
 
-        self._writing: BatchWorker[sqlite3.Connection] = BatchWorker(
+        self._writing: BatchWorker[Connection] = BatchWorker(
             "write", write, close, writer.batch, writer.idle, to_caller
         )
-        self._reading = _reading_worker("read", path, busy_timeout)
-        self._searching = _reading_worker("search", path, busy_timeout)
+        self._reading = _reading_worker("read", watch, busy_timeout)
+        self._searching = _reading_worker("search", watch, busy_timeout)
+        self._writing.useless = watch.replaced
         self._workers = [self._writing, self._reading, self._searching]
         self._listener = SQLiteListener(self.url, self.front, self._reading)
         weakref.finalize(self, self._listener.stop).atexit = False
@@ -135,14 +155,19 @@ class SQLiteBackend(CandidateBackend):
     @classmethod
     def from_url(cls, url: str) -> SQLiteBackend:
         """Return a backend from its URL. Raises ValueError: an unknown option or an unreadable value."""
-        from urllib.parse import unquote, urlsplit
+        from urllib.parse import unquote
 
-        parts = urlsplit(url)
+        from semantic_llm_cache.storage.urls import options_of, split
+
+        parts = split(url)
         if parts.netloc:
-            raise ValueError(f"{url!r} has a host: write sqlite:///{parts.netloc}{parts.path} with three slashes")
+            raise ValueError(
+                "sqlite://... has a host: write three slashes before a relative path, sqlite:///cache.db, and four "
+                "before an absolute one"
+            )
         path = unquote(parts.path[1:])
         if not path or path == ":memory:":
-            raise ValueError(f"{url!r} names no file: write sqlite:///cache.db, or memory:// for no file")
+            raise ValueError("this sqlite:// URL names no file: write sqlite:///cache.db, or memory:// for no file")
         return cls(
             path,
             **options_of(
@@ -262,6 +287,7 @@ class SQLiteBackend(CandidateBackend):
 
         Goes in steps, so that other writes are not held up; killed half way, the rest remains.
         """
+        check_namespace(namespace)
         count, after = 0, 0
         until = await self._reading.run(self._reader.last_id)
         while True:
@@ -279,23 +305,25 @@ class SQLiteBackend(CandidateBackend):
 
     async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
         """Return all live entries, oldest first."""
+        check_namespace(namespace)
         found = [item async for item in self.scan(namespace=namespace)]
         found.sort(key=_age)
         return found
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries there are now, in the order in which they were written."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r} must be at least 1")
+        check_namespace(namespace)
+        check_count(batch_size, "batch_size")
         after, until = 0, await self._reading.run(self._reader.last_id)
-        while True:
-            after, entries = await self._reading.run(
-                self._reader.page, after, until, namespace, batch_size, self._now()
-            )
-            for item in entries:
-                yield item
-            if not after:
-                return
+        with self._reader.damage.together():
+            while True:
+                after, entries = await self._reading.run(
+                    self._reader.page, after, until, namespace, batch_size, self._now()
+                )
+                for item in entries:
+                    yield item
+                if not after:
+                    return
 
     async def invalidate(
         self,
@@ -305,7 +333,9 @@ class SQLiteBackend(CandidateBackend):
         namespace: str | None = None,
     ) -> int:
         """Delete entries whose prompt holds `pattern` and that carry any of `tags`; return how many."""
-        wanted = None if tags is None else frozenset(tags)
+        check_namespace(namespace)
+        check_text(pattern, "pattern")
+        wanted = None if tags is None else frozenset(check_tags(tags))
         if pattern is None and wanted is None:
             return 0
         needle = None if pattern is None else pattern.casefold()
@@ -430,10 +460,13 @@ class SQLiteBackend(CandidateBackend):
         """Finish what is queued, close the file, end the threads. The next use opens it again."""
         await self._listener.close()
         if len(self._searcher.index):
-            await self._searching.run(self._searcher.finish)
+            with contextlib.suppress(CacheBackendError):  # the file, or its folder, has gone
+                await self._searching.run(self._searcher.finish)
         # The writer last: of connections that close at once, none may see itself as the one to empty the WAL.
         await asyncio.gather(self._reading.close(), self._searching.close())
         await self._writing.close()
+        self._reader.damage.tell(at_once=True)
+        self._searcher.damage.tell(at_once=True)
 
     def _count(self, hit: bool) -> None:
         if hit:
@@ -458,9 +491,12 @@ class _Clock:
         return self.function()
 
 
-def _reading_worker(name: str, path: str, timeout: float) -> Worker[sqlite3.Connection]:
-    def acquire() -> sqlite3.Connection:
+def _reading_worker(name: str, watch: Watch, timeout: float) -> Worker[Connection]:
+    path = watch.path
+
+    def acquire() -> Connection:
         connection, worker.transient = open_reader(path, timeout)
+        watch.opens(connection)
         return connection
 
     def to_caller(error: Exception) -> Exception:
@@ -468,7 +504,8 @@ def _reading_worker(name: str, path: str, timeout: float) -> Worker[sqlite3.Conn
             worker.let_go()
         return translate(error, path)
 
-    worker: Worker[sqlite3.Connection] = Worker(name, acquire, close, to_caller)
+    worker: Worker[Connection] = Worker(name, acquire, close, to_caller)
+    worker.useless = watch.replaced
     return worker
 
 

@@ -52,7 +52,8 @@ class Evictor:
         return self.max_size is not None or self.max_bytes is not None
 
     def opened(self, connection: sqlite3.Connection) -> None:
-        """Make the index that `lru` needs."""
+        """Make the index that `lru` needs. The file may be another one than before."""
+        self._candidates, self._limit, self._weighed_to = [], 0.0, 0
         if self.bounded and self.policy == "lru":
             connection.execute(
                 "CREATE INDEX IF NOT EXISTS entries_used_at ON entries (coalesce(last_accessed, created_at), id)"

@@ -56,7 +56,7 @@ class IndexFile:
         self.least = _LEAST
         self.damaged = False
         """True once the file that was read turned out to be damaged: its vectors cannot be trusted."""
-        self._lock = fork_safe_lock()
+        self._lock = fork_safe_lock(outer=True)  # opening a connection takes another one
         self._inode = 0
         self._position = Position(0, 0)
         self._changes = 0
@@ -90,7 +90,7 @@ class IndexFile:
             return None
         except (ValueError, KeyError, TypeError, OSError) as error:
             self.index.clear()
-            logger.warning("%s is not used and will be made anew: %s", self.path, error)
+            logger.warning("%s is not used and will be made anew (%s)", self.path, error)
             return None
         self._position = position
         self._indexed = int(snapshot.info.get("indexed", 0))
@@ -176,7 +176,7 @@ class IndexFile:
             self._asked = False
 
     def _write(self, file: BinaryIO, temporary: str) -> None:
-        position, changes = self._position, self._changes
+        position, changes, inode = self._position, self._changes, self._inode
         if self._is_written(position, len(self.index) // (2 * _SHARE)):
             self._changes -= changes
             return
@@ -186,7 +186,7 @@ class IndexFile:
         info = {"token": token, "rows": rows, "indexed": indexed, **position._asdict()}
         os.fchmod(file.fileno(), os.stat(self.database).st_mode & 0o777)
         write(self.index, file, info, self._check)
-        if not self._publish(token, position):
+        if not self._publish(token, position, inode):
             return
         os.replace(temporary, self.path)
         self._changes -= changes
@@ -210,12 +210,12 @@ class IndexFile:
         with self._lock, _connection(self.database) as connection:
             return token in _tokens(connection)
 
-    def _publish(self, token: str, position: Position) -> bool:
+    def _publish(self, token: str, position: Position, inode: int) -> bool:
         """Make the token known to the database; False when it is not the one that the index was made from."""
         with self._lock, _connection(self.database) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                same = os.stat(self.database).st_ino == self._inode
+                same = os.stat(self.database).st_ino == inode
                 if (
                     not same
                     or sequence(connection, "entries") < position.last_id

@@ -13,6 +13,7 @@ import sqlite3
 
 from semantic_llm_cache.backends.listener import Listener, Unheard
 from semantic_llm_cache.backends.sqlite.schema import sequence
+from semantic_llm_cache.backends.sqlite.watch import Connection
 from semantic_llm_cache.runtime.worker import Worker
 from semantic_llm_cache.storage.front import Front
 
@@ -31,7 +32,7 @@ class SQLiteListener(Listener):
         reading: the worker that reads.
     """
 
-    def __init__(self, url: str, front: Front, reading: Worker[sqlite3.Connection]) -> None:
+    def __init__(self, url: str, front: Front, reading: Worker[Connection]) -> None:
         super().__init__(url, front)
         self._front = front
         self._reading = reading

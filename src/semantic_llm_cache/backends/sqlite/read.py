@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fetch, is_over
 from semantic_llm_cache.backends.sqlite.schema import sequence
 from semantic_llm_cache.config import CacheEntry
 
 __all__ = ["Reader"]
-
-logger = logging.getLogger("semantic_llm_cache")
 
 _GET = f"SELECT {COLUMNS} FROM entries WHERE key = ?"
 _IN = 500  # values in one IN (...)
@@ -24,29 +22,17 @@ class Reader:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._reported: set[int] = set()
+        self.damage = DamageLog(path)
 
     def entry(self, row: Sequence[Any], now: float) -> CacheEntry | None:
-        """Return the row's entry; None when it is expired, or damaged, which is logged once."""
+        """Return the row's entry; None when it is expired, or damaged, which is noted for the log."""
         if is_over(row, now):
             return None
         try:
             return decode(row)
         except Damage as damage:
-            self.report(row[0], row[1], str(damage))
+            self.damage.note(row[0], row[1], str(damage))
             return None
-
-    def report(self, id: int, key: str, damage: str) -> None:
-        """Log a damaged entry, once."""
-        if id not in self._reported and len(self._reported) < 1000:
-            self._reported.add(id)
-            logger.warning(
-                "%s: the entry under key %s is damaged and left out (%s); it is replaced when its prompt "
-                "is asked again, or delete it",
-                self.path,
-                key,
-                damage,
-            )
 
     def get(self, connection: sqlite3.Connection, key: str, now: float) -> CacheEntry | None:
         """Return the live entry under `key`."""
@@ -56,12 +42,16 @@ class Reader:
             if "decode" not in str(error):
                 raise
             row = fetch(connection, _GET, (key,))[0]
-        return None if row is None else self.entry(row, now)
+        entry = None if row is None else self.entry(row, now)
+        self.damage.tell()
+        return entry
 
     def get_many(self, connection: sqlite3.Connection, keys: Sequence[str], now: float) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order."""
         found = {row[1]: row for row in self.rows(connection, "key", keys)}
-        return [None if key not in found else self.entry(found[key], now) for key in keys]
+        entries = [None if key not in found else self.entry(found[key], now) for key in keys]
+        self.damage.tell()
+        return entries
 
     def rows(self, connection: sqlite3.Connection, column: str, values: Sequence[Any]) -> Iterable[Any]:
         """Yield the rows whose `column` (id or key) is among `values`."""

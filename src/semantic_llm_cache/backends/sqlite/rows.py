@@ -89,8 +89,10 @@ def decode(row: Sequence[Any]) -> CacheEntry:
         vector = None if row[4] is None else read_vector(row[4])
         fields = [row[2], loads(row[3]), vector, *row[5:15], _unpack(row[15]), _unpack(row[16]), *row[17:]]
         return CacheEntry(*fields)
-    except (CacheSerializationError, ValueError, TypeError) as error:
+    except CacheSerializationError as error:
         raise Damage(str(error)) from error
+    except (ValueError, TypeError) as error:  # which may quote what is stored
+        raise Damage(f"{type(error).__name__}: it cannot be read") from error
 
 
 def is_over(row: Sequence[Any], now: float) -> bool:

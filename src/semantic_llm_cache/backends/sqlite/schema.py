@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable
 from urllib.parse import quote
 
+from semantic_llm_cache.backends.sqlite.watch import Connection, clear_away_old, identity, note
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, PromptCacheError
+from semantic_llm_cache.runtime.private_files import create_private
 
 __all__ = ["SCHEMA_VERSION", "close", "must_reconnect", "open_reader", "open_writer", "sequence", "translate"]
 
@@ -79,33 +82,45 @@ _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_leases}
 """From a version to the next one, inside the caller's transaction."""
 
 
-def open_writer(path: str, timeout: float) -> sqlite3.Connection:
+def open_writer(path: str, timeout: float) -> Connection:
     """Return a connection to write with; makes the file and its tables when there are none."""
-    connection = _connect(path, timeout)
-    try:
-        _prepare(connection, path, timeout)
-        # A killed process loses nothing; a power cut may lose the last commits, never the file.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA recursive_triggers = ON")  # REPLACE then counts as a removal, too
-        connection.execute("PRAGMA journal_size_limit = 16777216")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+
+    def make() -> Connection:
+        connection = _connect(path, timeout)
+        try:
+            _prepare(connection, path, timeout)
+            # A killed process loses nothing; a power cut may lose the last commits, never the file.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA recursive_triggers = ON")  # REPLACE then counts as a removal, too
+            connection.execute("PRAGMA journal_size_limit = 16777216")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return _opened(path, make)
 
 
-def open_reader(path: str, timeout: float) -> tuple[sqlite3.Connection, bool]:
+def open_reader(path: str, timeout: float) -> tuple[Connection, bool]:
     """Return a connection to read with, and whether it is good for a moment only.
 
     It is when neither the file nor its folder can be written: SQLite then reads the file as one that
     never changes.
     """
-    connection = _connect(path, timeout)
+
+    def make() -> Connection:
+        connection = _connect(path, timeout)
+        try:
+            _prepare(connection, path, timeout)
+            connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     try:
-        _prepare(connection, path, timeout)
-        connection.execute("PRAGMA query_only = ON")
+        return _opened(path, make), False
     except sqlite3.OperationalError as error:
-        connection.close()
         wal = path + "-wal"
         if not os.path.isfile(path) or (os.path.exists(wal) and os.path.getsize(wal)):
             raise
@@ -118,19 +133,37 @@ def open_reader(path: str, timeout: float) -> tuple[sqlite3.Connection, bool]:
             connection.close()
             raise
         return connection, True
-    except BaseException:
+
+
+def _opened(path: str, make: Callable[[], Connection]) -> Connection:
+    """Return a connection that knows which file it has open."""
+    tries = 5
+    while True:
+        tries -= 1
+        clear_away_old(path)
+        create_private(path)  # SQLite gives -wal and -shm the mode of the database
+        before = identity(path)
+        try:
+            connection = make()
+        except sqlite3.OperationalError:
+            if tries and identity(path) != before:  # replaced in the middle of it
+                continue
+            raise
+        if identity(path) == before or not tries:
+            note(connection, path)
+            return connection
         connection.close()
-        raise
-    return connection, False
 
 
 def _unwritable(error: sqlite3.OperationalError) -> bool:
     return "readonly" in str(error) or "unable to open" in str(error)
 
 
-def _connect(path: str, timeout: float, uri: bool = False) -> sqlite3.Connection:
+def _connect(path: str, timeout: float, uri: bool = False) -> Connection:
     # Used by one thread at a time, but closed by another one before a fork.
-    return sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False, uri=uri)
+    return sqlite3.connect(
+        path, timeout=timeout, isolation_level=None, check_same_thread=False, uri=uri, factory=Connection
+    )
 
 
 def _version(connection: sqlite3.Connection, path: str) -> int:
@@ -215,20 +248,39 @@ _BAD_VALUE = (
 )
 
 
+# SQLite's texts that name tables, columns and states of the file, and no values.
+_NAMES_ONLY = re.compile(
+    r"(?:attempt to write a readonly database|unable to open database file|database (?:table )?is locked|file is not a "
+    r"database|database or disk is full|database disk image is malformed|disk I/O error|interrupted|"
+    r"(?:Python int|string or blob|int) too (?:large|big)|no such (?:table|column|index): [\w.]+\Z|"
+    r"(?:NOT NULL|UNIQUE) constraint failed: [\w., ]+\Z|[Ee]rror binding parameter|datatype mismatch|"
+    r"table \w+ (?:already exists|has no column named \w+)\Z)"
+)
+
+
 def translate(error: Exception, path: str) -> Exception:
     """Return the error that a caller is to see for one that sqlite3 raised."""
     if isinstance(error, PromptCacheError):
         return error
     if isinstance(error, _BAD_VALUE):
-        result: Exception = CacheSerializationError(f"a field of the entry cannot be stored: {error}")
+        result: Exception = CacheSerializationError(f"a field of the entry cannot be stored ({_harmless(error)})")
     elif isinstance(error, (sqlite3.Error, OSError)):
-        text = str(error)
-        remedy = next((help for sign, help in _REMEDIES if sign in text), "failed")
-        result = CacheBackendError(f"the cache file {path} {remedy} ({text})")
+        remedy = next((help for sign, help in _REMEDIES if sign in str(error)), "failed")
+        result = CacheBackendError(f"the cache file {path} {remedy} ({_harmless(error)})")
     else:
         return error
     result.__cause__ = error
     return result
+
+
+def _harmless(error: Exception) -> str:
+    """Return what may be shown of an error; some texts quote what is stored, which may be a prompt."""
+    if isinstance(error, UnicodeError):
+        return f"text that is not valid Unicode, {type(error).__name__}"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    text = str(error)
+    return text if _NAMES_ONLY.match(text) else f"{type(error).__name__}, {text.partition(' ')[0]} ..."
 
 
 def must_reconnect(error: Exception) -> bool:

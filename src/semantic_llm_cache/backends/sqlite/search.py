@@ -13,6 +13,7 @@ import numpy as np
 from semantic_llm_cache.backends.sqlite.index import IndexFile, Position
 from semantic_llm_cache.backends.sqlite.read import Reader
 from semantic_llm_cache.backends.sqlite.schema import sequence
+from semantic_llm_cache.backends.sqlite.watch import Connection
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.similarity.base import Vector
@@ -40,12 +41,13 @@ class Searcher(Reader):
         self.index = VectorIndex()
         self.file = IndexFile(path, self.index)
         self._at: Position | None = None
+        self._file: tuple[int, int] | None = None  # the database that the index was filled from
         # The connection of the last look and the version of the data that it then saw.
         self._seen: tuple[sqlite3.Connection, int] | None = None
 
     def candidates(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         vector: Vector,
         k: int,
         threshold: float,
@@ -72,6 +74,7 @@ class Searcher(Reader):
                 # Expired or damaged ones took the places of live ones that are farther.
                 wanted *= 4
         finally:
+            self.damage.tell()
             if connection.in_transaction:
                 connection.execute("COMMIT")
 
@@ -102,9 +105,12 @@ class Searcher(Reader):
                 found.append(Candidate(row[1], entry, max(0.0, cosine)))
         return found
 
-    def _catch_up(self, connection: sqlite3.Connection) -> None:
-        if self.file.damaged:
+    def _catch_up(self, connection: Connection) -> None:
+        opened = connection.opened
+        if self.file.damaged or (opened is not None and opened.file != self._file):
             self._forget()
+            self.damage.clear()
+            self._file = None if opened is None else opened.file
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         if self._seen is not None and self._seen[0] is connection and self._seen[1] == version:
             return
@@ -165,7 +171,7 @@ class Searcher(Reader):
                     bad = self.index.add_many(ids, matrix, namespace=namespace, scope=scope, embedder=embedder)
                 for id in bad:
                     (key,) = connection.execute("SELECT key FROM entries WHERE id = ?", (id,)).fetchone()
-                    self.report(id, key, "its vector is not one of unit length")
+                    self.damage.note(id, key, "its vector is not one of unit length")
         return count
 
 

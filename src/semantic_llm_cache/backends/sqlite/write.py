@@ -11,6 +11,7 @@ from semantic_llm_cache.backends.sqlite import lease as leases
 from semantic_llm_cache.backends.sqlite.evict import Evictor
 from semantic_llm_cache.backends.sqlite.rows import INSERT, SET_VECTOR
 from semantic_llm_cache.backends.sqlite.schema import must_reconnect, sequence
+from semantic_llm_cache.backends.sqlite.watch import Connection
 from semantic_llm_cache.runtime.worker import Job, Worker
 
 __all__ = ["Writer"]
@@ -41,7 +42,7 @@ class Writer:
 
     # ------------------------------------------------------------------------ transactions
 
-    def batch(self, worker: Worker[sqlite3.Connection], jobs: list[Job]) -> None:
+    def batch(self, worker: Worker[Connection], jobs: list[Job]) -> None:
         """Run all jobs in one transaction; if that fails, each in its own, so that only the bad fail."""
         try:
             self._transaction(worker, jobs)
@@ -56,7 +57,7 @@ class Writer:
                 except Exception as own:
                     job.error = worker.translate(own)
 
-    def _transaction(self, worker: Worker[sqlite3.Connection], jobs: list[Job]) -> None:
+    def _transaction(self, worker: Worker[Connection], jobs: list[Job]) -> None:
         connection = worker.resource()
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -167,7 +168,7 @@ class Writer:
             (self.now(), limit),
         ).rowcount
 
-    def idle(self, worker: Worker[sqlite3.Connection]) -> bool:
+    def idle(self, worker: Worker[Connection]) -> bool:
         """Do a little housekeeping, at most once a second; True when there is more of it."""
         if time.monotonic() < self._next_look:
             return False

@@ -11,7 +11,9 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.management.logs.formats import FORMATS, BadRecord, LoggedCall, NotForCache, detect
+from semantic_llm_cache.redaction import describe
 
 __all__ = ["FORMAT_NAMES", "BadRecord", "CallLog", "Item", "LoggedCall", "NotForCache"]
 
@@ -65,8 +67,8 @@ class CallLog:
         *,
         requests: str | os.PathLike[str] | None = None,
     ) -> None:
-        if format != "auto" and format not in FORMATS:
-            raise ValueError(f"format={format!r} must be auto, {', '.join(FORMATS)}")
+        if not isinstance(format, str) or (format != "auto" and format not in FORMATS):
+            raise ValueError(f"format={shown(format)} must be auto, {', '.join(FORMATS)}")
         self.path = pathlib.Path(path)
         self.size = self.path.stat().st_size
         self._document = _is_document(self.path)
@@ -117,7 +119,7 @@ class CallLog:
                 except (NotForCache, BadRecord) as reason:
                     call = reason
                 except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-                    call = BadRecord(f"not of the format {self.format} ({type(error).__name__}: {error})")
+                    call = BadRecord(f"not of the format {self.format} ({describe(error)})")
             yield Item(place, call, position)
 
     def _records(self) -> Iterator[tuple[str, Any, int]]:

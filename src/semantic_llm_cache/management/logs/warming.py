@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 
+from semantic_llm_cache.arguments import check_callable, check_flag, check_path, check_text, shown
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import TTL, parse_ttl
 from semantic_llm_cache.engine.call import Call
@@ -20,6 +21,7 @@ from semantic_llm_cache.exceptions import CacheKeyError, CacheSerializationError
 from semantic_llm_cache.keys.binding import BadCall, CallBinder
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.management.logs.reading import BadRecord, CallLog, Item, LoggedCall, NotForCache
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import shared_backend
 
@@ -142,8 +144,18 @@ async def warm_from_log(
         (1, '4')
     """
     limit = parse_ttl(max_age, "max_age")
+    check_path(path, "path")
+    if requests is not None:
+        check_path(requests, "requests")
+    for name, value in (("arguments", arguments), ("models", models), ("fields", fields)):
+        if value is not None and not isinstance(value, Mapping):
+            raise TypeError(f"{name}={shown(value)} must be a mapping, or None")
+    check_text(base_url, "base_url")
+    check_flag(overwrite, "overwrite")
+    check_flag(dry_run, "dry_run")
+    check_callable(progress, "progress")
     log = await asyncio.to_thread(lambda: CallLog(path, format, requests=requests))
-    given = list(headers.items() if isinstance(headers, Mapping) else headers)
+    given = _pairs(headers)
     changes = _Changes(dict(models or {}), dict(fields or {}))
     changed: dict[str, Any] = {} if backend is None else {"backend": shared_backend(backend)}
     if ttl is not MISS:
@@ -157,6 +169,17 @@ async def warm_from_log(
         if progress is not None:
             progress(report)
     return report
+
+
+def _pairs(headers: Any) -> list[tuple[str, str]]:
+    pairs = (
+        list(headers.items() if isinstance(headers, Mapping) else headers) if isinstance(headers, Iterable) else None
+    )
+    if pairs is None or not all(
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in pairs
+    ):
+        raise TypeError("headers= must be a mapping, or pairs, of names and values that are strings")
+    return pairs
 
 
 class _Changes(NamedTuple):
@@ -278,7 +301,9 @@ def _door(
         return _Function(_shared(target, arguments), changed, arguments)
     controls = controls_of(target)
     if controls is None:
-        raise TypeError(f"target={target!r} must be a WireCache, a SemanticCache, or a function decorated with cache")
+        raise TypeError(
+            f"target={shown(target)} must be a WireCache, a SemanticCache, or a function decorated with cache"
+        )
     return _Function(controls, changed, arguments)
 
 
@@ -312,7 +337,7 @@ class _Wire:
         try:
             asked = known.read(call.body, self.door.reading)
         except (CacheKeyError, TypeError, ValueError, KeyError) as error:
-            raise BadRecord(f"the request is none of {known.name} ({type(error).__name__}: {error})") from error
+            raise BadRecord(f"the request is none of {known.name} ({describe(error)})") from error
         if asked is None:
             raise NotForCache("a request that is not cached")
         body = json.dumps(call.body, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -385,7 +410,7 @@ class _Function:
         try:
             value = _typed(response, settings.target)
         except Exception as error:  # a model's own validation may raise anything
-            raise BadRecord(f"the response is not what {self.binder.name} returns: {error}") from error
+            raise BadRecord(f"the response is not what {self.binder.name} returns ({describe(error)})") from error
         return _Answer(request, settings, value, call.duration_ms, place)
 
     def _texts(self, call: LoggedCall) -> tuple[Any, Any]:

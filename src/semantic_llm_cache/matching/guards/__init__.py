@@ -9,33 +9,37 @@ new prompt and at the stored one and answers why they differ, or nothing. All ru
 | `numbers` | quantities differ, in digits or words, units counted in | `number 5 miles != 6 miles` |
 | `versions` | version numbers differ (3.1 is not 3.10) | `version 3.9 != 3.10` |
 | `units` | units that no number stands with differ | `unit miles != feet` |
-| `times` | days, months, clock times, last/next | `time tomorrow != yesterday` |
+| `times` | days, months, clock times, zones, last/next | `time tomorrow != yesterday` |
 | `periods` | how often: per month, yearly | `period month != year` |
 | `identifiers` | snake_case, CamelCase, ORD-1234, hex | `identifier ORD-1 != ORD-2` |
 | `urls` | URLs, e-mail addresses, paths, file names | `address a.com/x != a.com/y` |
 | `flags` | command-line flags | `flag --hard != --soft` |
 | `quotes` | quoted strings, both prompts having some | `quote "yes" != "no"` |
 | `code` | code spans and calls | `code range(10) != range(11)` |
-| `operators` | expressions with operators | `operator a-b != b-a` |
+| `operators` | expressions, and/or, joins, SQL keywords | `operator a-b != b-a` |
 | `emoji` | emoji | `emoji 🎉 != 😡` |
 | `accents` | an accent that makes another word | `accents año != ano` |
 | `case` | a capital that makes another word | `case IT != it` |
 | `negation` | one prompt negates, the other does not | `negation not not in the stored prompt` |
 | `antonyms` | opposites, un-/in-/dis- prefixes included | `opposites safe != unsafe` |
-| `direction` | more/less, before/after, to/from | `direction to paris != from paris` |
-| `swap` | the same words with roles changed | `swapped usd and eur` |
+| `direction` | more/less, before/after, to/from, unless, except | `direction to paris != from paris` |
+| `swap` | the same words with roles, order or "only" changed | `swapped usd and eur` |
 | `names` | places, languages, products, people | `place Paris != Rome` |
 | `format` | the form or length of answer asked for | `format json != table` |
 | `language` | the language to answer in | `language french != german` |
 | `question` | who/when/where/why/how many, all else equal | `question when != where` |
+| `rider` | an instruction that only one holds besides the question | `rider "be rude" only in the stored prompt` |
 
 What the rules cannot do: the word lists (`antonyms`, `negation`, `times`, `names`, `format`, `direction`,
 number words) are fullest in English, shorter in German, French, Spanish, Portuguese, Italian, Dutch, Polish,
 Russian, Chinese and Japanese, and absent elsewhere; rules without word lists (numbers in digits of any script,
 versions, identifiers, URLs, flags, quotes, code, operators, emoji, accents, swapped words) hold in every
-language that puts spaces or Han and kana characters between words. An accent left out by somebody who types none
+language that puts spaces or Han and kana characters between words. `rider`, and the small words of `operators`,
+`direction` and `swap` (and/or, unless, except, only, passives, comparatives), are English but for a few. An accent
+left out by somebody who types none
 ("cafe" for "café") is no difference; one that makes another word ("ano", "año") is, and so is any when the
-unaccented prompt uses accents elsewhere or asks about the word itself.
+unaccented prompt uses accents elsewhere or asks about the word itself. An embedder that does not see accents is
+stricter before any guard is asked: see `semantic_llm_cache.similarity.unseen`.
 """
 
 from __future__ import annotations
@@ -49,6 +53,7 @@ from .order import SWAP
 from .periods import PERIODS
 from .polarity import ANTONYM, DIRECTION, NEGATION
 from .residual import residual
+from .rider import RIDER
 from .style import FORMAT, LANGUAGE, QUESTION
 from .symbols import CODE, EMOJI, FLAGS, IDENTIFIERS, OPERATORS, QUOTES, URLS
 from .times import TIMES
@@ -81,6 +86,7 @@ _RULES: dict[str, Rule] = {
         EMOJI,
         ACCENTS,
         CASE,
+        RIDER,
     )
 }
 

@@ -34,7 +34,7 @@ _START_OK = words(
 )
 _TITLES = words(
     "mr mrs ms dr pm prime minister president king queen sir saint st prof professor ceo god internet "
-    "english i ok tv pc id hi ai it usa uk us pls please app phd ii iii iv vs dr jr sr edit"
+    "english i ok tv pc id hi ai it usa uk us pls please app phd gmt utc ii iii iv vs dr jr sr edit"
 )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from .base import Rule
 from .lexicon import in_order, words
 from .lexicon.numerals import LOOSE_UNITS, MULTIPLIERS, NUMBER_WORDS, ORDINAL_WORDS, UNITS
+from .multiples import other_multiple
 from .text import Reading
 from .times import CLOCK
 
@@ -150,6 +151,9 @@ def _find(reading: Reading) -> list[Quantity]:
             elif english and low in _PARTS:
                 value, at = _PARTS[low], at + 1
                 weak = True
+                dozen = at + (at < count and tokens[at][1].lower() == "a")
+                if dozen < count and tokens[dozen][1].lower() == "dozen":
+                    value, at, weak = 12 * value, dozen + 1, False
                 if at < count and tokens[at][1].lower() == "of":
                     at += 1
                 if at < count and tokens[at][1].lower() in ("a", "an") and _names_unit(tokens, at + 1):
@@ -478,6 +482,10 @@ def _written(units: list[str], reading: Reading) -> bool:
     return any(unit in reading.words for unit in units)
 
 
-NUMBERS = Rule("numbers", _compare_numbers)
+def _compare_amounts(new: Reading, old: Reading) -> str | None:
+    return _compare_numbers(new, old) or other_multiple(new, old)
+
+
+NUMBERS = Rule("numbers", _compare_amounts)
 VERSIONS = Rule("versions", _compare_versions)
 UNITS_RULE = Rule("units", _compare_units)

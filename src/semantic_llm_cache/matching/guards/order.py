@@ -6,6 +6,8 @@ from .base import Rule
 from .lexicon import in_order, words
 from .lexicon.languages import CONTENTLESS, COORDINATORS, DROPPED
 from .lexicon.numerals import LOOSE_UNITS, UNITS
+from .polarity import from_both_ends
+from .roles import moved_focus, other_list, other_voice
 from .text import Reading, stem
 
 __all__ = ["SWAP"]
@@ -127,9 +129,17 @@ def _compare(new: Reading, old: Reading) -> str | None:
     common = new.bag & old.bag
     if len(common) < 2 or 2 * len(common) < max(len(new.bag), len(old.bag)):
         return None
-    (ours, ours_full, ours_said), (theirs, theirs_full, theirs_said) = _sequences(new), _sequences(old)
-    if ours == theirs or max(len(ours), len(theirs)) > _LONGEST:
+    ours, theirs = _sequences(new)[0], _sequences(old)[0]
+    if max(len(ours), len(theirs)) > _LONGEST:
         return None
+    if from_both_ends(new, old):
+        return None
+    found = other_list(new, old, ours, theirs) or other_voice(new, old) or moved_focus(new, old)
+    return found or (None if ours == theirs else _swapped(new, old, common))
+
+
+def _swapped(new: Reading, old: Reading, common: frozenset[str]) -> str | None:
+    (ours, ours_full, ours_said), (theirs, theirs_full, theirs_said) = _sequences(new), _sequences(old)
     if len(ours) == len(theirs) and sorted(ours) == sorted(theirs):
         if _asks_object(new) != _asks_object(old) and ours[0] == theirs[0] in ("who", "what", "which"):
             # "Who did Ann pay?" asks for the object, "Who paid Ann?" for the subject.

@@ -17,9 +17,10 @@ from .lexicon.languages import (
     NEGATIONS,
     NEGATIVE_VERBS,
 )
+from .logic import comparison, conditions, ends_exchanged
 from .text import Reading, stem
 
-__all__ = ["ANTONYM", "DIRECTION", "NEGATION", "opposites"]
+__all__ = ["ANTONYM", "DIRECTION", "NEGATION", "from_both_ends", "opposites"]
 
 _NEGATING = in_order("un in im il ir dis non mis des dés a anti nie не без on niet")
 # Beginnings that look like a negation and are none.
@@ -159,7 +160,7 @@ def _particles(reading: Reading) -> dict[str, str]:
 
 def _compare_antonyms(new: Reading, old: Reading) -> str | None:
     found = opposites(new, old)
-    if found is not None:
+    if found is not None and not from_both_ends(new, old):
         # "not legal" is "illegal"; but "nobody" facing "everybody" is the opposite itself.
         if (_negations(new) - _negations(old)) % 2 and NEGATIONS["en"].isdisjoint(found):
             return None
@@ -320,4 +321,20 @@ def _compare_direction(new: Reading, old: Reading) -> str | None:
 
 NEGATION = Rule("negation", _compare_negation)
 ANTONYM = Rule("antonyms", _compare_antonyms)
-DIRECTION = Rule("direction", _compare_direction)
+
+
+def from_both_ends(new: Reading, old: Reading) -> bool:
+    """Tell whether both compare the same things, one from each end: "A is slower than B" and "B is faster than A"."""
+    if "than" not in new.vocabulary or "than" not in old.vocabulary:
+        return False
+    return comparison(new, old)[1] or (ends_exchanged(new, old) and opposites(new, old) is not None)
+
+
+def _compare_directions(new: Reading, old: Reading) -> str | None:
+    if from_both_ends(new, old):
+        return None
+    compared, _ = comparison(new, old)
+    return compared or conditions(new, old) or _compare_direction(new, old)
+
+
+DIRECTION = Rule("direction", _compare_directions)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from .base import Rule
 from .lexicon import words
 from .lexicon.numerals import NUMBER_WORDS
+from .logic import connectives
 from .text import Reading
 
 __all__ = ["CODE", "EMOJI", "FLAGS", "IDENTIFIERS", "OPERATORS", "QUOTES", "URLS"]
@@ -348,6 +349,10 @@ def _compare_operators(new: Reading, old: Reading) -> str | None:
     return None
 
 
+def _compare_logic(new: Reading, old: Reading) -> str | None:
+    return _compare_operators(new, old) or connectives(new, old)
+
+
 # --- emoji --------------------------------------------------------------------------------------------
 
 _MODIFIERS = frozenset("\ufe0e\ufe0f\u200d\u20e3") | {chr(c) for c in range(0x1F3FB, 0x1F400)}
@@ -395,5 +400,5 @@ URLS = Rule("urls", _compare_urls)
 FLAGS = Rule("flags", _compare_flags)
 QUOTES = Rule("quotes", _compare_quotes)
 CODE = Rule("code", _compare_code)
-OPERATORS = Rule("operators", _compare_operators)
+OPERATORS = Rule("operators", _compare_logic)
 EMOJI = Rule("emoji", _compare_emoji)

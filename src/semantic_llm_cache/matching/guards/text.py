@@ -78,6 +78,22 @@ _IRREGULAR = {
         "make": "made making",
         "beat": "beaten",
         "eat": "ate eaten",
+        "bite": "bitten",
+        "drive": "drove driven",
+        "choose": "chose chosen",
+        "steal": "stole stolen",
+        "speak": "spoke spoken",
+        "break": "broke broken",
+        "know": "knew known",
+        "see": "seen",
+        "catch": "caught",
+        "fight": "fought",
+        "pay": "paid",
+        "throw": "threw thrown",
+        "draw": "drew drawn",
+        "hold": "held",
+        "tell": "told",
+        "strike": "struck",
         "go": "went gone goes",
         "get": "got gotten",
         "does": "does",
@@ -149,6 +165,7 @@ class Reading:
         text: the prompt, quotes and dashes unified, digits of all scripts as 0-9.
         tokens: (kind, text, start) with kind "num", "word" or "sym"; Han and kana one character each.
         words: the words in lower case, contractions opened ("don't" is "do", "not"), possessives dropped.
+        opened: how many of `words` each token of kind "word" stands for.
         language: two letters, a guess from the function words ("en" when nothing speaks against it).
         vocabulary: the set of `words`.
         stems: `words` without their inflections; `bag` is their set.
@@ -157,7 +174,7 @@ class Reading:
     """
 
     __slots__ = (
-        "_squashed", "bag", "capitals", "cjk", "facts", "has_number", "language", "stems", "text", "tokens",
+        "_squashed", "bag", "capitals", "cjk", "facts", "has_number", "language", "opened", "stems", "text", "tokens",
         "vocabulary", "words",
     )  # fmt: skip
 
@@ -171,6 +188,7 @@ class Reading:
         self.cjk = not raw.isascii() and any("\u3040" <= c <= "\u9fff" for c in raw)
         tokens: list[tuple[str, str, int]] = []
         words: list[str] = []
+        opened: list[int] = []
         capitals = 0
         self.has_number = False
         for match in _TOKEN.finditer(raw):
@@ -180,15 +198,19 @@ class Reading:
                 if self.cjk and piece[0] >= "\u3040":
                     tokens.extend(("word", c, match.start() + i) for i, c in enumerate(piece))
                     words.extend(piece)
+                    opened.extend([1] * len(piece))
                     continue
                 tokens.append(("word", piece, match.start()))
                 low = piece.lower()
                 if low != piece and piece[0].isupper():
                     capitals += 1
                 if "'" in low or low in _CONTRACTIONS:
-                    words.extend(_open(low))
+                    several = _open(low)
+                    words.extend(several)
+                    opened.append(len(several))
                 else:
                     words.append(low)
+                    opened.append(1)
             elif kind == "num":
                 tokens.append(("num", piece, match.start()))
                 self.has_number = True
@@ -196,6 +218,7 @@ class Reading:
                 tokens.append(("sym", piece, match.start()))
         self.tokens = tokens
         self.words = words
+        self.opened = opened
         self.capitals = capitals
         self.vocabulary = frozenset(words)
         self.language = self._guess()

@@ -96,6 +96,9 @@ def _compare(new: Reading, old: Reading) -> str | None:
         for key in sorted(only_old - OPTIONAL_TIMES):
             if not key.startswith("this "):
                 return f"time {key} only in the stored prompt"
+    zones_new, zones_old = _zones(new), _zones(old)
+    if zones_new and zones_old and zones_new != zones_old:
+        return f"time {min(zones_new - zones_old or zones_new)} != {min(zones_old - zones_new or zones_old)}"
     if new.has_number or old.has_number:
         clocks_new, clocks_old = _clocks(new), _clocks(old)
         if clocks_new != clocks_old:
@@ -109,6 +112,36 @@ def _compare(new: Reading, old: Reading) -> str | None:
         if past_new and past_old and past_new != past_old:
             return f"time {past_new} != {past_old}"
     return None
+
+
+_ZONE = re.compile(
+    r"\b(?:(?:UTC|GMT)(?:\s?[+-]\s?\d{1,2}(?::?\d\d)?)?|CES?T|[ECMP][SD]T|AK[SD]T|HST|BST|WES?T|EES?T|MSK|IST|JST|KST|SGT|HKT|"
+    r"AE[SD]T|AC[SD]T|AWST|NZ[SD]T|SAST|AoE)\b|\blocal time\b"
+)
+_ZONE_NAME = re.compile(
+    r"\b(?:(eastern|central|mountain|pacific) (standard|daylight)|(central|eastern|western) european( summer)?|"
+    r"(british) summer|(greenwich) mean|(coordinated) universal) time\b",
+    re.IGNORECASE,
+)
+_NAMED_ZONES = {"british": "BST", "greenwich": "UTC", "coordinated": "UTC"}
+
+
+def _zones(reading: Reading) -> frozenset[str]:
+    """Return the time zones that are named, by their codes. UTC and GMT are one clock."""
+    known: frozenset[str] | None = reading.facts.get("zones")
+    if known is None:
+        found = set()
+        if reading.capitals or "time" in reading.vocabulary:
+            found = {re.sub(r"\s", "", zone).replace("GMT", "UTC") for zone in _ZONE.findall(reading.text)}
+            for american, saving, european, summer, *others in _ZONE_NAME.findall(reading.text):
+                if american:
+                    found.add(american[0].upper() + saving[0].upper() + "T")
+                elif european:
+                    found.add(european[0].upper() + ("EST" if summer else "ET"))
+                else:
+                    found.add(_NAMED_ZONES[next(filter(None, others)).lower()])
+        known = reading.facts["zones"] = frozenset(found)
+    return known
 
 
 def _side(reading: Reading) -> str:

@@ -80,6 +80,20 @@ def _check_share(value: float, name: str) -> float:
     return float(value)
 
 
+def _extra(given: object) -> tuple[int, tuple[str, ...] | None]:
+    """Return the number of the extra features and their names, None where only their number is given."""
+    wrong = f"extra_features={given!r} must be a whole number, 0 or more, or a sequence of different names"
+    if isinstance(given, int):
+        if isinstance(given, bool) or given < 0:
+            raise ValueError(wrong)
+        return given, None
+    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        raise TypeError(wrong)
+    if len(set(given)) < len(given):
+        raise ValueError(wrong)
+    return len(given), tuple(given)
+
+
 class OnlinePolicy:
     """Serves near entries so that the share of wrong answers keeps to a bound, learning as it goes.
 
@@ -98,7 +112,9 @@ class OnlinePolicy:
         confidence: probability with which the bound holds at all times at once, in (0, 1).
         explore: smallest probability of exploring a would-be hit, in (0, 0.2]; up to five times as much is
             used near the price, where errors are, and more for a while after an error nobody expected.
-        extra_features: length of `CandidateView.features`.
+        extra_features: what `CandidateView.features` holds: the names of its entries in order, or only their
+            number. With names, `load` keeps what a saved state has learned of each, whatever was added or
+            removed since.
 
     Raises:
         ValueError, TypeError: naming the argument. At least one of the two bounds is needed.
@@ -118,7 +134,7 @@ class OnlinePolicy:
         *,
         confidence: float = 0.99,
         explore: float = 0.025,
-        extra_features: int = 0,
+        extra_features: int | Sequence[str] = 0,
     ) -> None:
         self.max_error = None if max_error is None else _check_share(max_error, "max_error")
         self.max_error_per_hit = (
@@ -136,15 +152,13 @@ class OnlinePolicy:
         if not 0.0 < explore <= 0.2:
             raise ValueError(f"explore={explore!r} must lie above 0 and not above 0.2")
         self.explore = float(explore)
-        if isinstance(extra_features, bool) or not isinstance(extra_features, int) or extra_features < 0:
-            raise ValueError(f"extra_features={extra_features!r} must be a whole number, 0 or more")
-        self.extra_features = extra_features
+        self.extra_features, self.extra_names = _extra(extra_features)
         self.seed = seed
         self._key = (secrets.randbits(64) if seed is None else seed % 2**64).to_bytes(8, "little")
         self._draws = 0
         self._lock = threading.Lock()
 
-        mean = [_PRIOR_MEAN.get(name, 0.0) for name in FEATURE_NAMES] + [_PRIOR_EXTRA] * extra_features
+        mean = [_PRIOR_MEAN.get(name, 0.0) for name in FEATURE_NAMES] + [_PRIOR_EXTRA] * self.extra_features
         variance = np.ones(len(mean))
         variance[0] = 4.0
         variance[len(FEATURE_NAMES) :] = _PRIOR_EXTRA_VARIANCE
@@ -448,7 +462,8 @@ class OnlinePolicy:
         `explore` are the same, else it starts anew.
 
         Raises:
-            CacheSerializationError: damaged, of another version, or with other `extra_features`.
+            CacheSerializationError: damaged, of an unknown version, or with another number of
+                `extra_features` where one of the two has no names for them.
         """
         from semantic_llm_cache.matching.online.state import load
 

@@ -71,7 +71,7 @@ DOUBLE_NEGATIVES: dict[str, frozenset[str]] = {
 
 # One of these on the other side may be what the negation says: "won't start" and "fails to start".
 NEGATIVE_VERBS = words(
-    "forget forgot forgotten "
+    "apart aside excluding excluded forget forgot forgotten "
     "stop avoid quit prevent lack lacking fail fails failing failed failure refuse unable impossible "
     "instead deny miss missing absent ban banned free forbid forbidden exclude excluding skip rid wrong "
     "problem trouble issue error hate dislike bad disable trouble struggle difficult hard hardly barely "

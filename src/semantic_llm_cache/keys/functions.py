@@ -1,0 +1,247 @@
+"""Functions taken apart: their names, their code, and what they hold and read."""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import functools
+import hashlib
+import inspect
+import os
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = [
+    "EMPTY_CELL",
+    "brought_along",
+    "builtin_name",
+    "cells_of",
+    "children_of",
+    "code_digest",
+    "content_of",
+    "global_name",
+    "importable_name",
+    "innermost",
+    "is_wrapper_of_cache",
+    "module_name",
+    "name_of",
+    "rebound_names",
+    "written_function",
+]
+
+
+class _Empty:
+    """Stands for the content of a cell to which nothing has been assigned yet."""
+
+
+EMPTY_CELL = _Empty()
+
+
+# ------------------------------------------------------------------------------------- names
+
+
+def innermost(function: Any) -> Any:
+    """Return what partials of partials call in the end."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def written_function(function: Any) -> Any:
+    """Return the function as somebody wrote it: without partials and instances; a class for a callable object."""
+    inner = innermost(function)
+    return getattr(inner, "__func__", inner if hasattr(inner, "__qualname__") else type(inner))
+
+
+def name_of(function: Any) -> str:
+    """Return module and qualified name of a function; those of the class for a callable object."""
+    inner = innermost(function)
+    module = getattr(inner, "__module__", None) or type(inner).__module__
+    return f"{module_name(module)}.{getattr(inner, '__qualname__', None) or type(inner).__qualname__}"
+
+
+def module_name(module: str) -> str:
+    """Return a module's name; of the program's main module, what it is called when imported."""
+    return _main_name() if module in ("__main__", "__mp_main__") else module
+
+
+@functools.lru_cache(maxsize=1)
+def _main_name() -> str:
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:  # python -m package.module
+        return str(spec.name).removesuffix(".__main__")
+    file = getattr(main, "__file__", None)
+    return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
+
+
+def brought_along(function: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the instance of a bound method or callable object, and the arguments that partials hold."""
+    given: dict[str, Any] = {}
+    partials = []
+    while isinstance(function, functools.partial):
+        partials.append(function)
+        function = function.func
+    # From the inside out, as the call will see them.
+    for partial in reversed(partials):
+        bound = inspect.signature(partial.func).bind_partial(*partial.args, **partial.keywords)
+        for name, value in bound.arguments.items():
+            if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                given.update(value)
+            else:
+                given[name] = value
+    owner = getattr(function, "__self__", None)
+    if owner is None and not hasattr(function, "__qualname__"):
+        owner = function  # an object with __call__
+    return (None if inspect.ismodule(owner) else owner), given
+
+
+def importable_name(value: Any) -> str | None:
+    """Return module and qualified name of a function or class that its module has under that name, else None."""
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
+        return None
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    while found is not None and found is not value:
+        found = getattr(found, "__wrapped__", None)  # decorated there
+    return None if found is None else f"{module_name(module)}.{name}"
+
+
+def is_wrapper_of_cache(function: Any) -> bool:
+    """Tell whether this is what `@cache` made of a function."""
+    return "cache_controls" in getattr(function, "__dict__", {})
+
+
+# -------------------------------------------------------------------------------------- code
+
+
+@functools.lru_cache(maxsize=4096)
+def code_digest(code: types.CodeType) -> str:
+    """Return a digest of what a code object does: not of its file, its lines or its name.
+
+    The bytecode is that of the running Python, so another minor version of it gives another digest.
+    """
+    made = hashlib.blake2b(digest_size=20)
+    for piece in _pieces(code):
+        made.update(b"%d:" % len(piece))
+        made.update(piece)
+    return made.hexdigest()
+
+
+def _pieces(code: types.CodeType) -> Iterator[bytes]:
+    yield code.co_code
+    yield getattr(code, "co_exceptiontable", b"")
+    numbers = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    yield ",".join(map(str, numbers)).encode()
+    for names in (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars):
+        yield "\0".join(names).encode("utf-8", "surrogatepass")
+    for constant in code.co_consts:
+        yield _constant(constant)
+
+
+def _constant(value: Any) -> bytes:
+    """Return the form of a constant that the compiler made."""
+    kind: type = type(value)
+    if isinstance(value, types.CodeType):
+        return b"code " + value.co_name.encode("utf-8", "surrogatepass") + b" " + code_digest(value).encode()
+    if kind is tuple:
+        return b"tuple %d:" % len(value) + b"".join(_sized(_constant(item)) for item in value)
+    if kind is frozenset:
+        return b"frozenset %d:" % len(value) + b"".join(sorted(_sized(_constant(item)) for item in value))
+    if kind is slice:
+        return b"slice " + b"".join(_sized(_constant(item)) for item in (value.start, value.stop, value.step))
+    if isinstance(value, str):
+        return b"str " + value.encode("utf-8", "surrogatepass")
+    if isinstance(value, bytes):
+        return b"bytes " + value
+    # None, Ellipsis, bool, int, float, complex: their repr is their value.
+    return f"{kind.__name__} {value!r}".encode()
+
+
+def _sized(piece: bytes) -> bytes:
+    return b"%d:%s" % (len(piece), piece)
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+@functools.lru_cache(maxsize=4096)
+def _globals_read(code: types.CodeType) -> tuple[str, ...]:
+    """Return the names that a code object, and the functions inside it, look up in their module."""
+    return tuple(
+        sorted(
+            {
+                step.argval
+                for inner in _codes(code)
+                for step in dis.get_instructions(inner)
+                if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+            }
+        )
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def rebound_names(code: types.CodeType) -> frozenset[str]:
+    """Return the closed-over names that a function, or one inside it, assigns to (`nonlocal`)."""
+    return frozenset(
+        step.argval
+        for inner in _codes(code)
+        for step in dis.get_instructions(inner)
+        if step.opname in ("STORE_DEREF", "DELETE_DEREF")
+    )
+
+
+# ------------------------------------------------------------------------- what a function holds
+
+
+def cells_of(function: Any) -> dict[str, types.CellType]:
+    """Return the closure of a function: name of each variable from outside, and its cell."""
+    if not isinstance(function, types.FunctionType) or function.__closure__ is None:
+        return {}
+    return dict(zip(function.__code__.co_freevars, function.__closure__, strict=True))
+
+
+def content_of(cell: Any) -> Any:
+    """Return what a cell holds; `EMPTY_CELL` when nothing has been assigned yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return EMPTY_CELL
+
+
+def children_of(function: types.FunctionType) -> list[tuple[str, Any]]:
+    """Return all that decides what a function does beside its code, each with a label, as it is now.
+
+    Defaults, the values of its closure, its attributes, and the globals of its module that it reads.
+    """
+    found: list[tuple[str, Any]] = [("defaults", function.__defaults__), ("kwdefaults", function.__kwdefaults__)]
+    found += [(f"closure {name}", content_of(cell)) for name, cell in cells_of(function).items()]
+    found += [(f"attribute {name}", value) for name, value in function.__dict__.items()]
+    held = function.__globals__
+    found += [(f"global {name}", held[name]) for name in _globals_read(function.__code__) if name in held]
+    return found
+
+
+def global_name(value: Any) -> str | None:
+    """Return the name by which a global counts: modules, and functions and classes of modules; else None."""
+    if isinstance(value, types.ModuleType):
+        return f"module {value.__name__}"
+    if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
+        return importable_name(value)
+    return None
+
+
+def builtin_name(value: Any) -> str:
+    """Return the name of a function of C: module or class, and name."""
+    owner = getattr(value, "__objclass__", None)
+    if owner is not None:
+        return f"{owner.__module__}.{owner.__qualname__}.{value.__name__}"
+    return f"{getattr(value, '__module__', None) or builtins.__name__}.{value.__qualname__}"
