@@ -28,3 +28,12 @@ def test_each_path_is_as_short_as_it_is_said_to_be():
     for name, files in found.items():
         assert [int(number) for number, _ in files] == list(range(1, len(files) + 1)), name
         assert len({file for _, file in files}) == len(files), name
+
+
+def test_the_files_named_are_there():
+    package = PROJECT / "src" / "semantic_llm_cache"
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", PAGE)) - {"httpx/_auth.py"}
+    assert [name for name in sorted(named) if not any((root / name).exists() for root in (package, PROJECT))] == []
+    parts = PAGE.split("### Inside the engine")[1].split("## Who")[0]
+    there = {path.name for path in (package / "engine").glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"`(\w+\.py)`", parts)) >= there
