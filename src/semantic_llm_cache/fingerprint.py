@@ -16,6 +16,7 @@ from typing import Any
 
 from semantic_llm_cache.client_forms import forget_clients, write_client, write_holder
 from semantic_llm_cache.function_forms import write_callable_object, write_function
+from semantic_llm_cache.introspection import defines
 from semantic_llm_cache.object_forms import (
     write_array,
     write_class,
@@ -133,7 +134,7 @@ def _write_registered(value: Any, kind: type, out: list[bytes], path: str, depth
 
 
 def _write_scoped(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    if not hasattr(kind, "__cache_scope__"):
+    if not defines(kind, "__cache_scope__"):
         return False
     walk.cannot_watch()
     out.append(text(b"o", type_name(kind)))
