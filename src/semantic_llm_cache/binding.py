@@ -42,6 +42,7 @@ __all__ = ["PROMPT_NAMES", "BadCall", "CallBinder"]
 PROMPT_NAMES = ("prompt", "messages", "question", "query", "input", "text", "message")
 
 _SIMPLE = frozenset({str, int, float, bool, type(None), bytes})
+_TEXT = frozenset({str})
 _MEMO_SIZE = 4096
 _MEMO_TEXT = 8192  # longer prompts are hashed each time: the memo must stay small
 _MEMO_FIELD = 16  # and so must a field of an instance that is remembered by what it holds
@@ -435,7 +436,7 @@ def _instance_token(instance: Any, ignored: bool) -> Any:
     if not whole or is_client(kind):
         return None
     fields = getattr(instance, "__dict__", None)
-    if fields and any(type(name) is not str for name in fields):
+    if fields and not _TEXT.issuperset(map(type, fields)):
         return None
     if fields is not None and not slots:
         types = tuple(map(type, fields.values()))
