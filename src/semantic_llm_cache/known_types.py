@@ -327,6 +327,9 @@ PARTS: dict[Where, Neutral] = {
     ("logging", "Logger"): dict.fromkeys(
         ("name", "level", "parent", "propagate", "handlers", "disabled", "_cache", "manager", "filters"), _LOG
     ),
+    ("dateutil.tz.tz", "_ttinfo"): {},
+    ("dateutil.tz._tzfile", "_ttinfo"): {},
+    ("dateutil.relativedelta", "relativedelta"): {},
     ("logging", "LoggerAdapter"): {"logger": _LOG},
     ("structlog._config", "BoundLoggerLazyProxy"): dict.fromkeys(
         ("_logger", "_wrapper_class", "_processors", "_context_class", "_cache_logger_on_first_use", "bind"), _LOG

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -129,9 +130,16 @@ def parse(url: str) -> Address:
     return Address(kind, hosts, None, master, connection, sentinel, arguments, shown)
 
 
+_NOT_OF_HOSTS = re.compile(r"[^\w.:%\[\]-]")
+
+
 def _host(scheme: str, text: str, default: int) -> tuple[str, int]:
+    wrong = f"{scheme}://...: what follows the user name and password is not a host and a port"
+    # A colon without a port, or a character that no host has: a user name and a password, perhaps, without a host.
+    if text.endswith(":") or _NOT_OF_HOSTS.search(text):
+        raise ValueError(wrong)
     try:
         parts = urlsplit(f"//{text}")
         return parts.hostname or "localhost", default if parts.port is None else parts.port
     except ValueError:
-        raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None
+        raise ValueError(wrong) from None
