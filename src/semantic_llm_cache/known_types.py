@@ -329,6 +329,9 @@ PARTS: dict[Where, Neutral] = {
     ),
     ("dateutil.tz.tz", "_ttinfo"): {},
     ("dateutil.tz._tzfile", "_ttinfo"): {},
+    ("dateutil.tz._tzfile", "_TZStr"): {},
+    ("dateutil.tz._tzfile", "_DayOffset"): {},
+    ("dateutil.tz._tzfile", "_CalendarOffset"): {},
     ("dateutil.relativedelta", "relativedelta"): {},
     ("logging", "LoggerAdapter"): {"logger": _LOG},
     ("structlog._config", "BoundLoggerLazyProxy"): dict.fromkeys(

@@ -66,7 +66,7 @@ MIXED = st.text(st.sampled_from("/?#@:[]%& '\"\\=+,.;é1aZ\u2100"), max_size=6)
 # After an `@` the rest is the host, which is shown: a password that holds one and is not quoted cannot be told from it.
 SECRETS = st.builds(lambda before, after: f"{before.replace('@', '')}{CORE}{after}", MIXED, MIXED)
 # Without a host, a password that begins like a port reads as one, and what follows as a second host or a name.
-NO_HOST = re.compile(r"redis\+(cluster:.*:\d+,|sentinel:.*:\d+/)[^@]*\Z", re.DOTALL)
+NO_HOST = re.compile(r"(redis\+cluster:.*:\d+,|(redis\+sentinel|postgres(ql)?):.*:\d+[,/])[^@]*\Z", re.DOTALL)
 URLS = st.builds(
     lambda form, scheme, secret: form.format(s=scheme, p=secret, q=quote(secret, safe="")),
     st.sampled_from(FORMS),
@@ -103,6 +103,7 @@ class Holder:
 @example("redis+cluster://user:,hush")
 @example('redis+cluster://user:,"hush')
 @example("redis+sentinel://user:/hush")
+@example("postgresql://user:/hush")
 def test_backends_and_their_errors(url):
     shown = [
         shown_by(lambda: resolve_backend(url)),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
-from semantic_llm_cache.backends._url_parts import read_options, split_server, yes_or_no
+from semantic_llm_cache.backends._url_parts import host_and_port, read_options, split_server, yes_or_no
 from semantic_llm_cache.redaction import scheme_of
 
 __all__ = ["SCHEMES", "Address", "parse"]
@@ -130,16 +129,6 @@ def parse(url: str) -> Address:
     return Address(kind, hosts, None, master, connection, sentinel, arguments, shown)
 
 
-_NOT_OF_HOSTS = re.compile(r"[^\w.:%\[\]-]")
-
-
 def _host(scheme: str, text: str, default: int) -> tuple[str, int]:
-    wrong = f"{scheme}://...: what follows the user name and password is not a host and a port"
-    # A colon without a port, or a character that no host has: a user name and a password, perhaps, without a host.
-    if text.endswith(":") or _NOT_OF_HOSTS.search(text):
-        raise ValueError(wrong)
-    try:
-        parts = urlsplit(f"//{text}")
-        return parts.hostname or "localhost", default if parts.port is None else parts.port
-    except ValueError:
-        raise ValueError(wrong) from None
+    host, port = host_and_port(scheme, text)
+    return host or "localhost", default if port is None else port
