@@ -147,7 +147,10 @@ class AttributeCell:
 def is_of_other_globals(function: types.FunctionType) -> bool:
     """Tell whether a function was made by `exec` with globals of its own: its name then says little."""
     held = function.__globals__
-    return getattr(sys.modules.get(held.get("__name__", "")), "__dict__", None) is not held
+    module = held.get("__name__", "")
+    if module == "__mp_main__":  # multiprocessing runs the main script with globals of their own; its parent does not
+        return False
+    return getattr(sys.modules.get(module), "__dict__", None) is not held
 
 
 def is_wrapper_of_cache(function: Any) -> bool:
