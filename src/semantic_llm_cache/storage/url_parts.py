@@ -7,13 +7,14 @@ parser takes ``user:a`` for the host. So messages name the scheme, what is expec
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from semantic_llm_cache.redaction import scheme_of
 
-__all__ = ["begin_of", "read_options", "split", "split_server", "unknown_option", "yes_or_no"]
+__all__ = ["begin_of", "host_and_port", "read_options", "split", "split_server", "unknown_option", "yes_or_no"]
 
 _ESCAPES = "in a user name or a password write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, [ as %5B, % as %25"
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -38,6 +39,25 @@ def split_server(url: str) -> SplitResult:
     if parts.fragment or "#" in url or "@" in parts.path or "@" in parts.query:
         raise ValueError(f"{begin_of(url)}: it has one of /, ? or # where none can be; {_ESCAPES}")
     return parts
+
+
+_NOT_OF_HOSTS = re.compile(r"[^\w.:%\[\]-]")
+
+
+def host_and_port(scheme: str, text: str) -> tuple[str | None, int | None]:
+    """Return a host and its port, each None where it is left out.
+
+    Raises:
+        ValueError: it is neither. A colon without a port, or a character that no host has, may be a user name and a
+            password without a host.
+    """
+    try:
+        if text.endswith(":") or _NOT_OF_HOSTS.search(text):
+            raise ValueError
+        parts = urlsplit(f"//{text}")
+        return parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None
 
 
 def read_options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
