@@ -95,10 +95,15 @@ def _write_client(value: Any, kind: Any, out: list[bytes], path: str, depth: int
         if getattr(value, source, None) is not None:
             neutral[name] = source
     write_state(value, held, path, depth, walk, neutral)
-    if where(kind)[0].partition(".")[0] == "requests" and value.trust_env:
+    if _is_requests(kind) and value.trust_env:
         _write_environment(held, walk)
     out.append(text(b"K", type_name(kind)))
     out.append(text(b"k", secret_hash(b"".join(held)).encode()))
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_requests(kind: Any) -> bool:
+    return any(where(base) == ("requests.sessions", "Session") for base in kind.__mro__)
 
 
 def _write_environment(out: list[bytes], walk: Walk) -> None:
@@ -133,7 +138,9 @@ def write_holder(value: Any, kind: Any, out: list[bytes], path: str, depth: int,
         except CacheKeyError as error:
             raise CacheKeyError(f"{path} {error}: {walk.advice}") from None
         out.append(text(b"o", type_name(kind)))
-        WRITERS[tuple](found, out, path, depth, walk)
+        # A server that was not verified may have been anybody.
+        settings = (int(value.verify_mode), bool(value.check_hostname))
+        WRITERS[tuple]((*found, *settings), out, path, depth, walk)
         return True
     neutral = _neutral(kind)
     if neutral is None:

@@ -40,6 +40,25 @@ def split_server(url: str) -> SplitResult:
     return parts
 
 
+_NOT_OF_HOSTS = re.compile(r"[^\w.:%\[\]-]")
+
+
+def host_and_port(scheme: str, text: str) -> tuple[str | None, int | None]:
+    """Return a host and its port, each None where it is left out.
+
+    Raises:
+        ValueError: it is neither. A colon without a port, or a character that no host has, may be a user name and a
+            password without a host.
+    """
+    try:
+        if text.endswith(":") or _NOT_OF_HOSTS.search(text):
+            raise ValueError
+        parts = urlsplit(f"//{text}")
+        return parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None
+
+
 def read_options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
     """Return the options of a query by name. ValueError for an unknown one, or a value that cannot be read."""
     options: dict[str, Any] = {}

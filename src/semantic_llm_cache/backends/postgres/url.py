@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlunsplit
 
 from semantic_llm_cache.redaction import scheme_of
-from semantic_llm_cache.storage.urls import split_server, unknown_option, yes_or_no
+from semantic_llm_cache.storage.urls import host_and_port, split_server, unknown_option, yes_or_no
 
 __all__ = ["SCHEMES", "Address", "check_seconds", "check_whole", "parse"]
 
@@ -110,10 +110,7 @@ def parse(url: str) -> Address:
 
 
 def _check_host(scheme: str, text: str) -> str:
-    try:
-        _ = urlsplit(f"//{text}").port
-    except ValueError:
-        raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None
+    host_and_port(scheme, text)
     return text
 
 

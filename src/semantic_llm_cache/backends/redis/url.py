@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from semantic_llm_cache.redaction import scheme_of
-from semantic_llm_cache.storage.urls import read_options, split_server, yes_or_no
+from semantic_llm_cache.storage.urls import host_and_port, read_options, split_server, yes_or_no
 
 __all__ = ["SCHEMES", "Address", "parse"]
 
@@ -130,8 +130,5 @@ def parse(url: str) -> Address:
 
 
 def _host(scheme: str, text: str, default: int) -> tuple[str, int]:
-    try:
-        parts = urlsplit(f"//{text}")
-        return parts.hostname or "localhost", default if parts.port is None else parts.port
-    except ValueError:
-        raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None
+    host, port = host_and_port(scheme, text)
+    return host or "localhost", default if port is None else port
