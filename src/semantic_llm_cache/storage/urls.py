@@ -7,13 +7,23 @@ parser takes ``user:a`` for the host. So messages name the scheme, what is expec
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from semantic_llm_cache.redaction import scheme_of
 
-__all__ = ["begin_of", "options_of", "read_options", "split", "split_server", "unknown_option", "yes_or_no"]
+__all__ = [
+    "begin_of",
+    "host_and_port",
+    "options_of",
+    "read_options",
+    "split",
+    "split_server",
+    "unknown_option",
+    "yes_or_no",
+]
 
 _ESCAPES = "in a user name or a password write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, [ as %5B, % as %25"
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
