@@ -14,10 +14,10 @@ from semantic_llm_cache.backends.eviction import check_bound, check_policy
 from semantic_llm_cache.backends.postgres.lease import PostgresLeases
 from semantic_llm_cache.backends.postgres.link import Link
 from semantic_llm_cache.backends.postgres.listen import PostgresListener
+from semantic_llm_cache.backends.postgres.names import Names, check_identifier
 from semantic_llm_cache.backends.postgres.near import Near, Place
 from semantic_llm_cache.backends.postgres.pool import need_asyncpg
 from semantic_llm_cache.backends.postgres.rows import Damage, decode, digest, encode, escape, unescape
-from semantic_llm_cache.backends.postgres.schema import Names, check_identifier
 from semantic_llm_cache.backends.postgres.upkeep import Upkeep
 from semantic_llm_cache.backends.postgres.url import check_seconds, check_whole, parse
 from semantic_llm_cache.config import CacheEntry

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
+from semantic_llm_cache.backends.postgres.names import Names
 from semantic_llm_cache.backends.postgres.pool import Pool, Pools, need_asyncpg
-from semantic_llm_cache.backends.postgres.schema import Names, Schema
+from semantic_llm_cache.backends.postgres.schema import Schema
 from semantic_llm_cache.backends.postgres.setup import (
     complete,
     graphs_there,

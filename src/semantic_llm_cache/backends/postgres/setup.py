@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from semantic_llm_cache.backends.postgres.names import Names
 from semantic_llm_cache.backends.postgres.parts import Part, parts
-from semantic_llm_cache.backends.postgres.schema import LOCK, Names, Schema
+from semantic_llm_cache.backends.postgres.schema import LOCK, Schema
 from semantic_llm_cache.exceptions import CacheBackendError
 
 __all__ = ["LAYOUT_VERSION", "SetUp", "complete", "graphs_there", "lost_indexes", "make_graph", "make_index", "set_up"]
