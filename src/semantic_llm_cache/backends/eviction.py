@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import log2
-from typing import Any
+from typing import Any, NamedTuple
 
 from semantic_llm_cache.arguments import shown
 
-__all__ = ["POLICIES", "check_bound", "check_policy", "score"]
+__all__ = ["POLICIES", "Standing", "check_bound", "check_policy", "score"]
 
 POLICIES = ("lru", "lfu", "cost")
 """Least recently used, least frequently used, least saved per byte."""
@@ -19,6 +19,26 @@ _USD_PER_SECOND = 0.001
 """What a second of waiting counts as: a usual call takes some seconds and costs some tenths of a cent."""
 
 _LEAST_USD = 1e-6  # an entry of unknown cost and duration is worth a millisecond
+
+
+class Standing(NamedTuple):
+    """What `score` weighs.
+
+    Attributes:
+        hits: how often the entry has been served.
+        last_accessed: wall time of the last hit in seconds; 0 when there was none.
+        created_at: wall time of the store in seconds.
+        duration_ms: how long the original call took, in milliseconds.
+        cost_usd: what the original call cost.
+        size: bytes that the entry takes.
+    """
+
+    hits: int
+    last_accessed: float
+    created_at: float
+    duration_ms: float
+    cost_usd: float
+    size: int
 
 
 def check_policy(name: str) -> str:
@@ -39,16 +59,7 @@ def check_bound(value: Any, name: str) -> int | None:
     return value
 
 
-def score(
-    policy: str,
-    *,
-    hits: int,
-    last_accessed: float,
-    created_at: float,
-    duration_ms: float,
-    cost_usd: float,
-    size: int,
-) -> float:
+def score(policy: str, standing: Standing) -> float:
     """Return how much an entry is worth keeping; the lowest go first.
 
     The score of an entry changes only with its hits, not with time, so it can be stored and ordered by.
@@ -58,18 +69,14 @@ def score(
 
     Args:
         policy: ``"lru"``, ``"lfu"``, or ``"cost"``.
-        hits: how often it has been served.
-        last_accessed: wall time of the last hit in seconds; 0 when there was none.
-        created_at: wall time of the store in seconds.
-        duration_ms: how long the original call took, in milliseconds.
-        cost_usd: what the original call cost.
-        size: bytes that the entry takes.
+        standing: what is known of the entry.
 
     Example:
-        >>> common = dict(last_accessed=0.0, created_at=1000.0, cost_usd=0.001, size=2000)
-        >>> score("cost", hits=9, duration_ms=900.0, **common) > score("cost", hits=9, duration_ms=90.0, **common)
+        >>> slow = Standing(9, last_accessed=0.0, created_at=1000.0, duration_ms=900.0, cost_usd=0.001, size=2000)
+        >>> score("cost", slow) > score("cost", slow._replace(duration_ms=90.0))
         True
     """
+    hits, last_accessed, created_at, duration_ms, cost_usd, size = standing
     used = max(last_accessed, created_at)
     if policy == "lru":
         return used

@@ -470,7 +470,7 @@ class MemoryBackend(CandidateBackend):
             self._evictions += 1
 
     def _worth(self, item: Item) -> float:
-        return score(self.eviction, **standing_of(item)._asdict())
+        return score(self.eviction, standing_of(item))
 
 
 def _is_over(item: Item, now: float) -> bool:

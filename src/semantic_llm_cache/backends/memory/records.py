@@ -15,18 +15,19 @@ from collections import OrderedDict
 from collections.abc import Callable
 from math import isnan, nan
 from sys import getsizeof
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from semantic_llm_cache.backends.eviction import Standing
 from semantic_llm_cache.backends.memory.order import Draw, Line
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.values.encoding import Encoded, freeze, thaw
 
 __all__ = [
-    "Item", "Records", "Standing", "Stored", "copy_of", "expiry_of", "id_of", "key_of", "standing_of", "stored_of",
+    "Item", "Records", "Stored", "copy_of", "expiry_of", "id_of", "key_of", "standing_of", "stored_of",
     "view",
 ]  # fmt: skip
 
@@ -51,17 +52,6 @@ class Stored(CacheEntry):
     key: str
     noted: int  # the hits when it was last looked at for packing
     shared: _Shared
-    size: int
-
-
-class Standing(NamedTuple):
-    """What eviction goes by."""
-
-    hits: int
-    last_accessed: float
-    created_at: float
-    duration_ms: float
-    cost_usd: float
     size: int
 
 

@@ -12,7 +12,7 @@ from semantic_llm_cache.arguments import check_count, check_namespace, check_tag
 from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.eviction import check_bound, check_policy
 from semantic_llm_cache.backends.postgres.lease import PostgresLeases
-from semantic_llm_cache.backends.postgres.link import Link
+from semantic_llm_cache.backends.postgres.link import Connecting, Link
 from semantic_llm_cache.backends.postgres.listen import PostgresListener
 from semantic_llm_cache.backends.postgres.names import Names, check_identifier
 from semantic_llm_cache.backends.postgres.near import Near, Place
@@ -127,14 +127,16 @@ class PostgresBackend(PostgresLeases):
         self.clock = clock or time.time
         self._url = address.shown
         self._link = Link(
-            address.dsn,
+            Connecting(
+                dsn=address.dsn,
+                timeout=check_seconds(options["timeout"], "timeout"),
+                connect_timeout=check_seconds(options["connect_timeout"], "connect_timeout"),
+                pool_min=pool_least,
+                pool_max=pool_most,
+                prepared=options["prepared_statements"],
+            ),
             self._url,
             Names(self.schema, self.prefix),
-            timeout=check_seconds(options["timeout"], "timeout"),
-            connect_timeout=check_seconds(options["connect_timeout"], "connect_timeout"),
-            pool_min=pool_least,
-            pool_max=pool_most,
-            prepared=options["prepared_statements"],
         )
         self.front.name_of = digest
         self._listener = PostgresListener(self._link, self.front)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from semantic_llm_cache.backends.postgres.names import Names
@@ -20,7 +21,7 @@ from semantic_llm_cache.backends.postgres.setup import (
 )
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError
 
-__all__ = ["Link"]
+__all__ = ["Connecting", "Link"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
@@ -28,23 +29,49 @@ T = TypeVar("T")
 Statement = Callable[[Schema], str]
 
 
-class Link:
-    """Sends statements to a server whose tables are ready.
+@dataclass(frozen=True)
+class Connecting:
+    """How to connect.
 
-    Args:
+    Attributes:
         dsn: the address, password included.
-        url: the address to be shown.
-        names: of the tables.
         timeout: seconds to wait for a reply, or for a free connection.
         connect_timeout: seconds to wait for a connection.
         pool_min, pool_max: connections of one event loop.
         prepared: keep statements prepared on the server.
     """
 
-    def __init__(
-        self, dsn: str, url: str, names: Names, *, timeout: float, connect_timeout: float, pool_min: int,
-        pool_max: int, prepared: bool,
-    ) -> None:  # fmt: skip
+    dsn: str = field(repr=False)
+    timeout: float
+    connect_timeout: float
+    pool_min: int
+    pool_max: int
+    prepared: bool
+
+    async def connect(self) -> Any:
+        """Open a connection of its own for the running loop."""
+        return await need_asyncpg().connect(
+            self.dsn,
+            timeout=self.connect_timeout,
+            command_timeout=self.timeout,
+            statement_cache_size=200 if self.prepared else 0,
+        )
+
+    def pool(self) -> Pool:
+        """Return a new pool for the running loop."""
+        return Pool(self.connect, self.pool_min, self.pool_max, self.timeout)
+
+
+class Link:
+    """Sends statements to a server whose tables are ready.
+
+    Args:
+        connecting: how to connect to the server.
+        url: the address to be shown.
+        names: of the tables.
+    """
+
+    def __init__(self, connecting: Connecting, url: str, names: Names) -> None:
         self.url = url
         self.names = names
         self.schema: Schema | None = None
@@ -52,10 +79,9 @@ class Link:
         self._used = False
         self.graphs: set[int] = set()
         """Dimensions that have a graph, as far as known."""
-        self.connect = _connector(dsn, timeout, connect_timeout, prepared)
+        self.connect = connecting.connect
         """Opens a connection of its own for the running loop."""
-        connect = self.connect
-        self.pools = Pools(lambda: Pool(connect, pool_min, pool_max, timeout))
+        self.pools = Pools(connecting.pool)
 
     async def fetch(self, statement: Statement, *values: Any, timeout: float | None = None) -> list[Any]:
         """Return the rows."""
@@ -278,18 +304,6 @@ _REMEDIES = (
 def _seen(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()  # else asyncio logs it where the caller has gone
-
-
-def _connector(dsn: str, timeout: float, connect_timeout: float, prepared: bool) -> Callable[[], Awaitable[Any]]:
-    async def connect() -> Any:
-        return await need_asyncpg().connect(
-            dsn,
-            timeout=connect_timeout,
-            command_timeout=timeout,
-            statement_cache_size=200 if prepared else 0,
-        )
-
-    return connect
 
 
 def _is_of_server(error: BaseException) -> bool:

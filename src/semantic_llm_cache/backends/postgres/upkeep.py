@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from semantic_llm_cache.backends.eviction import score
+from semantic_llm_cache.backends.eviction import Standing, score
 from semantic_llm_cache.backends.postgres.link import Link
 from semantic_llm_cache.backends.postgres.schema import Schema
 from semantic_llm_cache.exceptions import CacheBackendError
@@ -208,16 +208,8 @@ class Upkeep:
         else:
             rows = await connection.fetch(schema.weights_of_sample, [os.urandom(16) for _ in range(_RUNS)], _RUN)
         worths: dict[bytes, float] = {}
-        for number, (place, hits, last_accessed, created_at, duration_ms, cost_usd, size) in enumerate(rows):
-            worths[place] = score(
-                self.policy,
-                hits=hits,
-                last_accessed=last_accessed,
-                created_at=created_at,
-                duration_ms=duration_ms,
-                cost_usd=cost_usd,
-                size=size,
-            )
+        for number, (place, *standing) in enumerate(rows):
+            worths[place] = score(self.policy, Standing(*standing))
             if number % 256 == 255:
                 await asyncio.sleep(0)
         return worths, count > _ALL

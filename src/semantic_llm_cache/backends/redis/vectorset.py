@@ -241,7 +241,7 @@ class VectorSets(Way):
         raw = query.astype("<f4", copy=False).tobytes()
         wanted = k + 2  # a little more than asked for: the order is settled with the whole vectors
         while True:
-            found = await together([self._search(s, p, raw, wanted, threshold, limits, now) for s, p in searches])
+            found = await together([self._search(one, raw, wanted, threshold, limits, now) for one in searches])
             rows = [row for some in found for row in some]
             candidates = self.ranked(rows, query, threshold, limits, now)
             if len(candidates) >= k or all(len(some) < wanted for some in found):
@@ -251,8 +251,9 @@ class VectorSets(Way):
             wanted *= 4  # damaged ones took the places of others
 
     async def _search(
-        self, shard: int, place: str, raw: bytes, wanted: int, threshold: float, limits: Limits, now: float
+        self, which: tuple[int, str], raw: bytes, wanted: int, threshold: float, limits: Limits, now: float
     ) -> list[tuple[bytes, Any]]:
+        shard, place = which
         # The score is (1 + cosine) / 2.
         lowest = (1.0 + threshold - _SHORTENING) / 2 if threshold > _SHORTENING else -1.0
         prefix = self.names.entries(shard)

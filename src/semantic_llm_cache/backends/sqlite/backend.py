@@ -23,7 +23,7 @@ from semantic_llm_cache.backends.eviction import check_policy
 from semantic_llm_cache.backends.sqlite import lease as leases
 from semantic_llm_cache.backends.sqlite.evict import Evictor
 from semantic_llm_cache.backends.sqlite.listen import SQLiteListener
-from semantic_llm_cache.backends.sqlite.read import Reader
+from semantic_llm_cache.backends.sqlite.read import Reader, Step
 from semantic_llm_cache.backends.sqlite.rows import encode, pack_vector
 from semantic_llm_cache.backends.sqlite.schema import close, must_reconnect, open_reader, open_writer, translate
 from semantic_llm_cache.backends.sqlite.search import Searcher
@@ -291,7 +291,7 @@ class SQLiteBackend(CandidateBackend):
         count, after = 0, 0
         until = await self._reading.run(self._reader.last_id)
         while True:
-            after, ids = await self._reading.run(self._reader.ids, after, until, namespace, _PAGE)
+            after, ids = await self._reading.run(self._reader.ids, Step(after, until, namespace, _PAGE))
             if ids:
                 count += await self._delete_ids(ids)
             if not after:
@@ -318,7 +318,7 @@ class SQLiteBackend(CandidateBackend):
         with self._reader.damage.together():
             while True:
                 after, entries = await self._reading.run(
-                    self._reader.page, after, until, namespace, batch_size, self._now()
+                    self._reader.page, Step(after, until, namespace, batch_size), self._now()
                 )
                 for item in entries:
                     yield item
@@ -342,7 +342,9 @@ class SQLiteBackend(CandidateBackend):
         count, after = 0, 0
         until = await self._reading.run(self._reader.last_id)
         while True:
-            after, ids = await self._reading.run(self._reader.matching, after, until, namespace, _PAGE, needle, wanted)
+            after, ids = await self._reading.run(
+                self._reader.matching, Step(after, until, namespace, _PAGE), needle, wanted
+            )
             if ids:
                 count += await self._delete_ids(ids)
             if not after:

@@ -4,17 +4,43 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fetch, is_over
 from semantic_llm_cache.backends.sqlite.schema import sequence
 from semantic_llm_cache.config import CacheEntry
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "Step"]
 
 _GET = f"SELECT {COLUMNS} FROM entries WHERE key = ?"
 _IN = 500  # values in one IN (...)
+
+
+class Step(NamedTuple):
+    """A step of a walk over the entries in the order of their ids.
+
+    Attributes:
+        after: the last id of the step before; 0 at the start.
+        until: the last id of the walk.
+        namespace: only its entries; None for all.
+        limit: most entries of the step.
+    """
+
+    after: int
+    until: int
+    namespace: str | None
+    limit: int
+
+    def query(self, columns: str) -> tuple[str, tuple[Any, ...]]:
+        """Return the statement that gives these columns, and its parameters."""
+        bounds = (self.after, self.until, self.limit)
+        if self.namespace is None:
+            return f"SELECT {columns} FROM entries WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", bounds
+        return (
+            f"SELECT {columns} FROM entries WHERE namespace = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?",
+            (self.namespace, *bounds),
+        )
 
 
 class Reader:
@@ -67,33 +93,27 @@ class Reader:
     def page(
         self,
         connection: sqlite3.Connection,
-        after: int,
-        until: int,
-        namespace: str | None,
-        limit: int,
+        step: Step,
         now: float,
     ) -> tuple[int, list[tuple[str, CacheEntry]]]:
         """Return the next id to go on from (0 at the end) and live entries, by id."""
-        rows = fetch(connection, *_page(COLUMNS, after, until, namespace, limit))
+        rows = fetch(connection, *step.query(COLUMNS))
         entries = [(row[1], self.entry(row, now)) for row in rows]
-        last = rows[-1][0] if len(rows) == limit else 0
+        last = rows[-1][0] if len(rows) == step.limit else 0
         return last, [(key, entry) for key, entry in entries if entry is not None]
 
     def matching(
         self,
         connection: sqlite3.Connection,
-        after: int,
-        until: int,
-        namespace: str | None,
-        limit: int,
+        step: Step,
         needle: str | None,
         tags: frozenset[str] | None,
     ) -> tuple[int, list[int]]:
         """Return the next id to go on from (0 at the end) and the ids that `invalidate` is to delete."""
         import json
 
-        rows = fetch(connection, *_page("id, prompt, tags", after, until, namespace, limit))
-        last = rows[-1][0] if len(rows) == limit else 0
+        rows = fetch(connection, *step.query("id, prompt, tags"))
+        last = rows[-1][0] if len(rows) == step.limit else 0
         ids = []
         for id, prompt, packed in rows:
             if needle is not None and (type(prompt) is not str or needle not in prompt.casefold()):
@@ -107,12 +127,10 @@ class Reader:
             ids.append(id)
         return last, ids
 
-    def ids(
-        self, connection: sqlite3.Connection, after: int, until: int, namespace: str | None, limit: int
-    ) -> tuple[int, list[int]]:
+    def ids(self, connection: sqlite3.Connection, step: Step) -> tuple[int, list[int]]:
         """Return the next id to go on from (0 at the end) and ids."""
-        ids = [row[0] for row in connection.execute(*_page("id", after, until, namespace, limit))]
-        return (ids[-1] if len(ids) == limit else 0), ids
+        ids = [row[0] for row in connection.execute(*step.query("id"))]
+        return (ids[-1] if len(ids) == step.limit else 0), ids
 
     def stats(self, connection: sqlite3.Connection, now: float) -> dict[str, int]:
         """Return size (live entries) and bytes (of the file, in its pages)."""
@@ -140,15 +158,3 @@ class Reader:
         """Return the names of the blobs that begin with `prefix`."""
         names = connection.execute("SELECT name FROM states ORDER BY name")
         return [name for (name,) in names if name.startswith(prefix)]
-
-
-def _page(columns: str, after: int, until: int, namespace: str | None, limit: int) -> tuple[str, tuple[Any, ...]]:
-    if namespace is None:
-        return (
-            f"SELECT {columns} FROM entries WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
-            (after, until, limit),
-        )
-    return (
-        f"SELECT {columns} FROM entries WHERE namespace = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?",
-        (namespace, after, until, limit),
-    )
