@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from semantic_llm_cache.arguments import check_count, check_namespace
-from semantic_llm_cache.backends.redis.clients import Clients, Link, Script, need_redis
+from semantic_llm_cache.backends.redis.clients import Clients, Link, need_redis
 from semantic_llm_cache.backends.redis.entries import LAYOUT, Names, Row, encode
 from semantic_llm_cache.backends.redis.lease import RedisLeases
 from semantic_llm_cache.backends.redis.listen import RedisListener
+from semantic_llm_cache.backends.redis.lua.entries import ADD
 from semantic_llm_cache.backends.redis.server import (
     MOST_SHARDS,
     TOLD,
@@ -37,7 +38,6 @@ __all__ = ["RedisBackend"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
-_ADD = Script("for i = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end")
 _PAGE = 500
 
 
@@ -352,7 +352,7 @@ class RedisBackend(RedisLeases):
         for name, value in counters.items():
             words += [json.dumps([namespace, name]), repr(float(value))]
         if words:
-            await self._link.script(_ADD, [self._name("counters").encode()], words)
+            await self._link.script(ADD, [self._name("counters").encode()], words)
 
     async def get_counters(self) -> dict[str, dict[str, float]]:
         """Return the sums by namespace, of all processes."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import hashlib
 import inspect
 import os
 import weakref
@@ -18,12 +17,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from typing import Any, TypeVar
 
 from semantic_llm_cache.backends.redis.errors import explained, said_by
+from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.backends.redis.url import Address
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 
-__all__ = ["Clients", "Link", "Script", "need_redis"]
+__all__ = ["Clients", "Link", "need_redis"]
 
 T = TypeVar("T")
 
@@ -38,16 +38,6 @@ def need_redis() -> Any:
     except ImportError as error:
         raise CacheBackendError('RedisBackend needs a package: pip install "semantic-llm-cache[redis]"') from error
     return redis.asyncio
-
-
-class Script:
-    """A Lua script and the digest that a server knows it by."""
-
-    __slots__ = ("sha", "text")
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class _Open:

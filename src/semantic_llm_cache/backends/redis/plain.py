@@ -18,10 +18,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.clients import Link, together
 from semantic_llm_cache.backends.redis.entries import Names, Row
+from semantic_llm_cache.backends.redis.lua import plain as lua
 from semantic_llm_cache.backends.redis.mirror import Change, Mirror
-from semantic_llm_cache.backends.redis.strategy import COUNTED, READ_CHUNK, Guard, Limits, Way, logger
+from semantic_llm_cache.backends.redis.strategy import READ_CHUNK, Guard, Limits, Way, logger
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
@@ -29,102 +30,9 @@ from semantic_llm_cache.storage.contract import Candidate
 
 __all__ = ["Plain"]
 
-_LOG_LENGTH = 10_000
-_AT_ONCE = 500
-"""Announcements read by one command."""
 _PATIENCE = 0.5
 """Seconds that a search waits for the first copy; then it makes do with what is there of it."""
 _ROUNDS = 8
-
-_ANNOUNCE = """
-local function announce(log, stream, epoch, keys)
-  local number = redis.call('HINCRBY', log, 'n', 1)
-  redis.call('HSETNX', log, 'e', epoch)
-  local function add()
-    return redis.pcall('XADD', stream, 'MAXLEN', '~', LOG_LENGTH, string.format('%.0f-1', number), 'k', keys)
-  end
-  local done = add()
-  if type(done) == 'table' and done.err then
-    redis.call('DEL', stream)
-    redis.call('HSET', log, 'e', epoch)
-    add()
-  end
-  return {redis.call('HGET', log, 'e'), number}
-end
-""".replace("LOG_LENGTH", str(_LOG_LENGTH))
-
-# KEYS: log, stream, entries, their counts of hits. ARGV: a new epoch, the keys as JSON, then for each entry d, v, x,
-# milliseconds, p, s, n, h, a.
-_PUT = Script(
-    _ANNOUNCE
-    + """
-local at, tell, n = 3, false, #KEYS / 2 - 1
-for i = 3, n + 2 do
-  local key, left = KEYS[i], tonumber(ARGV[at + 3])
-  local old = redis.pcall('HGET', key, 'p')
-  if type(old) == 'table' then
-    redis.call('UNLINK', key)
-    old = false
-  end
-  redis.call('HSET', key, 'd', ARGV[at], 'x', ARGV[at + 2], 'p', ARGV[at + 4], 's', ARGV[at + 5],
-             'n', ARGV[at + 6], 'h', ARGV[at + 7], 'a', ARGV[at + 8])
-  if ARGV[at + 1] ~= '' then redis.call('HSET', key, 'v', ARGV[at + 1]) else redis.call('HDEL', key, 'v') end
-  if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('PERSIST', key) end
-  redis.call('UNLINK', KEYS[n + i])
-  if ARGV[at + 4] ~= '' or (old and old ~= '') then tell = true end
-  at = at + 9
-end
-if tell then return announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) end
-return false
-"""
-)
-
-# KEYS: log, stream, entries, their counts of hits. ARGV: a new epoch, the keys as JSON.
-_DROP = Script(
-    _ANNOUNCE
-    + """
-local out, tell, n = {}, false, #KEYS / 2 - 1
-for i = 3, n + 2 do
-  local was = redis.pcall('HMGET', KEYS[i], 'p', 'x')
-  out[i - 2] = false
-  if not was.err and was[2] then
-    out[i - 2] = was[2]
-    if was[1] and was[1] ~= '' then tell = true end
-  end
-  redis.call('UNLINK', KEYS[i], KEYS[n + i])
-end
-if tell then return {out, announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2])} end
-return {out, false}
-"""
-)
-
-# KEYS: log, stream, entries, their counts of hits. ARGV: epoch and number of the last change known.
-_NEAR = Script(
-    COUNTED
-    + """
-local log = redis.pcall('HMGET', KEYS[1], 'e', 'n')
-if log.err then log = {'', '0'} end
-local epoch, top, news = log[1] or '', tonumber(log[2] or '0'), {}
-if (epoch == ARGV[1] or (ARGV[1] == '' and ARGV[2] == '0')) and top > tonumber(ARGV[2]) then
-  news = redis.pcall('XRANGE', KEYS[2], string.format('%.0f-1', ARGV[2] + 1), '+', 'COUNT', AT_ONCE)
-  if news.err then news = {} end
-end
-local rows, n = {}, #KEYS / 2 - 1
-for i = 1, n do rows[i] = counted(KEYS[i + 2], KEYS[i + 2 + n]) end
-return {epoch, top, news, rows}
-""".replace("AT_ONCE", str(_AT_ONCE))
-)
-
-# KEYS: entries.
-_VECTORS = Script("""
-local out = {}
-for i = 1, #KEYS do
-  local r = redis.pcall('HMGET', KEYS[i], 'p', 'n', 'v', 'x')
-  if r.err then r = false end
-  out[i] = r
-end
-return out
-""")
 
 
 class Plain(Way):
@@ -153,7 +61,7 @@ class Plain(Way):
         for row in rows:
             arguments += [row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope, row.namespace,
                           row.hits, row.accessed]  # fmt: skip
-        told = await self.put_script(_PUT, self._keys(shard, [row.key for row in rows]), arguments, guard)
+        told = await self.put_script(lua.PUT, self._keys(shard, [row.key for row in rows]), arguments, guard)
         self._own(
             shard,
             told,
@@ -163,7 +71,7 @@ class Plain(Way):
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """Remove entries of one shard and announce it."""
         arguments = [_epoch(), _keys_as_json(keys)]
-        found, told = await self.link.script(_DROP, self._keys(shard, keys), arguments)
+        found, told = await self.link.script(lua.DROP, self._keys(shard, keys), arguments)
         self._own(shard, told, [Change(key, None) for key in keys])
         return list(found)
 
@@ -215,7 +123,7 @@ class Plain(Way):
         positions = list(mirror.positions)
         replies = await together(
             [
-                self.link.script(_NEAR, self._keys(shard, some), [positions[shard][0], positions[shard][1]])
+                self.link.script(lua.NEAR, self._keys(shard, some), [positions[shard][0], positions[shard][1]])
                 for shard, some in by_shard.items()
             ]
         )
@@ -255,7 +163,7 @@ class Plain(Way):
         changes: list[Change] = []
         for start in range(0, len(keys), READ_CHUNK):
             some = keys[start : start + READ_CHUNK]
-            rows = await self.link.script(_VECTORS, [self.names.entry(key) for key in some], ())
+            rows = await self.link.script(lua.VECTORS, [self.names.entry(key) for key in some], ())
             for key, row in zip(some, rows, strict=True):
                 if row and row[0] and row[2]:
                     changes.append(Change(key, row[0].decode(), (row[1] or b"").decode(), row[2], row[3] or b""))
@@ -328,7 +236,7 @@ class Plain(Way):
     async def _read_all(self, node: Any, mirror: Mirror, at_start: list[int]) -> None:
         cursor: Any = 0
         while True:
-            cursor, names = await node("SCAN", cursor, "MATCH", self.names.pattern(), "COUNT", _AT_ONCE)
+            cursor, names = await node("SCAN", cursor, "MATCH", self.names.pattern(), "COUNT", lua.AT_ONCE)
             keys = [key for key in map(self.names.key, names) if key is not None]
             for shard, some in self.chunks(keys, READ_CHUNK):
                 mirror.apply(await self._changes(shard, some), at_start[shard])

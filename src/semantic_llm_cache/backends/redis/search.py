@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.clients import Link, together
 from semantic_llm_cache.backends.redis.entries import Names, Row
 from semantic_llm_cache.backends.redis.errors import said_by
+from semantic_llm_cache.backends.redis.lua import search as lua
 from semantic_llm_cache.backends.redis.strategy import Guard, Limits, Way, logger
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.redaction import describe
@@ -29,39 +30,6 @@ _PRECISION = 1e-4
 _MOST = 1 << 16
 
 _Document = tuple[bytes, dict[bytes, bytes]]
-
-# KEYS: entries, then the counts of hits of each. ARGV: for each entry d, v, x, milliseconds, p, s, n, h, a.
-_PUT = Script("""
-local at, n = 1, #KEYS / 2
-for i = 1, n do
-  local key, left = KEYS[i], tonumber(ARGV[at + 3])
-  local old = redis.pcall('HEXISTS', key, 'v')
-  if type(old) == 'table' then redis.call('UNLINK', key) end
-  local fields = {'d', ARGV[at], 'x', ARGV[at + 2], 'p', ARGV[at + 4], 's', ARGV[at + 5], 'n', ARGV[at + 6],
-                  'h', ARGV[at + 7], 'a', ARGV[at + 8]}
-  if ARGV[at + 1] ~= '' then
-    fields[#fields + 1] = 'v'
-    fields[#fields + 1] = ARGV[at + 1]
-  end
-  redis.call('HSET', key, unpack(fields))
-  if ARGV[at + 1] == '' and old == 1 then redis.call('HDEL', key, 'v') end
-  if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('PERSIST', key) end
-  redis.call('UNLINK', KEYS[n + i])
-  at = at + 9
-end
-""")
-
-# KEYS: entries, then the counts of hits of each.
-_DROP = Script("""
-local out, n = {}, #KEYS / 2
-for i = 1, n do
-  local x = redis.pcall('HGET', KEYS[i], 'x')
-  if type(x) == 'table' then x = false end
-  out[i] = x
-  redis.call('UNLINK', KEYS[i], KEYS[n + i])
-end
-return out
-""")
 
 
 class SearchModule(Way):
@@ -86,11 +54,11 @@ class SearchModule(Way):
         for row in rows:
             arguments += [row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope, row.namespace,
                           row.hits, row.accessed]  # fmt: skip
-        await self.put_script(_PUT, self.with_counts([row.key for row in rows]), arguments, guard)
+        await self.put_script(lua.PUT, self.with_counts([row.key for row in rows]), arguments, guard)
 
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """Remove entries; return what each held."""
-        found: list[bytes | None] = await self.link.script(_DROP, self.with_counts(keys), ())
+        found: list[bytes | None] = await self.link.script(lua.DROP, self.with_counts(keys), ())
         return found
 
     # ------------------------------------------------------------------------------ indexes

@@ -9,38 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
-from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.clients import Link, together
 from semantic_llm_cache.backends.redis.entries import Row
+from semantic_llm_cache.backends.redis.lua.conditional import unchanged
+from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.backends.redis.strategy import READ_CHUNK, Way
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity.base import Vector
 
 __all__ = ["set_vectors"]
-
-
-@lru_cache(maxsize=16)
-def unchanged(script: Script) -> Script:
-    """Return the script done only where an entry holds the same bytes still: its key, and their SHA-1, follow."""
-    return Script(
-        """
-local held = redis.pcall('HGET', KEYS[#KEYS], 'd')
-if type(held) ~= 'string' or redis.sha1hex(held) ~= ARGV[#ARGV] then return {0} end
-local keys, arguments = {}, {}
-for i = 1, #KEYS - 1 do keys[i] = KEYS[i] end
-for i = 1, #ARGV - 1 do arguments[i] = ARGV[i] end
-local function put(KEYS, ARGV)
-"""
-        + script.text
-        + """
-end
-local result = put(keys, arguments)
-if type(result) == 'table' and result.err then return result end
-return {1, result}
-"""
-    )
 
 
 class _Changed(Exception):
