@@ -470,7 +470,7 @@ class PostgresBackend(PostgresLeases):
 
     @property
     def _front(self) -> Front:
-        return self.front or _NO_FRONT
+        return _NO_FRONT if self.front is None else self.front  # an empty one is false
 
     def _entry(self, row: Any) -> CacheEntry | None:
         """Return the entry of a row that has something before its columns."""
