@@ -16,6 +16,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 
+from semantic_llm_cache.backends.job import Job
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
@@ -52,7 +53,7 @@ class Listener(ABC):
         """True while what others do is heard."""
         self._lock = fork_safe_lock()
         self._waiting: dict[str, dict[asyncio.Future[None], asyncio.AbstractEventLoop]] = {}
-        self._running: _Run | None = None
+        self._running: Job | None = None
         self._until = 0.0
         self._told = False
         if front is not None and front.far_behind:
@@ -85,9 +86,9 @@ class Listener(ABC):
         with self._lock:
             if self._running is not None:
                 return
-            run = self._running = _Run()
+            job = self._running = Job()
         try:
-            background.spawn(run.task(self))
+            background.spawn(_listen(self, job))
         except RuntimeError as error:  # the interpreter is ending and starts no more threads
             logger.debug("semantic-llm-cache: %s: not listened to: %s", self.url, describe(error))
 
@@ -101,19 +102,18 @@ class Listener(ABC):
     def stop(self) -> None:
         """Have it end soon. From any thread, without waiting."""
         with self._lock:
-            run, self._running = self._running, None
-        if run is not None:
-            run.stop()
+            job, self._running = self._running, None
+        if job is not None:
+            job.stop()
         self.deaf()
 
     async def close(self) -> None:
         """`stop`, and wait until its connection is closed."""
         with self._lock:
-            run = self._running
+            job = self._running
         self.stop()
-        if run is not None:
-            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(run.done), 2.0)
+        if job is not None:
+            await job.wait()
 
     def heard(self) -> None:
         """To be called when everything from now on will be heard."""
@@ -131,7 +131,7 @@ class Listener(ABC):
             self.front.listening = False
         self.ring()
 
-    async def _run(self, run: _Run) -> None:
+    async def _listen(self, job: Job) -> None:
         pause = _FIRST_PAUSE
         while True:
             began = time.monotonic()
@@ -146,19 +146,19 @@ class Listener(ABC):
                 self._tell(error)
             finally:
                 self.deaf()
-            if self._ended(run):
+            if self._ended(job):
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, max(pause, _LAST_PAUSE))
-            if self._ended(run):
+            if self._ended(job):
                 return
 
-    def _ended(self, run: _Run) -> bool:
+    def _ended(self, job: Job) -> bool:
         with self._lock:  # whoever calls `start` meanwhile finds that it goes on, or that there is none
             front = self.front
             if front is not None:
                 front.listening = False
-            if self._running is run:
+            if self._running is job:
                 if self.wanted():
                     if front is not None:
                         front.listening = True
@@ -230,34 +230,12 @@ class Listener(ABC):
         self.hearing = False
 
 
-class _Run:
-    """One run of a listener."""
-
-    def __init__(self) -> None:
-        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._task: asyncio.Task[None] | None = None
-        self._stopped = False
-
-    async def task(self, listener: Listener) -> None:
-        self._task = asyncio.current_task()
-        _runs.add(self)
-        try:
-            if not self._stopped:
-                await listener._run(self)
-        except asyncio.CancelledError:
-            if not self._stopped:
-                raise
-        finally:
-            self._task = None
-            _runs.discard(self)
-            self.done.set_result(None)
-
-    def stop(self) -> None:
-        self._stopped = True
-        task = self._task
-        if task is not None:
-            with contextlib.suppress(RuntimeError):
-                task.get_loop().call_soon_threadsafe(task.cancel)
+async def _listen(listener: Listener, job: Job) -> None:
+    _jobs.add(job)
+    try:
+        await job.run(lambda: listener._listen(job))
+    finally:
+        _jobs.discard(job)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
@@ -266,22 +244,22 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 _all: weakref.WeakSet[Listener] = weakref.WeakSet()
-_runs: set[_Run] = set()
+_jobs: set[Job] = set()
 
 
 def _after_fork() -> None:
-    _runs.clear()
+    _jobs.clear()
     for listener in list(_all):
         listener._after_fork()
 
 
 def _at_exit() -> None:
     """Let the connections go, so that no task is found pending when the interpreter is taken down."""
-    runs = list(_runs)
-    for run in runs:
-        run.stop()
-    if runs:
-        concurrent.futures.wait([run.done for run in runs], timeout=0.5)
+    jobs = list(_jobs)
+    for job in jobs:
+        job.stop()
+    if jobs:
+        concurrent.futures.wait([job.done for job in jobs], timeout=0.5)
 
 
 background.after_fork(_after_fork)

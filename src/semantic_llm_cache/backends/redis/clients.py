@@ -1,14 +1,8 @@
-"""Connections: a client of redis-py per event loop, errors said in plain words, scripts.
-
-A client of redis-py belongs to one event loop. Each loop gets its own when it first asks; it is closed
-when the loop shuts down its asynchronous generators, as `asyncio.run` does, so that none is left behind
-unclosed. A forked child leaves its parent's alone and makes its own.
-"""
+"""Connections: a client of redis-py per event loop, errors in plain words, scripts."""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import inspect
 import os
@@ -16,12 +10,13 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from semantic_llm_cache.backends.job import Job
+from semantic_llm_cache.backends.loops import PerLoop, Resource, close_socket
 from semantic_llm_cache.backends.redis.errors import explained, said_by
 from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.backends.redis.url import Address
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.runtime.fork import fork_safe_lock
 
 __all__ = ["Clients", "Link", "need_redis"]
 
@@ -40,10 +35,8 @@ def need_redis() -> Any:
     return redis.asyncio
 
 
-class _Open:
+class _Open(Resource):
     """The client of one loop."""
-
-    __slots__ = ("client", "close", "closed", "gate", "keeper", "started", "starting")
 
     def __init__(self, client: Any, close: Callable[[], Awaitable[None]], most: int, *, cluster: bool = False) -> None:
         self.client = client
@@ -52,7 +45,6 @@ class _Open:
         # A client fails when it has no connection left to give; a cluster's then drops those of all
         # others. (redis-py's pool that waits costs ten times as much as a semaphore.)
         self.gate = asyncio.Semaphore(most)
-        self.keeper: AsyncGenerator[None, None] | None = None
         # Nor may two tasks at once be the first to use a cluster's client, or leave in the middle of it.
         self.started = not cluster
         self.starting: asyncio.Task[None] | None = None
@@ -69,6 +61,25 @@ class _Open:
             self.started = True
         finally:
             self.starting = None
+
+    async def close_here(self) -> None:
+        """Close the client, after a start that is under way."""
+        self.closed = True
+        with contextlib.suppress(Exception):
+            if self.starting is not None:
+                await self.starting
+        await self.close()
+
+    def let_go(self) -> None:
+        """Close the client in a task of its own."""
+        if self.keeper is not None:
+            task = asyncio.ensure_future(_close_keeper(self.keeper))
+            _closing.add(task)
+            task.add_done_callback(_closing.discard)
+
+    def abandon(self) -> None:
+        """Close the sockets without the client's loop, which is closed."""
+        _abandon(self.client)
 
 
 class Clients:
@@ -87,13 +98,11 @@ class Clients:
         self.cluster = address.kind == "cluster"
         self._given = client
         self._given_for: weakref.ref[asyncio.AbstractEventLoop] | None = None
-        self._forked = False
+        self._pid = os.getpid()
         self._settings = {"socket_timeout": timeout, "socket_connect_timeout": connect_timeout}
         self._max_connections = max_connections
-        self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
-        self._lock = fork_safe_lock()
-        _all.add(self)
-        weakref.finalize(self, _let_go, self._open).atexit = False
+        self._loops: PerLoop[_Open] = PerLoop()
+        self._open = self._loops.opened
 
     async def send(self, *words: Any) -> Any:
         """Send a command by the client of the running loop; return the reply."""
@@ -110,41 +119,16 @@ class Clients:
 
     async def get(self) -> _Open:
         """Return what there is for the running loop."""
-        loop = asyncio.get_running_loop()
-        found = self._open.get(loop)
-        if found is not None:
-            if not found.started:
-                await found.start()
-            return found
-        made = self._make()
-        with self._lock:
-            gone = [old for old in self._open if old.is_closed()]
-            left = [self._open.pop(old) for old in gone]
-            self._open[loop] = made
-        for one in left:
-            _abandon(one.client)
-        made.keeper = _keep(self._open, loop, made)
-        await made.keeper.__anext__()
-        if not made.started:
-            await made.start()
-        return made
+        found = self._open.get(asyncio.get_running_loop())
+        if found is None:
+            found = await self._loops.add(self._make())
+        if not found.started:
+            await found.start()
+        return found
 
     async def close(self) -> None:
         """Close the clients of all loops; the next use makes new ones."""
-        here = asyncio.get_running_loop()
-        with self._lock:
-            held = dict(self._open)
-            self._open.clear()
-        for loop, one in held.items():
-            if loop is here:
-                if one.keeper is not None:
-                    await one.keeper.aclose()
-            elif loop.is_closed():
-                _abandon(one.client)
-            elif loop.is_running() and one.keeper is not None:
-                with contextlib.suppress(Exception):
-                    future = asyncio.run_coroutine_threadsafe(_close_keeper(one.keeper), loop)
-                    await asyncio.wait_for(asyncio.wrap_future(future), 2.0)
+        await self._loops.close()
 
     # -------------------------------------------------------------------------------- making
 
@@ -199,7 +183,7 @@ class Clients:
 
         loop = asyncio.get_running_loop()
         its_loop = loop if self._given_for is None else self._given_for()
-        if its_loop is loop and not self._forked and not _decodes(given):
+        if its_loop is loop and self._pid == os.getpid() and not _decodes(given):
             self._given_for = weakref.ref(loop)
             return _Open(given, leave_open, self._max_connections, cluster=self.cluster)
         if isinstance(given, module.RedisCluster):
@@ -221,45 +205,6 @@ class Clients:
         client = module.Redis.from_pool(module.ConnectionPool(connection_class=pool.connection_class, **settings))
         return _Open(client, client.aclose, self._max_connections)
 
-    def _after_fork(self) -> None:
-        _abandoned.append(dict(self._open))  # never closed here: the sockets are the parent's
-        self._open.clear()
-        self._forked = True
-
-
-async def _keep(
-    opened: dict[asyncio.AbstractEventLoop, _Open], loop: asyncio.AbstractEventLoop, made: _Open
-) -> AsyncGenerator[None, None]:
-    """Close a client when its loop ends its asynchronous generators."""
-    try:
-        yield
-    finally:
-        if opened.get(loop) is made:
-            del opened[loop]
-        made.closed = True
-        with contextlib.suppress(Exception):
-            if made.starting is not None:
-                await made.starting
-        with contextlib.suppress(Exception):
-            await made.close()
-
-
-def _let_go(opened: dict[asyncio.AbstractEventLoop, _Open]) -> None:
-    """Close what a forgotten backend has left open."""
-    for loop, one in list(opened.items()):
-        if loop.is_closed():
-            _abandon(one.client)
-        elif one.keeper is not None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_close_soon, loop, one.keeper)
-    opened.clear()
-
-
-def _close_soon(loop: asyncio.AbstractEventLoop, keeper: AsyncGenerator[None, None]) -> None:
-    task = loop.create_task(_close_keeper(keeper))
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
-
 
 def _decodes(client: Any) -> bool:
     pool = getattr(client, "connection_pool", None)
@@ -280,45 +225,7 @@ def _abandon(client: Any) -> None:
                            *getattr(holder, "_connections", ()), *getattr(holder, "_free", ())]:  # fmt: skip
             writer = getattr(connection, "_writer", None)
             connection._reader = connection._writer = None
-            transport: Any = getattr(writer, "transport", None)
-            transport = getattr(transport, "_transport", None) or transport
-            sock = getattr(transport, "_sock", None)
-            if sock is not None:
-                with contextlib.suppress(Exception):
-                    transport._closing = True
-                    transport._sock = None
-                    sock.close()
-
-
-class _Job:
-    """Something that runs on the background loop and does not outlive `Link.close`."""
-
-    def __init__(self) -> None:
-        self.dropped = False
-        self.pid = os.getpid()
-        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self.task: asyncio.Task[None] | None = None
-
-    async def run(self, function: Callable[[], Awaitable[None]], jobs: set[_Job]) -> None:
-        self.task = asyncio.current_task()
-        try:
-            if not self.dropped:
-                await function()
-        except asyncio.CancelledError:
-            if not self.dropped:
-                raise
-        finally:
-            jobs.discard(self)
-            self.task = None
-            self.done.set_result(None)
-
-    def drop(self) -> None:
-        """End it as soon as may be."""
-        self.dropped = True
-        task = self.task
-        if task is not None:
-            with contextlib.suppress(RuntimeError):
-                task.get_loop().call_soon_threadsafe(task.cancel)
+            close_socket(getattr(writer, "transport", None))
 
 
 class Link:
@@ -327,22 +234,24 @@ class Link:
     def __init__(self, clients: Clients, url: str) -> None:
         self.clients = clients
         self.url = url
-        self._jobs: set[_Job] = set()
+        self._jobs: set[Job] = set()
+        self._pid = os.getpid()
 
     def background(self, function: Callable[[], Awaitable[None]]) -> None:
         """Run a coroutine function on the process's background loop; `close` ends it."""
-        job = _Job()
+        if self._pid != os.getpid():  # the parent's do not run here
+            self._jobs, self._pid = set(), os.getpid()
+        job = Job()
         self._jobs.add(job)
-        background.spawn(job.run(function, self._jobs))
+        background.spawn(_run(job, function, self._jobs))
 
     async def close(self) -> None:
         """End what runs in the background and close the connections."""
-        jobs = [job for job in list(self._jobs) if job.pid == os.getpid()]
+        jobs = list(self._jobs) if self._pid == os.getpid() else []
         for job in jobs:
-            job.drop()
+            job.stop()
         for job in jobs:
-            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(job.done), 2.0)
+            await job.wait()
         await self.clients.close()
 
     @property
@@ -404,6 +313,13 @@ class Link:
         return explained(error, self.url)
 
 
+async def _run(job: Job, function: Callable[[], Awaitable[None]], jobs: set[Job]) -> None:
+    try:
+        await job.run(function)
+    finally:
+        jobs.discard(job)
+
+
 async def together(awaitables: Iterable[Awaitable[T]]) -> list[T]:
     """Await all at once, a few dozen at a time; return the results in order."""
     waiting = list(awaitables)
@@ -426,15 +342,4 @@ async def together(awaitables: Iterable[Awaitable[T]]) -> list[T]:
     return results
 
 
-_all: weakref.WeakSet[Clients] = weakref.WeakSet()
-_abandoned: list[Any] = []
 _closing: set[asyncio.Task[None]] = set()
-
-
-def _after_fork() -> None:
-    for clients in list(_all):
-        clients._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
