@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import log2
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from semantic_llm_cache.arguments import shown
 
-__all__ = ["POLICIES", "Standing", "check_bound", "check_policy", "score"]
+__all__ = ["POLICIES", "Standing", "check_policy", "score"]
 
 POLICIES = ("lru", "lfu", "cost")
 """Least recently used, least frequently used, least saved per byte."""
@@ -46,17 +46,6 @@ def check_policy(name: str) -> str:
     if name not in POLICIES:
         raise ValueError(f"eviction={shown(name)} must be one of {', '.join(map(repr, POLICIES))}")
     return name
-
-
-def check_bound(value: Any, name: str) -> int | None:
-    """Return `value` if it is a bound or None; TypeError or ValueError otherwise, with the argument's name."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}={shown(value)} must be a whole number, or None for no bound")
-    if value < 1:
-        raise ValueError(f"{name}={shown(value)} must be at least 1, or None for no bound")
-    return value
 
 
 def score(policy: str, standing: Standing) -> float:

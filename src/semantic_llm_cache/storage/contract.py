@@ -27,9 +27,11 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from semantic_llm_cache.arguments import check_tags, check_text
+from semantic_llm_cache.arguments import check_namespace
+from semantic_llm_cache.storage.selection import Selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -286,17 +288,10 @@ class StorageBackend(ABC):
 
         A condition that is None does not restrict; with both None nothing is deleted. Returns how many.
         """
-        check_text(pattern, "pattern")
-        wanted = None if tags is None else set(check_tags(tags))
-        if pattern is None and wanted is None:
+        wanted = Selection.of(pattern, tags, namespace)
+        if wanted.empty:
             return 0
-        needle = None if pattern is None else pattern.casefold()
-        keys = [
-            key
-            async for key, entry in self.scan(namespace=namespace)
-            if (needle is None or needle in entry.prompt.casefold())
-            and (wanted is None or not wanted.isdisjoint(entry.tags))
-        ]
+        keys = [key async for key, entry in self.scan(namespace=namespace) if wanted.matches(entry.prompt, entry.tags)]
         return await self.delete_many(keys)
 
     async def record_hits(self, hits: Mapping[str, int], now: float) -> None:
@@ -380,12 +375,27 @@ def _within(entry: CacheEntry, limits: Mapping[str, str | None], now: float) -> 
     )
 
 
+def _age(item: tuple[str, CacheEntry]) -> float:
+    return item[1].created_at
+
+
 def _farness(candidate: Candidate) -> float:
     return -candidate.similarity
 
 
 class CandidateBackend(StorageBackend):
-    """A backend that finds candidates of its own accord; `find_similar` asks for one."""
+    """A backend with its own `find_candidates` and `scan`, which give `find_similar` and `iterate`."""
+
+    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
+        """Return all live entries, oldest first."""
+        check_namespace(namespace)
+        found = [item async for item in self.scan(namespace=namespace)]
+        found.sort(key=_age)
+        return found
+
+    def _changing(self, keys: Sequence[str] | None = None) -> AbstractContextManager[None]:
+        """`Front.changing`, where there is a front."""
+        return nullcontext() if self.front is None else self.front.changing(keys)
 
     async def find_similar(
         self,

@@ -7,12 +7,13 @@ after `seconds` at the latest: that is the price, and it can be set, also to non
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.arguments import check_number, shown
@@ -115,7 +116,7 @@ class Front:
             self._unname(old)
 
     def drop(self, key: str | None = None) -> None:
-        """Forget one entry, or all of them: called before and after whatever writes."""
+        """Forget one entry, or all of them: for `changing`, and when something may have changed unseen."""
         self._generation += 1
         self._floor = self._generation
         self._told.clear()
@@ -124,6 +125,25 @@ class Front:
             self._names.clear()
         else:
             self._remove(key)
+
+    @contextlib.contextmanager
+    def changing(self, keys: Sequence[str] | None = None) -> Iterator[None]:
+        """`drop` these entries, or all of them, before and after what is done inside, also when that fails.
+
+        Before, so that no old answer is served meanwhile. After, because a read may have brought an old one back.
+        """
+        self._drop_each(keys)
+        try:
+            yield
+        finally:
+            self._drop_each(keys)
+
+    def _drop_each(self, keys: Sequence[str] | None) -> None:
+        if keys is None:
+            self.drop()
+        else:
+            for key in keys:
+                self.drop(key)
 
     def told(self, names: Iterable[Hashable]) -> None:
         """Forget entries that somebody has changed, by what others call them.

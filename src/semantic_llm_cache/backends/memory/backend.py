@@ -7,8 +7,9 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from semantic_llm_cache.arguments import check_count, check_namespace, check_tags, check_text
-from semantic_llm_cache.backends.eviction import check_bound, check_policy, score
+from semantic_llm_cache.arguments import check_count, check_namespace
+from semantic_llm_cache.backends.checks import check_bound
+from semantic_llm_cache.backends.eviction import check_policy, score
 from semantic_llm_cache.backends.expiry import ExpiryQueue
 from semantic_llm_cache.backends.memory.order import by_age, sort_by_age
 from semantic_llm_cache.backends.memory.records import (
@@ -34,6 +35,7 @@ from semantic_llm_cache.runtime.worker import Worker
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate, CandidateBackend
+from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["MemoryBackend"]
 
@@ -193,18 +195,12 @@ class MemoryBackend(CandidateBackend):
         self, pattern: str | None = None, *, tags: Iterable[str] | None = None, namespace: str | None = None
     ) -> int:
         """Delete entries whose prompt holds `pattern` (case-insensitive) and that carry any of `tags`."""
-        check_namespace(namespace)
-        check_text(pattern, "pattern")
-        wanted = None if tags is None else set(check_tags(tags))
-        if pattern is None and wanted is None:
+        wanted = Selection.of(pattern, tags, namespace)
+        if wanted.empty:
             return 0
-        needle = None if pattern is None else pattern.casefold()
         count = 0
         async for item in self._items(namespace):
-            prompt, labels = prompt_and_tags(item)
-            if wanted is not None and wanted.isdisjoint(labels):
-                continue
-            if needle is None or needle in prompt.casefold():
+            if wanted.matches(*prompt_and_tags(item)):
                 count += self._remove(item)
         return count
 

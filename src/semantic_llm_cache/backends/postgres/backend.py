@@ -8,9 +8,10 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from semantic_llm_cache.arguments import check_count, check_namespace, check_tags, check_text
+from semantic_llm_cache.arguments import check_count, check_namespace
+from semantic_llm_cache.backends.checks import check_bound, check_seconds, check_whole
 from semantic_llm_cache.backends.damage import DamageLog
-from semantic_llm_cache.backends.eviction import check_bound, check_policy
+from semantic_llm_cache.backends.eviction import check_policy
 from semantic_llm_cache.backends.postgres.lease import PostgresLeases
 from semantic_llm_cache.backends.postgres.link import Connecting, Link
 from semantic_llm_cache.backends.postgres.listen import PostgresListener
@@ -19,12 +20,13 @@ from semantic_llm_cache.backends.postgres.near import Near, Place
 from semantic_llm_cache.backends.postgres.pool import need_asyncpg
 from semantic_llm_cache.backends.postgres.rows import Damage, decode, digest, encode, escape, unescape
 from semantic_llm_cache.backends.postgres.upkeep import Upkeep
-from semantic_llm_cache.backends.postgres.url import check_seconds, check_whole, parse
+from semantic_llm_cache.backends.postgres.url import parse
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["PostgresBackend"]
 
@@ -149,7 +151,7 @@ class PostgresBackend(PostgresLeases):
             self._beside,
             self.max_size,
             self.eviction,
-            lambda places: self._front.told(places),
+            self._evicted,
         )
         self._hits = self._misses = 0
         self._damage = DamageLog(self._url)
@@ -227,12 +229,8 @@ class PostgresBackend(PostgresLeases):
 
     async def _put(self, rows: list[tuple[Any, ...]], key: str | None) -> None:
         rows.sort(key=_first)  # two writers who lock the same rows do so in the same order
-        front = self._front
-        front.drop(key)
-        try:
+        with self._changing(None if key is None else [key]):
             await self._link.write(lambda schema: schema.put, rows)
-        finally:  # a read may have brought back what was there before, also when the reply was lost
-            front.drop(key)
         self._upkeep.wrote(row[0] for row in rows)
 
     async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
@@ -243,15 +241,12 @@ class PostgresBackend(PostgresLeases):
             rows.append((digest(key), escape(prompt), new.tolist(), len(new), escape(embedder), self.clock()))
         order = sorted(range(len(rows)), key=lambda place: rows[place][0])  # who locks the same rows, in this order
         done = [False] * len(rows)
-        try:
+        with self._changing([key for key, _, _ in items]):
             for start in range(0, len(order), _PAGE):
                 some = order[start : start + _PAGE]
                 found = await self._link.fetch_each(lambda schema: schema.set_vector, [rows[place] for place in some])
                 for place, reply in zip(some, found, strict=True):
                     done[place] = bool(reply)
-        finally:
-            for key, _, _ in items:
-                self._front.drop(key)
         return done
 
     async def delete(self, key: str) -> bool:
@@ -262,13 +257,10 @@ class PostgresBackend(PostgresLeases):
         """Delete each key; return how many live ones there were."""
         wanted = sorted({digest(key) for key in keys})
         count = 0
-        self._front.drop()
-        try:
+        with self._changing():
             for start in range(0, len(wanted), _PAGE):
                 some = wanted[start : start + _PAGE]
                 count += (await self._link.fetch(lambda schema: schema.delete, some, self.clock()))[0][0]
-        finally:
-            self._front.drop()
         return count
 
     # ---------------------------------------------------------------------------- all of them
@@ -280,14 +272,11 @@ class PostgresBackend(PostgresLeases):
         """
         check_namespace(namespace)
         if namespace is None:
-            self._front.drop()
-            try:
+            with self._changing():
                 count = await self._link.empty(self.clock())
-            finally:
-                self._front.drop()
             if count is not None:
                 return count
-        return await self._delete_where(namespace, None, None)
+        return await self._delete_where(namespace, Selection(None, None))
 
     async def invalidate(
         self,
@@ -297,38 +286,26 @@ class PostgresBackend(PostgresLeases):
         namespace: str | None = None,
     ) -> int:
         """Delete entries whose prompt holds `pattern` and that carry any of `tags`; return how many."""
-        check_namespace(namespace)
-        check_text(pattern, "pattern")
-        wanted = None if tags is None else [escape(tag) for tag in check_tags(tags)]
-        if pattern is None and wanted is None:
-            return 0
-        return await self._delete_where(namespace, None if pattern is None else escape(pattern.casefold()), wanted)
+        wanted = Selection.of(pattern, tags, namespace)
+        return 0 if wanted.empty else await self._delete_where(namespace, wanted)
 
-    async def _delete_where(self, namespace: str | None, needle: str | None, tags: list[str] | None) -> int:
+    async def _delete_where(self, namespace: str | None, wanted: Selection) -> int:
         """Go once through all entries, a step at a time, and delete those that fulfil all conditions."""
         count, after = 0, b""
+        needle = None if wanted.needle is None else escape(wanted.needle)
+        tags = None if wanted.tags is None else [escape(tag) for tag in wanted.tags]
         space = None if namespace is None else escape(namespace)
         while True:
-            self._front.drop()
-            try:
+            with self._changing():
                 rows = await self._link.fetch(
                     lambda schema: schema.delete_page,
                     after, self.clock(), space, needle, tags, _DELETE_PAGE, timeout=_LONG,
                 )  # fmt: skip
-            finally:
-                self._front.drop()
             last, found, live = rows[0]
             count += live
             if found < _DELETE_PAGE:
                 return int(count)
             after = last
-
-    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
-        """Return all live entries, oldest first."""
-        check_namespace(namespace)
-        found = [item async for item in self.scan(namespace=namespace)]
-        found.sort(key=_age)
-        return found
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, in the order of their keys' digests."""
@@ -468,9 +445,9 @@ class PostgresBackend(PostgresLeases):
 
     # -------------------------------------------------------------------------------- helpers
 
-    @property
-    def _front(self) -> Front:
-        return _NO_FRONT if self.front is None else self.front  # an empty one is false
+    def _evicted(self, places: Iterable[bytes]) -> None:
+        if self.front is not None:
+            self.front.told(places)
 
     def _entry(self, row: Any) -> CacheEntry | None:
         """Return the entry of a row that has something before its columns."""
@@ -496,13 +473,6 @@ class PostgresBackend(PostgresLeases):
             self._misses += 1
 
 
-_NO_FRONT = Front(0, 0)
-
-
 def _first(row: tuple[Any, ...]) -> bytes:
     place: bytes = row[0]
     return place
-
-
-def _age(item: tuple[str, CacheEntry]) -> float:
-    return item[1].created_at

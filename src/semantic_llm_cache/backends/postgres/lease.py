@@ -14,7 +14,6 @@ from semantic_llm_cache.backends.postgres.rows import digest, encode
 from semantic_llm_cache.backends.postgres.upkeep import Upkeep
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.storage.contract import CandidateBackend, Held, Lease
-from semantic_llm_cache.storage.front import Front
 
 __all__ = ["PostgresLeases"]
 
@@ -60,14 +59,8 @@ class PostgresLeases(CandidateBackend):
     async def set_leased(self, lease: Lease, entry: CacheEntry) -> bool:
         """Store the entry and give the lease back; False when it is no longer the last one given."""
         row = encode(lease.key, entry)
-        front: Front | None = self.front
-        try:
-            if front is not None:
-                front.drop(lease.key)
+        with self._changing([lease.key]):
             rows = await self._link.fetch(lambda schema: schema.put_leased, *row, lease.token)
-        finally:
-            if front is not None:
-                front.drop(lease.key)
         if rows[0][0]:
             self._upkeep.wrote([row[0]])
         return bool(rows[0][0])

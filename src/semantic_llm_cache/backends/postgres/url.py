@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from semantic_llm_cache.redaction import scheme_of
 from semantic_llm_cache.storage.urls import split_server, unknown_option, yes_or_no
 
-__all__ = ["SCHEMES", "Address", "check_seconds", "check_whole", "parse"]
+__all__ = ["SCHEMES", "Address", "parse"]
 
 SCHEMES = ("postgresql", "postgres")
 """What a PostgreSQL address may begin with."""
@@ -115,17 +115,3 @@ def _check_host(scheme: str, text: str) -> str:
     except ValueError:
         raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None
     return text
-
-
-def check_whole(value: Any, name: str, least: int) -> int:
-    """Return a whole number of at least `least`. ValueError otherwise, with the argument's name."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
-    return value
-
-
-def check_seconds(value: Any, name: str) -> float:
-    """Return a number of seconds, more than 0. ValueError otherwise, with the argument's name."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ValueError(f"{name}={value!r} must be seconds, more than 0")
-    return float(value)

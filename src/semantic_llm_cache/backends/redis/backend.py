@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from semantic_llm_cache.arguments import check_count, check_namespace
+from semantic_llm_cache.backends.checks import check_seconds, check_whole
 from semantic_llm_cache.backends.redis.clients import Clients, Link, need_redis
 from semantic_llm_cache.backends.redis.entries import LAYOUT, Names, Row, encode
 from semantic_llm_cache.backends.redis.lease import RedisLeases
@@ -126,16 +127,16 @@ class RedisBackend(RedisLeases):
         if options["search"] not in ("auto", *WAYS):
             raise ValueError(f"search= must be one of auto, {', '.join(WAYS)}")
         self.search = options["search"]
-        self.shards = _check_whole(options["shards"], "shards", MOST_SHARDS)
+        self.shards = None if options["shards"] is None else check_whole(options["shards"], "shards", 1, MOST_SHARDS)
         self.front = Front(options["front_size"], options["front_seconds"])
         self.clock = clock or time.time
         self._url = address.shown
         clients = Clients(
             address,
             client,
-            timeout=_check_seconds(options["timeout"], "timeout"),
-            connect_timeout=_check_seconds(options["connect_timeout"], "connect_timeout"),
-            max_connections=_check_whole(options["max_connections"], "max_connections", 1 << 20) or 50,
+            timeout=check_seconds(options["timeout"], "timeout"),
+            connect_timeout=check_seconds(options["connect_timeout"], "connect_timeout"),
+            max_connections=check_whole(options["max_connections"], "max_connections", 1, 1 << 20),
         )
         self._link = Link(clients, self._url)
         self._listener = RedisListener(self._link, self.front)
@@ -211,30 +212,18 @@ class RedisBackend(RedisLeases):
         way = self._way or await self._ask()
         new = [(key, prompt, unit(vector)) for key, prompt, vector in items]
         done: list[bool] = []
-        try:
+        with self._changing([key for key, _, _ in new]):
             for start in range(0, len(new), _PAGE):
                 some = new[start : start + _PAGE]
                 done += await set_vectors(way, some, embedder, self.clock(), self._encoded)
-        finally:
-            if self.front is not None:
-                for key, _, _ in new:
-                    self.front.drop(key)
         return done
 
     def _encoded(self, key: str, entry: CacheEntry) -> Row:
         return encode(key, entry, self.clock(), injected=self.clock is not time.time)
 
     async def _write(self, way: Way, rows: list[Any]) -> None:
-        front = self.front
-        try:
-            if front is not None:
-                for row in rows:
-                    front.drop(row.key.decode())
+        with self._changing([row.key.decode() for row in rows]):
             await way.write(rows)
-        finally:  # a read may have brought back what was there before, also when the write failed half way
-            if front is not None:
-                for row in rows:
-                    front.drop(row.key.decode())
 
     async def delete(self, key: str) -> bool:
         """Remove the entry; True when there was a live one."""
@@ -251,17 +240,8 @@ class RedisBackend(RedisLeases):
         return count
 
     async def _remove(self, way: Way, keys: list[bytes]) -> int:
-        front = self.front
-        if front is None:
+        with self._changing([key.decode("utf-8", "replace") for key in keys]):
             return await way.remove(keys, self.clock())
-        texts = [key.decode("utf-8", "replace") for key in keys]
-        try:
-            for text in texts:
-                front.drop(text)
-            return await way.remove(keys, self.clock())
-        finally:
-            for text in texts:
-                front.drop(text)
 
     # ---------------------------------------------------------------------------- all of them
 
@@ -277,13 +257,6 @@ class RedisBackend(RedisLeases):
             if keys:
                 count += await self._remove(way, keys)
         return count
-
-    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
-        """Return all live entries, oldest first."""
-        check_namespace(namespace)
-        found = [item async for item in self.scan(namespace=namespace)]
-        found.sort(key=_age)
-        return found
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, in the order in which the server walks over them.
@@ -464,21 +437,3 @@ def _check_prefix(prefix: Any) -> str:
         raise ValueError(f"prefix={prefix!r} must be text that is not empty, such as 'semantic_llm_cache:'")
     prefix.encode()
     return prefix
-
-
-def _check_whole(value: Any, name: str, most: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise ValueError(f"{name}={value!r} must be a whole number from 1 to {most}")
-    return value
-
-
-def _check_seconds(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ValueError(f"{name}={value!r} must be seconds, more than 0")
-    return float(value)
-
-
-def _age(item: tuple[str, CacheEntry]) -> float:
-    return item[1].created_at

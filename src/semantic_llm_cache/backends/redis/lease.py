@@ -93,20 +93,15 @@ class RedisLeases(CandidateBackend):
         """Store the entry and give the lease back; False when it is no longer the last one given."""
         way = await self._ask()
         row = self._encoded(lease.key, entry)
-        front = self.front
-        try:
-            if front is not None:
-                front.drop(lease.key)
+        with self._changing([lease.key]):
             if row.milliseconds < 0:  # its time is over: nothing to store
                 await self.release_lease(lease)
                 return True
             await way.prepare([row])
-            await way.put(way.names.shard(row.key), [row], _Guard(way.names, row.key, lease))
-        except LeaseLost:
-            return False
-        finally:
-            if front is not None:
-                front.drop(lease.key)
+            try:
+                await way.put(way.names.shard(row.key), [row], _Guard(way.names, row.key, lease))
+            except LeaseLost:
+                return False
         return True
 
 

@@ -15,8 +15,6 @@ from semantic_llm_cache.arguments import (
     check_namespace,
     check_number,
     check_path,
-    check_tags,
-    check_text,
     shown,
 )
 from semantic_llm_cache.backends.eviction import check_policy
@@ -36,6 +34,7 @@ from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["SQLiteBackend"]
 
@@ -303,13 +302,6 @@ class SQLiteBackend(CandidateBackend):
         finally:
             self.front.drop()
 
-    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
-        """Return all live entries, oldest first."""
-        check_namespace(namespace)
-        found = [item async for item in self.scan(namespace=namespace)]
-        found.sort(key=_age)
-        return found
-
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries there are now, in the order in which they were written."""
         check_namespace(namespace)
@@ -333,18 +325,13 @@ class SQLiteBackend(CandidateBackend):
         namespace: str | None = None,
     ) -> int:
         """Delete entries whose prompt holds `pattern` and that carry any of `tags`; return how many."""
-        check_namespace(namespace)
-        check_text(pattern, "pattern")
-        wanted = None if tags is None else frozenset(check_tags(tags))
-        if pattern is None and wanted is None:
+        wanted = Selection.of(pattern, tags, namespace)
+        if wanted.empty:
             return 0
-        needle = None if pattern is None else pattern.casefold()
         count, after = 0, 0
         until = await self._reading.run(self._reader.last_id)
         while True:
-            after, ids = await self._reading.run(
-                self._reader.matching, Step(after, until, namespace, _PAGE), needle, wanted
-            )
+            after, ids = await self._reading.run(self._reader.matching, Step(after, until, namespace, _PAGE), wanted)
             if ids:
                 count += await self._delete_ids(ids)
             if not after:
@@ -514,7 +501,3 @@ def _reading_worker(name: str, watch: Watch, timeout: float) -> Worker[Connectio
 def _dismiss(workers: list[Worker[Any]]) -> None:
     for worker in workers:
         worker.dismiss()
-
-
-def _age(item: tuple[str, CacheEntry]) -> float:
-    return item[1].created_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fetch, is_over
 from semantic_llm_cache.backends.sqlite.schema import sequence
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["Reader", "Step"]
 
@@ -106,26 +108,12 @@ class Reader:
         self,
         connection: sqlite3.Connection,
         step: Step,
-        needle: str | None,
-        tags: frozenset[str] | None,
+        wanted: Selection,
     ) -> tuple[int, list[int]]:
         """Return the next id to go on from (0 at the end) and the ids that `invalidate` is to delete."""
-        import json
-
         rows = fetch(connection, *step.query("id, prompt, tags"))
         last = rows[-1][0] if len(rows) == step.limit else 0
-        ids = []
-        for id, prompt, packed in rows:
-            if needle is not None and (type(prompt) is not str or needle not in prompt.casefold()):
-                continue
-            if tags is not None:
-                try:
-                    if not packed or tags.isdisjoint(json.loads(packed)):
-                        continue
-                except (ValueError, TypeError):
-                    continue
-            ids.append(id)
-        return last, ids
+        return last, [id for id, prompt, packed in rows if _matches(wanted, prompt, packed)]
 
     def ids(self, connection: sqlite3.Connection, step: Step) -> tuple[int, list[int]]:
         """Return the next id to go on from (0 at the end) and ids."""
@@ -158,3 +146,15 @@ class Reader:
         """Return the names of the blobs that begin with `prefix`."""
         names = connection.execute("SELECT name FROM states ORDER BY name")
         return [name for (name,) in names if name.startswith(prefix)]
+
+
+def _matches(wanted: Selection, prompt: Any, packed: Any) -> bool:
+    """Return whether a row fulfils the conditions; one whose prompt or tags cannot be read does not."""
+    if wanted.needle is not None and type(prompt) is not str:
+        return False
+    if wanted.tags is None:
+        return wanted.needle is None or wanted.needle in prompt.casefold()
+    try:
+        return bool(packed) and wanted.matches(prompt, json.loads(packed))
+    except (ValueError, TypeError):
+        return False
