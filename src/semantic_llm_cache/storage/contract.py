@@ -93,6 +93,12 @@ class StorageBackend(ABC):
 
     _neutral_in_keys = True  # as a field of an instance: see `known_types`
 
+    url_schemes: ClassVar[tuple[str, ...]] = ()
+    """What a URL that names this backend may begin with, without ``://``; see `storage.registry.SCHEMES`."""
+
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
+    """The constructor's arguments that such a URL may give as options, and how each is read from text."""
+
     in_process: ClassVar[bool] = False
     """True when `peek` answers for every entry without waiting (the memory backend)."""
 

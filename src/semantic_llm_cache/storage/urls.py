@@ -13,7 +13,10 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from semantic_llm_cache.redaction import scheme_of
 
-__all__ = ["begin_of", "options_of", "read_options", "split", "split_server", "unknown_option", "yes_or_no"]
+__all__ = [
+    "begin_of", "host_and_port", "merged", "options_of", "read_options", "split", "split_server", "unknown_option",
+    "yes_or_no",
+]  # fmt: skip
 
 _ESCAPES = "in a user name or a password write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, [ as %5B, % as %25"
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -38,6 +41,15 @@ def split_server(url: str) -> SplitResult:
     if parts.fragment or "#" in url or "@" in parts.path or "@" in parts.query:
         raise ValueError(f"{begin_of(url)}: it has one of /, ? or # where none can be; {_ESCAPES}")
     return parts
+
+
+def host_and_port(url: str, text: str) -> tuple[str | None, int | None]:
+    """Return the host and the port in `text`, None for what it does not name. ValueError when it is neither."""
+    try:
+        parts = urlsplit(f"//{text}")
+        return parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"{begin_of(url)}: what follows the user name and password is not a host and a port") from None
 
 
 def read_options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
@@ -68,6 +80,14 @@ def unknown_option(url: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, listed, n=1)
     which = f"unknown option {name!r} (did you mean {near[0]!r}?)" if near and name.isidentifier() else "unknown option"
     return f"{begin_of(url)}: {which}, there are {', '.join(listed)}"
+
+
+def merged(defaults: Mapping[str, Any], of_url: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a backend's options: an argument that was given goes before the URL's option, that before the default.
+
+    None in `given` is an argument that was not given.
+    """
+    return {**defaults, **of_url, **{name: value for name, value in given.items() if value is not None}}
 
 
 def yes_or_no(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from semantic_llm_cache.arguments import check_count, check_namespace
 from semantic_llm_cache.backends.checks import check_bound
@@ -76,6 +76,8 @@ class MemoryBackend(CandidateBackend):
     """
 
     in_process = True
+    url_schemes: ClassVar[tuple[str, ...]] = ("memory",)
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = {"max_size": int, "max_bytes": int, "eviction": str}
 
     def __init__(
         self,
@@ -113,7 +115,7 @@ class MemoryBackend(CandidateBackend):
         parts = split(url)
         if parts.netloc or parts.path.strip("/"):
             raise ValueError("memory:// takes no host and no path, only options")
-        return cls(**options_of(url, {"max_size": int, "max_bytes": int, "eviction": str}))
+        return cls(**options_of(url, cls.url_options))
 
     @property
     def url(self) -> str:

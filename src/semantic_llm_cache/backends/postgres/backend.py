@@ -6,7 +6,7 @@ import asyncio
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from semantic_llm_cache.arguments import check_count, check_namespace
 from semantic_llm_cache.backends.checks import check_bound, check_seconds, check_whole
@@ -20,19 +20,36 @@ from semantic_llm_cache.backends.postgres.near import Near, Place
 from semantic_llm_cache.backends.postgres.pool import need_asyncpg
 from semantic_llm_cache.backends.postgres.rows import Damage, decode, digest, encode, escape, unescape
 from semantic_llm_cache.backends.postgres.upkeep import Upkeep
-from semantic_llm_cache.backends.postgres.url import parse
+from semantic_llm_cache.backends.postgres.url import OPTIONS, SCHEMES, parse
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.storage.front import Front
 from semantic_llm_cache.storage.selection import Selection
+from semantic_llm_cache.storage.urls import merged
 
 __all__ = ["PostgresBackend"]
 
 _PAGE = 500
 _DELETE_PAGE = 2000
 _LONG = 300.0
+
+
+_DEFAULTS: dict[str, Any] = {
+    "schema": "semantic_llm_cache",
+    "prefix": "",
+    "pool_min": 1,
+    "pool_max": 10,
+    "timeout": 5.0,
+    "connect_timeout": 2.0,
+    "prepared_statements": True,
+    "front_size": 1024,
+    "front_seconds": 1.0,
+    "max_size": None,
+    "eviction": "lru",
+}
+"""What counts where neither the argument nor the option in the URL is given."""
 
 
 class PostgresBackend(PostgresLeases):
@@ -81,6 +98,9 @@ class PostgresBackend(PostgresLeases):
         'postgresql://db.example/app'
     """
 
+    url_schemes: ClassVar[tuple[str, ...]] = SCHEMES
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = OPTIONS
+
     def __init__(
         self,
         url: str,
@@ -108,12 +128,7 @@ class PostgresBackend(PostgresLeases):
             "connect_timeout": connect_timeout, "prepared_statements": prepared_statements, "front_size": front_size,
             "front_seconds": front_seconds, "max_size": max_size, "eviction": eviction,
         }  # fmt: skip
-        options: dict[str, Any] = {
-            "schema": "semantic_llm_cache", "prefix": "", "pool_min": 1, "pool_max": 10, "timeout": 5.0,
-            "connect_timeout": 2.0, "prepared_statements": True, "front_size": 1024, "front_seconds": 1.0,
-            "max_size": None, "eviction": "lru", **address.arguments,
-            **{name: value for name, value in given.items() if value is not None},
-        }  # fmt: skip
+        options = merged(_DEFAULTS, address.arguments, given)
         self.schema = check_identifier(options["schema"], "schema")
         self.prefix = check_identifier(options["prefix"], "prefix", empty=True)
         pool_most = check_whole(options["pool_max"], "pool_max", 1)

@@ -7,7 +7,7 @@ import logging
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from semantic_llm_cache.arguments import check_count, check_namespace
 from semantic_llm_cache.backends.checks import check_seconds, check_whole
@@ -27,19 +27,33 @@ from semantic_llm_cache.backends.redis.server import (
     escaped,
 )
 from semantic_llm_cache.backends.redis.strategy import Limits, Way, is_live
-from semantic_llm_cache.backends.redis.url import parse
+from semantic_llm_cache.backends.redis.url import OPTIONS, SCHEMES, parse
 from semantic_llm_cache.backends.redis.vectors import set_vectors
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.urls import merged
 
 __all__ = ["RedisBackend"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
 _PAGE = 500
+
+
+_DEFAULTS: dict[str, Any] = {
+    "prefix": "semantic_llm_cache:",
+    "search": "auto",
+    "shards": None,
+    "timeout": 5.0,
+    "connect_timeout": 2.0,
+    "max_connections": 50,
+    "front_size": 1024,
+    "front_seconds": 1.0,
+}
+"""What counts where neither the argument nor the option in the URL is given."""
 
 
 class RedisBackend(RedisLeases):
@@ -89,6 +103,9 @@ class RedisBackend(RedisLeases):
         'redis://cache.example:6379/0'
     """
 
+    url_schemes: ClassVar[tuple[str, ...]] = SCHEMES
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = OPTIONS
+
     def __init__(
         self,
         url: str | None = None,
@@ -118,11 +135,7 @@ class RedisBackend(RedisLeases):
             "connect_timeout": connect_timeout, "max_connections": max_connections, "front_size": front_size,
             "front_seconds": front_seconds,
         }  # fmt: skip
-        options: dict[str, Any] = {
-            "prefix": "semantic_llm_cache:", "search": "auto", "shards": None, "timeout": 5.0, "connect_timeout": 2.0,
-            "max_connections": 50, "front_size": 1024, "front_seconds": 1.0, **address.arguments,
-            **{name: value for name, value in given.items() if value is not None},
-        }  # fmt: skip
+        options = merged(_DEFAULTS, address.arguments, given)
         self.prefix = _check_prefix(options["prefix"])
         if options["search"] not in ("auto", *WAYS):
             raise ValueError(f"search= must be one of auto, {', '.join(WAYS)}")

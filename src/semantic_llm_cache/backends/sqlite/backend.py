@@ -8,7 +8,7 @@ import os
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from semantic_llm_cache.arguments import (
     check_count,
@@ -83,6 +83,15 @@ class SQLiteBackend(CandidateBackend):
 
     first_search_seconds = 30.0
     gives_leases = True
+    url_schemes: ClassVar[tuple[str, ...]] = ("sqlite",)
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = {
+        "max_size": int,
+        "max_bytes": int,
+        "eviction": str,
+        "busy_timeout": float,
+        "front_size": int,
+        "front_seconds": float,
+    }
 
     def __init__(
         self,
@@ -167,20 +176,7 @@ class SQLiteBackend(CandidateBackend):
         path = unquote(parts.path[1:])
         if not path or path == ":memory:":
             raise ValueError("this sqlite:// URL names no file: write sqlite:///cache.db, or memory:// for no file")
-        return cls(
-            path,
-            **options_of(
-                url,
-                {
-                    "max_size": int,
-                    "max_bytes": int,
-                    "eviction": str,
-                    "busy_timeout": float,
-                    "front_size": int,
-                    "front_seconds": float,
-                },
-            ),
-        )
+        return cls(path, **options_of(url, cls.url_options))
 
     @property
     def clock(self) -> Callable[[], float]:
