@@ -235,7 +235,7 @@ async def test_a_damaged_file_is_made_anew(path, loads, caplog, damage):
         assert again._searcher.index.indexer.wait(20)
     for number in (1, 0, 2, 250, 599):
         assert await answer(again, number) == str(number)
-    assert "made anew" in caplog.text or "read anew" in caplog.text
+    assert "created again" in caplog.text or "read again" in caplog.text
     again._searcher.index.indexer.wait(20)
     assert await answer(again, 100) == "100"
     assert loads.count(600) >= 2

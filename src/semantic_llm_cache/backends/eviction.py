@@ -13,7 +13,7 @@ POLICIES = ("lru", "lfu", "cost")
 """Least recently used, least frequently used, least saved per byte."""
 
 _HALF_LIFE = 7 * 86_400.0
-"""Seconds without a hit after which earlier hits count half: else what was popular once never goes."""
+"""Seconds without a hit after which earlier hits count half, so that an entry once popular can go."""
 
 _USD_PER_SECOND = 0.001
 """What a second of waiting counts as: a usual call takes some seconds and costs some tenths of a cent."""
@@ -49,7 +49,7 @@ def check_policy(name: str) -> str:
 
 
 def score(policy: str, standing: Standing) -> float:
-    """Return how much an entry is worth keeping; the lowest go first.
+    """Return how much an entry is worth keeping; the lowest scores go first.
 
     The score of an entry changes only with its hits, not with time, so it can be stored and ordered by.
     For that, `lfu` and `cost` are on a logarithmic scale to which the time of the last use is added: a value

@@ -1,7 +1,7 @@
-"""Parts of a backend's URL, read so that no message about one that is wrong can quote a password.
+"""Reading the parts of a backend's URL, with error messages that never quote a password.
 
-Where a URL was mistyped, nobody knows which part the password ended up in: after ``redis://user:a/b@host`` the
-parser takes ``user:a`` for the host. So messages name the scheme, what is expected, and names that we know.
+In a mistyped URL the password may be in any part: in ``redis://user:a/b@host`` the parser takes ``user:a`` for the
+host. So messages name the scheme, what is expected, and known names only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def split(url: str) -> SplitResult:
 
 
 def split_server(url: str) -> SplitResult:
-    """`split` for the URL of a server, in which an @ stands nowhere but before the host."""
+    """`split` for the URL of a server, in which an @ may only stand before the host."""
     parts = split(url)
     if parts.fragment or "#" in url or "@" in parts.path or "@" in parts.query:
         raise ValueError(f"{begin_of(url)}: it has one of /, ? or # where none can be; {_ESCAPES}")
@@ -75,7 +75,7 @@ def options_of(url: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str,
 
 
 def unknown_option(url: str, name: str, known: Iterable[str]) -> str:
-    """Return what to say of an option that is not known. It is named only if it resembles one that is."""
+    """Return the message for an unknown option. It is named only if it resembles a known one."""
     listed = sorted(known)
     near = difflib.get_close_matches(name, listed, n=1)
     which = f"unknown option {name!r} (did you mean {near[0]!r}?)" if near and name.isidentifier() else "unknown option"

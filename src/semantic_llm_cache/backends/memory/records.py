@@ -1,8 +1,8 @@
 """The entries of a `MemoryBackend`: those in use as objects, all others packed.
 
-A garbage collection walks every object that can refer to others, so 100,000 entries kept as objects
-would cost it 150 ms. A packed entry is a tuple of two strings, an answer, a tuple shared with its like, and
-bytes: nothing that the collector looks at twice. The packed ones lie in arrays that it does not enter.
+A garbage collection visits every object that can refer to others: with 100,000 entries as objects it would take
+150 ms more. A packed entry is a tuple of two strings, an answer, a tuple shared with similar entries, and bytes,
+which the collector soon stops tracking. The packed entries are kept in arrays that it does not visit.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Stored(CacheEntry):
 
 
 # namespace, scope, embedder, kind, tags, aliases, schema version: kept once for the many that have them in
-# common. Exact tuples all, for the garbage collector lets go of those alone.
+# common. All are exact tuples, the only kind that the garbage collector stops tracking.
 _Shared: TypeAlias = "tuple[str, str, str, str, tuple[str, ...], tuple[str, ...], int]"
 # key, prompt, response or its encoded text, what it shares, numbers
 _Packed: TypeAlias = "tuple[str, str, Any, _Shared, bytes | tuple[Any, ...]]"
@@ -175,7 +175,7 @@ def size_of(item: Item) -> int:
 
 
 def standing_of(item: Item) -> Standing:
-    """Return what an entry's worth is reckoned from."""
+    """Return what an entry's score is computed from."""
     if not isinstance(item, tuple):
         last = item.last_accessed
         return Standing(
@@ -271,7 +271,7 @@ class _Hot(OrderedDict[str, Stored]):
 class Records:
     """Entries by key and by id, each in a slot of its own. An id tells its slot, and no id comes back.
 
-    All methods but `find`, `at` and those that `peek` returns want `lock` held.
+    All methods but `find`, `at` and those that `peek` returns need `lock` held.
 
     Args:
         lock: guards all that changes.

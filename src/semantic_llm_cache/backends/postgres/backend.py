@@ -60,10 +60,10 @@ class PostgresBackend(PostgresLeases):
             numbers, names or yes and no, and libpq's settings (``sslmode``, ``sslrootcert``,
             ``target_session_attrs``, ...), may follow as options; what is given here wins. What is left out
             comes from the environment (``PGHOST``, ``PGUSER``, ...), as with libpq.
-        schema: of the database, in which the tables are; made if need be.
+        schema: of the database, in which the tables are; created if needed.
         prefix: what the names of the tables begin with, for a schema that holds other tables too.
         pool_min, pool_max: connections that one event loop keeps open when they are idle, and that it has
-            at most; who finds none free waits. Keep the sum over all processes below the server's
+            at most; a call that finds none free waits. Keep the sum over all processes below the server's
             ``max_connections``, or put pgbouncer in between.
         timeout, connect_timeout: seconds to wait for a reply, for a connection.
         prepared_statements: False behind pgbouncer in transaction mode before version 1.21, or with its
@@ -71,26 +71,26 @@ class PostgresBackend(PostgresLeases):
         exact_limit: up to how many vectors a near lookup compares one by one. A scope with more is searched
             through an HNSW index, made in the background when the first such lookup comes.
         front_size, front_seconds: bounds of the `Front`, what is kept in this process of entries just read
-            by key: how many, and how long another process's change may go unseen at worst. 0 turns it off.
-            From more than 2 seconds on the backend listens to the server, which tells of changes at once; that
-            takes one connection more.
-        max_size: most entries. It is kept to in the background of writes: until that has caught up there may be
-            more, and beyond 100 entries one in a hundred more goes than must. None is no bound.
+            by key: how many, and for how long at most a change by another process may go unnoticed. 0 turns it
+            off. With more than 2 seconds the backend listens to the server, which reports changes at once; that
+            takes one more connection.
+        max_size: most entries. Entries beyond it are evicted in the background of writes, so for a moment there may be
+            more. From 100 entries on, one percent more than needed is evicted at a time. None is no bound.
         eviction: which entries go first at the bound: ``"lru"``, the least recently used; ``"lfu"``, the least
             often hit; ``"cost"``, those that save the least per byte: time and money of the original call,
             times the hits. Beyond 1,000 entries they are chosen from samples.
         clock: gives the wall time in seconds; default `time.time`.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be.
+        ValueError, TypeError: an argument that is not possible.
         CacheBackendError: the package asyncpg is not installed; and from every method, when the server cannot
             be reached or refuses, lacks pgvector 0.8 or later, or holds tables of a newer version. The message
             says what to do, and never holds a password.
 
-    An exact hit, a near hit (after the embedding) and a write each take one round trip. Tables are made and
-    brought up to date by the first process that comes. Entry and vector are one row. Whether an entry is
-    expired is told by `clock`, not by the server's time; what has been expired for a minute is removed in
-    batches beside writes, or by `sweep`. Hits are counted in a table of their own and touch no entry.
+    An exact hit, a near hit (after the embedding) and a write each take one round trip. The first process to
+    connect creates the tables and brings them up to date. Entry and vector are one row. `clock`, not the server's
+    time, decides whether an entry is expired; entries that expired more than a minute ago are removed in batches
+    beside writes, or by `sweep`. Hits are counted in a table of their own and touch no entry.
 
     Example:
         >>> backend = PostgresBackend("postgresql://user:secret@db.example/app?pool_max=4")
@@ -187,7 +187,7 @@ class PostgresBackend(PostgresLeases):
     # ------------------------------------------------------------------------------ by key
 
     async def ping(self) -> bool:
-        """Ask the server for a sign of life, and see to the tables. CacheBackendError without an answer."""
+        """Check that the server answers, and that the tables are there. CacheBackendError when it does not answer."""
         await self._link.fetch(lambda schema: "SELECT 1")
         return True
 
@@ -243,18 +243,18 @@ class PostgresBackend(PostgresLeases):
         return count
 
     async def _put(self, rows: list[tuple[Any, ...]], key: str | None) -> None:
-        rows.sort(key=_first)  # two writers who lock the same rows do so in the same order
+        rows.sort(key=_first)  # so that two writers lock the same rows in the same order
         with self._changing(None if key is None else [key]):
             await self._link.write(lambda schema: schema.put, rows)
         self._upkeep.wrote(row[0] for row in rows)
 
     async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
-        """Give entries that still have these prompts vectors of another embedder; return for each if it was done."""
+        """Give entries with these prompts vectors of another embedder; return for each whether it was done."""
         rows = []
         for key, prompt, vector in items:
             new = unit(vector)
             rows.append((digest(key), escape(prompt), new.tolist(), len(new), escape(embedder), self.clock()))
-        order = sorted(range(len(rows)), key=lambda place: rows[place][0])  # who locks the same rows, in this order
+        order = sorted(range(len(rows)), key=lambda place: rows[place][0])  # all writers lock in this order
         done = [False] * len(rows)
         with self._changing([key for key, _, _ in items]):
             for start in range(0, len(order), _PAGE):

@@ -1,4 +1,4 @@
-"""Statements sent to a server, on a connection of the running loop; what goes wrong is said in plain words."""
+"""Statements sent to a server, on a connection of the running loop, with errors in plain words."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ class Link:
     async def run(self, work: Callable[[Any, Schema], Awaitable[T]], *, again: bool = True) -> T:
         """Return what `work` returns, given a connection and the statements.
 
-        A lost connection is replaced, tables that somebody has removed are made anew, and `work` is done a
-        second time; with `again` False only when it cannot have been done the first time.
+        When the connection is lost it is replaced, and when tables were removed they are created again; then `work`
+        runs a second time. With `again` False it does so only when the first try cannot have had an effect.
         """
         tries = 2
         while True:
@@ -154,7 +154,7 @@ class Link:
                 pool.release(connection, sound=sound)
 
     async def make_graph(self, dimension: int) -> bool:
-        """Make the graph of a dimension on a connection of its own; tell whether it is there."""
+        """Make the graph of a dimension on a connection of its own; return whether it is there."""
 
         async def run(connection: Any, schema: Schema) -> bool:
             return await make_graph(connection, schema, dimension)
@@ -169,7 +169,7 @@ class Link:
         self.graphs = await self.run(graphs_there)
 
     async def empty(self, now: float) -> int | None:
-        """Remove all entries at once, if nobody keeps the tables busy and we may; return how many were live."""
+        """Remove all entries at once, if the tables are not busy and the user may; return how many were live."""
         errors = need_asyncpg()
         in_the_way = (errors.LockNotAvailableError, errors.DeadlockDetectedError, errors.InsufficientPrivilegeError)
 
@@ -188,7 +188,7 @@ class Link:
         return await self.run(run)
 
     async def mend(self) -> None:
-        """Make again what has been lost and no statement would miss: triggers, and indexes, which hold up nobody."""
+        """Restore lost triggers and indexes, whose absence makes no statement fail. Blocks no writes."""
         lost = await self.run(lost_indexes)
         if lost is None:
             self._forget()
@@ -204,11 +204,11 @@ class Link:
             if await self.run(make):
                 made.append(part.name)
         if made:
-            self._tell(made)
+            self._log_restored(made)
         await self.look_for_graphs()
 
     def _forget(self, *, renew: bool = False) -> None:
-        """Look anew at what is there before the next statement."""
+        """Check again what is there before the next statement."""
         self.schema, self.graphs = None, set()
         self._renew = self._renew or renew
 
@@ -226,25 +226,25 @@ class Link:
             return self.schema
 
     async def _make(self) -> Schema:
-        """Make what is missing, on a connection of its own: on a large table it outlasts the patience of a call."""
+        """Create what is missing, on a connection of its own: on a large table that takes longer than a call waits."""
         connection = await self.connect()
         try:
-            schema, made, anew = await set_up(connection, self.names, renew=self._renew)
+            schema, made, fresh = await set_up(connection, self.names, renew=self._renew)
         finally:
             connection.terminate()
         self._renew = False
-        if made and (self._used or not anew):
-            self._tell(["all of it"] if anew else made)
+        if made and (self._used or not fresh):
+            self._log_restored(["all of it"] if fresh else made)
         return schema
 
-    def _tell(self, mended: list[str]) -> None:
+    def _log_restored(self, mended: list[str]) -> None:
         logger.warning(
-            "semantic-llm-cache: %s: parts of the schema %s had been lost and were made again: %s",
+            "semantic-llm-cache: %s: parts of the schema %s were missing and have been created again: %s",
             self.url, self.names.schema, ", ".join(mended),
         )  # fmt: skip
 
     def explain(self, error: Exception) -> Exception:
-        """Return what the caller is to see."""
+        """Return the error that the caller gets."""
         if isinstance(error, CacheSerializationError):
             return error
         if isinstance(error, CacheBackendError):
@@ -303,16 +303,16 @@ _REMEDIES = (
 
 def _seen(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
-        task.exception()  # else asyncio logs it where the caller has gone
+        task.exception()  # or asyncio would log it when the caller is gone
 
 
 def _is_of_server(error: BaseException) -> bool:
-    """Tell whether the server has answered with an error, so that the connection can go on."""
+    """Return whether the server has answered with an error, so that the connection can go on."""
     return isinstance(error, need_asyncpg().PostgresError) and not _lost(error)
 
 
 def _lost(error: BaseException) -> bool:
-    """Tell whether the connection has gone."""
+    """Return whether the connection has gone."""
     postgres = need_asyncpg()
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return False
@@ -326,7 +326,7 @@ def _never_sent(error: BaseException) -> bool:
 
 
 def _missing(error: BaseException) -> bool:
-    """Tell whether a part of the schema is not there (any more), or the extension was moved."""
+    """Return whether a part of the schema is not there (any more), or the extension was moved."""
     code = getattr(error, "sqlstate", None)
     if code == "XX000":  # met in the middle of being dropped, or a plan made before
         return "could not open relation" in str(error) or "cache lookup failed" in str(error)

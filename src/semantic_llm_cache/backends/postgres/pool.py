@@ -35,10 +35,10 @@ class Pool(Resource):
 
     Args:
         connect: opens one.
-        least: how many stay open when nobody needs them.
-        most: how many there are at most; who finds none free waits.
+        least: how many stay open while idle.
+        most: how many there are at most; a caller that finds none free waits.
         patience: seconds to wait for a free one.
-        idle: seconds after which one that nobody needed is closed, down to `least`.
+        idle: seconds after which an idle one is closed, down to `least`.
     """
 
     def __init__(self, connect: Connect, least: int, most: int, patience: float, idle: float = 60.0) -> None:
@@ -51,7 +51,7 @@ class Pool(Resource):
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._held: set[Any] = set()
         self.lock = asyncio.Lock()
-        """Held by who makes the tables ready."""
+        """Held while the tables are made ready."""
         self.setting_up: asyncio.Task[Any] | None = None
         self.size = 0
         self.closed = False
@@ -80,7 +80,7 @@ class Pool(Resource):
         if self.closed:  # while it was being opened
             connection.terminate()
             self.size -= 1
-            raise CacheBackendError("the backend was closed meanwhile")
+            raise CacheBackendError("the backend was closed while a connection was being opened")
         self._held.add(connection)
         return connection
 
@@ -95,7 +95,7 @@ class Pool(Resource):
             ) from None
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self._wake()  # it was our turn: let the next one have it
+                self._wake()  # it was our turn: wake the next one instead
             raise
         finally:
             with contextlib.suppress(ValueError):
@@ -114,7 +114,7 @@ class Pool(Resource):
         self._wake()
 
     def forget_idle(self) -> None:
-        """Cut off those nobody uses: their server has gone, or is a new one."""
+        """Cut off the idle ones: their server is gone, or is a new one."""
         while self._idle:
             self._drop(self._idle.pop()[0])
 
@@ -130,7 +130,7 @@ class Pool(Resource):
                 return
 
     async def close(self) -> None:
-        """Say goodbye on those that are free, cut off those in use."""
+        """Close the idle connections properly, and cut off those in use."""
         self.closed = True
         free = [connection for connection, _ in self._idle]
         self._idle.clear()

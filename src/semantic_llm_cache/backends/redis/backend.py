@@ -72,21 +72,21 @@ class RedisBackend(RedisLeases):
             a cluster that merely load the module, without a coordinator, cannot be searched by it. Entries
             written in one way are not seen in another: do not mix them on one server.
         client: a `redis.asyncio.Redis` or `RedisCluster` to use instead of `url`. It is left open. Loops
-            other than the first one to use it get clients with its settings.
-        shards: over how many slots of a cluster the keys are spread; the first process to come decides,
-            and the number stays with the data. Default: 1 on one server; on a cluster 256 with the search
+            other than the first to use it get clients of their own with its settings.
+        shards: over how many slots of a cluster the keys are spread. The first process decides, and the number
+            stays with the data. Default: 1 on one server; on a cluster 256 with the search
             module, else 6. An exact lookup or a write concerns one shard. A near lookup concerns every
             primary (search module), or every shard, all at once: more shards spread a busy scope's memory
             and writes over more nodes, and multiply the commands of each near lookup.
         timeout, connect_timeout: seconds to wait for a reply, for a connection.
-        max_connections: most connections of one event loop; who finds none free waits.
+        max_connections: most connections of one event loop; a call that finds none free waits.
         front_size, front_seconds: bounds of the `Front`, what is kept in this process of entries just read
-            by key: how many, and how long another process's change may go unseen at worst. 0 turns it off.
-            From more than 2 seconds on the backend listens to the server, which tells of changes at once.
+            by key: how many, and for how long at most a change by another process may go unnoticed. 0 turns it
+            off. With more than 2 seconds the backend listens to the server, which reports changes at once.
         clock: gives the wall time in seconds; default `time.time`.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be.
+        ValueError, TypeError: an argument that is not possible.
         CacheBackendError: the package redis is not installed; and from every method, when the server
             cannot be reached or refuses. The message says what to do, and never holds a password.
 
@@ -179,7 +179,7 @@ class RedisBackend(RedisLeases):
     # ------------------------------------------------------------------------------ by key
 
     async def ping(self) -> bool:
-        """Ask the server for a sign of life, and which way it offers. CacheBackendError without an answer."""
+        """Check that the server answers, and how it can search. CacheBackendError when it does not answer."""
         await self._link.execute("PING")
         await self._ask()
         return True
@@ -194,7 +194,7 @@ class RedisBackend(RedisLeases):
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order.
 
-        With `touch` False they are not counted; to the server's own order of eviction it is a use all the same.
+        With `touch` False they are not counted; but for the server's own eviction order it is a use.
         """
         way = self._way or await self._ask()
         entries = await way.get_many([key.encode() for key in keys], self.clock())
@@ -221,7 +221,7 @@ class RedisBackend(RedisLeases):
         return count + len(rows)
 
     async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
-        """Give entries that still have these prompts vectors of another embedder; return for each if it was done."""
+        """Give entries with these prompts vectors of another embedder; return for each whether it was done."""
         way = self._way or await self._ask()
         new = [(key, prompt, unit(vector)) for key, prompt, vector in items]
         done: list[bool] = []
@@ -274,7 +274,7 @@ class RedisBackend(RedisLeases):
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, in the order in which the server walks over them.
 
-        To show none twice it remembers the keys it has seen, some 100 bytes for each.
+        It remembers the keys it has seen, so as to show none twice: some 100 bytes for each.
         """
         check_namespace(namespace)
         check_count(batch_size, "batch_size")
@@ -421,7 +421,7 @@ class RedisBackend(RedisLeases):
     # ------------------------------------------------------------------- what the server can
 
     async def _ask(self) -> Way:
-        """Return the way, asking the server the first time."""
+        """Return how entries are kept and searched; the first time, ask the server."""
         if self._way is not None:
             return self._way
         name = self.search

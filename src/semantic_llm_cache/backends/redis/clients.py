@@ -36,7 +36,7 @@ def need_redis() -> Any:
 
 
 class _Open(Resource):
-    """The client of one loop."""
+    """The client of one event loop."""
 
     def __init__(self, client: Any, close: Callable[[], Awaitable[None]], most: int, *, cluster: bool = False) -> None:
         self.client = client
@@ -45,12 +45,12 @@ class _Open(Resource):
         # A client fails when it has no connection left to give; a cluster's then drops those of all
         # others. (redis-py's pool that waits costs ten times as much as a semaphore.)
         self.gate = asyncio.Semaphore(most)
-        # Nor may two tasks at once be the first to use a cluster's client, or leave in the middle of it.
+        # Two tasks must not start a cluster's client at the same time, nor cancel its start half way.
         self.started = not cluster
         self.starting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Have a cluster's client learn who owns what."""
+        """Let a cluster's client learn which node owns which keys."""
         if self.starting is None:
             self.starting = asyncio.ensure_future(self._start())
         await asyncio.shield(self.starting)
@@ -105,7 +105,7 @@ class Clients:
         self._open = self._loops.opened
 
     async def send(self, *words: Any) -> Any:
-        """Send a command by the client of the running loop; return the reply."""
+        """Send a command with the client of the running loop; return the reply."""
         one = self._open.get(asyncio.get_running_loop())
         if one is None or not one.started:
             one = await self.get()
@@ -114,11 +114,11 @@ class Clients:
             return await one.client.execute_command(*words)
         finally:
             one.gate.release()
-            if one.closed:  # meanwhile: a second try may have connected again
+            if one.closed:  # meanwhile: the retry may have connected again
                 await one.close()
 
     async def get(self) -> _Open:
-        """Return what there is for the running loop."""
+        """Return the client of the running loop, started."""
         found = self._open.get(asyncio.get_running_loop())
         if found is None:
             found = await self._loops.add(self._make())
@@ -140,13 +140,13 @@ class Clients:
         from redis.backoff import ExponentialBackoff
 
         settings = {**self._settings, **self.address.connection}
-        # One more try after a connection that has gone: every operation here may be done twice.
+        # One retry after a lost connection: every operation here may be done twice.
         settings["retry"] = Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
         settings["retry_on_error"] = [module.ConnectionError]
         settings["protocol"] = 2
         if self.address.kind == "cluster":
             nodes = [module.cluster.ClusterNode(host, port) for host, port in self.address.hosts]
-            del settings["retry"], settings["retry_on_error"]  # a cluster's client has its own ways
+            del settings["retry"], settings["retry_on_error"]  # a cluster's client has its own retries
             client = module.RedisCluster(
                 startup_nodes=nodes, require_full_coverage=False, max_connections=self._max_connections, **settings
             )
@@ -229,7 +229,7 @@ def _abandon(client: Any) -> None:
 
 
 class Link:
-    """Sends commands and scripts; what goes wrong comes out as CacheBackendError with a remedy."""
+    """Sends commands and scripts; errors are raised as CacheBackendError with a remedy."""
 
     def __init__(self, clients: Clients, url: str) -> None:
         self.clients = clients
@@ -267,7 +267,7 @@ class Link:
             raise self.explain(error) from error
 
     async def script(self, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
-        """Run a script; one that the server does not know (any more) is sent along."""
+        """Run a script; where the server does not know it (any more), send its text."""
         try:
             try:
                 return await self.clients.send("EVALSHA", script.sha, len(keys), *keys, *arguments)
@@ -278,7 +278,7 @@ class Link:
         except Exception as error:
             explained = self.explain(error)
             if "READONLY" in said_by(explained) and self.clients.address.kind == "sentinel":
-                # The server we are connected to is no longer the master: ask the sentinels anew.
+                # The server we are connected to is no longer the master: ask the sentinels again.
                 with contextlib.suppress(Exception):
                     await (await self.clients.get()).client.connection_pool.disconnect()
             raise explained from error
@@ -288,7 +288,7 @@ class Link:
         return await together([node(*words) for node in await self.primaries()])
 
     async def primaries(self) -> list[Callable[..., Awaitable[Any]]]:
-        """Return for every node that owns keys a function that sends it a command."""
+        """Return a function for each node that owns keys, which sends it a command."""
         if not self.cluster:
             return [self.execute]
         try:
@@ -309,7 +309,7 @@ class Link:
         return execute
 
     def explain(self, error: Exception) -> CacheBackendError:
-        """Return what the caller is to see."""
+        """Return the error that the caller gets."""
         return explained(error, self.url)
 
 

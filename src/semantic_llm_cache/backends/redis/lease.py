@@ -1,9 +1,9 @@
-"""Leases on a Redis server: which process at a time answers for a key.
+"""Leases on a Redis server: which process answers for a key at the moment.
 
-A lease is a hash beside its entry, in the same slot of a cluster: ``t`` the token, ``u`` until when it runs by the
-server's clock, in milliseconds, ``w`` there when somebody waits. It stays for a while after it has run out, so that
-a leader whom nobody has followed may still store. Storing and giving back are one script with the put itself; who
-waits is told by a message, which is sent only when somebody waits.
+A lease is a hash beside its entry, in the same slot of a cluster: ``t`` is the token, ``u`` the time when it runs
+out by the server's clock, in milliseconds, and ``w`` is there when a process waits. The hash stays for a while after
+the lease has run out, so that a holder that no other process has replaced may still store. The script that stores
+also gives the lease back, and sends a message if a process waits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KEPT_MS = 600_000
 
 
 class _Guard:
-    """Has a put done only with a lease; see `Way.put`."""
+    """Lets a put run only while a lease is held; see `Way.put`."""
 
     def __init__(self, names: Names, key: bytes, lease: Lease) -> None:
         self._key = names.lease(key)
@@ -50,14 +50,14 @@ class RedisLeases(CandidateBackend):
 
     @abstractmethod
     async def _ask(self) -> Way:
-        """Return the way, asking the server the first time."""
+        """Return how entries are kept and searched; the first time, ask the server."""
 
     @abstractmethod
     def _encoded(self, key: str, entry: CacheEntry) -> Row:
         """Return an entry as it is sent."""
 
     async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
-        """Take the lease on `key` if nobody has it."""
+        """Take the lease on `key` if it is free."""
         names = (await self._ask()).names
         raw = key.encode()
         reply = await self._link.script(
@@ -68,7 +68,7 @@ class RedisLeases(CandidateBackend):
         return Held(reply[1].decode("ascii", "replace"), reply[2] / 1000)
 
     async def renew_lease(self, lease: Lease, seconds: float) -> bool:
-        """Have the lease run from now; False when another one was given since."""
+        """Renew the lease from now on; False when another one was given since."""
         names = (await self._ask()).names
         arguments = [lease.token, int(seconds * 1000), _kept(seconds)]
         return bool(await self._link.script(lua.RENEW, [names.lease(lease.key.encode())], arguments))
@@ -80,7 +80,7 @@ class RedisLeases(CandidateBackend):
         await self._link.script(lua.RELEASE, [names.lease(lease.key.encode())], arguments)
 
     async def wait_for_lease(self, key: str, seconds: float) -> None:
-        """Wait to be told by pub/sub; where nothing is heard, look from time to time."""
+        """Wait for a message by pub/sub; where none can be heard, look from time to time."""
         names = (await self._ask()).names
 
         async def look(mark: bool) -> float:
@@ -90,11 +90,11 @@ class RedisLeases(CandidateBackend):
         await self._listener.wait(digest(key), seconds, look)
 
     async def set_leased(self, lease: Lease, entry: CacheEntry) -> bool:
-        """Store the entry and give the lease back; False when it is no longer the last one given."""
+        """Store the entry and give the lease back; False when another lease was given since."""
         way = await self._ask()
         row = self._encoded(lease.key, entry)
         with self._changing([lease.key]):
-            if row.milliseconds < 0:  # its time is over: nothing to store
+            if row.milliseconds < 0:  # expired already: nothing to store
                 await self.release_lease(lease)
                 return True
             await way.prepare([row])

@@ -1,11 +1,10 @@
 """Near entries on a server that knows no vectors: each process searches in a copy of its own.
 
-Every change of an entry that has a vector is announced in a log: a stream with consecutive numbers, and
-beside it an epoch that is drawn anew whenever the log begins again. A search sends, in one round trip, for
-the entries that its own copy calls near and for what the log has to say since the last time. Only if
-that concerns this very scope is there a second one. Whoever has missed a part (the stream is bounded, the
-server was emptied or restarted) reads the vectors anew, in the background, and searches in the old
-copy meanwhile.
+Every change of an entry that has a vector is written to a log: a stream with consecutive numbers, and an epoch, a
+random number that changes whenever the log starts again. A search fetches two things in one round trip: the entries
+that its own copy considers near, and the log since the last time. It makes a second round trip only if the log holds
+changes in the scope of the search. A process that missed a part of the log (the stream is bounded, the server was
+emptied or restarted) reads all vectors again in the background, and searches in the old copy meanwhile.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from semantic_llm_cache.storage.contract import Candidate
 __all__ = ["Plain"]
 
 _PATIENCE = 0.5
-"""Seconds that a search waits for the first copy; then it makes do with what is there of it."""
+"""Seconds that a search waits for the first copy; after that it uses what has been read so far."""
 _ROUNDS = 8
 
 
@@ -81,7 +80,7 @@ class Plain(Way):
         ]  # fmt: skip
 
     def _own(self, shard: int, told: Any, changes: list[Change]) -> None:
-        """Apply what this process has just written, without waiting to hear of it."""
+        """Apply what this process has just written, without waiting for the log."""
         if not told:
             return
         epoch, number = told[0], int(told[1])
@@ -103,14 +102,14 @@ class Plain(Way):
                 keys = mirror.search(query, wanted, threshold, limits, now)
             rows, news = await self._fetch(mirror, keys)
             if news and await self._catch_up(mirror, news, limits.place(query.shape[0])):
-                continue  # what was written meanwhile may be nearer
+                continue  # entries written meanwhile may be nearer
             gone = [key for key, fields in rows if type(fields) is list and fields[0] is None]
             if gone:
                 mirror.remove(gone)
             found = self.ranked(rows, query, threshold, limits, now)
             if len(found) >= k or len(keys) < wanted:
                 return found
-            wanted *= 1 if gone else 4  # damaged ones stay in the way until they are replaced
+            wanted *= 1 if gone else 4  # damaged entries are found again until they are replaced
         return self.ranked(rows, query, threshold, limits, now)
 
     async def _fetch(
@@ -138,15 +137,15 @@ class Plain(Way):
     async def _catch_up(
         self, mirror: Mirror, news: list[tuple[int, bytes, int, int, list[Any]]], place: str | None
     ) -> bool:
-        """Apply the news; tell whether `place` (None: any) has gained something by them."""
+        """Apply the news; return whether `place` (None: any) has gained entries."""
         gained = False
         for shard, epoch, last, top, messages in news:
             if mirror.positions[shard][0] == epoch and top <= mirror.positions[shard][1]:
-                gained = True  # another task was quicker
+                gained = True  # another task has applied it already
                 continue
             numbers = [int(message[0].split(b"-")[0]) for message in messages]
             if not numbers or numbers != list(range(last + 1, last + 1 + len(numbers))):
-                self._load()  # a part is missing, or the log has begun again
+                self._load()  # a part is missing, or the log has started again
                 continue
             keys = list(dict.fromkeys(key for message in messages for key in _keys_of(message)))
             changes = await self._changes(shard, keys)
@@ -197,7 +196,7 @@ class Plain(Way):
         return mirror
 
     def _load(self) -> concurrent.futures.Future[None]:
-        """Read all vectors in the background, unless that is under way. Returns its future."""
+        """Read all vectors in the background, unless that is running already. Returns its future."""
         with self._lock:
             if self._loading is not None and self._loader == os.getpid() and not self._loading.done():
                 return self._loading

@@ -114,12 +114,12 @@ class SearchModule(Way):
             try:
                 replies = await together([node(*words) for node in nodes])
             except CacheBackendError as error:
-                if policy and "yntax" in said_by(error):  # another maker's module
+                if policy and "yntax" in said_by(error):  # a search module of another vendor
                     policy, self._advise = "", False
                     continue
                 if "no such index" not in said_by(error).lower() and "not found" not in said_by(error).lower():
                     raise
-                # Nothing was ever stored, or the server was emptied: what it holds is indexed from now on.
+                # Nothing was ever stored, or the server was emptied. From now on, what it holds is indexed.
                 await self._make(dimension)
                 return []
             rows: dict[bytes, Any] = {}
@@ -132,7 +132,7 @@ class SearchModule(Way):
             candidates = self.ranked(rows.items(), query, threshold, limits, now)
             if len(candidates) >= k or not again or wanted >= _MOST:
                 return candidates
-            wanted *= 4  # expired ones took the places of live ones that are farther
+            wanted *= 4  # expired entries were counted, live ones farther away were cut off
 
     def _rows(self, documents: list[_Document], threshold: float) -> tuple[dict[bytes, Any], bool]:
         """Return fields ``d v h a`` by key, and whether the farthest lies beyond the threshold."""
@@ -151,10 +151,10 @@ class SearchModule(Way):
         return rows, threshold > 0 and farthest > 1.0 - threshold + _PRECISION
 
     def _policy(self, place: str, dimension: int) -> str:
-        """Return what to tell the module about how to search in a place, if anything.
+        """Return the words that choose how the module searches in a place, or none.
 
         It can compare the query with each entry of the place, or walk the graph of all entries until
-        enough are of the place. Left to itself it does the first up to some 20,000 entries in all, also where
+        enough are of the place. By itself it does the first up to some 20,000 entries in all, even where
         the second takes a quarter of the time. With n entries of N in the place, measured (384
         dimensions, N of 10,000 and 40,000, n / N from .001 to 1), in microseconds: 100 + .3 n and 650 + 8 N / n.
         """
@@ -179,7 +179,7 @@ class SearchModule(Way):
                 info = await node("FT.INFO", self._index(dimension))
                 total += _number(info, "num_docs")
         except Exception as error:
-            logger.debug("semantic-llm-cache: entries were not counted: %s", describe(error))
+            logger.debug("semantic-llm-cache: entries could not be counted: %s", describe(error))
             return
         # Counting walks over the place's entries: some 20 ms for a million, so now and then.
         self._counts[place] = (here, total, time.monotonic() + max(_COUNT_EVERY, here / 1000))
@@ -198,7 +198,7 @@ def _documents(reply: Any) -> tuple[int, list[_Document]]:
             parts = {_text(name): value for name, value in one.items()}
             documents.append((parts["id"], parts.get("extra_attributes") or {}))
         return int(plain.get("total_results", 0)), documents
-    # The fields of a document that has expired this very moment are missing.
+    # The fields of a document that has just expired are missing.
     return int(reply[0]), [
         (reply[i], dict(zip(reply[i + 1][::2], reply[i + 1][1::2], strict=True)) if reply[i + 1] else {})
         for i in range(1, len(reply) - 1, 2)

@@ -1,7 +1,7 @@
-"""Other vectors for entries on a Redis server: only for those that are still what they were when they were read.
+"""Giving entries on a Redis server other vectors, if they have not changed since they were read.
 
-An entry's bytes (field ``d``) hold its embedder and a checksum over its vector, so they are written anew; the script
-of the put is done only if those that it replaces are the very ones that were read.
+An entry's bytes (field ``d``) hold its embedder and a checksum over its vector, so they are written again. The script
+that stores runs only if the bytes that it replaces are those that were read.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["set_vectors"]
 
 
 class _Changed(Exception):
-    """The entry is not what it was."""
+    """The entry has changed."""
 
 
 class _Guard:
-    """Has a put done only while an entry is what it was; see `Way.put`."""
+    """Lets a put run only if an entry has not changed; see `Way.put`."""
 
     def __init__(self, name: bytes, data: bytes) -> None:
         self._name = name
@@ -47,7 +47,7 @@ async def set_vectors(
     now: float,
     encode: Callable[[str, CacheEntry], Row],
 ) -> list[bool]:
-    """Give entries (key, prompt, vector) their vectors; tell which were there, with that prompt and another embedder.
+    """Give entries (key, prompt, vector) their vectors; return which were there with that prompt and another embedder.
 
     Two round trips: one that reads, one that writes.
     """

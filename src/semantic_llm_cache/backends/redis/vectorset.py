@@ -1,10 +1,10 @@
 """Near entries by the vector sets of Redis 8: one set for each scope and embedder.
 
-A set's member is the key of an entry, and entries expire while members do not: a member counts only if its
-entry is there and says that it belongs to this very set. Members that fail this are told by the reads
-that meet them and removed in the background. Vectors in the sets are 8 bits per component (the server's own
-default); the entries hold them whole, and who is near is weighed with those. Inside a script the server
-searches on its main thread, as with NOTHREAD: no dialect of `VSIM` beyond that of 8.0 is needed.
+A set's member is the key of an entry. Entries expire and members do not, so a member counts only if its entry exists
+and names this set as its own. Reads that find other members report them, and they are removed in the background.
+Vectors in the sets have 8 bits per component (the server's default); the entries hold them whole, and similarities
+are computed from those. Inside a script the server searches on its main thread, as with NOTHREAD, so the `VSIM` of
+Redis 8.0 is enough.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class VectorSets(Way):
         else:
             searches = await self._places(query.shape[0], limits)
         raw = query.astype("<f4", copy=False).tobytes()
-        wanted = k + 2  # a little more than asked for: the order is settled with the whole vectors
+        wanted = k + 2  # a little more than asked for: the whole vectors decide the order
         while True:
             found = await together([self._search(one, raw, wanted, threshold, limits, now) for one in searches])
             rows = [row for some in found for row in some]
@@ -93,7 +93,7 @@ class VectorSets(Way):
                 return candidates
             if all(self.entry(*row, now) is not None for row in rows):
                 return candidates
-            wanted *= 4  # damaged ones took the places of others
+            wanted *= 4  # damaged entries were counted, others were cut off
 
     async def _search(
         self, which: tuple[int, str], raw: bytes, wanted: int, threshold: float, limits: Limits, now: float
@@ -112,7 +112,7 @@ class VectorSets(Way):
         if wrong == 1 and not self._wrong:
             self._wrong = True
             logger.warning(
-                "semantic-llm-cache: %s: where a vector set should be, another program has put something else; "
+                "semantic-llm-cache: %s: another program has stored something else under the name of a vector set; "
                 "it is replaced when an entry of its scope is stored",
                 self.link.url,
             )
@@ -139,7 +139,7 @@ class VectorSets(Way):
         return self.names.other("sets", shard, f":{place}")
 
     def _restore_later(self, shard: int, place: str) -> None:
-        """Fill a set that somebody has deleted from its entries, in the background; once a minute at most."""
+        """Fill a deleted set again from its entries, in the background; once a minute at most."""
         now = time.monotonic()
         with self._lock:
             if now < self._restoring.get((shard, place), 0.0):
@@ -150,8 +150,7 @@ class VectorSets(Way):
             self._restoring[shard, place] = now + _RESTORE_SECONDS
         if first:
             logger.warning(
-                "semantic-llm-cache: %s: a vector set was deleted by somebody, or evicted; its entries are looked "
-                "for and put into a new one",
+                "semantic-llm-cache: %s: a vector set was deleted or evicted; it is filled again from its entries",
                 self.link.url,
             )
         self.link.background(lambda: self._restore(shard, place))
@@ -171,7 +170,7 @@ class VectorSets(Way):
                     if not int(cursor):
                         break
         except Exception as error:  # a search that meets it has it done again
-            logger.debug("semantic-llm-cache: a vector set was not filled again: %s", describe(error))
+            logger.debug("semantic-llm-cache: a vector set could not be filled again: %s", describe(error))
 
     # ------------------------------------------------------------------------- dead members
 
@@ -207,7 +206,7 @@ class VectorSets(Way):
                     self.swept += await self.link.script(lua.SWEEP, keys, arguments)
                     await asyncio.sleep(0)
         except Exception as error:  # the next read reports them again
-            logger.debug("semantic-llm-cache: dead members were not removed: %s", describe(error))
+            logger.debug("semantic-llm-cache: dead members could not be removed: %s", describe(error))
 
     async def stats(self) -> dict[str, Any]:
         """Return figures about the indexes."""

@@ -47,7 +47,7 @@ class SQLiteBackend(CandidateBackend):
     """Keeps entries in one SQLite file, with a vector index in this process.
 
     Args:
-        db_path: the file; made when there is none, its folder must exist.
+        db_path: the file; created when missing. Its folder must exist.
         clock: gives the wall time in seconds; default `time.time`.
         max_size: most entries. None is no bound.
         max_bytes: most bytes in use in the file, beyond what an empty one has; deleted entries free pages of 4 KB,
@@ -56,10 +56,10 @@ class SQLiteBackend(CandidateBackend):
             often hit; ``"cost"``, those that save the least per byte: time and money of the original call,
             times the hits. Beyond 1,000 entries, the last two choose from a sample.
         busy_timeout: seconds to wait for another process that is writing.
-        front_size, front_seconds: the entries read by key last are kept in the process and served from there
-            by the engine, that long at most. What this process changes is noticed at once; what *another* one
-            does, within front_seconds, and with more than 2 of them within a quarter of a second, as the backend
-            then looks for it. 0 turns it off.
+        front_size, front_seconds: entries just read by key are kept in this process and served from there by the
+            engine: how many, and for how long. Changes by this process are noticed at once, changes by *another*
+            one within front_seconds. With more than 2 seconds the backend polls the file and notices them within
+            a quarter of a second. 0 turns it off.
 
     Raises:
         ValueError, TypeError: a path that names no file, a bound below 1.
@@ -74,7 +74,7 @@ class SQLiteBackend(CandidateBackend):
     entry counts as its use.
 
     From some thousand vectors on, ``<db_path>-index`` keeps them ready for the next start. It is written in the
-    background, checked against the database when opened, and made anew when it is missing or damaged: it
+    background, checked against the database when opened, and created again when it is missing or damaged: it
     can be deleted at any time.
 
     Example:
@@ -133,7 +133,7 @@ class SQLiteBackend(CandidateBackend):
         self._writer = writer = Writer(now, evictor)
         self._hits = self._misses = 0
 
-        # None of these may hold on to `self`: who forgets a backend gets its threads ended.
+        # None of these may refer to `self`: the threads of a forgotten backend must end.
         def to_caller(error: Exception) -> Exception:
             return translate(error, path)
 
@@ -247,7 +247,7 @@ class SQLiteBackend(CandidateBackend):
             self.front.drop()
 
     async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
-        """Give entries that still have these prompts vectors of another embedder; return for each if it was done."""
+        """Give entries with these prompts vectors of another embedder; return for each whether it was done."""
         packed = [(key, prompt, pack_vector(vector)) for key, prompt, vector in items]
         done: list[bool] = []
         try:
@@ -280,7 +280,7 @@ class SQLiteBackend(CandidateBackend):
     async def clear(self, namespace: str | None = None) -> int:
         """Remove the entries there are now, or those of one namespace; return how many were live.
 
-        Goes in steps, so that other writes are not held up; killed half way, the rest remains.
+        Works in steps, so that other writes do not wait. If the process is killed meanwhile, the rest remains.
         """
         check_namespace(namespace)
         count, after = 0, 0
@@ -465,7 +465,7 @@ class SQLiteBackend(CandidateBackend):
 
 
 class _Clock:
-    """The wall time, from a function that the engine may exchange."""
+    """The wall time, from a function that the engine may replace."""
 
     __slots__ = ("function",)
 

@@ -1,4 +1,4 @@
-"""What all ways of searching do with entries: read, sum up, count hits; and the counters."""
+"""What all ways to search do with entries: read, sum up, count hits; and the counters."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from semantic_llm_cache.backends.redis.lua.script import Script
 
 __all__ = ["ADD", "COUNTED", "HITS", "READ", "SUMMARY"]
 
-# Hits are counted in a key beside the entry. A change of the entry itself would drop it from the fronts that listen,
-# and the search module would take its vector out of the graph and put it in again.
+# Hits are counted in a key beside the entry. A change of the entry itself would drop it from every front that
+# listens, and make the search module insert its vector into the graph again.
 COUNTED = """
 local function counted(entry, counts)
   local r = redis.pcall('HMGET', entry, 'd', 'v', 'h', 'a')
@@ -43,8 +43,8 @@ end
 return out
 """)
 
-# KEYS: entries, then the counts of hits of each. ARGV: the time, the milliseconds that counts are kept where their
-# entry lives for ever, then a number for each. Else they live as long as their entry. Entries that are gone stay gone.
+# KEYS: entries, then the counts of hits of each. ARGV: the time, the milliseconds to keep counts of entries that
+# never expire, then a number for each. Other counts live as long as their entry. Missing entries are not created.
 HITS = Script("""
 local n = #KEYS / 2
 for i = 1, n do

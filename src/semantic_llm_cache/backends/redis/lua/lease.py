@@ -11,7 +11,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-# KEYS: lease, entry. ARGV: token, milliseconds to run, milliseconds to keep. What is not a lease there is removed.
+# KEYS: lease, entry. ARGV: token, milliseconds to run, milliseconds to keep.
+# Anything else under the lease's key is removed.
 ACQUIRE = Script(
     _NOW
     + """
@@ -39,7 +40,7 @@ return 1
 """
 )
 
-# KEYS: lease. ARGV: 1 to note that somebody waits. Returns the milliseconds it still runs.
+# KEYS: lease. ARGV: 1 to mark that a process waits. Returns the milliseconds it still runs.
 LOOK = Script(
     _NOW
     + """

@@ -7,8 +7,8 @@ from semantic_llm_cache.backends.redis.lua.script import Script
 
 __all__ = ["DROP", "NEAR", "PUT", "RESTORE", "SWEEP"]
 
-# Beside each set lies a mark that lives as long as the set. A mark without its set tells that somebody has deleted
-# the set: one whose members were all removed, or have expired, takes its mark along.
+# Beside each set is a mark that lives as long as the set. A mark without its set shows that the set was deleted by
+# another program: when all members are removed or expired, the mark goes too.
 _ADD = """
 local function add(set, mark, vector, member, left)
   local there = redis.call('EXISTS', set) == 1
@@ -37,8 +37,8 @@ end
 """
 
 # KEYS: entries, their counts of hits. ARGV: what the names of the sets begin with, the registry of the sets, what the
-# names of the entries begin with, then for each entry: member, d, v, x, milliseconds, p, s, n, h, a. The set comes
-# first: a server that is full refuses there. Returns the places whose sets had been deleted.
+# names of the entries begin with, then for each entry: member, d, v, x, milliseconds, p, s, n, h, a. The set is
+# written first: a full server refuses there. Returns the places whose sets had been deleted.
 PUT = Script(
     _ADD
     + """
@@ -153,8 +153,8 @@ end
 """
 )
 
-# KEYS: the set, its mark. ARGV: what the names of its entries begin with, its place, members. A member that has got an
-# entry meanwhile stays.
+# KEYS: the set, its mark. ARGV: what the names of its entries begin with, its place, members. A member whose
+# entry was stored meanwhile stays.
 SWEEP = Script("""
 local gone = 0
 for i = 3, #ARGV do
