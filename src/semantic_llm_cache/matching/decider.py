@@ -18,7 +18,7 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
-from semantic_llm_cache.similarity.unseen import unseen_difference
+from semantic_llm_cache.similarity.differences import unseen_difference
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
