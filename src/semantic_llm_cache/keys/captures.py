@@ -21,7 +21,7 @@ from semantic_llm_cache.keys.functions import (
     importable_name,
     name_of,
 )
-from semantic_llm_cache.keys.known_types import where
+from semantic_llm_cache.values.introspection import where
 
 __all__ = ["Captured", "Captures", "Cell", "is_fixed"]
 

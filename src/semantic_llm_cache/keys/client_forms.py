@@ -14,12 +14,12 @@ from semantic_llm_cache.keys.known_types import (
     NEUTRAL_TYPES,
     client_attributes,
     neutral_attributes,
-    where,
 )
 from semantic_llm_cache.keys.object_forms import write_name, write_state
 from semantic_llm_cache.keys.secret_hashes import secret_hash, secret_key
 from semantic_llm_cache.keys.walk import WRITERS, Walk, text, type_name
 from semantic_llm_cache.keys.watching import Watch
+from semantic_llm_cache.values.introspection import where
 
 __all__ = ["forget_clients", "is_client", "is_neutral", "known_client_form", "write_client", "write_holder"]
 

@@ -8,11 +8,10 @@ import types
 from typing import Any
 
 from semantic_llm_cache.keys.functions import EMPTY_CELL, builtin_name, children_of, code_digest, global_name, name_of
-from semantic_llm_cache.keys.known_types import where
 from semantic_llm_cache.keys.object_forms import write_state
 from semantic_llm_cache.keys.plain_forms import write_str
 from semantic_llm_cache.keys.walk import Walk, text
-from semantic_llm_cache.values.introspection import held_fields
+from semantic_llm_cache.values.introspection import held_fields, where
 
 __all__ = ["write_callable_object", "write_function"]
 

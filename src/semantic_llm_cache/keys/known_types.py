@@ -7,11 +7,9 @@ cannot change an answer.
 
 from __future__ import annotations
 
-import functools
-import sys
-import threading
-from collections.abc import Callable
 from typing import Any
+
+from semantic_llm_cache.values.introspection import Where, where
 
 __all__ = [
     "AS_TEXT",
@@ -22,42 +20,10 @@ __all__ = [
     "SENTINELS",
     "client_attributes",
     "neutral_attributes",
-    "where",
 ]
-
-Where = tuple[str, str]
 
 MARKER = "_neutral_in_keys"
 """Class attribute of what this package itself makes (caches, backends, embedders): not counted in a field."""
-
-
-UNKNOWN: Where = ("", "")
-
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: all classes written in Python have it
-_IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: no class written in Python has it
-_UNREACHABLE = (type(threading.Lock()), type(threading.RLock()))  # not in their module under that name everywhere
-
-
-def _where(kind: Any) -> Where:
-    """Return module and qualified name of a type, if its module has this very type under that name.
-
-    Any class can call itself as it likes, so a name alone proves nothing: for another type under the name of a
-    known one, `UNKNOWN` is returned. Types that are built into the interpreter have no false names.
-    """
-    module, name = type.__getattribute__(kind, "__module__"), type.__getattribute__(kind, "__qualname__")
-    if type(module) is not str or type(name) is not str:
-        return UNKNOWN
-    flags = type.__getattribute__(kind, "__flags__")
-    if flags & _HEAP_TYPE and not flags & _IMMUTABLE_TYPE and kind not in _UNREACHABLE:
-        found: Any = sys.modules.get(module)
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        if found is not kind:
-            return UNKNOWN
-    return module, name
-
-
-where: Callable[[Any], Where] = functools.lru_cache(maxsize=4096)(_where)
 
 
 # ------------------------------------------------------------------- values that count by their text

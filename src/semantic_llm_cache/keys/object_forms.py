@@ -14,11 +14,11 @@ from typing import Any, get_args, get_origin
 
 from semantic_llm_cache.keys.captures import Captures
 from semantic_llm_cache.keys.functions import AttributeCell, cells_of, importable_name, is_wrapper_of_cache
-from semantic_llm_cache.keys.known_types import AS_TEXT, SENTINELS, where
+from semantic_llm_cache.keys.known_types import AS_TEXT, SENTINELS
 from semantic_llm_cache.keys.plain_forms import content_base, is_plain_path, write_content, write_str
 from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.keys.walk import FIELD_ADVICE, WRITERS, Walk, text, type_name
-from semantic_llm_cache.values.introspection import answers_for_itself, defines, hides_state, own_state
+from semantic_llm_cache.values.introspection import answers_for_itself, defines, hides_state, own_state, where
 
 __all__ = [
     "class_captures",

@@ -12,9 +12,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from semantic_llm_cache.keys.known_types import AS_TEXT, where
+from semantic_llm_cache.keys.known_types import AS_TEXT
 from semantic_llm_cache.keys.walk import LATE_WRITERS, LEAVES, WRITERS, Walk, text
-from semantic_llm_cache.values.introspection import known_late
+from semantic_llm_cache.values.introspection import known_late, where
 
 __all__ = ["content_base", "is_plain_path", "write_content", "write_str"]
 

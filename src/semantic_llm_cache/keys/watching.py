@@ -17,8 +17,8 @@ from typing import Any
 
 from semantic_llm_cache.keys.certificates import is_context
 from semantic_llm_cache.keys.functions import children_of
-from semantic_llm_cache.keys.known_types import AS_TEXT, NEUTRAL_TYPES, SENTINELS, where
-from semantic_llm_cache.values.introspection import defines, hides_state, own_slots
+from semantic_llm_cache.keys.known_types import AS_TEXT, NEUTRAL_TYPES, SENTINELS
+from semantic_llm_cache.values.introspection import defines, hides_state, own_slots, where
 
 __all__ = ["Watch"]
 

@@ -4,15 +4,54 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from semantic_llm_cache.keys.known_types import where
+__all__ = [
+    "answers_for_itself",
+    "defines",
+    "held_fields",
+    "hides_state",
+    "known_late",
+    "own_slots",
+    "own_state",
+    "where",
+]
 
-__all__ = ["answers_for_itself", "defines", "held_fields", "hides_state", "known_late", "own_slots", "own_state"]
+Where = tuple[str, str]
 
 _WORD = tuple.__itemsize__  # size of a pointer
+
+
+UNKNOWN: Where = ("", "")
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: all classes written in Python have it
+_IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: no class written in Python has it
+_UNREACHABLE = (type(threading.Lock()), type(threading.RLock()))  # not in their module under that name everywhere
+
+
+def _where(kind: Any) -> Where:
+    """Return module and qualified name of a type, if its module has this very type under that name.
+
+    Any class can call itself as it likes, so a name alone proves nothing: for another type under the name of a
+    known one, `UNKNOWN` is returned. Types that are built into the interpreter have no false names.
+    """
+    module, name = type.__getattribute__(kind, "__module__"), type.__getattribute__(kind, "__qualname__")
+    if type(module) is not str or type(name) is not str:
+        return UNKNOWN
+    flags = type.__getattribute__(kind, "__flags__")
+    if flags & _HEAP_TYPE and not flags & _IMMUTABLE_TYPE and kind not in _UNREACHABLE:
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is not kind:
+            return UNKNOWN
+    return module, name
+
+
+where: Callable[[Any], Where] = functools.lru_cache(maxsize=4096)(_where)
 
 
 def known_late(kind: type, late: Mapping[tuple[str, str], Any], known: dict[type, Any]) -> Any:
