@@ -33,7 +33,7 @@ def test_sqlite(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("cache.db", "no backend URL"),
+        ("cache.db", "not a backend URL"),
         ("mysql://h/d", "mysql:// is not known: use one of memory://"),
         ("redis://user:secret@h:6379/zero", "number of the database"),
         ("postgresql://user:secret@h/d?pool=3", "unknown option 'pool'"),
