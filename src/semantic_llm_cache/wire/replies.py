@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,13 +24,10 @@ __all__ = [
     "WireCodec",
     "answer_in",
     "as_json",
-    "drain",
     "format_of",
     "forwarded",
     "fresh",
     "not_cached",
-    "passed",
-    "passed_blocking",
     "words",
 ]
 
@@ -130,29 +127,6 @@ def not_cached() -> Reply:
     # RFC 9111, 5.2.1.7 names the status; the other header keeps SDKs from asking again.
     headers = [("content-type", "application/json"), ("x-should-retry", "false"), ("x-cache", "MISS")]
     return Reply(504, headers, json.dumps({"error": error}).encode())
-
-
-async def drain(body: AsyncIterator[bytes]) -> None:
-    """Read to the end."""
-    async for _ in body:
-        pass
-
-
-async def passed(upstream: Upstream) -> AsyncIterator[bytes]:
-    """Pass a body on, and give the connection back."""
-    try:
-        async for part in upstream.body:
-            yield part
-    finally:
-        await upstream.close()
-
-
-def passed_blocking(upstream: Upstream) -> Iterator[bytes]:
-    """`passed` for plain code."""
-    try:
-        yield from upstream.body
-    finally:
-        upstream.close()
 
 
 class WireCodec:
