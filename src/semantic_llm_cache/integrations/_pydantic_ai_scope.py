@@ -20,7 +20,7 @@ from semantic_llm_cache.keys.fingerprint import canonical, secret_hash
 from semantic_llm_cache.values.introspection import held_fields
 from semantic_llm_cache.wire.neutral import CREDENTIALS
 
-__all__ = ["MESSAGES", "MODEL", "PARAMETERS", "SETTINGS", "scope_of", "turns_of"]
+__all__ = ["MESSAGES", "MODEL", "PARAMETERS", "SETTINGS", "form_of_model", "scope_of", "turns_of"]
 
 _WAIT = "how long, and how often, the SDK tries; not what it asks"
 
@@ -103,6 +103,15 @@ def _parameters(parameters: ModelRequestParameters) -> Any:
         if field.name not in told and field.name not in PARAMETERS:  # which pydantic leaves out of a dump
             told[field.name] = getattr(parameters, field.name)
     return form_of(told, "model_request_parameters")
+
+
+def form_of_model(model: Model) -> str:
+    """Return a keyed hash of all that a model holds.
+
+    Raises:
+        CacheKeyError: naming what has no stable form.
+    """
+    return secret_hash(canonical(_held(model, share_across_keys=False)))
 
 
 def _held(thing: Any, share_across_keys: bool) -> Any:

@@ -36,11 +36,15 @@ class _Transport:
         if door is not None and options:
             raise TypeError("options are given to the door= itself")
         self.door = WireCache(**options) if door is None else door
-        self._inner = transport
+        self._given = self._inner = transport
         self._carrier: str | None = None
         self._carrier_known = transport is None
         self.keep_alive: Any = None
         """What must live as long as this transport: the client that the inner one belongs to."""
+
+    def __cache_scope__(self) -> tuple[Any, ...]:
+        """As a field of an instance whose method is cached: the inner transport, and what the door shares."""
+        return self._given, self.door  # not `_inner`, which may be made at the first request
 
     def _plan(self, request: Any, body: bytes) -> Plan | None:
         for name in request.extensions:

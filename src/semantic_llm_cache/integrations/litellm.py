@@ -81,6 +81,10 @@ class LiteLLMCache:
         """The engine behind it."""
         return self.door.engine
 
+    def __cache_scope__(self) -> tuple[Any, ...]:
+        # As a field of an instance whose method is cached.
+        return self.door, self.share_across_keys
+
     def _is_semantic_cache(self) -> bool:
         # Keeps the messages out of LiteLLM's key, which is our scope, and puts the proxy's tenant into it.
         return True
@@ -113,12 +117,12 @@ class LiteLLMCache:
             CacheNotFoundError: nothing, under ``CacheContext(cache_control="only-if-cached")``.
         """
         parent: Any = super()
-        return self._told(parent.get_cache(*args, **self._with_key(kwargs)), kwargs)
+        return self._checked(parent.get_cache(*args, **self._with_key(kwargs)), kwargs)
 
     async def async_get_cache(self, *args: Any, **kwargs: Any) -> Any:
         """`get_cache` for async code."""
         parent: Any = super()
-        return self._told(await parent.async_get_cache(*args, **self._with_key(kwargs)), kwargs)
+        return self._checked(await parent.async_get_cache(*args, **self._with_key(kwargs)), kwargs)
 
     def add_cache(self, result: Any, *args: Any, **kwargs: Any) -> None:
         """Store an answer."""
@@ -130,8 +134,8 @@ class LiteLLMCache:
         parent: Any = super()
         await parent.async_add_cache(result, *args, **self._with_key(kwargs))
 
-    def _told(self, found: Any, kwargs: Mapping[str, Any]) -> Any:
-        # Here and not in the backend, since LiteLLM takes whatever a backend raises for a miss.
+    def _checked(self, found: Any, kwargs: Mapping[str, Any]) -> Any:
+        # Here and not in the backend: LiteLLM treats whatever a backend raises as a miss.
         parent: Any = super()
         if found is None and parent.should_use_cache(**kwargs) is True:
             with contextlib.suppress(EmbeddingUnavailableError):

@@ -20,7 +20,7 @@ try:
     from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
     from pydantic_ai.models.wrapper import WrapperModel
 
-    from semantic_llm_cache.integrations._pydantic_ai_scope import scope_of, turns_of
+    from semantic_llm_cache.integrations._pydantic_ai_scope import form_of_model, scope_of, turns_of
 except ImportError as error:
     raise ImportError('CachedModel needs pydantic-ai: pip install "semantic-llm-cache[pydantic-ai]"') from error
 
@@ -67,6 +67,10 @@ class CachedModel(WrapperModel):
         self.door = Door("pydantic-ai", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
         self.share_across_keys = share_across_keys
         self._engine = self.door.engine.derive(cache_if=None)
+
+    def __cache_scope__(self) -> tuple[Any, ...]:
+        # As a field of an instance whose method is cached, or as a model inside another one.
+        return self.door, self.share_across_keys, form_of_model(self.wrapped)
 
     async def request(
         self,

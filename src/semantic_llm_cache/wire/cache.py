@@ -17,6 +17,7 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering
 from semantic_llm_cache.wire.base import Asked, Format, Reading
+from semantic_llm_cache.wire.checks import check_names, check_temperature, check_tool_calls, engine_of
 from semantic_llm_cache.wire.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.wire.formats import find_format
 from semantic_llm_cache.wire.recent import Recent
@@ -75,18 +76,8 @@ class WireCache:
         replay_delay: float | None = None,
         **options: Any,
     ) -> None:
-        if tool_calls not in ("bypass", "cache"):
-            raise ValueError(f"tool_calls={tool_calls!r} must be 'bypass' or 'cache'")
-        if max_temperature is not None and (
-            isinstance(max_temperature, bool) or not isinstance(max_temperature, (int, float))
-        ):
-            raise TypeError(f"max_temperature={max_temperature!r} must be a number, or None for no bound")
-        if isinstance(ignore, str):
-            raise TypeError(f"ignore={ignore!r} must be a collection of names, such as ({ignore!r},)")
-        if cache is not None and not isinstance(cache, SemanticCache):
-            raise TypeError(f"cache={cache!r} must be a SemanticCache; options are given by name")
-        self.reading = Reading(check_history(history), tool_calls == "cache", frozenset(ignore))
-        self.max_temperature = max_temperature
+        self.reading = Reading(check_history(history), check_tool_calls(tool_calls), check_names(ignore, "ignore"))
+        self.max_temperature = check_temperature(max_temperature)
         self.share_across_keys = share_across_keys
         if "ignore_headers" in options:  # its first name
             warnings.warn("ignore_headers= is now neutral_headers=", DeprecationWarning, stacklevel=2)
@@ -94,7 +85,7 @@ class WireCache:
         self.neutral_headers = check_neutral_headers(neutral_headers)
         self.scope = scope
         self.replay_delay = replay_delay
-        engine = SemanticCache(**options) if cache is None else cache.derive(**options) if options else cache
+        engine = engine_of(cache, options)
         self._cache_if = engine.cache_if
         self._recent = Recent()
         self.engine = engine.derive(**self._translated(engine))
@@ -111,6 +102,17 @@ class WireCache:
         if price is not None and not isinstance(price, CacheConfig) and callable(price):
             changed["price"] = lambda given, made, record: price(given, made, answer_in(record))
         return changed
+
+    def __cache_scope__(self) -> dict[str, Any]:
+        """As a field of an instance whose method is cached: what decides who shares its answers, not the engine."""
+        return {
+            "reading": self.reading,
+            "max_temperature": self.max_temperature,
+            "share_across_keys": self.share_across_keys,
+            "neutral_headers": self.neutral_headers,
+            "scope": self.scope() if callable(self.scope) else self.scope,
+            "namespace": self.engine.namespace,
+        }
 
     def _fit(self, record: Any) -> bool:
         """Tell whether a record may be stored."""
