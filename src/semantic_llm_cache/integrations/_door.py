@@ -44,7 +44,7 @@ def form_of(value: Any, name: str) -> bytes:
 
 
 def cut_short(finish: Any) -> bool:
-    """Tell whether a finish reason, where one is given, says that the answer is not whole."""
+    """Return whether a finish reason, where there is one, says that the answer is not complete."""
     return isinstance(finish, str) and finish.lower() not in _WHOLE | _WHOLE_TOO
 
 

@@ -98,11 +98,11 @@ def _counting(settings: Any) -> dict[str, Any]:
 
 
 def _parameters(parameters: ModelRequestParameters) -> Any:
-    told = _PARAMETERS.dump_python(parameters)
+    dumped = _PARAMETERS.dump_python(parameters)
     for field in dataclasses.fields(parameters):
-        if field.name not in told and field.name not in PARAMETERS:  # which pydantic leaves out of a dump
-            told[field.name] = getattr(parameters, field.name)
-    return form_of(told, "model_request_parameters")
+        if field.name not in dumped and field.name not in PARAMETERS:  # which pydantic leaves out of a dump
+            dumped[field.name] = getattr(parameters, field.name)
+    return form_of(dumped, "model_request_parameters")
 
 
 def form_of_model(model: Model) -> str:
@@ -157,7 +157,7 @@ def _public(client: Any) -> dict[str, Any]:
 
 
 def turns_of(messages: list[ModelMessage]) -> list[dict[str, Any]]:
-    """Return messages as turns of a role: one for each part, so that the last user prompt stands alone."""
+    """Return messages as turns of a role: one for each part, so that the last user prompt is a turn of its own."""
     turns: list[dict[str, Any]] = []
     for message in ModelMessagesTypeAdapter.dump_python(messages, mode="json"):
         head = {name: value for name, value in _lasting(message).items() if name != "parts"}

@@ -40,7 +40,7 @@ class _Transport:
         self._carrier: str | None = None
         self._carrier_known = transport is None
         self.keep_alive: Any = None
-        """What must live as long as this transport: the client that the inner one belongs to."""
+        """Must live as long as this transport: the client that owns the inner one."""
 
     def __cache_scope__(self) -> tuple[Any, ...]:
         """As a field of an instance whose method is cached: the inner transport, and what the door shares."""
@@ -131,7 +131,7 @@ class CachingTransport(_Transport):
 
     Responses say ``x-cache: HIT`` (``NEAR``, ``COALESCED``, ``STALE``, ``MISS``, ``BYPASS``), ``x-cache-similarity``
     and ``age``. A call controls the cache with the header ``x-cache-control``, or the request extension
-    ``cache_control``; see `wire.CacheControl`. Requests that are no model calls pass through.
+    ``cache_control``; see `wire.CacheControl`. Requests that are not model calls pass through.
     """
 
     _default = "HTTPTransport"
@@ -206,11 +206,11 @@ def wrap(client: C, **options: Any) -> C:
         if inner is None:
             return None
         made = kind(inner, door=door)
-        made.keep_alive = given  # an SDK's client closes its connections when nobody holds it
+        made.keep_alive = given  # an SDK's client closes its connections when it is garbage collected
         return made
 
     wrapped = copy.copy(given)
-    # The copy must not close shared connections when it goes: only when told to.
+    # The copy must close shared connections only when `close` is called, not when it is garbage collected.
     wrapped.__class__ = next(k for k in type(given).__mro__ if not hasattr(k, "__del__"))
     wrapped._transport = cached(transport)
     wrapped._mounts = {pattern: cached(inner) for pattern, inner in given._mounts.items()}

@@ -47,14 +47,14 @@ _ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"
 class LangChainCache(BaseCache):
     """A semantic cache for ``langchain_core.globals.set_llm_cache``.
 
-    The last user turn is compared by meaning. The messages before it, and all that LangChain says of the model (its
-    name, temperature, tools, stop words), must be equal. LangChain names a model's secrets, such as
-    ``OPENAI_API_KEY``, and does not tell them: the variable of that name in the environment counts.
+    The last user turn is compared by meaning. The messages before it, and all that LangChain says about the model (its
+    name, temperature, tools, stop words), must be equal. LangChain gives only the names of a model's secrets,
+    such as ``OPENAI_API_KEY``: the environment variable of that name counts.
 
-    **A key, a header or an HTTP client that is given in code is not seen. Where callers differ by it, name them with
-    `scope`**, or put the cache below, at the connection (`integrations.httpx`). A model with a part that LangChain
-    cannot write down bypasses the cache unless `scope` is given, and a call that it describes by an address in memory
-    always does.
+    **LangChain does not show a key, a header or an HTTP client that is given in code. Where callers differ by one,
+    name them with `scope`**, or put the cache below, at the connection (`integrations.httpx`). A model with a part
+    that LangChain cannot write down bypasses the cache unless `scope` is given. A call that LangChain describes by an
+    address in memory always bypasses it.
 
     LangChain's ``stream`` and ``astream`` do not ask any cache; a transport under the SDK does.
 
@@ -105,7 +105,7 @@ class LangChainCache(BaseCache):
             return None
 
     def _check(self, llm_string: str) -> None:
-        """Raise CacheKeyError for a description that does not tell two models apart."""
+        """Raise CacheKeyError for a description that two different models may share."""
         if _MEMORY.search(llm_string):
             raise CacheKeyError("LangChain describes a part of it by an address in memory, which says nothing")
         if self.door.scope is None and _HIDDEN in llm_string:

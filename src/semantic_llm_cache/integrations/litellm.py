@@ -54,7 +54,7 @@ class LiteLLMCache:
     """
 
     def __new__(cls, *args: Any, **options: Any) -> LiteLLMCache:
-        """Make an instance that is one of LiteLLM's caches too: its import takes seconds, so it waits until now."""
+        """Make an instance that is also a LiteLLM cache. Importing LiteLLM takes seconds, so it happens only now."""
         made: LiteLLMCache = object.__new__(_types()[0])
         return made
 
@@ -98,7 +98,7 @@ class LiteLLMCache:
             own = digest_of(litellm, kwargs, self.share_across_keys, self.door.scope is not None)
             if given is not None and _opened(given) is None:  # a key that the caller chose
                 own = digest(own, str(given))
-        except Exception as error:  # LiteLLM would give it to the caller
+        except Exception as error:  # LiteLLM would raise it to the caller
             self.door.bypass(error)
             return _BYPASS
         return _sealed(own)
@@ -210,7 +210,7 @@ class _Backend:
             await self.async_set_cache(key, value, **{**kwargs, "messages": None})
 
     async def disconnect(self) -> None:
-        """Nothing to do: the engine's backend lives as long as the process wants it."""
+        """Do nothing: the backend stays open for others."""
 
     def flush_cache(self) -> None:
         """Remove all that was stored through LiteLLM."""
@@ -239,7 +239,7 @@ class _Backend:
 
 
 def _sealed(own: str) -> str:
-    """Return a key as LiteLLM gets it: sealed, so that it cannot be taken for one that a caller chose."""
+    """Return a key as LiteLLM gets it: sealed, so that it cannot be confused with one that a caller chose."""
     return f"{own}.{hmac.new(_SALT, own.encode(), 'sha256').hexdigest()[:32]}"
 
 

@@ -44,19 +44,19 @@ class WireCache:
     Args:
         cache: the engine; None makes one from `options`.
         history: ``"exact"``, or ``"window:2"``: only so many messages before the last user turn (and system
-            prompts) must be equal. A window answers across conversations that began differently: what was said
-            before it is not looked at. Turns that mean nothing alone are matched in equal histories in any case.
+            prompts) must be equal. With a window, conversations that began differently share answers: what was
+            said before the window does not count. A turn that means nothing alone always needs an equal history.
         tool_calls: ``"bypass"``: answers that call tools are not stored, or ``"cache"``.
-        max_temperature: requests with a higher temperature bypass the cache; None is no bound, and so is a
-            temperature that is not given.
+        max_temperature: requests with a higher temperature bypass the cache; None is no bound. A
+            request without a temperature is never too high.
         share_across_keys: whether callers with different credentials share answers.
         ignore: fields of the request's body that do not count, such as ``"user"``.
         neutral_headers: headers that do not count, beside those listed in ``docs/keys.md``: exact names of headers
             that can neither change an answer nor name a caller, such as a gateway's own tracing.
         scope: more that counts: a mapping, or a callable that reads it (a tenant from a context variable).
         replay_delay: seconds between the events of a replayed stream.
-        options: of `SemanticCache`; with `cache`, those in which this door differs. Callables see answers as
-            people do: `cache_if` and `price` the JSON body, `verify` and `same_answer` its words.
+        options: of `SemanticCache`; with `cache`, those in which this door differs. Callables get
+            answers in a readable form: `cache_if` and `price` the JSON body, `verify` and `same_answer` its words.
 
     Raises:
         ValueError, TypeError: naming the argument.
@@ -91,7 +91,7 @@ class WireCache:
         self.engine = engine.derive(**self._translated(engine))
 
     def _translated(self, engine: SemanticCache) -> dict[str, Any]:
-        """Return the options that are callables, made to see answers as people do."""
+        """Return the options that are callables, wrapped to get answers in a readable form."""
         given = engine._options
         changed: dict[str, Any] = {"cache_if": self._fit}
         verify, same, price = given["verify"], given["same_answer"], given["price"]
@@ -115,7 +115,7 @@ class WireCache:
         }
 
     def _fit(self, record: Any) -> bool:
-        """Tell whether a record may be stored."""
+        """Return whether a record may be stored."""
         known = format_of(record)
         answer = None if known is None else records.answer_of(known, record)
         if known is None or answer is None:
@@ -139,13 +139,13 @@ class WireCache:
             url: whole.
             headers: of the request; ``x-cache-control`` among them is obeyed.
             body: its bytes.
-            control: what the call asks of the cache, in place of the header.
+            control: the call's cache control, in place of the header.
             carrier: what counts of whatever sends the request, such as a proxy's credential; None is nothing.
         """
         try:
             known = find_format(urlsplit(url).path) if method == "POST" else None
             return None if known is None else self._plan(known, url, headers, body, control, carrier)
-        except Exception as error:  # whatever a caller sends must reach the provider, who says what is wrong with it
+        except Exception as error:  # the provider must get whatever a caller sends, and say what is wrong with it
             self.bypass(error)
             return None
 
@@ -192,7 +192,7 @@ class WireCache:
             **scope_of_address(url, self.share_across_keys),
             "headers": scope_of_headers(headers, self.share_across_keys, self.neutral_headers, host_of(url)),
         }
-        # Of the body only what says how the answer travels is needed from here on.
+        # From here on only the fields that say how the answer is sent are needed.
         travels: dict[str, Any] = {name: read[name] for name in ("stream", "stream_options") if name in read}
         return replace(asked, scope=scope, body=travels), read["model"]
 

@@ -1,4 +1,4 @@
-"""What passes between a caller, the cache and a provider: plans, upstreams, replies, and streams as they are kept."""
+"""What passes between a caller, the cache and a provider: plans, upstreams, replies, and streams as they are stored."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ class Plan:
 
 
 def format_of(record: Any) -> Format | None:
-    """Return the format that a record is kept in; None when it is no record."""
+    """Return the format that a record is kept in; None when it is not a record."""
     name = record.get("wire") if isinstance(record, Mapping) else None
     return next((known for known in FORMATS if known.name == name), None)
 
 
 def answer_in(record: Any) -> dict[str, Any] | None:
-    """Return the JSON body that a record says; None when it says none."""
+    """Return the JSON body that a record holds; None when it holds none."""
     known = format_of(record)
     return None if known is None else records.answer_of(known, record)
 
@@ -130,7 +130,7 @@ def not_cached() -> Reply:
 
 
 class WireCodec:
-    """How a provider's stream is kept: its first chunk is the headers, the others are its blocks."""
+    """How a provider's stream is stored: its first chunk is the headers, the others are its blocks."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -140,7 +140,7 @@ class WireCodec:
         return tuple(records.kept_headers(headers).items())
 
     def chunks(self, value: Any) -> list[Any] | None:
-        """Return a record as chunks; None when it cannot be told as a stream."""
+        """Return a record as chunks; None when it cannot be sent as a stream."""
         plan = self.plan
         blocks = records.blocks_of(plan.known, value, plan.asked)
         if blocks is None:
@@ -156,7 +156,7 @@ class WireCodec:
         return records.of_blocks(self.plan.known, dict(chunks[0]), chunks[1:])
 
     def ends(self, chunk: Any) -> bool:
-        """Tell whether a chunk is the last of its stream."""
+        """Return whether a chunk is the last of its stream."""
         return isinstance(chunk, str) and self.plan.known.ends(chunk)
 
 
