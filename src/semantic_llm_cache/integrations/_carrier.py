@@ -1,4 +1,4 @@
-"""What counts of the transport that sends requests: a proxy or a source address can name a caller too."""
+"""What counts of the transport that sends requests: a proxy or a source address can identify a caller too."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError, CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.keys.fingerprint import canonical, fingerprint_instance
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.wire.checks import check_tool_calls
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
 __all__ = ["Door", "cut_short", "form_of"]
@@ -44,7 +45,7 @@ def form_of(value: Any, name: str) -> bytes:
 
 
 def cut_short(finish: Any) -> bool:
-    """Tell whether a finish reason, where one is given, says that the answer is not whole."""
+    """Return whether a finish reason, where there is one, says that the answer is not complete."""
     return isinstance(finish, str) and finish.lower() not in _WHOLE | _WHOLE_TOO
 
 
@@ -71,13 +72,20 @@ class Door:
         scope: Mapping[str, Any] | Callable[[], Any] | None,
         options: dict[str, Any],
     ) -> None:
-        if tool_calls not in ("bypass", "cache"):
-            raise ValueError(f"tool_calls={tool_calls!r} must be 'bypass' or 'cache'")
         self.name = name
         self.window = check_history(history)
-        self.tool_calls = tool_calls == "cache"
+        self.tool_calls = check_tool_calls(tool_calls)
         self.scope = scope
         self.engine = Engine.of_door(cache, options, also=_OWN)
+
+    def __cache_scope__(self) -> dict[str, Any]:
+        """As a field of an instance whose method is cached: what decides who shares its answers, not the engine."""
+        return {
+            "window": self.window,
+            "tool_calls": self.tool_calls,
+            "scope": self.scope() if callable(self.scope) else self.scope,
+            "namespace": self.engine.namespace,
+        }
 
     def settings(self) -> tuple[CallSettings, str | None]:
         """Return the settings of a call made now, and the namespace of a context if one names it."""

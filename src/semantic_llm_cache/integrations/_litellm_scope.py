@@ -126,7 +126,7 @@ def digest_of(litellm: ModuleType, kwargs: Mapping[str, Any], share_across_keys:
         scoped: whether the cache's own `scope` names the caller.
 
     Raises:
-        CacheKeyError: a value that has no stable form, or a credential that cannot be seen.
+        CacheKeyError: a value that has no stable form, or a credential that is not visible here.
     """
     if not (share_across_keys or scoped):
         _check_credential(litellm, kwargs)
@@ -180,7 +180,7 @@ def _has(name: str, words: tuple[str, ...]) -> bool:
 
 
 def _check_credential(litellm: ModuleType, kwargs: Mapping[str, Any]) -> None:
-    """Raise CacheKeyError where LiteLLM takes a credential from a place that is not seen here."""
+    """Raise CacheKeyError where LiteLLM takes a credential from a place that is not visible here."""
     if any(kwargs.get(name) for name in _NAMED) or any(name in os.environ for name in _NAMED_OUTSIDE):
         return
     provider = kwargs.get("custom_llm_provider")

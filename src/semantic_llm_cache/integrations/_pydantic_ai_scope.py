@@ -20,7 +20,7 @@ from semantic_llm_cache.keys.fingerprint import canonical, secret_hash
 from semantic_llm_cache.values.introspection import held_fields
 from semantic_llm_cache.wire.neutral import CREDENTIALS
 
-__all__ = ["MESSAGES", "MODEL", "PARAMETERS", "SETTINGS", "scope_of", "turns_of"]
+__all__ = ["MESSAGES", "MODEL", "PARAMETERS", "SETTINGS", "form_of_model", "scope_of", "turns_of"]
 
 _WAIT = "how long, and how often, the SDK tries; not what it asks"
 
@@ -98,11 +98,20 @@ def _counting(settings: Any) -> dict[str, Any]:
 
 
 def _parameters(parameters: ModelRequestParameters) -> Any:
-    told = _PARAMETERS.dump_python(parameters)
+    dumped = _PARAMETERS.dump_python(parameters)
     for field in dataclasses.fields(parameters):
-        if field.name not in told and field.name not in PARAMETERS:  # which pydantic leaves out of a dump
-            told[field.name] = getattr(parameters, field.name)
-    return form_of(told, "model_request_parameters")
+        if field.name not in dumped and field.name not in PARAMETERS:  # which pydantic leaves out of a dump
+            dumped[field.name] = getattr(parameters, field.name)
+    return form_of(dumped, "model_request_parameters")
+
+
+def form_of_model(model: Model) -> str:
+    """Return a keyed hash of all that a model holds.
+
+    Raises:
+        CacheKeyError: naming what has no stable form.
+    """
+    return secret_hash(canonical(_held(model, share_across_keys=False)))
 
 
 def _held(thing: Any, share_across_keys: bool) -> Any:
@@ -148,7 +157,7 @@ def _public(client: Any) -> dict[str, Any]:
 
 
 def turns_of(messages: list[ModelMessage]) -> list[dict[str, Any]]:
-    """Return messages as turns of a role: one for each part, so that the last user prompt stands alone."""
+    """Return messages as turns of a role: one for each part, so that the last user prompt is a turn of its own."""
     turns: list[dict[str, Any]] = []
     for message in ModelMessagesTypeAdapter.dump_python(messages, mode="json"):
         head = {name: value for name, value in _lasting(message).items() if name != "parts"}

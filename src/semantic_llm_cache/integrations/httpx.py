@@ -8,11 +8,12 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from semantic_llm_cache.calls.control import HEADER
 from semantic_llm_cache.integrations._carrier import carrier_of
 from semantic_llm_cache.wire.cache import Plan, Reply, Upstream, WireCache
+from semantic_llm_cache.wire.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.wire.neutral import EXTENSIONS
 from semantic_llm_cache.wire.strict import Bypass
 
@@ -28,15 +29,22 @@ _streams: dict[str, tuple[type, type]] = {}
 class _Transport:
     """What both transports share. Requests and responses are of httpx or of httpx2, whichever the client is of."""
 
+    _default = ""
+    """Name of the inner transport's type, where none is given."""
+
     def __init__(self, transport: Any = None, *, door: WireCache | None = None, **options: Any) -> None:
         if door is not None and options:
             raise TypeError("options are given to the door= itself")
         self.door = WireCache(**options) if door is None else door
-        self._inner = transport
+        self._given = self._inner = transport
         self._carrier: str | None = None
         self._carrier_known = transport is None
         self.keep_alive: Any = None
-        """What must live as long as this transport: the client that the inner one belongs to."""
+        """Must live as long as this transport: the client that owns the inner one."""
+
+    def __cache_scope__(self) -> tuple[Any, ...]:
+        """As a field of an instance whose method is cached: the inner transport, and what the door shares."""
+        return self._given, self.door  # not `_inner`, which may be made at the first request
 
     def _plan(self, request: Any, body: bytes) -> Plan | None:
         for name in request.extensions:
@@ -51,16 +59,66 @@ class _Transport:
             request.method, str(request.url), headers, body, request.extensions.get(_CONTROL), self._carrier
         )
 
-    @staticmethod
-    def _cleaned(request: Any) -> Any:
-        """Take off what is for the cache only. A transport further in lets the request through."""
-        if HEADER in request.headers:
-            del request.headers[HEADER]
-        request.extensions = {k: v for k, v in request.extensions.items() if k != _CONTROL} | {_SEEN: True}
-        return request
+    def _handle(self, request: Any) -> Steps:
+        """Answer from the cache, or have the inner transport send the request; return a response."""
+        if self._inner is None:
+            self._inner = getattr(_module_of(request), self._default)()
+        inner = self._inner
+        if request.extensions.get(_SEEN):
+            return (yield _Pass(inner, request))
+        plan = None
+        if request.method == "POST":
+            try:
+                body = request.content
+            except _module_of(request).RequestNotRead:
+                body = yield _Read(request)
+            plan = self._plan(request, body)
+        if plan is None:
+            return (yield _Pass(inner, _cleaned(request)))
+        return _response(request, (yield from self.door.answering(plan, _Send(inner, request))))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._inner!r}>"
+
+
+class _Read(NamedTuple):
+    """Read the body of a request."""
+
+    request: Any
+
+    async def awaited(self) -> Any:
+        return await self.request.aread()
+
+    def blocking(self) -> Any:
+        return self.request.read()
+
+
+class _Pass(NamedTuple):
+    """Have a transport send a request, and return the response as it is."""
+
+    transport: Any
+    request: Any
+
+    async def awaited(self) -> Any:
+        return await self.transport.handle_async_request(self.request)
+
+    def blocking(self) -> Any:
+        return self.transport.handle_request(self.request)
+
+
+class _Send(NamedTuple):
+    """Have a transport send a request, and return the response as `WireCache` wants it."""
+
+    transport: Any
+    request: Any
+
+    async def awaited(self) -> Upstream:
+        response = await self.transport.handle_async_request(_cleaned(self.request))
+        return Upstream(response.status_code, _headers_of(response), response.aiter_bytes(), response.aclose)
+
+    def blocking(self) -> Upstream:
+        response = self.transport.handle_request(_cleaned(self.request))
+        return Upstream(response.status_code, _headers_of(response), response.iter_bytes(), response.close)
 
 
 class CachingTransport(_Transport):
@@ -73,28 +131,14 @@ class CachingTransport(_Transport):
 
     Responses say ``x-cache: HIT`` (``NEAR``, ``COALESCED``, ``STALE``, ``MISS``, ``BYPASS``), ``x-cache-similarity``
     and ``age``. A call controls the cache with the header ``x-cache-control``, or the request extension
-    ``cache_control``; see `wire.CacheControl`. Requests that are no model calls pass through.
+    ``cache_control``; see `wire.CacheControl`. Requests that are not model calls pass through.
     """
 
-    def _own(self, request: Any) -> Any:
-        if self._inner is None:
-            self._inner = _module_of(request).HTTPTransport()
-        return self._inner
+    _default = "HTTPTransport"
 
     def handle_request(self, request: Any) -> Any:
         """Answer from the cache, or have the inner transport send the request."""
-        inner = self._own(request)
-        if request.extensions.get(_SEEN):
-            return inner.handle_request(request)
-        plan = self._plan(request, request.read()) if request.method == "POST" else None
-        if plan is None:
-            return inner.handle_request(self._cleaned(request))
-
-        def send() -> Upstream:
-            response = inner.handle_request(self._cleaned(request))
-            return Upstream(response.status_code, _headers_of(response), response.iter_bytes(), response.close)
-
-        return _response(request, self.door.answer_blocking(plan, send))
+        return drive_blocking(self._handle(request))
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -114,25 +158,11 @@ class CachingTransport(_Transport):
 class AsyncCachingTransport(_Transport):
     """`CachingTransport` for async clients; the inner transport is an ``AsyncHTTPTransport()`` if not given."""
 
-    def _own(self, request: Any) -> Any:
-        if self._inner is None:
-            self._inner = _module_of(request).AsyncHTTPTransport()
-        return self._inner
+    _default = "AsyncHTTPTransport"
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer from the cache, or have the inner transport send the request."""
-        inner = self._own(request)
-        if request.extensions.get(_SEEN):
-            return await inner.handle_async_request(request)
-        plan = self._plan(request, await request.aread()) if request.method == "POST" else None
-        if plan is None:
-            return await inner.handle_async_request(self._cleaned(request))
-
-        async def send() -> Upstream:
-            response = await inner.handle_async_request(self._cleaned(request))
-            return Upstream(response.status_code, _headers_of(response), response.aiter_bytes(), response.aclose)
-
-        return _response(request, await self.door.answer(plan, send))
+        return await drive(self._handle(request))
 
     async def aclose(self) -> None:
         """Close the inner transport."""
@@ -176,16 +206,24 @@ def wrap(client: C, **options: Any) -> C:
         if inner is None:
             return None
         made = kind(inner, door=door)
-        made.keep_alive = given  # an SDK's client closes its connections when nobody holds it
+        made.keep_alive = given  # an SDK's client closes its connections when it is garbage collected
         return made
 
     wrapped = copy.copy(given)
-    # The copy must not close shared connections when it goes: only when told to.
+    # The copy must close shared connections only when `close` is called, not when it is garbage collected.
     wrapped.__class__ = next(k for k in type(given).__mro__ if not hasattr(k, "__del__"))
     wrapped._transport = cached(transport)
     wrapped._mounts = {pattern: cached(inner) for pattern, inner in given._mounts.items()}
     result: C = wrapped
     return result
+
+
+def _cleaned(request: Any) -> Any:
+    """Remove what only the cache reads, and mark the request so that an inner `CachingTransport` passes it on."""
+    if HEADER in request.headers:
+        del request.headers[HEADER]
+    request.extensions = {k: v for k, v in request.extensions.items() if k != _CONTROL} | {_SEEN: True}
+    return request
 
 
 def _module_of(request: Any) -> Any:

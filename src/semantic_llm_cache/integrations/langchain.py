@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from semantic_llm_cache.calls import lookup as lookups
-from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError, PromptCacheError
@@ -21,6 +20,8 @@ from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
+from semantic_llm_cache.wire.driving import Steps, drive, drive_blocking
+from semantic_llm_cache.wire.steps import Do
 
 try:
     from langchain_core.caches import BaseCache
@@ -46,14 +47,14 @@ _ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"
 class LangChainCache(BaseCache):
     """A semantic cache for ``langchain_core.globals.set_llm_cache``.
 
-    The last user turn is compared by meaning. The messages before it, and all that LangChain says of the model (its
-    name, temperature, tools, stop words), must be equal. LangChain names a model's secrets, such as
-    ``OPENAI_API_KEY``, and does not tell them: the variable of that name in the environment counts.
+    The last user turn is compared by meaning. The messages before it, and all that LangChain says about the model (its
+    name, temperature, tools, stop words), must be equal. LangChain gives only the names of a model's secrets,
+    such as ``OPENAI_API_KEY``: the environment variable of that name counts.
 
-    **A key, a header or an HTTP client that is given in code is not seen. Where callers differ by it, name them with
-    `scope`**, or put the cache below, at the connection (`integrations.httpx`). A model with a part that LangChain
-    cannot write down bypasses the cache unless `scope` is given, and a call that it describes by an address in memory
-    always does.
+    **LangChain does not show a key, a header or an HTTP client that is given in code. Where callers differ by one,
+    name them with `scope`**, or put the cache below, at the connection (`integrations.httpx`). A model with a part
+    that LangChain cannot write down bypasses the cache unless `scope` is given. A call that LangChain describes by an
+    address in memory always bypasses it.
 
     LangChain's ``stream`` and ``astream`` do not ask any cache; a transport under the SDK does.
 
@@ -85,6 +86,10 @@ class LangChainCache(BaseCache):
         """The engine behind it."""
         return self.door.engine
 
+    def __cache_scope__(self) -> Door:
+        # As a field of an instance whose method is cached.
+        return self.door
+
     def _request(self, prompt: str, llm_string: str) -> tuple[Request, CallSettings] | None:
         """Return the request and settings of a call; None for one that bypasses the cache."""
         try:
@@ -100,7 +105,7 @@ class LangChainCache(BaseCache):
             return None
 
     def _check(self, llm_string: str) -> None:
-        """Raise CacheKeyError for a description that does not tell two models apart."""
+        """Raise CacheKeyError for a description that two different models may share."""
         if _MEMORY.search(llm_string):
             raise CacheKeyError("LangChain describes a part of it by an address in memory, which says nothing")
         if self.door.scope is None and _HIDDEN in llm_string:
@@ -126,42 +131,44 @@ class LangChainCache(BaseCache):
         Raises:
             CacheNotFoundError: none, under ``CacheContext(cache_control="only-if-cached")``.
         """
-        planned = self._request(prompt, llm_string)
-        if planned is None:
-            return None
-        request, settings = planned
-        return self._told(await self.engine.lookup(request, settings=settings), settings)
+        found: list[Generation] | None = await drive(self._lookup(prompt, llm_string))
+        return found
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """`alookup` for plain code."""
+        found: list[Generation] | None = drive_blocking(self._lookup(prompt, llm_string))
+        return found
+
+    def _lookup(self, prompt: str, llm_string: str) -> Steps:
         planned = self._request(prompt, llm_string)
         if planned is None:
             return None
         request, settings = planned
-        return self._told(background.run(self.engine.lookup(request, settings=settings)), settings)
-
-    def _told(self, found: Lookup, settings: CallSettings) -> list[Generation] | None:
+        found = yield Do(lambda: self.engine.lookup(request, settings=settings))
         lookups.remember(found)
-        told = _rebuilt(found.response) if found.hit else None
-        if told is None:
+        generations = _rebuilt(found.response) if found.hit else None
+        if generations is None:
             self.door.may_call(settings, found.reason)
-        return told
+        return generations
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Store generations, unless they are cut short, refused, empty, or call tools."""
-        planned = self._request(prompt, llm_string)
-        if planned is None or not self._fit(return_val):
-            return
-        request, settings = planned
-        try:
-            stored = [_plain(generation) for generation in return_val]
-        except KeyError:
-            return  # a type that is not in the table
-        await self.engine.store(request, stored, settings=settings)
+        await drive(self._update(prompt, llm_string, return_val))
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """`aupdate` for plain code."""
-        background.run(self.aupdate(prompt, llm_string, return_val))
+        drive_blocking(self._update(prompt, llm_string, return_val))
+
+    def _update(self, prompt: str, llm_string: str, generations: Sequence[Generation]) -> Steps:
+        planned = self._request(prompt, llm_string)
+        if planned is None or not self._fit(generations):
+            return
+        request, settings = planned
+        try:
+            stored = [_plain(generation) for generation in generations]
+        except KeyError:
+            return  # a type that is not in the table
+        yield Do(lambda: self.engine.store(request, stored, settings=settings))
 
     async def aclear(self, **kwargs: Any) -> None:
         """Remove all that was stored through LangChain."""

@@ -54,7 +54,7 @@ class LiteLLMCache:
     """
 
     def __new__(cls, *args: Any, **options: Any) -> LiteLLMCache:
-        """Make an instance that is one of LiteLLM's caches too: its import takes seconds, so it waits until now."""
+        """Make an instance that is also a LiteLLM cache. Importing LiteLLM takes seconds, so it happens only now."""
         made: LiteLLMCache = object.__new__(_types()[0])
         return made
 
@@ -81,6 +81,10 @@ class LiteLLMCache:
         """The engine behind it."""
         return self.door.engine
 
+    def __cache_scope__(self) -> tuple[Any, ...]:
+        # As a field of an instance whose method is cached.
+        return self.door, self.share_across_keys
+
     def _is_semantic_cache(self) -> bool:
         # Keeps the messages out of LiteLLM's key, which is our scope, and puts the proxy's tenant into it.
         return True
@@ -94,7 +98,7 @@ class LiteLLMCache:
             own = digest_of(litellm, kwargs, self.share_across_keys, self.door.scope is not None)
             if given is not None and _opened(given) is None:  # a key that the caller chose
                 own = digest(own, str(given))
-        except Exception as error:  # LiteLLM would give it to the caller
+        except Exception as error:  # LiteLLM would raise it to the caller
             self.door.bypass(error)
             return _BYPASS
         return _sealed(own)
@@ -113,12 +117,12 @@ class LiteLLMCache:
             CacheNotFoundError: nothing, under ``CacheContext(cache_control="only-if-cached")``.
         """
         parent: Any = super()
-        return self._told(parent.get_cache(*args, **self._with_key(kwargs)), kwargs)
+        return self._checked(parent.get_cache(*args, **self._with_key(kwargs)), kwargs)
 
     async def async_get_cache(self, *args: Any, **kwargs: Any) -> Any:
         """`get_cache` for async code."""
         parent: Any = super()
-        return self._told(await parent.async_get_cache(*args, **self._with_key(kwargs)), kwargs)
+        return self._checked(await parent.async_get_cache(*args, **self._with_key(kwargs)), kwargs)
 
     def add_cache(self, result: Any, *args: Any, **kwargs: Any) -> None:
         """Store an answer."""
@@ -130,8 +134,8 @@ class LiteLLMCache:
         parent: Any = super()
         await parent.async_add_cache(result, *args, **self._with_key(kwargs))
 
-    def _told(self, found: Any, kwargs: Mapping[str, Any]) -> Any:
-        # Here and not in the backend, since LiteLLM takes whatever a backend raises for a miss.
+    def _checked(self, found: Any, kwargs: Mapping[str, Any]) -> Any:
+        # Here and not in the backend: LiteLLM treats whatever a backend raises as a miss.
         parent: Any = super()
         if found is None and parent.should_use_cache(**kwargs) is True:
             with contextlib.suppress(EmbeddingUnavailableError):
@@ -206,7 +210,7 @@ class _Backend:
             await self.async_set_cache(key, value, **{**kwargs, "messages": None})
 
     async def disconnect(self) -> None:
-        """Nothing to do: the engine's backend lives as long as the process wants it."""
+        """Do nothing: the backend stays open for others."""
 
     def flush_cache(self) -> None:
         """Remove all that was stored through LiteLLM."""
@@ -235,7 +239,7 @@ class _Backend:
 
 
 def _sealed(own: str) -> str:
-    """Return a key as LiteLLM gets it: sealed, so that it cannot be taken for one that a caller chose."""
+    """Return a key as LiteLLM gets it: sealed, so that it cannot be confused with one that a caller chose."""
     return f"{own}.{hmac.new(_SALT, own.encode(), 'sha256').hexdigest()[:32]}"
 
 

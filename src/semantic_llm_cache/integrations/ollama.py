@@ -18,14 +18,14 @@ C = TypeVar("C")
 def wrap(client: C, **options: Any) -> C:
     """Return a client like `client`, whose calls go through the cache.
 
-    `client` is left as it is, and shares its connections.
+    `client` stays as it is, and shares its connections with the new one.
 
     Args:
         client: an ``ollama.Client`` or ``ollama.AsyncClient``.
         options: of `WireCache`, and with it of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ...
 
     Raises:
-        TypeError: `client` is no Ollama client.
+        TypeError: `client` is not an Ollama client.
         ValueError, TypeError: naming the option.
     """
     given: Any = client

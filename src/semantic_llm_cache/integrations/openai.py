@@ -5,32 +5,6 @@ client = wrap(AsyncOpenAI(), similarity=0.95)
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-from semantic_llm_cache.integrations import httpx
+from semantic_llm_cache.integrations._stainless import wrap
 
 __all__ = ["wrap"]
-
-C = TypeVar("C")
-
-
-def wrap(client: C, **options: Any) -> C:
-    """Return a client like `client`, whose calls go through the cache.
-
-    Retries, timeouts, streams, ``with_raw_response``, ``parse()`` and ``with_options()`` are the SDK's own: the cache
-    sits below them, at the connection. `client` is left as it is, and shares its connections.
-
-    Args:
-        client: plain or async.
-        options: of `WireCache`, and with it of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ...
-
-    Raises:
-        TypeError: `client` is no client of this SDK.
-        ValueError, TypeError: naming the option.
-    """
-    given: Any = client
-    inner = getattr(given, "_client", None)
-    if inner is None or not hasattr(given, "with_options"):
-        raise TypeError(f"wrap() takes a client of the SDK, not {type(client).__qualname__}")
-    result: C = given.with_options(http_client=httpx.wrap(inner, **options))
-    return result

@@ -20,7 +20,7 @@ try:
     from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
     from pydantic_ai.models.wrapper import WrapperModel
 
-    from semantic_llm_cache.integrations._pydantic_ai_scope import scope_of, turns_of
+    from semantic_llm_cache.integrations._pydantic_ai_scope import form_of_model, scope_of, turns_of
 except ImportError as error:
     raise ImportError('CachedModel needs pydantic-ai: pip install "semantic-llm-cache[pydantic-ai]"') from error
 
@@ -32,11 +32,11 @@ class CachedModel(WrapperModel):
 
     The last user prompt is compared by meaning. The messages before it, instructions, tools, output types and settings
     must be equal, and so must all that the model, its provider and the provider's client hold: credential, address,
-    headers. With a client that is not known calls bypass the cache, and the log says so: name the caller with
+    headers. With an unknown client calls bypass the cache, and the log says so: name the caller with
     `scope`, or put the cache below, at the connection (`integrations.httpx`).
 
     Structured output counts as an answer, other tool calls as tool calls. A streamed answer is stored when it has
-    ended well; a hit is told as one event per part.
+    ended well; a hit is streamed as one event per part.
 
     Args:
         wrapped: a model, or its name.
@@ -67,6 +67,10 @@ class CachedModel(WrapperModel):
         self.door = Door("pydantic-ai", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
         self.share_across_keys = share_across_keys
         self._engine = self.door.engine.derive(cache_if=None)
+
+    def __cache_scope__(self) -> tuple[Any, ...]:
+        # As a field of an instance whose method is cached, or as a model inside another one.
+        return self.door, self.share_across_keys, form_of_model(self.wrapped)
 
     async def request(
         self,
@@ -113,7 +117,7 @@ class CachedModel(WrapperModel):
             yield response
             if planned is not None:
                 whole = response.get()
-                # Without a reason for its end, nobody knows that it was read to its end.
+                # Without a finish reason, it may not have been read to its end.
                 if whole.finish_reason is not None and self._fit(whole, model_request_parameters):
                     await self._engine.store(request, _plain(whole), settings=settings)
 
@@ -136,18 +140,18 @@ class CachedModel(WrapperModel):
         outputs = {tool.name for tool in parameters.output_tools}
         if response.state != "complete" or cut_short(response.finish_reason):
             return False
-        told = False
+        says = False
         for part in response.parts:
             if part.part_kind == "tool-call":
                 if part.tool_name not in outputs and not self.door.tool_calls:
                     return False
-                told = True
+                says = True
             elif part.part_kind == "text":
-                told = told or bool(part.content.strip())
+                says = says or bool(part.content.strip())
             elif part.part_kind == "file":
-                told = True
+                says = True
         wanted = self.door.engine.cache_if
-        return told and (wanted is None or bool(wanted(response)))
+        return says and (wanted is None or bool(wanted(response)))
 
 
 def _plain(response: ModelResponse) -> Any:

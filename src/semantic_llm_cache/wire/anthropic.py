@@ -57,7 +57,7 @@ class AnthropicMessages(Format):
             return None
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
-        """Tell an answer as the events that would have built it."""
+        """Return an answer as the events that would have built it."""
         events: list[dict[str, Any]] = []
         usage = dict(answer.get("usage") or {})
         head = {**answer, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
@@ -107,7 +107,7 @@ def _unbuilt(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, A
 
 
 class _Message:
-    """A message in the making."""
+    """A message that is being put together."""
 
     def __init__(self) -> None:
         self.message: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""What a wire format knows: to read a request, judge an answer, and turn it from JSON to a stream and back."""
+"""What a wire format does: read a request, judge an answer, and turn it from JSON to a stream and back."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class Format(ABC):
         """Return the request as text and scope; None for one that must not be cached.
 
         Raises:
-            CacheKeyError, TypeError, ValueError, KeyError: a body that this format does not know; it bypasses
-                the cache.
+            CacheKeyError, TypeError, ValueError, KeyError: a body that this format does not know; the request
+                bypasses the cache.
         """
         if not isinstance(body.get("model"), str):
             return None
@@ -93,7 +93,7 @@ class Format(ABC):
         return Asked(text, {"wire": self.name, **scope}, self.streams(body), body, near)
 
     def streams(self, body: Mapping[str, Any]) -> bool:
-        """Tell whether the request asks for a stream."""
+        """Return whether the request asks for a stream."""
         return body.get("stream") is True
 
     @abstractmethod
@@ -109,19 +109,19 @@ class Format(ABC):
         return None
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
-        """Return an answer as the blocks of a stream; None when this format streams nothing of the kind."""
+        """Return an answer as the blocks of a stream; None when this format has no such stream."""
         return None
 
     def fit_stream(self, blocks: list[str], asked: Asked) -> list[str] | None:
-        """Return stored blocks as this request wants them; None when something is missing."""
+        """Return stored blocks in the form that this request asks for; None when something is missing."""
         return blocks
 
     def fit_answer(self, answer: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the sum of a stored stream as a request without a stream wants it; None: not enough."""
+        """Return the answer of a stored stream for a request without a stream; None where it does not hold enough."""
         return answer
 
     def ends(self, block: str) -> bool:
-        """Tell whether a block is the last of its stream."""
+        """Return whether a block is the last of its stream."""
         return False
 
     def text(self, answer: Mapping[str, Any]) -> str:
@@ -129,7 +129,7 @@ class Format(ABC):
         return ""
 
     def usage(self, answer: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the tokens used, under names that the engine counts; None when the answer does not tell."""
+        """Return the tokens used, under names that the engine counts; None when the answer does not say."""
         usage = answer.get("usage")
         return dict(usage) if isinstance(usage, Mapping) else None
 
@@ -148,5 +148,5 @@ def event_type(block: str) -> str:
 
 
 def is_blank(value: Any) -> bool:
-    """Tell whether a text is missing or only space."""
+    """Return whether a text is missing or only space."""
     return not (isinstance(value, str) and value.strip())

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.control import HEADER, CacheControl
-from semantic_llm_cache.calls.lookup import last_lookup
 from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.engine import Engine
-from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.runtime import background
-from semantic_llm_cache.streams.plain import settled_blocking, stream_blocking
-from semantic_llm_cache.streams.stream import settled, stream
 from semantic_llm_cache.wire import records
+from semantic_llm_cache.wire.answering import NoAnswer, answering
 from semantic_llm_cache.wire.base import Asked, Format, Reading
-from semantic_llm_cache.wire.events import Splitter
+from semantic_llm_cache.wire.checks import check_names, check_temperature, check_tool_calls
+from semantic_llm_cache.wire.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.wire.formats import find_format
 from semantic_llm_cache.wire.recent import Recent
-from semantic_llm_cache.wire.replies import (
-    OUTCOMES,
-    Headers,
-    Plan,
-    Reply,
-    Upstream,
-    WireCodec,
-    answer_in,
-    as_json,
-    drain,
-    format_of,
-    forwarded,
-    fresh,
-    not_cached,
-    passed,
-    passed_blocking,
-    words,
-)
+from semantic_llm_cache.wire.replies import Headers, Plan, Reply, Upstream, answer_in, format_of, words
 from semantic_llm_cache.wire.scoping import (
     check_neutral_headers,
     counting,
@@ -53,13 +29,11 @@ from semantic_llm_cache.wire.scoping import (
     scope_of_address,
     scope_of_headers,
 )
+from semantic_llm_cache.wire.steps import Call
 from semantic_llm_cache.wire.strict import Bypass, read_object
 from semantic_llm_cache.wire.turns import check_history
 
 __all__ = ["NoAnswer", "Plan", "Reply", "Upstream", "WireCache"]
-
-_DRAIN = 0.25
-"""Seconds given to a provider to end a stream whose last event is here, so that its connection can be used again."""
 
 _NOTHING = CacheControl()
 _OWN = (
@@ -68,39 +42,25 @@ _OWN = (
 )  # fmt: skip
 
 
-class NoAnswer(Exception):
-    """A provider's response that is no answer: an error, or something that is not of its format.
-
-    Attributes:
-        reply: what all who waited get.
-        final: True where an older answer must not take its place: the provider has refused this caller.
-    """
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(f"status {reply.status}")
-        self.reply = reply
-        self.final = 400 <= reply.status < 500 and reply.status not in (408, 409, 425, 429)
-
-
 class WireCache:
     """Answers requests on the wire from the cache, or has them sent.
 
     Args:
         cache: the engine; None makes one from `options`.
         history: ``"exact"``, or ``"window:2"``: only so many messages before the last user turn (and system
-            prompts) must be equal. A window answers across conversations that began differently: what was said
-            before it is not looked at. Turns that mean nothing alone are matched in equal histories in any case.
+            prompts) must be equal. With a window, conversations that began differently share answers: what was
+            said before the window does not count. A turn that means nothing alone always needs an equal history.
         tool_calls: ``"bypass"``: answers that call tools are not stored, or ``"cache"``.
-        max_temperature: requests with a higher temperature bypass the cache; None is no bound, and so is a
-            temperature that is not given.
+        max_temperature: requests with a higher temperature bypass the cache; None is no bound. A
+            request without a temperature is never too high.
         share_across_keys: whether callers with different credentials share answers.
         ignore: fields of the request's body that do not count, such as ``"user"``.
         neutral_headers: headers that do not count, beside those listed in ``docs/keys.md``: exact names of headers
             that can neither change an answer nor name a caller, such as a gateway's own tracing.
         scope: more that counts: a mapping, or a callable that reads it (a tenant from a context variable).
         replay_delay: seconds between the events of a replayed stream.
-        options: of `SemanticCache`; with `cache`, those in which this door differs. Callables see answers as
-            people do: `cache_if` and `price` the JSON body, `verify` and `same_answer` its words.
+        options: of `SemanticCache`; with `cache`, those in which this door differs. Callables get
+            answers in a readable form: `cache_if` and `price` the JSON body, `verify` and `same_answer` its words.
 
     Raises:
         ValueError, TypeError: naming the argument.
@@ -120,16 +80,8 @@ class WireCache:
         replay_delay: float | None = None,
         **options: Any,
     ) -> None:
-        if tool_calls not in ("bypass", "cache"):
-            raise ValueError(f"tool_calls={tool_calls!r} must be 'bypass' or 'cache'")
-        if max_temperature is not None and (
-            isinstance(max_temperature, bool) or not isinstance(max_temperature, (int, float))
-        ):
-            raise TypeError(f"max_temperature={max_temperature!r} must be a number, or None for no bound")
-        if isinstance(ignore, str):
-            raise TypeError(f"ignore={ignore!r} must be a collection of names, such as ({ignore!r},)")
-        self.reading = Reading(check_history(history), tool_calls == "cache", frozenset(ignore))
-        self.max_temperature = max_temperature
+        self.reading = Reading(check_history(history), check_tool_calls(tool_calls), check_names(ignore, "ignore"))
+        self.max_temperature = check_temperature(max_temperature)
         self.share_across_keys = share_across_keys
         if "ignore_headers" in options:  # its first name
             warnings.warn("ignore_headers= is now neutral_headers=", DeprecationWarning, stacklevel=2)
@@ -143,7 +95,7 @@ class WireCache:
         self.engine = engine.derive(**self._translated(engine))
 
     def _translated(self, engine: Engine) -> dict[str, Any]:
-        """Return the options that are callables, made to see answers as people do."""
+        """Return the options that are callables, wrapped to get answers in a readable form."""
         given = engine.options
         changed: dict[str, Any] = {"cache_if": self._fit}
         verify, same, price = given.verify, given.same_answer, given.price
@@ -155,8 +107,19 @@ class WireCache:
             changed["price"] = lambda given, made, record: price(given, made, answer_in(record))
         return changed
 
+    def __cache_scope__(self) -> dict[str, Any]:
+        """As a field of an instance whose method is cached: what decides who shares its answers, not the engine."""
+        return {
+            "reading": self.reading,
+            "max_temperature": self.max_temperature,
+            "share_across_keys": self.share_across_keys,
+            "neutral_headers": self.neutral_headers,
+            "scope": self.scope() if callable(self.scope) else self.scope,
+            "namespace": self.engine.namespace,
+        }
+
     def _fit(self, record: Any) -> bool:
-        """Tell whether a record may be stored."""
+        """Return whether a record may be stored."""
         known = format_of(record)
         answer = None if known is None else records.answer_of(known, record)
         if known is None or answer is None:
@@ -180,13 +143,13 @@ class WireCache:
             url: whole.
             headers: of the request; ``x-cache-control`` among them is obeyed.
             body: its bytes.
-            control: what the call asks of the cache, in place of the header.
+            control: the call's cache control, in place of the header.
             carrier: what counts of whatever sends the request, such as a proxy's credential; None is nothing.
         """
         try:
             known = find_format(urlsplit(url).path) if method == "POST" else None
             return None if known is None else self._plan(known, url, headers, body, control, carrier)
-        except Exception as error:  # whatever a caller sends must reach the provider, who says what is wrong with it
+        except Exception as error:  # the provider must get whatever a caller sends, and say what is wrong with it
             self.bypass(error)
             return None
 
@@ -233,7 +196,7 @@ class WireCache:
             **scope_of_address(url, self.share_across_keys),
             "headers": scope_of_headers(headers, self.share_across_keys, self.neutral_headers, host_of(url)),
         }
-        # Of the body only what says how the answer travels is needed from here on.
+        # From here on only the fields that say how the answer is sent are needed.
         travels: dict[str, Any] = {name: read[name] for name in ("stream", "stream_options") if name in read}
         return replace(asked, scope=scope, body=travels), read["model"]
 
@@ -255,183 +218,22 @@ class WireCache:
         given = body.get("temperature", options.get("temperature") if isinstance(options, Mapping) else None)
         return self.max_temperature is not None and isinstance(given, (int, float)) and given > self.max_temperature
 
-    # ---------------------------------------------------------------------------- the async way
+    # ---------------------------------------------------------------------------- the answer
 
     async def answer(self, plan: Plan, send: Callable[[], Awaitable[Upstream]]) -> Reply:
-        """Answer a request from the cache, or with what `send` brings.
+        """Answer a request from the cache, or with the response that `send` returns.
 
         Raises:
             Whatever `send` raises, unchanged.
         """
-        lookups.remember(None)
-        try:
-            if plan.control.only_if_cached and not await self._known(plan):
-                return not_cached()
-            return await (self._stream(plan, send) if plan.asked.stream else self._whole(plan, send))
-        except NoAnswer as error:
-            return fresh(error.reply, last_lookup())
-        except CacheNotFoundError:
-            return not_cached()
-        except PromptCacheError as error:
-            if self.engine.on_error == "raise":
-                raise
-            self.engine.log_once("wire", f"a request bypasses the cache: {describe(error)}")
-            upstream = await send()
-            return Reply(upstream.status, [*forwarded(upstream.headers), ("x-cache", "BYPASS")], passed(upstream))
-
-    async def _known(self, plan: Plan) -> bool:
-        found = await self.engine.probe(plan.request, plan.settings)
-        if plan.asked.stream:
-            return found.hit and records.blocks_of(plan.known, found.response, plan.asked) is not None
-        return found.hit and records.body_of(plan.known, found.response) is not None
-
-    async def _whole(self, plan: Plan, send: Callable[[], Awaitable[Upstream]]) -> Reply:
-        async def call() -> dict[str, Any]:
-            upstream = await send()
-            try:
-                data = b"".join([part async for part in upstream.body])
-            finally:
-                await upstream.close()
-            return self._record(plan, upstream, data)
-
-        if plan.settings.control is None:
-            await settled(self.engine, plan.request.key)  # the same request, under way as a stream
-        record = await self.engine.get_or_call(plan.request, call, settings=plan.settings)
-        body = records.body_of(plan.known, record)
-        if body is None:  # kept of a stream that did not say enough
-            settings = replace(plan.settings, control=replace(plan.control, no_cache=True))
-            record = await self.engine.get_or_call(plan.request, call, settings=settings)
-            body = records.body_of(plan.known, record) or ""
-        return self._told(plan, as_json(record), body.encode())
-
-    def _record(self, plan: Plan, upstream: Upstream, data: bytes) -> dict[str, Any]:
-        """Return what to keep of a response. Raises NoAnswer for what is no answer."""
-        record = None
-        if upstream.status == 200:
-            with contextlib.suppress(UnicodeDecodeError):
-                record = records.of_body(plan.known, records.kept_headers(upstream.headers), data.decode())
-        if record is None:
-            raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data))
-        plan.received = forwarded(upstream.headers)
-        return record
-
-    async def _stream(self, plan: Plan, send: Callable[[], Awaitable[Upstream]]) -> Reply:
-        codec = WireCodec(plan)
-
-        async def source() -> AsyncIterator[Any]:
-            upstream = await send()
-            body, over = aiter(upstream.body), False
-            try:
-                if upstream.status != 200:
-                    data = b"".join([part async for part in body])
-                    raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data))
-                plan.received = forwarded(upstream.headers)
-                yield codec.head(upstream.headers)
-                splitter = Splitter(plan.known.framing)
-                async for part in body:
-                    for block in splitter.feed(part):
-                        over = codec.ends(block)
-                        yield block
-                for block in splitter.rest():
-                    yield block
-            finally:
-                if over:
-                    with contextlib.suppress(Exception):
-                        await asyncio.wait_for(drain(body), _DRAIN)
-                    with contextlib.suppress(Exception):
-                        await upstream.close()
-                else:
-                    await upstream.close()
-
-        chunks = stream(self.engine, plan.request, source, plan.settings, self.replay_delay, codec)
-        head = await anext(chunks)
-
-        async def body() -> AsyncIterator[bytes]:
-            async with contextlib.aclosing(chunks):  # type: ignore[type-var]
-                async for chunk in chunks:
-                    yield chunk.encode("utf-8", "surrogateescape")
-
-        return self._told(plan, dict(head), body())
-
-    # ---------------------------------------------------------------------------- the plain way
+        reply: Reply = await drive(self.answering(plan, Call(send)))
+        return reply
 
     def answer_blocking(self, plan: Plan, send: Callable[[], Upstream]) -> Reply:
         """`answer` for plain code."""
-        lookups.remember(None)
-        try:
-            if plan.control.only_if_cached and not background.run(self._known(plan)):
-                return not_cached()
-            return self._stream_blocking(plan, send) if plan.asked.stream else self._whole_blocking(plan, send)
-        except NoAnswer as error:
-            return fresh(error.reply, last_lookup())
-        except CacheNotFoundError:
-            return not_cached()
-        except PromptCacheError as error:
-            if self.engine.on_error == "raise":
-                raise
-            self.engine.log_once("wire", f"a request bypasses the cache: {describe(error)}")
-            upstream = send()
-            headers = [*forwarded(upstream.headers), ("x-cache", "BYPASS")]
-            return Reply(upstream.status, headers, passed_blocking(upstream))
+        reply: Reply = drive_blocking(self.answering(plan, Call(send)))
+        return reply
 
-    def _whole_blocking(self, plan: Plan, send: Callable[[], Upstream]) -> Reply:
-        def call() -> dict[str, Any]:
-            upstream = send()
-            try:
-                data = b"".join(upstream.body)
-            finally:
-                upstream.close()
-            return self._record(plan, upstream, data)
-
-        if plan.settings.control is None:
-            settled_blocking(self.engine, plan.request.key)
-        record = self.engine.get_or_call_blocking(plan.request, call, plan.settings)
-        body = records.body_of(plan.known, record)
-        if body is None:
-            settings = replace(plan.settings, control=replace(plan.control, no_cache=True))
-            record = self.engine.get_or_call_blocking(plan.request, call, settings)
-            body = records.body_of(plan.known, record) or ""
-        return self._told(plan, as_json(record), body.encode())
-
-    def _stream_blocking(self, plan: Plan, send: Callable[[], Upstream]) -> Reply:
-        codec = WireCodec(plan)
-
-        def source() -> Iterator[Any]:
-            upstream = send()
-            try:
-                if upstream.status != 200:
-                    data = b"".join(upstream.body)
-                    raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data))
-                plan.received = forwarded(upstream.headers)
-                yield codec.head(upstream.headers)
-                splitter = Splitter(plan.known.framing)
-                for part in upstream.body:
-                    yield from splitter.feed(part)
-                yield from splitter.rest()
-            finally:
-                with contextlib.suppress(Exception):
-                    upstream.close()
-
-        chunks = stream_blocking(self.engine, plan.request, source, plan.settings, self.replay_delay, codec)
-        head = next(chunks)
-
-        def body() -> Iterator[bytes]:
-            with contextlib.closing(chunks):  # type: ignore[type-var]
-                for chunk in chunks:
-                    yield chunk.encode("utf-8", "surrogateescape")
-
-        return self._told(plan, dict(head), body())
-
-    # ---------------------------------------------------------------------------- the reply
-
-    def _told(self, plan: Plan, kept: Mapping[str, str], body: Any) -> Reply:
-        found = last_lookup()
-        if plan.received and (found is None or not found.hit):
-            return fresh(Reply(200, plan.received, body), found)
-        outcome = "miss" if found is None else found.outcome
-        headers = [*kept.items(), ("x-cache", OUTCOMES.get(outcome, "MISS"))]
-        if found is not None and found.hit:
-            if found.similarity is not None:
-                headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))
-            headers.append(("age", str(int(found.age or 0))))
-        return Reply(200, headers, body)
+    def answering(self, plan: Plan, send: Step) -> Steps:
+        """The steps of `answer`, for a door that has steps of its own; they return a `Reply`."""
+        return answering(self.engine, plan, send, self.replay_delay)

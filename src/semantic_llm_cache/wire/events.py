@@ -18,7 +18,7 @@ _MOST_HELD = 1 << 20
 class Splitter:
     """Cuts bytes, as they come, into blocks: an event or a line each, with what ends it.
 
-    The blocks joined are the bytes that went in. A block that never ends is let go at 1 MiB.
+    The blocks joined are the bytes that went in. A block that does not end is passed on at 1 MiB.
 
     Args:
         kind: ``"sse"`` or ``"lines"``.
@@ -58,7 +58,7 @@ class Splitter:
 
 
 def _text(data: bytes | bytearray) -> str:
-    # Bytes that are no UTF-8 travel as surrogates: they reach the caller as they were and are never stored.
+    # Bytes that are not UTF-8 become surrogates: they reach the caller unchanged and are never stored.
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -84,7 +84,7 @@ def payloads(blocks: Iterable[str]) -> Iterator[Any]:
     """Yield the data of each block, JSON read; ``"[DONE]"`` as it is.
 
     Raises:
-        ValueError: data that is no JSON.
+        ValueError: data that is not JSON.
     """
     for block in blocks:
         data = payload(block)

@@ -1,6 +1,6 @@
 """What of a request is left out of its scope: exact names, each with the reason.
 
-A name stands here only when it can neither change the answer nor name the caller. Whatever is not here counts.
+A name is listed only if it can neither change the answer nor name the caller. Whatever is not listed counts.
 The tables are printed in ``docs/keys.md``; a test keeps the two equal.
 """
 
@@ -91,10 +91,9 @@ _OLLAMA = re.compile(r"ollama-python/[0-9.]+ \([a-z0-9_]+ [a-z]+\) Python/[0-9.]
 
 
 def is_sdk_build(agent: str) -> bool:
-    """Tell whether a ``user-agent`` is that of a known SDK and says no more than its version.
+    """Return whether a ``user-agent`` is that of a known SDK and its version, and nothing else.
 
-    An upgrade of the SDK keeps the cache warm so. An agent that says more, or another thing, may name an app or a
-    tenant, and counts.
+    The cache then stays warm when the SDK is upgraded. Any other agent may name an app or a tenant, and counts.
 
     Example:
         >>> is_sdk_build("AsyncOpenAI/Python 3.57.0"), is_sdk_build("billing/2.0 AsyncOpenAI/Python 3.57.0")
@@ -110,7 +109,7 @@ class Members(NamedTuple):
     """A header made of members ``name=value``.
 
     Attributes:
-        separator: what stands between two.
+        separator: the text between two members.
         neutral: name of a member that is left out, and the reason.
     """
 

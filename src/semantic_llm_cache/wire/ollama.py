@@ -17,7 +17,7 @@ class _Ollama(Format):
     neutral: Mapping[str, str] = {**Format.neutral, "keep_alive": "how long the model stays loaded after the answer"}
 
     def streams(self, body: Mapping[str, Any]) -> bool:
-        """Unless told otherwise."""
+        """Unless the request turns it off."""
         return body.get("stream") is not False
 
     def ends(self, block: str) -> bool:
@@ -95,7 +95,7 @@ class OllamaChat(_Ollama):
         return {**lines[-1], "message": whole}
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
-        """Tell the message in one line, and the counts in the next."""
+        """Return the message in one line, and the counts in the next."""
         message = answer["message"]
         head = {"model": answer.get("model"), "created_at": answer.get("created_at")}
         last = {**answer, "message": {"role": message.get("role", "assistant"), "content": ""}}
@@ -131,7 +131,7 @@ class OllamaGenerate(_Ollama):
         return whole
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
-        """Tell the text in one line, and the counts in the next."""
+        """Return the text in one line, and the counts in the next."""
         pieces = {name: answer[name] for name in self._pieces if name in answer}
         head = {"model": answer.get("model"), "created_at": answer.get("created_at"), **pieces, "done": False}
         last = {name: value for name, value in answer.items() if name != "thinking"}
@@ -158,5 +158,5 @@ class OllamaEmbed(_Ollama):
         return False
 
     def unfit(self, answer: Mapping[str, Any], tool_calls: bool) -> str:
-        """There are vectors."""
+        """Judge by whether there are vectors."""
         return "" if answer.get("embeddings") or answer.get("embedding") else "no vectors"

@@ -67,7 +67,7 @@ class OpenAIChat(Format):
             return None
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
-        """Tell an answer as deltas: role, reasoning, content, tool calls, finish; usage when asked for."""
+        """Return an answer as deltas: role, reasoning, content, tool calls, finish; usage when asked for."""
         usage = answer.get("usage")
         if _wants_usage(asked) and not isinstance(usage, Mapping):
             return None
@@ -103,19 +103,19 @@ class OpenAIChat(Format):
 
     def fit_stream(self, blocks: list[str], asked: Asked) -> list[str] | None:
         """Leave the chunk of usage out where it was not asked for; None where it was and there is none."""
-        kept, told = [], False
+        kept, reported = [], False
         for block in blocks:
             if '"usage"' in block:
                 data = next(payloads([block]), None)
                 if isinstance(data, dict) and isinstance(data.get("usage"), dict):
-                    told = True
+                    reported = True
                     if not data.get("choices") and not _wants_usage(asked):
                         continue
             kept.append(block)
-        return kept if told or not _wants_usage(asked) else None
+        return kept if reported or not _wants_usage(asked) else None
 
     def fit_answer(self, answer: dict[str, Any]) -> dict[str, Any] | None:
-        """Answers without a stream always tell their usage; a stream that did not is not enough."""
+        """Answers without a stream always report their usage, so a stream that did not cannot serve as one."""
         return answer if isinstance(answer.get("usage"), dict) else None
 
     def text(self, answer: Mapping[str, Any]) -> str:
@@ -170,9 +170,9 @@ def _add(choices: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
     fresh = {"index": index, "message": {}, "logprobs": None, "finish_reason": None}
     choice = choices.setdefault(index, fresh)
     delta = piece.get("delta") or {}
-    told = any(value not in (None, "", [], {}) for name, value in delta.items() if name != "role")
-    if choice["finish_reason"] is not None and (told or piece.get("finish_reason")):
-        raise Broken  # something is said after the end
+    says = any(value not in (None, "", [], {}) for name, value in delta.items() if name != "role")
+    if choice["finish_reason"] is not None and (says or piece.get("finish_reason")):
+        raise Broken  # more content after the end
     message = choice["message"]
     for name, value in delta.items():
         if name == "tool_calls":

@@ -30,7 +30,7 @@ class OpenAIResponses(Format):
     def take(self, rest: dict[str, Any], reading: Reading) -> tuple[str, dict[str, Any], bool] | None:
         """Take the last user turn of the input as the text.
 
-        A conversation kept at the provider grows with each call, and a background response is no answer yet:
+        A conversation that the provider stores grows with each call, and a background response is not an answer yet:
         neither is cached. `previous_response_id` names a fixed history, and counts.
         """
         if rest.get("conversation") is not None or rest.get("background"):
@@ -72,7 +72,7 @@ class OpenAIResponses(Format):
             return None
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
-        """Tell an answer as the events that would have built it."""
+        """Return an answer as the events that would have built it."""
         events: list[dict[str, Any]] = []
         begun = {**answer, "status": "in_progress", "output": [], "usage": None}
         events.append({"type": "response.created", "response": begun})

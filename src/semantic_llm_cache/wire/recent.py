@@ -1,4 +1,4 @@
-"""Requests read lately: one that comes again byte by byte need not be taken apart again."""
+"""Requests read recently: one that comes again with the same bytes need not be parsed again."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 __all__ = ["Recent"]
 
 _LONGEST = 8192
-"""Bytes of a body. Longer ones are read anew: what is kept here stays small."""
+"""Bytes of a body. Longer ones are parsed each time, so that the table stays small."""
 
 
 class Recent:
-    """A small table from the bytes of requests to what was read of them.
+    """A small table from the bytes of requests to what was parsed from them.
 
-    A request's place is a keyed hash of it, so no credential stays here. Two generations take the place of an order
-    of use, and of the lock that it would need.
+    A request's place is a keyed hash of it, so that no credential is held. There are two generations instead of an
+    order of use, which would need a lock.
 
     Args:
         most: requests of one generation; up to twice as many are held.
@@ -45,9 +45,9 @@ class Recent:
         """
         if len(body) > _LONGEST:
             return None
-        # With their number and lengths: nothing can pass for another one's part.
-        told = [part.encode("utf-8", "surrogatepass") for part in parts]
-        data = b"".join((b"%d:" % len(told), *(b"%d:" % len(part) for part in told), *told, body))
+        # With their number and lengths, so that no two lists of parts give the same bytes.
+        encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+        data = b"".join((b"%d:" % len(encoded), *(b"%d:" % len(part) for part in encoded), *encoded, body))
         return blake2b(data, digest_size=20, key=self._salt).digest()
 
     def get(self, place: bytes | None) -> Any:

@@ -1,4 +1,4 @@
-"""Stored answers of providers: plain data, from which the JSON or the stream is told again, byte by byte."""
+"""Stored answers of providers: plain data, from which the JSON or the stream is sent again, byte for byte."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _KEPT = frozenset({"content-type", "x-request-id", "request-id", "openai-version
 
 
 def kept_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the headers that are kept with an answer: what it is and which call it was, nothing of the caller."""
+    """Return the headers that are kept with an answer: its type and the id of the call, nothing about the caller."""
     return {name.lower(): value for name, value in headers if name.lower() in _KEPT}
 
 
 def of_body(known: Format, headers: Mapping[str, str], body: str) -> dict[str, Any] | None:
-    """Return the record of a JSON answer; None when it is no JSON object."""
+    """Return the record of a JSON answer; None when it is not a JSON object."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -77,7 +77,7 @@ def answer_of(known: Format, record: Any) -> dict[str, Any] | None:
 
 
 def body_of(known: Format, record: Any) -> str | None:
-    """Return a record as a JSON body: as it came, or the sum of the stream; None when it does not suffice."""
+    """Return a record as a JSON body: as it came, or the sum of the stream; None where it does not hold enough."""
     if isinstance(record, Mapping) and record.get("wire") == known.name and isinstance(record.get("body"), str):
         return str(record["body"])
     answer = answer_of(known, record)
@@ -86,7 +86,7 @@ def body_of(known: Format, record: Any) -> str | None:
 
 
 def blocks_of(known: Format, record: Any, asked: Asked) -> list[str] | None:
-    """Return a record as the blocks of a stream: as they came, or told from the JSON; None when that cannot be."""
+    """Return a record as the blocks of a stream: as they came, or made from the JSON; None where that is impossible."""
     if not isinstance(record, Mapping) or record.get("wire") != known.name:
         return None
     try:

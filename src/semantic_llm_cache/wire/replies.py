@@ -1,9 +1,9 @@
-"""What passes between a caller, the cache and a provider: plans, upstreams, replies, and streams as they are kept."""
+"""What passes between a caller, the cache and a provider: plans, upstreams, replies, and streams as they are stored."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,13 +24,10 @@ __all__ = [
     "WireCodec",
     "answer_in",
     "as_json",
-    "drain",
     "format_of",
     "forwarded",
     "fresh",
     "not_cached",
-    "passed",
-    "passed_blocking",
     "words",
 ]
 
@@ -86,13 +83,13 @@ class Plan:
 
 
 def format_of(record: Any) -> Format | None:
-    """Return the format that a record is kept in; None when it is no record."""
+    """Return the format that a record is kept in; None when it is not a record."""
     name = record.get("wire") if isinstance(record, Mapping) else None
     return next((known for known in FORMATS if known.name == name), None)
 
 
 def answer_in(record: Any) -> dict[str, Any] | None:
-    """Return the JSON body that a record says; None when it says none."""
+    """Return the JSON body that a record holds; None when it holds none."""
     known = format_of(record)
     return None if known is None else records.answer_of(known, record)
 
@@ -132,31 +129,8 @@ def not_cached() -> Reply:
     return Reply(504, headers, json.dumps({"error": error}).encode())
 
 
-async def drain(body: AsyncIterator[bytes]) -> None:
-    """Read to the end."""
-    async for _ in body:
-        pass
-
-
-async def passed(upstream: Upstream) -> AsyncIterator[bytes]:
-    """Pass a body on, and give the connection back."""
-    try:
-        async for part in upstream.body:
-            yield part
-    finally:
-        await upstream.close()
-
-
-def passed_blocking(upstream: Upstream) -> Iterator[bytes]:
-    """`passed` for plain code."""
-    try:
-        yield from upstream.body
-    finally:
-        upstream.close()
-
-
 class WireCodec:
-    """How a provider's stream is kept: its first chunk is the headers, the others are its blocks."""
+    """How a provider's stream is stored: its first chunk is the headers, the others are its blocks."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -166,7 +140,7 @@ class WireCodec:
         return tuple(records.kept_headers(headers).items())
 
     def chunks(self, value: Any) -> list[Any] | None:
-        """Return a record as chunks; None when it cannot be told as a stream."""
+        """Return a record as chunks; None when it cannot be sent as a stream."""
         plan = self.plan
         blocks = records.blocks_of(plan.known, value, plan.asked)
         if blocks is None:
@@ -182,7 +156,7 @@ class WireCodec:
         return records.of_blocks(self.plan.known, dict(chunks[0]), chunks[1:])
 
     def ends(self, chunk: Any) -> bool:
-        """Tell whether a chunk is the last of its stream."""
+        """Return whether a chunk is the last of its stream."""
         return isinstance(chunk, str) and self.plan.known.ends(chunk)
 
 

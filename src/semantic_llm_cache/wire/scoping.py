@@ -25,7 +25,7 @@ def check_neutral_headers(names: Iterable[str]) -> frozenset[str]:
     """Return the names of headers that a caller declares neutral, in lower case.
 
     Raises:
-        TypeError: a string, or something that is no collection of names.
+        TypeError: a string, or something that is not a collection of names.
         ValueError: a name that no header can have, or one that carries a credential.
     """
     if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
@@ -70,7 +70,7 @@ def counting(headers: Iterable[tuple[str, str]], neutral: frozenset[str]) -> lis
 def scope_of_headers(
     headers: Iterable[tuple[str, str]], share_across_keys: bool, neutral: frozenset[str], host: str | None = None
 ) -> dict[str, list[str]]:
-    """Return what counts of the headers: all but those known to be about something else.
+    """Return what counts of the headers: all but those known not to matter.
 
     Any header may name a tenant or carry a key, so one that is not known counts, and values count as keyed hashes.
     Headers of one name keep their order.
@@ -103,7 +103,7 @@ def scope_of_headers(
 
 
 def _counts(name: str, rule: int, value: str, host: str | None) -> str | None:
-    """Return what counts of a header's value; None where it says nothing."""
+    """Return what counts of a header's value; None where it does not count."""
     if rule == _MEMBERS:
         return _members(name, value)
     if rule == _AGENT:
@@ -138,12 +138,12 @@ def scope_of_address(url: str, share_across_keys: bool) -> dict[str, Any]:
     fragment never leaves the client, and does not count.
 
     Raises:
-        Bypass, ValueError: a URL with control characters or spaces, or a port that is none.
+        Bypass, ValueError: a URL with control characters or spaces, or a port that is not a number.
     """
     if "?" not in url and "@" not in url:
         return {"url": _address(url)}
     parts = _split(url)
-    found: dict[str, Any] = {"url": _told(parts)}
+    found: dict[str, Any] = {"url": _as_url(parts)}
     query = []
     for pair in parts.query.split("&") if parts.query else ():
         if share_across_keys and pair.partition("=")[0] in QUERY_CREDENTIALS:
@@ -169,14 +169,14 @@ def host_of(url: str) -> str:
 
 @lru_cache(maxsize=256)
 def _address(url: str) -> str:
-    return _told(_split(url))
+    return _as_url(_split(url))
 
 
 def _split(url: str) -> SplitResult:
-    if _UNSAFE.search(url):  # which `urlsplit` would quietly take out
+    if _UNSAFE.search(url):  # which `urlsplit` would silently remove
         raise Bypass("the URL holds control characters")
     return urlsplit(url)
 
 
-def _told(parts: SplitResult) -> str:
+def _as_url(parts: SplitResult) -> str:
     return f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"

@@ -74,7 +74,7 @@ def _float(text: str) -> float:
 
 
 def _is_exactly(text: str, number: float) -> bool:
-    """Tell whether a text is another spelling of a float: ``0.50``, ``5e-1``, or its first 17 digits."""
+    """Return whether a text is another spelling of a float: ``0.50``, ``5e-1``, or its first 17 digits."""
     from decimal import Decimal, InvalidOperation
 
     try:

@@ -1,4 +1,4 @@
-"""Which part of a conversation is asked, and which part of its history counts."""
+"""Which part of a conversation is the question, and which part of its history counts."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def check_history(history: str) -> int | None:
 
 
 def depends_on_history(text: str) -> bool:
-    """Tell whether a user turn may mean another thing after other words: "yes", "continue", "why that one?".
+    """Return whether a user turn may mean something else after another history: "yes", "continue", "why that one?".
 
-    Errs on the side of yes: very short turns, and turns with a word that points at something said before.
+    True in doubt: for very short turns, and for turns with a word that refers to something said before.
 
     Example:
         >>> depends_on_history("And what about it?"), depends_on_history("What is the capital of France?")
@@ -63,7 +63,7 @@ def last_turn(messages: Any, window: int | None = None) -> Conversation:
             that means nothing alone counts with all of its history in any case.
 
     Raises:
-        CacheKeyError: no list of messages.
+        CacheKeyError: not a list of messages.
     """
     if not isinstance(messages, Sequence) or isinstance(messages, (str, bytes)):
         raise CacheKeyError("messages must be a list")

@@ -8,6 +8,7 @@ import pytest
 from semantic_llm_cache import CacheContext
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.litellm import LiteLLMCache
+from semantic_llm_cache.keys.fingerprint import fingerprint_instance
 
 ASKED = "How do I reset my password?"
 AGAIN = "How can I reset my password?"
@@ -241,3 +242,11 @@ def test_misuse_is_told_by_name():
     for option in ({"history": "all"}, {"tool_calls": 1}, {"cache": "memory://"}, {"nonsense": 1}):
         with pytest.raises((TypeError, ValueError), match=next(iter(option))):
             LiteLLMCache(**option)
+
+
+def test_as_a_field_it_counts_by_what_decides_who_shares_its_answers():
+    def form(**options):
+        return fingerprint_instance(LiteLLMCache(backend="memory://", **options))
+
+    assert form() == form()
+    assert len({form(), form(scope={"tenant": "a"}), form(scope={"tenant": "b"}), form(share_across_keys=True)}) == 4
