@@ -30,7 +30,7 @@ class Target:
     unit: str = "x"  # "x": of the ratio; else of the figure itself
 
     def met(self, value: float) -> bool:
-        """Tell whether `value` reaches it."""
+        """Return whether `value` reaches it."""
         return value <= self.bound if self.relation == "<=" else value >= self.bound
 
     def __str__(self) -> str:

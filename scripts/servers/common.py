@@ -251,7 +251,7 @@ class Process:
 
 
 def is_running(pid: int, folder: Path) -> bool:
-    """Tell whether `pid` is still a process of ours that runs in `folder`, not another one with its number."""
+    """Return whether `pid` is still a process of ours that runs in `folder`, not another one with its number."""
     try:
         return Path(os.readlink(f"/proc/{pid}/cwd")) == folder.resolve()
     except OSError:

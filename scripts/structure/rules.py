@@ -221,7 +221,7 @@ def private_faults(tree: Tree) -> list[Fault]:
 
 
 def _may_see(importer: str, target: str) -> bool:
-    """Tell whether a module lies within the package that holds each private module on the path to the target."""
+    """Return whether a module lies within the package that holds each private module on the path to the target."""
     parts = target.split(".")
     return all(
         f"{importer}.".startswith("".join(f"{part}." for part in parts[:place]))

@@ -47,7 +47,7 @@ def add_copy_parser(subparsers: Subparsers) -> None:
     parser.add_argument("dst", metavar="DST", help="cache to write")
     add_namespace(parser)
     parser.add_argument("--overwrite", action="store_true", help="entries of SRC replace newer ones of DST too")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be copied; DST is not touched")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be copied; DST is not changed")
     parser.add_argument("--batch", type=count, default=500, metavar="N", help="entries at a time (default: 500)")
     parser.add_argument("--json", action="store_true", help="print JSON for programs to read")
     parser.set_defaults(run=_run)

@@ -189,7 +189,7 @@ class Table(NamedTuple):
 
 
 def read_table(name: str, limit: int | None = None) -> Table:
-    """Read a CSV, TSV or JSONL file, told apart by the suffix.
+    """Read a CSV, TSV or JSONL file; the suffix says which.
 
     Args:
         name: path of the file.

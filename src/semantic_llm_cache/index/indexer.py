@@ -27,7 +27,7 @@ logger = logging.getLogger("semantic_llm_cache")
 
 _TAIL = 512  # vectors beside the lists from which on they are put into them: a scan of these takes some 20 us
 _STEP_ROWS = 64  # put into lists in one step, which holds the lock of the index for some .3 ms
-_GHOSTS = 2048  # lists are built anew with more than these and a quarter of all removed
+_GHOSTS = 2048  # lists are rebuilt when more than these and a quarter of all are removed
 _LAST_ROWS = 64  # changed while lists were built: so few are put into them with the lock held
 _NICE = 5
 _REPORT_SECONDS = 15.0
@@ -44,7 +44,7 @@ class IndexedVectors(Protocol):
     lock: threading.Lock
 
     def is_current(self, partition: Partition) -> bool:
-        """Tell whether the partition still belongs to the index. With the lock held."""
+        """Return whether the partition still belongs to the index. With the lock held."""
 
     def drop_lists(self) -> None:
         """Go back to scanning every partition. With the lock held."""
@@ -99,7 +99,7 @@ class Indexer:
         return partition.count - partition.indexed >= _TAIL or self._is_stale(partition, lists)
 
     def _is_stale(self, partition: Partition, lists: InvertedLists) -> bool:
-        """Tell whether the lists of a partition are to be built anew, or dropped."""
+        """Return whether the lists of a partition should be rebuilt or dropped."""
         return (
             partition.count >= 2 * lists.trained
             or lists.count - partition.indexed > max(_GHOSTS, partition.indexed // 4)
@@ -325,7 +325,7 @@ _indexers: weakref.WeakSet[Indexer] = weakref.WeakSet()
 
 @atexit.register
 def _at_exit() -> None:
-    # A file that is being written is left in order.
+    # A file that is being written is left complete.
     for indexer in list(_indexers):
         indexer.stopping = True
     for indexer in list(_indexers):

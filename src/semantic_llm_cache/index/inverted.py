@@ -55,7 +55,7 @@ class InvertedLists:
     of what these leave of the vector. The product of two short vectors, with the last number weighed by how much near
     vectors have in common there, is an estimate of the cosine.
 
-    What is removed stays as a ghost until the lists are built anew: whoever searches knows which ids there are.
+    What is removed stays as a ghost until the lists are rebuilt: the searcher knows which ids are valid.
     """
 
     __slots__ = ("_basis", "_blocks", "_centroids", "_empty", "_lists", "count", "dimension", "trained")

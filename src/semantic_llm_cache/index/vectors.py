@@ -337,7 +337,7 @@ class VectorIndex:
             partition.drop_lists()
 
     def is_current(self, partition: Partition) -> bool:
-        """Tell whether the partition is one of this index still. Only with the lock held."""
+        """Return whether the partition still belongs to this index. Only with the lock held."""
         return self._by_number.get(partition.number) is partition
 
     def take_in(self, partition: Partition, lists: InvertedLists, ids: Sequence[int], rows: Vector) -> None:

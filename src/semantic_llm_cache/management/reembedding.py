@@ -1,4 +1,4 @@
-"""`reembed_cache`: the entries of a cache to another embedding model, while it serves."""
+"""`reembed_cache`: moves a cache to another embedding model while it is in use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HOPELESS = 50
 
 @dataclass
 class ReembedReport:
-    """What moving a cache to another embedding model came to.
+    """The result of moving a cache to another embedding model.
 
     Attributes:
         fingerprint: of the new model.
@@ -35,7 +35,7 @@ class ReembedReport:
         without_vector: entries that have no vector, and were left so.
         unreadable: entries whose text the new model does not read whole; left as they were.
         refused: entries whose text the new model failed on; left as they were.
-        changed: entries that were deleted, replaced by another text, or moved by somebody else meanwhile.
+        changed: entries that were deleted, replaced by another text, or moved by another program meanwhile.
         characters: of the texts that were embedded, or would be.
         models: entries found, by the fingerprint of the model that had made their vector.
         dry_run: whether nothing was embedded and written.

@@ -174,7 +174,7 @@ class Trust:
         return policy
 
     def same_in_flight(self, prompt: str, other: str, similarity: float, threshold: float) -> bool:
-        """Tell whether a call may join one in flight by meaning: only where nobody need be asked."""
+        """Return whether a call may join one in flight by meaning: only where no verifier has to be called."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
         return (
@@ -397,7 +397,7 @@ class Trust:
         return known
 
     async def same_answer(self, fresh: Any, stored: Any, embed: Embed, engine: _Engine) -> bool | None:
-        """Tell whether two answers say the same; None when that cannot be told."""
+        """Return whether two answers say the same; None when that is unknown."""
         from semantic_llm_cache.matching.answers import LONG_SIMILARITY, answer_text, same_short
 
         try:

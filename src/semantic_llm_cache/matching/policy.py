@@ -55,7 +55,7 @@ class ThresholdPolicy:
         self.name = f"threshold {similarity:g}"
 
     def same(self, prompt: str, other: str, similarity: float) -> bool:
-        """Tell whether two prompts at this similarity ask the same."""
+        """Return whether two prompts at this similarity ask the same."""
         return similarity >= self.similarity - THRESHOLD_TOLERANCE and (
             self.guards is None or self.guards.check(prompt, other) is None
         )

@@ -194,7 +194,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return tokens
 
     def readable(self, text: str) -> bool:
-        """Tell whether all of `text` goes into its vector: it fits, and is text. See `unseen` for unknown signs.
+        """Return whether all of `text` goes into its vector: it fits, and is text. See `unseen` for unknown signs.
 
         Takes about a microsecond for ASCII of up to 254 characters, else some 0.1 ms, and the first time
         30 ms more unless the model is loaded.

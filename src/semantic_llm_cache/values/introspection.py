@@ -71,7 +71,7 @@ def own_state(value: Any, kind: Any, base: Any = object) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1024)
 def hides_state(kind: Any, base: Any = object) -> bool:
-    """Tell whether instances of `kind` hold more beyond `base` than a dict and slots: data of a C type."""
+    """Return whether instances of `kind` hold more beyond `base` than a dict and slots: data of a C type."""
     size = kind.__basicsize__ - base.__basicsize__ - _WORD * len(_members(kind, base))
     if kind.__dictoffset__ and not base.__dictoffset__ and kind.__dictoffset__ != -1:  # -1: kept in front of the object
         size -= _WORD

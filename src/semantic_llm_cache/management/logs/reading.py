@@ -169,7 +169,7 @@ class _Requests(Mapping[str, Any]):
 
 
 def _is_document(path: pathlib.Path) -> bool:
-    """Tell whether a file is one JSON document rather than lines of JSON."""
+    """Return whether a file is one JSON document rather than lines of JSON."""
     with path.open("rb") as file:
         for line in file:
             text = line.lstrip(b"\xef\xbb\xbf").strip()

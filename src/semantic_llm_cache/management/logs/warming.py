@@ -1,4 +1,4 @@
-"""`warm_from_log`: the answers of a log of calls into a cache, where the programs that ask will look for them."""
+"""`warm_from_log`: stores the answers of a call log in a cache, under the keys that programs will look for."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MOST_PROBLEMS = 1000
 
 @dataclass
 class WarmReport:
-    """What warming from a log came to.
+    """The result of warming from a log.
 
     Attributes:
         path, format: of the log.
@@ -186,7 +186,7 @@ class _Changes(NamedTuple):
     fields: dict[str, Any]
 
     def apply(self, call: LoggedCall) -> None:
-        """Make the request the one that will be asked."""
+        """Change the request to the one that programs will send."""
         body = call.body
         model = body.get("model")
         if isinstance(model, str):
@@ -199,7 +199,7 @@ class _Changes(NamedTuple):
 
 
 class _Warming:
-    """A log on its way into a cache."""
+    """Stores the answers of one log."""
 
     def __init__(self, door: _Wire | _Function, changes: _Changes, report: WarmReport, overwrite: bool) -> None:
         self.door = door
@@ -225,7 +225,7 @@ class _Warming:
             else:
                 key = answer.request.key
                 report.there += key in found
-                if self.overwrite or key not in found:  # the first one, as with a cache that had been there then
+                if self.overwrite or key not in found:  # the first one, as a cache in use at the time would have kept
                     found[key] = answer
         if found and not self.overwrite:
             backend = self.door.engine.backend
@@ -233,7 +233,7 @@ class _Warming:
                 if entry is not None:
                     del found[key]
                     report.there += 1
-        # All together: the embedder makes batches of what waits, and so do the backends.
+        # All at once, since the embedder and the backends batch what waits.
         results = await asyncio.gather(*(self._store(answer) for answer in found.values()), return_exceptions=True)
         problem = next((result for result in results if result is not None), None)
         if problem is not None:
@@ -261,7 +261,7 @@ class _Warming:
             _count(report.refused, "cache_if")
             return
         if shared is ALONE:
-            self._broken(answer.place, "the answer has no form in which it could be stored")
+            self._broken(answer.place, "the answer has no stored form")
             return
         if not report.dry_run:
             found = Found("miss", "")
@@ -308,7 +308,7 @@ def _door(
 
 
 def _engine(engine: SemanticCache, changed: dict[str, Any]) -> SemanticCache:
-    """Return the engine with which to store: it waits, and it tells of failures."""
+    """Return the engine to store with: it has no timeout and raises on failures."""
     found = engine.derive(**changed, on_error="raise", timeout=None)
     if not found.enabled:
         raise ValueError("caching is off (enabled=False, or SEMANTIC_LLM_CACHE_DISABLED): nothing can be stored")
@@ -316,7 +316,7 @@ def _engine(engine: SemanticCache, changed: dict[str, Any]) -> SemanticCache:
 
 
 class _Wire:
-    """Answers as the clients of SDKs look for them."""
+    """Stores answers where SDK clients look for them."""
 
     def __init__(self, door: WireCache, changed: dict[str, Any], base_url: str, headers: list[tuple[str, str]]) -> None:
         self.door = door
@@ -337,7 +337,7 @@ class _Wire:
         try:
             asked = known.read(call.body, self.door.reading)
         except (CacheKeyError, TypeError, ValueError, KeyError) as error:
-            raise BadRecord(f"the request is none of {known.name} ({describe(error)})") from error
+            raise BadRecord(f"the request is not valid for {known.name} ({describe(error)})") from error
         if asked is None:
             raise NotForCache("a request that is not cached")
         body = json.dumps(call.body, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -347,18 +347,18 @@ class _Wire:
         try:
             reason = known.unfit(call.answer, self.door.reading.tool_calls)
         except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
-            raise BadRecord(f"the answer is none of {known.name}") from error
+            raise BadRecord(f"the answer is not valid for {known.name}") from error
         if reason:
             raise _Refused(reason)
         text = json.dumps(call.answer, ensure_ascii=False, separators=(",", ":"))
         told = {"content-type": "application/json", **({"x-request-id": call.request_id} if call.request_id else {})}
         record = records.of_body(known, told, text)
         if record is None:
-            raise BadRecord(f"the answer is none of {known.name}")
+            raise BadRecord(f"the answer is not valid for {known.name}")
         return _Answer(plan.request, plan.settings, record, call.duration_ms, place)
 
     def _url(self, path: str) -> str:
-        # Of some providers the version is in the base URL, of others in the path.
+        # Some providers have the version in the base URL, others in the path.
         first = path.split("/")[1]
         return (
             self.base_url.removesuffix(f"/{first}") + path
@@ -368,7 +368,7 @@ class _Wire:
 
 
 class _Function:
-    """Answers as decorated functions look for them."""
+    """Stores answers where decorated functions look for them."""
 
     def __init__(self, controls: Any, changed: dict[str, Any], arguments: Mapping[str, Any]) -> None:
         binder = controls.binder
@@ -450,7 +450,7 @@ def _typed(value: Any, target: Any) -> Any:
 
 
 class _SharedControls(NamedTuple):
-    """What is known of functions of which only the namespace is."""
+    """What is known of functions when only their namespace is given."""
 
     engine: SemanticCache
     binder: Any

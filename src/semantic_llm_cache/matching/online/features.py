@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["FEATURE_NAMES", "CandidateView", "Evidence", "Words", "experience", "gather", "words"]
+__all__ = [
+    "FEATURE_NAMES",
+    "CandidateView",
+    "Evidence",
+    "Words",
+    "experience",
+    "gather",
+    "parse_extra_features",
+    "words",
+]
 
 
 class CandidateView(NamedTuple):

@@ -1,4 +1,4 @@
-"""`OnlinePolicy`: decides, learns from what came of it, and keeps to its budget."""
+"""`OnlinePolicy`: decides, learns from the outcomes, and keeps to its budget."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ class OnlinePolicy:
         return max(earned, _GRACE + 0.5 * earned)
 
     def _rehearsal_passed(self) -> bool:
-        """Tell whether enough would-be hits were right to start serving under a bound per hit.
+        """Return whether enough would-be hits were right to start serving under a bound per hit.
 
         A few hits cannot keep to a small share if one of them is wrong, so 4 / bound would-be hits are
         compared first, and more until the wrong share of these is three quarters of the bound.
@@ -348,7 +348,7 @@ class OnlinePolicy:
             self._record(decision.answer, correct)
             self._outcomes += 1.0
             self._hold = max(0, self._hold - 1)
-            if predicted <= self._price:  # explored, or as good as: it would have been served
+            if predicted <= self._price:  # explored, or or close to it: it would have been served
                 self._explored_expected += predicted
                 self._explored_wrong += float(not correct)
             if decision.action == "explore":
@@ -382,7 +382,7 @@ class OnlinePolicy:
             self._record(decision.answer, correct)
 
     def report_answer(self, answer: str, correct: bool) -> None:
-        """`report` when the decision is no longer at hand: by the answer's fingerprint alone."""
+        """`report` without the decision: by the answer's fingerprint alone."""
         with self._lock:
             self._record(answer, correct)
             if not correct:
@@ -396,7 +396,7 @@ class OnlinePolicy:
         while len(self._records) > _MOST_RECORDS:
             self._records.popitem(last=False)
 
-    # ------------------------------------------------------------------ telling
+    # ------------------------------------------------------------------ reporting and saving
 
     def summary(self) -> dict[str, Any]:
         """Return the counts, the estimates and the bounds, for statistics.
