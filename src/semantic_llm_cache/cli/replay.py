@@ -1,4 +1,4 @@
-"""`semantic-llm-cache replay`: ask a log again and see what a cache would have answered."""
+"""`semantic-llm-cache replay`: replays a log and shows what a cache would have answered."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class WarmReport:
         size, position: bytes of the log, and how many of them have been read.
         records: calls and other records read.
         stored: answers stored; in a dry run, those that would be.
-        there: answers that were in the cache already, or earlier in the log.
+        there: answers that were already in the cache, or earlier in the log.
         refused: answers that the cache does not admit, by reason: refusals, cut answers, tool calls.
         skipped: records that hold no answer for this cache, by reason.
         broken: records that cannot be read; the first 1,000 are in `problems`.
@@ -97,35 +97,36 @@ async def warm_from_log(
     dry_run: bool = False,
     progress: Callable[[WarmReport], object] | None = None,
 ) -> WarmReport:
-    """Store the answers of a log, so that the calls that were logged are hits from now on.
+    """Store the answers of a log, so that the logged calls are hits from now on.
 
-    Nothing is called. Each answer is stored under the request that `target` would make of the call, by its own
-    rules: what it would not store (refusals, answers that were cut, tool calls) is left out. Their time to live
-    counts from now. It may be repeated: what is in the cache already is left as it is.
+    No model is called. Each answer is stored under the key that `target` would use for the call. What `target`
+    would not store (refusals, cut answers, tool calls) is left out. The time to live counts from now. It may be
+    repeated: entries already in the cache are left alone.
 
     Args:
-        path: the log: JSON lines, or a JSON document with a list. See `call_log_formats` for what is known.
+        path: the log: JSON lines, or a JSON document with a list. See `management.logs.formats` for the known formats.
         target: where the calls will be made: a `WireCache` with the options of the client's ``wrap(...)`` or
             transport; a decorated function; or a `SemanticCache`, for functions decorated with its namespace.
-        format: of the log; ``"auto"`` tells it by the first records.
+        format: of the log; ``"auto"`` takes it from the first records.
         requests: for the output of a batch, the batch's input.
-        backend: where to store, in place of the target's.
-        base_url: of the client, as it was given to it. (`WireCache` only; a part of the scope.)
-        headers: what the client sends and answers differ by: its Authorization, unless the target has
+        backend: where to store, instead of the target's backend.
+        base_url: the base URL given to the client. (`WireCache` only; a part of the scope.)
+        headers: headers of the client that answers depend on: its Authorization, unless the target has
             ``share_across_keys=True``; OpenAI-Organization, OpenAI-Project. (`WireCache` only.)
-        arguments: of the function, beside the prompt, as calls will have them. Those of a plain record come first.
-        models: names under which models are logged, and those under which they are asked for.
-        fields: of the request's body, to put in place of what was logged; None takes a field out.
-        ttl: of what is stored, in place of the target's.
-        max_age: calls longer ago, where the log tells when, are left out.
+        arguments: other arguments of the function besides the prompt, as calls will have them. Those of a plain record
+            take precedence.
+        models: logged names of models -> names that requests use.
+        fields: fields of the request's body that replace the logged ones; None removes a field.
+        ttl: time to live of what is stored, instead of the target's.
+        max_age: older calls are left out, if the log has their times.
         overwrite: replace what is in the cache.
         dry_run: count only.
         progress: called with the report every 64 records.
 
     Raises:
         FileNotFoundError: no such log.
-        ValueError, TypeError: naming the argument; the log's format cannot be told.
-        CacheBackendError, EmbeddingUnavailableError: storage or model failed. What was stored stays.
+        ValueError, TypeError: naming the argument; the log's format is unknown.
+        CacheBackendError, EmbeddingUnavailableError: the storage or the model failed. What was stored stays.
 
     Example:
         >>> import asyncio, pathlib, tempfile
