@@ -1,4 +1,4 @@
-"""Interleaved rounds, medians, ratios: what every subset measures with."""
+"""Interleaved rounds, medians and ratios, used by every subset."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Times = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure must reach."""
+    """The target of a figure."""
 
     relation: str  # "<=" or ">="
     bound: float

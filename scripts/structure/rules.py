@@ -1,4 +1,4 @@
-"""The rules of the structure, as data, and what breaks them."""
+"""The rules of the structure, as data, and the checks for them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ PUBLIC_SIGNATURES: frozenset[tuple[str, str]] = frozenset(
         ("matching", "OnlinePolicy.__init__"),
     }
 )
-"""Rooms and functions that may be longer and have more parameters: what users write out by name."""
+"""Rooms and functions that may be longer and have more parameters: public ones, called with keywords."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_GUARDS", "Choice", "Trust", "TrustOptions"]
 
 DEFAULT_GUARDS: Any = type("_Default", (), {"__repr__": lambda self: "'default'"})()
-"""The guards nobody chose: vetoes beside a threshold, features of an error budget."""
+"""The default guards: vetoes with a threshold, features with an error budget."""
 
 _CANDIDATES = 8
 _ONLINE_CANDIDATES = 16
@@ -51,7 +51,7 @@ class _Engine(Protocol):
 
 @dataclass(slots=True)
 class TrustOptions:
-    """The options of an engine that decide about near entries."""
+    """The engine's options about near entries."""
 
     guards: Any = DEFAULT_GUARDS
     verify: Any = None
@@ -127,7 +127,7 @@ class Trust:
         self.similarity = (similarity if similarity < 1 else _DEFAULT_FLOOR) if self.bounded else similarity
         given = options.guards
         self.guards_given = given is not DEFAULT_GUARDS
-        # Loaded now where they will be needed: their word lists take some 40 ms, which no call should wait for.
+        # Loaded now if they will be needed: their word lists take some 40 ms, and no call should wait for that.
         self._guards: GuardSet | None = None
         if self.guards_given or self.similarity < 1:
             self.guards  # noqa: B018
@@ -147,7 +147,7 @@ class Trust:
 
     @property
     def plain(self) -> bool:
-        """True when threshold and guards decide alone, without waiting for anybody."""
+        """True when threshold and guards decide alone, without waiting for a verifier."""
         return not self.bounded and self.options.verify is None
 
     def name(self, similarity: float) -> str:
@@ -184,7 +184,7 @@ class Trust:
         )
 
     def unseen(self, prompt: str, other: str) -> str | None:
-        """Return how two texts differ where their vectors show nothing, or None.
+        """Return how two texts differ in what their vectors do not show, or None.
 
         Asked of every pair before anything else, whatever the threshold, the guards, the verifier and the budget.
         """
@@ -200,7 +200,7 @@ class Trust:
     # ------------------------------------------------------------------ pairs judged before
 
     def remember(self, key: str, entry_key: str, same: bool) -> None:
-        """Keep a verdict on a pair: it is not asked about again in this process."""
+        """Keep a verdict on a pair: the verifier is not asked about it again in this process."""
         self._known[(key, entry_key)] = same
         if len(self._known) > _KNOWN_PAIRS:
             self._known.popitem(last=False)
@@ -222,7 +222,7 @@ class Trust:
         """
         floor = similarity if self.band is None else self.band[0]
         policy = self.policy(floor)
-        # The nearest alone decides almost always, and tells by how much a miss missed.
+        # Almost always the nearest alone decides; it also says how close a miss was.
         candidates = await search(1, 0.0)
         choice = Choice(nearest=candidates[0] if candidates else None)
         passing, choice.reason = await self._passing(policy, key, prompt, candidates, embed)
@@ -241,7 +241,7 @@ class Trust:
     async def _passing(
         self, policy: ThresholdPolicy, key: str, prompt: str, candidates: Sequence[Candidate], embed: Embed
     ) -> tuple[list[Candidate], str]:
-        """Return the candidates nothing speaks against, and the reason against the nearest."""
+        """Return the candidates without objection, and the reason against the nearest."""
         passing: list[Candidate] = []
         reason = "" if candidates else "no entries in scope"
         for candidate in candidates:
@@ -250,7 +250,7 @@ class Trust:
                 reason = reason or "veto: judged different before"
                 continue
             if len(prompt) + len(candidate.entry.prompt) > _LONG:
-                # Guards read at some 4 microseconds a word: a long prompt would hold the loop up.
+                # Guards take some 4 microseconds a word: a long prompt would hold up the loop.
                 against = await asyncio.to_thread(self._against, policy, prompt, candidate)
             else:
                 against = self._against(policy, prompt, candidate)
@@ -266,7 +266,7 @@ class Trust:
         return passing, "" if passing else reason
 
     def _against(self, policy: ThresholdPolicy, prompt: str, candidate: Candidate) -> str | None:
-        """Return what speaks against a candidate at once: its distance, what no vector shows, a guard."""
+        """Return an immediate objection to a candidate: its distance, what no vector shows, a guard."""
         if candidate.similarity >= policy.similarity - THRESHOLD_TOLERANCE:
             unseen = self.unseen(prompt, candidate.entry.prompt)
             if unseen is not None:
@@ -302,7 +302,7 @@ class Trust:
         return same
 
     async def ask(self, key: str, prompt: str, candidate: Candidate, engine: _Engine) -> bool:
-        """Ask the verifier about one candidate; trouble counts as no."""
+        """Ask the verifier about one candidate; an error counts as no."""
         from semantic_llm_cache.matching.verify import as_verdict
 
         try:
@@ -333,8 +333,8 @@ class Trust:
         )
 
     async def choose_online(self, key: str, prompt: str, policy: OnlinePolicy, search: Search) -> Choice:
-        """Have the online policy decide about the nearest entries."""
-        # Entries under the floor are not served, but they vote.
+        """Let the online policy decide about the nearest entries."""
+        # Entries below the floor are not served, but they vote.
         candidates = list(await search(_ONLINE_CANDIDATES, policy.reach))
         choice = Choice(nearest=candidates[0] if candidates else None)
         known: list[Candidate] = []
@@ -415,10 +415,10 @@ class Trust:
             engine.log_once("same_answer", f"answers could not be compared ({describe(error)})")
             return None
 
-    # ------------------------------------------------------------------ work nobody waits for
+    # ------------------------------------------------------------------ background work
 
     def later(self, coroutine: Any) -> None:
-        """Run a coroutine after the caller has gone on: on this loop, or on the background one."""
+        """Run a coroutine without making the caller wait: on this loop, or on the background one."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

@@ -47,7 +47,7 @@ class Answers:
         self.texts = texts
         numbers: dict[str, int] = {}
         self.ids = [numbers.setdefault(text, len(numbers)) for text in texts]
-        """A number per row, equal where the answers are equal to the letter."""
+        """A number per row, equal where the answers are exactly equal."""
         meanings: dict[str, int] = {}
         lights = [meanings.setdefault(light(text), len(meanings)) for text in numbers]
         self._light = [lights[number] for number in self.ids]
@@ -257,7 +257,7 @@ class OnlineRule:
 
 
 def replay(log: Log, rule: Rule, *, step: Callable[[], object] = lambda: None) -> Replay:
-    """Ask the prompts of a log one by one.
+    """Send the prompts of a log one by one.
 
     Args:
         log: the rows in the order in which they were asked.

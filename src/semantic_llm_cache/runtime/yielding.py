@@ -52,14 +52,14 @@ class _Turns:
     __slots__ = ("_loop", "_since", "_ticking", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # The loop must be free to go; a callback that it is given holds on to this only until it has run.
+        # A weak reference, so that the loop can be freed; a scheduled callback holds this object only until it runs.
         self._loop = weakref.ref(loop)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ticking = False
         self._since = 0.0
 
     def is_free(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Return whether this round of the loop has time left; begins to count where none is counted."""
+        """Return whether this round of the loop has time left; starts timing the round if needed."""
         if not self._ticking:
             self._ticking = True
             self._since = perf_counter()
@@ -79,7 +79,7 @@ class _Turns:
             return
         while self._waiting:
             future = self._waiting.popleft()
-            if not future.done():  # not cancelled meanwhile
+            if not future.done():  # not cancelled in between
                 future.set_result(None)
                 loop.call_soon(self._next_round)
                 return
@@ -90,10 +90,10 @@ _by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = weakref
 
 
 async def turn() -> None:
-    """Return at once when the running loop has done little such work in this round, else in a later round."""
+    """Return at once if the running loop has done little such work in this round, else wait for a later round."""
     try:
         loop = asyncio.get_running_loop()
-    except RuntimeError:  # a plain call in its own thread: nobody else waits there
+    except RuntimeError:  # a plain call in its own thread: nothing else waits there
         return
     turns = _by_loop.get(loop)
     if turns is None:

@@ -1,4 +1,4 @@
-"""What a value holds: its `__dict__`, its slots, and whether there is more that Python cannot read."""
+"""What a value holds: its `__dict__`, its slots, and whether it holds more that Python cannot read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def known_late(kind: type, late: Mapping[tuple[str, str], Any], known: dict[type
 
 
 def held_fields(value: Any) -> dict[str, Any]:
-    """Return what an instance holds in its `__dict__`, less what a `cached_property` has worked out."""
+    """Return what an instance holds in its `__dict__`, without the results of `cached_property`."""
     held: dict[str, Any] = getattr(value, "__dict__", {})
     kind: Any = type(value)
     derived = _cached_properties(kind)
