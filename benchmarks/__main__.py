@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SUBSETS...]`: measure, print a table, perhaps write JSON and plots."""
+"""`python -m benchmarks [SUBSETS...]`: measure, print a table, and optionally write JSON and plots."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BY_NAME = ("redis", "postgres", "scale")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the subsets named, else all but `BY_NAME`; return 1 when one could not be measured to its end."""
+    """Run the subsets named, else all but `BY_NAME`; return 1 when one could not be finished."""
     listed = "\n".join(f"  {name:10} {text}" for name, (_, text) in SUBSETS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",

@@ -1,4 +1,4 @@
-"""Interleaved rounds, medians, ratios: what every subset measures with."""
+"""Interleaved rounds, medians and ratios, used by every subset."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Times = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure must reach."""
+    """The target of a figure."""
 
     relation: str  # "<=" or ">="
     bound: float
     unit: str = "x"  # "x": of the ratio; else of the figure itself
 
     def met(self, value: float) -> bool:
-        """Tell whether `value` reaches it."""
+        """Return whether `value` reaches it."""
         return value <= self.bound if self.relation == "<=" else value >= self.bound
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The packages that we compare with: installed from the package registry, each in a place of its own."""
+"""The packages that we compare with, each installed in its own environment."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def importable(name: str, requirements: Sequence[str], *, parent: Path | None = 
 
 
 class Worker:
-    """A program of `workers/`, by name, or a script, in an interpreter; asked with lines of JSON.
+    """A program of `workers/`, by name, or a script, in an interpreter; it answers requests in lines of JSON.
 
     Raises:
         PeerUnavailable: it does not answer, with what it last said.

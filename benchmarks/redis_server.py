@@ -138,7 +138,7 @@ async def _await(awaitable: Awaitable[object]) -> object:
 
 
 async def _settle(bench: Bench, backend: RedisBackend, near: Call, filling: Filling) -> None:
-    """Have done what a first search sets off: entries are counted, a copy of the vectors is read and put in lists."""
+    """Do the work that a first search starts: entries are counted, a copy of the vectors is read and put in lists."""
     await near(filling.queries[0])
     await backend.get("nothing")
     mirror: Any = None

@@ -1,4 +1,4 @@
-"""The table, the JSON, the plot, and what is said of the machine."""
+"""The table, the JSON, the plot, and the description of the machine."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _workers(count: int, folder: Path) -> Iterator[list[Worker]]:
 
 
 def _ask(workers: Sequence[Worker], server: Any, kind: str, seconds: float) -> dict[str, float]:
-    """Have all ask at the same time; return sums and times per lookup."""
+    """Let all clients ask at the same time; return sums and times per lookup."""
     before, begin = processor_seconds(_processes(server)), time.time() + 0.05
     with ThreadPoolExecutor(len(workers)) as pool:
         told = list(

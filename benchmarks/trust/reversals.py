@@ -1,4 +1,4 @@
-"""Questions turned round by a small word or by order, and honest reformulations of the same questions.
+"""Questions reversed by a small word or by order, and honest rewordings of the same questions.
 
 All written for this project, before the rules that tell them apart. `REVERSED` must be kept apart, `REFORMED` must
 still match; the `HELD_OUT_` halves were not looked at while the rules were made. The halves are the even and the odd

@@ -72,7 +72,7 @@ class Stream:
 
 @dataclass
 class Outcome:
-    """What a run came to, in counts. Exact repeats are answered, and right."""
+    """The counts of a run. Exact repeats are answered, and count as right."""
 
     requests: int = 0
     exact: int = 0
@@ -110,7 +110,7 @@ class Outcome:
 
 
 class Store:
-    """The prompts stored so far, and what is near."""
+    """The prompts stored so far, and their nearest."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream

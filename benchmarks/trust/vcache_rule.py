@@ -31,7 +31,7 @@ _PRIOR = 30.0
 
 
 class EntryRecord:
-    """What became of the explored prompts that were nearest to one entry."""
+    """The outcomes of the explored prompts that were nearest to one entry."""
 
     def __init__(self) -> None:
         self.cosines = [0.0, 1.0]

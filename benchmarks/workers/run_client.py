@@ -1,4 +1,4 @@
-"""A client process of a server: asks for a while, many lookups at once, and tells how many it got."""
+"""A client process of a server: makes many lookups at once for a while, and reports how many it got."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fills a store of ours in a fresh process and tells what memory it took."""
+"""Fills one of our stores in a fresh process and reports its memory."""
 
 from __future__ import annotations
 

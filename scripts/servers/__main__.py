@@ -24,7 +24,7 @@ STATE = CACHE / "running.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command says; return 1 when a server could not be had."""
+    """Run the command; return 1 when a server could not be fetched or started."""
     parser = argparse.ArgumentParser(prog="python -m scripts.servers", description=__doc__)
     parser.add_argument("action", choices=("start", "stop", "env"))
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; default: all")

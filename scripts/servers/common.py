@@ -1,4 +1,4 @@
-"""What the servers have in common: packages fetched into `.cache/servers`, free ports, processes.
+"""What the servers share: packages fetched into `.cache/servers`, free ports, processes.
 
 Nothing is installed on the machine and no root is needed: Debian packages are downloaded with a private
 apt state, checked by apt against Debian's keys, and unpacked into a folder; programs in it run through the
@@ -27,7 +27,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 class ServersUnavailable(Exception):
-    """A server could not be had or started; says why and what to do."""
+    """A server could not be fetched or started; the text says why and what to do."""
 
 
 def _command(arguments: Sequence[str], what: str, remedy: str, cwd: Path | None = None) -> str:
@@ -94,7 +94,7 @@ def debian_packages(name: str, suite: str, packages: Sequence[str]) -> Path:
     """Return a folder with Debian `packages` of a `suite` unpacked; fetched at the first call, then kept.
 
     Raises:
-        ServersUnavailable: no apt, no mirror, or one of the packages is not to be had.
+        ServersUnavailable: no apt, no mirror, or a package is not available.
     """
     place = CACHE / name
     with made_once(place) as folder:
@@ -251,7 +251,7 @@ class Process:
 
 
 def is_running(pid: int, folder: Path) -> bool:
-    """Tell whether `pid` is still a process of ours that runs in `folder`, not another one with its number."""
+    """Return whether `pid` is still our process that runs in `folder`, not another one with its number."""
     try:
         return Path(os.readlink(f"/proc/{pid}/cwd")) == folder.resolve()
     except OSError:

@@ -122,7 +122,7 @@ class PostgresServer(Process):
         super().start(seconds)
 
     def answers(self) -> bool:
-        """Tell whether it takes connections: a start-up message is answered by a request for a login."""
+        """Return whether it takes connections: a start-up message is answered by a request for a login."""
         words = b"user\0postgres\0database\0postgres\0\0"
         try:
             with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
@@ -198,7 +198,7 @@ class PgBouncer(Process):
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres?sslmode=disable"
 
     def answers(self) -> bool:
-        """Tell whether it takes connections."""
+        """Return whether it takes connections."""
         try:
             socket.create_connection(("127.0.0.1", self.port), 5).close()
         except OSError:

@@ -109,7 +109,7 @@ class RedisServer(Process):
         return f"redis://127.0.0.1:{self.port}/0"
 
     def answers(self) -> bool:
-        """Tell whether it takes commands."""
+        """Return whether it takes commands."""
         try:
             return b"PONG" in self.ask("PING") or True
         except (OSError, LookupError):

@@ -1,4 +1,4 @@
-"""The rules of the structure, as data, and what breaks them."""
+"""The rules of the structure, as data, and the checks for them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ PUBLIC_SIGNATURES: frozenset[tuple[str, str]] = frozenset(
         ("wire", "WireCache.__init__"),
     }
 )
-"""Rooms and functions that may be longer and have more parameters: what users write out by name."""
+"""Rooms and functions that may be longer and have more parameters: public ones, called with keywords."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def private_faults(tree: Tree) -> list[Fault]:
 
 
 def _may_see(importer: str, target: str) -> bool:
-    """Tell whether a module lies within the package that holds each private module on the path to the target."""
+    """Return whether a module lies within the package that holds each private module on the path to the target."""
     parts = target.split(".")
     return all(
         f"{importer}.".startswith("".join(f"{part}." for part in parts[:place]))

@@ -16,7 +16,7 @@ _LONGEST = 80
 
 
 def shown(value: object) -> str:
-    """Return how an error shows a value: its repr, cut where it is long.
+    """Return a value as an error shows it: its repr, cut if long.
 
     Example:
         >>> shown("a" * 100)[-4:], shown(10**5000)
@@ -37,7 +37,7 @@ def check_namespace(namespace: Any) -> str | None:
 
 
 def check_tags(tags: Any, name: str = "tags") -> tuple[str, ...]:
-    """Return labels, one or several, as a tuple. TypeError for what is no label."""
+    """Return labels, one or several, as a tuple. TypeError for anything else."""
     if isinstance(tags, str):
         tags = (tags,)
     if isinstance(tags, (bytes, bytearray)) or not isinstance(tags, Iterable):
@@ -57,7 +57,7 @@ def check_text(text: Any, name: str) -> str | None:
 
 
 def check_path(path: Any, name: str) -> str:
-    """Return the path of a file as text. TypeError, ValueError for what can be none."""
+    """Return the path of a file as text. TypeError, ValueError for what cannot be a path."""
     if not isinstance(path, (str, os.PathLike)) or not isinstance(text := os.fspath(path), str):
         raise TypeError(f"{name}={shown(path)} must be text or a pathlib.Path")
     try:

@@ -77,12 +77,12 @@ class CacheConfig:
 
     Args:
         similarity_threshold: cosine from 0 to 1 at which a near entry counts as a hit; 1 is exact only.
-        ttl: how long an answer is served, see `parse_ttl`; None is for ever.
+        ttl: how long an answer is served, see `parse_ttl`; None means for ever.
         namespace: name under which entries are kept and managed.
-        enabled: False makes every call go through uncached.
+        enabled: False leaves every call uncached.
         key_func: replaces the exact key; called with the function's arguments, returns a string.
         input_cost_per_1k, output_cost_per_1k: prices in USD per 1,000 tokens, for the savings estimate.
-        max_cache_size: most entries that a memory backend made from this config keeps; None is no bound.
+        max_cache_size: most entries that a memory backend made from this config keeps; None means no limit.
         embedding_model: name of the sentence-embedding model.
 
     Raises:
@@ -133,13 +133,13 @@ class CacheEntry:
         response: the answer. Inside a backend it may be held encoded.
         embedding: vector of the prompt, any sequence of floats; None when only exact hits are wanted.
         created_at: wall time of the store, in seconds since the epoch; expiry counts from here.
-        ttl: seconds to live; None is for ever.
+        ttl: seconds to live; None means for ever.
         namespace: name for management (`clear`, `stats`).
         hit_count: how often it has been served.
         input_tokens, output_tokens: what the original call used.
         last_accessed: wall time of the last hit, None when there was none.
         scope: hash of who asked and how; near matching stays inside one scope.
-        embedder: fingerprint of what made `embedding`.
+        embedder: fingerprint of the model that made `embedding`.
         kind: ``"value"``, or ``"stream"`` for a recorded stream of chunks.
         tags: labels for `invalidate(tags=...)`.
         aliases: other prompts verified to have this answer.
@@ -168,7 +168,7 @@ class CacheEntry:
     schema_version: int = SCHEMA_VERSION
 
     def is_expired(self, now: float | None = None) -> bool:
-        """Tell whether the entry's time is over at `now` (wall seconds; default: the system clock)."""
+        """Return whether the entry has expired at `now` (wall seconds; default: the system clock)."""
         if self.ttl is None:
             return False
         return (time.time() if now is None else now) >= self.created_at + self.ttl

@@ -24,8 +24,8 @@ class PromptCacheError(Exception):
 class CacheBackendError(PromptCacheError):
     """A storage backend failed: it raised, timed out, or cannot be opened.
 
-    Reaches callers of a cached function only with `on_error="raise"`; people who use a backend or
-    the management functions directly always see it.
+    Reaches callers of a cached function only with `on_error="raise"`; code that uses a backend or
+    the management functions directly always gets it.
     """
 
 
@@ -42,14 +42,14 @@ class CacheKeyError(PromptCacheError, TypeError):
 
 
 class CacheReentryError(PromptCacheError, RuntimeError):
-    """A cached call asked, from within itself, for the very answer it is computing.
+    """A cached call requested, from within itself, the answer that it is computing.
 
-    Waiting for it would wait for ever, so the call is told instead.
+    Waiting would never end, so this is raised instead.
     """
 
 
 class EmbeddingUnavailableError(PromptCacheError, RuntimeError):
-    """Near matching was asked for and no embedding model can be used. The message says how to get one."""
+    """Near matching was requested but no embedding model is available. The message says how to get one."""
 
 
 class CacheWarning(UserWarning):

@@ -1,7 +1,7 @@
-"""What may be shown of an exception and of a URL.
+"""What may be shown of an exception or a URL.
 
 The text of an exception may quote a prompt, an answer or a password: users' callables, embedding services and
-database drivers do that. A URL may hold a password in any place, above all one that was mistyped. Logs,
+database drivers do that. A URL may hold a password anywhere, above all a mistyped one. Logs,
 warnings and error messages show both only through the functions here.
 """
 
@@ -67,7 +67,7 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def scheme_of(url: str) -> str:
-    """Return the scheme with its ``://``, or an empty string when what comes first is not surely a scheme.
+    """Return the scheme with its ``://``, or an empty string when it may not be a scheme.
 
     Example:
         >>> scheme_of("redis://user:secret@host"), scheme_of("user:secret@host")
@@ -90,7 +90,7 @@ def origin_of(url: Any) -> str:
         return "a URL"
     rest = text.partition("://")[2]
     location = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
-    # An @ behind the first slash: a password with a slash in it, perhaps.
+    # An @ after the first slash: perhaps a password that holds a slash.
     if "@" in rest[len(location) :]:
         return f"{scheme}..."
     host = location.rpartition("@")[2]
@@ -98,7 +98,7 @@ def origin_of(url: Any) -> str:
 
 
 def looks_like_url(text: str) -> bool:
-    """Tell whether text may be a URL, or one without its scheme, so that it must not be shown as it is.
+    """Return whether text may be a URL, or one without its scheme, so that it must not be shown as it is.
 
     Example:
         >>> looks_like_url("user:secret@host:6379"), looks_like_url("cache.db")
@@ -108,7 +108,7 @@ def looks_like_url(text: str) -> bool:
 
 
 def without_urls(text: str, words: Iterable[str] = ()) -> str:
-    """Return text in which each URL is cut down to its origin. For messages that others have put together.
+    """Return text in which each URL is cut to its origin. For messages written by other packages.
 
     Args:
         text: the message.

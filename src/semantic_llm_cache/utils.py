@@ -1,4 +1,4 @@
-"""Small helpers for people who build on the cache."""
+"""Small helpers for code that builds on the cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SPACE = re.compile(r"\s+")
 
 
 def normalize_prompt(prompt: str) -> str:
-    """Return `prompt` with case folded, runs of space made one, and end marks (?, !, .) dropped.
+    """Return `prompt` with case folded, runs of space made one, and final marks (?, !, .) dropped.
 
     Not applied by default: in a prompt that holds code, indentation is meaning. Pass it as
     ``normalizer=`` where prompts are plain questions.
@@ -39,7 +39,7 @@ def hash_prompt(prompt: str, namespace: str = "default") -> str:
 def estimate_tokens(text: str) -> int:
     """Return about how many tokens `text` has: four characters of ASCII each, one of other scripts each 1.5.
 
-    A rule of thumb for when a response tells no usage, within some 30 % for English prose.
+    An estimate for responses without usage figures, within some 30 % for English prose.
 
     Example:
         >>> estimate_tokens("What is Python?")

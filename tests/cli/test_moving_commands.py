@@ -88,9 +88,9 @@ def test_copy_json(run, db, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "code", "said"),
     [
-        (("copy", "{db}", "{db}"), 2, "one place"),
-        (("copy", "{db}", "sqlite:///{db}"), 2, "one place"),
-        (("copy", "{db}", "{db}", "--dry-run"), 2, "one place"),
+        (("copy", "{db}", "{db}"), 2, "same place"),
+        (("copy", "{db}", "sqlite:///{db}"), 2, "same place"),
+        (("copy", "{db}", "{db}", "--dry-run"), 2, "same place"),
         (("copy", "nope.db", "{db}"), 1, "the file does not exist"),
         (("copy", "{db}", "nowhere/b.db"), 1, "its directory does not exist"),
         (("copy", "{db}", "memory://"), 2, "lives inside one process"),

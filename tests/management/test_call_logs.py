@@ -152,7 +152,7 @@ def test_litellm(log):
         ({"messages": [{"role": "user", "content": "redacted-by-litellm"}]}, NotForCache, "left something out"),
         ({"response": {"text": "redacted-by-litellm"}}, NotForCache, "left something out"),
         ({"messages": [{"role": "user", "content": "a (litellm_truncated 9 chars) b"}]}, NotForCache, "left something"),
-        ({"response": "text"}, BadRecord, "no object"),
+        ({"response": "text"}, BadRecord, "not an object"),
         ({"model": None, "model_group": None}, BadRecord, "no model"),
         ({"model_parameters": "x"}, BadRecord, "not of the format litellm"),
     ],
@@ -237,10 +237,10 @@ def test_why_an_answer_of_langfuse_ended(log, fields, finish):
         ({"output": ""}, NotForCache, "no answer"),
         ({"model": None}, NotForCache, "no model"),
         ({"input": 7}, BadRecord, "neither messages nor text"),
-        ({"output": {"role": "assistant", "content": [{"type": "output_text"}]}}, NotForCache, "no chat message"),
+        ({"output": {"role": "assistant", "content": [{"type": "output_text"}]}}, NotForCache, "not a chat message"),
         ({"input": [{"role": "user", "content": [{"type": "image_url"}]}]}, NotForCache, "left a picture out"),
         ({"input": "@@@langfuseMedia:type=image/png|id=x@@@"}, NotForCache, "left something out"),
-        ({"modelParameters": [1]}, BadRecord, "no object"),
+        ({"modelParameters": [1]}, BadRecord, "not an object"),
     ],
 )
 def test_what_of_langfuse_is_no_answer(log, fields, kind, reason):

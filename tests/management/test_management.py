@@ -494,9 +494,9 @@ async def test_a_list_of_records_is_an_export_too(tmp_path):
 
 GOOD = {"key": "k", "prompt": "p", "response": "r"}
 DAMAGED = [
-    ("{", "no JSON"),
-    ("nonsense", "no JSON"),
-    ("[" * 100_000, "no JSON"),
+    ("{", "not JSON"),
+    ("nonsense", "not JSON"),
+    ("[" * 100_000, "not JSON"),
     ("3", "must be a JSON object"),
     ({}, "'key' is missing"),
     ({**GOOD, "key": 3}, "'key' is missing"),
@@ -539,9 +539,9 @@ async def test_a_damaged_line_is_named_and_nothing_imported(tmp_path, damage, wh
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b'{"entries": [', "no JSON"),
-        (b"", "no JSON"),
-        (b"\xff\xfe{}", "no JSON"),
+        (b'{"entries": [', "not JSON"),
+        (b"", "not JSON"),
+        (b"\xff\xfe{}", "not JSON"),
         (b"{}", "no list of entries"),
         (b'{"entries": {}}', "no list of entries"),
         (b'"text"', "no list of entries"),
@@ -561,7 +561,7 @@ async def test_a_damaged_document_is_named_and_nothing_imported(tmp_path, conten
 async def test_bytes_that_are_no_text_name_their_line(tmp_path):
     path = tmp_path / "damaged.jsonl"
     path.write_bytes(json.dumps(GOOD).encode() + b"\n\xff\xff\n")
-    with pytest.raises(CacheSerializationError, match="line 2: no JSON"):
+    with pytest.raises(CacheSerializationError, match="line 2: not JSON"):
         await import_cache(path, backend=MemoryBackend())
 
 

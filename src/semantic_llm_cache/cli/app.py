@@ -36,7 +36,7 @@ on stderr says why; 2 the command line is wrong or a part is not installed.
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; a command's function is in `args.run`."""
-    # Only argparse code is imported here: what a command works with, it imports when it runs.
+    # Only argparse code is imported here: a command imports what it needs when it runs.
     from semantic_llm_cache.cli.calibrate import add_calibrate_parser
     from semantic_llm_cache.cli.copy import add_copy_parser
     from semantic_llm_cache.cli.demo.command import add_demo_parser
@@ -82,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Shows no URL whole: what is wrong with a command line is quoted, and a URL may hold a password."""
+    """Never shows a whole URL: errors quote the command line, and a URL may hold a password."""
 
     words: ClassVar[Sequence[str]] = ()
 
@@ -91,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; never raises for what a user can cause.
+    """Run the command line and return its exit code; never raises for a user's mistake.
 
     Args:
         argv: the arguments after the program's name; None takes those of the process.
@@ -102,12 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A prompt in a script that the terminal cannot show is no reason to fail.
+            # Text that the terminal cannot show must not make the command fail.
             stream.reconfigure(errors="backslashreplace")
     words = _Parser.words = sys.argv[1:] if argv is None else argv
     try:
         args = build_parser().parse_args(argv)
-    except SystemExit as stop:  # argparse has printed the help, the version or what is wrong
+    except SystemExit as stop:  # argparse has printed the help, the version or the error
         return stop.code if isinstance(stop.code, int) else 0
     try:
         _check_text(args)
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader (`head`) has gone. What is left in the buffer must not fail again at exit.
+        # The reader (`head`) has ended. The rest of the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell reports death by SIGPIPE
     except KeyboardInterrupt:
@@ -132,7 +132,7 @@ _TEXTS = ("prompt", "other", "search", "namespace", "key", "pattern", "tag", "gu
 
 
 def _check_text(args: argparse.Namespace) -> None:
-    """Raise CommandError for text that the terminal or a script has handed over in another encoding."""
+    """Raise CommandError for text in another encoding than UTF-8."""
     for name in _TEXTS:
         value = getattr(args, name, None)
         for text in value if isinstance(value, list) else [value]:

@@ -1,4 +1,4 @@
-"""Types of arguments: text to value, with an error that says what is wanted."""
+"""Argument types: text to value, with an error that says what is expected."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def similarity(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """Parse seconds, 0 among them."""
+    """Parse seconds, 0 or more."""
     return within(text, 0, 1e9, "seconds, such as 0.5")

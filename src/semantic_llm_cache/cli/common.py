@@ -1,4 +1,4 @@
-"""What the commands share: which cache is meant, how it is opened, how a command fails."""
+"""What the commands share: choosing and opening the cache, and failing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ URL_VARIABLE = "SEMANTIC_LLM_CACHE_URL"
 
 
 class CommandError(Exception):
-    """A command cannot do what it was asked; the text is the line shown.
+    """A command failed; the text is the line shown to the user.
 
     Args:
         message: what is wrong and what to do.
@@ -67,7 +67,7 @@ def add_command(
 
 
 def help_format(prog: str) -> argparse.HelpFormatter:
-    """Return argparse's formatter that leaves descriptions alone, with room for our longest command."""
+    """Return argparse's formatter that does not wrap descriptions, with room for our longest command."""
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=18, width=80)
 
 
@@ -118,7 +118,7 @@ async def open_backend(
 
 
 def _shown(path: Path) -> str:
-    text = str(path)  # perhaps a URL without its scheme, and with a password
+    text = str(path)  # may be a URL without its scheme, with a password
     return "this place (a URL begins with its scheme, such as redis://)" if looks_like_url(text) else text
 
 
@@ -158,7 +158,7 @@ def _target(args: argparse.Namespace) -> tuple[str, Path | None]:
         raise CommandError(f"which cache? Pass --db PATH (a SQLite file) or --url URL, or set {URL_VARIABLE}", code=2)
     try:
         parts = urlsplit(url)
-    except ValueError:  # whose message may quote it; `backend_from_url` says what is wrong
+    except ValueError:  # its message may quote the URL; `backend_from_url` reports the fault
         return url, None
     if parts.scheme == "memory":
         raise CommandError("memory:// lives inside one process: there is nothing to see from here", code=2)

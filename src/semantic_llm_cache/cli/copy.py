@@ -47,7 +47,7 @@ def add_copy_parser(subparsers: Subparsers) -> None:
     parser.add_argument("dst", metavar="DST", help="cache to write")
     add_namespace(parser)
     parser.add_argument("--overwrite", action="store_true", help="entries of SRC replace newer ones of DST too")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be copied; DST is not touched")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be copied; DST is not changed")
     parser.add_argument("--batch", type=count, default=500, metavar="N", help="entries at a time (default: 500)")
     parser.add_argument("--json", action="store_true", help="print JSON for programs to read")
     parser.set_defaults(run=_run)
@@ -69,7 +69,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 class _Latest:
-    """What is known of the copy, also when it is broken off."""
+    """The progress of a copy, kept for when it is interrupted."""
 
     report: CopyReport | None = None
     target = ""
@@ -84,7 +84,7 @@ async def _copy(args: argparse.Namespace, latest: _Latest) -> None:
 
     opened = open_backend(place(args.dst), create=not args.dry_run, pretend=args.dry_run)
     async with open_backend(place(args.src)) as source, opened as target:
-        latest.target = clean(args.dst if target.in_process else target.url)  # of a file that is not there yet
+        latest.target = clean(args.dst if target.in_process else target.url)  # the file may not exist yet
         with follow(note, enabled=not args.json) as progress:
             try:
                 latest.report = await copy_cache(

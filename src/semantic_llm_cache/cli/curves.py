@@ -1,4 +1,4 @@
-"""The curve of precision against hit ratio as a picture: PNG through matplotlib, HTML by our own hand."""
+"""The curve of precision against hit ratio as a picture: PNG by matplotlib, HTML by this module."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def draw(path: str, curves: Sequence[Curve], *, title: str, target: float) -> No
 
 
 def _bottom(curves: Sequence[Curve], target: float) -> float:
-    """Return where the axis of precision begins: under the lowest point, in steps of 5 %."""
+    """Return where the axis of precision begins: below the lowest point, in steps of 5 %."""
     lowest = min([1.0 - target, *(point[2] for curve in curves for point in curve.points)])
     return max(0.0, int(lowest * 20 - 1e-9) / 20)
 
@@ -110,7 +110,7 @@ def _png(path: str, curves: Sequence[Curve], title: str, target: float) -> None:
 
 
 def _ascii(text: str) -> str:
-    """Return `text` without letters that the picture's font may lack, which would be a warning each."""
+    """Return `text` without letters that the picture's font may lack: each would raise a warning."""
     return text.encode("ascii", "replace").decode("ascii")
 
 

@@ -1,4 +1,4 @@
-"""`semantic-llm-cache report`: say that a stored answer is wrong, or right."""
+"""`semantic-llm-cache report`: report that a stored answer is wrong, or right."""
 
 from __future__ import annotations
 

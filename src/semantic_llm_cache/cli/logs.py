@@ -105,7 +105,7 @@ def make_guards(text: str | None) -> GuardSet:
 
 
 def make_embedder(name: str, option: str = "--embedder") -> EmbeddingProvider:
-    """Return the embedder that --embedder (or another option) means, its packages and files known to be here.
+    """Return the embedder that --embedder (or another option) means, after checking for its packages and files.
 
     Raises:
         CommandError: exit code 2: an unknown name, or something is missing.
@@ -138,7 +138,7 @@ def embed(
 
     numbers: dict[str, int] = {}
     rows = [numbers.setdefault(text, len(numbers)) for text in texts]
-    # The longest last: what is left to wait for is then never underestimated by much.
+    # The longest last: so the remaining time is never much underestimated.
     distinct = sorted(numbers, key=len)
     chunks = [distinct[i : i + _CHUNK] for i in range(0, len(distinct), _CHUNK)]
     vectors: npt.NDArray[np.float32] | None = None
@@ -189,7 +189,7 @@ class Table(NamedTuple):
 
 
 def read_table(name: str, limit: int | None = None) -> Table:
-    """Read a CSV, TSV or JSONL file, told apart by the suffix.
+    """Read a CSV, TSV or JSONL file; the suffix says which.
 
     Args:
         name: path of the file.

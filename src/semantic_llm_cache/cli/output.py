@@ -1,4 +1,4 @@
-"""How the commands write: colour only on a terminal, text that cannot steer one, tables that fit."""
+"""Output of the commands: colour only on a terminal, no control characters, tables that fit."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def columns() -> int:
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """Return `text` without anything that a terminal would obey: a stored prompt is not ours.
+    """Return `text` without terminal control characters: a stored prompt may hold anything.
 
     Args:
         text: any text.

@@ -12,9 +12,9 @@ from semantic_llm_cache.cli.output import Style, columns, fit
 
 __all__ = ["Progress", "follow"]
 
-_REDRAW_S = 0.05  # no terminal shows more than 20 changes a second worth having
-_LINES = 5  # lines written in all where there is no terminal
-_SECONDS = 10.0  # between lines where there is no terminal and nobody knows how much there is
+_REDRAW_S = 0.05  # more than 20 changes a second cannot be read
+_LINES = 5  # lines written in total without a terminal
+_SECONDS = 10.0  # between lines without a terminal, when the total is unknown
 
 
 class Progress:
@@ -50,7 +50,7 @@ class Progress:
         """Count `count` steps as done; `note` is shown behind the count."""
         before, self._done = self._done, self._done + count
         if self._total is not None and self._done > self._total:
-            self._total = self._done  # there was more to do than was known
+            self._total = self._done  # there was more to do than expected
         if not self._enabled or not count:
             return
         now = time.monotonic()
@@ -94,7 +94,7 @@ class Progress:
 
 @contextlib.contextmanager
 def follow(note: Callable[[Any], str], *, enabled: bool = True) -> Iterator[Callable[[Any], None]]:
-    """Show the progress of something that tells it by reports: yield what is to be called with them.
+    """Show the progress of a job that gives reports: yield the function to call with each report.
 
     Args:
         note: makes the words behind the count from a report.

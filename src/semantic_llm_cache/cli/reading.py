@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: `stats`, `ls`, `show`."""
+"""Commands that only read: `stats`, `ls`, `show`."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ async def _ls(args: argparse.Namespace) -> int:
 
 
 def _key_length(keys: list[str]) -> int:
-    """Return how many characters tell every key from every other."""
+    """Return how many characters make all keys different."""
     ordered = sorted(keys)
     longest = _SHORTEST_KEY
     for one, other in itertools.pairwise(ordered):
@@ -235,7 +235,7 @@ async def _show(args: argparse.Namespace) -> int:
 async def find_entry(backend: StorageBackend, wanted: str) -> tuple[str, CacheEntry]:
     if not wanted:
         raise CommandError("KEY is empty: take one from `ls`", code=2)
-    (entry,) = await backend.get_many([wanted], touch=False)  # with its hits, and without counting as one
+    (entry,) = await backend.get_many([wanted], touch=False)  # with its hit count, without counting a hit
     if entry is not None:
         return wanted, entry
     matches: list[str] = []
@@ -287,7 +287,7 @@ def _fields(key: str, entry: CacheEntry, now: float) -> list[tuple[str, str]]:
 
 
 def _block(text: str) -> str:
-    """Return the text cleaned, its further lines set under the first."""
+    """Return the cleaned text, with further lines indented under the first."""
     return clean(text, lines=True).replace("\n", "\n" + " " * 12)
 
 

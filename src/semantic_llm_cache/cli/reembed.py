@@ -1,4 +1,4 @@
-"""`semantic-llm-cache reembed`: a cache to another embedding model, while it serves."""
+"""`semantic-llm-cache reembed`: moves a cache to another embedding model while it is in use."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 async def _reembed(args: argparse.Namespace, latest: list[ReembedReport]) -> float | None:
-    """Do it; return how long a dry run estimates it to take, None when that is not known."""
+    """Move the cache; for a dry run return the estimated seconds, None when unknown."""
     from semantic_llm_cache.management.reembedding import reembed_cache
 
     provider = make_embedder(args.model, "--model")
@@ -105,7 +105,7 @@ async def _reembed(args: argparse.Namespace, latest: list[ReembedReport]) -> flo
 
 
 def _estimate(args: argparse.Namespace, provider: Any, report: ReembedReport) -> float | None:
-    """Time the model on texts as long as those of the cache. A model that is paid for is not asked."""
+    """Time the model on texts as long as those of the cache. A paid model is not called."""
     if not report.moved:
         return 0.0
     least = report.moved / args.rate if args.rate else 0.0

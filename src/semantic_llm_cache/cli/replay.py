@@ -1,4 +1,4 @@
-"""`semantic-llm-cache replay`: ask a log again and see what a cache would have answered."""
+"""`semantic-llm-cache replay`: replays a log and shows what a cache would have answered."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def _print_bounds(args: argparse.Namespace, total: Tally, style: Style) -> None:
             kept = wrong <= bound * whole
             verdict = style.green("kept") if kept else style.red("exceeded")
             print(f"bound {100 * bound:g} % of {name}: {verdict}, {_percent(wrong, whole)} by near hits")
-    print(f"{total.explored:,} would-be hits explored: called all the same, to compare")
+    print(f"{total.explored:,} would-be hits explored: called anyway, to compare")
 
 
 def _print_worst(args: argparse.Namespace, log: Log, result: Replay, style: Style) -> None:

@@ -1,4 +1,4 @@
-"""Commands that carry entries from one cache to another: `export`, `import`."""
+"""Commands that move entries between caches: `export`, `import`."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _import(args: argparse.Namespace) -> int:
         path = Path(args.file)
         if args.file == "-":
             data = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
-            # The suffix tells the two forms apart, and an array begins with a bracket.
+            # The suffix says which of the two forms it is; an array begins with a bracket.
             path = Path(folder) / ("stdin.json" if data.lstrip().startswith(b"[") else "stdin.jsonl")
             path.write_bytes(data)
         elif not path.is_file():

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_warm_parser"]
 
-_SIMILARITY = 0.95  # any below 1 has the prompts embedded; at which one they match is the programs' business
+_SIMILARITY = 0.95  # any value below 1 embeds the prompts; the programs choose the threshold at which they match
 _MOST_PROBLEMS = 10
 _ORGANISATION = (("OPENAI_ORG_ID", "OpenAI-Organization"), ("OPENAI_PROJECT_ID", "OpenAI-Project"))
 
@@ -172,7 +172,7 @@ def _json_pair(text: str) -> tuple[str, Any]:
     try:
         return name, json.loads(value)
     except ValueError:
-        return name, value  # small is as good as "small"
+        return name, value  # text may stand without quotes
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -263,7 +263,7 @@ async def _warm(args: argparse.Namespace, reports: list[WarmReport]) -> str:
             raise
         except (ValueError, TypeError) as error:
             raise CommandError(str(error).replace("requests=", "--requests"), code=2) from error
-        # Of a file that is not there yet, a dry run has an empty cache in memory.
+        # For a missing file, a dry run uses an empty cache in memory.
         return clean(str(args.db or args.url or os.environ.get(URL_VARIABLE)) if backend.in_process else backend.url)
 
 
@@ -290,7 +290,7 @@ def _follow(bar: Progress, reports: list[WarmReport]) -> Callable[[WarmReport], 
 async def _targets(
     args: argparse.Namespace, ttl: dict[str, Any]
 ) -> AsyncIterator[tuple[StorageBackend, Callable[[str], Any]]]:
-    """Yield the cache, and what returns the target for the logs of a format."""
+    """Yield the cache, and a function that returns the target for a log format."""
     if args.function is not None:
         function = _function(args.function)
         if args.db is None and args.url is None:
@@ -386,12 +386,12 @@ def _base_url(args: argparse.Namespace) -> str:
 
 
 def _headers(args: argparse.Namespace, format: str) -> list[tuple[str, str]]:
-    """Return the headers by which answers are kept apart, as the client sends them."""
+    """Return the client's headers that keep answers apart."""
     if args.function is not None or format == "plain":
         return []
     found: list[tuple[str, str]] = list(args.header)
     named = {name.lower() for name, _ in found}
-    # OpenAI's client reads these variables, and so its requests have these headers.
+    # OpenAI's client reads these variables and sends them as headers.
     found += [
         (header, os.environ[name])
         for name, header in _ORGANISATION

@@ -1,4 +1,4 @@
-"""What happens to an index in the background: vectors enter inverted lists, files are written and read."""
+"""The background work of an index: vectors go into inverted lists, files are written and read."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["Indexer", "Stopped"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
-_TAIL = 512  # vectors beside the lists from which on they are put into them: a scan of these takes some 20 us
+_TAIL = 512  # with so many vectors outside the lists, they are added to them: a scan of these takes some 20 us
 _STEP_ROWS = 64  # put into lists in one step, which holds the lock of the index for some .3 ms
-_GHOSTS = 2048  # lists are built anew with more than these and a quarter of all removed
+_GHOSTS = 2048  # lists are rebuilt when more than these and a quarter of all are removed
 _LAST_ROWS = 64  # changed while lists were built: so few are put into them with the lock held
 _NICE = 5
 _REPORT_SECONDS = 15.0
@@ -35,7 +35,7 @@ _EXIT_SECONDS = 5.0
 
 
 class Stopped(Exception):
-    """The process ends, or the index is closed: leave the work as it is."""
+    """The process ends, or the index is closed: stop the work."""
 
 
 class IndexedVectors(Protocol):
@@ -44,7 +44,7 @@ class IndexedVectors(Protocol):
     lock: threading.Lock
 
     def is_current(self, partition: Partition) -> bool:
-        """Tell whether the partition still belongs to the index. With the lock held."""
+        """Return whether the partition still belongs to the index. With the lock held."""
 
     def drop_lists(self) -> None:
         """Go back to scanning every partition. With the lock held."""
@@ -76,7 +76,7 @@ class Indexer:
         self._thread: threading.Thread | None = None
         self._busy = False
         self.stopping = False
-        """True when jobs are to end as soon as they can."""
+        """True when jobs should end as soon as possible."""
         self.progressed: Callable[[], Any] | None = None
         """Called in the thread now and then, and when all vectors due are in lists."""
         self._report_at = 0.0
@@ -85,7 +85,7 @@ class Indexer:
     # ----------------------------------------------------------- with the lock of the index held
 
     def look(self, partition: Partition) -> None:
-        """See whether there is work on a partition that has changed."""
+        """Check whether a changed partition needs work."""
         if self._is_due(partition):
             self._todo[partition.number] = partition
             self._start()
@@ -99,7 +99,7 @@ class Indexer:
         return partition.count - partition.indexed >= _TAIL or self._is_stale(partition, lists)
 
     def _is_stale(self, partition: Partition, lists: InvertedLists) -> bool:
-        """Tell whether the lists of a partition are to be built anew, or dropped."""
+        """Return whether the lists of a partition should be rebuilt or dropped."""
         return (
             partition.count >= 2 * lists.trained
             or lists.count - partition.indexed > max(_GHOSTS, partition.indexed // 4)
@@ -114,14 +114,14 @@ class Indexer:
             thread.start()
 
     def resume(self) -> None:
-        """Go on with what was left when the thread was paused, or lost in a fork."""
+        """Continue the work that was left when the thread was paused, or lost in a fork."""
         if self._thread is None and (self._jobs or self._todo):
             self._start()
 
     # ----------------------------------------------------------------------------- for others
 
     def run(self, job: Callable[[], Any]) -> bool:
-        """Have `job()` run in the thread, before other work; False when the process is ending."""
+        """Run `job()` in the thread, before other work; return False when the process is ending."""
         index = self._index()
         if index is None or self.stopping:
             return False
@@ -136,18 +136,18 @@ class Indexer:
         return self._thread is None
 
     def wait(self, timeout: float) -> bool:
-        """Wait until there is nothing left to do; tell whether that is so."""
+        """Wait until there is nothing left to do; return whether that is so."""
         end = time.monotonic() + timeout
         while (thread := self._thread) is not None:
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
                 return False
-            if self._thread is thread:  # died without a word
+            if self._thread is thread:  # it died silently
                 break
         return True
 
     def stop(self, timeout: float) -> None:
-        """End the thread after the step it is at. Jobs that look at `stopping` end early."""
+        """End the thread after its current step. Jobs that look at `stopping` end early."""
         self.stopping = True
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -159,7 +159,7 @@ class Indexer:
         self.stopping = False
 
     def reset_after_fork(self) -> None:
-        """Note that the thread stayed with the parent; the job it was at is done again here."""
+        """The thread stayed with the parent: its job starts again here."""
         self._thread = None
         if self._job is not None:
             self._jobs.appendleft(self._job)
@@ -260,7 +260,7 @@ class Indexer:
             rows = partition.rows(first, count)
         lists.add(ids, rows)
         index.take_in(partition, lists, ids, rows)
-        time.sleep(min(0.002, (time.perf_counter() - start) / 4))  # leave others the processor, too
+        time.sleep(min(0.002, (time.perf_counter() - start) / 4))  # leave some processor time to others
         return True
 
     def _build(self, index: IndexedVectors, partition: Partition) -> None:
@@ -291,7 +291,7 @@ class Indexer:
             lists.add([partition.ids[number] for number in numbers], rows)
 
     def _pacer(self) -> Callable[[], None]:
-        """Return what a long piece of work calls now and then: it rests a fifth of the time, and ends when told."""
+        """Return a function for long work to call often: it rests a fifth of the time, and raises to end the work."""
         last = time.perf_counter()
 
         def pause() -> None:
@@ -307,7 +307,7 @@ class Indexer:
 
 
 def _run(reference: weakref.ref[Indexer]) -> None:
-    # On Linux a thread has a niceness of its own: those who answer go before those who prepare.
+    # On Linux a thread has its own niceness: answering goes before background work.
     with contextlib.suppress(OSError, AttributeError):
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
@@ -325,7 +325,7 @@ _indexers: weakref.WeakSet[Indexer] = weakref.WeakSet()
 
 @atexit.register
 def _at_exit() -> None:
-    # A file that is being written is left in order.
+    # A file that is being written is left complete.
     for indexer in list(_indexers):
         indexer.stopping = True
     for indexer in list(_indexers):

@@ -1,4 +1,4 @@
-"""Inverted lists of one large partition: candidates for a query, to be weighed again by exact cosine."""
+"""Inverted lists of one large partition: candidates for a query, to be compared again by exact cosine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["WIDTH", "Candidates", "InvertedLists"]
 
 # Measured on questions of Quora, on clinc150 and on generated clusters; see docs/storage.md.
 WIDTH = 96
-"""Numbers of a short vector; vectors that are no longer are kept whole."""
-_SAMPLE = 4096  # vectors that the directions are learned from
-_PER_CENTROID = 32  # vectors that a centroid is learned from
-_BLOCK = 32  # rows of a list for which room is made at once, and which are multiplied at once
+"""Length of a short vector; vectors that are not longer are kept whole."""
+_SAMPLE = 4096  # vectors from which the directions are learned
+_PER_CENTROID = 32  # vectors from which a centroid is learned
+_BLOCK = 32  # rows of a list that are allocated and multiplied together
 _ROOT = 2.0  # lists = this times the root of the number of vectors
 # What the parts of two near vectors that are not in their short ones have in common, as a share of the most possible.
 _ALIKE = 0.6
@@ -32,7 +32,7 @@ List = tuple[Matrix, npt.NDArray[np.int64], int]
 
 
 class Candidates(NamedTuple):
-    """What a search of the lists found, highest estimate first.
+    """The result of a search of the lists, highest estimate first.
 
     No cosine is above its estimate by more than `slack`. An id may be there twice, or of a vector that has been
     removed.
@@ -55,7 +55,7 @@ class InvertedLists:
     of what these leave of the vector. The product of two short vectors, with the last number weighed by how much near
     vectors have in common there, is an estimate of the cosine.
 
-    What is removed stays as a ghost until the lists are built anew: whoever searches knows which ids there are.
+    What is removed stays as a ghost until the lists are rebuilt: the searcher knows which ids are valid.
     """
 
     __slots__ = ("_basis", "_blocks", "_centroids", "_empty", "_lists", "count", "dimension", "trained")

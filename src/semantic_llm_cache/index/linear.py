@@ -1,4 +1,4 @@
-"""Products of matrices that stay in the thread that asks for them.
+"""Matrix products that run in the calling thread only.
 
 OpenBLAS spreads a product over all cores from a certain size on: 9,216 numbers for a matrix with a vector, 262,144
 multiplications for two matrices. That halves the time of a product on two idle cores. On busy ones the caller waits

@@ -1,4 +1,4 @@
-"""Where each id of an index lies."""
+"""The position of each id of an index."""
 
 from __future__ import annotations
 

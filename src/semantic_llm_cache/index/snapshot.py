@@ -1,4 +1,4 @@
-"""An index in a file: written while it is searched and changed, opened by mapping it into memory.
+"""An index in a file: written while the index is in use, opened by mapping it into memory.
 
 The file, all numbers little-endian: 64 bytes of front (magic, then place, length and CRC-32 of the header),
 the sections, and at the end the header, a JSON object. It says for each partition where its ids, its

@@ -22,7 +22,7 @@ __all__ = ["VectorIndex"]
 
 
 def _list_rows() -> int | None:
-    """Return from how many vectors on a partition gets inverted lists; None is never, to have all compared."""
+    """Return from how many vectors on a partition gets inverted lists; None means never: all are compared."""
     text = os.environ.get("SEMANTIC_LLM_CACHE_LIST_ROWS", "")
     if not text.isdigit():
         return 8192
@@ -32,7 +32,7 @@ def _list_rows() -> int | None:
 _LIST_ROWS = _list_rows()
 _CANDIDATES = 32  # asked of the lists at least: the nearest is not always the first by its short vector
 _FIRST_WEIGHED = 8
-_MOST_CANDIDATES = 1024  # whoever needs more has them scanned
+_MOST_CANDIDATES = 1024  # a search that needs more scans all
 # What a float32 product may be off; who passes with this much is weighed again in double precision.
 _SCAN_ERROR = 1e-5
 _ROW_BITS = 40
@@ -154,7 +154,7 @@ class VectorIndex:
         return left_out
 
     def remove(self, id: int) -> bool:
-        """Remove `id`; tell whether it was there."""
+        """Remove `id`; return whether it was there."""
         with self.lock:
             where = self._where.get(id)
             if where < 0:
@@ -166,7 +166,7 @@ class VectorIndex:
         """Remove everything."""
         with self.lock:
             for partition in self._partitions.values():
-                partition.count = 0  # for searches that are under way
+                partition.count = 0  # for running searches
             self._partitions = {}
             self._by_scope = {}
             self._by_number = {}
@@ -337,7 +337,7 @@ class VectorIndex:
             partition.drop_lists()
 
     def is_current(self, partition: Partition) -> bool:
-        """Tell whether the partition is one of this index still. Only with the lock held."""
+        """Return whether the partition still belongs to this index. Only with the lock held."""
         return self._by_number.get(partition.number) is partition
 
     def take_in(self, partition: Partition, lists: InvertedLists, ids: Sequence[int], rows: Vector) -> None:

@@ -1,1 +1,1 @@
-"""What is done to a whole cache: moving, warming, removing, judging entries."""
+"""Work on a whole cache: copy, export, warm, remove and judge entries."""

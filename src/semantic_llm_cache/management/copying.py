@@ -1,4 +1,4 @@
-"""`copy_cache`: every entry of one backend into another, whole, and as often as one likes."""
+"""`copy_cache`: copies every entry of one backend into another; may be repeated."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _PROBE = "semantic-llm-cache:copy"
 
 @dataclass
 class CopyReport:
-    """What a copy came to.
+    """The result of a copy.
 
     Attributes:
         total: entries of the source when it began; None when only one namespace is copied.
         read: entries read so far.
         copied: entries written, `replaced` ones among them.
         replaced: written in place of another one under the same key: an older one, or any with ``overwrite=True``.
-        there: left out, because the destination has the very entry.
+        there: left out, because the destination has the same entry.
         newer: left out, because the destination has a newer one under the same key.
-        expired: left out, because their time was over before they could be written.
+        expired: left out, because they expired before they could be written.
         failed: not written, because the destination cannot hold them; the first are in `failures`.
         failures: pairs of a key and a reason, 100 at most.
         counters: namespaces whose counters were raised in the destination.
         states: named states (what error budgets have learned) written.
-        dry_run: whether nothing was written, and these are what would have been.
+        dry_run: whether nothing was written; the counts are then what would have been written.
     """
 
     total: int | None = None
@@ -64,29 +64,28 @@ async def copy_cache(
     batch_size: int = 500,
     progress: Callable[[CopyReport], object] | None = None,
 ) -> CopyReport:
-    """Copy all live entries of `src` into `dst`, each with all that belongs to it.
+    """Copy all live entries of `src` into `dst`, with all their data.
 
-    An entry keeps its key, scope, embedding, tags, aliases, kind, costs and hits, and the moment at which it
-    expires. Counters of namespaces come along: where the source's is higher, the destination's is raised to it. So does
-    what error budgets have learned (`max_error`), where the destination has learned nothing under the same name yet;
-    a program that has begun to learn there keeps to its own.
+    An entry keeps its key, scope, embedding, tags, aliases, kind, costs, hits and time of expiry. Counters of
+    namespaces are copied too: where the source's is higher, the destination's is raised to it. What error budgets have
+    learned (`max_error`) is copied only where the destination has nothing under the same name yet.
 
-    It may be repeated: what `dst` has already, as new or newer, is left as it is. A copy that was broken off goes
-    on where it was when it is run again, and one that is run again later brings what has come since. Both caches
-    may be in use meanwhile; what is written to `dst` in the moment between looking and writing (one batch) may be
-    replaced by the source's entry of the same key. Entries deleted in `src` are not deleted in `dst`.
+    It may be repeated: an entry that `dst` already has, as new or newer, is left alone. So an interrupted copy can
+    be run again, and a later run adds what is new. Both caches may be in use during the copy; what another program
+    writes to `dst` between the check and the write of a batch may be replaced by the source's entry of the same key.
+    Entries deleted in `src` are not deleted in `dst`.
 
     Args:
-        src, dst: objects or URLs. They are not closed.
-        namespace: only its entries; None is all.
-        overwrite: the source's entries take the place of newer ones too.
+        src, dst: backends or URLs. They are not closed.
+        namespace: copy only its entries; None copies all.
+        overwrite: replace newer entries too.
         dry_run: count only, write nothing.
-        batch_size: entries held in memory, and written in one go.
+        batch_size: entries held in memory and written at once.
         progress: called with the report after each batch.
 
     Raises:
-        ValueError: `src` and `dst` are one place, or a bad `batch_size`.
-        CacheBackendError: one of them failed. What was written stays; run it again.
+        ValueError: `src` and `dst` are the same place, or a bad `batch_size`.
+        CacheBackendError: a backend failed. What was written stays; run the copy again.
 
     Example:
         >>> import asyncio
@@ -108,7 +107,7 @@ async def copy_cache(
     check_callable(progress, "progress")
     source, target = shared_backend(src, "src"), shared_backend(dst, "dst")
     if await _are_one(source, target, ask=not dry_run):
-        raise ValueError(f"src and dst are one place, {source.url}: there is nothing to copy")
+        raise ValueError(f"src and dst are the same place, {source.url}: name another destination")
     report = CopyReport(dry_run=dry_run)
     if namespace is None:
         report.total = int((await source.get_stats())["size"])
@@ -141,7 +140,7 @@ class _Copy:
         self.overwrite = overwrite
 
     async def take(self, batch: list[tuple[str, CacheEntry]]) -> None:
-        """Write of a batch what the destination has not."""
+        """Write the entries of a batch that the destination lacks."""
         if not batch:
             return
         report = self.report
@@ -154,7 +153,7 @@ class _Copy:
                 report.expired += 1
             elif other is None:
                 wanted.append((key, entry))
-            # One that was given another vector since is not the same; which of the two is newer is not known.
+            # An entry that got another vector since is not the same; which of the two is newer is unknown.
             elif other.created_at == entry.created_at and (other.embedder == entry.embedder or not self.overwrite):
                 report.there += 1
             elif other.created_at > entry.created_at and not self.overwrite:
@@ -174,7 +173,7 @@ class _Copy:
             await self.target.set_many(items)
             return items
         except (CacheSerializationError, ValueError, TypeError):
-            pass  # one of them; writing the others once more changes nothing
+            pass  # one entry is at fault; writing the others again does no harm
         written = []
         for key, entry in items:
             try:
@@ -188,7 +187,7 @@ class _Copy:
         return written
 
     async def raise_counters(self, namespace: str | None) -> None:
-        """Raise the destination's counters to the source's. Twice is as good as once, where adding would not be."""
+        """Raise the destination's counters to the source's: unlike adding, this can be repeated."""
         ours = await self.source.get_counters()
         theirs = await self.target.get_counters()
         for name, counters in ours.items():
@@ -202,7 +201,7 @@ class _Copy:
                     await self.target.add_counters(name, missing)
 
     async def copy_states(self, namespace: str | None) -> None:
-        """Copy named states that the destination has not."""
+        """Copy the named states that the destination lacks."""
         if namespace is None:
             names = await self.source.list_states()
         else:
@@ -221,7 +220,7 @@ class _Copy:
 
 
 async def _are_one(source: StorageBackend, target: StorageBackend, *, ask: bool) -> bool:
-    """Tell whether two backends are one place: two spellings of a path, two names of a server."""
+    """Return whether two backends are the same place, by two spellings of a path or two names of a server."""
     if source is target:
         return True
     if type(source) is not type(target) or source.in_process:
@@ -231,7 +230,7 @@ async def _are_one(source: StorageBackend, target: StorageBackend, *, ask: bool)
         return _same_file(ours, theirs)
     if not ask:
         return False
-    # Names of servers prove nothing: an entry that was written there and is found here does.
+    # Server names prove nothing. An entry written to one and found in the other does.
     key = f"{_PROBE}:{os.urandom(16).hex()}"
     await target.set(key, CacheEntry("", None, ttl=_PROBE_SECONDS, created_at=target.clock(), namespace=_PROBE))
     try:

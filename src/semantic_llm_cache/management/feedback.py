@@ -1,4 +1,4 @@
-"""Feedback: what people say of an answer moves the cache."""
+"""Feedback: people report whether an answer was right, and the cache learns from it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["report_right", "report_wrong"]
 
 
 async def report_wrong(lookup: Lookup) -> bool:
-    """Say that the answer of a hit was wrong: its entry is evicted, and the pair is not matched again.
+    """Report that the answer of a hit was wrong: its entry is evicted, and the pair is not matched again.
 
-    The online policy, where there is one, learns from it. Counted in `get_stats()["reported_wrong"]`.
+    The online policy, if there is one, learns from it. Counted in `get_stats()["reported_wrong"]`.
 
     Args:
         lookup: of the hit, from `last_lookup()`, `on_event` or `CacheContext.lookups`.
@@ -39,9 +39,9 @@ async def report_wrong(lookup: Lookup) -> bool:
 
 
 async def report_right(lookup: Lookup) -> bool:
-    """Say that the answer of a hit was right: a near pair becomes aliases of one answer.
+    """Report that the answer of a hit was right: a near pair becomes aliases of one answer.
 
-    The online policy, where there is one, learns from it. Counted in `get_stats()["reported_right"]`.
+    The online policy, if there is one, learns from it. Counted in `get_stats()["reported_right"]`.
 
     Returns:
         True when the prompt has been stored as an alias.

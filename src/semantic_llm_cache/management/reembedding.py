@@ -1,4 +1,4 @@
-"""`reembed_cache`: the entries of a cache to another embedding model, while it serves."""
+"""`reembed_cache`: moves a cache to another embedding model while it is in use."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["ReembedReport", "reembed_cache"]
 
 _SCAN = 500
 _HOPELESS = 50
-"""Texts refused, with none accepted before, after which the model is taken to be broken."""
+"""After so many refused texts, with none accepted, the model counts as broken."""
 
 
 @dataclass
 class ReembedReport:
-    """What moving a cache to another embedding model came to.
+    """The result of moving a cache to another embedding model.
 
     Attributes:
         fingerprint: of the new model.
@@ -32,12 +32,12 @@ class ReembedReport:
         read: entries looked at so far.
         moved: entries that have a vector of the new model now; in a dry run, those that would get one.
         current: entries that had one already.
-        without_vector: entries that have no vector, and were left so.
-        unreadable: entries whose text the new model does not read whole; left as they were.
-        refused: entries whose text the new model failed on; left as they were.
-        changed: entries that were deleted, replaced by another text, or moved by somebody else meanwhile.
+        without_vector: entries that have no vector, and got none.
+        unreadable: entries whose text is too long for the new model, or that it cannot read; unchanged.
+        refused: entries whose text the new model failed on; unchanged.
+        changed: entries that were deleted, replaced by another text, or moved by another program meanwhile.
         characters: of the texts that were embedded, or would be.
-        models: entries found, by the fingerprint of the model that had made their vector.
+        models: number of entries found, by the fingerprint of the model that made their vector.
         dry_run: whether nothing was embedded and written.
     """
 
@@ -69,32 +69,31 @@ async def reembed_cache(
 ) -> ReembedReport:
     """Give all entries vectors of another embedding model, while the cache is in use.
 
-    Vectors of different models are never compared. A program that still uses the old model finds an entry by
-    its meaning until it is moved, one that uses the new model from then on; by equal text both find it
-    throughout. So: start this, then change the model of the programs, and run it once more for what they
-    have stored in between.
+    Vectors of different models are never compared. A program with the old model finds an entry by meaning until
+    it is moved, a program with the new model from then on; both always find it by equal text. So start this, then
+    switch the programs to the new model, and run it again for what they stored in between.
 
-    Answers, times and expiry stay as they are, and no entry counts as used. It may be broken off and run again:
-    entries that have a vector of the new model are passed over. An entry that is deleted or replaced while its
-    text is being embedded is not brought back: the storage writes a vector only to an entry with that very text
-    (`StorageBackend.set_vectors`; in a backend without one of its own, which then reads and writes one after
-    the other, what happens to an entry in between may be lost).
+    Answers, times and expiry do not change, and no entry counts as used. It may be interrupted and run again:
+    entries that already have a vector of the new model are skipped. An entry that is deleted or replaced while its
+    text is being embedded is not restored: the storage writes a vector only to an entry that still has this text
+    (`StorageBackend.set_vectors`). A backend that does not override that method reads and then writes, so a change
+    in between may be lost.
 
     Args:
-        backend: an object or URL. It is not closed.
+        backend: a backend or URL. It is not closed.
         embedder: the new model: an `EmbeddingProvider`, a name (``"onnx"``, ``"openai:text-embedding-3-small"``),
             or a callable from text to vector.
-        namespace: only its entries; None is all.
-        missing: entries without a vector get one too: those of a cache that was used with ``similarity=1``.
-        batch_size: texts embedded and entries written in one go.
+        namespace: move only its entries; None moves all.
+        missing: also embed entries without a vector, such as those of a cache used with ``similarity=1``.
+        batch_size: texts embedded and entries written at once.
         pause: seconds to rest after each batch.
-        rate: entries a second at most; None is no bound.
+        rate: entries per second at most; None means no limit.
         dry_run: count only; the model is not loaded.
         progress: called with the report after each batch.
 
     Raises:
         EmbeddingUnavailableError: the model cannot be used, or refuses everything.
-        CacheBackendError: the storage failed. What was moved stays; run it again.
+        CacheBackendError: the storage failed. What was moved stays moved; run it again.
         TypeError, ValueError: naming the argument.
 
     Example:
@@ -150,7 +149,7 @@ async def reembed_cache(
 
 
 class _Move:
-    """A cache on its way to another model."""
+    """Moves one cache to another model."""
 
     def __init__(
         self, backend: StorageBackend, provider: Any, report: ReembedReport, pause: float, rate: float | None
@@ -163,7 +162,7 @@ class _Move:
         self._next = 0.0
 
     async def start(self) -> None:
-        """Load the model, and make sure that it is one: a broken one would spoil every entry."""
+        """Load the model and test it: a broken one would spoil every entry."""
         from semantic_llm_cache.similarity import self_test
 
         if not self.provider.loaded:
@@ -205,7 +204,7 @@ class _Move:
         except EmbeddingUnavailableError:
             raise  # not about these texts
         except Exception:
-            pass  # one of them: it must not hold up the others
+            pass  # one text is at fault: it must not stop the others
         vectors: list[Any] = []
         for text in texts:
             try:
@@ -222,7 +221,7 @@ class _Move:
         return vectors
 
     async def _write(self, items: list[tuple[str, CacheEntry, Any]]) -> None:
-        """Write the vectors to those entries that are still what was embedded."""
+        """Write the vectors to those entries whose text is still the embedded one."""
         done = await self.backend.set_vectors(
             [(key, entry.prompt, vector) for key, entry, vector in items], self.report.fingerprint
         )

@@ -13,7 +13,7 @@ __all__ = ["clear_cache", "invalidate"]
 
 
 async def _each(backend: StorageBackend | str | None, action: Callable[[StorageBackend], Awaitable[int]]) -> int:
-    """Do it on every backend meant, also after one has failed; then raise what the first failure raised."""
+    """Run `action` on every chosen backend, even if one fails; then raise the first error. Return the sum."""
     count = 0
     problem: Exception | None = None
     for target in backends_in_use() if backend is None else [shared_backend(backend)]:
@@ -30,8 +30,8 @@ async def clear_cache(namespace: str | None = None, *, backend: StorageBackend |
     """Remove all entries, or those of one namespace; return how many.
 
     Args:
-        namespace: None is all.
-        backend: an object or URL; None is every backend in use in this process.
+        namespace: None means all.
+        backend: a backend or URL; None means every backend in use in this process.
     """
 
     check_namespace(namespace)
@@ -51,16 +51,16 @@ async def invalidate(
     tags: str | Iterable[str] | None = None,
     backend: StorageBackend | str | None = None,
 ) -> int:
-    """Remove entries whose prompt holds `pattern` and that carry any of `tags`; return how many.
+    """Remove entries whose prompt contains `pattern` and that have any of `tags`; return how many.
 
     Args:
         pattern: part of the prompt, in any case; None does not restrict.
-        namespace: None is all.
+        namespace: None means all.
         tags: one label or several; None does not restrict.
-        backend: an object or URL; None is every backend in use in this process.
+        backend: a backend or URL; None means every backend in use in this process.
 
     Raises:
-        ValueError: neither a pattern nor tags: that is `clear_cache`.
+        ValueError: neither a pattern nor tags; use `clear_cache` to remove everything.
     """
     check_namespace(namespace)
     names = None if tags is None else check_tags(tags)

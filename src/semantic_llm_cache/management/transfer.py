@@ -1,4 +1,4 @@
-"""Export and import: every entry, whole, as JSON."""
+"""Export and import of all entries as JSON."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
         raise CacheSerializationError(f"{where}: an entry must be a JSON object")
     for name, kind in (("key", str), ("prompt", str)):
         if not isinstance(record.get(name), kind):
-            raise CacheSerializationError(f"{where}: {name!r} is missing or no string")
+            raise CacheSerializationError(f"{where}: {name!r} is missing or not a string")
     if "response" not in record:
         raise CacheSerializationError(f"{where}: 'response' is missing")
     if record.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
@@ -73,7 +73,7 @@ def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
             value is None and name in ("ttl", "last_accessed")
         ):
             raise CacheSerializationError(f"{where}: {name}={shown(value)} is no {expected[0].__name__}")
-        if isinstance(value, (int, float)) and not abs(value) < 1e18:  # neither nan
+        if isinstance(value, (int, float)) and not abs(value) < 1e18:  # refuses nan too
             raise CacheSerializationError(f"{where}: {name}={shown(value)} is out of range")
         values[name] = value
     for name in ("tags", "aliases"):
@@ -83,7 +83,7 @@ def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
         values[name] = tuple(labels)
     try:
         text = json.dumps(record["response"], ensure_ascii=False)
-        loads(text)  # tells what cannot be read now, not at the first hit
+        loads(text)  # fails now rather than at the first hit
     except (CacheSerializationError, ValueError, RecursionError) as error:
         raise CacheSerializationError(f"{where}: 'response' cannot be read: {describe(error)}") from None
     return record["key"], CacheEntry(
@@ -117,11 +117,11 @@ async def export_cache(
     """Return all live entries as dicts, and write them to a file when one is named.
 
     Args:
-        namespace: None is all.
-        filepath: ``.jsonl`` gets an entry per line, anything else one JSON document. The file is whole or
-            not there: it is written beside its place and moved. A new file is for its owner alone (mode 0600), one
-            that is there keeps its mode.
-        backend: an object or URL; None is every backend in use in this process.
+        namespace: None exports all.
+        filepath: ``.jsonl`` gets an entry per line, anything else one JSON document. The file is
+            written completely or not at all: under another name first, then renamed. Only its owner may read a new
+            file (mode 0600); an existing one keeps its mode.
+        backend: a backend or URL; None means every backend in use in this process.
 
     Raises:
         OSError: the file cannot be written.
@@ -152,7 +152,7 @@ async def export_cache(
 
 
 def _path(filepath: Any) -> pathlib.Path:
-    import pathlib  # with what it imports itself, 4 ms that few need
+    import pathlib  # takes 4 ms with its own imports, and few need it
 
     return pathlib.Path(check_path(filepath, "filepath"))
 
@@ -180,7 +180,7 @@ async def import_cache(
 
     Args:
         filepath: what `export_cache` wrote.
-        backend: an object or URL; None is every backend in use in this process.
+        backend: a backend or URL; None means every backend in use in this process.
 
     Raises:
         FileNotFoundError: no such file.
@@ -199,7 +199,7 @@ def _read(path: pathlib.Path) -> list[tuple[str, CacheEntry]]:
     data = path.read_bytes()
     if path.suffix.lower() == ".jsonl":
         items = []
-        # By line feeds alone: text in JSON may hold other characters that end a line, as they are.
+        # Split at line feeds only: JSON text may hold other line-ending characters unescaped.
         for number, line in enumerate(data.split(b"\n"), 1):
             if line.strip():
                 where = f"{path}, line {number}"
@@ -208,7 +208,7 @@ def _read(path: pathlib.Path) -> list[tuple[str, CacheEntry]]:
     document = _parse(data, str(path))
     records = document.get("entries") if isinstance(document, dict) else document
     if not isinstance(records, list):
-        raise CacheSerializationError(f"{path}: no export of this package: it has no list of entries")
+        raise CacheSerializationError(f"{path}: not an export of this package: it has no list of entries")
     return [entry_from_dict(record, f"{path}, entry {i}") for i, record in enumerate(records, 1)]
 
 
@@ -216,10 +216,10 @@ def _parse(data: bytes, where: str) -> Any:
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise CacheSerializationError(f"{where}: no JSON: not UTF-8 text (byte {error.start})") from None
+        raise CacheSerializationError(f"{where}: not JSON: not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:
-        raise CacheSerializationError(f"{where}: no JSON: {error}") from None
+        raise CacheSerializationError(f"{where}: not JSON: {error}") from None
     except ValueError:
-        raise CacheSerializationError(f"{where}: no JSON: it holds a number of more digits than Python reads") from None
+        raise CacheSerializationError(f"{where}: not JSON: a number has more digits than Python reads") from None
     except RecursionError:
-        raise CacheSerializationError(f"{where}: no JSON: it is nested too deeply") from None
+        raise CacheSerializationError(f"{where}: not JSON: it is nested too deeply") from None

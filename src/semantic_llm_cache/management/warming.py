@@ -1,4 +1,4 @@
-"""`warm_cache`: ask a list of prompts ahead of the users."""
+"""`warm_cache`: asks a list of prompts before users do."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ async def warm_cache(
     progress: Callable[[int, int], object] | None = None,
     on_failure: Callable[[str, Exception], object] | None = None,
 ) -> int:
-    """Ask `prompts` of a cached function, so that it answers them from the cache afterwards.
+    """Call a cached function with each of `prompts`, so that it answers them from the cache afterwards.
 
     Args:
-        prompts: what to ask; each is given as the function's prompt, everything else by its defaults.
+        prompts: each is passed as the function's prompt; all other parameters keep their defaults.
         llm_func: the decorated function, sync or async. An undecorated one is decorated with `namespace`.
         namespace: the function's own; may be left out.
         concurrency: how many calls run at once.
@@ -84,7 +84,7 @@ def _cached(function: Callable[..., Any], namespace: str | None) -> tuple[Callab
 
 
 class _Asking:
-    """Asks a cached function its prompts, and counts those that the cache can answer afterwards."""
+    """Calls a cached function with prompts, and counts those that the cache can answer afterwards."""
 
     def __init__(
         self, function: Callable[..., Any], controls: Any, on_failure: Callable[[str, Exception], object] | None
@@ -104,7 +104,7 @@ class _Asking:
                 self.cached += _is_cached()
             else:
                 found = await asyncio.to_thread(self._ask_here, prompt)
-                self.cached += found  # not in one step with the await: others add meanwhile
+                self.cached += found  # after the await, not in one step with it: other tasks add meanwhile
         except Exception as error:
             logger.warning("semantic-llm-cache: warming failed for one prompt: %s", describe(error))
             if self.on_failure is not None:
@@ -119,7 +119,7 @@ class _Asking:
 
 
 def controls_of(function: Any) -> Any:
-    """Return what a decorated function knows of itself; None for any other."""
+    """Return the cache controls of a decorated function; None for any other."""
     found = getattr(function, "cache_controls", None)
     return found if found is not None else getattr(function, "controls", None)
 

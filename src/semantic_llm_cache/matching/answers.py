@@ -1,4 +1,4 @@
-"""Do two answers say the same? What a policy learns from when a fresh answer can be compared."""
+"""Compares answers: a policy learns from whether a fresh answer says the same as a stored one."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Calibration:
         level: the share by which thresholds were chosen so that the held-out rows meet the target.
         margin: what was added to the thresholds so chosen; 0.0 unless `level` is 0.
         threshold: the lowest one that meets the target, chosen by all rows; None when none does.
-        interval: of the threshold, 95 %, by drawing the rows anew; None without a threshold.
+        interval: of the threshold, 95 %, by resampling the rows; None without a threshold.
         by_fold: the thresholds that each fold was judged with; None where none met the level.
         held_out: hits of all folds together, each with the threshold of the others (`Point.threshold`
             is the chosen one).
@@ -198,7 +198,7 @@ def _lowest(hits: Counts, wrong: Counts, level: float, margin: int) -> int | Non
 
 
 def _interval(hits: Counts, wrong: Counts, level: float, margin: int, seed: int) -> tuple[float, float]:
-    """Return the middle 95 % of the thresholds that rows drawn anew, with replacement, would give.
+    """Return the middle 95 % of the thresholds of rows resampled with replacement.
 
     Rows with one threshold and one label are alike, so drawing their counts (a multinomial) draws the rows.
     """
@@ -243,12 +243,12 @@ def log_cases(
     """Return the cases of a log: each row with the nearest of all earlier rows.
 
     A cache at some threshold has not stored all earlier rows, only those that missed, which depends on the
-    threshold; `replay` gives the rates of one threshold to the letter.
+    threshold; `replay` gives the exact rates of one threshold.
 
     Args:
         log: the rows.
         differs: guards and residual check: why a pair differs, or None. When it objects to the nearest,
-            the next seven get their chance.
+            the next seven are tried.
         unseen: why a pair differs in what its vectors do not show, or None; such pairs are no case at all.
         step: called after each row.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_GUARDS", "Choice", "Decider", "Rules"]
 
 DEFAULT_GUARDS: Any = type("_Default", (), {"__repr__": lambda self: "'default'"})()
-"""The guards when the user has chosen none: vetoes beside a threshold, features of an error budget."""
+"""The default guards: vetoes with a threshold, features with an error budget."""
 
 _CANDIDATES = 8
 _ONLINE_CANDIDATES = 16
@@ -101,7 +101,7 @@ class Decider:
         self.similarity = (similarity if similarity < 1 else _DEFAULT_FLOOR) if self.bounded else similarity
         given = options.guards
         self.guards_given = given is not DEFAULT_GUARDS
-        # Loaded now where they will be needed: their word lists take some 40 ms, which no call should wait for.
+        # Loaded now if they will be needed: their word lists take some 40 ms, and no call should wait for that.
         self._guards: GuardSet | None = None
         if self.guards_given or self.similarity < 1:
             self.guards  # noqa: B018
@@ -120,7 +120,7 @@ class Decider:
 
     @property
     def plain(self) -> bool:
-        """True when threshold and guards decide alone, without waiting for anybody."""
+        """True when threshold and guards decide alone, without waiting for a verifier."""
         return not self.bounded and self.options.verify is None
 
     def name(self, similarity: float) -> str:
@@ -147,7 +147,7 @@ class Decider:
         return policy
 
     def same_in_flight(self, prompt: str, other: str, similarity: float, threshold: float) -> bool:
-        """Tell whether a call may join one in flight by meaning: only where no verifier must be asked."""
+        """Return whether a call may join one in flight by meaning: only where no verifier has to be called."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
         return (
@@ -157,7 +157,7 @@ class Decider:
         )
 
     def unseen(self, prompt: str, other: str) -> str | None:
-        """Return how two texts differ where their vectors show nothing, or None.
+        """Return how two texts differ in what their vectors do not show, or None.
 
         Asked of every pair before anything else, whatever the threshold, the guards, the verifier and the budget.
         """
@@ -173,7 +173,7 @@ class Decider:
     # ------------------------------------------------------------------ pairs judged before
 
     def remember(self, key: str, entry_key: str, same: bool) -> None:
-        """Keep a verdict on a pair: it is not asked about again in this process."""
+        """Keep a verdict on a pair: the verifier is not asked about it again in this process."""
         self._known[(key, entry_key)] = same
         if len(self._known) > _KNOWN_PAIRS:
             self._known.popitem(last=False)
@@ -195,7 +195,7 @@ class Decider:
         """
         floor = similarity if self.band is None else self.band[0]
         policy = self.policy(floor)
-        # The nearest alone decides almost always, and tells by how much a miss missed.
+        # Almost always the nearest alone decides; it also says how close a miss was.
         candidates = await search(1, 0.0)
         choice = Choice(nearest=candidates[0] if candidates else None)
         passing, choice.reason = await self._passing(policy, key, prompt, candidates, embed)
@@ -214,7 +214,7 @@ class Decider:
     async def _passing(
         self, policy: ThresholdPolicy, key: str, prompt: str, candidates: Sequence[Candidate], embed: Embed
     ) -> tuple[list[Candidate], str]:
-        """Return the candidates nothing speaks against, and the reason against the nearest."""
+        """Return the candidates without objection, and the reason against the nearest."""
         passing: list[Candidate] = []
         reason = "" if candidates else "no entries in scope"
         for candidate in candidates:
@@ -223,7 +223,7 @@ class Decider:
                 reason = reason or "veto: judged different before"
                 continue
             if len(prompt) + len(candidate.entry.prompt) > _LONG:
-                # Guards read at some 4 microseconds a word: a long prompt would hold the loop up.
+                # Guards take some 4 microseconds a word: a long prompt would hold up the loop.
                 against = await asyncio.to_thread(self._against, policy, prompt, candidate)
             else:
                 against = self._against(policy, prompt, candidate)
@@ -239,7 +239,7 @@ class Decider:
         return passing, "" if passing else reason
 
     def _against(self, policy: ThresholdPolicy, prompt: str, candidate: Candidate) -> str | None:
-        """Return what speaks against a candidate at once: its distance, what no vector shows, a guard."""
+        """Return an immediate objection to a candidate: its distance, what no vector shows, a guard."""
         if candidate.similarity >= policy.similarity - THRESHOLD_TOLERANCE:
             unseen = self.unseen(prompt, candidate.entry.prompt)
             if unseen is not None:
@@ -275,7 +275,7 @@ class Decider:
         return same
 
     async def ask(self, key: str, prompt: str, candidate: Candidate, notices: _Notices) -> bool:
-        """Ask the verifier about one candidate; trouble counts as no."""
+        """Ask the verifier about one candidate; an error counts as no."""
         from semantic_llm_cache.matching.verify import as_verdict
 
         try:
@@ -306,8 +306,8 @@ class Decider:
         )
 
     async def choose_online(self, key: str, prompt: str, policy: OnlinePolicy, search: Search) -> Choice:
-        """Have the online policy decide about the nearest entries."""
-        # Entries under the floor are not served, but they vote.
+        """Let the online policy decide about the nearest entries."""
+        # Entries below the floor are not served, but they vote.
         candidates = list(await search(_ONLINE_CANDIDATES, policy.reach))
         choice = Choice(nearest=candidates[0] if candidates else None)
         known: list[Candidate] = []
@@ -370,7 +370,7 @@ class Decider:
         return known
 
     async def same_answer(self, fresh: Any, stored: Any, embed: Embed, notices: _Notices) -> bool | None:
-        """Tell whether two answers say the same; None when it is not known."""
+        """Tell whether two answers say the same; None when that is unknown."""
         from semantic_llm_cache.matching.answers import LONG_SIMILARITY, answer_text, same_short
 
         try:

@@ -1,4 +1,4 @@
-"""The nearest stored rows of a stream, exactly, for rows that come one by one."""
+"""Exact nearest stored rows, for rows that come one by one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Neighbours:
         self._inside: Array = np.empty((0, 0), dtype=np.float32)
 
     def add(self, row: int) -> None:
-        """Store a row: the ones asked about later may find it."""
+        """Store a row, so that later rows can find it."""
         self._stored[self._count] = self._vectors[row]
         self._rows[self._count] = row
         self._count += 1

@@ -1,4 +1,4 @@
-"""All that speaks against a pair of prompts: the guards, and what is left of long ones beside a shared passage."""
+"""Objections to a pair of prompts: the guards, and the rest of long prompts that share a passage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEPT = 20_000  # vectors of remainders kept: a stream of prompts from one templ
 
 
 class PairCheck:
-    """Asks what the engine asks beside a threshold about pairs of prompts: text that no vector shows, guards, residual.
+    """The engine's checks of a pair of prompts besides the threshold: text that no vector shows, guards, residual.
 
     Args:
         guards: the guards; an empty set objects to nothing, and drops the residual check too.
@@ -53,7 +53,7 @@ class PairCheck:
         return None if found is None else found.reason
 
     def unseen(self, prompt: str, candidate: str) -> str | None:
-        """Return how the two differ where their vectors show nothing, or None."""
+        """Return how the two differ in what their vectors do not show, or None."""
         return None if self._embedder is None else unseen_difference(self._embedder, prompt, candidate)
 
     def all(self, prompt: str, candidate: str) -> list[Veto]:

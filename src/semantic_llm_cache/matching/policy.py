@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["RESIDUAL_SIMILARITY", "Policy", "ThresholdPolicy", "Verdict"]
 
 RESIDUAL_SIMILARITY = 0.6
-"""Least cosine of what is left of two long prompts without the passage they share."""
+"""Lowest cosine allowed for the rest of two long prompts, without the passage they share."""
 
 
 class Verdict(NamedTuple):
-    """What a policy made of the candidates: the one to serve, or None, and why."""
+    """A policy's choice among the candidates: the one to serve, or None, and why."""
 
     candidate: Candidate | None
     reason: str
@@ -55,7 +55,7 @@ class ThresholdPolicy:
         self.name = f"threshold {similarity:g}"
 
     def same(self, prompt: str, other: str, similarity: float) -> bool:
-        """Tell whether two prompts at this similarity ask the same."""
+        """Return whether two prompts at this similarity ask the same."""
         return similarity >= self.similarity - THRESHOLD_TOLERANCE and (
             self.guards is None or self.guards.check(prompt, other) is None
         )

@@ -1,4 +1,4 @@
-"""A log asked again, prompt by prompt: what a cache would have answered, and how much of it wrongly.
+"""Replays a log prompt by prompt: what a cache would have answered, and how much of it wrongly.
 
 The rules are the engine's. A prompt whose text is stored is an exact hit. Else the nearest stored prompts are
 looked at, eight for a threshold and sixteen for an error budget, and the policy serves one of them or none. A
@@ -47,7 +47,7 @@ class Answers:
         self.texts = texts
         numbers: dict[str, int] = {}
         self.ids = [numbers.setdefault(text, len(numbers)) for text in texts]
-        """A number per row, equal where the answers are equal to the letter."""
+        """A number per row, equal where the answers are exactly equal."""
         meanings: dict[str, int] = {}
         lights = [meanings.setdefault(light(text), len(meanings)) for text in numbers]
         self._light = [lights[number] for number in self.ids]
@@ -59,14 +59,14 @@ class Answers:
                 self._vectors = dict(zip(long.values(), encode(list(long)), strict=True))
 
     def same(self, row: int, other: int) -> bool:
-        """Tell whether two rows' answers say the same."""
+        """Return whether two rows' answers say the same."""
         if self._light[row] == self._light[other]:
             return True
         first, second = self._vectors.get(self.ids[row]), self._vectors.get(self.ids[other])
         return first is not None and second is not None and float(first @ second) >= LONG_SIMILARITY
 
     def long(self, row: int, other: int) -> bool:
-        """Tell whether both answers are long, so that comparing their text says little."""
+        """Return whether both answers are long, so that comparing their text says little."""
         return min(len(self.texts[row]), len(self.texts[other])) > SHORT
 
 
@@ -128,7 +128,7 @@ class WrongHit(NamedTuple):
 
 @dataclass
 class Replay:
-    """What a replay came to: counts by quarter of the stream, and every wrong near hit."""
+    """The result of a replay: counts by quarter of the stream, and every wrong near hit."""
 
     quarters: list[Tally] = field(default_factory=lambda: [Tally() for _ in range(QUARTERS)])
     wrong: list[WrongHit] = field(default_factory=list)
@@ -257,7 +257,7 @@ class OnlineRule:
 
 
 def replay(log: Log, rule: Rule, *, step: Callable[[], object] = lambda: None) -> Replay:
-    """Ask the prompts of a log one by one.
+    """Send the prompts of a log one by one.
 
     Args:
         log: the rows in the order in which they were asked.

@@ -37,7 +37,7 @@ class Counters:
     """Counts of one namespace as used by one engine; the last times of hits and misses for percentiles.
 
     Increments are single bytecode-level updates without a lock: an exact hit in memory must take no
-    lock, and a count lost to a thread switch once in a long while is worth that.
+    lock, and losing a count to a thread switch now and then is acceptable.
     """
 
     __slots__ = ("__weakref__", "flushed", "hit_times", "miss_times", "namespace", *_NAMES)
@@ -62,7 +62,7 @@ class Counters:
         self.flushed: dict[str, float] = {}
 
     def reset_after_fork(self) -> None:
-        """Leave to the parent what it has counted so far and not written yet."""
+        """Drop the counts that the parent has not written yet: the parent writes them."""
         self.take_delta()
 
     @property
@@ -86,7 +86,7 @@ class Counters:
         return {"hits": self.hits, **{kept: getattr(self, name) for kept, name in _KEPT.items()}}
 
     def take_delta(self) -> dict[str, float]:
-        """Return what has come since the last call."""
+        """Return what was added since the last call."""
         now = self.totals()
         before, self.flushed = self.flushed, now
         return {name: value - before.get(name, 0) for name, value in now.items() if value != before.get(name, 0)}
@@ -98,13 +98,13 @@ _retired: dict[str, Counters] = {}
 
 
 def register(counters: Counters) -> None:
-    """Have `counters` show up in the process's statistics."""
+    """Include `counters` in the process's statistics."""
     with _lock:
         _live[id(counters)] = counters
 
 
 def retire(counters: Counters) -> None:
-    """Fold the counts of an engine that is gone into the totals of its namespace."""
+    """Add the counts of a deleted engine to the totals of its namespace."""
     with _lock:
         if _live.pop(id(counters), None) is not None:
             _retired.setdefault(counters.namespace, Counters(counters.namespace)).add(counters)

@@ -26,9 +26,9 @@ def _read(holder: Any, name: str) -> Any:
 
 
 def usage_of(response: Any, prompt: str, text: str | None = None) -> tuple[int, int]:
-    """Return (input, output) tokens: the response's own usage when it tells, else estimates from the text.
+    """Return (input, output) tokens: the response's own usage if it has one, else estimates from the text.
 
-    `text` is the response written out, where the caller has it: writing a large one takes long.
+    `text` is the response as text, if the caller has it: writing a large one takes long.
     """
     try:
         return _usage_of(response, prompt, text)

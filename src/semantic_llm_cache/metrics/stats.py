@@ -17,7 +17,7 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
     """Return what the caches of this process did: see `CacheStats` for the keys.
 
     Args:
-        namespace: only the calls under this one.
+        namespace: only the calls in this namespace; None means all.
 
     Example:
         >>> get_stats("a namespace nobody uses")["hits"]
@@ -44,5 +44,5 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
 
 
 def reset_stats(namespace: str | None = None) -> None:
-    """Set the statistics of this process back to zero. What backends keep stays."""
+    """Set the statistics of this process back to zero. The totals kept by backends stay."""
     counting.reset(check_namespace(namespace))

@@ -1,4 +1,4 @@
-"""`CacheStats`, the table of what is counted: a new metric is a new line in it, and nothing else.
+"""`CacheStats`, the table of metrics: a new metric is one new line in it.
 
 `Counters` takes its attributes from it, `get_stats` its sums, backends the totals that they keep, and
 ``semantic-llm-cache stats`` its columns.
@@ -35,7 +35,7 @@ class Metric(NamedTuple):
 
     @property
     def zero(self) -> float:
-        """What it begins with: a whole number for requests, a float for what has a unit."""
+        """The start value: a whole number for requests, a float for what has a unit."""
         return 0.0 if self.unit else 0
 
 
@@ -55,7 +55,7 @@ def _counted(
 
 @dataclass
 class CacheStats:
-    """What the caches of this process did, since it began.
+    """What the caches of this process did since it started.
 
     Times are in milliseconds as callers waited, over the last 1,024 calls of each function. `total_saved_ms`
     is what the stored calls took, less what the hits took. `estimated_savings_usd` adds up what each
@@ -122,4 +122,4 @@ METRICS: tuple[Metric, ...] = (
     *_shown(),
     Metric("Would-be hits whose answer was compared with the fresh one.", "shadow_judged", kept="shadow_judged"),
 )
-"""All that is counted: the fields of `CacheStats` that are sums, and what only goes into one of its rates."""
+"""All metrics: the fields of `CacheStats` that are sums, and those that only go into one of its rates."""

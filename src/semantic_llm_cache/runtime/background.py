@@ -1,4 +1,4 @@
-"""The process's background loop: it serves plain functions, and does the batched writing of counters."""
+"""The process's background event loop: runs plain functions' cache calls and the batched writes of counters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Background:
         with self.lock:
             if self.loop is None:
                 self.loop = asyncio.new_event_loop()
-                # A daemon: a process that never closes its cache ends at once, with its own status.
+                # A daemon thread: a process that never closes its cache still ends at once, with its own status.
                 self.thread = threading.Thread(target=self.loop.run_forever, name="semantic-llm-cache", daemon=True)
                 self.thread.start()
             return self.loop
@@ -100,12 +100,12 @@ def call_later(delay: float, function: Callable[[], Coroutine[Any, Any, None]]) 
 
 
 def after_fork(function: Callable[[], None]) -> None:
-    """Have `function` called in the child after a fork, before anything else of ours runs there."""
+    """Call `function` in the child after a fork, before any other code of this package runs there."""
     _after_fork.append(function)
 
 
 def at_exit(function: Callable[[], None]) -> None:
-    """Have `function` called when the process ends, before threads registered earlier are stopped."""
+    """Call `function` when the process ends, before threads registered earlier are stopped."""
     atexit.register(function)
 
 

@@ -1,4 +1,4 @@
-"""A circuit breaker: after some failures in a row, calls no longer wait on what is down."""
+"""A circuit breaker: after some failures in a row, calls stop waiting for what is down."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ class CircuitBreaker:
         self._logged = False
 
     def reset_after_fork(self) -> None:
-        """Replace the lock: in a forked child, the thread that may hold it does not exist. What was learned stays."""
+        """Replace the lock: in a forked child, the thread that may hold it does not exist. The rest stays."""
         self._lock = threading.Lock()
 
     @property
     def open(self) -> bool:
-        """True while calls are kept away."""
+        """True while calls are refused."""
         return self._retry_at is not None
 
     def allow(self) -> bool:
-        """Tell whether a call may try. Of many callers of an open breaker one gets the trial."""
+        """Return whether a call may try. While the breaker is open, only one of many callers may."""
         if self._retry_at is None:
             return True
         with self._lock:
             now = time.monotonic()
-            if not self.open:  # another thread has closed it meanwhile
+            if not self.open:  # another thread closed it in between
                 return True
             if now < self._retry_at:
                 return False
@@ -56,7 +56,7 @@ class CircuitBreaker:
             return True
 
     def succeeded(self) -> None:
-        """Note that a call went well."""
+        """Record a success."""
         if not self._count and not self._logged:
             return
         with self._lock:
@@ -65,7 +65,7 @@ class CircuitBreaker:
             logger.warning("semantic-llm-cache: %s works again", self.name)
 
     def failed(self, error: BaseException, remedy: str) -> None:
-        """Note a failure."""
+        """Record a failure."""
         with self._lock:
             self._count += 1
             if self._count >= self.failures:

@@ -1,4 +1,4 @@
-"""Locks that a fork waits for, so that the child never finds a structure half changed or locked."""
+"""Locks that a fork waits for, so that the child finds no structure half changed or locked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _held: list[threading.Lock] = []
 
 
 def fork_safe_lock(*, outer: bool = False) -> threading.Lock:
-    """Return a lock that is free in a forked child, with what it guards in good order.
+    """Return a lock that is free in a forked child, with what it guards in a consistent state.
 
     Args:
         outer: the lock may be held while another of these is taken; inner ones may not.
@@ -29,7 +29,7 @@ def _all(locks: weakref.WeakSet[threading.Lock]) -> list[threading.Lock]:
     while True:
         try:
             return list(locks)
-        except RuntimeError:  # another thread has made one meanwhile
+        except RuntimeError:  # another thread made one in between
             continue
 
 
@@ -37,7 +37,7 @@ _collecting = False
 
 
 def _before_fork() -> None:
-    # From here until they are free again, this thread must not come upon one: no finalizer may run.
+    # Until the locks are released, this thread must not try to take one: no finalizer may run.
     global _collecting
     _collecting = gc.isenabled()
     gc.disable()
@@ -53,6 +53,6 @@ def _after_fork() -> None:
         gc.enable()
 
 
-# Registered before anything else of ours (see `runtime`), so that it runs last before a fork and first after it.
+# Registered before our other hooks (see `runtime.background`), so that it runs last before a fork and first after it.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

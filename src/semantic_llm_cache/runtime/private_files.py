@@ -16,8 +16,8 @@ _MODE = 0o600
 def create_private(path: str) -> None:
     """Make an empty file with mode 0600, whatever the umask, unless there is one already.
 
-    It never has another mode, not for a moment. A symbolic link to a file that is not there yet is followed.
-    Where the file cannot be made nothing happens: whoever opens it next says why.
+    It never has another mode, not even briefly. A symbolic link to a missing file is followed.
+    If the file cannot be created nothing happens: the next one to open it gets the error.
     """
     with contextlib.suppress(OSError):
         handle = os.open(os.path.realpath(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
@@ -29,10 +29,10 @@ def create_private(path: str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[IO[str]]:
-    """Open a new text file that takes the place of `path` at the end, or leaves no trace after an exception.
+    """Open a new text file that replaces `path` at the end; after an exception nothing is left of it.
 
-    It has the mode of the file it replaces, else 0600. A symbolic link stays, and its target is replaced. What
-    is no regular file (a pipe, a terminal) is written to as it is.
+    It has the mode of the file it replaces, else 0600. A symbolic link stays, and its target is replaced. A
+    pipe, a terminal or anything else that is not a regular file is written to directly.
 
     Raises:
         OSError: it cannot be written.
@@ -65,7 +65,7 @@ def replacing(path: str) -> Iterator[IO[str]]:
 
 
 def _text(file: str | int) -> IO[str]:
-    # What UTF-8 cannot hold, half of a surrogate pair, is written as the escape that JSON has for it.
+    # UTF-8 cannot hold half of a surrogate pair: it is written as its JSON escape.
     return open(file, "w", encoding="utf-8", errors="backslashreplace")
 
 

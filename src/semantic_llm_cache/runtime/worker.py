@@ -1,9 +1,9 @@
-"""Threads of our own for what would block an event loop.
+"""Worker threads for calls that would block an event loop.
 
-They are daemons, started with the first job. Results travel back through `call_soon_threadsafe` of the
-loop that asked, so one worker serves successive and simultaneous loops, at about half the price of
-an executor. At exit and before a fork every worker lets go of its resource (a connection) in good
-order; after a fork, parent and child each open their own anew.
+They are daemon threads, started with the first job. Results return through `call_soon_threadsafe` of the
+calling loop, so one worker serves several loops, one after another or at once, at about half the cost of
+an executor. At exit and before a fork every worker closes its resource (a connection); after a fork,
+parent and child each open a new one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-# Imported for its fork hooks: these here must run before its own, as threads take the gate first.
+# Imported for its fork hooks: the hooks of this module must run before those, since threads take the gate first.
 import semantic_llm_cache.runtime.fork  # noqa: F401
 
 __all__ = ["BatchWorker", "Job", "Worker"]
@@ -27,7 +27,7 @@ __all__ = ["BatchWorker", "Job", "Worker"]
 R = TypeVar("R")  # the resource that the thread owns
 T = TypeVar("T")
 
-_EXIT_SECONDS = 3.0  # at most this long are pending writes waited for at exit
+_EXIT_SECONDS = 3.0  # longest wait for pending writes at exit
 _FORK_SECONDS = 10.0
 
 
@@ -58,7 +58,7 @@ def _finish(jobs: list[Job]) -> None:
         for loop in {job.loop for job in jobs}:
             _finish([job for job in jobs if job.loop is loop])
     elif loop is not None:
-        with contextlib.suppress(RuntimeError):  # that loop has been closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_resolve, jobs)
 
 
@@ -78,12 +78,12 @@ class Worker(Generic[R]):
     Args:
         name: of the thread.
         acquire: makes the resource, in the thread, when the first job needs it. May raise.
-        release: lets it go, in any thread while no job runs.
-        translate: turns what a job raised into what its caller is to see.
+        release: closes it, in any thread while no job runs.
+        translate: turns an exception of a job into the one that its caller gets.
     """
 
     transient = False
-    """True to let the resource go after every job."""
+    """True to release the resource after every job."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Worker(Generic[R]):
         translate: Callable[[Exception], Exception] | None = None,
     ) -> None:
         self.useless: Callable[[R], bool] | None = None
-        """Asked before each job whether the resource is to be replaced."""
+        """Called before each job; returns True to have the resource replaced."""
         self._name = name
         self._acquire = acquire
         self._release = release
@@ -103,8 +103,8 @@ class Worker(Generic[R]):
         _workers.add(self)
 
     def reset_after_fork(self) -> None:
-        """Begin without thread and resource: both belong to the parent."""
-        if self._resource is not None:  # busy all the time before the fork
+        """Start without thread and resource: both belong to the parent."""
+        if self._resource is not None:  # in use until the fork
             _abandoned.append(self._resource)
             self._resource = None
         self._renew()
@@ -125,7 +125,7 @@ class Worker(Generic[R]):
         return future
 
     def post(self, function: Callable[..., Any], *args: Any) -> None:
-        """Have `function(resource, *args)` run in the thread, some time; its errors are dropped."""
+        """Have `function(resource, *args)` run in the thread, at some time; its errors are dropped."""
         self._put(Job(function, args, None, None))
 
     def _put(self, job: Job) -> None:
@@ -143,13 +143,13 @@ class Worker(Generic[R]):
             end = job if job.function is _end else self._process(job, queue)
             if end is not None:
                 break
-            del job  # while waiting, hold on to no entry
+            del job  # do not keep an entry alive while waiting
         with self._gate:
             self.let_go()
         _finish([end])
 
     def _process(self, job: Job, queue: SimpleQueue[Job]) -> Job | None:
-        """Run `job`, and what else the worker takes from `queue`; return the end mark if it met it."""
+        """Run `job` and more jobs from `queue`; return the end mark if it was among them."""
         if job.future is None or not job.future.cancelled():
             with self._gate:
                 self.attempt(job)
@@ -166,11 +166,11 @@ class Worker(Generic[R]):
             job.error = self.translate(error)
 
     def translate(self, error: Exception) -> Exception:
-        """Return what the caller is to see for what a job raised."""
+        """Return the exception that the caller gets for one that a job raised."""
         return error if self._translate is None else self._translate(error)
 
     def resource(self) -> R:
-        """Return the resource, made first if need be. Only with the gate held."""
+        """Return the resource; open it first if needed. Only with the gate held."""
         if self._resource is not None and self.useless is not None and self.useless(self._resource):
             self.let_go()
         if self._resource is None:
@@ -192,7 +192,7 @@ class Worker(Generic[R]):
         return thread
 
     def dismiss(self) -> None:
-        """Have the thread finish what is queued, release the resource and end. Does not wait for it."""
+        """Let the thread finish what is queued, release the resource and end. Does not wait."""
         self._retire(Job(_end, (), None, None))
 
     def stop(self, timeout: float | None = None) -> None:
@@ -260,7 +260,7 @@ class BatchWorker(Worker[R]):
             with self._gate:
                 try:
                     again = self._idle(self)
-                except Exception:  # housekeeping has another chance after the next batch
+                except Exception:  # it is tried again after the next batch
                     again = False
         return end
 
@@ -269,7 +269,7 @@ class BatchWorker(Worker[R]):
 
 _workers: weakref.WeakSet[Worker[Any]] = weakref.WeakSet()
 _held: list[Worker[Any]] = []
-_abandoned: list[Any] = []  # kept alive: destroying one would close what the parent still uses
+_abandoned: list[Any] = []  # kept alive: deleting one would close what the parent still uses
 
 
 @atexit.register
@@ -280,8 +280,8 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
-    # An SQLite connection must not be carried over a fork, not even unused: the library's own record
-    # of the locks that a process holds would be wrong in the child.
+    # An SQLite connection must not be open across a fork, not even unused: the library's own record
+    # of the process's locks would be wrong in the child.
     for worker in list(_workers):
         if worker._gate.acquire(timeout=_FORK_SECONDS):
             _held.append(worker)

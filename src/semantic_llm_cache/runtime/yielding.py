@@ -1,8 +1,8 @@
-"""Sharing an event loop: `Pace` for one long piece of work, `turn` for many short ones at once.
+"""Sharing an event loop: `Pace` for one long job, `turn` for many short ones at once.
 
-asyncio runs everything that is ready before it looks at sockets and timers again. Work that takes long holds
-everything else up; so do two hundred calls that each search for half a millisecond, if all are ready at once. With
-`Pace` the long work lets others run every millisecond. With `turn` the many calls go on one after the other, a few
+asyncio runs everything that is ready before it looks at sockets and timers again. A long job holds up
+everything else; so do two hundred calls that each search for half a millisecond, if all are ready at once. With
+`Pace` the long work lets others run every millisecond. With `turn` the many calls continue one after the other, a few
 in each round of the loop.
 """
 
@@ -20,7 +20,7 @@ _SECONDS = 0.002  # of work in one round of the loop, after which `turn` waits f
 
 
 class Pace:
-    """Tells long work on an event loop when to let others run: a millisecond after it last did.
+    """Says when a long job on an event loop should let others run: after each millisecond of work.
 
     Example:
         >>> async def work(items):
@@ -37,7 +37,7 @@ class Pace:
         self._until = perf_counter() + _STEP
 
     def over(self) -> bool:
-        """Tell whether the time is over."""
+        """Return whether it is time to let others run."""
         return perf_counter() > self._until
 
     async def rest(self) -> None:
@@ -47,19 +47,19 @@ class Pace:
 
 
 class _Turns:
-    """Those who wait on one loop. Only used in its thread."""
+    """The waiting calls of one loop. Only used in its thread."""
 
     __slots__ = ("_loop", "_since", "_ticking", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # The loop must be free to go; a callback that it is given holds on to this only until it has run.
+        # A weak reference, so that the loop can be freed; a scheduled callback holds this object only until it runs.
         self._loop = weakref.ref(loop)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ticking = False
         self._since = 0.0
 
     def is_free(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Tell whether this round of the loop has time left; begins to count where none is counted."""
+        """Return whether this round of the loop has time left; starts timing the round if needed."""
         if not self._ticking:
             self._ticking = True
             self._since = perf_counter()
@@ -79,7 +79,7 @@ class _Turns:
             return
         while self._waiting:
             future = self._waiting.popleft()
-            if not future.done():  # not cancelled meanwhile
+            if not future.done():  # not cancelled in between
                 future.set_result(None)
                 loop.call_soon(self._next_round)
                 return
@@ -90,10 +90,10 @@ _by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = weakref
 
 
 async def turn() -> None:
-    """Return at once when the running loop has done little such work in this round, else in a later round."""
+    """Return at once if the running loop has done little such work in this round, else wait for a later round."""
     try:
         loop = asyncio.get_running_loop()
-    except RuntimeError:  # a plain call in its own thread: nobody else waits there
+    except RuntimeError:  # a plain call in its own thread: nothing else waits there
         return
     turns = _by_loop.get(loop)
     if turns is None:

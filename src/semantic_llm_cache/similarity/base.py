@@ -64,7 +64,7 @@ def cosine_similarity(a: Any, b: Any) -> float:
 
 
 class VectorError(PromptCacheError, ValueError):
-    """What should be a vector is none. The message describes its shape or length, never its values."""
+    """An invalid vector. The message gives its shape or length, never its values."""
 
 
 def unit(vector: Any, name: str = "embedding") -> Vector:
@@ -75,10 +75,10 @@ def unit(vector: Any, name: str = "embedding") -> Vector:
     """
     try:
         array = np.asarray(vector, dtype=np.float32, order="C")
-    except (TypeError, ValueError) as error:  # whose message may quote the text that is there instead
+    except (TypeError, ValueError) as error:  # its message may quote text
         raise VectorError(f"{name} must be one vector of floats, not a {type(vector).__name__}") from error
     if array.ndim == 1 and array.size and abs(float(array @ array) - 1.0) <= 1e-6:
-        return array  # the usual case, four times as fast as what follows; also False for what is not finite
+        return array  # the usual case, four times as fast as the rest; False for infinite values and NaN
     if array.ndim != 1 or array.size == 0:
         raise VectorError(f"{name} must be one vector of floats, not of shape {array.shape}")
     norm = float(np.linalg.norm(array.astype(np.float64)))
@@ -106,7 +106,7 @@ def check_texts(texts: Sequence[str]) -> list[str]:
 class EmbeddingProvider(ABC):
     """Turns text into unit vectors.
 
-    A provider writes `encode_batch` (and says its `fingerprint`); the rest follows. Providers are used
+    A subclass defines `encode_batch` and `fingerprint`; the rest has defaults. Providers are used
     from several threads and event loops at once, and after `fork`.
 
     Example:
@@ -147,7 +147,7 @@ class EmbeddingProvider(ABC):
     """True for a provider that the whole process uses: `close` leaves it open."""
 
     def check(self) -> None:
-        """Look for packages and files that are needed; load nothing. Raises EmbeddingUnavailableError."""
+        """Check that the needed packages and files are there; load nothing. Raises EmbeddingUnavailableError."""
 
     @property
     def loaded(self) -> bool:
@@ -158,16 +158,16 @@ class EmbeddingProvider(ABC):
         """Load what is needed, now. Blocks. Raises EmbeddingUnavailableError."""
 
     def readable(self, text: str) -> bool:
-        """Tell whether the whole of `text` goes into its vector. If not, it is never matched near."""
+        """Return whether all of `text` goes into its vector. If not, it is matched exactly only."""
         return True
 
     def unseen(self, text: str) -> Unseen:
-        """Return what the vector of `text` does not show: characters that are dropped, unknown or folded away.
+        """Return what the vector of `text` does not show: characters that are dropped, unknown or folded.
 
         Texts that differ there are never matched near, however close their vectors are, since a chat model reads
         what an embedder drops. The default counts all that some embedder may drop (formats, controls, tags,
-        symbols, emoji, rare scripts, accents); a provider that knows its tokenizer can say exactly what it is.
-        Called for both texts of a pair whose vectors are near: microseconds for plain text are in order.
+        symbols, emoji, rare scripts, accents); a provider that knows its tokenizer can be exact.
+        Called for both texts of a pair whose vectors are near: it should take microseconds for plain text.
 
         Example:
             >>> from semantic_llm_cache.similarity import DummyEmbeddingProvider

@@ -22,7 +22,7 @@ __all__ = ["EncodeBatcher"]
 _Outcome = tuple[Any, "BaseException | None"]  # (vector, None) or (None, error)
 
 _LINGER = 30.0
-"""Seconds that an idle worker waits for more before it ends, so that forgotten providers are freed."""
+"""Seconds that an idle worker waits before it ends, so that unused providers are freed."""
 
 
 class _Job:
@@ -36,7 +36,7 @@ class _Job:
 
 
 class EncodeBatcher:
-    """Runs a blocking `encode` in a thread of its own, with all that waits as one batch.
+    """Runs a blocking `encode` in its own thread, with all waiting texts as one batch.
 
     While one batch runs, further texts queue; when it ends, the worker takes up to `max_batch` of them at
     once. There is no waiting window: a text that comes alone starts at once. A text that is queued or
@@ -87,7 +87,7 @@ class EncodeBatcher:
         _live.add(self)
 
     def reset_after_fork(self) -> None:
-        """Begin without thread and queue: in a forked child, the waiters belong to the parent's loops."""
+        """Start without thread and queue: in a forked child, the waiters belong to the parent's loops."""
         self._wakeup = threading.Condition(threading.Lock())
         self._queued: dict[str, _Job] = {}  # in order of arrival
         self._running: dict[str, _Job] = {}
@@ -118,7 +118,7 @@ class EncodeBatcher:
         loop = asyncio.get_running_loop()
         found: dict[str, Vector] = {}
         distinct = list(dict.fromkeys(texts))
-        # At most half the queue, so that single texts find room beside a long list.
+        # At most half the queue, so that single texts find room next to a long list.
         step = max(1, min(self._max_batch, self._max_queue // 2))
         for start in range(0, len(distinct), step):
             chunk = distinct[start : start + step]
@@ -130,7 +130,7 @@ class EncodeBatcher:
             finally:
                 for future in futures:
                     if not future.cancel() and not future.cancelled():
-                        future.exception()  # seen: no complaint about an error never retrieved
+                        future.exception()  # retrieved, so that asyncio does not warn
         return np.stack([found[text] for text in texts])
 
     def _enqueue(self, text: str, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Vector]:
@@ -160,7 +160,7 @@ class EncodeBatcher:
             del self._queued[text]
 
     def _take(self) -> list[str]:
-        """Wait for work and return a batch; an empty one tells the worker to end."""
+        """Wait for work and return a batch; an empty one ends the worker."""
         with self._wakeup:
             self._drop_abandoned()
             while self._stopping or not self._queued:
@@ -185,7 +185,7 @@ class EncodeBatcher:
         for loop, deliveries in by_loop.items():
             try:
                 loop.call_soon_threadsafe(_deliver, deliveries)
-            except RuntimeError:  # that loop is closed: nobody waits there any more
+            except RuntimeError:  # the loop is closed: nobody waits there any more
                 continue
 
     def _outcomes(self, texts: list[str]) -> list[_Outcome]:

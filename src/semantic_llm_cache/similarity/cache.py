@@ -97,7 +97,7 @@ class EmbeddingCache(EmbeddingProvider):
         return len(self._kept)
 
     def __bool__(self) -> bool:
-        return True  # an empty cache is an embedder all the same
+        return True  # an empty cache is still an embedder
 
     def clear_cache(self) -> None:
         """Forget all vectors. Texts being encoded just now are kept when they are done."""

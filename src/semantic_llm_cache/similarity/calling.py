@@ -26,13 +26,13 @@ _BATCH_NAMES = frozenset(
 )
 _BATCH_TYPES = frozenset(("list", "sequence", "iterable", "collection", "tuple"))
 _CONCURRENT = 8
-"""Calls of an asynchronous function for single texts that one `aencode_batch` keeps going."""
+"""Concurrent calls of an asynchronous single-text function in one `aencode_batch`."""
 
 
 class CallableEmbeddingProvider(EmbeddingProvider):
-    """Embeddings by a function of yours, synchronous or asynchronous, of one text or of many.
+    """Embeddings by your own function, synchronous or asynchronous, of one text or of many.
 
-    Whether it takes one text or a list is read off its first parameter: an annotation decides (`str`
+    Whether it takes one text or a list is read from its first parameter: an annotation decides (`str`
     against `list[str]`, `Sequence[str]` and the like), else a name such as `texts`, `sentences`,
     `documents` or `inputs` means a list; anything else means one text. `batch=` says it outright.
     It returns one vector, or one for each text: floats, arrays, anything numpy understands. They are
@@ -132,7 +132,7 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         return self._rows([self._single(vector) for vector in vectors], len(texts))
 
     def _resolve(self, result: Any) -> Any:
-        """Return what `func` returned, having run it first if it is a coroutine. Blocks."""
+        """Return the result of `func`, run first if it is a coroutine. Blocks."""
         if not inspect.isawaitable(result):
             return result
         self._async = True  # a lambda around an asynchronous function: known only now
@@ -151,7 +151,7 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         try:
             array: Vector = np.asarray(vector, dtype=np.float32)
         except (TypeError, ValueError):
-            return vector  # `_rows` says what is wrong
+            return vector  # `_rows` raises the error
         one_row = array.ndim == 2 and array.shape[0] == 1
         return array[0] if one_row else array
 
@@ -194,7 +194,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 def _stop(loop: asyncio.AbstractEventLoop, pid: int) -> None:
     # In a forked child the loop's wake-up socket is still the parent's.
     if pid == os.getpid():
-        with contextlib.suppress(RuntimeError):  # closed already
+        with contextlib.suppress(RuntimeError):  # already closed
             loop.call_soon_threadsafe(loop.stop)
 
 

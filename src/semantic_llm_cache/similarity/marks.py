@@ -1,4 +1,4 @@
-"""Marks, symbols and scripts: what an embedder may drop of text beyond ASCII. Imported when there is some."""
+"""What an embedder may drop from non-ASCII text: marks, symbols, scripts. Imported only when needed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MARKS = (
     r"\u0d3b\u0d3c\u0d41-\u0d44\u0d4d\u0d62\u0d63\u0d81\u0dca\u0dd2-\u0dd4\u0dd6\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
     r"\u3099\u309a"
 )
-# Marks that stand alone, or in heaps that no script writes.
+# Marks that stand alone, or in longer runs than any script writes.
 _LOOSE_MARKS = re.compile(rf"(?<![^\W\d_])(?<![{_MARKS}])[{_MARKS}]+|[{_MARKS}]{{4,}}")
 _WORD = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{_MARKS}])*")
 _AFTER_WORD = re.compile(rf"[{_MARKS}]{{0,3}}")
@@ -56,7 +56,7 @@ def unseen_beyond_ascii(text: str, unknown: Sequence[tuple[int, int]] = ()) -> U
 
 
 def _is_sign(characters: str) -> bool:
-    """Tell whether a run is of signs that are seen to stand there: symbols and letters, not formats and the like."""
+    """Return whether a run consists of visible signs: symbols and letters, not formats and the like."""
     return unicodedata.category(characters[0])[0] in "SLNP"
 
 
@@ -68,13 +68,13 @@ def dropped(text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
 
 
 def end_of_word(text: str, end: int) -> int:
-    """Return where a word ends whose last letter ends at `end`: behind the marks of that letter."""
+    """Return where the word with its last letter at `end` ends: after that letter's marks."""
     found = _AFTER_WORD.match(text, end)
     return end if found is None or not end else found.end()
 
 
 def as_read(written: str) -> str:
-    """Return a word as an uncased tokenizer without accents reads it: decomposed, with nothing that it drops."""
+    """Return a word as an uncased tokenizer without accents reads it: decomposed, without what it drops."""
     plain = unicodedata.normalize("NFD", written)
     return "".join(c.lower() for c in plain if (kind := unicodedata.category(c)) != "Mn" and kind[0] != "C")
 
@@ -86,13 +86,13 @@ def _voiced(text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
 
 
 def _is_foreign(char: str) -> bool:
-    """Tell whether a character is dropped inside a word and is no mark of a script's own."""
+    """Return whether a character is dropped inside a word and is not a mark of its script."""
     kind = unicodedata.category(char)
     return (kind == "Mn" or kind[0] == "C") and _AFTER_WORD.fullmatch(char) is None
 
 
 def inside_word(text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
-    """Return the spans of what is dropped inside a word and is no mark of its letters."""
+    """Return the spans of what is dropped inside a word, its letters' own marks apart."""
     spans = _voiced(text, start, end)
     spans += [(m.start(), m.end(), False) for m in _LOOSE_MARKS.finditer(text, start, end)]
     for at in range(start, end):

@@ -37,11 +37,11 @@ _TELEMETRY_ENV = "ORT_DISABLE_TELEMETRY"
 _DIMENSION = 384
 _GRAPH = Path(__file__).parent / "data" / f"{weights.MODEL_NAME}.onnx"
 _NAME_IN_GRAPH = b"." + b"/" * 110 + b"model.safetensors"
-"""Stands in the graph for the weights file; replaced by another path of exactly this length."""
+"""Placeholder for the weights file in the graph; replaced by a path of exactly this length."""
 _TOKENS_PER_RUN = 2048
-"""Bounds what one run holds in memory (some 60 MB), and how long one lasts."""
+"""Limits the memory (some 60 MB) and the duration of one run."""
 _EXIT_GRACE = 5.0
-"""Seconds that interpreter exit waits at most; a run that is told to end does so in milliseconds."""
+"""Longest wait at interpreter exit, in seconds; a run that is stopped ends within milliseconds."""
 
 
 class OnnxEmbeddingProvider(EmbeddingProvider):
@@ -71,7 +71,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         device: "cpu", or "cuda" with the package onnxruntime-gpu.
 
     Raises:
-        ValueError: naming the argument. Files and packages are looked for by `check`, not here.
+        ValueError: naming the argument. `check` looks for files and packages, this does not.
 
     Example:
         >>> provider = OnnxEmbeddingProvider()
@@ -158,7 +158,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
 
     def _open(self) -> Any:
         onnxruntime = _import_onnxruntime()
-        # The first with an option for where the weights of a graph held in memory lie.
+        # The first version with an option for the weights' folder of a graph in memory.
         if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < (1, 21):
             raise EmbeddingUnavailableError(
                 f"onnxruntime {onnxruntime.__version__} is too old, 1.21 is needed: "
@@ -167,12 +167,12 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         path = weights.locate(self._model_path)
         weights.verify(path)
         self._tokenizer()
-        target = Path(os.path.realpath(path))  # onnxruntime refuses links, which the hub's cache is made of
+        target = Path(os.path.realpath(path))  # onnxruntime refuses links, and the hub's cache consists of links
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Threads that spin for work between runs would cost the host program a core.
+        # Threads that spin between runs would cost the host program a core.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(target.parent))
         providers: list[Any] = ["CPUExecutionProvider"]
@@ -194,7 +194,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return tokens
 
     def readable(self, text: str) -> bool:
-        """Tell whether all of `text` goes into its vector: it fits, and is text. See `unseen` for unknown signs.
+        """Return whether all of `text` goes into its vector: it fits, and is text. See `unseen` for unknown signs.
 
         Takes about a microsecond for ASCII of up to 254 characters, else some 0.1 ms, and the first time
         30 ms more unless the model is loaded.
@@ -203,7 +203,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return self._tokenizer().readable(text) if sure is None else sure
 
     def unseen(self, text: str) -> Unseen:
-        """Return what the tokenizer drops of `text`, folds away, or does not know; see `EmbeddingProvider.unseen`.
+        """Return what the tokenizer drops, folds or does not know of `text`; see `EmbeddingProvider.unseen`.
 
         Under a microsecond for a line of ASCII, else some 50, and the first time 30 ms more unless the model is
         loaded.
@@ -229,7 +229,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return self._embed(self._loading.get(), texts)
 
     async def aencode(self, text: str) -> Vector:
-        """`encode` in the provider's own thread, with what else waits there as one batch."""
+        """`encode` in the provider's own thread, in one batch with what else waits there."""
         (text,) = check_texts([text])
         return await self._batcher.submit(text)
 
@@ -261,7 +261,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return normalised
 
     def _run_sorted(self, session: Any, rows: list[list[int]]) -> Vector:
-        # Rows of like length share a run, so that little is padding.
+        # Rows of similar length share a run, so that there is little padding.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         vectors = np.empty((len(rows), _DIMENSION), dtype=np.float32)
         start = 0
@@ -292,7 +292,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
 
     @contextmanager
     def _native(self, options: Any) -> Iterator[None]:
-        """Mark native code as running in this thread, so that interpreter exit can end it and wait."""
+        """Mark native code as running in this thread, so that interpreter exit can stop it and wait."""
         run = (threading.get_ident(), options)
         self._running.add(run)
         try:
@@ -307,7 +307,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             self._running.discard(run)
 
     def _interrupt(self) -> None:
-        # A daemon thread that comes back from native code into a dead interpreter aborts the process.
+        # A daemon thread that returns from native code into a dead interpreter aborts the process.
         self._exiting = True
         deadline = time.monotonic() + _EXIT_GRACE
         for _, options in list(self._running):
@@ -317,7 +317,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             time.sleep(0.001)
 
     async def close(self) -> None:
-        """Let the model and its threads go, unless they are shared by the process. May be used again."""
+        """Release the model and its threads, unless the process shares them. May be used again."""
         if self.shared:
             return
         self._batcher.close()
@@ -327,7 +327,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
 
 
 def _import_onnxruntime() -> Any:
-    """Import it with its telemetry off.
+    """Import onnxruntime with its telemetry off.
 
     From 1.29 on it reports sessions to its maker unless this variable is set when it is first imported;
     the thread that does so also keeps forked children from exiting. Whoever wants that sets the variable

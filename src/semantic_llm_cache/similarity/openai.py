@@ -124,7 +124,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
             ) from error
 
     def readable(self, text: str) -> bool:
-        """Tell whether all of `text` surely goes into its vector, by its length in bytes."""
+        """Return whether all of `text` surely goes into its vector, by its length in bytes."""
         return len(text) <= self._max_tokens and len(text.encode("utf-8", "replace")) <= self._max_tokens
 
     def encode_batch(self, texts: Sequence[str]) -> Vector:

@@ -102,7 +102,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
         return SentenceTransformer(name, device=self._device, local_files_only=not self._allow_download)
 
     def readable(self, text: str) -> bool:
-        """Tell whether all of `text` goes into its vector.
+        """Return whether all of `text` goes into its vector.
 
         Before the model is loaded its limit is not known: then only ASCII of up to 126 characters is said
         to be readable, which fits any model.

@@ -38,7 +38,7 @@ _verified: set[tuple[str, int, int]] = set()
 
 
 def has_package(name: str) -> bool:
-    """Tell whether top-level package `name` can be found. It is not imported."""
+    """Return whether top-level package `name` can be found. It is not imported."""
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):

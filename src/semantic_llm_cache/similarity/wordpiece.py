@@ -99,7 +99,7 @@ class WordPieces:
         return ids
 
     def readable(self, text: str) -> bool:
-        """Tell whether the model reads all of `text`: it fits, and is text."""
+        """Return whether the model reads all of `text`: it fits, and is text."""
         sure = surely_readable(text)
         if sure is not None:
             return sure

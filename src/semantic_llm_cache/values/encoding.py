@@ -1,7 +1,7 @@
 """Stored answers as tagged JSON: no pickle, no import by a stored name.
 
-Plain JSON values stand for themselves. Everything else is an object with the one key ``"$"`` naming
-the type and ``"v"`` holding the value, so that what comes back is of the type that went in. A dict
+Plain JSON values stand for themselves. Everything else is an object whose key ``"$"`` names
+the type and whose ``"v"`` holds the value, so that the type is kept. A dict
 that would look like a tag, or whose keys are not all strings, is tagged itself.
 
 Models (pydantic, dataclasses, attrs classes) and enums are written with their type's *name* and their
@@ -31,7 +31,7 @@ _IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
 
 
 class Encoded:
-    """An answer in its stored form, decoded anew for each reader, so that readers cannot change it."""
+    """An answer in its stored form, decoded for each reader, so that no reader can change it."""
 
     __slots__ = ("text",)
 
@@ -55,7 +55,7 @@ class Encoded:
 class StoredModel(dict):  # type: ignore[type-arg]
     """The fields of a stored model, dataclass or enum (`{"value": ...}`), and the name of its type.
 
-    Of a pydantic model also what it holds beside its fields: `extra` ones, `private` ones, and the names
+    For a pydantic model also what it holds besides its fields: `extra` ones, `private` ones, and the names
     of those that were `unset`, left at their defaults.
     """
 
@@ -80,12 +80,12 @@ class StoredModel(dict):  # type: ignore[type-arg]
         return not self == other
 
     def __hash__(self) -> int:  # type: ignore[override]
-        # An enum may be a member of a set or a key. Nobody changes a stored form between writing and reading.
+        # An enum may be a member of a set or a key. A stored form does not change between writing and reading.
         return hash((self.type_name, repr(dict(self))))
 
 
 def is_immutable(value: Any) -> bool:
-    """Tell whether `value` may be handed to many readers as it is."""
+    """Return whether `value` may be given to many readers without a copy."""
     kind = type(value)
     if kind in _IMMUTABLE:
         return True
@@ -214,7 +214,7 @@ _ENCODERS: dict[type, Any] = {
     dt.date: lambda value, where: _tag("date", value.isoformat()),
     dt.timedelta: lambda value, where: _tag("timedelta", [value.days, value.seconds, value.microseconds]),
 }
-# By where they are defined: whoever has a value of these has imported them, and nobody else need wait for that.
+# By their module: who has such a value has imported it, and others need not wait for the import.
 _LATE_ENCODERS: dict[tuple[str, str], Any] = {
     ("decimal", "Decimal"): lambda value, where: _tag("Decimal", str(value)),
     ("uuid", "UUID"): lambda value, where: _tag("UUID", value.hex),
@@ -276,12 +276,12 @@ def loads(text: str) -> Any:
         return _decode(read(text, _JSON))
     except CacheSerializationError:
         raise
-    except Exception as error:  # whatever a value that nobody has written makes a constructor raise
+    except Exception as error:  # a damaged value may make a constructor raise anything
         raise CacheSerializationError(f"a stored answer cannot be read ({type(error).__name__})") from error
 
 
 def _no_constant(name: str) -> Any:
-    raise CacheSerializationError(f"a stored answer holds {name}, which is no JSON")
+    raise CacheSerializationError(f"a stored answer holds {name}, which is not JSON")
 
 
 _JSON = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would make one on every call
@@ -298,7 +298,7 @@ def _decode(value: Any) -> Any:
     name = value[_TAG]
     if name == "model":
         if not isinstance(value["t"], str):
-            raise CacheSerializationError("a stored model has no name of a type")
+            raise CacheSerializationError("a stored model has no type name")
         fields, extra, private = (
             {key: _decode(item) for key, item in value.get(part, {}).items()} for part in ("v", "x", "p")
         )
@@ -352,7 +352,7 @@ _DECODERS: dict[str, Any] = {
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two values are equal and of equal types all the way down."""
+    """Return whether two values are equal and of equal types all the way down."""
     kind = type(one)
     if kind is not type(other):
         return False

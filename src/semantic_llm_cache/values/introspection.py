@@ -1,4 +1,4 @@
-"""What a value holds: its `__dict__`, its slots, and whether there is more that Python cannot read."""
+"""What a value holds: its `__dict__`, its slots, and whether it holds more that Python cannot read."""
 
 from __future__ import annotations
 

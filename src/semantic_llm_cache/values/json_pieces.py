@@ -1,7 +1,7 @@
 """JSON written and read in pieces.
 
 `json` keeps the interpreter's lock from the first character to the last, a sixth of a second for ten megabytes of
-table rows: no other thread, and so no event loop, goes on meanwhile. In pieces of 64 KB it does.
+table rows: no other thread, and so no event loop, can run in that time. In pieces of 64 KB they can.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 
 
 def weight(value: Any, most: int = MOST) -> int:
-    """Return how much there is to write of a value, in characters; something above `most` where it is more.
+    """Return about how many characters a value takes to write; any number above `most` if it is more.
 
-    Looks at no more values than that takes, so it is quick whatever it is given.
+    It stops at `most`, so it is quick for any value.
     """
     total, stack = 0, [value]
     while stack:

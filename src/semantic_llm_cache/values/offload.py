@@ -1,4 +1,4 @@
-"""Answers of megabytes: written, read and copied in a thread, so that the event loop goes on meanwhile."""
+"""Large answers: written, read and copied in a thread, so that the event loop is not held up."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["LONG", "MANY", "inline", "is_large", "off_loop", "opened"]
 T = TypeVar("T")
 
 LONG = 100_000
-"""Characters of a stored form that take 2 ms to read, if they are table rows; text alone takes a tenth of that."""
+"""Characters of a stored form that take 2 ms to read if they are table rows; plain text takes a tenth of that."""
 MANY = 1_500
-"""Chunks of a stream that are much to put together, however short they are."""
+"""Chunks of a stream above which it counts as large, however short they are."""
 _here = threading.local()
 
 
 def is_large(value: Any) -> bool:
-    """Tell whether writing, reading or copying a value would hold an event loop up: for 2 ms or more."""
+    """Return whether writing, reading or copying a value would hold up an event loop for 2 ms or more."""
     if type(value) is Encoded:
         return len(value.text) > LONG
     return not is_immutable(value) and weight(value) > MOST
@@ -43,19 +43,19 @@ class inline:
 
 
 async def off_loop(function: Callable[..., T], *args: Any) -> T:
-    """Call a function in a thread, and let the event loop go on."""
+    """Call a function in a thread, without blocking the event loop."""
     if getattr(_here, "inline", False):
         return function(*args)
     return await asyncio.to_thread(function, *args)
 
 
 async def opened(held: Any, target: Any, large: bool | None = None) -> Any:
-    """Return a copy of a stored answer for one reader, made in a thread where it is large.
+    """Return a copy of a stored answer for one reader, made in a thread if it is large.
 
     Args:
-        held: in its stored form, or as a storage gives it.
+        held: the answer, in its stored form or as a backend returns it.
         target: the type to rebuild it to.
-        large: what `is_large` says of it, where that is known.
+        large: the result of `is_large`, if known.
 
     Raises:
         CacheSerializationError: it cannot be rebuilt as `target`.

@@ -1,4 +1,4 @@
-"""Types back: what was stored of a model becomes an instance again, guided by the caller's own types.
+"""Rebuilds stored models as instances, guided by the caller's own types.
 
 No type is looked up by its stored name: see `values.encoding`.
 """
@@ -46,14 +46,14 @@ def _hints(kind: Any) -> dict[str, Any]:
     if hasattr(kind, "model_fields"):  # pydantic has resolved them
         return {name: info.annotation for name, info in kind.model_fields.items()}
     try:
-        # Its own name, too: a class defined in a function may speak of itself.
+        # With its own name: a class defined in a function may refer to itself.
         return typing.get_type_hints(kind, localns={kind.__name__: kind})
     except Exception:
         return dict(getattr(kind, "__annotations__", {}))
 
 
 def _substitute(hint: Any, given: dict[Any, Any]) -> Any:
-    """Put the arguments of a generic type in the place of its type variables."""
+    """Replace the type variables of a generic type with its arguments."""
     if isinstance(hint, typing.TypeVar):
         return given.get(hint, hint)
     open_ones = getattr(hint, "__parameters__", ()) if given else ()
@@ -130,7 +130,7 @@ def _instantiate(found: Any, value: StoredModel, given: dict[Any, Any]) -> Any:
 
 
 def _rebuild_pydantic(kind: Any, fields: dict[str, Any], value: StoredModel) -> Any:
-    # What was stored had been validated once: setting the fields keeps values that validation would coerce.
+    # The fields were validated before they were stored: setting them keeps values that validation would coerce.
     known = kind.model_fields
     unknown = [name for name in fields if name not in known and not name.startswith("_")]
     if unknown or (value.extra and kind.model_config.get("extra") != "allow"):
@@ -157,7 +157,7 @@ def _rebuild_pydantic(kind: Any, fields: dict[str, Any], value: StoredModel) -> 
 
 
 def _build(kind: Any, fields: dict[str, Any], arguments: dict[str, str]) -> Any:
-    """Make an instance from those fields that `__init__` takes, by the names it has for them; set the others."""
+    """Make an instance from the fields that `__init__` takes, under its names for them; set the others afterwards."""
     built = kind(**{arguments[name]: item for name, item in fields.items() if name in arguments})
     for name, item in fields.items():
         if name not in arguments:

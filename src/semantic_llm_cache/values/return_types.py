@@ -1,4 +1,4 @@
-"""What a function says it returns: the type that stored answers are rebuilt to."""
+"""A function's annotated return type: stored answers are rebuilt as it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FRAMES = 8
 
 
 def return_type(function: Any) -> Any:
-    """Return the type that `function` returns, or gives when awaited; `Any` when that cannot be told.
+    """Return the type that `function` returns, or gives when awaited; `Any` when it is unknown.
 
-    To be called while the function is being decorated: an annotation written as text may name a class of
-    the function around it, which only the frames of that moment know.
+    Call it while the function is being decorated: a string annotation may name a class of the enclosing
+    function, which only the frames of that moment know.
 
     Example:
         >>> def ask(prompt: str) -> "list[int]": ...
@@ -50,7 +50,7 @@ def _evaluate(function: Any) -> Any:
 
 
 def _names_around() -> dict[str, Any]:
-    """Return the local names of the frames that decorate, the innermost first to count."""
+    """Return the local names of the decorating frames; inner ones win."""
     names: dict[str, Any] = {}
     frame = sys._getframe()
     around: list[Any] = []

@@ -29,7 +29,7 @@ class Prompt(NamedTuple):
         text: what is sent.
         label: the question it asks.
         kind: ``"fresh"`` (a question's first wording), ``"paraphrase"`` (another wording of a question
-            asked before), ``"repeat"`` (the very text of an earlier prompt) or ``"trap"`` (a new question
+            asked before), ``"repeat"`` (the exact text of an earlier prompt) or ``"trap"`` (a new question
             that looks like an earlier one).
         twin: for a trap, the text of the earlier prompt that it resembles.
         trap: for a trap, what the two differ in.

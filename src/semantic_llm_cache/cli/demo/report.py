@@ -1,4 +1,4 @@
-"""Prints what a run of the demo came to, for people, in 80 columns."""
+"""Prints the result of a demo run for people, in 80 columns."""
 
 from __future__ import annotations
 

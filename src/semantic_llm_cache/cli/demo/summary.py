@@ -1,4 +1,4 @@
-"""What a run of the demo comes to: counts, waiting times, savings, and what became of the traps."""
+"""The result of a demo run: counts, waiting times, savings, and the outcome of the traps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the records of call logs mean: which request was made, and what the provider answered.
+"""The formats of call logs: which request a record holds, and what the provider answered.
 
 ===============  ====================================================================================
 ``openai-batch`` output of OpenAI's batch API: ``custom_id``, ``response.status_code``, ``response.body``;
@@ -41,7 +41,7 @@ _MESSAGES = "/v1/messages"
 _OLLAMA = "/api/chat"
 
 _LOST = ("redacted-by-litellm", "litellm_truncated", "[base64_data truncated", "@@@langfuseMedia")
-"""What LiteLLM and Langfuse write in place of what they leave out."""
+"""What LiteLLM and Langfuse write in place of data that they leave out."""
 
 
 class BadRecord(ValueError):
@@ -49,7 +49,7 @@ class BadRecord(ValueError):
 
 
 class NotForCache(Exception):
-    """A record that is well, but holds no answer to keep; the text says why."""
+    """A valid record that holds no answer to keep; the text says why."""
 
 
 @dataclass
@@ -58,12 +58,12 @@ class LoggedCall:
 
     Attributes:
         path: end of the URL that was asked, ``""`` for a plain prompt and response.
-        body: of the request, as the client sent it, as far as the log tells.
+        body: of the request, as the client sent it, as far as the log shows.
         answer: of the provider, as JSON.
-        request_id: the provider's name of the call.
+        request_id: the provider's id of the call.
         prompt, response, arguments: of a plain call.
-        started: wall time, None when the log does not tell.
-        duration_ms: how long it took, 0.0 when the log does not tell.
+        started: wall time; None when the log does not say.
+        duration_ms: how long it took; 0.0 when the log does not say.
     """
 
     path: str = ""
@@ -171,7 +171,7 @@ def _path_of(answer: Mapping[str, Any]) -> str:
         return _MESSAGES
     if "done" in answer and "message" in answer:
         return _OLLAMA
-    raise BadRecord("no answer of a format that is known")
+    raise BadRecord("the answer has no known format")
 
 
 # ------------------------------------------------------------------------------ LiteLLM
@@ -179,7 +179,7 @@ def _path_of(answer: Mapping[str, Any]) -> str:
 _CHAT_CALLS = ("completion", "acompletion", "")
 _RESPONSE_CALLS = ("responses", "aresponses")
 _NOT_SENT = frozenset({"extra_body", "extra_headers", "extra_query", "max_retries", "timeout"})
-"""Parameters of LiteLLM's own call, which are no fields of the request."""
+"""Parameters of LiteLLM's own call; they are not part of the request."""
 
 
 def _is_litellm(record: Mapping[str, Any]) -> bool:
@@ -199,7 +199,7 @@ def _litellm(record: Mapping[str, Any], requests: Requests) -> LoggedCall:
     response, messages = record.get("response"), record.get("messages")
     _check_whole(messages, response)
     if not isinstance(response, Mapping):
-        raise BadRecord("the response is no object")
+        raise BadRecord("the response is not an object")
     # Behind LiteLLM's proxy, `model` is the deployment that answered; what the caller named is the group.
     model = record.get("model_group") or record.get("model")
     if not isinstance(model, str) or not isinstance(messages, (list, str)):
@@ -217,7 +217,7 @@ def _litellm(record: Mapping[str, Any], requests: Requests) -> LoggedCall:
 # ------------------------------------------------------------------------------ Langfuse
 
 _UNSET = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0}
-"""What Langfuse's wrapper of the OpenAI client writes down for parameters that were not given."""
+"""What Langfuse's wrapper of the OpenAI client records for parameters that were not given."""
 
 _ANSWERED = frozenset({"service_tier"})
 """Parameters that it takes from the answer."""
@@ -242,7 +242,7 @@ def _langfuse(record: Mapping[str, Any], requests: Requests) -> LoggedCall:
         raise NotForCache("no answer")
     given = _unpacked(record.get("modelParameters", record.get("model_parameters"))) or {}
     if not isinstance(given, Mapping):
-        raise BadRecord("the model's parameters are no object")
+        raise BadRecord("the model's parameters are not an object")
     body: dict[str, Any] = {"model": model, **_parameters(given)}
     if isinstance(asked, Mapping) and isinstance(asked.get("messages"), list):
         body.update(asked)
@@ -258,7 +258,7 @@ def _langfuse(record: Mapping[str, Any], requests: Requests) -> LoggedCall:
 
 
 def _unpacked(value: Any) -> Any:
-    """Return what a string of JSON holds; other text as it is."""
+    """Return the value of a JSON string; other text unchanged."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)
@@ -295,7 +295,7 @@ def _chat_answer(record: Mapping[str, Any], told: Any, body: Mapping[str, Any], 
         message = dict(output) if isinstance(output, Mapping) else {"content": output}
         message = {"role": "assistant", "content": None, **{k: v for k, v in message.items() if v is not None}}
         if not isinstance(message["content"], (str, type(None))):
-            raise NotForCache("the output is no chat message")
+            raise NotForCache("the output is not a chat message")
         reason = finish if isinstance(finish, str) else _reason(message, body, usage)
         choices.append({"index": index, "message": message, "logprobs": None, "finish_reason": reason})
     answer = {
@@ -309,7 +309,7 @@ def _chat_answer(record: Mapping[str, Any], told: Any, body: Mapping[str, Any], 
 
 
 def _reason(message: Mapping[str, Any], body: Mapping[str, Any], usage: Mapping[str, int]) -> str:
-    """Guess why an answer ended, which Langfuse does not keep for answers that were no streams."""
+    """Guess why an answer ended: Langfuse records this for streams only."""
     if message.get("tool_calls") or message.get("function_call"):
         return "tool_calls"
     most = body.get("max_completion_tokens", body.get("max_tokens"))
@@ -348,7 +348,7 @@ def _plain(record: Mapping[str, Any], requests: Requests) -> LoggedCall:
     if asked is None or told is None:
         raise BadRecord("no prompt" if asked is None else "no response")
     if not isinstance(record[asked], str):
-        raise BadRecord(f"{asked!r} is no text")
+        raise BadRecord(f"{asked!r} is not text")
     if record[told] is None:
         raise NotForCache("no answer")
     rest = {name: value for name, value in record.items() if name not in (asked, told)}

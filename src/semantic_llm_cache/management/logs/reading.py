@@ -1,6 +1,6 @@
-"""Logs of model calls, as providers, proxies and tracing tools write them, read one call at a time.
+"""Reads logs of model calls written by providers, proxies and tracing tools, one call at a time.
 
-`CallLog` reads a file; what its records mean is in `call_log_formats`.
+`CallLog` reads a file; the formats of its records are in `management.logs.formats`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["FORMAT_NAMES", "BadRecord", "CallLog", "Item", "LoggedCall", "NotFor
 
 FORMAT_NAMES = tuple(FORMATS)
 _LOOKED_AT = 50
-"""Records by which a file's format is told."""
+"""Number of records from which a file's format is detected."""
 
 
 class Item(NamedTuple):
@@ -27,7 +27,7 @@ class Item(NamedTuple):
 
     Args:
         place: ``"line 7"``, or ``"entry 7"`` of a JSON document.
-        call: the call; or why there is none: `NotForCache` for a record that is well but no answer to keep,
+        call: the call; or why there is none: `NotForCache` for a valid record without an answer to keep,
             `BadRecord` for one that cannot be read.
         position: bytes of the file read so far.
     """
@@ -42,13 +42,13 @@ class CallLog:
 
     Args:
         path: of the file.
-        format: one of `FORMAT_NAMES`, or ``"auto"``: told by the first records.
-        requests: for the output of a batch, the file that was its input. It is not held in memory: only the place
-            of each request is.
+        format: one of `FORMAT_NAMES`, or ``"auto"``: detected from the first records.
+        requests: for the output of a batch, the file that was its input. Only the position of each
+            request is held in memory.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the format is unknown or cannot be told, or the requests of a batch are not named.
+        ValueError: the format is unknown or cannot be detected, or the requests of a batch are not named.
 
     Example:
         >>> import tempfile, pathlib
@@ -72,15 +72,15 @@ class CallLog:
         self.path = pathlib.Path(path)
         self.size = self.path.stat().st_size
         self._document = _is_document(self.path)
-        self.format = self._tell() if format == "auto" else format
+        self.format = self._detect() if format == "auto" else format
         self._requests = None if requests is None else _Requests(pathlib.Path(requests))
         if self.format == "openai-batch" and self._requests is None and not self._holds_requests():
             raise ValueError(
-                f"{self.path} is the output of a batch, which does not say what was asked: name the batch's input "
+                f"{self.path} is the output of a batch, which does not hold the requests: name the batch's input "
                 "with requests="
             )
 
-    def _tell(self) -> str:
+    def _detect(self) -> str:
         found: dict[str, int] = {}
         for number, (_, record, _) in enumerate(self._records()):
             if number >= _LOOKED_AT:
@@ -143,7 +143,7 @@ class CallLog:
 
 
 class _Requests(Mapping[str, Any]):
-    """The requests of a batch's input by their `custom_id`, read when they are asked for."""
+    """The requests of a batch's input by their `custom_id`, read on demand."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
@@ -169,7 +169,7 @@ class _Requests(Mapping[str, Any]):
 
 
 def _is_document(path: pathlib.Path) -> bool:
-    """Tell whether a file is one JSON document rather than lines of JSON."""
+    """Return whether a file is one JSON document rather than lines of JSON."""
     with path.open("rb") as file:
         for line in file:
             text = line.lstrip(b"\xef\xbb\xbf").strip()
@@ -183,7 +183,7 @@ def _is_document(path: pathlib.Path) -> bool:
             return False
         record = _parse(text)
         if isinstance(record, BadRecord):
-            # The first line of an object that goes on below, or a line that is broken: then the next one is whole.
+            # Either the first line of an object that continues below, or a damaged line of JSON lines.
             return text == b"{" or path.suffix.lower() == ".json"
         return isinstance(record, Mapping) and isinstance(record.get("data"), list)
 

@@ -1,4 +1,4 @@
-"""`warm_from_log`: the answers of a log of calls into a cache, where the programs that ask will look for them."""
+"""`warm_from_log`: stores the answers of a call log in a cache, under the keys that programs will look for."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _MOST_PROBLEMS = 1000
 
 @dataclass
 class WarmReport:
-    """What warming from a log came to.
+    """The result of warming from a log.
 
     Attributes:
         path, format: of the log.
         size, position: bytes of the log, and how many of them have been read.
         records: calls and other records read.
         stored: answers stored; in a dry run, those that would be.
-        there: answers that were in the cache already, or earlier in the log.
+        there: answers that were already in the cache, or earlier in the log.
         refused: answers that the cache does not admit, by reason: refusals, cut answers, tool calls.
         skipped: records that hold no answer for this cache, by reason.
         broken: records that cannot be read; the first 1,000 are in `problems`.
@@ -98,35 +98,36 @@ async def warm_from_log(
     dry_run: bool = False,
     progress: Callable[[WarmReport], object] | None = None,
 ) -> WarmReport:
-    """Store the answers of a log, so that the calls that were logged are hits from now on.
+    """Store the answers of a log, so that the logged calls are hits from now on.
 
-    Nothing is called. Each answer is stored under the request that `target` would make of the call, by its own
-    rules: what it would not store (refusals, answers that were cut, tool calls) is left out. Their time to live
-    counts from now. It may be repeated: what is in the cache already is left as it is.
+    No model is called. Each answer is stored under the key that `target` would use for the call. What `target`
+    would not store (refusals, cut answers, tool calls) is left out. The time to live counts from now. It may be
+    repeated: entries already in the cache are left alone.
 
     Args:
-        path: the log: JSON lines, or a JSON document with a list. See `call_log_formats` for what is known.
+        path: the log: JSON lines, or a JSON document with a list. See `management.logs.formats` for the known formats.
         target: where the calls will be made: a `WireCache` with the options of the client's ``wrap(...)`` or
             transport; a decorated function; or a `SemanticCache`, for functions decorated with its namespace.
-        format: of the log; ``"auto"`` tells it by the first records.
+        format: of the log; ``"auto"`` takes it from the first records.
         requests: for the output of a batch, the batch's input.
-        backend: where to store, in place of the target's.
-        base_url: of the client, as it was given to it. (`WireCache` only; a part of the scope.)
-        headers: what the client sends and answers differ by: its Authorization, unless the target has
+        backend: where to store, instead of the target's backend.
+        base_url: the base URL given to the client. (`WireCache` only; a part of the scope.)
+        headers: headers of the client that answers depend on: its Authorization, unless the target has
             ``share_across_keys=True``; OpenAI-Organization, OpenAI-Project. (`WireCache` only.)
-        arguments: of the function, beside the prompt, as calls will have them. Those of a plain record come first.
-        models: names under which models are logged, and those under which they are asked for.
-        fields: of the request's body, to put in place of what was logged; None takes a field out.
-        ttl: of what is stored, in place of the target's.
-        max_age: calls longer ago, where the log tells when, are left out.
+        arguments: other arguments of the function besides the prompt, as calls will have them. Those of a plain record
+            take precedence.
+        models: logged names of models -> names that requests use.
+        fields: fields of the request's body that replace the logged ones; None removes a field.
+        ttl: time to live of what is stored, instead of the target's.
+        max_age: older calls are left out, if the log has their times.
         overwrite: replace what is in the cache.
         dry_run: count only.
         progress: called with the report every 64 records.
 
     Raises:
         FileNotFoundError: no such log.
-        ValueError, TypeError: naming the argument; the log's format cannot be told.
-        CacheBackendError, EmbeddingUnavailableError: storage or model failed. What was stored stays.
+        ValueError, TypeError: naming the argument; the log's format is unknown.
+        CacheBackendError, EmbeddingUnavailableError: the storage or the model failed. What was stored stays.
 
     Example:
         >>> import asyncio, pathlib, tempfile
@@ -187,7 +188,7 @@ class _Changes(NamedTuple):
     fields: dict[str, Any]
 
     def apply(self, call: LoggedCall) -> None:
-        """Make the request the one that will be asked."""
+        """Change the request to the one that programs will send."""
         body = call.body
         model = body.get("model")
         if isinstance(model, str):
@@ -200,7 +201,7 @@ class _Changes(NamedTuple):
 
 
 class _Warming:
-    """A log on its way into a cache."""
+    """Stores the answers of one log."""
 
     def __init__(self, door: _Wire | _Function, changes: _Changes, report: WarmReport, overwrite: bool) -> None:
         self.door = door
@@ -226,7 +227,7 @@ class _Warming:
             else:
                 key = answer.request.key
                 report.there += key in found
-                if self.overwrite or key not in found:  # the first one, as with a cache that had been there then
+                if self.overwrite or key not in found:  # the first one, as a cache in use at the time would have kept
                     found[key] = answer
         if found and not self.overwrite:
             backend = self.door.engine.backend
@@ -234,7 +235,7 @@ class _Warming:
                 if entry is not None:
                     del found[key]
                     report.there += 1
-        # All together: the embedder makes batches of what waits, and so do the backends.
+        # All at once, since the embedder and the backends batch what waits.
         results = await asyncio.gather(*(self._store(answer) for answer in found.values()), return_exceptions=True)
         problem = next((result for result in results if result is not None), None)
         if problem is not None:
@@ -262,7 +263,7 @@ class _Warming:
             _count(report.refused, "cache_if")
             return
         if fresh.shared is ALONE:
-            self._broken(answer.place, "the answer has no form in which it could be stored")
+            self._broken(answer.place, "the answer has no stored form")
             return
         if not report.dry_run:
             if call.needs_vector:
@@ -308,7 +309,7 @@ def _door(
 
 
 def _engine(engine: Engine, changed: dict[str, Any]) -> Engine:
-    """Return the engine with which to store: it waits, and it tells of failures."""
+    """Return the engine to store with: it has no timeout and raises on failures."""
     found = engine.derive(**changed, on_error="raise", timeout=None)
     if not found.enabled:
         raise ValueError("caching is off (enabled=False, or SEMANTIC_LLM_CACHE_DISABLED): nothing can be stored")
@@ -316,7 +317,7 @@ def _engine(engine: Engine, changed: dict[str, Any]) -> Engine:
 
 
 class _Wire:
-    """Answers as the clients of SDKs look for them."""
+    """Stores answers where SDK clients look for them."""
 
     def __init__(self, door: WireCache, changed: dict[str, Any], base_url: str, headers: list[tuple[str, str]]) -> None:
         self.door = door
@@ -337,7 +338,7 @@ class _Wire:
         try:
             asked = known.read(call.body, self.door.reading)
         except (CacheKeyError, TypeError, ValueError, KeyError) as error:
-            raise BadRecord(f"the request is none of {known.name} ({describe(error)})") from error
+            raise BadRecord(f"the request is not valid for {known.name} ({describe(error)})") from error
         if asked is None:
             raise NotForCache("a request that is not cached")
         body = json.dumps(call.body, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -347,18 +348,18 @@ class _Wire:
         try:
             reason = known.unfit(call.answer, self.door.reading.tool_calls)
         except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
-            raise BadRecord(f"the answer is none of {known.name}") from error
+            raise BadRecord(f"the answer is not valid for {known.name}") from error
         if reason:
             raise _Refused(reason)
         text = json.dumps(call.answer, ensure_ascii=False, separators=(",", ":"))
         told = {"content-type": "application/json", **({"x-request-id": call.request_id} if call.request_id else {})}
         record = records.of_body(known, told, text)
         if record is None:
-            raise BadRecord(f"the answer is none of {known.name}")
+            raise BadRecord(f"the answer is not valid for {known.name}")
         return _Answer(plan.request, plan.settings, record, call.duration_ms, place)
 
     def _url(self, path: str) -> str:
-        # Of some providers the version is in the base URL, of others in the path.
+        # Some providers have the version in the base URL, others in the path.
         first = path.split("/")[1]
         return (
             self.base_url.removesuffix(f"/{first}") + path
@@ -368,7 +369,7 @@ class _Wire:
 
 
 class _Function:
-    """Answers as decorated functions look for them."""
+    """Stores answers where decorated functions look for them."""
 
     def __init__(self, controls: Any, changed: dict[str, Any], arguments: Mapping[str, Any]) -> None:
         binder = controls.binder
@@ -450,7 +451,7 @@ def _typed(value: Any, target: Any) -> Any:
 
 
 class _SharedControls(NamedTuple):
-    """What is known of functions of which only the namespace is."""
+    """What is known of functions when only their namespace is given."""
 
     engine: Engine
     binder: Any

@@ -1,4 +1,4 @@
-"""What the online policy looks at: the candidates of one request, turned into a vector of numbers."""
+"""The online policy's features: the candidates of one request as a vector of numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["FEATURE_NAMES", "CandidateView", "Evidence", "Words", "experience", "gather", "words"]
+__all__ = [
+    "FEATURE_NAMES",
+    "CandidateView",
+    "Evidence",
+    "Words",
+    "experience",
+    "gather",
+    "parse_extra_features",
+    "words",
+]
 
 
 class CandidateView(NamedTuple):
@@ -166,7 +175,7 @@ def gather(prompt: str, candidates: Sequence[CandidateView]) -> Evidence:
 
 
 def experience(misses: int) -> float:
-    """Return how filled the cache is, from -3 (empty) to 1.3: with few entries a rival may be yet to come."""
+    """Return how filled the cache is, from -3 (empty) to 1.3: with few entries a better answer may be missing."""
     return (math.log1p(min(misses, _EXPERIENCE)) - 6.0) / 2.0
 
 

@@ -1,4 +1,4 @@
-"""`OnlinePolicy`: decides, learns from what came of it, and keeps to its budget."""
+"""`OnlinePolicy`: decides, learns from the outcomes, and keeps to its budget."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _PRIOR_EXTRA_VARIANCE = 0.1  # ... and there are some twenty of them, most never
 _MEMORY = 1.0 - 1.0 / 4000.0  # an outcome weighs half after 2,800 others
 _ALARM_KEEP = 0.02  # share of the experience kept when the traffic changed
 _ALARM_HOLD = 60  # outcomes to see after an alarm before anything is served again
-_WINDOW = 1000  # recent decisions that the price is set from
+_WINDOW = 1000  # recent decisions that set the price
 _REPRICE = 32  # decisions between two settings of the price
-_HORIZON = 1500  # decisions over which unspent budget is to be used up
+_HORIZON = 1500  # decisions over which to spend what is left of the budget
 _MOST_WRONG = 0.4  # an answer more doubtful than this is never served, whatever the budget ...
 _BOLD_AFTER = 300.0  # ... and half of that is the limit after so many outcomes
 _AUDIT_PRIOR = 10.0  # expected errors that the ratio of explored to expected errors starts from
 _AUDIT_DEVIATIONS = 0.75  # standard deviations of the count that are added to it
-_LEAST_CORRECTION = 1.1  # a tenth more is always reckoned with: the model's errors are shared by many hits
+_LEAST_CORRECTION = 1.1  # always add a tenth: many hits share the model's errors
 _NEAR_PRICE = 4.0  # a would-be hit at the price is explored so many times more often on top
 _SUSPICIOUS = 0.5  # probability of exploring that full suspicion of a change adds
 _GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
@@ -144,13 +144,13 @@ class OnlinePolicy:
         self._self_funding = 0.0  # a hit less doubtful than this earns a per-hit budget more than it costs
         self._hold = 0
         self._misses = 0
-        self._outcomes = 0.0  # outcomes learned, but for those that an alarm made forgotten
+        self._outcomes = 0.0  # outcomes learned, without those forgotten after an alarm
         self._alarms = 0
         self._restart_budget()
 
     @property
     def reach(self) -> float:
-        """Similarity from which entries are of use: under the floor they are witnesses, no candidates."""
+        """Similarity from which entries are useful: below the floor they vote but are no candidates."""
         return min(self.floor, _REACH)
 
     def _restart_budget(self) -> None:
@@ -169,7 +169,7 @@ class OnlinePolicy:
     # ------------------------------------------------------------------ deciding
 
     def count_exact(self, count: int = 1) -> None:
-        """Count requests that the exact tier answered: requests, and always right."""
+        """Count requests that the exact tier answered; they are always right."""
         with self._lock:
             self._requests += count
             self._exact += count
@@ -245,7 +245,7 @@ class OnlinePolicy:
         if self.max_error is not None and self._audit.estimate > self._audit_limit():
             return "miss", 0.0, "audit: more wrong answers than the budget allows"
         propensity = self.explore * (1.0 + _NEAR_PRICE * wrong / self._price)
-        # An error nobody expected is followed up at once: a change of the traffic costs while unnoticed.
+        # After an unexpected error, explore more at once: an unnoticed change of the traffic is costly.
         propensity = min(1.0, propensity + _SUSPICIOUS * self._detector.suspicion)
         if self._draw() < propensity:
             return "explore", propensity, f"exploring, as 1 in {1.0 / propensity:.0f} like it"
@@ -294,7 +294,7 @@ class OnlinePolicy:
         return max(earned, _GRACE + 0.5 * earned)
 
     def _rehearsal_passed(self) -> bool:
-        """Tell whether enough would-be hits were right to start serving under a bound per hit.
+        """Return whether enough would-be hits were right to start serving under a bound per hit.
 
         A few hits cannot keep to a small share if one of them is wrong, so 4 / bound would-be hits are
         compared first, and more until the wrong share of these is three quarters of the bound.
@@ -311,7 +311,7 @@ class OnlinePolicy:
         return max(0.0, limit)
 
     def _corrected(self) -> float:
-        """What was spent, a tenth more, and more yet when the explored were wrong more often than expected."""
+        """Return what was spent plus a tenth, and more when explored answers were wrong more often than expected."""
         wrong = _AUDIT_PRIOR + self._explored_wrong
         ratio = (wrong + _AUDIT_DEVIATIONS * math.sqrt(wrong)) / (_AUDIT_PRIOR + self._explored_expected)
         return self._spent * max(_LEAST_CORRECTION, ratio)
@@ -321,7 +321,7 @@ class OnlinePolicy:
         return self.max_error * self._requests - 0.5 * math.log(self._delta) / self._audit.rate
 
     def _draw(self) -> float:
-        """Return a uniform number in [0, 1) from the seed and a counter, so that a restart goes on with it."""
+        """Return a uniform number in [0, 1) from the seed and a counter, so that it continues after a restart."""
         self._draws += 1
         raw = blake2b(self._draws.to_bytes(8, "little"), digest_size=8, key=self._key).digest()
         return (int.from_bytes(raw, "little") >> 11) * 2.0**-53
@@ -348,7 +348,7 @@ class OnlinePolicy:
             self._record(decision.answer, correct)
             self._outcomes += 1.0
             self._hold = max(0, self._hold - 1)
-            if predicted <= self._price:  # explored, or as good as: it would have been served
+            if predicted <= self._price:  # explored, or as cheap: it would have been served
                 self._explored_expected += predicted
                 self._explored_wrong += float(not correct)
             if decision.action == "explore":
@@ -382,7 +382,7 @@ class OnlinePolicy:
             self._record(decision.answer, correct)
 
     def report_answer(self, answer: str, correct: bool) -> None:
-        """`report` when the decision is no longer at hand: by the answer's fingerprint alone."""
+        """`report` without the decision: by the answer's fingerprint alone."""
         with self._lock:
             self._record(answer, correct)
             if not correct:
@@ -396,7 +396,7 @@ class OnlinePolicy:
         while len(self._records) > _MOST_RECORDS:
             self._records.popitem(last=False)
 
-    # ------------------------------------------------------------------ telling
+    # ------------------------------------------------------------------ reporting and saving
 
     def summary(self) -> dict[str, Any]:
         """Return the counts, the estimates and the bounds, for statistics.
