@@ -39,7 +39,7 @@ language that puts spaces or Han and kana characters between words. `rider`, and
 left out by somebody who types none
 ("cafe" for "café") is no difference; one that makes another word ("ano", "año") is, and so is any when the
 unaccented prompt uses accents elsewhere or asks about the word itself. An embedder that does not see accents is
-stricter before any guard is asked: see `semantic_llm_cache.similarity.unseen`.
+stricter before any guard is asked: see `semantic_llm_cache.similarity.differences`.
 """
 
 from __future__ import annotations
