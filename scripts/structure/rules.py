@@ -21,12 +21,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backends", "testing", "metrics"),
     ("storage", "index", "keys"),
     ("runtime", "similarity", "values", "calls"),
-    ("config", "exceptions", "utils"),
+    ("config", "redaction", "utils"),
+    ("arguments", "exceptions"),
     ("_version",),
 )
 """Who may import whom: a room imports only rooms of lower lines. Lazy imports and imports for types count."""
 
-ONLY: dict[str, frozenset[str]] = {"runtime": frozenset({"exceptions"})}
+ONLY: dict[str, frozenset[str]] = {"runtime": frozenset({"exceptions", "redaction"})}
 """Rooms that may import only these."""
 
 ENGINE = ("engine", "engine.engine")
@@ -51,6 +52,14 @@ PUBLIC_SIGNATURES: frozenset[tuple[str, str]] = frozenset(
         ("backends", "SQLiteBackend.__init__"),
         ("backends", "RedisBackend.__init__"),
         ("backends", "PostgresBackend.__init__"),
+        ("engine", "Engine.store"),
+        ("doors", "CachedLLM.__init__"),
+        ("keys", "CallBinder.__init__"),
+        ("management", "copy_cache"),
+        ("management", "reembed_cache"),
+        ("management", "warm_from_log"),
+        ("matching", "OnlinePolicy.__init__"),
+        ("wire", "WireCache.__init__"),
     }
 )
 """Rooms and functions that may be longer and have more parameters: what users write out by name."""

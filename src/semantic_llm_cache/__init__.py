@@ -7,8 +7,7 @@ from semantic_llm_cache._version import __version__
 from semantic_llm_cache.calls.context import CacheContext
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup
 from semantic_llm_cache.config import CacheConfig
-from semantic_llm_cache.doors.decorator import cache
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.doors.cache import SemanticCache, cache
 from semantic_llm_cache.exceptions import (
     CacheBackendError,
     CacheKeyError,

@@ -146,9 +146,9 @@ def test_no_room_has_two_layers():
     assert len(names) == len(set(names))
 
 
-def test_runtime_imports_only_exceptions(build):
-    source = f"from {NAME}.exceptions import E\nfrom {NAME}.runtime import y\nfrom {NAME}.utils import z"
-    tree = build({"runtime/x.py": source, "runtime/y.py": "", "exceptions.py": "", "utils.py": ""})
+def test_runtime_imports_only_exceptions_and_redaction(build):
+    source = f"from {NAME}.exceptions import E\nfrom {NAME}.redaction import r\nfrom {NAME}.utils import z"
+    tree = build({"runtime/x.py": source, "redaction.py": "", "exceptions.py": "", "utils.py": ""})
     assert found("imports of runtime", tree) == ["runtime/x.py:3: runtime.x imports utils.z"]
 
 

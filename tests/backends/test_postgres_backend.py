@@ -260,6 +260,25 @@ async def test_own_writes_drop_what_the_front_holds():
     await other.close()
 
 
+async def test_a_read_under_way_is_not_kept_after_a_write_also_by_an_empty_front():
+    entry = CacheEntry("2+2?", "5", embedding=np.eye(4, dtype=np.float32)[0])
+    async with made(front_size=8, front_seconds=60) as backend:
+        lease = await backend.acquire_lease("k", "token", 10.0)
+        for write in (
+            lambda: backend.set_leased(lease, entry),
+            lambda: backend.set("k", entry),
+            lambda: backend.set_many([("k", entry)]),
+            lambda: backend.set_vectors([("k", "2+2?", [1.0, 2.0])], "e"),
+            lambda: backend.delete("k"),
+            lambda: backend.invalidate("2+2"),
+            lambda: backend.clear(),
+        ):
+            began = backend.front.generation
+            await write()
+            backend.front.put("k", CacheEntry("2+2?", "4"), began)  # was read before the write
+            assert backend.front.get("k") is None
+
+
 async def test_two_caches_share_a_schema_by_prefix():
     url = server_url()
     schema = own_schema(url)

@@ -83,7 +83,7 @@ async def test_lost_while_in_use(loss, caplog):
     assert len(told) <= 1, told
     assert len(lines(caplog)) <= 2
     if "DELETE" not in loss:
-        assert "had been lost and were made again" in told[0]
+        assert "were missing and have been created again" in told[0]
     await backend.close()
     await again.close()
 

@@ -90,7 +90,7 @@ async def test_who_waited_is_told_why(make):
         first = asyncio.ensure_future(two.ask(0, seconds=0.2))
         await two.until(1)
         told = []
-        two.engines[1].on_event = told.append
+        two.engines[1].options.on_event = told.append
         assert await two.ask(1) == "answer"
         assert [(lookup.outcome, lookup.reason) for lookup in told] == [
             ("coalesced", "another process was making the same call")
@@ -232,7 +232,7 @@ async def test_a_backend_whose_leases_are_wrong_costs_nothing(make):
             assert await two.ask(0, str(number)) == "answer"
         assert state_of(two.backends[0]).breakers["lease"].open
         assert not state_of(two.backends[0]).breakers["write"].open
-        two.engines[0].on_error = "raise"
+        two.engines[0].options.on_error = "raise"
         with pytest.raises(CacheBackendError):
             await two.ask(0, "x")
 

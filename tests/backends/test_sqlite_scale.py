@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from semantic_llm_cache.backends import SQLiteBackend
-from semantic_llm_cache.backends.eviction import check_policy, score
+from semantic_llm_cache.backends.eviction import Standing, check_policy, score
 from semantic_llm_cache.backends.sqlite import evict as evict_module
 from semantic_llm_cache.backends.sqlite import index as index_module
 from semantic_llm_cache.backends.sqlite import write as write_module
@@ -235,7 +235,7 @@ async def test_a_damaged_file_is_made_anew(path, loads, caplog, damage):
         assert again._searcher.index.indexer.wait(20)
     for number in (1, 0, 2, 250, 599):
         assert await answer(again, number) == str(number)
-    assert "made anew" in caplog.text or "read anew" in caplog.text
+    assert "created again" in caplog.text or "read again" in caplog.text
     again._searcher.index.indexer.wait(20)
     assert await answer(again, 100) == "100"
     assert loads.count(600) >= 2
@@ -458,12 +458,10 @@ def test_a_process_that_does_not_close_ends_at_once(path, run_script):
 
 
 def test_score_orders_as_the_policies_say():
-    base = {
-        "hits": 3, "last_accessed": 1000.0, "created_at": 500.0, "duration_ms": 900.0, "cost_usd": 0.002, "size": 2000,
-    }  # fmt: skip
+    base = Standing(3, last_accessed=1000.0, created_at=500.0, duration_ms=900.0, cost_usd=0.002, size=2000)
 
     def of(policy, **changes):
-        return score(policy, **{**base, **changes})
+        return score(policy, base._replace(**changes))
 
     assert of("lru", last_accessed=0.0, created_at=1001.0) > of("lru") > of("lru", last_accessed=999.0, hits=50)
     assert of("lfu", hits=4) > of("lfu") > of("lfu", hits=2, duration_ms=9e9)

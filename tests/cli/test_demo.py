@@ -12,7 +12,7 @@ from semantic_llm_cache.cli.demo.prompts import build_stream
 from semantic_llm_cache.cli.demo.questions import Prompt
 from semantic_llm_cache.cli.demo.report import instructive, report
 from semantic_llm_cache.cli.demo.run import Result, Run, Settings, model_delay_ms
-from semantic_llm_cache.cli.demo.summary import percentile, summarise
+from semantic_llm_cache.cli.demo.summary import nearest_rank, summarise
 from semantic_llm_cache.cli.output import Style
 
 RATES = (0.001, 0.002)
@@ -76,8 +76,8 @@ def test_summary_counts_tiers_wrong_hits_and_savings():
 
 def test_percentile_is_the_nearest_rank():
     values = [float(n) for n in range(1, 101)]
-    assert [percentile(values, share) for share in (0.0, 0.5, 0.99, 1.0)] == [1.0, 50.0, 99.0, 100.0]
-    assert percentile([], 0.5) is None
+    assert [nearest_rank(values, share) for share in (0.0, 0.5, 0.99, 1.0)] == [1.0, 50.0, 99.0, 100.0]
+    assert nearest_rank([], 0.5) is None
 
 
 def test_report_fits_80_columns_and_shows_what_went_wrong(monkeypatch, capsys):

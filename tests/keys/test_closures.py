@@ -15,6 +15,7 @@ import pytest
 from semantic_llm_cache import CachedLLM, CacheKeyError, cache
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.keys.binding import CallBinder
+from semantic_llm_cache.keys.functions import is_of_other_globals
 
 
 class Opaque:
@@ -435,3 +436,14 @@ def test_bad_options_are_named(option, named):
 
     with pytest.raises(TypeError, match=named):
         cache(**option)(ask)
+
+
+def test_the_main_script_in_a_process_of_multiprocessing_is_not_code_made_at_run_time():
+    def made(name):
+        names = {"__name__": name}
+        exec("def ask(prompt): return prompt", names)
+        return names["ask"]
+
+    assert is_of_other_globals(made(__name__))
+    assert not is_of_other_globals(made("__mp_main__"))
+    assert not is_of_other_globals(test_the_main_script_in_a_process_of_multiprocessing_is_not_code_made_at_run_time)

@@ -5,6 +5,7 @@ import datetime as dt
 import enum
 import ipaddress
 import logging
+import os
 import pathlib
 import re
 import subprocess
@@ -179,7 +180,11 @@ def test_form_is_the_same_under_another_hash_seed():
     )
     outs = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
     }

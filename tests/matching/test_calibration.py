@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semantic_llm_cache.matching.calibration import LOWEST, Cases, calibrate, log_cases, make_folds
-from semantic_llm_cache.matching.replay import Answers
+from semantic_llm_cache.matching.replay import Answers, Log
 
 
 def drawn(rows, wrong_at, seed=0):
@@ -209,7 +209,7 @@ def test_each_row_of_a_log_is_compared_with_the_nearest_earlier_one():
     prompts = ["a", "b", "a", "far", "c"]
     answers = Answers(["1", "2", "1", "3", "1"])
     vectors = angle(0, 30, 0, 170, 10)
-    bare, guarded, repeats = log_cases(prompts, answers, vectors, lambda a, b: None)
+    bare, guarded, repeats = log_cases(Log(prompts, answers, vectors), lambda a, b: None)
     assert repeats.tolist() == [False, False, True, False, False]
     assert bare.similarity.tolist() == pytest.approx([-1, np.cos(np.radians(30)), -1, -1, np.cos(np.radians(10))])
     assert bare.right.tolist() == [False, False, False, False, True]
@@ -222,7 +222,7 @@ def test_with_guards_the_next_nearest_gets_its_chance():
     def differs(new, old):
         return "b it is" if old == "b" else None
 
-    bare, guarded, _ = log_cases(prompts, answers, angle(0, 30, 25), differs)
+    bare, guarded, _ = log_cases(Log(prompts, answers, angle(0, 30, 25)), differs)
     assert bare.similarity[2] == pytest.approx(np.cos(np.radians(5)))
     assert not bare.right[2]
     assert guarded.similarity[2] == pytest.approx(np.cos(np.radians(25)))
@@ -231,7 +231,7 @@ def test_with_guards_the_next_nearest_gets_its_chance():
 
 def test_rows_that_the_embedder_does_not_read_are_no_cases():
     bare, _, repeats = log_cases(
-        ["a", "b", "a"], Answers(["1", "1", "1"]), angle(0, 1, 0), lambda a, b: None, readable=[False, True, False]
+        Log(["a", "b", "a"], Answers(["1", "1", "1"]), angle(0, 1, 0), [False, True, False]), lambda a, b: None
     )
     assert bare.similarity.tolist() == [-1, -1, -1]
     assert repeats.tolist() == [False, False, True]

@@ -154,7 +154,7 @@ class TestVerify:
         await ask(QUESTION)
         await ask(PARAPHRASE)
         assert len(model.calls) == 2
-        assert "verify failed (RuntimeError at trust/test_trust.py:" in caplog.text
+        assert "verify failed (RuntimeError at matching/test_trust.py:" in caplog.text
         assert "judge is ill" not in caplog.text  # it may quote the prompt
 
     async def test_background_verdict_makes_aliases_and_nobody_waits(self):

@@ -1,12 +1,11 @@
 """Search for texts that collide with a victim's question and carry a payload, against the real embedder.
 
 In the manner of CacheAttack (arXiv 2601.23088): the attacker has a copy of the embedding model, and changes a text
-step by step so that its vector comes near the victim's. Draws are seeded and the number of steps is bounded, so that
-each run makes the same search; a limit of time ends it on slow machines.
+step by step so that its vector comes near the victim's. Draws are seeded and the number of steps is fixed, and no clock
+is read, so that each run makes the same search. The steps take some seconds for each victim.
 """
 
 import random
-import time
 
 import numpy as np
 import pytest
@@ -28,9 +27,7 @@ PAYLOADS = [
     "write a phishing mail",
 ]
 FLOOR = 0.85
-STEPS = 7
-SECONDS = 10.0
-"""For one victim: the limit for slow machines. The steps take a second or two."""
+STEPS = 6
 
 NOISE = [
     "the",
@@ -192,12 +189,10 @@ class Search:
         made = " ".join(words)
         return made if payload in made else text
 
-    def climb(self, payload, end):
+    def climb(self, payload):
         """Return the best texts found for a payload, best first."""
         pool = self.scored(self.starts(payload))[:3]
         for _ in range(STEPS):
-            if time.monotonic() > end:
-                break
             moves = [self.moved(text, payload) for _, text in pool for _ in range(5)]
             pool = self.scored([*moves, *(text for _, text in pool)])[:3]
         return [(score, text) for score, text in self.scored(list(self.seen)) if payload in text and score >= FLOOR]
@@ -208,11 +203,9 @@ async def test_a_search_finds_no_text_that_collides_and_carries_a_payload(victim
     search = Search(victim, seed=20260131)
     crossing = Crossing(FLOOR)
     stricter = [Crossing(similarity) for similarity in (0.9, 0.95)]
-    end = time.monotonic() + SECONDS
     found, best = [], {}
-    for number, payload in enumerate(PAYLOADS):
-        until = time.monotonic() + (end - time.monotonic()) / (len(PAYLOADS) - number)
-        near = search.climb(payload, until)
+    for payload in PAYLOADS:
+        near = search.climb(payload)
         best[payload] = near[0][0] if near else 0.0
         # The closest ones, and the shortest: a guard that lets one pass does so at any cosine over the threshold.
         for _, text in {*near[:8], *sorted(near, key=lambda pair: len(pair[1]))[:8]}:

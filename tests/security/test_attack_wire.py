@@ -359,6 +359,9 @@ class Keyed(httpx2.BaseTransport):
         request.headers["x-signed-by"] = self.tenant
         return self.inner.handle_request(request)
 
+    def close(self):
+        self.inner.close()
+
 
 OPENAI = {
     "key": lambda t: {"api_key": t},
@@ -452,23 +455,22 @@ def test_clients_below_one_engine(server):
 
 async def test_async_clients_and_streams_joined_in_flight(server):
     """Two callers at once: the second must not join the stream of the first."""
-    door = AsyncCachingTransport(similarity=0.9)
-    async with httpx.AsyncClient(transport=door, base_url=server.url, timeout=20) as client:
+    for stream in (False, True):
+        # An engine for each: what was answered whole would be served as a stream, and no caller seen.
+        door = AsyncCachingTransport(similarity=0.9, cache=SemanticCache("memory://"))
+        async with httpx.AsyncClient(transport=door, base_url=server.url, timeout=20) as client:
 
-        async def send(tenant, text, stream):
-            async with client.stream(
-                "POST",
-                "/v1/chat/completions",
-                json=body(text, stream=stream),
-                headers={"x-forwarded-user": tenant},
-            ) as response:
-                return (await response.aread()).decode()
+            async def send(tenant, text, client=client, stream=stream):
+                async with client.stream(
+                    "POST",
+                    "/v1/chat/completions",
+                    json=body(text, stream=stream),
+                    headers={"x-forwarded-user": tenant},
+                ) as response:
+                    return (await response.aread()).decode()
 
-        for stream in (False, True):
             server.seen.clear()
-            answers = await asyncio.gather(
-                *(send(tenant, text, stream) for tenant in "abcd" for text in (ASKED, AGAIN, ASKED))
-            )
+            answers = await asyncio.gather(*(send(tenant, text) for tenant in "abcd" for text in (ASKED, AGAIN, ASKED)))
             callers = {headers["x-forwarded-user"] for _, headers, _ in server.seen}
             assert callers == set("abcd")
             assert len(set(answers)) >= 4

@@ -140,7 +140,11 @@ def test_two_client_certificates_are_two_callers(files, make):
 
 def test_the_context_that_a_client_makes_itself_has_none():
     assert fingerprint_instance(httpx.Client()) == fingerprint_instance(httpx.Client(verify=context()))
-    assert fingerprint_instance(httpx.Client()) == fingerprint_instance(httpx.Client(verify=False))
+
+
+def test_whether_servers_are_verified_counts():
+    assert fingerprint_instance(httpx.Client(verify=False)) == fingerprint_instance(httpx.Client(verify=False))
+    assert fingerprint_instance(httpx.Client()) != fingerprint_instance(httpx.Client(verify=False))
 
 
 def test_certificates_of_both_kinds_are_read(files):

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import re
 import traceback
 from urllib.parse import quote
 
@@ -64,12 +65,14 @@ FORMS = (
 MIXED = st.text(st.sampled_from("/?#@:[]%& '\"\\=+,.;é1aZ\u2100"), max_size=6)
 # After an `@` the rest is the host, which is shown: a password that holds one and is not quoted cannot be told from it.
 SECRETS = st.builds(lambda before, after: f"{before.replace('@', '')}{CORE}{after}", MIXED, MIXED)
+# Without a host, a password that begins like a port reads as one, and what follows as a second host or a name.
+NO_HOST = re.compile(r"(redis\+cluster:.*:\d+,|(redis\+sentinel|postgres(ql)?):.*:\d+[,/])[^@]*\Z", re.DOTALL)
 URLS = st.builds(
     lambda form, scheme, secret: form.format(s=scheme, p=secret, q=quote(secret, safe="")),
     st.sampled_from(FORMS),
     st.sampled_from(SCHEMES),
     SECRETS,
-)
+).filter(lambda url: not NO_HOST.match(url.strip()))
 
 
 def shown_by(make):
@@ -97,6 +100,10 @@ class Holder:
 @example("redis://user:pa?hush=1@host")
 @example("postgresql://user:a/hush@127.0.0.1/db")
 @example("sqlite://user:hush@host/cache.db")
+@example("redis+cluster://user:,hush")
+@example('redis+cluster://user:,"hush')
+@example("redis+sentinel://user:/hush")
+@example("postgresql://user:/hush")
 def test_backends_and_their_errors(url):
     shown = [
         shown_by(lambda: resolve_backend(url)),

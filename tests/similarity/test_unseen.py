@@ -12,7 +12,8 @@ from semantic_llm_cache.similarity import (
     EmbeddingProvider,
     OnnxEmbeddingProvider,
 )
-from semantic_llm_cache.similarity.unseen import NOTHING, Hidden, Unseen, default_unseen, unseen_difference
+from semantic_llm_cache.similarity.differences import unseen_difference
+from semantic_llm_cache.similarity.unseen import NOTHING, Hidden, Unseen, default_unseen
 
 ONNX, ANY = OnnxEmbeddingProvider(), DummyEmbeddingProvider()
 BOTH = pytest.mark.parametrize("embedder", [ONNX, ANY], ids=["onnx", "default"])

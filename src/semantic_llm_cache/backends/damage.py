@@ -1,4 +1,4 @@
-"""Entries that cannot be read: left out, and logged a few lines at most, however many they are."""
+"""Entries that cannot be read: they are skipped, and logged in few lines even when they are many."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DamageLog:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Log all that is noted inside in one line, at the end."""
+        """Log everything noted inside in one line, at the end."""
         self._held += 1
         try:
             yield
@@ -77,7 +77,7 @@ class DamageLog:
         )  # fmt: skip
 
     def clear(self) -> None:
-        """Forget what was noted: the entries are others now."""
+        """Forget what was noted: the entries have been replaced."""
         with self._lock:
             self._known.clear()
             self._waiting, self._count = [], 0

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 from math import log2
-from typing import Any
+from typing import NamedTuple
 
 from semantic_llm_cache.arguments import shown
 
-__all__ = ["POLICIES", "check_bound", "check_policy", "score"]
+__all__ = ["POLICIES", "Standing", "check_policy", "score"]
 
 POLICIES = ("lru", "lfu", "cost")
 """Least recently used, least frequently used, least saved per byte."""
 
 _HALF_LIFE = 7 * 86_400.0
-"""Seconds without a hit after which earlier hits count half: else what was popular once never goes."""
+"""Seconds without a hit after which earlier hits count half, so that an entry once popular can go."""
 
 _USD_PER_SECOND = 0.001
 """What a second of waiting counts as: a usual call takes some seconds and costs some tenths of a cent."""
 
 _LEAST_USD = 1e-6  # an entry of unknown cost and duration is worth a millisecond
+
+
+class Standing(NamedTuple):
+    """What `score` weighs.
+
+    Attributes:
+        hits: how often the entry has been served.
+        last_accessed: wall time of the last hit in seconds; 0 when there was none.
+        created_at: wall time of the store in seconds.
+        duration_ms: how long the original call took, in milliseconds.
+        cost_usd: what the original call cost.
+        size: bytes that the entry takes.
+    """
+
+    hits: int
+    last_accessed: float
+    created_at: float
+    duration_ms: float
+    cost_usd: float
+    size: int
 
 
 def check_policy(name: str) -> str:
@@ -28,28 +48,8 @@ def check_policy(name: str) -> str:
     return name
 
 
-def check_bound(value: Any, name: str) -> int | None:
-    """Return `value` if it is a bound or None; TypeError or ValueError otherwise, with the argument's name."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}={shown(value)} must be a whole number, or None for no bound")
-    if value < 1:
-        raise ValueError(f"{name}={shown(value)} must be at least 1, or None for no bound")
-    return value
-
-
-def score(
-    policy: str,
-    *,
-    hits: int,
-    last_accessed: float,
-    created_at: float,
-    duration_ms: float,
-    cost_usd: float,
-    size: int,
-) -> float:
-    """Return how much an entry is worth keeping; the lowest go first.
+def score(policy: str, standing: Standing) -> float:
+    """Return how much an entry is worth keeping; the lowest scores go first.
 
     The score of an entry changes only with its hits, not with time, so it can be stored and ordered by.
     For that, `lfu` and `cost` are on a logarithmic scale to which the time of the last use is added: a value
@@ -58,18 +58,14 @@ def score(
 
     Args:
         policy: ``"lru"``, ``"lfu"``, or ``"cost"``.
-        hits: how often it has been served.
-        last_accessed: wall time of the last hit in seconds; 0 when there was none.
-        created_at: wall time of the store in seconds.
-        duration_ms: how long the original call took, in milliseconds.
-        cost_usd: what the original call cost.
-        size: bytes that the entry takes.
+        standing: what is known of the entry.
 
     Example:
-        >>> common = dict(last_accessed=0.0, created_at=1000.0, cost_usd=0.001, size=2000)
-        >>> score("cost", hits=9, duration_ms=900.0, **common) > score("cost", hits=9, duration_ms=90.0, **common)
+        >>> slow = Standing(9, last_accessed=0.0, created_at=1000.0, duration_ms=900.0, cost_usd=0.001, size=2000)
+        >>> score("cost", slow) > score("cost", slow._replace(duration_ms=90.0))
         True
     """
+    hits, last_accessed, created_at, duration_ms, cost_usd, size = standing
     used = max(last_accessed, created_at)
     if policy == "lru":
         return used

@@ -15,10 +15,10 @@ _WIDTH = 16.0  # seconds
 class ExpiryQueue:
     """Ids by the time at which they expire: 8 bytes each, and nothing for the garbage collector to walk.
 
-    Ids that expire within the same 16 seconds lie together in no order; only when their time comes are
-    those that are still to live put in order. Ids whose entries were since replaced or removed stay
-    until looked at. When those are too many, the live ones move over, a few with every call: none ever
-    takes long.
+    Ids that expire within the same 16 seconds are kept together in no order; only when their time comes are
+    the live ones among them put in order. Ids whose entries were replaced or removed since stay
+    until they are looked at. When there are too many of those, the live ones are moved to new lists, a few with
+    every call, so that no call takes long.
 
     Args:
         expiry_of: gives an id's time of expiry in seconds, None when it has none or is gone.
@@ -79,7 +79,7 @@ class ExpiryQueue:
         return None
 
     def due(self, now: float) -> bool:
-        """Tell whether `pop` has anything left to look at."""
+        """Return whether `pop` has anything left to look at."""
         return bool(
             self._old or (self._soon and self._soon[0][0] <= now) or (self._next and self._next[0] * _WIDTH <= now)
         )

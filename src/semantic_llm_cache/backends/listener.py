@@ -1,9 +1,9 @@
-"""Hearing from a server what others do: which entries they have changed, and which leases they give back.
+"""Learning what other processes do: which entries they change, and which leases they give back.
 
-One task on the process's background loop listens while somebody wants to know: a `Front` that may be far behind
-holds entries, or a call waits for a lease. It begins when it is first needed, ends half a minute after it was
-last, and never keeps the process alive. When its connection is lost, the front is emptied and who waits looks for
-itself, until it is back; then the front is emptied once more.
+One task on the process's background loop listens while it is needed: while a `Front` that may be far out of date
+holds entries, or a call waits for a lease. It starts when it is first needed, ends half a minute after the last
+need, and never keeps the process alive. When its connection is lost, the front is emptied, and calls that wait
+for a lease look for themselves. When the connection is back, the front is emptied once more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 
+from semantic_llm_cache.backends.job import Job
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
@@ -26,35 +27,35 @@ __all__ = ["Listener", "Unheard"]
 
 _LINGER = 30.0
 TICK = 5.0
-"""Seconds between two looks at whether the connection is alive and anybody wants to know."""
+"""Seconds between two checks whether the connection is alive and the listener is still needed."""
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 5.0
 _FIRST_LOOK, _LAST_LOOK = 0.01, 0.25
-"""Seconds between two looks of who waits for a lease while nothing is heard: at first, and at last."""
+"""Seconds between two looks at a lease while nothing is heard: at first, and at most."""
 _LATER = 60.0
 
 
 class Unheard(Exception):
-    """Listening does not work here, and will not in a moment either."""
+    """Listening does not work here, and trying again soon would not help."""
 
 
 class Listener(ABC):
-    """Hears what others do, while somebody wants to know.
+    """Hears what other processes do, while that is needed.
 
     Args:
         url: of the server, for messages.
-        front: to be told of changed entries; None for leases only.
+        front: drops entries that others change; None for leases only.
     """
 
     def __init__(self, url: str, front: Front | None) -> None:
         self.url = url
         self.front = front
         self.hearing = False
-        """True while what others do is heard."""
+        """True while the connection is up and messages arrive."""
         self._lock = fork_safe_lock()
         self._waiting: dict[str, dict[asyncio.Future[None], asyncio.AbstractEventLoop]] = {}
-        self._running: _Run | None = None
+        self._running: Job | None = None
         self._until = 0.0
-        self._told = False
+        self._warned = False
         if front is not None and front.far_behind:
             reference = weakref.ref(self)
 
@@ -70,60 +71,59 @@ class Listener(ABC):
 
     @abstractmethod
     async def hear(self) -> None:
-        """Connect, call `heard`, then hear until `wanted` is False, which is looked at every `TICK` seconds.
+        """Connect, call `heard`, and listen until `wanted` is False; check that every `TICK` seconds.
 
         Raises:
-            Unheard: it does not work here.
+            Unheard: listening does not work here.
             Exception: the connection is lost.
         """
 
     # ------------------------------------------------------------------------------ running
 
     def start(self) -> None:
-        """See to it that it listens. From any thread, without waiting."""
+        """Start listening, or go on. From any thread, without waiting."""
         self._until = time.monotonic() + _LINGER
         with self._lock:
             if self._running is not None:
                 return
-            run = self._running = _Run()
+            job = self._running = Job()
         try:
-            background.spawn(run.task(self))
+            background.spawn(_listen(self, job))
         except RuntimeError as error:  # the interpreter is ending and starts no more threads
-            logger.debug("semantic-llm-cache: %s: not listened to: %s", self.url, describe(error))
+            logger.debug("semantic-llm-cache: %s: could not start listening: %s", self.url, describe(error))
 
     def wanted(self) -> bool:
-        """Tell whether somebody still wants to know."""
+        """Return whether the listener is still needed."""
         front = self.front
         if self._waiting or (front is not None and front.listen is not None and front.keys()):
             return True
         return time.monotonic() < self._until
 
     def stop(self) -> None:
-        """Have it end soon. From any thread, without waiting."""
+        """Make it end soon. From any thread, without waiting."""
         with self._lock:
-            run, self._running = self._running, None
-        if run is not None:
-            run.stop()
+            job, self._running = self._running, None
+        if job is not None:
+            job.stop()
         self.deaf()
 
     async def close(self) -> None:
         """`stop`, and wait until its connection is closed."""
         with self._lock:
-            run = self._running
+            job = self._running
         self.stop()
-        if run is not None:
-            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(run.done), 2.0)
+        if job is not None:
+            await job.wait()
 
     def heard(self) -> None:
-        """To be called when everything from now on will be heard."""
+        """Note that everything from now on will be heard. Called by `hear`."""
         if self.front is not None:
             self.front.drop()  # what was read before may have changed unheard
         self._until = time.monotonic() + _LINGER
-        self.hearing, self._told = True, False
+        self.hearing, self._warned = True, False
 
     def deaf(self) -> None:
-        """To be called when nothing is heard any more."""
+        """Note that nothing is heard any more."""
         if self.hearing and self.front is not None:
             self.front.drop()
         self.hearing = False
@@ -131,7 +131,7 @@ class Listener(ABC):
             self.front.listening = False
         self.ring()
 
-    async def _run(self, run: _Run) -> None:
+    async def _listen(self, job: Job) -> None:
         pause = _FIRST_PAUSE
         while True:
             began = time.monotonic()
@@ -139,26 +139,26 @@ class Listener(ABC):
                 await self.hear()
             except Unheard as error:
                 pause = _LATER
-                self._tell(error)
+                self._warn(error)
             except Exception as error:
                 if time.monotonic() - began > TICK:
                     pause = _FIRST_PAUSE
-                self._tell(error)
+                self._warn(error)
             finally:
                 self.deaf()
-            if self._ended(run):
+            if self._ended(job):
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, max(pause, _LAST_PAUSE))
-            if self._ended(run):
+            if self._ended(job):
                 return
 
-    def _ended(self, run: _Run) -> bool:
-        with self._lock:  # whoever calls `start` meanwhile finds that it goes on, or that there is none
+    def _ended(self, job: Job) -> bool:
+        with self._lock:  # a `start` meanwhile finds either that this run goes on, or that there is none
             front = self.front
             if front is not None:
                 front.listening = False
-            if self._running is run:
+            if self._running is job:
                 if self.wanted():
                     if front is not None:
                         front.listening = True
@@ -166,19 +166,19 @@ class Listener(ABC):
                 self._running = None
             return True
 
-    def _tell(self, error: Exception) -> None:
-        if not self._told:
-            self._told = True
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
             logger.info(
-                "semantic-llm-cache: %s: what other processes change is not heard at the moment (%s): it is noticed "
-                "within front_seconds, and leases are looked at from time to time",
+                "semantic-llm-cache: %s: cannot listen for changes by other processes at the moment (%s): they are "
+                "noticed within front_seconds, and leases are checked from time to time",
                 self.url, str(error) if isinstance(error, Unheard) else describe(error),
             )  # fmt: skip
 
     # ------------------------------------------------------------------------------ leases
 
     def ring(self, name: str | None = None) -> None:
-        """Wake those who wait for a lease, by its name; None wakes all. From any thread."""
+        """Wake the calls that wait for a lease, by its name; None wakes all. From any thread."""
         with self._lock:
             names = list(self._waiting) if name is None else [name]
             waiting = [item for one in names for item in self._waiting.get(one, {}).items()]
@@ -207,15 +207,15 @@ class Listener(ABC):
         Args:
             name: of the lease.
             seconds: at most.
-            look: returns how long the lease still runs, 0 for no lease; with True it also leaves a mark that
-                somebody waits, and is to be told.
+            look: returns how long the lease still runs, 0 for no lease; with True it also marks the lease, so that
+                a message is sent when it is given back.
         """
         end = time.monotonic() + seconds
         pause = _FIRST_LOOK
         with self._rung(name) as rung:
             self.start()
             while True:
-                hearing = self.hearing  # before the mark: what is given back after it will be heard
+                hearing = self.hearing  # read before the mark is set: a release after that will be heard
                 left = min(await look(hearing), end - time.monotonic())
                 if left <= 0 or rung.done():
                     return
@@ -230,34 +230,12 @@ class Listener(ABC):
         self.hearing = False
 
 
-class _Run:
-    """One run of a listener."""
-
-    def __init__(self) -> None:
-        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._task: asyncio.Task[None] | None = None
-        self._stopped = False
-
-    async def task(self, listener: Listener) -> None:
-        self._task = asyncio.current_task()
-        _runs.add(self)
-        try:
-            if not self._stopped:
-                await listener._run(self)
-        except asyncio.CancelledError:
-            if not self._stopped:
-                raise
-        finally:
-            self._task = None
-            _runs.discard(self)
-            self.done.set_result(None)
-
-    def stop(self) -> None:
-        self._stopped = True
-        task = self._task
-        if task is not None:
-            with contextlib.suppress(RuntimeError):
-                task.get_loop().call_soon_threadsafe(task.cancel)
+async def _listen(listener: Listener, job: Job) -> None:
+    _jobs.add(job)
+    try:
+        await job.run(lambda: listener._listen(job))
+    finally:
+        _jobs.discard(job)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
@@ -266,22 +244,22 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 _all: weakref.WeakSet[Listener] = weakref.WeakSet()
-_runs: set[_Run] = set()
+_jobs: set[Job] = set()
 
 
 def _after_fork() -> None:
-    _runs.clear()
+    _jobs.clear()
     for listener in list(_all):
         listener._after_fork()
 
 
 def _at_exit() -> None:
-    """Let the connections go, so that no task is found pending when the interpreter is taken down."""
-    runs = list(_runs)
-    for run in runs:
-        run.stop()
-    if runs:
-        concurrent.futures.wait([run.done for run in runs], timeout=0.5)
+    """Close the connections, so that no task is pending when the interpreter shuts down."""
+    jobs = list(_jobs)
+    for job in jobs:
+        job.stop()
+    if jobs:
+        concurrent.futures.wait([job.done for job in jobs], timeout=0.5)
 
 
 background.after_fork(_after_fork)

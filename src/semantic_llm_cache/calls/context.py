@@ -57,7 +57,7 @@ class CacheContext:
             functions that share nothing outside share nothing inside.
         enabled: False lets the calls through.
         cache_control: what all that is called inside asks of the cache, through whatever door, in the manner of
-            HTTP: ``"no-cache"`` (call anew, store the answer), ``"no-store"``, ``"only-if-cached"``
+            HTTP: ``"no-cache"`` (call again, store the answer), ``"no-store"``, ``"only-if-cached"``
             (`CacheNotFoundError` where there is no answer, or status 504 through a client), ``"max-age=60"``,
             ``"ttl=1h"``, ``"similarity=0.9"``; a string with commas, a set, or a mapping. What a client's call says
             by its own header goes before it.

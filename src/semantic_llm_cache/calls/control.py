@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.config import check_similarity, parse_ttl
 
-__all__ = ["HEADER", "NOT_CACHED", "CacheControl", "cache_control", "obeyed"]
+if TYPE_CHECKING:
+    from semantic_llm_cache.config import CacheEntry
+
+__all__ = ["HEADER", "NOTHING_ASKED", "NOT_CACHED", "CacheControl", "cache_control", "obeyed"]
 
 HEADER = "x-cache-control"
 """Name of the request header. It never reaches the provider."""
@@ -23,6 +26,8 @@ _VALUES = ("max-age", "ttl", "similarity")
 @dataclass(frozen=True)
 class CacheControl:
     """What one call asks of the cache.
+
+    What a directive means is decided here, in the methods: the rest of the code asks them only.
 
     Attributes:
         no_cache: do not answer from the cache; store the fresh answer.
@@ -44,6 +49,30 @@ class CacheControl:
     def plain(self) -> bool:
         """Whether the call takes the usual way."""
         return not (self.no_cache or self.no_store or self.only_if_cached) and self.max_age is None
+
+    @property
+    def may_look(self) -> bool:
+        """Whether an answer from the cache is taken at all."""
+        return not self.no_cache
+
+    def may_serve(self, entry: CacheEntry, now: float) -> bool:
+        """Tell whether this entry's answer is taken at `now`, in wall seconds."""
+        return self.max_age is None or now - entry.created_at <= self.max_age
+
+    @property
+    def may_share(self) -> bool:
+        """Whether the fresh answer may be that of another caller, and others may take it from this one."""
+        return not (self.no_cache or self.no_store)
+
+    @property
+    def may_call(self) -> bool:
+        """Whether the function or the model may be called."""
+        return not self.only_if_cached
+
+    @property
+    def may_store(self) -> bool:
+        """Whether the fresh answer may be stored."""
+        return not self.no_store
 
     @classmethod
     def read(cls, given: Any) -> CacheControl:
@@ -87,6 +116,10 @@ class CacheControl:
         return cls(**found)
 
 
+NOTHING_ASKED = CacheControl()
+"""What a call asks that asks for nothing."""
+
+
 def _pairs(given: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(given, Mapping):
         items: Iterable[Any] = given.items()
@@ -109,7 +142,7 @@ def _pairs(given: Any) -> Iterable[tuple[str, Any]]:
 
 def obeyed(settings: Any, asks: CacheControl | None) -> Any:
     """Return the settings of a call as `asks` has them; the settings given stay as they are."""
-    if asks is None or asks == CacheControl():
+    if asks is None or asks == NOTHING_ASKED:
         return settings
     changed: dict[str, Any] = {"control": None if asks.plain else asks}
     if asks.ttl is not None:

@@ -1,21 +1,26 @@
-"""Settings of an engine, checked when given; and those that may differ from call to call."""
+"""The settings that may differ from call to call."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from semantic_llm_cache.arguments import check_callable, check_number, check_tags, shown
 from semantic_llm_cache.calls.context import asked_control, is_set, overrides
-from semantic_llm_cache.calls.control import CacheControl, obeyed
+from semantic_llm_cache.calls.control import NOTHING_ASKED, CacheControl, obeyed
 
-__all__ = ["CallSettings", "check_callable", "check_single_flight", "check_tags", "check_timeout", "current"]
+__all__ = ["CallSettings", "current"]
 
 
 @dataclass(slots=True)
 class CallSettings:
-    """What may differ from call to call."""
+    """What may differ from call to call.
+
+    Attributes:
+        similarity, ttl, enabled: as in the options.
+        target: the type that answers are rebuilt to.
+        tags: labels of the entries stored.
+        control: what the call asks of the cache; None where that is nothing out of the ordinary.
+    """
 
     similarity: float
     ttl: float | None
@@ -24,15 +29,21 @@ class CallSettings:
     tags: tuple[str, ...] = ()
     control: CacheControl | None = None
 
-
-def check_timeout(timeout: float | None) -> float | None:
-    """Return a limit in seconds, or None for none."""
-    if timeout is None or (isinstance(timeout, float) and timeout == math.inf):
-        return timeout
-    return check_number(timeout, "timeout", "more than zero seconds, or None for no limit", above=0)
+    @property
+    def asks(self) -> CacheControl:
+        """What the call asks of the cache: `may_serve`, `may_call`, `may_store` and the rest."""
+        return self.control if self.control is not None else NOTHING_ASKED
 
 
-def current(engine: Any, settings: CallSettings, asks: CacheControl | None = None) -> tuple[CallSettings, str | None]:
+class _Engine(Protocol):
+    disabled: bool
+
+    def need_embedder(self) -> Any: ...
+
+
+def current(
+    engine: _Engine, settings: CallSettings, asks: CacheControl | None = None
+) -> tuple[CallSettings, str | None]:
     """Return the settings of a call made at this moment, and the namespace of a context if one names it.
 
     Args:
@@ -56,12 +67,3 @@ def current(engine: Any, settings: CallSettings, asks: CacheControl | None = Non
     if settings.enabled and settings.similarity < 1:
         engine.need_embedder()
     return settings, context.namespace if context is not None and is_set(context.namespace) else None
-
-
-def check_single_flight(value: str) -> str:
-    """Return ``"process"`` or ``"shared"``; ValueError for anything else."""
-    if value not in ("process", "shared"):
-        raise ValueError(
-            f"single_flight={shown(value)} must be 'process', or 'shared' for one call among all processes"
-        )
-    return value

@@ -153,11 +153,8 @@ def _log(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairCheck
     rows = len(log.prompts)
     with Progress(rows, enabled=not args.json) as progress:
         bare, guarded, repeats = log_cases(
-            log.prompts,
-            log.answers,
-            log.vectors,
+            log,
             check.first,
-            readable=log.readable,
             unseen=check.unseen,
             step=lambda: progress.step("looking for the nearest"),
         )

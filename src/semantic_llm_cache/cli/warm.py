@@ -21,8 +21,8 @@ from semantic_llm_cache.cli.progress import Progress
 from semantic_llm_cache.management.logs.formats import FORMATS
 
 if TYPE_CHECKING:
+    from semantic_llm_cache import SemanticCache
     from semantic_llm_cache.cli.common import Subparsers
-    from semantic_llm_cache.engine.engine import SemanticCache
     from semantic_llm_cache.management.logs.warming import WarmReport
     from semantic_llm_cache.storage.contract import StorageBackend
 
@@ -354,7 +354,7 @@ def _embedder(args: argparse.Namespace) -> Any:
 
 
 def _engine(args: argparse.Namespace, backend: StorageBackend, provider: Any, ttl: dict[str, Any]) -> SemanticCache:
-    from semantic_llm_cache.engine.engine import SemanticCache
+    from semantic_llm_cache import SemanticCache
 
     return SemanticCache(
         backend,

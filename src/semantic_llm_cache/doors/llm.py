@@ -5,17 +5,18 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.doors.cache import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.keys.callable_scope import CallableScope
 from semantic_llm_cache.keys.client_forms import PROXY_VARIABLES
 from semantic_llm_cache.keys.fingerprint import canonical, secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.awaiting import maybe_await
 from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["CachedLLM"]
@@ -89,7 +90,7 @@ class CachedLLM:
 
         def run() -> Any:
             value = call()
-            return background.run(_finish(value)) if inspect.isawaitable(value) else value
+            return background.run(maybe_await(value)) if inspect.isawaitable(value) else value
 
         return self.engine.get_or_call_blocking(request, run, settings=settings)
 
@@ -119,7 +120,8 @@ class CachedLLM:
         known = _PROVIDERS.get(self.provider)
         if known is None:
             return self._no_client
-        return lambda: known(self.model, prompt, kwargs, is_async)
+        options = _question(self.model, prompt, kwargs)
+        return lambda: known.acall(options) if is_async else known.call(options)
 
     def _no_client(self) -> Any:
         raise PromptCacheError(
@@ -140,10 +142,6 @@ def _environment(provider: str) -> str | None:
     return secret_hash(canonical(read))
 
 
-async def _finish(awaitable: Any) -> Any:
-    return await awaitable
-
-
 def _sdk(name: str) -> Any:
     import importlib
 
@@ -155,67 +153,58 @@ def _sdk(name: str) -> Any:
         ) from error
 
 
-def _openai(model: str, prompt: str, kwargs: dict[str, Any], is_async: bool) -> Any:
-    sdk = _sdk("openai")
-    messages = [{"role": "user", "content": prompt}]
-
-    def text(reply: Any) -> Any:
-        return reply.choices[0].message.content
-
-    async def ask() -> Any:
-        async with sdk.AsyncOpenAI() as client:
-            return text(await client.chat.completions.create(model=model, messages=messages, **kwargs))
-
-    if is_async:
-        return ask()
-    with sdk.OpenAI() as client:
-        return text(client.chat.completions.create(model=model, messages=messages, **kwargs))
+def _question(model: str, prompt: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    return dict(model=model, messages=[{"role": "user", "content": prompt}], **kwargs)
 
 
-def _anthropic(model: str, prompt: str, kwargs: dict[str, Any], is_async: bool) -> Any:
-    sdk = _sdk("anthropic")
-    options = {
-        "max_tokens": 1024,
-        **kwargs,
-        "messages": [{"role": "user", "content": prompt}],
-        "model": model,
-    }
+class _Provider(NamedTuple):
+    """How a provider's SDK is asked, whether its client is the plain or the async one.
 
-    def text(reply: Any) -> str:
-        return "".join(block.text for block in reply.content if block.type == "text")
+    Attributes:
+        package: to import.
+        clients: names of its plain and of its async client.
+        ask: called with a client and the options of the call; what it returns is awaited where the client is async.
+        text: the answer in what came back.
+        closed: what of a client is closed after the call, as a context manager.
+    """
 
-    async def ask() -> Any:
-        async with sdk.AsyncAnthropic() as client:
-            return text(await client.messages.create(**options))
+    package: str
+    clients: tuple[str, str]
+    ask: Callable[[Any, dict[str, Any]], Any]
+    text: Callable[[Any], Any]
+    closed: Callable[[Any], Any] = lambda client: client
 
-    if is_async:
-        return ask()
-    with sdk.Anthropic() as client:
-        return text(client.messages.create(**options))
+    def call(self, options: dict[str, Any]) -> Any:
+        """Ask with the plain client."""
+        client = getattr(_sdk(self.package), self.clients[0])()
+        with self.closed(client):
+            return self.text(self.ask(client, options))
 
-
-def _ollama(model: str, prompt: str, kwargs: dict[str, Any], is_async: bool) -> Any:
-    sdk = _sdk("ollama")
-    messages = [{"role": "user", "content": prompt}]
-
-    async def ask() -> Any:
-        client = sdk.AsyncClient()
-        try:
-            return (await client.chat(model=model, messages=messages, **kwargs)).message.content
-        finally:
-            await client._client.aclose()
-
-    if is_async:
-        return ask()
-    client = sdk.Client()
-    try:
-        return client.chat(model=model, messages=messages, **kwargs).message.content
-    finally:
-        client._client.close()
+    async def acall(self, options: dict[str, Any]) -> Any:
+        """Ask with the async client."""
+        client = getattr(_sdk(self.package), self.clients[1])()
+        async with self.closed(client):
+            return self.text(await self.ask(client, options))
 
 
-_PROVIDERS: dict[str, Callable[[str, str, dict[str, Any], bool], Any]] = {
-    "openai": _openai,
-    "anthropic": _anthropic,
-    "ollama": _ollama,
+_PROVIDERS = {
+    "openai": _Provider(
+        "openai",
+        ("OpenAI", "AsyncOpenAI"),
+        lambda client, options: client.chat.completions.create(**options),
+        lambda reply: reply.choices[0].message.content,
+    ),
+    "anthropic": _Provider(
+        "anthropic",
+        ("Anthropic", "AsyncAnthropic"),
+        lambda client, options: client.messages.create(**{"max_tokens": 1024, **options}),
+        lambda reply: "".join(block.text for block in reply.content if block.type == "text"),
+    ),
+    "ollama": _Provider(
+        "ollama",
+        ("Client", "AsyncClient"),
+        lambda client, options: client.chat(**options),
+        lambda reply: reply.message.content,
+        lambda client: client._client,  # not every version can be closed itself
+    ),
 }

@@ -24,7 +24,7 @@ class _FunctionLike:
 
 
 def _seen_as(kind: type) -> Any:
-    # Whoever tells methods from fields by asking for functions, as pydantic does, is to find one.
+    # pydantic and others tell methods from fields by asking whether they are functions.
     return property(lambda self: kind)
 
 
@@ -58,8 +58,8 @@ class CachedMethod(_FunctionLike):
         return self.controls.cache_lookup(*args, **kwargs)
 
     def _know_class(self, asked: str, args: tuple[Any, ...]) -> None:
-        # From Python 3.13 on a classmethod binds what it wraps without asking it, and hands on only the name of
-        # the attribute that somebody wants of the result: with @classmethod outside, the class is nowhere to be had.
+        # From Python 3.13 on, a classmethod no longer passes its class to what it wraps when an attribute is read:
+        # with @classmethod outside, this object cannot know the class.
         if self._held_by_class or (args and isinstance(args[0], type)):
             return
         if next(iter(inspect.signature(self.controls.function).parameters), None) == "cls":
@@ -99,7 +99,7 @@ class _BoundMethod(_FunctionLike):
         return self._wrapper(self.__self__, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        # Reached for what inspect and people ask of a function, not on the way of a call.
+        # For attributes that inspect and people read; calls do not come here.
         if name == "__signature__":
             signature = inspect.signature(self.__func__.controls.function)
             return signature.replace(parameters=list(signature.parameters.values())[1:])

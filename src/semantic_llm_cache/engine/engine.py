@@ -1,232 +1,224 @@
-"""`SemanticCache`: the one path that every call takes, whatever door it came through.
+"""`Engine`: the one path that every call takes, whatever door it came through.
 
-call -> exact: key in the backend?                                  -> hit
-     -> near: embed -> nearest in the same scope -> policy says same -> hit
-     -> join the same call if one is in flight                       -> coalesced
-     -> run the function -> store -> answer
+call -> quick: an exact hit that this process holds?                 -> hit
+     -> lead: join the same call if one is in flight                 -> coalesced
+     -> search: exact, then near                                     -> hit
+     -> run the function -> admission: store -> answer
+
+`get_or_call` begins, and `_steps` says which part continues.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+import os
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.calls.settings import CallSettings, check_tags, current
+from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL, parse_ttl
-from semantic_llm_cache.engine.lead import AGAIN, MISS, Leading, maybe_await, need_asyncio
-from semantic_llm_cache.engine.reporting import exact_lookup
-from semantic_llm_cache.engine.search import ALONE, Found, Outage
+from semantic_llm_cache.engine.access import Access
+from semantic_llm_cache.engine.admission import Admission
+from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.driving import Do, Run, Steps, drive, drive_blocking
+from semantic_llm_cache.engine.freshness import Freshness
+from semantic_llm_cache.engine.joining import Joining
+from semantic_llm_cache.engine.lead import Lead
+from semantic_llm_cache.engine.learning import Learning
+from semantic_llm_cache.engine.leases import Leases
+from semantic_llm_cache.engine.notices import Notices
+from semantic_llm_cache.engine.options import Options
+from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Fresh, Outage
+from semantic_llm_cache.engine.quick import Quick
+from semantic_llm_cache.engine.reporting import Reporter
+from semantic_llm_cache.engine.search import Search
+from semantic_llm_cache.engine.shadow import Shadow
+from semantic_llm_cache.engine.state import BackendState
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.runtime import background
-from semantic_llm_cache.storage.registry import get_default_backend
-from semantic_llm_cache.values.encoding import thaw
-from semantic_llm_cache.values.offload import is_large
-from semantic_llm_cache.values.rebuilding import rebuild
+from semantic_llm_cache.matching.decider import Decider
+from semantic_llm_cache.metrics.counters import CacheInfo, Counters
+from semantic_llm_cache.runtime.awaiting import need_asyncio
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import register_engine
 
-__all__ = ["MISS", "SemanticCache"]
+if TYPE_CHECKING:
+    from semantic_llm_cache.matching.online import OnlinePolicy
 
-_PLAIN = frozenset({str, int, float, bool, type(None), bytes})
+__all__ = ["Engine"]
+
+E = TypeVar("E", bound="Engine")
 
 
-class SemanticCache(Leading):
-    """The engine: looks up, calls, stores. Decorators and clients are doors to it.
+class Engine:
+    """Looks up, calls, stores. Decorators and clients are doors to it; `SemanticCache` is the one for people.
 
     Args:
-        backend: a `StorageBackend` or URL (``memory://``, ``sqlite:///cache.db``); None is the process's
-            default, see `get_default_backend`.
-        embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:..."``), or a callable from
-            text to vector; None is ``"auto"``. Needed only where `similarity` is below 1.
-        similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
-        ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; None is for ever.
-        namespace: name of the entries for management; a part of the scope.
-        enabled: False lets every call through. So does ``SEMANTIC_LLM_CACHE_DISABLED=1``.
-        guards: what looks for differences in meaning that cosine cannot tell: ``"default"``, None, names of
-            rules, or callables; see `matching.guards`.
-        verify: a sync or async callable ``(prompt, candidate_prompt, response) -> bool | float`` asked about
-            near candidates that passed threshold and guards; see `matching.verify` for ready-made ones.
-        verify_band: ask only between these two similarities, refuse below, accept above.
-        verify_mode: ``"inline"``, or ``"background"``: the caller gets a fresh answer now, and a yes makes both
-            prompts aliases of one answer for the next time.
-        max_error: bound on the share of all requests that are answered wrongly, learned online; `similarity`
-            is then the floor under which no candidate is looked at (0.5 if not given). See
-            ``docs/error-budget.md``.
-        max_error_per_hit: the same for the share of hits that are wrong.
-        same_answer: ``(fresh, stored) -> bool | float``, tells the online policy and shadow mode whether two
-            answers say the same. Default: equal up to case and marks, or for long answers near in meaning.
-        seed: makes the online policy's draws repeatable.
-        mode: ``"serve"``, or ``"shadow"``: always call, and record what the cache would have answered.
-        on_event: called with the `Lookup` of every call.
-        on_error: ``"open"``: trouble with storage or embedder costs the caller nothing but the saving;
-            ``"raise"``: it raises `CacheBackendError` or `EmbeddingUnavailableError`.
-        timeout: seconds that each storage operation or embedding may take; None is no limit.
-        stale_while_revalidate: how long after its TTL an answer is still served, while a fresh one is fetched in
-            the background. `stale_if_error`: how long after its TTL it is served when the call fails. Both for
-            equal text only; forms as for `ttl`.
-        jitter: share of the TTL, up to 1, by which it is shortened at random, so that answers stored together do
-            not expire together.
-        single_flight: ``"process"``: of concurrent calls for one key, one in this process runs the function.
-            ``"shared"``: one in all processes on the same Redis, PostgreSQL or SQLite file; the others wait for
-            its answer, of streams for the whole one, which they then replay. When it fails or dies another one
-            calls; when the storage fails each process calls for itself. One more round trip for each miss.
-        clock: wall time in seconds, for tests; replaces the backend's too.
-        tags: labels of the entries stored.
-        cache_if: called with a fresh answer; False keeps it out of the cache.
-        price: `CacheConfig` with rates per 1,000 tokens, or a callable ``(input_tokens, output_tokens,
-            response) -> USD``.
-        max_prompt, max_response: longest prompt, and longest answer in its stored form, that are stored,
-            in characters.
+        options: of the cache.
 
     Raises:
-        ValueError, TypeError: naming the argument.
+        ValueError: options that exclude each other.
         EmbeddingUnavailableError: `similarity` below 1 and no usable embedder.
 
-    Example:
-        >>> import asyncio
-        >>> from semantic_llm_cache import Request, SemanticCache
-        >>> async def main():
-        ...     async with SemanticCache("memory://") as cache:
-        ...         async def call():
-        ...             return "42"
-        ...         request = Request("demo", {"model": "m"}, "What is six times seven?")
-        ...         await cache.get_or_call(request, call)
-        ...         return (await cache.lookup(request)).outcome
-        >>> asyncio.run(main())
-        'exact'
+    The parts that it holds: `access` to storage and embedder, the `search`, the `admission` of fresh answers,
+    `learning` about near ones, `freshness`, `leases`, the `reporter`, the `lead` of calls, and with
+    ``mode="shadow"`` the `shadow`.
     """
 
     _neutral_in_keys = True  # as a field of an instance: see `known_types`
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
+        self.notices = notices = Notices()
+        self.access = access = Access(options, notices)
+        self.decider = decider = Decider(options, options.similarity, access.need_embedder)
+        self._settings = CallSettings(decider.similarity, options.ttl, self.enabled, Any, options.tags)
+        if self.similarity < 1 and self.enabled:
+            access.need_embedder()
+        reference = weakref.ref(self)
+        self.learning = learning = Learning(options.namespace, access, decider, notices)
+        self.search = search = Search(options, access, decider, learning, notices)
+        self.admission = admission = Admission(options, access, decider, learning, notices)
+        self.reporter = reporter = Reporter(options, access, decider, notices, reference)
+        self.leases = leases = Leases(options, access, search, notices)
+        self.freshness = freshness = Freshness(options, access, search, admission, leases, notices)
+        joining = Joining(options, decider, learning, reporter)
+        self.lead = Lead(search, admission, freshness, leases, joining, reporter)
+        self.shadow = Shadow(search, admission, learning, reporter) if options.mode == "shadow" else None
+        self.quick = Quick(options, access, learning, reporter, reference).answer
+        register_engine(self)
+
+    def derive(self: E, **options: Any) -> E:
+        """Return an engine with some options changed, on the same backend.
+
+        Raises:
+            TypeError, ValueError: an option that is unknown, or a value that cannot be used.
+        """
+        made = object.__new__(type(self))
+        Engine.__init__(made, self.options.changed(options))
+        return made
+
+    @staticmethod
+    def of_door(cache: Engine | None, options: Mapping[str, Any], also: Iterable[str] = ()) -> Engine:
+        """Return the engine of a door: a new one, or `cache` with some options changed.
+
+        Args:
+            cache: None makes a new one.
+            options: in which the door's engine differs.
+            also: the door's own options, for the message about an unknown one.
+
+        Raises:
+            TypeError, ValueError: naming the argument.
+        """
+        if cache is None:
+            return Engine(Options.read(options, also))
+        if not isinstance(cache, Engine):
+            raise TypeError(f"cache={cache!r} must be a SemanticCache; options are given by name")
+        if not options:
+            return cache
+        made = object.__new__(type(cache))
+        Engine.__init__(made, cache.options.changed(options, also))
+        return made
+
+    # ---------------------------------------------------------------------- what it was given
+
+    @property
+    def enabled(self) -> bool:
+        """False where caching is off, by option or by ``SEMANTIC_LLM_CACHE_DISABLED``."""
+        return self.options.enabled and not self.disabled
+
+    @property
+    def similarity(self) -> float:
+        """The threshold; with an error budget the floor under which no candidate is looked at."""
+        return self.decider.similarity
+
+    @property
+    def ttl(self) -> float | None:
+        """How long an answer is served, in seconds; None is for ever."""
+        return self.options.ttl
+
+    @property
+    def namespace(self) -> str:
+        """Name of the entries for management."""
+        return self.options.namespace
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Labels of the entries stored."""
+        return self.options.tags
+
+    @property
+    def cache_if(self) -> Callable[[Any], bool] | None:
+        """Called with a fresh answer; False keeps it out of the cache."""
+        return self.options.cache_if
+
+    @property
+    def on_error(self) -> str:
+        """``"open"`` or ``"raise"``."""
+        return self.options.on_error
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that each storage operation or embedding may take; None is no limit."""
+        return self.options.timeout
+
+    @property
+    def single_flight(self) -> str:
+        """``"process"`` or ``"shared"``."""
+        return self.options.single_flight
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Wall time in seconds."""
+        return self.access.clock
+
+    @property
+    def backend(self) -> StorageBackend:
+        """The backend in use: the one given, else the process's default of this moment."""
+        return self.access.backend
+
+    def bound(self) -> tuple[StorageBackend, BackendState]:
+        """Return the backend in use and its state in this process."""
+        return self.access.bound()
+
+    def need_embedder(self) -> Any:
+        """Return the embedder, found but not loaded. Raises EmbeddingUnavailableError."""
+        return self.access.need_embedder()
+
+    # ---------------------------------------------------------------------- for doors
 
     def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
         """Return the settings of a door's calls: what type answers are, and labels of its own."""
         return replace(self._settings, target=target, tags=(*self.tags, *tags))
 
-    def _in_context(self, request: Request, settings: CallSettings) -> tuple[CallSettings, Request]:
-        """Return settings and request as a `CacheContext` around the call has them; doors have asked already."""
+    def _in_context(
+        self, request: Request, settings: CallSettings | None, target: Any = Any
+    ) -> tuple[Request, CallSettings]:
+        """Return request and settings as a `CacheContext` around the call has them; doors have asked already."""
+        if settings is not None:
+            return request, settings
+        settings = self.settings(target)
         if overrides.get() is None:
-            return settings, request
+            return request, settings
         settings, namespace = current(self, settings)
-        return settings, request if namespace is None else request.within(namespace)
+        return request if namespace is None else request.within(namespace), settings
 
-    def derive(self, **options: Any) -> SemanticCache:
-        """Return an engine with some options changed, on the same backend."""
-        unknown = [name for name in options if name not in self._options]
-        if unknown:
-            raise TypeError(f"unknown option {unknown[0]!r}: known are {', '.join(self._options)}")
-        return SemanticCache(**{**self._options, **options})
+    def log_once(self, topic: str, text: str) -> None:
+        """Log a warning, once per topic and engine."""
+        self.notices.log_once(topic, text)
 
-    def cache(self, function: Any = None, /, **options: Any) -> Any:
-        """Return a decorator (or decorate `function`) bound to this engine.
+    def bypassed(self, namespace: str | None = None) -> None:
+        """Count a call made while caching was off."""
+        self.reporter.bypassed(namespace)
 
-        Takes the options of `semantic_llm_cache.cache`; those not given are the engine's.
-        """
-        from semantic_llm_cache.doors.decorator import decorate
-
-        return decorate(self, function, options)
-
-    # ---------------------------------------------------------------------- the quick way
-
-    def quick(self, request: Request, settings: CallSettings) -> Any:
-        """Return the answer to an exact hit that this process holds, in memory or in a front, else `MISS`."""
-        backend = self._backend if self._backend is not None else get_default_backend()
-        if self._long_way or settings.control is not None:
-            return MISS
-        started = perf_counter()
-        try:
-            if backend.in_process:
-                entry = backend.peek(request.key)
-            elif backend.front is not None:
-                entry = backend.front.get(request.key)
-            else:
-                return MISS
-            if entry is None:
-                return MISS
-            now = self.clock()
-            if entry.ttl is not None and now >= entry.created_at + entry.ttl - self._stale_window:
-                return MISS
-            value = entry.response
-            if type(value) not in _PLAIN:
-                if is_large(value) and asyncio._get_running_loop() is not None:
-                    return MISS  # the long way copies it in a thread
-                value = rebuild(thaw(value), settings.target)
-        except Exception:
-            return MISS  # the long way meets the same trouble and deals with it
-        if self._bounded:
-            _, state = self.bound()
-            policy = state.policies.get(self.policy_name())
-            if policy is None:
-                return MISS  # what it has learned must be read first
-            policy.count_exact()
-        if backend.in_process:
-            entry.hit_count += 1
-            entry.last_accessed = now
-        else:
-            self.bound()[1].note_hit(request.key, now)
-        counters = self._hot
-        if counters is None or counters.namespace != request.namespace or self._state_backend is not backend:
-            self.bound()
-            counters = self._hot = self.counters(request.namespace)
-        counters.exact += 1
-        counters.saved_usd += entry.cost_usd
-        took = (perf_counter() - started) * 1000
-        counters.saved_ms += entry.duration_ms - took
-        counters.hit_times.append(took)
-        lookups.remember((exact_lookup, self.reference, request, entry, now, took))
-        if self.on_event is not None:
-            self._tell(exact_lookup(self.reference, request, entry, now, took))
-        return value
-
-    # ---------------------------------------------------------------------- public calls
-
-    async def lookup(self, request: Request, *, result_type: Any = Any, settings: CallSettings | None = None) -> Lookup:
-        """Return what the cache knows, exact then near, without calling anything. Counts as a request.
-
-        The answer is in `Lookup.response` when `Lookup.hit`.
-
-        Args:
-            request: what is asked.
-            result_type: the type that the answer is rebuilt to.
-            settings: of a door that has asked the contexts around the call; None asks them here.
-
-        Raises:
-            CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
-        """
-        if settings is None:
-            settings, request = self._in_context(request, self.settings(result_type))
-        lookup = await self.probe(request, settings, counting=True)
-        lookups.remember(lookup)
-        self._count(lookup)
-        self._tell(lookup)
-        return lookup
-
-    async def probe(self, request: Request, settings: CallSettings, *, counting: bool = False) -> Lookup:
-        """`lookup` that counts nothing and tells nobody."""
-        started = perf_counter()
-        if not settings.enabled:
-            return self._lookup(request, settings, Found("bypass", "caching is off"), started)
-        found = await self.find(request, settings, probing=not counting)
-        result = self._lookup(request, settings, found, started)
-        result.response = found.value
-        return result
-
-    def known(self, found: Lookup) -> Any:
-        """Return the answer of a call that must not reach the function, and count it.
-
-        Raises:
-            CacheNotFoundError: there is none.
-        """
-        self._count(found)
-        self._announce(found)
-        if not found.hit:
-            raise CacheNotFoundError(f"{NOT_CACHED}: {found.reason}")
-        return found.response
+    # ---------------------------------------------------------------------- answering
 
     async def get_or_call(
         self,
@@ -243,33 +235,90 @@ class SemanticCache(Leading):
             EmbeddingUnavailableError. CacheReentryError when the call asks for itself. CacheNotFoundError under
             ``CacheContext(cache_control="only-if-cached")`` where there is no answer.
         """
-        started = perf_counter()
-        if settings is None:
-            settings, request = self._in_context(request, self.settings(result_type))
-        if not settings.enabled:
-            self.bypassed(request.namespace)
-            return await maybe_await(call())
-        if settings.control is not None and settings.control.only_if_cached:
-            return self.known(await self.probe(request, settings, counting=True))
-        value = self.quick(request, settings)
+        made = Call(*self._in_context(request, settings, result_type), call)
+        value = self._recall(made)
+        return value if value is not MISS else await drive(self._steps(made))
+
+    def get_or_call_blocking(
+        self, request: Request, call: Callable[[], Any], settings: CallSettings | None = None
+    ) -> Any:
+        """`get_or_call` for plain code: `call` runs in this thread, the storage on the background loop."""
+        made = Call(*self._in_context(request, settings), call, plain=True)
+        value = self._recall(made)
+        return value if value is not MISS else drive_blocking(self._steps(made))
+
+    def _recall(self, call: Call) -> Any:
+        """Return the answer to an exact hit that waits for nothing, else `MISS`."""
+        value = self.quick(call.request, call.settings) if call.settings.enabled else MISS
         if value is not MISS:
-            self._record_quick()
-            return value
-        loop = need_asyncio()
-        if self.shadow:
-            return await self._shadow(request, call, settings, started)
-        _, state = self.bound()
-        while True:
-            flight, leads = state.flights.join(request.key, request.scope_hash, request.text, loop)
-            if leads:
-                return await self._lead(state, flight, request, call, settings, started)
-            await state.flights.wait(flight)
-            value = self._join(flight, request, settings, started, await self._opened(flight, settings))
-            if value is ALONE:
-                with self._calling_alone(request, settings, started):
-                    return await maybe_await(call())
-            if value is not AGAIN:
-                return value
+            self.reporter.record_quick()
+        return value
+
+    def _steps(self, call: Call) -> Steps:
+        """Return the steps by which a call is answered."""
+        if not call.settings.enabled:
+            return self._bypass(call)
+        if not call.settings.asks.may_call:
+            return self._only_known(call)
+        if not call.plain:
+            need_asyncio()
+        if self.shadow is not None:
+            return self.shadow.answer(call)
+        return self.lead.answer(call, self.access.storage().state.flights)
+
+    def _bypass(self, call: Call) -> Steps:
+        self.reporter.bypassed(call.request.namespace)
+        assert call.function is not None
+        ran = yield Run(call.function)
+        return ran.value if ran.error is None else Failure(ran.error)
+
+    def _only_known(self, call: Call) -> Steps:
+        found = yield Do(lambda: self.probe(call.request, call.settings, counting=True))
+        return self.known(found)
+
+    def known(self, found: Lookup) -> Any:
+        """Return the answer of a call that must not reach the function, and count it.
+
+        Raises:
+            CacheNotFoundError: there is none.
+        """
+        self.reporter.count(found)
+        self.reporter.announce(found)
+        if not found.hit:
+            raise CacheNotFoundError(f"{NOT_CACHED}: {found.reason}")
+        return found.response
+
+    # ---------------------------------------------------------------------- looking and storing
+
+    async def lookup(self, request: Request, *, result_type: Any = Any, settings: CallSettings | None = None) -> Lookup:
+        """Return what the cache knows, exact then near, without calling anything. Counts as a request.
+
+        The answer is in `Lookup.response` when `Lookup.hit`.
+
+        Args:
+            request: what is asked.
+            result_type: the type that the answer is rebuilt to.
+            settings: of a door that has asked the contexts around the call; None asks them here.
+
+        Raises:
+            CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
+        """
+        request, settings = self._in_context(request, settings, result_type)
+        lookup = await self.probe(request, settings, counting=True)
+        lookups.remember(lookup)
+        self.reporter.count(lookup)
+        self.reporter.send_event(lookup)
+        return lookup
+
+    async def probe(self, request: Request, settings: CallSettings, *, counting: bool = False) -> Lookup:
+        """`lookup` without counts and events."""
+        call = Call(request, settings)
+        if not settings.enabled:
+            return self.reporter.lookup(call, Found("bypass", "caching is off"))
+        found = await self.search.find(call, probing=not counting)
+        result = self.reporter.lookup(call, found)
+        result.response = found.value
+        return result
 
     async def store(
         self,
@@ -293,72 +342,57 @@ class SemanticCache(Leading):
             result_type: the type that hits rebuild the answer to.
             settings: of a door that has asked the contexts around the call; None asks them here.
         """
-        if settings is None:
-            settings, request = self._in_context(request, self.settings(result_type))
+        request, settings = self._in_context(request, settings, result_type)
         changed: dict[str, Any] = {"tags": (*settings.tags, *check_tags(tags))}
         if ttl is not MISS:
             changed["ttl"] = parse_ttl(ttl)
-        settings = replace(settings, **changed)
-        if not settings.enabled or (settings.control is not None and settings.control.no_store):
+        call = Call(request, replace(settings, **changed)).again()
+        if not call.settings.enabled or not call.settings.asks.may_store:
             return False
-        found = Found("miss", "")
-        if settings.similarity < 1 and request.text:
+        if call.needs_vector:
             try:
-                await self.embed(request, found)
+                await self.access.embed(request.text, call.found)
             except Outage:
                 pass
-        shared = await self.shared(response, settings.target)
-        return (await self.put(request, settings, response, shared, found, duration_ms))[0]
+        shared = await self.admission.shared(response, settings.target)
+        return (await self.admission.put(call, Fresh(response, shared, True, duration_ms)))[0]
 
     async def delete(self, request: Request) -> bool:
         """Delete the entry stored under exactly this request; True when there was one."""
-        return await self.remove(self._in_context(request, self._settings)[1])
+        return await self.remove(self._in_context(request, None)[0])
 
     async def remove(self, request: Request) -> bool:
         """`delete` for doors, which have asked the contexts around the call."""
-        backend, _ = self.bound()
-        return await backend.delete(request.key)
+        return await self.access.storage().backend.delete(request.key)
+
+    async def feedback(self, lookup: Lookup, right: bool) -> bool:
+        """Act on what somebody says of a hit; True when an entry was evicted or an alias stored."""
+        self.reporter.count_feedback(lookup.namespace, right)
+        return await self.learning.feedback(lookup, right)
+
+    async def online_policy(self) -> OnlinePolicy:
+        """Return the error budget of this namespace, with what it has learned before."""
+        return await self.learning.policy()
+
+    # ---------------------------------------------------------------------- counts, and the end
+
+    def counters(self, namespace: str | None = None) -> Counters:
+        """Return this engine's counters of a namespace (default: its own)."""
+        return self.reporter.counters(namespace)
+
+    def info(self) -> CacheInfo:
+        """Return the counts of hits and misses of this engine, all namespaces together."""
+        return self.reporter.info()
 
     async def close(self) -> None:
         """Write what is pending and close the backend, if it is this engine's own. May be used again."""
-        backend, state = self.bound()
+        backend, state = self.access.bound()
         await state.flush()
-        if self._backend is not None:
+        if self.access.given is not None:
             await backend.close()
 
-    async def __aenter__(self) -> SemanticCache:
+    async def __aenter__(self: E) -> E:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
-
-    def get_or_call_blocking(
-        self, request: Request, call: Callable[[], Any], settings: CallSettings | None = None
-    ) -> Any:
-        """`get_or_call` for plain code: `call` runs in this thread, the storage on the background loop."""
-        started = perf_counter()
-        if settings is None:
-            settings, request = self._in_context(request, self._settings)
-        if not settings.enabled:
-            self.bypassed(request.namespace)
-            return call()
-        if settings.control is not None and settings.control.only_if_cached:
-            return self.known(background.run(self.probe(request, settings, counting=True)))
-        value = self.quick(request, settings)
-        if value is not MISS:
-            self._record_quick()
-            return value
-        if self.shadow:
-            return self._shadow_blocking(request, call, settings, started)
-        _, state = self.bound()
-        while True:
-            flight, leads = state.flights.join(request.key, request.scope_hash, request.text)
-            if leads:
-                return self._lead_blocking(state, flight, request, call, settings, started)
-            waited = state.flights.wait_blocking(flight)
-            value = self._join(flight, request, settings, started) if waited else ALONE
-            if value is ALONE:
-                with self._calling_alone(request, settings, started):
-                    return call()
-            if value is not AGAIN:
-                return value

@@ -31,7 +31,7 @@ class Flight:
     Attributes:
         state: PENDING, then DONE (`result` holds the leader's outcome), FAILED (`error` is what the function
             raised) or ABANDONED: the leader went away without an outcome, or met trouble of its own
-            (`error`), and one of those who waited leads anew.
+            (`error`), and one of those who waited leads next.
         loop: the event loop that carries it; None when a plain thread does.
         led: False when the first caller has left; others may still wait.
         spare: a copy, alone in a tuple, of an answer that cannot be stored; None when there is none.
@@ -112,7 +112,7 @@ class Flights:
     def calling(self, flight: Flight, embedder: str, vector: Any, alike: Callable[[Flight], bool]) -> Flight | None:
         """Say that `flight` is about to call its function; return one that already asks the same, if any.
 
-        Looking and saying are one step, so that of two calls with one meaning only one goes on.
+        Both happen in one step, so that of two calls with one meaning only one continues.
         """
         chain = current_chain.get()
         while True:
@@ -148,6 +148,7 @@ class Flights:
             if flight.state != PENDING:
                 return
             flight.result, flight.error, flight.state = result, error, state
+            flight.cancel = None  # it holds the task, and the task's context holds the flight
             self.landed += 1
             if self._by_key.get(flight.key) is flight:
                 del self._by_key[flight.key]
@@ -181,11 +182,11 @@ class Flights:
                 flight._callbacks.remove(callback)
 
     async def wait(self, flight: Flight, leading: Flight | None = None) -> None:
-        """Wait until `flight` has ended. Cancelling the waiter disturbs nobody else.
+        """Wait until `flight` has ended. Cancelling the waiter does not affect the others.
 
         Args:
             flight: joined before.
-            leading: the caller's own flight, whose answer is to be that of `flight`.
+            leading: the caller's own flight, which takes the answer of `flight`.
 
         Raises:
             CacheReentryError: `flight` waits, directly or not, for the caller.
@@ -244,7 +245,7 @@ class Flights:
             self._unannounce(flight, waiting)
 
     def _look_after(self, flight: Flight, stopped: bool) -> bool:
-        """End a flight whose event loop is closed, or stopped at two looks in a row: nobody carries it."""
+        """End a flight whose event loop is closed, or was not running at two checks in a row."""
         loop = flight.loop
         if loop is None or loop.is_running():
             return False

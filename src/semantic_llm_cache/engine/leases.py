@@ -1,7 +1,7 @@
-"""One call among all processes: who runs the function holds a lease on the key, and the others wait for it.
+"""One call among all processes: the one that runs the function holds a lease on the key, and the others wait for it.
 
-The storage gives the leases (`StorageBackend.acquire_lease` and its neighbours). Whatever goes wrong with them
-costs the saving only: the function is then called without one.
+The storage gives the leases (`StorageBackend.acquire_lease` and its neighbours). If anything goes wrong with
+them, only the saving is lost: the function is then called without one.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
-from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.engine.flights import PENDING, Flight, current_chain
-from semantic_llm_cache.engine.reporting import Reporting
-from semantic_llm_cache.engine.search import Found, Outage, limited
-from semantic_llm_cache.engine.state import BackendState
+from semantic_llm_cache.engine.access import Access, Storage
+from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.flights import PENDING, Flight, Flights, current_chain
+from semantic_llm_cache.engine.notices import Notices
+from semantic_llm_cache.engine.options import Options
+from semantic_llm_cache.engine.outcome import Found, Outage
+from semantic_llm_cache.engine.search import Search
 from semantic_llm_cache.exceptions import CacheBackendError
-from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.awaiting import limited
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import Held, Lease, StorageBackend
 
-__all__ = ["Holding", "Leasing"]
+__all__ = ["Holding", "Leases"]
 
 _MOST_HOLDERS = 3
-"""So many others may have had the lease and stored nothing; then the function is called without one."""
+"""After so many others have had the lease and stored nothing, the function is called without one."""
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.01, 0.25
 _PATIENCE = 5.0
 
@@ -40,8 +41,8 @@ class Holding:
     Args:
         backend: what gave it.
         lease: as it was given.
-        alive: tells whether the call is still under way. None: it is, but waits for its own caller to go on; the
-            lease is then left to run out, and taken up again if nobody else has taken it by then.
+        alive: tells whether the call is still running. None: it is, but it waits for its own caller. The lease may
+            then run out; it is renewed if no other process has taken it by then.
     """
 
     __slots__ = ("_alive", "_pid", "backend", "lease", "over")
@@ -80,21 +81,28 @@ class Holding:
         if kept:
             self._renew_later()
 
-    async def store(self, engine: Leasing, state: BackendState, entry: CacheEntry) -> bool:
+    async def store(self, storage: Storage, entry: CacheEntry) -> bool:
         """Store the answer, if the lease is still ours, and give it back. Raises Outage."""
-        backend = self.backend
-        stored = await engine._operation(state, lambda: backend.set_leased(self.lease, entry), backend, "write")
-        self.over = True
+        stored = await storage.run(lambda: self.backend.set_leased(self.lease, entry), "write")
+        self._end()
         if not stored:
             logger.info("semantic-llm-cache: an answer came after its lease had run out, and was not stored")
         return bool(stored)
 
     def release(self) -> None:
-        """Give the lease back, after the caller has gone on. Does nothing when that was done."""
+        """Give the lease back in the background. Does nothing when that was done."""
         if self.over or self._pid != os.getpid():
             return
-        self.over = True
+        self._end()
         give_back(self.backend, self.lease)
+
+    def _end(self) -> None:
+        self.over = True
+        self._alive = _ended  # the old one holds the flight
+
+
+def _ended() -> bool:
+    return False
 
 
 def give_back(backend: StorageBackend, lease: Lease) -> None:
@@ -112,83 +120,76 @@ def give_back(backend: StorageBackend, lease: Lease) -> None:
         logger.debug("semantic-llm-cache: a lease was not given back: %s", describe(error))
 
 
-class Leasing(Reporting):
-    """The part of an engine that agrees with other processes who calls."""
+class Leases:
+    """Agrees with other processes, for one engine, on who calls.
 
-    def _leases(self, settings: CallSettings, found: Found) -> bool:
-        """Tell whether a call that found `found` is to ask for a lease."""
-        if self.single_flight != "shared":
+    Args:
+        options: of the engine.
+        access: to the storage, which gives the leases.
+        search: finds what another process has stored.
+        notices: logs trouble.
+    """
+
+    def __init__(self, options: Options, access: Access, search: Search, notices: Notices) -> None:
+        self._options = options
+        self._access = access
+        self._search = search
+        self._notices = notices
+
+    def needed(self, call: Call) -> bool:
+        """Tell whether a call must ask for a lease after its search."""
+        if self._options.single_flight != "shared":
             return False
-        backend = self.backend
+        backend = self._access.backend
         if backend.in_process:
             return False  # there is only this process
         if not backend.gives_leases:
-            self._warn(
+            self._notices.warn_once(
+                "single_flight",
                 f"single_flight='shared' has no effect: {backend.url} gives no leases, so calls are shared within "
                 "this process only, as with 'process'",
-                "single_flight",
             )
             return False
-        control = settings.control
-        if control is not None and (control.no_cache or control.no_store):
-            return False  # wants an answer of its own, or leaves none to the others
-        return not found.unread
+        return call.settings.asks.may_share and not call.found.unread
 
     async def claim(
         self,
-        state: BackendState,
-        request: Request,
-        found: Found,
+        call: Call,
         alive: Callable[[], bool | None],
         look: Callable[[], Awaitable[Found | None]],
     ) -> Found | None:
-        """Wait until this process is to call, or another one has answered: then return what it stored.
+        """Wait until it is this process that calls, or another one has answered: then return what it stored.
 
-        None: call. `found.lease` is then the lease to call under, or None where none could be had.
+        None means: call. `call.found.lease` is then the lease to call under, or None when there is none to get.
 
         Args:
-            state: of the backend in use.
-            request: what is asked.
-            found: what the search before came to.
+            call: with what its search found.
             alive: as of `Holding`.
             look: returns the answer that another process has stored, if there is one of use.
 
         Raises:
             CacheBackendError: only with ``on_error="raise"``.
         """
-        backend = self.backend
-        # A call within a cached call may wait for somebody who waits for the outer one: not for ever.
-        until = time.monotonic() + backend.lease_seconds if current_chain.get() else None
-        holders: list[str] = []
+        storage = self._access.storage()
+        # A call within a cached call may wait for a process that waits for the outer one, so it must not wait for ever.
+        until = time.monotonic() + storage.backend.lease_seconds if current_chain.get() else None
+        holders: set[str] = set()
         pause = _SHORTEST_WAIT
         while True:
             try:
-                lease = await self._acquire(state, backend, request)
+                lease = await self._acquire(storage, call.request.key)
             except Outage:
                 return None
             if isinstance(lease, Lease):
-                holding = Holding(backend, lease, alive)
-                answer = None
-                try:
-                    if lease.answered:
-                        answer = await look()
-                except BaseException:
-                    holding.release()
-                    raise
-                if answer is None:
-                    found.lease = holding
-                else:
-                    holding.release()
-                return answer
-            if lease.token not in holders:
-                holders.append(lease.token)
-                if len(holders) > _MOST_HOLDERS:
-                    return None
+                return await self._take(call, Holding(storage.backend, lease, alive), look)
+            holders.add(lease.token)
+            if len(holders) > _MOST_HOLDERS:
+                return None
             left = lease.seconds if until is None else min(lease.seconds, until - time.monotonic())
             if left <= 0 and until is not None:
                 return None
             began = time.monotonic()
-            if not await self._wait(state, backend, request.key, max(left, 0.0)):
+            if not await self._wait(storage, call.request.key, max(left, 0.0)):
                 return None
             answer = await look()
             if answer is not None:
@@ -197,75 +198,77 @@ class Leasing(Reporting):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_WAIT)
 
-    async def claim_flight(
-        self, state: BackendState, flight: Flight, request: Request, settings: CallSettings, found: Found
-    ) -> Found | None:
+    async def _take(self, call: Call, holding: Holding, look: Callable[[], Awaitable[Found | None]]) -> Found | None:
+        """Call under this lease, unless an answer was stored just before it was given."""
+        answer = None
+        try:
+            if holding.lease.answered:
+                answer = await look()
+        except BaseException:
+            holding.release()
+            raise
+        if answer is None:
+            call.found.lease = holding
+        else:
+            holding.release()
+        return answer
+
+    async def claim_flight(self, call: Call, flight: Flight) -> Found | None:
         """`claim` for a call that others in this process may have joined."""
 
         def alive() -> bool:
             return flight.state == PENDING and (flight.loop is None or flight.loop.is_running())
 
-        return await self.claim(state, request, found, alive, lambda: self.answered(request, settings))
+        return await self.claim(call, alive, lambda: self._search.answered(call))
 
-    async def claim_refresh(self, state: BackendState, request: Request, settings: CallSettings, found: Found) -> bool:
-        """Tell whether this process is the one to refresh a stale answer; nobody waits for that."""
-        backend = self.backend
+    async def claim_refresh(self, call: Call, flights: Flights) -> bool:
+        """Tell whether this process refreshes a stale answer. It does not wait for the others."""
+        storage, key = self._access.storage(), call.request.key
         try:
-            lease = await self._acquire(state, backend, request)
+            lease = await self._acquire(storage, key)
         except Outage:
             return True
         if isinstance(lease, Held):
             return False
-        holding = Holding(backend, lease, lambda: state.flights.refreshing(request.key))
+        holding = Holding(storage.backend, lease, lambda: flights.refreshing(key))
         try:
-            done = await self._is_fresh(request, settings)
+            done = await self._search.is_fresh(call)
         except BaseException:
             holding.release()
             raise
         if done:
             holding.release()
             return False
-        found.lease = holding
+        call.found.lease = holding
         return True
 
-    async def _is_fresh(self, request: Request, settings: CallSettings) -> bool:
-        """Tell whether a fresh answer lies under this very key now."""
-        return (await self.find(request, replace(settings, similarity=1.0), probing=True)).outcome == "exact"
-
-    async def _acquire(self, state: BackendState, backend: StorageBackend, request: Request) -> Lease | Held:
+    async def _acquire(self, storage: Storage, key: str) -> Lease | Held:
+        backend = storage.backend
         token, sent = os.urandom(16).hex(), False
 
         async def acquire() -> Lease | Held:
             nonlocal sent
             sent = True
-            found: Any = await backend.acquire_lease(request.key, token, backend.lease_seconds)
+            found: Any = await backend.acquire_lease(key, token, backend.lease_seconds)
             if not isinstance(found, (Lease, Held)):
                 raise TypeError(f"acquire_lease() returned a {type(found).__name__}, not a Lease or Held")
             return found
 
         try:
-            return await self._operation(state, acquire, backend, "lease")
+            return await storage.run(acquire, "lease")
         except BaseException:
             if sent:  # it may have arrived
-                give_back(backend, Lease(request.key, token))
+                give_back(backend, Lease(key, token))
             raise
 
-    async def _wait(self, state: BackendState, backend: StorageBackend, key: str, seconds: float) -> bool:
-        """Wait for whoever has the lease; False when that cannot be done."""
+    async def _wait(self, storage: Storage, key: str, seconds: float) -> bool:
+        """Wait for the process that has the lease; False when that is not possible."""
+        backend = storage.backend
         try:
             await limited(backend.wait_for_lease(key, seconds), seconds + _PATIENCE)
         except Exception as error:
-            state.breakers["lease"].failed(error, "Check that it is reachable and healthy.")
-            if self.on_error == "raise":
+            storage.state.breakers["lease"].failed(error, "Check that it is reachable and healthy.")
+            if self._options.on_error == "raise":
                 raise CacheBackendError(f"{backend.url} failed: {describe(error)}") from error
             return False
         return True
-
-    async def answered(self, request: Request, settings: CallSettings) -> Found | None:
-        """Return the answer that another process has stored under this very key."""
-        found = await self.find(request, replace(settings, similarity=1.0))
-        if found.outcome != "exact":
-            return None
-        found.outcome, found.reason = "coalesced", "another process was making the same call"
-        found.similarity = None
-        return found

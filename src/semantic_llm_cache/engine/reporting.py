@@ -1,4 +1,4 @@
-"""Counting and telling: what every call that has ended goes through."""
+"""Reporting a call that has ended: counters, `last_lookup`, contexts, `on_event`."""
 
 from __future__ import annotations
 
@@ -9,41 +9,56 @@ from typing import Any
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.engine.admission import Admission
-from semantic_llm_cache.engine.search import Found
+from semantic_llm_cache.engine.access import Access, Storage
+from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.notices import Notices
+from semantic_llm_cache.engine.options import Options
+from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.state import BackendState
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
 from semantic_llm_cache.redaction import describe
 
-__all__ = ["Reporting", "exact_lookup"]
+__all__ = ["Reporter", "lookup_of_exact_hit"]
 
 
-class Reporting(Admission):
-    """An engine's counters, lookups and events."""
+class Reporter:
+    """The counters of one engine, and the records of its calls.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    Args:
+        options: of the engine.
+        access: to the backend, whose state keeps the counts.
+        decider: names what decides about near entries.
+        notices: logs trouble.
+        engine: a weak reference, kept in every `Lookup` so that feedback finds the engine.
+    """
+
+    def __init__(
+        self, options: Options, access: Access, decider: Decider, notices: Notices, engine: weakref.ref[Any]
+    ) -> None:
+        self._options = options
+        self._access = access
+        self._decider = decider
+        self._notices = notices
+        self._engine = engine
+        self._state: BackendState | None = None
         self._counters: dict[str, Counters] = {}
         self._closings: list[Any] = []
-        self._hot: Counters | None = None
-        super().__init__(*args, **options)
 
-    def _backend_changed(self) -> None:
-        for close in self._closings:
-            close()
-        self._closings = []
-        self._counters = {}
-        self._hot = None
+    # ------------------------------------------------------------------------ counters
 
     def counters(self, namespace: str | None = None) -> Counters:
-        """Return this engine's counters of a namespace (default: its own)."""
-        name = namespace or self.namespace
+        """Return this engine's counters of a namespace (default: its own), on the backend in use."""
+        return self._counters_on(self._access.storage().state, namespace or self._options.namespace)
+
+    def _counters_on(self, state: BackendState, name: str) -> Counters:
+        if self._state is not state:
+            self._begin(state)
         found = self._counters.get(name)
         if found is None:
-            _, state = self.bound()
             found = self._counters[name] = Counters(name)
             counting.register(found)
             state.counters.add(found)
@@ -52,109 +67,50 @@ class Reporting(Admission):
             self._closings.append(closing)
         return found
 
+    def _begin(self, state: BackendState) -> None:
+        """Count for another backend from now on: the default one may change at any time."""
+        for close in self._closings:
+            close()
+        self._closings = []
+        self._counters = {}
+        self._state = state
+
     def info(self) -> CacheInfo:
         """Return the counts of hits and misses of this engine, all namespaces together."""
-        total = Counters(self.namespace)
+        total = Counters(self._options.namespace)
         for counters in self._counters.values():
             total.add(counters)
         return total.info()
 
-    def note_identity(self, name: str, function: Any) -> None:
-        """Warn when another living function goes by the same name on the same backend."""
-        _, state = self.bound()
-        known = state.identities.get(name)
-        other = known() if known is not None else None
-        if other is not None and other is not function:
-            self._warn(
-                f"two different functions are cached as {name}, and answer for each other where their arguments "
-                "are equal: give each its own namespace= or scope=",
-                "identity",
-            )
-            return
-        try:
-            state.identities[name] = weakref.ref(function)
-        except TypeError:
-            pass
+    # ------------------------------------------------------------------------ calls that have ended
 
-    # ------------------------------------------------------------------------- reporting
+    def finish(self, call: Call, found: Found, *, stored: bool = False, cost: float = 0.0) -> None:
+        """Count a call that has ended, and report it.
 
-    def bypassed(self, namespace: str | None = None) -> None:
-        """Count a call made while caching was off."""
-        name = namespace or self.namespace
-        self.counters(name).bypassed += 1
-        self._announce(Lookup("bypass", "caching is off", namespace=name))
-
-    def _note_hit(self, key: str) -> None:
-        backend, state = self.bound()
-        now = self.clock()
-        if backend.in_process:
-            entry = backend.peek(key)
-            if entry is not None:
-                entry.hit_count += 1
-                entry.last_accessed = now
-        else:
-            state.note_hit(key, now)
-
-    def _finish(
-        self,
-        request: Request,
-        settings: CallSettings,
-        found: Found,
-        started: float,
-        *,
-        stored: bool = False,
-        cost: float = 0.0,
-    ) -> None:
-        """Count a call that has ended and tell who listens."""
-        lookup = self._lookup(request, settings, found, started)
+        Args:
+            call: that has ended.
+            found: what it ended with.
+            stored: whether a fresh answer was stored.
+            cost: what the call that this one joined had cost, in USD.
+        """
+        lookup = self.lookup(call, found)
         lookup.stored = stored
         if lookup.outcome == "coalesced":
             lookup.saved_usd = cost
-        self._count(lookup)
-        self._announce(lookup)
+        self.count(lookup)
+        self.announce(lookup)
 
-    def _finish_failed(
-        self, request: Request, settings: CallSettings, found: Found, started: float, error: BaseException
-    ) -> None:
-        """`_finish` for a call that raised. One that was cancelled or interrupted is not counted."""
+    def finish_failed(self, call: Call, found: Found, error: BaseException) -> None:
+        """`finish` for a call that raised. One that was cancelled or interrupted is not counted."""
         if isinstance(error, Exception):
             if found.outcome != "error":
                 found.reason = f"the function raised {type(error).__name__}"
             elif not found.reason:
-                found.reason = str(error)
-            self._finish(request, settings, found, started)
+                found.reason = describe(error)
+            self.finish(call, found)
 
-    def _count(self, lookup: Lookup) -> None:
-        counters = self.counters(lookup.namespace)
-        outcome = lookup.outcome
-        if lookup.hit:
-            setattr(counters, outcome, getattr(counters, outcome) + 1)
-            counters.saved_ms += lookup.saved_ms
-            counters.saved_usd += lookup.saved_usd
-            counters.hit_times.append(lookup.duration_ms)
-            if lookup.entry_key is not None:
-                self._note_hit(lookup.entry_key)
-        elif outcome == "bypass":
-            counters.bypassed += 1
-        else:
-            counters.misses += 1
-            counters.miss_times.append(lookup.duration_ms)
-            if outcome == "error":
-                counters.errors += 1
-        backend, state = self.bound()
-        if not backend.in_process:
-            state.schedule()
-
-    def _record_quick(self) -> None:
-        """Have a `CacheContext` see an exact hit that `quick` has just answered."""
-        context = overrides.get()
-        if context is not None:
-            lookup = lookups.last_lookup()
-            assert lookup is not None
-            context.record(lookup)
-
-    def _count_shadow(self, lookup: Lookup) -> None:
-        """Count a call made in shadow mode and tell who listens."""
+    def finish_shadow(self, lookup: Lookup) -> None:
+        """Count a call made in shadow mode, and report it."""
         counters = self.counters(lookup.namespace)
         counters.misses += 1
         counters.miss_times.append(lookup.duration_ms)
@@ -164,68 +120,131 @@ class Reporting(Admission):
             if lookup.would_be_right is not None:
                 counters.shadow_judged += 1
                 counters.shadow_wrong += not lookup.would_be_right
-        self._announce(lookup)
+        self.announce(lookup)
 
-    def _announce(self, lookup: Lookup) -> None:
+    def bypassed(self, namespace: str | None = None) -> None:
+        """Count a call made while caching was off, and report it."""
+        name = namespace or self._options.namespace
+        self.counters(name).bypassed += 1
+        self.announce(Lookup("bypass", "caching is off", namespace=name))
+
+    def count_feedback(self, namespace: str, right: bool) -> None:
+        """Count a report about a hit."""
+        counters = self.counters(namespace)
+        if right:
+            counters.reported_right += 1
+        else:
+            counters.reported_wrong += 1
+
+    def count(self, lookup: Lookup) -> None:
+        """Count a lookup."""
+        storage = self._access.storage()
+        counters = self._counters_on(storage.state, lookup.namespace)
+        outcome = lookup.outcome
+        if lookup.hit:
+            setattr(counters, outcome, getattr(counters, outcome) + 1)
+            counters.saved_ms += lookup.saved_ms
+            counters.saved_usd += lookup.saved_usd
+            counters.hit_times.append(lookup.duration_ms)
+            if lookup.entry_key is not None:
+                self._count_use(storage, lookup.entry_key)
+        elif outcome == "bypass":
+            counters.bypassed += 1
+        else:
+            counters.misses += 1
+            counters.miss_times.append(lookup.duration_ms)
+            if outcome == "error":
+                counters.errors += 1
+        if not storage.backend.in_process:
+            storage.state.schedule()
+
+    def _count_use(self, storage: Storage, key: str) -> None:
+        """Count a hit of an entry."""
+        now = self._access.clock()
+        if storage.backend.in_process:
+            entry = storage.backend.peek(key)
+            if entry is not None:
+                entry.hit_count += 1
+                entry.last_accessed = now
+        else:
+            storage.state.note_hit(key, now)
+
+    # ------------------------------------------------------------------------ telling
+
+    def announce(self, lookup: Lookup) -> None:
+        """Report to `last_lookup`, to the contexts around the call, and to `on_event`."""
         lookups.remember(lookup)
         context = overrides.get()
         if context is not None:
             context.record(lookup)
-        self._tell(lookup)
+        self.send_event(lookup)
 
-    def _tell(self, lookup: Lookup) -> None:
-        if self.on_event is not None:
+    def send_event(self, lookup: Lookup) -> None:
+        """Call `on_event`."""
+        if self._options.on_event is not None:
             try:
-                self.on_event(lookup)
+                self._options.on_event(lookup)
             except Exception as error:
-                self.log_once("on_event", f"on_event raised {describe(error)}")
+                self._notices.log_once("on_event", f"on_event raised {describe(error)}")
 
-    def _lookup(self, request: Request, settings: CallSettings, found: Found, started: float) -> Lookup:
-        took = (perf_counter() - started) * 1000
-        result = Lookup(
-            found.outcome,
-            found.reason,
-            similarity=found.similarity,
-            matched_prompt=found.nearest_prompt,
-            key=request.key,
-            entry_key=found.entry_key,
-            namespace=request.namespace,
-            scope=request.scope_hash,
-            prompt=request.text,
-            duration_ms=took,
-            policy=self.trust.name(settings.similarity) if settings.similarity < 1 else "exact",
-            handle=(self.reference, request, found.choice),
-        )
-        entry = found.entry
-        if entry is not None:
-            result.matched_prompt = entry.prompt
-            result.age = max(0.0, self.clock() - entry.created_at)
-            result.saved_ms = entry.duration_ms - took
-            result.saved_usd = entry.cost_usd
-        return result
+    def record_quick(self) -> None:
+        """Have a `CacheContext` see an exact hit that `Quick` has just answered."""
+        context = overrides.get()
+        if context is not None:
+            lookup = lookups.last_lookup()
+            assert lookup is not None
+            context.record(lookup)
+
+    # ------------------------------------------------------------------------ records
+
+    def lookup(self, call: Call, found: Found) -> Lookup:
+        """Return the record of a call that ends now with what was found."""
+        took = (perf_counter() - call.started) * 1000
+        similarity = call.settings.similarity
+        policy = self._decider.name(similarity) if similarity < 1 else "exact"
+        return _lookup(call.request, found, took, self._access.clock(), policy, self._engine)
+
+
+def lookup_of_exact_hit(
+    engine: weakref.ref[Any], request: Request, entry: CacheEntry, now: float, took: float
+) -> Lookup:
+    """Return the record of an exact hit that `Quick` has answered.
+
+    Args:
+        engine: kept in the record, for feedback.
+        request: what was asked.
+        entry: what was served.
+        now: when, in wall seconds.
+        took: milliseconds.
+    """
+    found = Found("exact", "same text, same scope", entry=entry, entry_key=request.key, similarity=1.0)
+    return _lookup(request, found, took, now, "exact", engine)
+
+
+def _lookup(request: Request, found: Found, took: float, now: float, policy: str, engine: weakref.ref[Any]) -> Lookup:
+    result = Lookup(
+        found.outcome,
+        found.reason,
+        similarity=found.similarity,
+        matched_prompt=found.nearest_prompt,
+        key=request.key,
+        entry_key=found.entry_key,
+        namespace=request.namespace,
+        scope=request.scope_hash,
+        prompt=request.text,
+        duration_ms=took,
+        policy=policy,
+        handle=(engine, request, found.choice),
+    )
+    entry = found.entry
+    if entry is not None:
+        result.matched_prompt = entry.prompt
+        result.age = max(0.0, now - entry.created_at)
+        result.saved_ms = entry.duration_ms - took
+        result.saved_usd = entry.cost_usd
+    return result
 
 
 def _retire(counters: Counters, state: BackendState) -> None:
     state.owe(counters)
     counting.retire(counters)
-
-
-def exact_lookup(engine: Any, request: Request, entry: CacheEntry, now: float, took: float) -> Lookup:
-    """Return the record of an exact hit on the short way."""
-    return Lookup(
-        "exact",
-        "same text, same scope",
-        similarity=1.0,
-        matched_prompt=entry.prompt,
-        age=max(0.0, now - entry.created_at),
-        key=request.key,
-        entry_key=request.key,
-        namespace=request.namespace,
-        scope=request.scope_hash,
-        prompt=request.text,
-        duration_ms=took,
-        saved_ms=entry.duration_ms - took,
-        saved_usd=entry.cost_usd,
-        policy="exact",
-        handle=(engine, request, None),
-    )

@@ -2,65 +2,67 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.calls.settings import CallSettings
-from semantic_llm_cache.engine.leases import Leasing
-from semantic_llm_cache.engine.search import Found
-from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.runtime import background
+from semantic_llm_cache.engine.admission import Admission
+from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.driving import Do, Run, Steps
+from semantic_llm_cache.engine.learning import Learning
+from semantic_llm_cache.engine.outcome import Failure
+from semantic_llm_cache.engine.reporting import Reporter
+from semantic_llm_cache.engine.search import Search
 
-__all__ = ["Shadowing", "maybe_await"]
+__all__ = ["Shadow"]
 
 
-class Shadowing(Leasing):
-    """The part of an engine that only watches."""
+class Shadow:
+    """Makes every call of one engine, and only watches.
 
-    async def _shadow(self, request: Request, call: Callable[[], Any], settings: CallSettings, started: float) -> Any:
+    Args:
+        search: finds what the cache would have answered.
+        admission: stores what the cache would have stored.
+        learning: compares answers, and learns.
+        reporter: counts.
+    """
+
+    def __init__(self, search: Search, admission: Admission, learning: Learning, reporter: Reporter) -> None:
+        self._search = search
+        self._admission = admission
+        self._learning = learning
+        self._reporter = reporter
+
+    def answer(self, call: Call) -> Steps:
         """Call in any case; note what the cache would have answered, and whether that agrees."""
-        found = await self.find(request, settings)
-        began = perf_counter()
-        value = await maybe_await(call())
-        took = (perf_counter() - began) * 1000
-        await self._shadow_ended(request, settings, found, value, took, started)
-        return value
+        yield Do(lambda: self._search.find(call))
+        assert call.function is not None
+        ran = yield Run(call.function)
+        if ran.error is not None:
+            return Failure(ran.error)
+        yield from self.compare(call, ran.value, ran.duration_ms)
+        return ran.value
 
-    def _shadow_blocking(
-        self, request: Request, call: Callable[[], Any], settings: CallSettings, started: float
-    ) -> Any:
-        found = background.run(self.find(request, settings))
-        began = perf_counter()
-        value = call()
-        took = (perf_counter() - began) * 1000
-        lookup = background.run(self._shadow_ended(request, settings, found, value, took, started))
-        lookups.remember(lookup)
-        return value
+    def compare(self, call: Call, value: Any, duration_ms: float) -> Steps:
+        """Compare a fresh answer with what `call.found` holds; count the call and report it."""
+        lookup = yield Do(lambda: self._ended(call, value, duration_ms))
+        lookups.remember(lookup)  # here too: the background loop has a context of its own
 
-    async def _shadow_ended(
-        self, request: Request, settings: CallSettings, found: Found, value: Any, took: float, started: float
-    ) -> Lookup:
+    async def _ended(self, call: Call, value: Any, duration_ms: float) -> Lookup:
+        found = call.found
         would, right, stored = found.outcome, None, False
         if would in ("exact", "near"):
             assert found.entry is not None
-            right = await self.compare(value, found.entry.response, settings)
-            if self.trust.bounded and right is not None and found.choice is not None:
-                await self.observe(found.choice, right)
+            right = await self._learning.compare(value, found.entry.response, call.settings.target)
+            if right is not None and found.choice is not None:
+                await self._learning.observe(found.choice, right)
         elif would == "miss":
             # Only what the cache would have stored is stored: its hits are then those it would have had.
-            stored = (await self.admit(request, settings, value, found, took)).stored
-        lookup = self._lookup(request, settings, found, started)
+            fresh = await self._admission.weigh(call, value, duration_ms)
+            stored = (await self._admission.admit(call, fresh)).stored
+        lookup = self._reporter.lookup(call, found)
         lookup.outcome, lookup.would, lookup.would_be_right = "miss", would, right
         lookup.saved_ms = lookup.saved_usd = 0.0
         lookup.stored = stored
-        self._count_shadow(lookup)
+        self._reporter.finish_shadow(lookup)
         return lookup
-
-
-async def maybe_await(value: Any) -> Any:
-    """Return a value, awaited when it is awaitable."""
-    return await value if inspect.isawaitable(value) else value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import weakref
-from typing import Any
+from typing import Any, TypeVar
 
 from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.metrics import counters as counting
@@ -16,6 +17,7 @@ from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["BackendState", "state_of"]
 
+T = TypeVar("T")
 _FLUSH_AFTER = 1.0
 _MOST_HITS = 100_000
 """Entries whose hits are kept for another try when the storage fails."""
@@ -47,33 +49,53 @@ class BackendState:
         self.identities: dict[str, weakref.ref[Any]] = {}
         self.last_access = 0.0
         self.policies: dict[str, Any] = {}
-        self.streams: Any = None
         self.searched = False
+        self._parts: dict[type, Any] = {}
         self._changed_policies: set[str] = set()
 
+    def part(self, kind: type[T]) -> T:
+        """Return the object of this type that belongs to the backend here; made when first asked for."""
+        found: T | None = self._parts.get(kind)
+        if found is None:
+            with self._lock:
+                found = self._parts.setdefault(kind, kind())
+        return found
+
+    def is_taken(self, name: str, function: Any) -> bool:
+        """Tell whether another living function has this name; otherwise it is `function`'s from now on."""
+        known = self.identities.get(name)
+        other = known() if known is not None else None
+        if other is not None and other is not function:
+            return True
+        try:
+            self.identities[name] = weakref.ref(function)
+        except TypeError:
+            pass
+        return False
+
     def policy_changed(self, name: str) -> None:
-        """See to it that what a policy has learned is kept in the backend soon."""
+        """Have what a policy has learned written to the backend soon."""
         self._changed_policies.add(name)
         backend = self._backend()
         if backend is not None and not backend.in_process:
             self.schedule()
 
     def reset_after_fork(self) -> None:
-        """Drop what the parent goes on with: its flights will not land here, its hits it writes itself."""
+        """Drop what stays with the parent: its flights do not land here, and it writes its own hits."""
         self.flights = Flights()
-        self.streams = None
+        self._parts = {}
         self.searched = False
         self._lock = threading.RLock()
         self._owed = {}
         self._flushing = 0
         self._pending = None
         for breaker in self.breakers.values():
-            breaker._lock = threading.Lock()
+            breaker.reset_after_fork()
         self.hits = {}
         self._scheduled = False
         self._changed_policies = set()
         for counters in list(self.counters):
-            counters.take_delta()
+            counters.reset_after_fork()
 
     def note_hit(self, key: str, now: float) -> None:
         """Count a hit of an entry, to be written later."""
@@ -82,7 +104,7 @@ class BackendState:
         self.schedule()
 
     def schedule(self) -> None:
-        """See to it that the counts are written soon."""
+        """Have the counts written soon."""
         if self._scheduled:
             return
         with self._lock:
@@ -96,7 +118,7 @@ class BackendState:
                 logger.debug("semantic-llm-cache: counters will not be written: %s", describe(error))
 
     def owe(self, counters: Counters) -> None:
-        """Note what has come to `counters` since the last time, to be written later."""
+        """Note what `counters` has counted since the last time, to be written later."""
         with self._lock:
             delta = counters.take_delta()
             if delta:
@@ -142,8 +164,6 @@ class BackendState:
 
     async def settle(self) -> None:
         """`flush` what waits to be written, and wait for a flush that is under way."""
-        import asyncio
-
         if self._scheduled:
             await self.flush()
         while self._flushing:  # noqa: ASYNC110 - once, at exit
@@ -185,8 +205,6 @@ def _register_exit() -> None:
 
 def _flush_all() -> None:
     """Write what is pending at exit, for half a second at most."""
-    import asyncio
-
     waiting = [state for state in list(_states.values()) if state._scheduled or state._flushing]
     if not waiting:
         return
@@ -200,7 +218,7 @@ def _flush_all() -> None:
             await asyncio.wait(late, timeout=0.1)
 
     try:
-        asyncio.run_coroutine_threadsafe(settle(), background._background.get()).result(1.0)
+        background.run(settle(), 1.0)
     except Exception as error:
         logger.debug("semantic-llm-cache: not flushed at exit: %s", describe(error))
 
@@ -208,7 +226,7 @@ def _flush_all() -> None:
 def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
-    counting._lock = threading.RLock()
+    counting.reset_after_fork()
     for state in list(_states.values()):
         state.reset_after_fork()
 

@@ -10,15 +10,16 @@ from typing import Any
 
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError, CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.keys.fingerprint import canonical, fingerprint_instance
 from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.wire.checks import check_tool_calls, engine_of
+from semantic_llm_cache.wire.checks import check_tool_calls
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
 __all__ = ["Door", "cut_short", "form_of"]
 
+_OWN = ("history", "tool_calls", "scope")
 _WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "eos", "completed", "complete", "tool_calls", "tool_call"})
 _WHOLE_TOO = frozenset({"tool_use", "function_call"})
 
@@ -64,7 +65,7 @@ class Door:
     def __init__(
         self,
         name: str,
-        cache: SemanticCache | None,
+        cache: Engine | None,
         *,
         history: str,
         tool_calls: str,
@@ -75,7 +76,7 @@ class Door:
         self.window = check_history(history)
         self.tool_calls = check_tool_calls(tool_calls)
         self.scope = scope
-        self.engine = engine_of(cache, options)
+        self.engine = Engine.of_door(cache, options, also=_OWN)
 
     def __cache_scope__(self) -> dict[str, Any]:
         """As a field of an instance whose method is cached: what decides who shares its answers, not the engine."""
@@ -102,7 +103,7 @@ class Door:
         Raises:
             CacheNotFoundError: only what is in the cache was asked for.
         """
-        if settings.enabled and settings.control is not None and settings.control.only_if_cached:
+        if settings.enabled and not settings.asks.may_call:
             raise CacheNotFoundError(f"{NOT_CACHED}: {reason}")
 
     def request(self, messages: Any, scope: Any, namespace: str | None = None) -> Request:

@@ -13,14 +13,14 @@ from typing import Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.settings import CallSettings
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError, PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.wire.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.wire.steps import Do
 
 try:
@@ -72,7 +72,7 @@ class LangChainCache(BaseCache):
 
     def __init__(
         self,
-        cache: SemanticCache | None = None,
+        cache: Engine | None = None,
         *,
         history: str = "exact",
         tool_calls: str = "bypass",
@@ -82,7 +82,7 @@ class LangChainCache(BaseCache):
         self.door = Door("langchain", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
 
     @property
-    def engine(self) -> SemanticCache:
+    def engine(self) -> Engine:
         """The engine behind it."""
         return self.door.engine
 

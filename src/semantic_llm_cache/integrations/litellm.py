@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from semantic_llm_cache.calls.settings import CallSettings
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.integrations._litellm_scope import digest_of
@@ -60,7 +60,7 @@ class LiteLLMCache:
 
     def __init__(
         self,
-        cache: SemanticCache | None = None,
+        cache: Engine | None = None,
         *,
         history: str = "exact",
         tool_calls: str = "bypass",
@@ -77,7 +77,7 @@ class LiteLLMCache:
         self.share_across_keys = share_across_keys
 
     @property
-    def engine(self) -> SemanticCache:
+    def engine(self) -> Engine:
         """The engine behind it."""
         return self.door.engine
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from semantic_llm_cache.calls.settings import CallSettings
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
 from semantic_llm_cache.keys.request import Request
@@ -55,7 +55,7 @@ class CachedModel(WrapperModel):
     def __init__(
         self,
         wrapped: Any,
-        cache: SemanticCache | None = None,
+        cache: Engine | None = None,
         *,
         history: str = "exact",
         tool_calls: str = "bypass",

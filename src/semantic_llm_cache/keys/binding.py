@@ -19,9 +19,11 @@ from semantic_llm_cache.keys.captures import Captured, Captures, is_fixed
 from semantic_llm_cache.keys.client_forms import is_client, is_neutral, known_client_form
 from semantic_llm_cache.keys.fingerprint import canonical, canonical_field, digest, fingerprint_instance, is_registered
 from semantic_llm_cache.keys.functions import (
+    attributes_of,
     brought_along,
     cells_of,
     code_digest,
+    is_of_other_globals,
     is_wrapper_of_cache,
     module_name,
     name_of,
@@ -31,14 +33,16 @@ from semantic_llm_cache.keys.functions import (
 from semantic_llm_cache.keys.object_forms import class_captures
 from semantic_llm_cache.keys.plain_forms import content_base
 from semantic_llm_cache.keys.request import Request, looks_like_messages, split_messages
+from semantic_llm_cache.keys.walk import ARGUMENT_ADVICE
 from semantic_llm_cache.runtime.breaker import logger
-from semantic_llm_cache.values.introspection import hides_state, own_slots
+from semantic_llm_cache.values.introspection import answers_for_itself, defines, hides_state, own_slots, own_state
 
 __all__ = ["PROMPT_NAMES", "BadCall", "CallBinder"]
 
 PROMPT_NAMES = ("prompt", "messages", "question", "query", "input", "text", "message")
 
 _SIMPLE = frozenset({str, int, float, bool, type(None), bytes})
+_TEXT = frozenset({str})
 _MEMO_SIZE = 4096
 _MEMO_TEXT = 8192  # longer prompts are hashed each time: the memo must stay small
 _MEMO_FIELD = 16  # and so must a field of an instance that is remembered by what it holds
@@ -126,7 +130,7 @@ class CallBinder:
         if self.namespace != "default" or not isinstance(written, types.FunctionType):
             return None
         captures = Captures(
-            cells_of(written),
+            {**cells_of(written), **attributes_of(written)},
             canonical_field,
             skip=self._ignore,
             once=rebound_names(written.__code__),
@@ -297,7 +301,7 @@ class CallBinder:
         """Return what counts of the function itself: name, the code of a lambda, and its closure."""
         parts: dict[str, Any] = {"function": self.name}
         written = self.written
-        if isinstance(written, types.FunctionType) and written.__name__ == "<lambda>":
+        if isinstance(written, types.FunctionType) and (written.__name__ == "<lambda>" or is_of_other_globals(written)):
             parts["code"] = code_digest(written.__code__)
         if captured is not None and captured.forms:
             parts["closure"] = captured.forms
@@ -311,8 +315,11 @@ class CallBinder:
         }
 
     def _text(self, prompt: Any) -> tuple[str, Any]:
-        if isinstance(prompt, str):
-            return str.__str__(prompt), None
+        kind: Any = type(prompt)
+        if kind is str:
+            return prompt, None
+        if issubclass(kind, str):
+            return str.__str__(prompt), _beside_the_text(prompt, kind, self.prompt_name)
         if looks_like_messages(prompt):
             return split_messages(prompt, self.prompt_name)
         return "", {"prompt": prompt}  # no text to compare: exact hits only
@@ -326,7 +333,7 @@ class CallBinder:
         return key
 
     def _instance(self, instance: Any) -> bytes:
-        if isinstance(instance, type):
+        if issubclass(type(instance), type):
             captures = class_captures(instance)
             closure = captures.now().forms if captures else None
             return canonical(("class", module_name(instance.__module__), instance.__qualname__, closure))
@@ -340,7 +347,7 @@ class CallBinder:
                 '__cache_scope__(self), or leave the instance out with ignore=("self",)'
             )
             try:
-                warnings.warn(text, CacheWarning, stacklevel=5)
+                warnings.warn(text, CacheWarning, stacklevel=6)
             except CacheWarning:  # under -W error: a warning must not cost the caller the answer
                 logger.warning("semantic-llm-cache: %s", text)
         key = id(instance)
@@ -350,6 +357,14 @@ class CallBinder:
             return found
         self._seen[key] = (reference, found)
         return found
+
+
+def _beside_the_text(prompt: Any, kind: Any, name: str) -> Any:
+    """Return what a prompt of a subclass of `str` holds beside its text; None if it holds nothing."""
+    if answers_for_itself(kind):
+        raise CacheKeyError(f"{name} is a {kind.__qualname__}, which hides what it holds: {ARGUMENT_ADVICE}")
+    held = {} if issubclass(kind, enum.Enum) else own_state(prompt, kind, str)
+    return {"attributes": held} if held else None
 
 
 def _check_ignore(ignore: Any, signature: inspect.Signature, name: str, known: list[str]) -> frozenset[str]:
@@ -398,9 +413,9 @@ def _readable(kind: Any) -> tuple[bool, tuple[tuple[str, Any], ...]]:
         or hides_state(kind)
         or class_captures(kind)
         or issubclass(kind, enum.Enum)
-        or hasattr(kind, "model_fields")
+        or (defines(kind, "model_dump") and hasattr(kind, "model_fields"))
         # A field that nobody set is read from the class.
-        or (dataclasses.is_dataclass(kind) and not all(field.init for field in dataclasses.fields(kind)))
+        or (defines(kind, "__dataclass_fields__") and not all(field.init for field in dataclasses.fields(kind)))
     )
     return whole, own_slots(kind)
 
@@ -410,17 +425,19 @@ def _instance_token(instance: Any, ignored: bool) -> Any:
     kind: Any = type(instance)
     if ignored:
         return kind
-    if isinstance(instance, type):
+    if issubclass(kind, type):
         return None if class_captures(instance) else instance
     if is_registered(kind):
         return None
-    if hasattr(kind, "__cache_scope__"):
+    if defines(kind, "__cache_scope__"):
         held = _plain_token(instance.__cache_scope__())
         return None if held is None else (kind, held)
     whole, slots = _readable(kind)
     if not whole or is_client(kind):
         return None
     fields = getattr(instance, "__dict__", None)
+    if fields and not _TEXT.issuperset(map(type, fields)):
+        return None
     if fields is not None and not slots:
         types = tuple(map(type, fields.values()))
         if _SIMPLE.issuperset(types):
@@ -458,7 +475,7 @@ def _field_token(value: Any, depth: int) -> Any:
             return None
         held = _field_tokens(value.values() if kind is dict else value, depth + 1)
         return None if held is None else (kind, names, held)
-    if is_registered(kind) or hasattr(kind, "__cache_scope__"):
+    if is_registered(kind) or defines(kind, "__cache_scope__"):
         return None
     if is_client(kind):
         form = known_client_form(value)

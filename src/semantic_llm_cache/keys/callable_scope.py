@@ -11,6 +11,7 @@ from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.keys.captures import Captures, is_fixed
 from semantic_llm_cache.keys.fingerprint import canonical_field, fingerprint_instance
 from semantic_llm_cache.keys.functions import (
+    attributes_of,
     brought_along,
     cells_of,
     children_of,
@@ -85,7 +86,7 @@ class CallableScope:
         captures = self._captures.get(function)
         if captures is None:
             captures = Captures(
-                cells_of(function),
+                {**cells_of(function), **attributes_of(function)},
                 canonical_field,
                 once=rebound_names(function.__code__),
                 itself=lambda value: getattr(value, "__wrapped__", value) is reference(),

@@ -12,10 +12,18 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from semantic_llm_cache.exceptions import CacheKeyError
-from semantic_llm_cache.keys.functions import EMPTY_CELL, cells_of, code_digest, content_of, importable_name, name_of
-from semantic_llm_cache.keys.known_types import where
+from semantic_llm_cache.keys.functions import (
+    EMPTY_CELL,
+    attributes_of,
+    cells_of,
+    code_digest,
+    content_of,
+    importable_name,
+    name_of,
+)
+from semantic_llm_cache.values.introspection import where
 
-__all__ = ["AttributeCell", "Captured", "Captures", "Cell", "is_fixed"]
+__all__ = ["Captured", "Captures", "Cell", "is_fixed"]
 
 Form = Callable[[Any, str], bytes]
 
@@ -27,24 +35,6 @@ class Cell(Protocol):
     def cell_contents(self) -> Any: ...  # noqa: D102
 
 
-class AttributeCell:
-    """An attribute of a class, read as a variable is."""
-
-    __slots__ = ("_name", "_owner")
-
-    def __init__(self, owner: type, name: str) -> None:
-        self._owner = owner
-        self._name = name
-
-    @property
-    def cell_contents(self) -> Any:
-        """What the class has under this name itself; ValueError when that is gone."""
-        try:
-            return vars(self._owner)[self._name]
-        except KeyError:
-            raise ValueError(self._name) from None
-
-
 _FIXED = (
     type(None), bool, int, float, complex, str, bytes, dt.date, dt.datetime, dt.time, dt.timedelta, type,
 )  # fmt: skip
@@ -54,7 +44,7 @@ _FIXED_LATE = {("decimal", "Decimal"), ("uuid", "UUID")}
 def is_fixed(value: Any) -> bool:
     """Tell whether a value can never change: plain values, enum members, and tuples and frozensets of them."""
     kind = type(value)
-    if kind in _FIXED or isinstance(value, (enum.Enum, type)) or where(kind) in _FIXED_LATE:
+    if kind in _FIXED or issubclass(kind, (enum.Enum, type)) or where(kind) in _FIXED_LATE:
         return True
     return kind in (tuple, frozenset) and all(map(is_fixed, value))
 
@@ -159,12 +149,15 @@ class Captures:
                 held = self._first.setdefault(name, held)
             if held is EMPTY_CELL or self._itself(held):
                 continue
-            if isinstance(held, types.FunctionType):
+            if type(held) is types.FunctionType:
                 written = _as_written(held)
                 if id(written) not in seen:
                     seen.add(id(written))
                     forms[name] = self._identity(name, written)
-                    waiting += [(f"{name}.{inner}", cell) for inner, cell in cells_of(written).items()]
+                    inside: dict[str, Cell] = {**cells_of(written)}
+                    if importable_name(written) is None:
+                        inside.update(attributes_of(written))
+                    waiting += [(f"{name}.{inner}", cell) for inner, cell in inside.items()]
                 continue
             if _varies(held):
                 varying.append((name, held))
@@ -200,7 +193,7 @@ class Captures:
 
 
 def _varies(value: Any) -> bool:
-    return isinstance(value, (contextvars.ContextVar, threading.local))
+    return issubclass(type(value), (contextvars.ContextVar, threading.local))
 
 
 def _as_written(function: types.FunctionType) -> types.FunctionType:

@@ -5,7 +5,8 @@ So we let the context show it: a TLS handshake with ourselves, in memory, in whi
 the certificate from the context, as a server with several host names does. Nothing is sent, and the
 context stays as it is.
 
-The other settings (trusted authorities, ciphers, versions) say whom the client trusts, not who it is.
+Whether servers are verified counts too (`client_forms`): one that was not may have been anybody. The other settings
+(trusted authorities, ciphers, versions) say whom the client trusts, not who it is.
 """
 
 from __future__ import annotations

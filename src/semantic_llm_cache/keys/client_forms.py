@@ -14,12 +14,12 @@ from semantic_llm_cache.keys.known_types import (
     NEUTRAL_TYPES,
     client_attributes,
     neutral_attributes,
-    where,
 )
 from semantic_llm_cache.keys.object_forms import write_name, write_state
 from semantic_llm_cache.keys.secret_hashes import secret_hash, secret_key
 from semantic_llm_cache.keys.walk import WRITERS, Walk, text, type_name
 from semantic_llm_cache.keys.watching import Watch
+from semantic_llm_cache.values.introspection import where
 
 __all__ = ["forget_clients", "is_client", "is_neutral", "known_client_form", "write_client", "write_holder"]
 
@@ -95,10 +95,15 @@ def _write_client(value: Any, kind: Any, out: list[bytes], path: str, depth: int
         if getattr(value, source, None) is not None:
             neutral[name] = source
     write_state(value, held, path, depth, walk, neutral)
-    if where(kind)[0].partition(".")[0] == "requests" and value.trust_env:
+    if _is_requests(kind) and value.trust_env:
         _write_environment(held, walk)
     out.append(text(b"K", type_name(kind)))
     out.append(text(b"k", secret_hash(b"".join(held)).encode()))
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_requests(kind: Any) -> bool:
+    return any(where(base) == ("requests.sessions", "Session") for base in kind.__mro__)
 
 
 def _write_environment(out: list[bytes], walk: Walk) -> None:
@@ -133,7 +138,9 @@ def write_holder(value: Any, kind: Any, out: list[bytes], path: str, depth: int,
         except CacheKeyError as error:
             raise CacheKeyError(f"{path} {error}: {walk.advice}") from None
         out.append(text(b"o", type_name(kind)))
-        WRITERS[tuple](found, out, path, depth, walk)
+        # A server that was not verified may have been anybody.
+        settings = (int(value.verify_mode), bool(value.check_hostname))
+        WRITERS[tuple]((*found, *settings), out, path, depth, walk)
         return True
     neutral = _neutral(kind)
     if neutral is None:

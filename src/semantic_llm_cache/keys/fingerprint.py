@@ -27,6 +27,7 @@ from semantic_llm_cache.keys.object_forms import (
 )
 from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.keys.walk import ARGUMENT_ADVICE, FIELD_ADVICE, Walk, text, type_name
+from semantic_llm_cache.values.introspection import defines
 
 __all__ = [
     "KEY_VERSION",
@@ -133,7 +134,7 @@ def _write_registered(value: Any, kind: type, out: list[bytes], path: str, depth
 
 
 def _write_scoped(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    if not hasattr(kind, "__cache_scope__"):
+    if not defines(kind, "__cache_scope__"):
         return False
     walk.cannot_watch()
     out.append(text(b"o", type_name(kind)))

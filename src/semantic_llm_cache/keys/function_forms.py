@@ -11,7 +11,7 @@ from semantic_llm_cache.keys.functions import EMPTY_CELL, builtin_name, children
 from semantic_llm_cache.keys.object_forms import write_state
 from semantic_llm_cache.keys.plain_forms import write_str
 from semantic_llm_cache.keys.walk import Walk, text
-from semantic_llm_cache.values.introspection import held_fields
+from semantic_llm_cache.values.introspection import held_fields, where
 
 __all__ = ["write_callable_object", "write_function"]
 
@@ -45,7 +45,7 @@ def write_function(value: Any, kind: type, out: list[bytes], path: str, depth: i
         out.append(text(b"I", value.__name__.encode()))
     elif value is EMPTY_CELL:
         out.append(b"?")
-    elif isinstance(getattr(value, "__wrapped__", None), types.FunctionType) and kind.__module__ == "functools":
+    elif where(kind)[0] == "functools" and type(getattr(value, "__wrapped__", None)) is types.FunctionType:
         walk.cannot_watch()
         out.append(text(b"L", kind.__qualname__.encode()))  # lru_cache and its kin
         walk.write(value.__wrapped__, out, path, depth + 1)

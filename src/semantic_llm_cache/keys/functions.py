@@ -15,6 +15,8 @@ from typing import Any
 
 __all__ = [
     "EMPTY_CELL",
+    "AttributeCell",
+    "attributes_of",
     "brought_along",
     "builtin_name",
     "cells_of",
@@ -24,6 +26,7 @@ __all__ = [
     "global_name",
     "importable_name",
     "innermost",
+    "is_of_other_globals",
     "is_wrapper_of_cache",
     "module_name",
     "name_of",
@@ -52,6 +55,8 @@ def innermost(function: Any) -> Any:
 def written_function(function: Any) -> Any:
     """Return the function as somebody wrote it: without partials and instances; a class for a callable object."""
     inner = innermost(function)
+    if type(inner) is functools._lru_cache_wrapper:
+        return written_function(inner.__wrapped__)
     return getattr(inner, "__func__", inner if hasattr(inner, "__qualname__") else type(inner))
 
 
@@ -109,6 +114,43 @@ def importable_name(value: Any) -> str | None:
     while found is not None and found is not value:
         found = getattr(found, "__wrapped__", None)  # decorated there
     return None if found is None else f"{module_name(module)}.{name}"
+
+
+def attributes_of(function: Any) -> dict[str, AttributeCell]:
+    """Return the attributes that a function was given, each to be read as a variable is.
+
+    What `functools.wraps` leaves there and what `@cache` adds is not among them.
+    """
+    if type(function) is not types.FunctionType or is_wrapper_of_cache(function):
+        return {}
+    return {f"attribute {name}": AttributeCell(function, name) for name in function.__dict__ if name != "__wrapped__"}
+
+
+class AttributeCell:
+    """An attribute of a class or function, read as a variable is."""
+
+    __slots__ = ("_name", "_owner")
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self._owner = owner
+        self._name = name
+
+    @property
+    def cell_contents(self) -> Any:
+        """What the owner has under this name itself; ValueError when that is gone."""
+        try:
+            return vars(self._owner)[self._name]
+        except KeyError:
+            raise ValueError(self._name) from None
+
+
+def is_of_other_globals(function: types.FunctionType) -> bool:
+    """Tell whether a function was made by `exec` with globals of its own: its name then says little."""
+    held = function.__globals__
+    module = held.get("__name__", "")
+    if module == "__mp_main__":  # multiprocessing runs the main script with globals of their own; its parent does not
+        return False
+    return getattr(sys.modules.get(module), "__dict__", None) is not held
 
 
 def is_wrapper_of_cache(function: Any) -> bool:

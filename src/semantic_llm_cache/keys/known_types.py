@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from semantic_llm_cache.values.introspection import Where, where
+
 __all__ = [
     "AS_TEXT",
     "CLIENTS",
@@ -18,18 +20,10 @@ __all__ = [
     "SENTINELS",
     "client_attributes",
     "neutral_attributes",
-    "where",
 ]
-
-Where = tuple[str, str]
 
 MARKER = "_neutral_in_keys"
 """Class attribute of what this package itself makes (caches, backends, embedders): not counted in a field."""
-
-
-def where(kind: type) -> Where:
-    """Return module and qualified name of a type."""
-    return kind.__module__, kind.__qualname__
 
 
 # ------------------------------------------------------------------- values that count by their text
@@ -299,6 +293,12 @@ PARTS: dict[Where, Neutral] = {
     ("logging", "Logger"): dict.fromkeys(
         ("name", "level", "parent", "propagate", "handlers", "disabled", "_cache", "manager", "filters"), _LOG
     ),
+    ("dateutil.tz.tz", "_ttinfo"): {},
+    ("dateutil.tz._tzfile", "_ttinfo"): {},
+    ("dateutil.tz._tzfile", "_TZStr"): {},
+    ("dateutil.tz._tzfile", "_DayOffset"): {},
+    ("dateutil.tz._tzfile", "_CalendarOffset"): {},
+    ("dateutil.relativedelta", "relativedelta"): {},
     ("logging", "LoggerAdapter"): {"logger": _LOG},
     ("structlog._config", "BoundLoggerLazyProxy"): dict.fromkeys(
         ("_logger", "_wrapper_class", "_processors", "_context_class", "_cache_logger_on_first_use", "bind"), _LOG

@@ -12,13 +12,13 @@ import weakref
 from collections.abc import Collection, Mapping
 from typing import Any, get_args, get_origin
 
-from semantic_llm_cache.keys.captures import AttributeCell, Captures
-from semantic_llm_cache.keys.functions import cells_of, importable_name, is_wrapper_of_cache
-from semantic_llm_cache.keys.known_types import AS_TEXT, SENTINELS, where
+from semantic_llm_cache.keys.captures import Captures
+from semantic_llm_cache.keys.functions import AttributeCell, cells_of, importable_name, is_wrapper_of_cache
+from semantic_llm_cache.keys.known_types import AS_TEXT, SENTINELS
 from semantic_llm_cache.keys.plain_forms import content_base, is_plain_path, write_content, write_str
 from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.keys.walk import FIELD_ADVICE, WRITERS, Walk, text, type_name
-from semantic_llm_cache.values.introspection import hides_state, own_state
+from semantic_llm_cache.values.introspection import answers_for_itself, defines, hides_state, own_state, where
 
 __all__ = [
     "class_captures",
@@ -112,10 +112,10 @@ def write_name(kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -
 
 def write_class(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
     """Classes count by name; models also by their fields: another shape under one name is another question."""
-    if not isinstance(value, type) or kind is _ALIAS:
+    if not issubclass(kind, type) or kind is _ALIAS:
         return False
     out.append(text(b"y", type_name(value)))
-    schema = getattr(value, "model_json_schema", None)
+    schema = value.model_json_schema if defines(value, "model_json_schema") else None
     if callable(schema) and hasattr(value, "model_fields"):
         try:
             described = schema()
@@ -150,7 +150,7 @@ def _write_local_class(value: type, out: list[bytes], path: str, depth: int, wal
 def write_typing(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
     """`list[Item]` and the like, as an answer's type is asked for."""
     parts: Any
-    if kind.__module__ not in ("typing", "types", "typing_extensions") and kind is not _ALIAS:
+    if where(kind)[0] not in ("typing", "types", "typing_extensions") and kind is not _ALIAS:
         return False
     origin = get_origin(value)
     if origin is not None:
@@ -180,8 +180,10 @@ _OF_ENUMS = ("_name_", "__objclass__", "_sort_order_", "_inverted_")
 
 def write_enum(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
     """Members count by type, name, value, and what else they hold."""
-    if not isinstance(value, enum.Enum):
+    if not issubclass(kind, enum.Enum):
         return False
+    if answers_for_itself(kind):
+        walk.refuse(path, kind, "holds what Python cannot read")
     if walk.again(value, out):
         return True
     write_name(kind, out, path, depth, walk)
@@ -197,7 +199,7 @@ def write_enum(value: Any, kind: type, out: list[bytes], path: str, depth: int, 
 
 @functools.lru_cache(maxsize=1024)
 def _is_secret(kind: Any) -> bool:
-    return hasattr(kind, "get_secret_value") and any(base.__module__ == "pydantic.types" for base in kind.__mro__)
+    return any(where(base) == ("pydantic.types", "_SecretBase") for base in kind.__mro__)
 
 
 def write_secret(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
@@ -215,7 +217,13 @@ def write_secret(value: Any, kind: type, out: list[bytes], path: str, depth: int
 
 
 def _shape_of(dtype: Any) -> Any:
-    """Return a description of a numpy dtype in plain values: names, titles, offsets and sizes included."""
+    """Return a description of a numpy dtype in plain values: names, titles, offsets, sizes and metadata included."""
+    if dtype.metadata is not None:
+        return ("metadata", dict(dtype.metadata), _plain_shape_of(dtype))
+    return _plain_shape_of(dtype)
+
+
+def _plain_shape_of(dtype: Any) -> Any:
     if dtype.subdtype is not None:
         return ("array", _shape_of(dtype.subdtype[0]), dtype.subdtype[1])
     if dtype.names is None:
@@ -281,8 +289,8 @@ def write_structured(value: Any, kind: Any, out: list[bytes], path: str, depth: 
 @functools.lru_cache(maxsize=1024)
 def _holds_data(kind: Any) -> bool:
     return (
-        dataclasses.is_dataclass(kind)
-        or hasattr(kind, "__attrs_attrs__")
+        defines(kind, "__dataclass_fields__")
+        or defines(kind, "__attrs_attrs__")
         or _is_model(kind)
         or issubclass(kind, (types.SimpleNamespace, Mapping))
     )
@@ -290,7 +298,7 @@ def _holds_data(kind: Any) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _is_model(kind: Any) -> bool:
-    return hasattr(kind, "model_fields") and hasattr(kind, "model_dump")
+    return defines(kind, "model_dump") and hasattr(kind, "model_fields")
 
 
 def _state_of(value: Any, kind: Any, base: Any) -> dict[str, Any]:
@@ -309,7 +317,7 @@ def _state_of(value: Any, kind: Any, base: Any) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1024)
 def _field_names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+    return tuple(field.name for field in dataclasses.fields(kind)) if defines(kind, "__dataclass_fields__") else ()
 
 
 def write_state(

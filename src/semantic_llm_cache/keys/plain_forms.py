@@ -12,9 +12,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from semantic_llm_cache.keys.known_types import AS_TEXT, where
+from semantic_llm_cache.keys.known_types import AS_TEXT
 from semantic_llm_cache.keys.walk import LATE_WRITERS, LEAVES, WRITERS, Walk, text
-from semantic_llm_cache.values.introspection import known_late
+from semantic_llm_cache.values.introspection import known_late, where
 
 __all__ = ["content_base", "is_plain_path", "write_content", "write_str"]
 
@@ -100,11 +100,22 @@ def _write_text(tag: bytes, read: Callable[[Any], str]) -> Any:
 
 
 def _write_time(tag: bytes, read: Callable[[Any], str]) -> Any:
-    def write(value: Any, out: list[bytes], *_: Any) -> None:
-        zone = "" if value.tzinfo is None else f"{getattr(value.tzinfo, 'key', '')}|{value.tzname() or ''}"
-        out.append(text(tag, f"{read(value)}|{zone}|{value.fold}".encode("utf-8", "surrogatepass")))
+    def write(value: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> None:
+        zone, kind = value.tzinfo, type(value.tzinfo)
+        if zone is None or kind is dt.timezone or where(kind) in _KNOWN_ZONES:
+            named = "" if zone is None else f"{getattr(zone, 'key', '')}|{value.tzname() or ''}"
+            out.append(text(tag, f"{read(value)}|{named}|{value.fold}".encode("utf-8", "surrogatepass")))
+            return
+        # Any other zone may decide anything: it counts by all that it holds.
+        plain = value.replace(tzinfo=None)
+        out.append(text(tag, f"{read(plain)}|@|{value.fold}".encode()))
+        walk.inside().write_instance(zone, out, f"{path}.tzinfo", depth + 1)
 
     return write
+
+
+_KNOWN_ZONES = frozenset({("zoneinfo", "ZoneInfo"), ("pydantic_core._pydantic_core", "TzInfo")})
+"""Types of time zones that are told by their key, or else by their offset, which the time shows."""
 
 
 def _write_timedelta(value: Any, out: list[bytes], *_: Any) -> None:

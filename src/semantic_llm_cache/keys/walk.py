@@ -128,7 +128,9 @@ class Walk:
         """Append how many there are, then label and form of each, in order of the labels."""
         out.append(b"d%d:" % len(children))
         for label, child in sorted(children, key=_label):
-            data = label.encode("utf-8", "surrogatepass")
+            data = str.encode(label, "utf-8", "surrogatepass")
+            if type(label) is not str:  # names of fields: a subclass of str may hold anything
+                self.refuse(f"name of a field of {path}", type(label))
             out.append(b"s%d:%s" % (len(data), data))
             if type(child) in LEAVES:
                 WRITERS[type(child)](child, out)

@@ -17,8 +17,8 @@ from typing import Any
 
 from semantic_llm_cache.keys.certificates import is_context
 from semantic_llm_cache.keys.functions import children_of
-from semantic_llm_cache.keys.known_types import AS_TEXT, NEUTRAL_TYPES, SENTINELS, where
-from semantic_llm_cache.values.introspection import hides_state, own_slots
+from semantic_llm_cache.keys.known_types import AS_TEXT, NEUTRAL_TYPES, SENTINELS
+from semantic_llm_cache.values.introspection import defines, hides_state, own_slots, where
 
 __all__ = ["Watch"]
 
@@ -103,7 +103,7 @@ def _read_of(kind: Any) -> Read | None:
     if _is_of_unchanging(kind) or where(kind) in NEUTRAL_TYPES:
         return _nothing
     content: Any = next((base for base in kind.__mro__[1:-1] if base in (dict, OrderedDict, list)), object)
-    if hides_state(kind, content) or (hasattr(kind, "model_fields") and hasattr(kind, "model_dump")):
+    if hides_state(kind, content) or (defines(kind, "model_dump") and hasattr(kind, "model_fields")):
         return None
     slots = [slot.__get__ for _, slot in own_slots(kind, content)]
     parts: list[Read] = [lambda value: (*(get(value) for get in slots),)] if slots else []

@@ -10,7 +10,7 @@ from typing import Any
 
 from semantic_llm_cache.arguments import check_callable, check_count, check_namespace, shown
 from semantic_llm_cache.calls.lookup import last_lookup
-from semantic_llm_cache.doors.decorator import cache
+from semantic_llm_cache.doors.cache import cache
 from semantic_llm_cache.redaction import describe
 
 __all__ = ["controls_of", "warm_cache"]

@@ -12,7 +12,7 @@ where even the lowest threshold without a wrong hit is too low for the other row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semantic_llm_cache.matching.neighbours import Neighbours
-from semantic_llm_cache.matching.replay import Answers
+from semantic_llm_cache.matching.replay import Answers, Log
 from semantic_llm_cache.metrics.statistics import wilson
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 
@@ -234,12 +234,9 @@ def make_folds(rows: int, count: int, *, seed: int | None = None) -> Counts:
 
 
 def log_cases(
-    prompts: Sequence[str],
-    answers: Answers,
-    vectors: npt.NDArray[np.float32],
+    log: Log,
     differs: Callable[[str, str], str | None],
     *,
-    readable: Sequence[bool] | None = None,
     unseen: Callable[[str, str], str | None] | None = None,
     step: Callable[[], object] = lambda: None,
 ) -> tuple[Cases, Cases, npt.NDArray[np.bool_]]:
@@ -249,7 +246,7 @@ def log_cases(
     threshold; `replay` gives the rates of one threshold to the letter.
 
     Args:
-        prompts, answers, vectors, readable: see `matching.replay.Log`.
+        log: the rows.
         differs: guards and residual check: why a pair differs, or None. When it objects to the nearest,
             the next seven get their chance.
         unseen: why a pair differs in what its vectors do not show, or None; such pairs are no case at all.
@@ -259,27 +256,27 @@ def log_cases(
         cases by cosine alone, cases with the guards, and which rows repeat an earlier text (exact hits, in
         neither).
     """
-    rows = len(prompts)
+    rows = len(log.prompts)
     bare = Cases(np.full(rows, -1.0), np.zeros(rows, dtype=bool))
     guarded = Cases(np.full(rows, -1.0), np.zeros(rows, dtype=bool))
     repeats = np.zeros(rows, dtype=bool)
-    near = Neighbours(vectors)
+    near = Neighbours(log.vectors)
     seen: set[str] = set()
-    for row, prompt in enumerate(prompts):
+    for row, prompt in enumerate(log.prompts):
         if prompt in seen:
             repeats[row] = True
         else:
             seen.add(prompt)
-            if readable is None or readable[row]:
+            if log.readable is None or log.readable[row]:
                 found = near.nearest(row, _NEIGHBOURS, LOWEST)
                 if unseen is not None:
-                    found = [item for item in found if unseen(prompt, prompts[item[0]]) is None]
+                    found = [item for item in found if unseen(prompt, log.prompts[item[0]]) is None]
                 near.add(row)
                 if found:
-                    _set(bare, row, found[0], answers)
+                    _set(bare, row, found[0], log.answers)
                 for item in found:
-                    if differs(prompt, prompts[item[0]]) is None:
-                        _set(guarded, row, item, answers)
+                    if differs(prompt, log.prompts[item[0]]) is None:
+                        _set(guarded, row, item, log.answers)
                         break
         step()
     return bare, guarded, repeats

@@ -12,13 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from semantic_llm_cache.config import check_similarity
 from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY, ThresholdPolicy
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.runtime import background
-from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
-from semantic_llm_cache.similarity.unseen import unseen_difference
+from semantic_llm_cache.similarity.differences import unseen_difference
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
@@ -27,10 +24,10 @@ if TYPE_CHECKING:
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
     from semantic_llm_cache.similarity.base import EmbeddingProvider
 
-__all__ = ["DEFAULT_GUARDS", "Choice", "Trust", "TrustOptions"]
+__all__ = ["DEFAULT_GUARDS", "Choice", "Decider", "Rules"]
 
 DEFAULT_GUARDS: Any = type("_Default", (), {"__repr__": lambda self: "'default'"})()
-"""The guards nobody chose: vetoes beside a threshold, features of an error budget."""
+"""The guards when the user has chosen none: vetoes beside a threshold, features of an error budget."""
 
 _CANDIDATES = 8
 _ONLINE_CANDIDATES = 16
@@ -45,30 +42,29 @@ Search = Callable[[int, float], Awaitable[Sequence[Candidate]]]
 Embed = Callable[[Sequence[str]], Awaitable[Any]]
 
 
-class _Engine(Protocol):
+class _Notices(Protocol):
     def log_once(self, topic: str, text: str) -> None: ...
 
 
-@dataclass(slots=True)
-class TrustOptions:
-    """The options of an engine that decide about near entries."""
+class Rules(Protocol):
+    """The options of an engine that decide about near entries; they have been checked one by one."""
 
-    guards: Any = DEFAULT_GUARDS
-    verify: Any = None
-    verify_band: tuple[float, float] | None = None
-    verify_mode: str = "inline"
-    max_error: float | None = None
-    max_error_per_hit: float | None = None
-    same_answer: Any = None
-    seed: int | None = None
+    guards: Any
+    verify: Any
+    verify_band: tuple[float, float] | None
+    verify_mode: str
+    max_error: float | None
+    max_error_per_hit: float | None
+    same_answer: Any
+    seed: int | None
 
 
 @dataclass(slots=True)
 class Choice:
     """What was decided about the candidates of one request.
 
-    `candidate` is the entry to serve, or None. `rival`, on a miss, is the entry that a fresh answer is to be
-    compared with; `ask_later` the one that a verifier is to be asked about after the call.
+    `candidate` is the entry to serve, or None. `rival`, on a miss, is the entry that a fresh answer is
+    compared with; `ask_later` the one that a verifier is asked about after the call.
     """
 
     candidate: Candidate | None = None
@@ -79,7 +75,7 @@ class Choice:
     decision: Decision | None = None
 
 
-class Trust:
+class Decider:
     """Decides about near entries for one engine, and learns.
 
     Args:
@@ -88,41 +84,19 @@ class Trust:
         embedder: gives the embedder, which is asked what it does not see of two texts; None compares only vectors.
 
     Raises:
-        ValueError, TypeError: naming the option.
+        ValueError: options that exclude each other, or one that needs another.
     """
 
     def __init__(
-        self, options: TrustOptions, similarity: float, embedder: Callable[[], EmbeddingProvider] | None = None
+        self, options: Rules, similarity: float, embedder: Callable[[], EmbeddingProvider] | None = None
     ) -> None:
         self.options = options
         self._embedder = embedder
-        verify, band = options.verify, options.verify_band
-        for name, value in (("verify", verify), ("same_answer", options.same_answer)):
-            if value is not None and not callable(value):
-                raise TypeError(f"{name}={value!r} must be callable, or None")
-        if options.verify_mode not in ("inline", "background"):
-            raise ValueError(f"verify_mode={options.verify_mode!r} must be 'inline' or 'background'")
-        if band is not None:
-            if verify is None:
-                raise ValueError("verify_band= says when to ask verify=, which is not given")
-            if not isinstance(band, (tuple, list)) or len(band) != 2:
-                raise TypeError(f"verify_band={band!r} must be a pair of similarities, such as (0.80, 0.95)")
-            low, high = (check_similarity(value, "verify_band") for value in band)
-            if low >= high:
-                raise ValueError(f"verify_band={band!r} must go from the lower to the higher similarity")
-            self.band: tuple[float, float] | None = (low, high)
-        else:
-            self.band = None
-        for name in ("max_error", "max_error_per_hit"):
-            value = getattr(options, name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise TypeError(f"{name}={value!r} must be a share between 0 and 1, such as 0.02")
-            if not 0 < value < 1:
-                raise ValueError(f"{name}={value!r} must lie between 0 and 1, such as 0.02 for 2 %")
+        if options.verify_band is not None and options.verify is None:
+            raise ValueError("verify_band= says when to ask verify=, which is not given")
+        self.band = options.verify_band
         self.bounded = options.max_error is not None or options.max_error_per_hit is not None
-        if self.bounded and verify is not None:
+        if self.bounded and options.verify is not None:
             raise ValueError("verify= and max_error= exclude each other: pass the judge as same_answer=")
         self.similarity = (similarity if similarity < 1 else _DEFAULT_FLOOR) if self.bounded else similarity
         given = options.guards
@@ -134,7 +108,6 @@ class Trust:
         self._policies: dict[float, ThresholdPolicy] = {}
         self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self._answers: dict[tuple[str, float], str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def guards(self) -> GuardSet:
@@ -174,7 +147,7 @@ class Trust:
         return policy
 
     def same_in_flight(self, prompt: str, other: str, similarity: float, threshold: float) -> bool:
-        """Tell whether a call may join one in flight by meaning: only where nobody need be asked."""
+        """Tell whether a call may join one in flight by meaning: only where no verifier must be asked."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
         return (
@@ -208,7 +181,7 @@ class Trust:
     # ------------------------------------------------------------------ threshold, guards, verifier
 
     async def choose(
-        self, key: str, prompt: str, similarity: float, search: Search, embed: Embed, engine: _Engine
+        self, key: str, prompt: str, similarity: float, search: Search, embed: Embed, notices: _Notices
     ) -> Choice:
         """Look at the nearest entries of the scope and choose one to serve, or none.
 
@@ -218,7 +191,7 @@ class Trust:
             similarity: the threshold of this call.
             search: gives the k nearest at or above a similarity.
             embed: gives unit vectors of texts, shape (n, dimension).
-            engine: told once about a verifier that fails.
+            notices: logs once that a verifier fails.
         """
         floor = similarity if self.band is None else self.band[0]
         policy = self.policy(floor)
@@ -232,7 +205,7 @@ class Trust:
             passing, reason = await self._passing(policy, key, prompt, more, embed)
             choice.reason = choice.reason or reason
         for candidate in passing:
-            if await self._verified(key, prompt, candidate, choice, engine):
+            if await self._verified(key, prompt, candidate, choice, notices):
                 choice.candidate = candidate
                 choice.reason = choice.reason or f"similarity {candidate.similarity:.3f} >= {floor:g}"
                 break
@@ -287,7 +260,7 @@ class Trust:
             return None
         return f"long prompts with one passage, the rest alike by {max(0.0, cosine):.2f} < {RESIDUAL_SIMILARITY}"
 
-    async def _verified(self, key: str, prompt: str, candidate: Candidate, choice: Choice, engine: _Engine) -> bool:
+    async def _verified(self, key: str, prompt: str, candidate: Candidate, choice: Choice, notices: _Notices) -> bool:
         if self.options.verify is None or (self.band is not None and candidate.similarity >= self.band[1]):
             return True
         if self._known.get((key, candidate.key)):
@@ -297,11 +270,11 @@ class Trust:
             choice.ask_later = choice.ask_later or candidate
             choice.reason = f"similarity {candidate.similarity:.3f} to be verified in the background"
             return False
-        same = await self.ask(key, prompt, candidate, engine)
+        same = await self.ask(key, prompt, candidate, notices)
         choice.reason = f"{'verified' if same else 'refused by verify'}, similarity {candidate.similarity:.3f}"
         return same
 
-    async def ask(self, key: str, prompt: str, candidate: Candidate, engine: _Engine) -> bool:
+    async def ask(self, key: str, prompt: str, candidate: Candidate, notices: _Notices) -> bool:
         """Ask the verifier about one candidate; trouble counts as no."""
         from semantic_llm_cache.matching.verify import as_verdict
 
@@ -312,7 +285,7 @@ class Trust:
             )
             same = as_verdict(value)
         except Exception as error:
-            engine.log_once("verify", f"verify failed ({describe(error)}): candidates count as different")
+            notices.log_once("verify", f"verify failed ({describe(error)}): candidates count as different")
             return False
         self.remember(key, candidate.key, same)
         return same
@@ -396,8 +369,8 @@ class Trust:
             known = self._answers[name] = _answer_id(candidate.entry.response)
         return known
 
-    async def same_answer(self, fresh: Any, stored: Any, embed: Embed, engine: _Engine) -> bool | None:
-        """Tell whether two answers say the same; None when that cannot be told."""
+    async def same_answer(self, fresh: Any, stored: Any, embed: Embed, notices: _Notices) -> bool | None:
+        """Tell whether two answers say the same; None when it is not known."""
         from semantic_llm_cache.matching.answers import LONG_SIMILARITY, answer_text, same_short
 
         try:
@@ -412,26 +385,8 @@ class Trust:
                 same = float(first @ second) >= LONG_SIMILARITY
             return same
         except Exception as error:
-            engine.log_once("same_answer", f"answers could not be compared ({describe(error)})")
+            notices.log_once("same_answer", f"answers could not be compared ({describe(error)})")
             return None
-
-    # ------------------------------------------------------------------ work nobody waits for
-
-    def later(self, coroutine: Any) -> None:
-        """Run a coroutine after the caller has gone on: on this loop, or on the background one."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            background.spawn(coroutine)
-            return
-        task = loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("semantic-llm-cache: background verification failed: %s", describe(error))
 
 
 async def _call(function: Callable[..., Any], *args: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.matching.guards import GuardSet, Veto, residual
 from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY
-from semantic_llm_cache.similarity.unseen import unseen_difference
+from semantic_llm_cache.similarity.differences import unseen_difference
 
 if TYPE_CHECKING:
     from semantic_llm_cache.similarity.base import EmbeddingProvider

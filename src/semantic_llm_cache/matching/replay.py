@@ -20,7 +20,7 @@ from semantic_llm_cache.matching.guards import GuardFeatures, GuardSet
 from semantic_llm_cache.matching.neighbours import Neighbours
 from semantic_llm_cache.matching.objections import PairCheck
 from semantic_llm_cache.matching.online import CandidateView, OnlinePolicy
-from semantic_llm_cache.similarity.unseen import unseen_difference
+from semantic_llm_cache.similarity.differences import unseen_difference
 
 if TYPE_CHECKING:
     from semantic_llm_cache.similarity.base import EmbeddingProvider

@@ -1,4 +1,4 @@
-"""The little statistics that figures need: an interval for a share, a percentile."""
+"""Statistics for the figures: a confidence interval for a share, a percentile."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def wilson(count: int, total: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """Return the value below which `share` of `values` lie (nearest rank), 0.0 for none."""
+    """Return the value at the place `share` (0 to 1) of the sorted `values`, rounded down; 0.0 for none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

@@ -10,8 +10,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import semantic_llm_cache.runtime.fork  # noqa: F401 - first, see there
+from semantic_llm_cache.runtime.breaker import logger
 
-__all__ = ["after_fork", "at_exit", "call_later", "run", "spawn"]
+__all__ = ["after_fork", "at_exit", "call_later", "later", "run", "spawn"]
 
 T = TypeVar("T")
 
@@ -37,6 +38,8 @@ class _Background:
 
 _background = _Background()
 _after_fork: list[Callable[[], None]] = []
+_tasks: set[asyncio.Task[Any]] = set()
+"""Kept here while they run: a loop itself holds its tasks only weakly."""
 
 
 def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
@@ -61,8 +64,26 @@ def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
 
 
 def spawn(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """Run a coroutine on the background loop; nobody waits for it."""
+    """Run a coroutine on the background loop, without waiting for it."""
     asyncio.run_coroutine_threadsafe(coroutine, _background.get())
+
+
+def later(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run a coroutine without waiting for it: on the running loop, or else on the background loop."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        spawn(coroutine)
+        return
+    task = loop.create_task(coroutine)
+    _tasks.add(task)
+    task.add_done_callback(_done)
+
+
+def _done(task: asyncio.Task[Any]) -> None:
+    _tasks.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.warning("semantic-llm-cache: work in the background failed: %s", type(error).__name__)
 
 
 def call_later(delay: float, function: Callable[[], Coroutine[Any, Any, None]]) -> None:

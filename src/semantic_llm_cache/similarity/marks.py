@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from semantic_llm_cache.similarity.unseen import INDENT, NOTHING, Unseen, fold, hidden_at
+from semantic_llm_cache.similarity.runs import INDENT, NOTHING, Unseen, fold, hidden_at
 
 __all__ = ["as_read", "dropped", "end_of_word", "inside_word", "spelled", "unseen_beyond_ascii"]
 

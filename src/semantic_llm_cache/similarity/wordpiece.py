@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from semantic_llm_cache.similarity.unseen import INDENT, NOTHING, Unseen, hidden_at, unseen_ascii
+from semantic_llm_cache.similarity.runs import INDENT, NOTHING, Unseen, hidden_at, unseen_ascii
 from semantic_llm_cache.similarity.weights import read_vocabulary
 
 __all__ = ["CLS", "MAX_PIECES", "SEP", "WordPieces", "surely_plain", "surely_readable"]

@@ -6,16 +6,16 @@ them where it can do better in one step.
 
 Rules for all of them:
 
-- *Keys* are opaque strings. *Entries* are `CacheEntry`; what comes out is a private copy: changing it
+- *Keys* are opaque strings. *Entries* are `CacheEntry`; what a method returns is a private copy: changing it
   changes nothing that is stored.
-- *Failure*: whatever goes wrong in the storage (connection, disk, damaged file) is raised as
+- *Failure*: every failure of the storage (connection, disk, damaged file) is raised as
   `CacheBackendError` with the cause chained; a response that cannot be stored or read back is
   `CacheSerializationError`. One damaged entry is a miss and a warning, never an error for its
   neighbours.
 - *Atomicity*: an entry and its vector are written together or not at all. An awaited `set` returns
   after the entry is committed: killing the process then loses nothing.
 - *Expiry*: an expired entry is never returned, counted, or allowed to hide a live one that is a little
-  farther. `clock` gives the time.
+  farther away. `clock` gives the time.
 - *Hits*: `get` and the near lookups may give `hit_count` and `last_accessed` as they were when the entry was
   stored; `get_many`, `scan` and `iterate` give what `record_hits` has counted since, where it is kept.
 - *Loops and forks*: one instance serves several event loops, threads and, after `fork`, the child.
@@ -27,9 +27,11 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from semantic_llm_cache.arguments import check_tags, check_text
+from semantic_llm_cache.arguments import check_namespace
+from semantic_llm_cache.storage.selection import Selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,8 +58,8 @@ class Lease(NamedTuple):
 
     Attributes:
         key: of the entry.
-        token: drawn anew for each lease. Only the last one given for a key may store (`set_leased`): it is the
-            fence that keeps out whoever had the lease before and does not know that it ran out.
+        token: random, new for each lease. Only the last one given for a key may store (`set_leased`), which
+            keeps out a process that held the lease before and does not know that it ran out.
         answered: True when an entry lay under the key by the time the lease was given: it may have been stored
             just now, so look again.
     """
@@ -68,7 +70,7 @@ class Lease(NamedTuple):
 
 
 class Held(NamedTuple):
-    """Somebody else has the lease: its token, and the seconds until it runs out unless it is renewed."""
+    """Another process has the lease: its token, and the seconds until it runs out unless it is renewed."""
 
     token: str
     seconds: float
@@ -91,6 +93,12 @@ class StorageBackend(ABC):
 
     _neutral_in_keys = True  # as a field of an instance: see `known_types`
 
+    url_schemes: ClassVar[tuple[str, ...]] = ()
+    """What a URL that names this backend may begin with, without ``://``; see `storage.registry.SCHEMES`."""
+
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
+    """The constructor's arguments that such a URL may give as options, and how each is read from text."""
+
     in_process: ClassVar[bool] = False
     """True when `peek` answers for every entry without waiting (the memory backend)."""
 
@@ -98,15 +106,15 @@ class StorageBackend(ABC):
     """How long the first search in a process may take, where it loads an index; None where it loads nothing."""
 
     front: Front | None = None
-    """Entries read by key in the last moments, for backends whose `get` leaves the process. A backend that has
-    one drops from it what its own methods write or delete."""
+    """Entries just read by key, for backends whose `get` leaves the process. A backend that has one drops from it
+    what its own methods write or delete."""
 
     gives_leases: ClassVar[bool] = False
     """True when the five methods for leases are there: ``single_flight="shared"`` then works over all processes."""
 
     lease_seconds: float = 10.0
-    """How long a lease runs. Whoever holds one renews it three times in that span, so it says how long the others
-    wait for a process that has died."""
+    """How long a lease runs, in seconds. Its holder renews it three times in that span, so the others wait at most
+    this long for a process that has died."""
 
     clock: Callable[[], float] = staticmethod(time.time)
     """Wall time in seconds. The engine replaces it on the instance when it was given a `clock=`."""
@@ -221,8 +229,8 @@ class StorageBackend(ABC):
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """`get` for each key, in order.
 
-        With `touch` False, for those who look after the cache, the reads count neither as a use of the entries
-        (`eviction="lru"`) nor as hits and misses, where the backend can tell the two apart; the default cannot.
+        With `touch` False, meant for maintenance, the reads count neither as a use of the entries (`eviction="lru"`)
+        nor as hits and misses, where the backend makes that difference; the default does not.
         """
         return [await self.get(key) for key in keys]
 
@@ -269,8 +277,8 @@ class StorageBackend(ABC):
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, `batch_size` at a time in memory.
 
-        Entries written or deleted meanwhile may or may not be seen; no entry is seen twice. To be seen is no use of
-        an entry.
+        Entries written or deleted meanwhile may or may not be seen; no entry is seen twice. Being seen does not count
+        as a use of an entry.
         """
         for item in await self.iterate(namespace):
             yield item
@@ -286,17 +294,10 @@ class StorageBackend(ABC):
 
         A condition that is None does not restrict; with both None nothing is deleted. Returns how many.
         """
-        check_text(pattern, "pattern")
-        wanted = None if tags is None else set(check_tags(tags))
-        if pattern is None and wanted is None:
+        wanted = Selection.of(pattern, tags, namespace)
+        if wanted.empty:
             return 0
-        needle = None if pattern is None else pattern.casefold()
-        keys = [
-            key
-            async for key, entry in self.scan(namespace=namespace)
-            if (needle is None or needle in entry.prompt.casefold())
-            and (wanted is None or not wanted.isdisjoint(entry.tags))
-        ]
+        keys = [key async for key, entry in self.scan(namespace=namespace) if wanted.matches(entry.prompt, entry.tags)]
         return await self.delete_many(keys)
 
     async def record_hits(self, hits: Mapping[str, int], now: float) -> None:
@@ -326,12 +327,12 @@ class StorageBackend(ABC):
 
     # ------------------------------------------------------------------------------ leases
 
-    # One process at a time answers for a key. These five are there where `gives_leases` is True. Time is the
-    # storage's own, not `clock`: leases are about processes that are alive now. A lease lies apart from the
-    # entry: `get`, `clear` and `scan` know nothing of it, and plain `set` and `delete` do not ask for one.
+    # With leases, one process at a time answers for a key. These five exist where `gives_leases` is True. They use
+    # the storage's own time, not `clock`, because leases are about processes that are alive now. A lease is apart
+    # from the entry: `get`, `clear` and `scan` do not see it, and plain `set` and `delete` do not need one.
 
     async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
-        """Take the lease on `key` for `seconds`, if nobody has it. One step: of many callers one gets it.
+        """Take the lease on `key` for `seconds`, if it is free. One step: of many callers one gets it.
 
         `token` is the caller's own, unique. Asking again with the token that has the lease gives it again, so a
         request whose reply was lost may be repeated.
@@ -339,21 +340,21 @@ class StorageBackend(ABC):
         raise NotImplementedError
 
     async def renew_lease(self, lease: Lease, seconds: float) -> bool:
-        """Have the lease run for `seconds` from now; False when it is no longer the last one given for its key.
+        """Renew the lease for `seconds` from now; False when it is no longer the last one given for its key.
 
-        A lease that has run out while nobody took it is renewed like any other.
+        A lease that has run out, and that no other process took since, is renewed like any other.
         """
         raise NotImplementedError
 
     async def release_lease(self, lease: Lease) -> None:
-        """Give the lease back and tell who waits. Nothing happens when it is not the last one given."""
+        """Give the lease back and wake the callers that wait. Does nothing when it is not the last one given."""
         raise NotImplementedError
 
     async def wait_for_lease(self, key: str, seconds: float) -> None:
         """Return once the lease on `key` is given back, after `seconds` at the latest.
 
-        Returns at once when nobody has it, and may return early for no reason. It does not return when the
-        lease runs out: `Held.seconds` tells when to ask again.
+        Returns at once when it is free, and may return early for no reason. It does not return when the
+        lease runs out: `Held.seconds` says when to ask again.
         """
         raise NotImplementedError
 
@@ -380,12 +381,27 @@ def _within(entry: CacheEntry, limits: Mapping[str, str | None], now: float) -> 
     )
 
 
+def _age(item: tuple[str, CacheEntry]) -> float:
+    return item[1].created_at
+
+
 def _farness(candidate: Candidate) -> float:
     return -candidate.similarity
 
 
 class CandidateBackend(StorageBackend):
-    """A backend that finds candidates of its own accord; `find_similar` asks for one."""
+    """A backend with its own `find_candidates` and `scan`, which give `find_similar` and `iterate`."""
+
+    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
+        """Return all live entries, oldest first."""
+        check_namespace(namespace)
+        found = [item async for item in self.scan(namespace=namespace)]
+        found.sort(key=_age)
+        return found
+
+    def _changing(self, keys: Sequence[str] | None = None) -> AbstractContextManager[None]:
+        """`Front.changing`, where there is a front."""
+        return nullcontext() if self.front is None else self.front.changing(keys)
 
     async def find_similar(
         self,

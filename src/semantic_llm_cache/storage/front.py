@@ -1,18 +1,19 @@
-"""A small cache in front of a persistent backend, so that a repeated exact hit leaves the process alone.
+"""A small cache in front of a persistent backend, so that a repeated exact hit needs no round trip.
 
-What this process writes or deletes is seen at once. What another process does is told by the server, or seen in
-the file, within a moment where the backend listens; where it does not, or cannot at the moment, it is seen
-after `seconds` at the latest: that is the price, and it can be set, also to none.
+Writes and deletions by this process are noticed at once. Changes by another process are noticed within a moment
+where the backend listens for them. Where it does not, or cannot at the moment, they are noticed after `seconds` at
+the latest. `seconds` can be set; 0 turns the front off.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.arguments import check_number, shown
@@ -27,14 +28,14 @@ _MOST_CHARACTERS = 64 * 1024
 _MOST_TOLD = 4096
 
 LISTEN_FROM = 2.0
-"""A front that may be out of date for more than so many seconds has its backend listen for what others change.
+"""With a front that may be out of date for more seconds than this, the backend listens for changes by others.
 
-Below it the bound alone is good enough, and a connection of its own would be spent for little.
+Below it, the time limit alone is good enough, and not worth another connection.
 """
 
 
 class Front:
-    """The entries found by key in the last moments.
+    """Entries just found by key.
 
     Args:
         size: most entries; the least recently used go first. 0 turns the front off.
@@ -58,12 +59,12 @@ class Front:
         self.seconds = float(seconds)
         self._entries: OrderedDict[str, tuple[CacheEntry, float]] = OrderedDict()
         self._generation = self._floor = 0
-        self._told: dict[Hashable, int] = {}  # names of what others have changed, and when
+        self._told: dict[Hashable, int] = {}  # names of entries that others have changed, and when
         self.listen: Callable[[], None] | None = None
         """Called when there is something to listen for: an entry is kept and `listening` is False."""
         self.listening = False
         self.name_of: Callable[[str], Hashable] | None = None
-        """What others call a key, if not by itself."""
+        """Returns the name by which others report a key, where it is not the key itself."""
         self._names: dict[Hashable, str] = {}
         _all.add(self)
 
@@ -73,7 +74,7 @@ class Front:
         return bool(self.size) and self.seconds > LISTEN_FROM
 
     def get(self, key: str) -> CacheEntry | None:
-        """Return the entry under `key` if it was read lately. It is shared: do not change it."""
+        """Return the entry under `key` if it was read a moment ago. It is shared: do not change it."""
         found = self._entries.get(key)
         if found is None:
             return None
@@ -102,7 +103,7 @@ class Front:
             self._names[name] = key
         self._entries[key] = (entry, time.monotonic() + self.seconds)
         if generation < self._floor or generation < self._told.get(name, 0):
-            self._remove(key)  # told in another thread, in between
+            self._remove(key)  # reported by another thread in between
             return
         if self.listen is not None and not self.listening:
             self.listening = True
@@ -115,7 +116,7 @@ class Front:
             self._unname(old)
 
     def drop(self, key: str | None = None) -> None:
-        """Forget one entry, or all of them: called before and after whatever writes."""
+        """Forget one entry, or all of them: for `changing`, and when something may have changed unseen."""
         self._generation += 1
         self._floor = self._generation
         self._told.clear()
@@ -125,10 +126,29 @@ class Front:
         else:
             self._remove(key)
 
-    def told(self, names: Iterable[Hashable]) -> None:
-        """Forget entries that somebody has changed, by what others call them.
+    @contextlib.contextmanager
+    def changing(self, keys: Sequence[str] | None = None) -> Iterator[None]:
+        """`drop` these entries, or all of them, before and after what is done inside, also when that fails.
 
-        Reads of other keys that are under way may still be kept: where many write, they would never be otherwise.
+        Before, so that no old answer is served meanwhile. After, because a read may have brought an old one back.
+        """
+        self._drop_each(keys)
+        try:
+            yield
+        finally:
+            self._drop_each(keys)
+
+    def _drop_each(self, keys: Sequence[str] | None) -> None:
+        if keys is None:
+            self.drop()
+        else:
+            for key in keys:
+                self.drop(key)
+
+    def told(self, names: Iterable[Hashable]) -> None:
+        """Forget entries that others have changed, by the names that they report.
+
+        Reads of other keys that are under way may still be kept. With many writers none would be kept otherwise.
         """
         self._generation += 1
         if len(self._told) > _MOST_TOLD:
@@ -141,12 +161,12 @@ class Front:
                 self._remove(key)
 
     def stale_reads(self) -> None:
-        """Have nothing kept whose reading has begun before now; what is kept stays."""
+        """Keep no result of a read that began before now; entries that are already kept stay."""
         self._generation += 1
         self._floor = self._generation
 
     def keys(self) -> list[str]:
-        """Return the keys of what is kept, after letting go of what is too old."""
+        """Return the keys of the entries that are kept, after removing those that are too old."""
         now = time.monotonic()
         while True:
             try:
@@ -168,7 +188,7 @@ class Front:
             self._names.pop(self.name_of(key), None)
 
     def reset_after_fork(self) -> None:
-        """Forget all: the child has no listener yet, and what it took along may have changed since."""
+        """Forget all: a forked child has no listener yet, and the entries may have changed since."""
         self.drop()
         self.listening = False
 

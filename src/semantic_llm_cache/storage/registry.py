@@ -55,7 +55,7 @@ _default: StorageBackend | None = None
 
 
 def backend_from_url(url: str) -> StorageBackend:
-    """Return a new backend: each call makes one of its own.
+    """Return a new backend for a URL; each call makes another one.
 
     =============================== ===========================================================
     ``memory://``                   `MemoryBackend`; options ``max_size``, ``max_bytes``, ``eviction``
@@ -85,10 +85,10 @@ def backend_from_url(url: str) -> StorageBackend:
         raise TypeError(f"a backend's URL is text, not {type(url).__name__}: one of {_KNOWN}")
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise ValueError(f"this is no backend URL, it has no scheme: use one of {_KNOWN}")
+        raise ValueError(f"this is not a backend URL, it has no scheme: use one of {_KNOWN}")
     place = SCHEMES.get(scheme.lower())
     if place is None:
-        # The rest of the URL may hold a password, and so may what is no proper scheme.
+        # The rest of the URL may hold a password, and so may a malformed scheme.
         raise ValueError(f"a backend at {scheme_of(url) or 'this URL'} is not known: use one of {_KNOWN}")
     module, _, name = place.partition(":")
     made: StorageBackend = getattr(import_module(module), name).from_url(url)
@@ -157,7 +157,7 @@ def backends_in_use() -> list[StorageBackend]:
 
 
 def register_engine(engine: Any) -> None:
-    """Have the backend of `engine` count as in use while the engine lives."""
+    """Count the backend of `engine` as in use while the engine lives."""
     with _lock:
         _engines.add(engine)
 

@@ -1,16 +1,19 @@
-"""One stream, many readers: who joins late gets all chunks from the start."""
+"""One stream, many readers: a reader who joins late gets all chunks from the start."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from semantic_llm_cache.engine.driving import Steps
+from semantic_llm_cache.engine.outcome import Failure, Found
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.redaction import describe
+from semantic_llm_cache.streams.steps import END, Pause
 from semantic_llm_cache.values.encoding import Encoded, freeze, thaw
 from semantic_llm_cache.values.offload import LONG, MANY
 
@@ -26,38 +29,35 @@ _LOOK_AGAIN = 0.5
 class Reader:
     """One reader's place in a broadcast."""
 
-    __slots__ = ("first", "position", "wake")
+    __slots__ = ("bell", "first", "position")
 
     def __init__(self, first: bool) -> None:
         self.position = 0
         self.first = first
-        self.wake: Callable[[], None] | None = None
+        self.bell: _LoopBell | _ThreadBell | None = None
 
 
 class Broadcast:
-    """The chunks of a stream in the making.
+    """The chunks of a stream that is being read.
 
     Chunks are held frozen, and each reader gets its own copies; the first reader gets the source's own objects.
-    Past `limit` characters nobody can join any more and what all have read is dropped; the source then waits for
+    Past `limit` characters no more readers can join, and what all have read is dropped; the source then waits for
     the slowest reader.
 
     Args:
         limit: most characters held.
-        on_idle: called when the last reader has left before the end.
         loop: the event loop that carries the source; None when plain readers pull it.
 
     Attributes:
-        pull: fetches the next chunk of a source that plain readers pull: ``pull.next(ahead)``.
-        instead: the `Found` whose answer is told in place of the source's, if one is.
-        settled: done when the stream has been stored, or will not be.
+        pull: fetches the next chunk of a source that plain readers pull: ``pull.next(reader)``.
+        instead: the `Found` whose answer is given in place of the source's, if one is.
+        over: its last chunk is here, so it will be stored even if all readers leave.
+        gone: all readers have left before the end, so no more may join.
+        whole: True while every chunk is held: the stream can be joined, and stored when it ends.
+        settled: says whether the stream has been stored, once that is known.
     """
 
-    def __init__(
-        self,
-        limit: int,
-        on_idle: Callable[[], None] | None = None,
-        loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._lock = threading.Lock()
         self._chunks: list[Any] = []
         self._dropped = 0
@@ -66,18 +66,19 @@ class Broadcast:
         self._limit = limit
         self._readers: set[Reader] = set()
         self._room: Callable[[], None] | None = None
-        self.on_idle = on_idle
+        self._joined = 0
+        self.on_idle: Callable[[], None] | None = None
+        """Called when the last reader has left before the end."""
         self.loop = loop
         self.pull: Any = None
-        self.instead: Any = None
-        self.settled: Future[None] = Future()
+        self.instead: Found | None = None
+        self.settled: Future[bool] = Future()
         self.done = False
-        self.over = False  # its last chunk is here: it will be stored, whoever leaves
+        self.over = False
+        self.gone = False
         self.error: BaseException | None = None
         self.unstorable = ""
-        self._joined = 0
         self.whole = True
-        """True while every chunk is held: the stream can be joined, and stored when it ends."""
 
     # ------------------------------------------------------------------ the source's side
 
@@ -95,12 +96,17 @@ class Broadcast:
             if self._size > self._limit:
                 self.whole = False
                 self._trim()
-            wakes = [reader.wake for reader in self._readers if reader.wake is not None]
-        for wake in wakes:
-            wake()
+            bells = [reader.bell for reader in self._readers if reader.bell is not None]
+        for bell in bells:
+            bell.ring()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more is held than may be."""
+        return self._size > self._limit
 
     def full(self, room: Callable[[], None]) -> bool:
-        """Tell whether the source should wait; `room` is called when it may go on."""
+        """Tell whether the source should wait; `room` is called when it may continue."""
         with self._lock:
             if self._size <= self._limit or not self._readers:
                 return False
@@ -118,9 +124,9 @@ class Broadcast:
             if self.done:
                 return
             self.done, self.error = True, error
-            wakes = [reader.wake for reader in self._readers if reader.wake is not None]
-        for wake in wakes:
-            wake()
+            bells = [reader.bell for reader in self._readers if reader.bell is not None]
+        for bell in bells:
+            bell.ring()
 
     @property
     def large(self) -> bool:
@@ -142,9 +148,9 @@ class Broadcast:
     # ------------------------------------------------------------------ the readers' side
 
     def join(self, plain: bool = False) -> Reader | None:
-        """Return a place at the start; None when the start is gone, the stream has failed, or nobody carries it.
+        """Return a place at the start; None when the start is gone, the stream has failed, or its loop has stopped.
 
-        Nor is there a place for plain code that would keep the very loop from going on that carries the stream.
+        There is no place either for plain code that would block the very loop that carries the stream.
         """
         if self.loop is not None and not self.done:
             if not self.loop.is_running():
@@ -152,7 +158,7 @@ class Broadcast:
             if plain and asyncio._get_running_loop() is self.loop:
                 return None
         with self._lock:
-            if not self.whole or self.error is not None:
+            if not self.whole or self.gone or self.error is not None:
                 return None
             reader = Reader(first=not self._joined)
             self._joined += 1
@@ -166,11 +172,19 @@ class Broadcast:
                 return
             self._readers.discard(reader)
             idle = not self._readers and not self.done and not self.over
+            self.gone = self.gone or idle
+            if self.done and not self._readers:
+                self._let_go()
             room = self._after_reading()
         if room is not None:
             room()
         if idle and self.on_idle is not None:
             self.on_idle()
+
+    def _let_go(self) -> None:
+        """Drop what would keep the source's exception alive: it holds frames, and they hold this broadcast."""
+        self.gone = self.gone or self.error is not None
+        self.error = self.pull = self.on_idle = None
 
     def _after_reading(self) -> Callable[[], None] | None:
         if self.whole:
@@ -195,89 +209,104 @@ class Broadcast:
             frozen, chunk = self._chunks[index]
             reader.position += 1
             if reader.first and self.whole:
-                self._chunks[index] = (frozen, None)  # nobody else is to see the source's own object
+                self._chunks[index] = (frozen, None)  # no other reader may see the source's own object
             unshared = frozen is None and chunk is not None
             room = self._after_reading()
         if room is not None:
             room()
         return True, chunk if reader.first or unshared else thaw(frozen)
 
-    async def read(self, reader: Reader) -> AsyncGenerator[Any, None]:
-        """Yield a reader's chunks as they come; raise what the source raised."""
-        loop = asyncio.get_running_loop()
-        event = asyncio.Event()
+    def next(self, reader: Reader) -> Steps:
+        """Return a reader's next chunk as soon as it is there, `END` after the last, a `Failure` of the source."""
+        while True:
+            done = self.done  # asked first: what comes before the end is here by then
+            found, chunk = self.take(reader)
+            if found:
+                if reader.position % BREATH == 0:
+                    yield Pause(0)
+                return chunk
+            if done:
+                return END if self.error is None else Failure(self.error)
+            yield _More(self, reader)
 
-        def wake() -> None:
-            if asyncio._get_running_loop() is loop:
-                event.set()
-                return
-            with contextlib.suppress(RuntimeError):  # that loop is closed, and its tasks with it
-                loop.call_soon_threadsafe(event.set)
+    def look_after(self, stopped: bool) -> bool:
+        """End a stream whose event loop is closed, or was not running at two checks in a row.
 
-        reader.wake = wake
-        stopped = False
-        try:
-            while True:
-                found, chunk = self.take(reader)
-                if found:
-                    if reader.position % BREATH == 0:
-                        await asyncio.sleep(0)
-                    yield chunk
-                    continue
-                if self.done:
-                    found, chunk = self.take(reader)
-                    if found:
-                        yield chunk
-                        continue
-                    if self.error is not None:
-                        raise self.error
-                    return
-                if self.pull is not None:
-                    await asyncio.to_thread(self.pull.next, lambda: self.ahead(reader))
-                    continue
-                if self.loop is None or self.loop is loop:
-                    await event.wait()
-                else:
-                    with contextlib.suppress(asyncio.TimeoutError):
-                        await asyncio.wait_for(event.wait(), _LOOK_AGAIN)
-                    stopped = self._look_after(stopped)
-                event.clear()
-        finally:
-            reader.wake = None
-            self.leave(reader)
-
-    def read_blocking(self, reader: Reader) -> Iterator[Any]:
-        """`read` for plain code: whoever lacks a chunk pulls the next one from the source, or waits for its loop."""
-        event = threading.Event()
-        reader.wake = event.set
-        stopped = False
-        try:
-            while True:
-                found, chunk = self.take(reader)
-                if found:
-                    yield chunk
-                elif self.done:
-                    found, chunk = self.take(reader)
-                    if found:
-                        yield chunk
-                        continue
-                    if self.error is not None:
-                        raise self.error
-                    return
-                elif self.pull is not None:
-                    self.pull.next(lambda: self.ahead(reader))
-                else:
-                    if not event.wait(_LOOK_AGAIN):
-                        stopped = self._look_after(stopped)
-                    event.clear()
-        finally:
-            reader.wake = None
-            self.leave(reader)
-
-    def _look_after(self, stopped: bool) -> bool:
-        """End a stream whose event loop is closed, or stopped at two looks in a row: nobody carries it."""
+        Takes what the check before returned.
+        """
         if self.loop is None or self.done or self.loop.is_running():
             return False
         if stopped or self.loop.is_closed():
             self.end(ConnectionError("the event loop that carried this stream has stopped"))
         return True
+
+
+class _More:
+    """Wait until a reader's next chunk may be there, or fetch it where readers do that."""
+
+    __slots__ = ("_broadcast", "_reader")
+
+    def __init__(self, broadcast: Broadcast, reader: Reader) -> None:
+        self._broadcast = broadcast
+        self._reader = reader
+
+    async def awaited(self) -> None:
+        if self._broadcast.pull is not None:
+            await asyncio.to_thread(self._broadcast.pull.next, self._reader)
+            return
+        bell = self._reader.bell
+        if not isinstance(bell, _LoopBell):
+            self._reader.bell = _LoopBell()
+            return  # a chunk may have come before there was a bell: look again
+        await bell.wait(self._broadcast)
+
+    def blocking(self) -> None:
+        if self._broadcast.pull is not None:
+            self._broadcast.pull.next(self._reader)
+            return
+        bell = self._reader.bell
+        if not isinstance(bell, _ThreadBell):
+            self._reader.bell = _ThreadBell()
+            return
+        bell.wait(self._broadcast)
+
+
+class _LoopBell:
+    """Wakes a reader on an event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+        self._stopped = False
+
+    def ring(self) -> None:
+        if asyncio._get_running_loop() is self._loop:
+            self._event.set()
+            return
+        with contextlib.suppress(RuntimeError):  # that loop is closed, and its tasks with it
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, broadcast: Broadcast) -> None:
+        if broadcast.loop is None or broadcast.loop is self._loop:
+            await self._event.wait()
+        else:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._event.wait(), _LOOK_AGAIN)
+            self._stopped = broadcast.look_after(self._stopped)
+        self._event.clear()
+
+
+class _ThreadBell:
+    """Wakes a reader in a plain thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._stopped = False
+
+    def ring(self) -> None:
+        self._event.set()
+
+    def wait(self, broadcast: Broadcast) -> None:
+        if not self._event.wait(_LOOK_AGAIN):
+            self._stopped = broadcast.look_after(self._stopped)
+        self._event.clear()

@@ -1,42 +1,42 @@
-"""What one caller's way through a stream is made of: finding, keeping, and the streams under way."""
+"""One caller's way through a stream: finding, keeping, and the streams under way."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import InvalidStateError
-from dataclasses import replace
-from time import perf_counter
 from typing import Any, Protocol, get_args
 
 from semantic_llm_cache.calls.control import NOT_CACHED
-from semantic_llm_cache.calls.settings import CallSettings
-from semantic_llm_cache.engine.engine import SemanticCache
-from semantic_llm_cache.engine.search import Found
+from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.driving import Do, Steps, drive, drive_blocking
+from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.engine.outcome import Failure, Found
 from semantic_llm_cache.exceptions import CacheNotFoundError
-from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader
+from semantic_llm_cache.streams.steps import END, Close, Next, Source
 from semantic_llm_cache.values.offload import is_large, off_loop
 from semantic_llm_cache.values.rebuilding import rebuild
 
-__all__ = ["SERVED", "Call", "Codec", "Streams", "close_plain", "closing", "streams_of"]
+__all__ = ["SERVED", "Codec", "StreamCall", "Streams", "streams_of"]
 
 SERVED = ("exact", "near", "stale")
 """Outcomes with an answer from the cache."""
 
 
 class Codec(Protocol):
-    """How a door keeps its streams: what of them is stored, and which chunk is the last."""
+    """How a door stores its streams, and which chunk is the last."""
 
     def chunks(self, value: Any) -> list[Any] | None:
-        """Return the chunks of a stored answer; None when it cannot be told as a stream, which is a miss."""
+        """Return the chunks of a stored answer; None when it cannot be given as a stream, which is a miss."""
 
     def value(self, chunks: list[Any]) -> Any:
         """Return what to store of a stream that has ended; None when it must not be stored."""
 
     def ends(self, chunk: Any) -> bool:
-        """Tell whether no chunk of meaning follows: the stream is then stored, even if its reader goes away."""
+        """Tell whether no chunk of meaning follows: the stream is then stored, even if its reader leaves."""
 
 
 class Streams:
@@ -47,7 +47,7 @@ class Streams:
         self.live: dict[str, Broadcast] = {}
 
     def join(self, key: str, plain: bool = False) -> tuple[Broadcast, Reader] | None:
-        """Return a live broadcast of `key` and a place in it, if there is one to be had."""
+        """Return a live broadcast of `key` and a place in it, if there is one."""
         if key not in self.live:
             return None
         with self.lock:
@@ -63,188 +63,192 @@ class Streams:
             if other is not None and reader is not None:
                 return other, reader, False
             self.live[key] = broadcast
-        reader = broadcast.join()  # a place in one's own stream is always to be had
+        reader = broadcast.join()  # there is always a place in one's own stream
         assert reader is not None
         return broadcast, reader, True
 
-    def close(self, key: str, broadcast: Broadcast) -> None:
-        """Say that a broadcast is over: nobody joins it any more, and it has been stored or will not be."""
+    def close(self, key: str, broadcast: Broadcast, stored: bool = False, error: Exception | None = None) -> None:
+        """End a broadcast: no more readers join it.
+
+        Args:
+            key: of its request.
+            broadcast: that is over.
+            stored: whether its answer is in the cache now.
+            error: raised when storing it.
+        """
         with self.lock:
             if self.live.get(key) is broadcast:
                 del self.live[key]
         with contextlib.suppress(InvalidStateError):
-            broadcast.settled.set_result(None)
+            if error is None:
+                broadcast.settled.set_result(stored)
+            else:
+                broadcast.settled.set_exception(error)
 
 
-def streams_of(engine: SemanticCache) -> Streams:
+def streams_of(engine: Engine) -> Streams:
     """Return the broadcasts under way on the backend that an engine uses now."""
-    state = engine.bound()[1]
-    if state.streams is None:
-        state.streams = Streams()
-    found: Streams = state.streams
-    return found
+    return engine.bound()[1].part(Streams)
 
 
-class Call:
-    """One caller's way through a stream."""
+class StreamCall:
+    """One caller's way through a stream.
 
-    def __init__(
-        self, engine: SemanticCache, request: Request, settings: CallSettings, codec: Codec | None = None
-    ) -> None:
+    Args:
+        engine: the cache.
+        call: what is asked; its function is not used.
+        codec: how the stream is stored; None stores the list of its chunks.
+    """
+
+    def __init__(self, engine: Engine, call: Call, codec: Codec | None = None) -> None:
         self.engine = engine
+        self.call = call
         self.codec = codec
-        self.request = request
-        self.settings = settings
+        self.key = call.request.key
         self.streams = streams_of(engine)
-        self.started = perf_counter()
 
-    def rebuilt(self, chunk: Any) -> Any:
-        """Return a chunk as an instance of the type that the function's annotation names."""
-        if self.codec is not None:
-            return chunk
-        kinds = get_args(self.settings.target)
-        return rebuild(chunk, kinds[0] if kinds else Any)
+    @property
+    def may_call(self) -> bool:
+        """Whether the call may reach the source."""
+        return self.call.settings.asks.may_call
+
+    def running_loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop that carries the call; None for plain code."""
+        return None if self.call.plain else asyncio.get_running_loop()
+
+    def broadcast(self) -> Broadcast:
+        """Return a new broadcast, bounded by the longest answer that is stored."""
+        return Broadcast(self.engine.options.max_response, self.running_loop())
+
+    # ------------------------------------------------------------------------------ finding
 
     async def find(self) -> Found:
         """Return what the cache holds; the value of a hit is its chunks.
 
         A stale answer is one to serve while a fresh one is fetched, or the `fallback` of a miss.
         """
-        found = await self.told(await self.engine.find(self.request, self.settings))
-        if found.outcome == "stale" and not self.engine._refreshable(found):
-            fresh = await self.engine.find(self.request, self.settings, exact=False)
-            found = replace(await self.told(fresh), fallback=found)
-        return found
+        search, freshness = self.engine.search, self.engine.freshness
+        found = await self._in_chunks(await search.find(self.call))
+        if found.outcome != "stale" or freshness.may_serve(found):
+            return found
+        fresh = await self._in_chunks(await search.find(self.call, exact=False))
+        fresh.fallback = found
+        return fresh
 
-    def may_call(self, found: Found) -> None:
-        """Raise CacheNotFoundError where only what is in the cache was asked for."""
-        if self.only_if_cached:
-            self.ended(found)
-            raise CacheNotFoundError(f"{NOT_CACHED}: {found.reason}")
-
-    @property
-    def only_if_cached(self) -> bool:
-        """Whether the call must not reach the source."""
-        control = self.settings.control
-        return control is not None and control.only_if_cached
-
-    async def told(self, found: Found) -> Found:
-        """Make the value of a hit its chunks; an answer that cannot be told as a stream is a miss."""
-        if found.outcome in SERVED and not await self.split(found):
+    async def _in_chunks(self, found: Found) -> Found:
+        """Make the value of a hit its chunks; an answer that cannot be given as a stream is a miss."""
+        if found.outcome in SERVED and not await self._split(found):
             found.outcome, found.reason, found.value = "miss", "the stored answer is no stream", None
         return found
 
-    async def split(self, found: Found) -> bool:
-        """Make the value of an answer its chunks; False when it cannot be told as a stream."""
+    async def _split(self, found: Found) -> bool:
+        """Make the value of an answer its chunks; False when it cannot be given as a stream."""
         if self.codec is not None:
             cut, value = self.codec.chunks, found.value
             found.value = await off_loop(cut, value) if is_large(value) else cut(value)
         return isinstance(found.value, list)
 
-    async def claim(self, found: Found, alive: Callable[[], bool | None]) -> Found | None:
-        """Agree with other processes who opens the source: see `Leasing.claim`. The answer's value is its chunks."""
+    def refuse_call(self) -> None:
+        """Count a call that must not reach the source, and raise CacheNotFoundError."""
+        self.ended(self.call.found)
+        raise CacheNotFoundError(f"{NOT_CACHED}: {self.call.found.reason}")
+
+    def rebuilt(self, chunk: Any) -> Any:
+        """Return a chunk as an instance of the type that the function's annotation names."""
+        if self.codec is not None:
+            return chunk
+        kinds = get_args(self.call.settings.target)
+        return rebuild(chunk, kinds[0] if kinds else Any)
+
+    # ------------------------------------------------------------------------------ other processes, stale answers
+
+    async def claim(self, alive: Callable[[], bool | None]) -> Found | None:
+        """Agree with other processes who opens the source: see `Leases.claim`. The answer's value is its chunks."""
         engine = self.engine
-        if not engine._leases(self.settings, found):
+        if not engine.leases.needed(self.call):
             return None
 
         async def look() -> Found | None:
-            answer = await engine.answered(self.request, self.settings)
-            return answer if answer is not None and await self.split(answer) else None
+            answer = await engine.search.answered(self.call)
+            return answer if answer is not None and await self._split(answer) else None
 
-        return await engine.claim(engine.bound()[1], self.request, found, alive, look)
+        return await engine.leases.claim(self.call, alive, look)
 
-    def refresh(self, fetch: Callable[[], Any]) -> None:
-        """Have a fresh answer fetched after the caller has gone on with the stale one."""
-        self.engine._refresh(self.engine.bound()[1], self.request, fetch, self.settings)
+    def refresh(self, source: Callable[[], Any]) -> None:
+        """Have a fresh answer fetched in the background."""
 
-    def stand_in(self, broadcast: Broadcast, found: Found, error: Exception) -> bool:
-        """Tell the stale answer in place of an error that came before the first chunk, where that is allowed."""
-        outcome = None if broadcast.begun else self.engine._instead(found, self.settings, error)
-        if outcome is None:
+        def read() -> Awaitable[Any]:
+            return drive(self._read_to_keep(source))
+
+        def read_blocking() -> Any:
+            return drive_blocking(self._read_to_keep(source))
+
+        function: Callable[[], Any] = read_blocking if self.call.plain else read
+        self.engine.freshness.refresh(self.call.again(function))
+
+    def _read_to_keep(self, open: Callable[[], Any]) -> Steps:
+        """Read a stream without readers, and return what to store of it. Raises ValueError when that is nothing."""
+        heard, source = self.broadcast(), Source(open)
+        try:
+            while heard.whole:
+                chunk = yield Next(source)
+                if chunk is END:
+                    break
+                if type(chunk) is Failure:
+                    return chunk
+                heard.push(chunk)
+                if self.ends(chunk):
+                    break
+        finally:
+            yield Close(source)
+        answer = yield Do(lambda: self.gathered(heard), waits=False)
+        if answer is None:
+            raise ValueError("nothing of the stream may be stored")
+        return answer
+
+    def stand_in(self, broadcast: Broadcast, error: BaseException) -> bool:
+        """Give the stale answer in place of an error that came before the first chunk, where that is allowed."""
+        stale = None if broadcast.begun else self.engine.freshness.in_place_of(self.call, error)
+        if stale is None:
             return False
-        broadcast.instead = outcome.found
-        for chunk in outcome.original:
+        broadcast.instead = stale
+        for chunk in stale.value:
             broadcast.push(chunk)
         return True
 
-    def ended(self, found: Found, *, stored: bool = False) -> None:
-        """Count a call that has ended."""
-        joined = found.entry if found.outcome == "coalesced" else None
-        cost = 0.0 if joined is None else joined.cost_usd
-        self.engine._finish(self.request, self.settings, found, self.started, cost=cost, stored=stored)
+    # ------------------------------------------------------------------------------ the end
 
     def ends(self, chunk: Any) -> bool:
         """Tell whether no chunk of meaning follows."""
         return self.codec is not None and self.codec.ends(chunk)
 
-    def failed(self, found: Found, error: BaseException) -> None:
-        """Count a call that raised."""
-        self.engine._finish_failed(self.request, self.settings, found, self.started, error)
-
-    async def store(self, broadcast: Broadcast, found: Found, duration_ms: float) -> bool:
-        """Keep a stream that has ended well."""
-        answer = await self.gathered(broadcast)
-        if answer is None:
-            return False
-        return (await self.engine.admit(self.request, self.settings, answer, found, duration_ms)).stored
-
     async def gathered(self, broadcast: Broadcast) -> Any:
-        """`answer`, in a thread where there is much of it."""
-        return await off_loop(self.answer, broadcast) if broadcast.large else self.answer(broadcast)
+        """Return what to store of a stream that has ended well; None when that is nothing."""
+        return await off_loop(self._answer, broadcast) if broadcast.large else self._answer(broadcast)
 
-    def answer(self, broadcast: Broadcast) -> Any:
-        """Return what is to be kept of a stream that has ended well; None when that is nothing."""
+    def _answer(self, broadcast: Broadcast) -> Any:
         if not broadcast.whole:
             if broadcast.unstorable:
-                self.engine._warn(f"a stream is returned uncached: {broadcast.unstorable}")
+                self.engine.notices.warn_once("unstorable", f"a stream is returned uncached: {broadcast.unstorable}")
             return None
         if self.codec is not None:
             return self.codec.value(broadcast.chunks())
-        return rebuild(broadcast.chunks(), self.settings.target)
+        return rebuild(broadcast.chunks(), self.call.settings.target)
 
-    async def kept(self, source: Callable[[], AsyncIterator[Any]]) -> Any:
-        """Read a stream that nobody listens to, and return what is to be kept of it. ValueError: nothing."""
-        heard = Broadcast(self.engine.max_response)
-        async with closing(source()) as chunks:
-            async for chunk in chunks:
-                heard.push(chunk)
-                if self.ends(chunk) or not heard.whole:
-                    break
-        answer = await self.gathered(heard)
+    async def store(self, broadcast: Broadcast, duration_ms: float) -> bool:
+        """Store a stream that has ended well; True when it was stored."""
+        answer = await self.gathered(broadcast)
         if answer is None:
-            raise ValueError("the stream is not to be kept")
-        return answer
+            return False
+        admission = self.engine.admission
+        return (await admission.admit(self.call, await admission.weigh(self.call, answer, duration_ms))).stored
 
-    def kept_blocking(self, source: Callable[[], Iterator[Any]]) -> Any:
-        """`kept` for plain code."""
-        heard = Broadcast(self.engine.max_response)
-        chunks = source()
-        try:
-            for chunk in chunks:
-                heard.push(chunk)
-                if self.ends(chunk) or not heard.whole:
-                    break
-        finally:
-            close_plain(chunks)
-        answer = self.answer(heard)
-        if answer is None:
-            raise ValueError("the stream is not to be kept")
-        return answer
+    def ended(self, found: Found, *, stored: bool = False) -> None:
+        """Count a call that has ended."""
+        joined = found.entry if found.outcome == "coalesced" else None
+        cost = 0.0 if joined is None else joined.cost_usd
+        self.engine.reporter.finish(self.call, found, cost=cost, stored=stored)
 
-
-@contextlib.asynccontextmanager
-async def closing(chunks: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
-    """Close an iterator at the end, if it is of a kind that can be closed."""
-    try:
-        yield chunks
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()
-
-
-def close_plain(chunks: Iterator[Any]) -> None:
-    """Close an iterator, if it is of a kind that can be closed."""
-    close = getattr(chunks, "close", None)
-    if close is not None:
-        close()
+    def failed(self, found: Found, error: BaseException) -> None:
+        """Count a call that raised."""
+        self.engine.reporter.finish_failed(self.call, found, error)

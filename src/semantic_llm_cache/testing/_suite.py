@@ -15,7 +15,7 @@ __all__ = ["Clock", "Suite", "X", "at_cosine", "direction", "raises", "with_back
 
 
 class Clock:
-    """A clock that stands until told otherwise.
+    """A clock that stands still until it is set.
 
     Example:
         >>> clock = Clock(1000.0)

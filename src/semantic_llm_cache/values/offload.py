@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from semantic_llm_cache.values.encoding import Encoded, is_immutable, thaw
@@ -30,15 +29,17 @@ def is_large(value: Any) -> bool:
     return not is_immutable(value) and weight(value) > MOST
 
 
-@contextlib.contextmanager
-def inline() -> Iterator[None]:
+class inline:
     """Have `off_loop` do its work in this thread: for plain code, which waits for it in any case."""
-    before = getattr(_here, "inline", False)
-    _here.inline = True
-    try:
-        yield
-    finally:
-        _here.inline = before
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = getattr(_here, "inline", False)
+        _here.inline = True
+
+    def __exit__(self, *exc: object) -> None:
+        _here.inline = self._before
 
 
 async def off_loop(function: Callable[..., T], *args: Any) -> T:

@@ -9,12 +9,14 @@ from typing import Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.lookup import last_lookup
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.driving import Step, Steps
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.streams.stream import stream, stream_blocking
+from semantic_llm_cache.streams.plain import stream_blocking
+from semantic_llm_cache.streams.stream import stream
 from semantic_llm_cache.wire import records
-from semantic_llm_cache.wire.driving import Give, Step, Steps, streamed, streamed_blocking
+from semantic_llm_cache.wire.driving import Give, streamed, streamed_blocking
 from semantic_llm_cache.wire.events import Splitter
 from semantic_llm_cache.wire.replies import (
     OUTCOMES,
@@ -46,7 +48,7 @@ class NoAnswer(Exception):
         self.final = 400 <= reply.status < 500 and reply.status not in (408, 409, 425, 429)
 
 
-def answering(engine: SemanticCache, plan: Plan, send: Step, replay_delay: float | None) -> Steps:
+def answering(engine: Engine, plan: Plan, send: Step, replay_delay: float | None) -> Steps:
     """Answer a request from the cache, or with the `Upstream` that `send` returns; return a `Reply`."""
     lookups.remember(None)
     try:
@@ -68,7 +70,7 @@ def answering(engine: SemanticCache, plan: Plan, send: Step, replay_delay: float
     return Reply(upstream.status, [*forwarded(upstream.headers), ("x-cache", "BYPASS")], body)
 
 
-async def _is_known(engine: SemanticCache, plan: Plan) -> bool:
+async def _is_known(engine: Engine, plan: Plan) -> bool:
     found = await engine.probe(plan.request, plan.settings)
     if plan.asked.stream:
         return found.hit and records.blocks_of(plan.known, found.response, plan.asked) is not None
@@ -78,7 +80,7 @@ async def _is_known(engine: SemanticCache, plan: Plan) -> bool:
 # ------------------------------------------------------------------------------------ whole answers
 
 
-def _whole(engine: SemanticCache, plan: Plan, send: Step) -> Steps:
+def _whole(engine: Engine, plan: Plan, send: Step) -> Steps:
     def call() -> Steps:
         return _fetched(plan, send)
 
@@ -119,7 +121,7 @@ def _all_of(source: Source) -> Steps:
 # ------------------------------------------------------------------------------------ streams
 
 
-def _stream(engine: SemanticCache, plan: Plan, send: Step, replay_delay: float | None) -> Steps:
+def _stream(engine: Engine, plan: Plan, send: Step, replay_delay: float | None) -> Steps:
     codec = WireCodec(plan)
     given = plan.settings, replay_delay, codec
     source = Source(

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from semantic_llm_cache.calls.control import HEADER, CacheControl
 from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering
 from semantic_llm_cache.wire.base import Asked, Format, Reading
-from semantic_llm_cache.wire.checks import check_names, check_temperature, check_tool_calls, engine_of
-from semantic_llm_cache.wire.driving import Step, Steps, drive, drive_blocking
+from semantic_llm_cache.wire.checks import check_names, check_temperature, check_tool_calls
 from semantic_llm_cache.wire.formats import find_format
 from semantic_llm_cache.wire.recent import Recent
 from semantic_llm_cache.wire.replies import Headers, Plan, Reply, Upstream, answer_in, format_of, words
@@ -36,6 +36,10 @@ from semantic_llm_cache.wire.turns import check_history
 __all__ = ["NoAnswer", "Plan", "Reply", "Upstream", "WireCache"]
 
 _NOTHING = CacheControl()
+_OWN = (
+    "history", "tool_calls", "max_temperature", "share_across_keys", "ignore", "neutral_headers", "scope",
+    "replay_delay",
+)  # fmt: skip
 
 
 class WireCache:
@@ -64,7 +68,7 @@ class WireCache:
 
     def __init__(
         self,
-        cache: SemanticCache | None = None,
+        cache: Engine | None = None,
         *,
         history: str = "exact",
         tool_calls: str = "bypass",
@@ -85,16 +89,16 @@ class WireCache:
         self.neutral_headers = check_neutral_headers(neutral_headers)
         self.scope = scope
         self.replay_delay = replay_delay
-        engine = engine_of(cache, options)
+        engine = Engine.of_door(cache, options, also=_OWN)
         self._cache_if = engine.cache_if
         self._recent = Recent()
         self.engine = engine.derive(**self._translated(engine))
 
-    def _translated(self, engine: SemanticCache) -> dict[str, Any]:
+    def _translated(self, engine: Engine) -> dict[str, Any]:
         """Return the options that are callables, wrapped to get answers in a readable form."""
-        given = engine._options
+        given = engine.options
         changed: dict[str, Any] = {"cache_if": self._fit}
-        verify, same, price = given["verify"], given["same_answer"], given["price"]
+        verify, same, price = given.verify, given.same_answer, given.price
         if verify is not None:
             changed["verify"] = lambda prompt, other, record: verify(prompt, other, words(record))
         if same is not None:

@@ -1,13 +1,10 @@
-"""Checks of the options that doors have in common, and the engine behind a door."""
+"""Checks of the options that doors have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from semantic_llm_cache.engine.engine import SemanticCache
-
-__all__ = ["check_names", "check_temperature", "check_tool_calls", "engine_of"]
+__all__ = ["check_names", "check_temperature", "check_tool_calls"]
 
 
 def check_tool_calls(tool_calls: str) -> bool:
@@ -41,20 +38,3 @@ def check_names(names: Iterable[str], option: str) -> frozenset[str]:
     if isinstance(names, str):
         raise TypeError(f"{option}={names!r} must be a collection of names, such as ({names!r},)")
     return frozenset(names)
-
-
-def engine_of(cache: SemanticCache | None, options: Mapping[str, Any]) -> SemanticCache:
-    """Return the engine of a door.
-
-    Args:
-        cache: None makes a new one.
-        options: of the new engine; with `cache`, those in which this door differs from it.
-
-    Raises:
-        TypeError, ValueError: naming the argument.
-    """
-    if cache is None:
-        return SemanticCache(**options)
-    if not isinstance(cache, SemanticCache):
-        raise TypeError(f"cache={cache!r} must be a SemanticCache; options are given by name")
-    return cache.derive(**options) if options else cache

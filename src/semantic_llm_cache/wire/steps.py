@@ -7,11 +7,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from semantic_llm_cache.calls.settings import CallSettings
-from semantic_llm_cache.engine.engine import SemanticCache
+from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
+from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.streams.stream import settled, settled_blocking
-from semantic_llm_cache.wire.driving import Steps, drive, drive_blocking, streamed, streamed_blocking
+from semantic_llm_cache.streams.plain import settled_blocking
+from semantic_llm_cache.streams.stream import settled
+from semantic_llm_cache.wire.driving import streamed, streamed_blocking
 
 __all__ = ["END", "Ask", "Body", "Call", "Close", "Do", "Drain", "Next", "Source"]
 
@@ -61,7 +63,7 @@ class Ask(NamedTuple):
         settling: wait first until a stream of the same request has ended and is stored, if one is in flight.
     """
 
-    engine: SemanticCache
+    engine: Engine
     request: Request
     call: Callable[[], Steps]
     settings: CallSettings

@@ -5,10 +5,11 @@ from __future__ import annotations
 import weakref
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from semantic_llm_cache.arguments import check_count, check_namespace, check_tags, check_text
-from semantic_llm_cache.backends.eviction import check_bound, check_policy, score
+from semantic_llm_cache.arguments import check_count, check_namespace
+from semantic_llm_cache.backends.checks import check_bound
+from semantic_llm_cache.backends.eviction import check_policy, score
 from semantic_llm_cache.backends.expiry import ExpiryQueue
 from semantic_llm_cache.backends.memory.order import by_age, sort_by_age
 from semantic_llm_cache.backends.memory.records import (
@@ -34,6 +35,7 @@ from semantic_llm_cache.runtime.worker import Worker
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate, CandidateBackend
+from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["MemoryBackend"]
 
@@ -45,35 +47,37 @@ _DRAWN = 16
 
 
 class MemoryBackend(CandidateBackend):
-    """Keeps entries in memory; when a bound is reached, those go first that are least worth keeping.
+    """Keeps entries in memory; at a bound, those least worth keeping go first.
 
     Args:
         max_size: most entries; None is no bound.
         max_bytes: most bytes of keys, prompts, answers and vectors, as Python holds them; None is no
             bound. An entry larger than that by itself is not kept.
-        eviction: who goes first at a bound. ``"lru"``: the least recently used, exactly; a `get`, `peek` or
+        eviction: which entries go first at a bound. ``"lru"``: the least recently used, exactly; a `get`, `peek` or
             near hit is a use. ``"lfu"``: the least often hit. ``"cost"``: what has saved the least time and
-            money per byte, its hits times the duration and price of the original call. Both go by the
-            hits that the engine counts (`record_hits` for others), count a week without hits as half, and
-            take the worst of 16 entries drawn by lot: one of the worst, rarely the very worst.
+            money per byte: its hits times the duration and price of the original call. Both use the hits that
+            the engine counts (other programs call `record_hits`), halve them for each week without a hit, and
+            evict the worst of 16 entries drawn at random.
         clock: gives the wall time in seconds; default `time.time`.
 
     Raises:
         ValueError, TypeError: a bound that is not a whole number of at least 1; an unknown policy.
 
-    Every method but searches over some 20,000 vectors and more answers in the calling thread; those run
-    in a thread of their own. What goes through all entries lets the event loop run every millisecond; what
-    takes one or a few never waits. Expired entries go when touched, and a few with every `set`. Safe under
+    All methods answer in the calling thread, except searches over some 20,000 vectors or more, which run in a
+    thread of their own. Methods that go through all entries let the event loop run every millisecond; those for
+    one entry or a few never wait. Expired entries go when touched, and a few with every `set`. Safe under
     threads and event loops; a forked child has a copy of its own.
 
-    An entry takes some 500 bytes besides its prompt, answer and vector, and next to none of a garbage
-    collection's time.
+    An entry takes some 500 bytes besides its prompt, answer and vector, and adds almost nothing to the time of a
+    garbage collection.
 
     Example:
         >>> backend = MemoryBackend(max_size=10_000, max_bytes=200_000_000)
     """
 
     in_process = True
+    url_schemes: ClassVar[tuple[str, ...]] = ("memory",)
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = {"max_size": int, "max_bytes": int, "eviction": str}
 
     def __init__(
         self,
@@ -111,7 +115,7 @@ class MemoryBackend(CandidateBackend):
         parts = split(url)
         if parts.netloc or parts.path.strip("/"):
             raise ValueError("memory:// takes no host and no path, only options")
-        return cls(**options_of(url, {"max_size": int, "max_bytes": int, "eviction": str}))
+        return cls(**options_of(url, cls.url_options))
 
     @property
     def url(self) -> str:
@@ -193,18 +197,12 @@ class MemoryBackend(CandidateBackend):
         self, pattern: str | None = None, *, tags: Iterable[str] | None = None, namespace: str | None = None
     ) -> int:
         """Delete entries whose prompt holds `pattern` (case-insensitive) and that carry any of `tags`."""
-        check_namespace(namespace)
-        check_text(pattern, "pattern")
-        wanted = None if tags is None else set(check_tags(tags))
-        if pattern is None and wanted is None:
+        wanted = Selection.of(pattern, tags, namespace)
+        if wanted.empty:
             return 0
-        needle = None if pattern is None else pattern.casefold()
         count = 0
         async for item in self._items(namespace):
-            prompt, labels = prompt_and_tags(item)
-            if wanted is not None and wanted.isdisjoint(labels):
-                continue
-            if needle is None or needle in prompt.casefold():
+            if wanted.matches(*prompt_and_tags(item)):
                 count += self._remove(item)
         return count
 
@@ -282,7 +280,7 @@ class MemoryBackend(CandidateBackend):
             found, gone = self._candidates(pairs)
             if not gone or len(found) >= k or len(pairs) < wanted:
                 break
-            wanted *= 4  # expired ones took the places of live ones that are farther
+            wanted *= 4  # expired entries were counted, live ones farther away were cut off
         else:
             found = []
         if found:
@@ -390,7 +388,7 @@ class MemoryBackend(CandidateBackend):
             return True
 
     def _remove(self, item: Item) -> bool:
-        """Remove an entry; tell whether it was there and live."""
+        """Remove an entry; return whether it was there and live."""
         return self._take(item) and not _is_over(item, self.clock())
 
     def _copy(self, item: Item) -> CacheEntry:
@@ -470,7 +468,7 @@ class MemoryBackend(CandidateBackend):
             self._evictions += 1
 
     def _worth(self, item: Item) -> float:
-        return score(self.eviction, **standing_of(item)._asdict())
+        return score(self.eviction, standing_of(item))
 
 
 def _is_over(item: Item, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""Orders of slots: by use, and for drawing by lot, each operation in constant time; and of ages."""
+"""Orders of slots: by use, and for drawing at random, each operation in constant time; and by age."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Line:
 
 
 class Draw:
-    """Slots to draw from by lot."""
+    """Slots to draw from at random."""
 
     __slots__ = ("_place", "_slots", "random")
 

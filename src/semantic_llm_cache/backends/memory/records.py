@@ -1,8 +1,8 @@
 """The entries of a `MemoryBackend`: those in use as objects, all others packed.
 
-A garbage collection walks every object that can refer to others, so 100,000 entries kept as objects
-would cost it 150 ms. A packed entry is a tuple of two strings, an answer, a tuple shared with its like, and
-bytes: nothing that the collector looks at twice. The packed ones lie in arrays that it does not enter.
+A garbage collection visits every object that can refer to others: with 100,000 entries as objects it would take
+150 ms more. A packed entry is a tuple of two strings, an answer, a tuple shared with similar entries, and bytes,
+which the collector soon stops tracking. The packed entries are kept in arrays that it does not visit.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from collections import OrderedDict
 from collections.abc import Callable
 from math import isnan, nan
 from sys import getsizeof
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from semantic_llm_cache.backends.eviction import Standing
 from semantic_llm_cache.backends.memory.order import Draw, Line
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.values.encoding import Encoded, freeze, thaw
 
 __all__ = [
-    "Item", "Records", "Standing", "Stored", "copy_of", "expiry_of", "id_of", "key_of", "standing_of", "stored_of",
+    "Item", "Records", "Stored", "copy_of", "expiry_of", "id_of", "key_of", "standing_of", "stored_of",
     "view",
 ]  # fmt: skip
 
@@ -54,19 +55,8 @@ class Stored(CacheEntry):
     size: int
 
 
-class Standing(NamedTuple):
-    """What eviction goes by."""
-
-    hits: int
-    last_accessed: float
-    created_at: float
-    duration_ms: float
-    cost_usd: float
-    size: int
-
-
 # namespace, scope, embedder, kind, tags, aliases, schema version: kept once for the many that have them in
-# common. Exact tuples all, for the garbage collector lets go of those alone.
+# common. All are exact tuples, the only kind that the garbage collector stops tracking.
 _Shared: TypeAlias = "tuple[str, str, str, str, tuple[str, ...], tuple[str, ...], int]"
 # key, prompt, response or its encoded text, what it shares, numbers
 _Packed: TypeAlias = "tuple[str, str, Any, _Shared, bytes | tuple[Any, ...]]"
@@ -185,7 +175,7 @@ def size_of(item: Item) -> int:
 
 
 def standing_of(item: Item) -> Standing:
-    """Return what an entry's worth is reckoned from."""
+    """Return what an entry's score is computed from."""
     if not isinstance(item, tuple):
         last = item.last_accessed
         return Standing(
@@ -281,7 +271,7 @@ class _Hot(OrderedDict[str, Stored]):
 class Records:
     """Entries by key and by id, each in a slot of its own. An id tells its slot, and no id comes back.
 
-    All methods but `find`, `at` and those that `peek` returns want `lock` held.
+    All methods but `find`, `at` and those that `peek` returns need `lock` held.
 
     Args:
         lock: guards all that changes.

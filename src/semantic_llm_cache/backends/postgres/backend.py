@@ -6,31 +6,50 @@ import asyncio
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from semantic_llm_cache.arguments import check_count, check_namespace, check_tags, check_text
+from semantic_llm_cache.arguments import check_count, check_namespace
+from semantic_llm_cache.backends.checks import check_bound, check_seconds, check_whole
 from semantic_llm_cache.backends.damage import DamageLog
-from semantic_llm_cache.backends.eviction import check_bound, check_policy
+from semantic_llm_cache.backends.eviction import check_policy
 from semantic_llm_cache.backends.postgres.lease import PostgresLeases
-from semantic_llm_cache.backends.postgres.link import Link
+from semantic_llm_cache.backends.postgres.link import Connecting, Link
 from semantic_llm_cache.backends.postgres.listen import PostgresListener
+from semantic_llm_cache.backends.postgres.names import Names, check_identifier
 from semantic_llm_cache.backends.postgres.near import Near, Place
 from semantic_llm_cache.backends.postgres.pool import need_asyncpg
 from semantic_llm_cache.backends.postgres.rows import Damage, decode, digest, encode, escape, unescape
-from semantic_llm_cache.backends.postgres.schema import Names, check_identifier
 from semantic_llm_cache.backends.postgres.upkeep import Upkeep
-from semantic_llm_cache.backends.postgres.url import check_seconds, check_whole, parse
+from semantic_llm_cache.backends.postgres.url import OPTIONS, SCHEMES, parse
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.selection import Selection
+from semantic_llm_cache.storage.urls import merged
 
 __all__ = ["PostgresBackend"]
 
 _PAGE = 500
 _DELETE_PAGE = 2000
 _LONG = 300.0
+
+
+_DEFAULTS: dict[str, Any] = {
+    "schema": "semantic_llm_cache",
+    "prefix": "",
+    "pool_min": 1,
+    "pool_max": 10,
+    "timeout": 5.0,
+    "connect_timeout": 2.0,
+    "prepared_statements": True,
+    "front_size": 1024,
+    "front_seconds": 1.0,
+    "max_size": None,
+    "eviction": "lru",
+}
+"""What counts where neither the argument nor the option in the URL is given."""
 
 
 class PostgresBackend(PostgresLeases):
@@ -41,10 +60,10 @@ class PostgresBackend(PostgresLeases):
             numbers, names or yes and no, and libpq's settings (``sslmode``, ``sslrootcert``,
             ``target_session_attrs``, ...), may follow as options; what is given here wins. What is left out
             comes from the environment (``PGHOST``, ``PGUSER``, ...), as with libpq.
-        schema: of the database, in which the tables are; made if need be.
+        schema: of the database, in which the tables are; created if needed.
         prefix: what the names of the tables begin with, for a schema that holds other tables too.
         pool_min, pool_max: connections that one event loop keeps open when they are idle, and that it has
-            at most; who finds none free waits. Keep the sum over all processes below the server's
+            at most; a call that finds none free waits. Keep the sum over all processes below the server's
             ``max_connections``, or put pgbouncer in between.
         timeout, connect_timeout: seconds to wait for a reply, for a connection.
         prepared_statements: False behind pgbouncer in transaction mode before version 1.21, or with its
@@ -52,32 +71,35 @@ class PostgresBackend(PostgresLeases):
         exact_limit: up to how many vectors a near lookup compares one by one. A scope with more is searched
             through an HNSW index, made in the background when the first such lookup comes.
         front_size, front_seconds: bounds of the `Front`, what is kept in this process of entries just read
-            by key: how many, and how long another process's change may go unseen at worst. 0 turns it off.
-            From more than 2 seconds on the backend listens to the server, which tells of changes at once; that
-            takes one connection more.
-        max_size: most entries. It is kept to in the background of writes: until that has caught up there may be
-            more, and beyond 100 entries one in a hundred more goes than must. None is no bound.
+            by key: how many, and for how long at most a change by another process may go unnoticed. 0 turns it
+            off. With more than 2 seconds the backend listens to the server, which reports changes at once; that
+            takes one more connection.
+        max_size: most entries. Entries beyond it are evicted in the background of writes, so for a moment there may be
+            more. From 100 entries on, one percent more than needed is evicted at a time. None is no bound.
         eviction: which entries go first at the bound: ``"lru"``, the least recently used; ``"lfu"``, the least
             often hit; ``"cost"``, those that save the least per byte: time and money of the original call,
             times the hits. Beyond 1,000 entries they are chosen from samples.
         clock: gives the wall time in seconds; default `time.time`.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be.
+        ValueError, TypeError: an argument that is not possible.
         CacheBackendError: the package asyncpg is not installed; and from every method, when the server cannot
             be reached or refuses, lacks pgvector 0.8 or later, or holds tables of a newer version. The message
             says what to do, and never holds a password.
 
-    An exact hit, a near hit (after the embedding) and a write each take one round trip. Tables are made and
-    brought up to date by the first process that comes. Entry and vector are one row. Whether an entry is
-    expired is told by `clock`, not by the server's time; what has been expired for a minute is removed in
-    batches beside writes, or by `sweep`. Hits are counted in a table of their own and touch no entry.
+    An exact hit, a near hit (after the embedding) and a write each take one round trip. The first process to
+    connect creates the tables and brings them up to date. Entry and vector are one row. `clock`, not the server's
+    time, decides whether an entry is expired; entries that expired more than a minute ago are removed in batches
+    beside writes, or by `sweep`. Hits are counted in a table of their own and touch no entry.
 
     Example:
         >>> backend = PostgresBackend("postgresql://user:secret@db.example/app?pool_max=4")
         >>> backend.url
         'postgresql://db.example/app'
     """
+
+    url_schemes: ClassVar[tuple[str, ...]] = SCHEMES
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = OPTIONS
 
     def __init__(
         self,
@@ -106,12 +128,7 @@ class PostgresBackend(PostgresLeases):
             "connect_timeout": connect_timeout, "prepared_statements": prepared_statements, "front_size": front_size,
             "front_seconds": front_seconds, "max_size": max_size, "eviction": eviction,
         }  # fmt: skip
-        options: dict[str, Any] = {
-            "schema": "semantic_llm_cache", "prefix": "", "pool_min": 1, "pool_max": 10, "timeout": 5.0,
-            "connect_timeout": 2.0, "prepared_statements": True, "front_size": 1024, "front_seconds": 1.0,
-            "max_size": None, "eviction": "lru", **address.arguments,
-            **{name: value for name, value in given.items() if value is not None},
-        }  # fmt: skip
+        options = merged(_DEFAULTS, address.arguments, given)
         self.schema = check_identifier(options["schema"], "schema")
         self.prefix = check_identifier(options["prefix"], "prefix", empty=True)
         pool_most = check_whole(options["pool_max"], "pool_max", 1)
@@ -127,14 +144,16 @@ class PostgresBackend(PostgresLeases):
         self.clock = clock or time.time
         self._url = address.shown
         self._link = Link(
-            address.dsn,
+            Connecting(
+                dsn=address.dsn,
+                timeout=check_seconds(options["timeout"], "timeout"),
+                connect_timeout=check_seconds(options["connect_timeout"], "connect_timeout"),
+                pool_min=pool_least,
+                pool_max=pool_most,
+                prepared=options["prepared_statements"],
+            ),
             self._url,
             Names(self.schema, self.prefix),
-            timeout=check_seconds(options["timeout"], "timeout"),
-            connect_timeout=check_seconds(options["connect_timeout"], "connect_timeout"),
-            pool_min=pool_least,
-            pool_max=pool_most,
-            prepared=options["prepared_statements"],
         )
         self.front.name_of = digest
         self._listener = PostgresListener(self._link, self.front)
@@ -147,7 +166,7 @@ class PostgresBackend(PostgresLeases):
             self._beside,
             self.max_size,
             self.eviction,
-            lambda places: self._front.told(places),
+            self._evicted,
         )
         self._hits = self._misses = 0
         self._damage = DamageLog(self._url)
@@ -168,7 +187,7 @@ class PostgresBackend(PostgresLeases):
     # ------------------------------------------------------------------------------ by key
 
     async def ping(self) -> bool:
-        """Ask the server for a sign of life, and see to the tables. CacheBackendError without an answer."""
+        """Check that the server answers, and that the tables are there. CacheBackendError when it does not answer."""
         await self._link.fetch(lambda schema: "SELECT 1")
         return True
 
@@ -224,32 +243,25 @@ class PostgresBackend(PostgresLeases):
         return count
 
     async def _put(self, rows: list[tuple[Any, ...]], key: str | None) -> None:
-        rows.sort(key=_first)  # two writers who lock the same rows do so in the same order
-        front = self._front
-        front.drop(key)
-        try:
+        rows.sort(key=_first)  # so that two writers lock the same rows in the same order
+        with self._changing(None if key is None else [key]):
             await self._link.write(lambda schema: schema.put, rows)
-        finally:  # a read may have brought back what was there before, also when the reply was lost
-            front.drop(key)
         self._upkeep.wrote(row[0] for row in rows)
 
     async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
-        """Give entries that still have these prompts vectors of another embedder; return for each if it was done."""
+        """Give entries with these prompts vectors of another embedder; return for each whether it was done."""
         rows = []
         for key, prompt, vector in items:
             new = unit(vector)
             rows.append((digest(key), escape(prompt), new.tolist(), len(new), escape(embedder), self.clock()))
-        order = sorted(range(len(rows)), key=lambda place: rows[place][0])  # who locks the same rows, in this order
+        order = sorted(range(len(rows)), key=lambda place: rows[place][0])  # all writers lock in this order
         done = [False] * len(rows)
-        try:
+        with self._changing([key for key, _, _ in items]):
             for start in range(0, len(order), _PAGE):
                 some = order[start : start + _PAGE]
                 found = await self._link.fetch_each(lambda schema: schema.set_vector, [rows[place] for place in some])
                 for place, reply in zip(some, found, strict=True):
                     done[place] = bool(reply)
-        finally:
-            for key, _, _ in items:
-                self._front.drop(key)
         return done
 
     async def delete(self, key: str) -> bool:
@@ -260,13 +272,10 @@ class PostgresBackend(PostgresLeases):
         """Delete each key; return how many live ones there were."""
         wanted = sorted({digest(key) for key in keys})
         count = 0
-        self._front.drop()
-        try:
+        with self._changing():
             for start in range(0, len(wanted), _PAGE):
                 some = wanted[start : start + _PAGE]
                 count += (await self._link.fetch(lambda schema: schema.delete, some, self.clock()))[0][0]
-        finally:
-            self._front.drop()
         return count
 
     # ---------------------------------------------------------------------------- all of them
@@ -278,14 +287,11 @@ class PostgresBackend(PostgresLeases):
         """
         check_namespace(namespace)
         if namespace is None:
-            self._front.drop()
-            try:
+            with self._changing():
                 count = await self._link.empty(self.clock())
-            finally:
-                self._front.drop()
             if count is not None:
                 return count
-        return await self._delete_where(namespace, None, None)
+        return await self._delete_where(namespace, Selection(None, None))
 
     async def invalidate(
         self,
@@ -295,38 +301,26 @@ class PostgresBackend(PostgresLeases):
         namespace: str | None = None,
     ) -> int:
         """Delete entries whose prompt holds `pattern` and that carry any of `tags`; return how many."""
-        check_namespace(namespace)
-        check_text(pattern, "pattern")
-        wanted = None if tags is None else [escape(tag) for tag in check_tags(tags)]
-        if pattern is None and wanted is None:
-            return 0
-        return await self._delete_where(namespace, None if pattern is None else escape(pattern.casefold()), wanted)
+        wanted = Selection.of(pattern, tags, namespace)
+        return 0 if wanted.empty else await self._delete_where(namespace, wanted)
 
-    async def _delete_where(self, namespace: str | None, needle: str | None, tags: list[str] | None) -> int:
+    async def _delete_where(self, namespace: str | None, wanted: Selection) -> int:
         """Go once through all entries, a step at a time, and delete those that fulfil all conditions."""
         count, after = 0, b""
+        needle = None if wanted.needle is None else escape(wanted.needle)
+        tags = None if wanted.tags is None else [escape(tag) for tag in wanted.tags]
         space = None if namespace is None else escape(namespace)
         while True:
-            self._front.drop()
-            try:
+            with self._changing():
                 rows = await self._link.fetch(
                     lambda schema: schema.delete_page,
                     after, self.clock(), space, needle, tags, _DELETE_PAGE, timeout=_LONG,
                 )  # fmt: skip
-            finally:
-                self._front.drop()
             last, found, live = rows[0]
             count += live
             if found < _DELETE_PAGE:
                 return int(count)
             after = last
-
-    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
-        """Return all live entries, oldest first."""
-        check_namespace(namespace)
-        found = [item async for item in self.scan(namespace=namespace)]
-        found.sort(key=_age)
-        return found
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, in the order of their keys' digests."""
@@ -466,9 +460,9 @@ class PostgresBackend(PostgresLeases):
 
     # -------------------------------------------------------------------------------- helpers
 
-    @property
-    def _front(self) -> Front:
-        return self.front or _NO_FRONT
+    def _evicted(self, places: Iterable[bytes]) -> None:
+        if self.front is not None:
+            self.front.told(places)
 
     def _entry(self, row: Any) -> CacheEntry | None:
         """Return the entry of a row that has something before its columns."""
@@ -494,13 +488,6 @@ class PostgresBackend(PostgresLeases):
             self._misses += 1
 
 
-_NO_FRONT = Front(0, 0)
-
-
 def _first(row: tuple[Any, ...]) -> bytes:
     place: bytes = row[0]
     return place
-
-
-def _age(item: tuple[str, CacheEntry]) -> float:
-    return item[1].created_at

@@ -1,9 +1,9 @@
-"""Leases in PostgreSQL: which process at a time answers for a key.
+"""Leases in PostgreSQL: which process answers for a key at the moment.
 
-A row per lease in a table of its own, by the server's clock. It is an unlogged one: after a crash of the server
-there are no leases, which costs a call more. Taking one is a function, since a plain statement would look for the
-entry as of before it waited for the row. A message is sent only when somebody waits: NOTIFY has the commits of a
-database go one after the other.
+Each lease is a row in a table of its own, by the server's clock. The table is unlogged: after a crash of the server
+all leases are gone, which costs one more call each. A lease is taken by a function, because a plain statement that
+had to wait for the row would see the entries as of before the wait. A message is sent only when a process waits,
+because NOTIFY makes the commits of a database run one after the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from semantic_llm_cache.backends.postgres.rows import digest, encode
 from semantic_llm_cache.backends.postgres.upkeep import Upkeep
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.storage.contract import CandidateBackend, Held, Lease
-from semantic_llm_cache.storage.front import Front
 
 __all__ = ["PostgresLeases"]
 
@@ -29,17 +28,17 @@ class PostgresLeases(CandidateBackend):
     _upkeep: Upkeep
 
     async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
-        """Take the lease on `key` if nobody has it."""
+        """Take the lease on `key` if it is free."""
         rows = await self._link.fetch(
             lambda schema: schema.acquire_lease, digest(key), token, float(seconds), self.clock()
         )
-        if not rows:  # it was given back in this very moment
+        if not rows:  # it was given back at the same moment
             return Held("", 0.0)
         taken, holder, left, answered = rows[0]
         return Lease(key, token, answered) if taken else Held(holder, max(0.0, left))
 
     async def renew_lease(self, lease: Lease, seconds: float) -> bool:
-        """Have the lease run from now; False when another one was given since."""
+        """Renew the lease from now on; False when another one was given since."""
         rows = await self._link.fetch(lambda schema: schema.renew_lease, digest(lease.key), lease.token, float(seconds))
         return bool(rows)
 
@@ -48,7 +47,7 @@ class PostgresLeases(CandidateBackend):
         await self._link.fetch(lambda schema: schema.release_lease, digest(lease.key), lease.token)
 
     async def wait_for_lease(self, key: str, seconds: float) -> None:
-        """Wait to be told by NOTIFY; where nothing is heard, look from time to time."""
+        """Wait for a NOTIFY; where none can be heard, look from time to time."""
         place = digest(key)
 
         async def look(mark: bool) -> float:
@@ -58,16 +57,10 @@ class PostgresLeases(CandidateBackend):
         await self._listener.wait(place.hex(), seconds, look)
 
     async def set_leased(self, lease: Lease, entry: CacheEntry) -> bool:
-        """Store the entry and give the lease back; False when it is no longer the last one given."""
+        """Store the entry and give the lease back; False when another lease was given since."""
         row = encode(lease.key, entry)
-        front: Front | None = self.front
-        try:
-            if front is not None:
-                front.drop(lease.key)
+        with self._changing([lease.key]):
             rows = await self._link.fetch(lambda schema: schema.put_leased, *row, lease.token)
-        finally:
-            if front is not None:
-                front.drop(lease.key)
         if rows[0][0]:
             self._upkeep.wrote([row[0]])
         return bool(rows[0][0])

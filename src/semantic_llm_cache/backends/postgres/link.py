@@ -1,14 +1,16 @@
-"""Statements sent to a server, on a connection of the running loop; what goes wrong is said in plain words."""
+"""Statements sent to a server, on a connection of the running loop, with errors in plain words."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from semantic_llm_cache.backends.postgres.names import Names
 from semantic_llm_cache.backends.postgres.pool import Pool, Pools, need_asyncpg
-from semantic_llm_cache.backends.postgres.schema import Names, Schema
+from semantic_llm_cache.backends.postgres.schema import Schema
 from semantic_llm_cache.backends.postgres.setup import (
     complete,
     graphs_there,
@@ -19,7 +21,7 @@ from semantic_llm_cache.backends.postgres.setup import (
 )
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError
 
-__all__ = ["Link"]
+__all__ = ["Connecting", "Link"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
@@ -27,23 +29,49 @@ T = TypeVar("T")
 Statement = Callable[[Schema], str]
 
 
-class Link:
-    """Sends statements to a server whose tables are ready.
+@dataclass(frozen=True)
+class Connecting:
+    """How to connect.
 
-    Args:
+    Attributes:
         dsn: the address, password included.
-        url: the address to be shown.
-        names: of the tables.
         timeout: seconds to wait for a reply, or for a free connection.
         connect_timeout: seconds to wait for a connection.
         pool_min, pool_max: connections of one event loop.
         prepared: keep statements prepared on the server.
     """
 
-    def __init__(
-        self, dsn: str, url: str, names: Names, *, timeout: float, connect_timeout: float, pool_min: int,
-        pool_max: int, prepared: bool,
-    ) -> None:  # fmt: skip
+    dsn: str = field(repr=False)
+    timeout: float
+    connect_timeout: float
+    pool_min: int
+    pool_max: int
+    prepared: bool
+
+    async def connect(self) -> Any:
+        """Open a connection of its own for the running loop."""
+        return await need_asyncpg().connect(
+            self.dsn,
+            timeout=self.connect_timeout,
+            command_timeout=self.timeout,
+            statement_cache_size=200 if self.prepared else 0,
+        )
+
+    def pool(self) -> Pool:
+        """Return a new pool for the running loop."""
+        return Pool(self.connect, self.pool_min, self.pool_max, self.timeout)
+
+
+class Link:
+    """Sends statements to a server whose tables are ready.
+
+    Args:
+        connecting: how to connect to the server.
+        url: the address to be shown.
+        names: of the tables.
+    """
+
+    def __init__(self, connecting: Connecting, url: str, names: Names) -> None:
         self.url = url
         self.names = names
         self.schema: Schema | None = None
@@ -51,10 +79,9 @@ class Link:
         self._used = False
         self.graphs: set[int] = set()
         """Dimensions that have a graph, as far as known."""
-        self.connect = _connector(dsn, timeout, connect_timeout, prepared)
+        self.connect = connecting.connect
         """Opens a connection of its own for the running loop."""
-        connect = self.connect
-        self.pools = Pools(lambda: Pool(connect, pool_min, pool_max, timeout))
+        self.pools = Pools(connecting.pool)
 
     async def fetch(self, statement: Statement, *values: Any, timeout: float | None = None) -> list[Any]:
         """Return the rows."""
@@ -97,8 +124,8 @@ class Link:
     async def run(self, work: Callable[[Any, Schema], Awaitable[T]], *, again: bool = True) -> T:
         """Return what `work` returns, given a connection and the statements.
 
-        A lost connection is replaced, tables that somebody has removed are made anew, and `work` is done a
-        second time; with `again` False only when it cannot have been done the first time.
+        When the connection is lost it is replaced, and when tables were removed they are created again; then `work`
+        runs a second time. With `again` False it does so only when the first try cannot have had an effect.
         """
         tries = 2
         while True:
@@ -127,7 +154,7 @@ class Link:
                 pool.release(connection, sound=sound)
 
     async def make_graph(self, dimension: int) -> bool:
-        """Make the graph of a dimension on a connection of its own; tell whether it is there."""
+        """Make the graph of a dimension on a connection of its own; return whether it is there."""
 
         async def run(connection: Any, schema: Schema) -> bool:
             return await make_graph(connection, schema, dimension)
@@ -142,7 +169,7 @@ class Link:
         self.graphs = await self.run(graphs_there)
 
     async def empty(self, now: float) -> int | None:
-        """Remove all entries at once, if nobody keeps the tables busy and we may; return how many were live."""
+        """Remove all entries at once, if the tables are not busy and the user may; return how many were live."""
         errors = need_asyncpg()
         in_the_way = (errors.LockNotAvailableError, errors.DeadlockDetectedError, errors.InsufficientPrivilegeError)
 
@@ -161,7 +188,7 @@ class Link:
         return await self.run(run)
 
     async def mend(self) -> None:
-        """Make again what has been lost and no statement would miss: triggers, and indexes, which hold up nobody."""
+        """Restore lost triggers and indexes, whose absence makes no statement fail. Blocks no writes."""
         lost = await self.run(lost_indexes)
         if lost is None:
             self._forget()
@@ -177,11 +204,11 @@ class Link:
             if await self.run(make):
                 made.append(part.name)
         if made:
-            self._tell(made)
+            self._log_restored(made)
         await self.look_for_graphs()
 
     def _forget(self, *, renew: bool = False) -> None:
-        """Look anew at what is there before the next statement."""
+        """Check again what is there before the next statement."""
         self.schema, self.graphs = None, set()
         self._renew = self._renew or renew
 
@@ -199,25 +226,25 @@ class Link:
             return self.schema
 
     async def _make(self) -> Schema:
-        """Make what is missing, on a connection of its own: on a large table it outlasts the patience of a call."""
+        """Create what is missing, on a connection of its own: on a large table that takes longer than a call waits."""
         connection = await self.connect()
         try:
-            schema, made, anew = await set_up(connection, self.names, renew=self._renew)
+            schema, made, fresh = await set_up(connection, self.names, renew=self._renew)
         finally:
             connection.terminate()
         self._renew = False
-        if made and (self._used or not anew):
-            self._tell(["all of it"] if anew else made)
+        if made and (self._used or not fresh):
+            self._log_restored(["all of it"] if fresh else made)
         return schema
 
-    def _tell(self, mended: list[str]) -> None:
+    def _log_restored(self, mended: list[str]) -> None:
         logger.warning(
-            "semantic-llm-cache: %s: parts of the schema %s had been lost and were made again: %s",
+            "semantic-llm-cache: %s: parts of the schema %s were missing and have been created again: %s",
             self.url, self.names.schema, ", ".join(mended),
         )  # fmt: skip
 
     def explain(self, error: Exception) -> Exception:
-        """Return what the caller is to see."""
+        """Return the error that the caller gets."""
         if isinstance(error, CacheSerializationError):
             return error
         if isinstance(error, CacheBackendError):
@@ -276,28 +303,16 @@ _REMEDIES = (
 
 def _seen(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
-        task.exception()  # else asyncio logs it where the caller has gone
-
-
-def _connector(dsn: str, timeout: float, connect_timeout: float, prepared: bool) -> Callable[[], Awaitable[Any]]:
-    async def connect() -> Any:
-        return await need_asyncpg().connect(
-            dsn,
-            timeout=connect_timeout,
-            command_timeout=timeout,
-            statement_cache_size=200 if prepared else 0,
-        )
-
-    return connect
+        task.exception()  # or asyncio would log it when the caller is gone
 
 
 def _is_of_server(error: BaseException) -> bool:
-    """Tell whether the server has answered with an error, so that the connection can go on."""
+    """Return whether the server has answered with an error, so that the connection can go on."""
     return isinstance(error, need_asyncpg().PostgresError) and not _lost(error)
 
 
 def _lost(error: BaseException) -> bool:
-    """Tell whether the connection has gone."""
+    """Return whether the connection has gone."""
     postgres = need_asyncpg()
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return False
@@ -311,7 +326,7 @@ def _never_sent(error: BaseException) -> bool:
 
 
 def _missing(error: BaseException) -> bool:
-    """Tell whether a part of the schema is not there (any more), or the extension was moved."""
+    """Return whether a part of the schema is not there (any more), or the extension was moved."""
     code = getattr(error, "sqlstate", None)
     if code == "XX000":  # met in the middle of being dropped, or a plan made before
         return "could not open relation" in str(error) or "cache lookup failed" in str(error)

@@ -1,9 +1,9 @@
-"""What a PostgreSQL server tells: changed entries and leases given back, through NOTIFY.
+"""Messages of a PostgreSQL server through NOTIFY: entries that changed, leases that were given back.
 
-Triggers on the table tell of every entry that is replaced or deleted, whoever did it, also by TRUNCATE or from a
-psql; entries written for the first time are not told, nobody can hold an older one. LISTEN needs a connection that
-stays with one session of the server: behind a pgbouncer in transaction mode it seems to work and nothing ever
-comes. So the listener first has itself told something, through another connection, and believes only that.
+Triggers on the table report every entry that is replaced or deleted, by any program, also by TRUNCATE. Entries
+written for the first time are not reported, because no process can hold an older one. LISTEN needs a connection
+that stays with one session of the server: behind pgbouncer in transaction mode it seems to work, but no message
+ever comes. So the listener first sends itself a message through another connection and waits for it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class PostgresListener(Listener):
     """Listens on a connection of its own, which does not count among the pool's.
 
     Args:
-        link: the way to the server.
-        front: to be told.
+        link: to the server.
+        front: drops entries that others change.
     """
 
     def __init__(self, link: Link, front: Front | None) -> None:
@@ -35,7 +35,7 @@ class PostgresListener(Listener):
         self.link = link
 
     async def hear(self) -> None:
-        """Listen until the connection is lost or nobody wants to know."""
+        """Listen until the connection is lost or the listener is no longer needed."""
         names = self.link.names
         connection = await self.link.connect()
         lost, echoed = asyncio.Event(), asyncio.Event()
@@ -58,7 +58,7 @@ class PostgresListener(Listener):
             try:
                 await asyncio.wait_for(echoed.wait(), _ECHO_SECONDS)
             except (asyncio.TimeoutError, TimeoutError):
-                raise Unheard("LISTEN brings nothing at this address: a pgbouncer in transaction mode?") from None
+                raise Unheard("LISTEN brings no messages here: is it pgbouncer in transaction mode?") from None
             self.heard()
             while self.wanted():
                 with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
@@ -78,5 +78,5 @@ class PostgresListener(Listener):
             return
         try:
             front.told([bytes.fromhex(name) for name in payload.split()])
-        except ValueError:  # another program's
+        except ValueError:  # not a message of ours
             front.drop()

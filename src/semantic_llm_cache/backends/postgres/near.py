@@ -1,9 +1,9 @@
 """Near lookups: by comparing all vectors of a place while they are few, else through pgvector's graph.
 
-A place is what a lookup is limited to. Which way suits it is found out as lookups go: comparing stops at
-`exact_limit` vectors and says so, and the graph that gives fewer than were asked for is asked too much (its walk
-ends after some 20,000 vectors when few of those on its way are within the limits). Either costs one more
-round trip, once per place and five minutes; all others take one.
+A place is what a lookup is limited to. Which method suits a place is learned from the lookups. Comparing stops at
+`exact_limit` vectors and reports that. The graph gives fewer entries than were asked for where few of the vectors on
+its way are within the limits: its walk ends after some 20,000. Then the other method is used, at the cost of one
+more round trip, at most once in five minutes for each place. All other lookups take one round trip.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Near:
         link: to the server.
         exact_limit: places with more vectors than this are searched through the graph.
         read: turns a row into an entry, None for one that is damaged.
-        background: runs a coroutine beside.
+        background: runs a coroutine in the background.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Near:
             *(None if part is None else escape(part) for part in place[:3]),
             now,
             k,
-            # float32 sums differ in the last digits; who is near is weighed here again.
+            # float32 sums differ in the last digits; so similarities are computed again here.
             2.0 if threshold <= 0 else 1e-5 - threshold,
         ]
         if by_graph:

@@ -1,8 +1,4 @@
-"""Connections: a pool of asyncpg's connections per event loop.
-
-A connection belongs to one event loop. Each loop gets a pool when it first asks; it is closed when the loop
-shuts down its asynchronous generators, as `asyncio.run` does, so that none is left behind unclosed. A
-forked child leaves its parent's alone and makes its own.
+"""A pool of asyncpg's connections, one per event loop.
 
 The pool is our own because asyncpg's resets the session at each release, which is one more round trip.
 """
@@ -11,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
-import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from semantic_llm_cache.backends.loops import PerLoop, Resource, close_socket
 from semantic_llm_cache.exceptions import CacheBackendError
-from semantic_llm_cache.runtime.fork import fork_safe_lock
 
 __all__ = ["Pool", "Pools", "need_asyncpg"]
 
@@ -36,15 +30,15 @@ def need_asyncpg() -> Any:
     return asyncpg
 
 
-class Pool:
+class Pool(Resource):
     """The connections of one event loop.
 
     Args:
         connect: opens one.
-        least: how many stay open when nobody needs them.
-        most: how many there are at most; who finds none free waits.
+        least: how many stay open while idle.
+        most: how many there are at most; a caller that finds none free waits.
         patience: seconds to wait for a free one.
-        idle: seconds after which one that nobody needed is closed, down to `least`.
+        idle: seconds after which an idle one is closed, down to `least`.
     """
 
     def __init__(self, connect: Connect, least: int, most: int, patience: float, idle: float = 60.0) -> None:
@@ -57,11 +51,10 @@ class Pool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._held: set[Any] = set()
         self.lock = asyncio.Lock()
-        """Held by who makes the tables ready."""
+        """Held while the tables are made ready."""
         self.setting_up: asyncio.Task[Any] | None = None
         self.size = 0
         self.closed = False
-        self.keeper: AsyncGenerator[None, None] | None = None
 
     async def acquire(self) -> Any:
         """Return a connection for the caller alone; give it back with `release`."""
@@ -87,7 +80,7 @@ class Pool:
         if self.closed:  # while it was being opened
             connection.terminate()
             self.size -= 1
-            raise CacheBackendError("the backend was closed meanwhile")
+            raise CacheBackendError("the backend was closed while a connection was being opened")
         self._held.add(connection)
         return connection
 
@@ -102,7 +95,7 @@ class Pool:
             ) from None
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self._wake()  # it was our turn: let the next one have it
+                self._wake()  # it was our turn: wake the next one instead
             raise
         finally:
             with contextlib.suppress(ValueError):
@@ -121,7 +114,7 @@ class Pool:
         self._wake()
 
     def forget_idle(self) -> None:
-        """Cut off those nobody uses: their server has gone, or is a new one."""
+        """Cut off the idle ones: their server is gone, or is a new one."""
         while self._idle:
             self._drop(self._idle.pop()[0])
 
@@ -137,7 +130,7 @@ class Pool:
                 return
 
     async def close(self) -> None:
-        """Say goodbye on those that are free, cut off those in use."""
+        """Close the idle connections properly, and cut off those in use."""
         self.closed = True
         free = [connection for connection, _ in self._idle]
         self._idle.clear()
@@ -150,116 +143,52 @@ class Pool:
         while self._waiting:
             self._wake()
 
-    def terminate(self) -> None:
-        """Cut all connections off, without waiting."""
-        self.closed = True
-        for connection in [*(connection for connection, _ in self._idle), *self._held]:
+    async def close_here(self) -> None:
+        """`close`."""
+        await self.close()
+
+    def let_go(self) -> None:
+        """`terminate`."""
+        self.terminate()
+
+    def abandon(self) -> None:
+        """Close the sockets without the pool's loop, which is closed."""
+        for connection in self._all():
+            close_socket(getattr(connection, "_transport", None))
             with contextlib.suppress(Exception):
                 connection.terminate()
         self._idle.clear()
         self._held.clear()
 
+    def terminate(self) -> None:
+        """Cut all connections off, without waiting."""
+        self.closed = True
+        for connection in self._all():
+            with contextlib.suppress(Exception):
+                connection.terminate()
+        self._idle.clear()
+        self._held.clear()
+
+    def _all(self) -> list[Any]:
+        return [*(connection for connection, _ in self._idle), *self._held]
+
 
 class Pools:
-    """Makes and keeps the pools of all event loops."""
+    """The pools of all event loops.
+
+    Args:
+        make: returns a new one for the running loop.
+    """
 
     def __init__(self, make: Callable[[], Pool]) -> None:
         self._make = make
-        self._open: dict[asyncio.AbstractEventLoop, Pool] = {}
-        self._lock = fork_safe_lock()
-        _all.add(self)
-        weakref.finalize(self, _let_go, self._open).atexit = False
+        self._loops: PerLoop[Pool] = PerLoop()
 
     async def get(self) -> Pool:
         """Return the pool of the running loop."""
-        loop = asyncio.get_running_loop()
-        found = self._open.get(loop)
-        if found is not None and not found.closed:
-            return found
-        made = self._make()
-        with self._lock:
-            left = [self._open.pop(old) for old in list(self._open) if old.is_closed()]
-            self._open[loop] = made
-        for pool in left:
-            _abandon(pool)
-        made.keeper = _keep(self._open, loop, made)
-        await made.keeper.__anext__()
-        return made
+        found = self._loops.opened.get(asyncio.get_running_loop())
+        return found if found is not None and not found.closed else await self._loops.add(self._make())
 
     async def close(self) -> None:
         """Close the pools of all loops; the next use makes new ones."""
-        here = asyncio.get_running_loop()
-        with self._lock:
-            held = dict(self._open)
-            self._open.clear()
-        for loop, pool in held.items():
-            if loop is here:
-                if pool.keeper is not None:
-                    await pool.keeper.aclose()
-            elif loop.is_closed():
-                _abandon(pool)
-            elif loop.is_running() and pool.keeper is not None:
-                with contextlib.suppress(Exception):
-                    future = asyncio.run_coroutine_threadsafe(_close_keeper(pool.keeper), loop)
-                    await asyncio.wait_for(asyncio.wrap_future(future), 2.0)
-
-    def _after_fork(self) -> None:
-        _abandoned.append(dict(self._open))  # never closed here: the sockets are the parent's
-        self._open.clear()
-
-
-async def _keep(opened: dict[Any, Pool], loop: asyncio.AbstractEventLoop, pool: Pool) -> AsyncGenerator[None, None]:
-    """Close a pool when its loop ends its asynchronous generators."""
-    try:
-        yield
-    finally:
-        if opened.get(loop) is pool:
-            del opened[loop]
-        with contextlib.suppress(Exception):
-            await pool.close()
-
-
-async def _close_keeper(keeper: AsyncGenerator[None, None]) -> None:
-    await keeper.aclose()
-
-
-def _let_go(opened: dict[asyncio.AbstractEventLoop, Pool]) -> None:
-    """Cut off what a forgotten backend has left open."""
-    for loop, pool in list(opened.items()):
-        if loop.is_closed():
-            _abandon(pool)
-        else:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(pool.terminate)
-    opened.clear()
-
-
-def _abandon(pool: Pool) -> None:
-    """Close the sockets of a pool whose loop is closed, without that loop."""
-    for connection in [*(connection for connection, _ in pool._idle), *pool._held]:
-        transport = getattr(connection, "_transport", None)
-        transport = getattr(transport, "_ssl_protocol", None) or transport
-        transport = getattr(transport, "_transport", None) or transport
-        sock = getattr(transport, "_sock", None)
-        with contextlib.suppress(Exception):
-            if sock is not None:
-                transport._closing = True  # type: ignore[union-attr]
-                transport._sock = None  # type: ignore[union-attr]
-                sock.close()
-        with contextlib.suppress(Exception):
-            connection.terminate()
-    pool._idle.clear()
-    pool._held.clear()
-
-
-_all: weakref.WeakSet[Pools] = weakref.WeakSet()
-_abandoned: list[Any] = []
-
-
-def _after_fork() -> None:
-    for pools in list(_all):
-        pools._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+        await self._loops.close()

@@ -2,7 +2,7 @@
 
 PostgreSQL's text holds neither the character U+0000 nor halves of surrogate pairs. They are written as a
 mark, U+FDD0 (which Unicode gives no meaning), and a character of plane 15 that stands for the one that
-cannot be; the mark itself is written the same way. What a text holds can so still be found by substring.
+cannot be stored; the mark itself is written the same way. So a text can still be searched for substrings.
 """
 
 from __future__ import annotations

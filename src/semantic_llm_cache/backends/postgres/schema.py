@@ -1,62 +1,57 @@
-"""The statements that are sent to a server, and the names of what they work on.
+"""The statements that are sent to a server.
 
-``entries`` holds an entry and its vector in one row, under a digest of its key. ``hits`` counts apart from
-it: an update in ``entries`` would write the vector anew, into its index too. A vector's column has no fixed
+``entries`` holds an entry and its vector in one row, under a digest of its key. ``hits`` is a table of its own,
+because an update in ``entries`` would write the vector again, into its index too. A vector's column has no fixed
 dimension; each dimension gets an HNSW index of its own (`make_graph`) once there are enough vectors to be
-worth one. Near lookups go through functions because these carry the settings of a search with
-them: a session's own do not survive pgbouncer's transaction mode, and the planner may not be left to choose.
+worth one. Near lookups go through functions, because a function carries the settings of a search with it: a
+session's settings do not survive pgbouncer's transaction mode, and the planner must not be left to choose.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
+from semantic_llm_cache.backends.postgres.names import Names
 from semantic_llm_cache.backends.postgres.rows import FIELDS, columns
 from semantic_llm_cache.config import SCHEMA_VERSION
 
-__all__ = ["GRAPH_DIMENSIONS", "LOCK", "Names", "Schema", "check_identifier"]
+__all__ = ["GRAPH_DIMENSIONS", "LOCK", "Schema"]
 
-LOCK = 0x5343_4C4C  # one lock for all of ours in a database, since they share the extension
+LOCK = 0x5343_4C4C  # one lock for all tables of this package in a database, since they share the extension
 GRAPH_DIMENSIONS = 4000
 """Most dimensions that pgvector indexes; vectors with more are compared one by one."""
 _SINGLE_DIMENSIONS = 2000  # more only at half precision
 _M, _EF_CONSTRUCTION, _EF_SEARCH, _MOST_SCANNED = 16, 96, 120, 20_000
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
-def check_identifier(text: Any, name: str, *, empty: bool = False) -> str:
-    """Return a schema's name or a prefix. ValueError for what would have to be quoted, or is too long."""
-    if not isinstance(text, str) or len(text) > 32 or (not _IDENTIFIER.match(text) and not (empty and not text)):
-        raise ValueError(f"{name}={text!r} must be letters, digits and underscores, 32 at most, no digit first")
-    return text
+class _Statement:
+    """A statement as a template; each `Schema` fills in its `words` when the statement is first used."""
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, schema: None, owner: type) -> _Statement: ...
+    @overload
+    def __get__(self, schema: Schema, owner: type) -> str: ...
+    def __get__(self, schema: Schema | None, owner: type) -> str | _Statement:
+        if schema is None:
+            return self
+        # Kept in the instance, which is looked at before this descriptor the next time.
+        filled = vars(schema)[self._name] = self._template.format_map(schema.words)
+        return filled
 
 
-class Names:
-    """The names of all that is ours."""
-
-    def __init__(self, schema: str, prefix: str) -> None:
-        self.schema = schema
-        self.prefix = prefix
-        self.entries, self.hits, self.counters, self.state, self.layout = (
-            f'"{schema}"."{prefix}{table}"' for table in ("entries", "hits", "counters", "state", "layout")
-        )
-        self.near_exact = f'"{schema}"."{prefix}near_exact"'
-        self.leases, self.lease, self.tell = (f'"{schema}"."{prefix}{what}"' for what in ("leases", "lease", "tell"))
-        ours = hashlib.blake2b(f"{schema}.{prefix}".encode(), digest_size=10).hexdigest()
-        self.number = int(ours[:7], 16)
-        """Stands for them where a lock wants a number."""
-        # Channels belong to the whole database, and their names are short.
-        self.changed_channel, self.freed_channel = f"slc_{ours}_changed", f"slc_{ours}_freed"
-
-    def index(self, what: str) -> str:
-        """Return the name of an index of the entries, without the schema."""
-        return f"{self.prefix}entries_{what}"
-
-    def near(self, dimension: int) -> str:
-        """Return the function that searches the vectors of a dimension by their graph."""
-        return f'"{self.schema}"."{self.prefix}near_{dimension}"'
+def _delete(condition: str, now: str) -> _Statement:
+    return _Statement(f"""
+        WITH gone AS (DELETE FROM {{entries}} WHERE {condition} RETURNING digest, expires_at),
+        counted AS (DELETE FROM {{hits}} WHERE digest IN (SELECT digest FROM gone))
+        SELECT count(*) FILTER (WHERE expires_at IS NULL OR expires_at > {now}), count(*) FROM gone""")
 
 
 class Schema:
@@ -75,116 +70,138 @@ class Schema:
         self.halfvec = f'"{quoted}".halfvec'
         self.product = f'OPERATOR("{quoted}".<#>)'
         self.operators = f'"{quoted}"'
-        entries, hits = names.entries, names.hits
         self.columns = columns(f'"{quoted}".vector_send')
-        joined = f"FROM {entries} e LEFT JOIN {hits} h ON h.digest = e.digest"
-        live = "(e.expires_at IS NULL OR e.expires_at > $2)"
-        self.get = f"SELECT {self.columns} {joined} WHERE e.digest = $1 AND {live}"
-        self.get_many = f"SELECT e.digest, {self.columns} {joined} WHERE e.digest = ANY($1::bytea[]) AND {live}"
-        self.page = (
-            f"SELECT e.digest, {self.columns} {joined} WHERE e.digest > $1 AND {live} "
-            "AND ($3::text IS NULL OR e.namespace = $3) ORDER BY e.digest LIMIT $4"
-        )
-        values = ", ".join(
-            f"${n}::real[]::{self.vector}" if name == "vector" else f"${n}" for n, name in enumerate(FIELDS, 1)
-        )
-        renewed = ", ".join(f"{name} = EXCLUDED.{name}" for name in FIELDS[1:])
-        self.put = (
-            f"WITH counted AS (DELETE FROM {hits} WHERE digest = $1) "
-            f"INSERT INTO {entries} ({', '.join(FIELDS)}) VALUES ({values}) "
-            f"ON CONFLICT (digest) DO UPDATE SET {renewed}"
-        )
-        leases, last = names.leases, f"${len(FIELDS) + 1}"
-        tell = f"count(pg_notify('{names.freed_channel}', encode($1, 'hex'))) FILTER (WHERE waited)"
-        self.put_leased = (
-            f"WITH mine AS (DELETE FROM {leases} WHERE digest = $1 AND token = {last} RETURNING waited), "
-            f"counted AS (DELETE FROM {hits} WHERE digest = $1 AND EXISTS (SELECT 1 FROM mine)), "
-            f"stored AS (INSERT INTO {entries} ({', '.join(FIELDS)}) SELECT {values} FROM mine "
-            f"ON CONFLICT (digest) DO UPDATE SET {renewed}) SELECT count(*), {tell} FROM mine"
-        )
-        self.set_vector = (
-            f"UPDATE {entries} SET vector = $3::real[]::{self.vector}, dimension = $4, embedder = $5 "
-            "WHERE digest = $1 AND prompt = $2 AND (vector IS NULL OR embedder <> $5) "
-            f"AND (expires_at IS NULL OR expires_at > $6) AND schema_version = {SCHEMA_VERSION} RETURNING 1"
-        )
-        self.acquire_lease = f"SELECT * FROM {names.lease}($1, $2, $3, $4)"
-        self.renew_lease = (
-            f"UPDATE {leases} SET until = clock_timestamp() + make_interval(secs => $3) "
-            "WHERE digest = $1 AND token = $2 RETURNING 1"
-        )
-        self.release_lease = (
-            f"WITH mine AS (DELETE FROM {leases} WHERE digest = $1 AND token = $2 RETURNING waited) "
-            f"SELECT {tell} FROM mine"
-        )
-        runs = "extract(epoch FROM until - clock_timestamp())::float8"
-        among = f"{leases} WHERE digest = $1 AND until > clock_timestamp()"
-        self.look_at_lease = f"SELECT {runs} FROM {among}"
-        self.mark_lease = f"UPDATE {among.replace(' WHERE', ' SET waited = true WHERE')} RETURNING {runs}"
-        self.sweep_leases = f"DELETE FROM {leases} WHERE until < clock_timestamp() - interval '10 minutes'"
-        self.delete = self._delete("digest = ANY($1::bytea[])", "$2")
-        self.delete_page = (
-            f"WITH page AS MATERIALIZED (SELECT digest FROM {entries} WHERE digest > $1 "
-            "AND ($3::text IS NULL OR namespace = $3) "
-            "AND ($4::text IS NULL OR strpos(coalesce(folded, prompt), $4) > 0) "
-            "AND ($5::text[] IS NULL OR tags && $5) ORDER BY digest LIMIT $6), "
-            f"counted AS (DELETE FROM {hits} WHERE digest IN (SELECT digest FROM page)), "
-            f"gone AS (DELETE FROM {entries} WHERE digest IN (SELECT digest FROM page) RETURNING expires_at) "
-            "SELECT (SELECT digest FROM page ORDER BY digest DESC LIMIT 1), (SELECT count(*) FROM page), "
-            "count(*) FILTER (WHERE expires_at IS NULL OR expires_at > $2) FROM gone"
-        )
-        self.sweep = self._delete(
-            f"digest IN (SELECT digest FROM {entries} WHERE expires_at <= $1 "
-            "ORDER BY expires_at LIMIT $3 FOR UPDATE SKIP LOCKED)",
-            "$2",
-        )
-        # Rows that somebody is writing stay: nobody waits for us, nor we for him.
-        self.evict = (
-            f"WITH gone AS (DELETE FROM {entries} WHERE digest IN (SELECT digest FROM {entries} "
-            "WHERE digest = ANY($1::bytea[]) FOR UPDATE SKIP LOCKED) RETURNING digest), "
-            f"counted AS (DELETE FROM {hits} WHERE digest IN (SELECT digest FROM gone)) SELECT digest FROM gone"
-        )
+        self.words = self._words()
+        """What the templates of the statements name in braces."""
+
+    def _words(self) -> dict[str, Any]:
+        names = self.names
         size = "octet_length(key) + octet_length(prompt) + octet_length(response) + 4 * coalesce(dimension, 0)"
-        sized = (
-            f"SELECT digest, hit_count, last_accessed, created_at, duration_ms, cost_usd, {size} AS size FROM {entries}"
-        )
-        weighed = (
-            "SELECT e.digest, e.hit_count + coalesce(h.hits, 0), coalesce(h.accessed, e.last_accessed, 0.0), "
-            f"e.created_at, e.duration_ms, e.cost_usd, e.size FROM %s e LEFT JOIN {hits} h ON h.digest = e.digest"
-        )
-        self.weights = weighed % f"({sized})"
-        runs = f"unnest($1::bytea[]) AS p (start), LATERAL ({sized} WHERE digest >= p.start ORDER BY digest LIMIT $2) r"
-        # Set apart, for the planner would look for the hits of each run by itself.
-        self.weights_of_sample = f"WITH sample AS MATERIALIZED (SELECT r.* FROM {runs}) {weighed % 'sample'}"
-        self.try_to_trim = f"SELECT pg_try_advisory_xact_lock({LOCK}, {names.number})"
-        self.count_all = f"SELECT count(*) FROM {entries}"
-        self.record_uses = (
-            f"INSERT INTO {hits} AS h (digest, hits, accessed) "
-            "SELECT n.digest, 0, n.at FROM unnest($1::bytea[], $2::float8[]) AS n (digest, at) "
-            f"WHERE EXISTS (SELECT 1 FROM {entries} e WHERE e.digest = n.digest) ORDER BY n.digest "
-            "ON CONFLICT (digest) DO UPDATE SET accessed = greatest(h.accessed, EXCLUDED.accessed)"
-        )
-        self.record_hits = (
-            f"INSERT INTO {hits} AS h (digest, hits, accessed) "
-            f"SELECT n.digest, n.hits, $3::float8 FROM unnest($1::bytea[], $2::bigint[]) AS n (digest, hits) "
-            f"WHERE EXISTS (SELECT 1 FROM {entries} e WHERE e.digest = n.digest) ORDER BY n.digest "
-            "ON CONFLICT (digest) DO UPDATE SET hits = h.hits + EXCLUDED.hits, accessed = EXCLUDED.accessed"
-        )
-        self.add_counters = (
-            f"INSERT INTO {names.counters} AS c (namespace, name, value) "
-            "SELECT $1::text, n.name, n.value FROM unnest($2::text[], $3::float8[]) AS n (name, value) ORDER BY n.name "
-            "ON CONFLICT (namespace, name) DO UPDATE SET value = c.value + EXCLUDED.value"
-        )
-        self.get_counters = f"SELECT namespace, name, value FROM {names.counters}"
-        self.get_state = f"SELECT value FROM {names.state} WHERE name = $1"
-        self.set_state = (
-            f"INSERT INTO {names.state} (name, value) VALUES ($1, $2) "
-            "ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value"
-        )
-        self.list_states = f"SELECT name FROM {names.state} WHERE starts_with(name, $1)"
-        self.drop_state = f"DELETE FROM {names.state} WHERE name = $1"
-        self.count = f"SELECT count(*) FROM {entries} WHERE expires_at IS NULL OR expires_at > $1"
-        self.bytes = "SELECT pg_total_relation_size($1::text::regclass)"
-        self.near_exact = self._near(names.near_exact, "$8")
+        return {
+            "entries": names.entries,
+            "hits": names.hits,
+            "counters": names.counters,
+            "state": names.state,
+            "leases": names.leases,
+            "lease": names.lease,
+            "lock": LOCK,
+            "number": names.number,
+            "version": SCHEMA_VERSION,
+            "vector": self.vector,
+            "columns": self.columns,
+            "joined": f"FROM {names.entries} e LEFT JOIN {names.hits} h ON h.digest = e.digest",
+            "live": "(e.expires_at IS NULL OR e.expires_at > $2)",
+            "fields": ", ".join(FIELDS),
+            "token": f"${len(FIELDS) + 1}",
+            "values": ", ".join(
+                f"${n}::real[]::{self.vector}" if name == "vector" else f"${n}" for n, name in enumerate(FIELDS, 1)
+            ),
+            "replaced": ", ".join(f"{name} = EXCLUDED.{name}" for name in FIELDS[1:]),
+            "notify": f"count(pg_notify('{names.freed_channel}', encode($1, 'hex'))) FILTER (WHERE waited)",
+            "seconds_left": "extract(epoch FROM until - clock_timestamp())::float8",
+            "sized": f"SELECT digest, hit_count, last_accessed, created_at, duration_ms, cost_usd, {size} AS size "
+            f"FROM {names.entries}",
+            "weight": "e.digest, e.hit_count + coalesce(h.hits, 0), coalesce(h.accessed, e.last_accessed, 0.0), "
+            "e.created_at, e.duration_ms, e.cost_usd, e.size",
+            "known": f"EXISTS (SELECT 1 FROM {names.entries} e WHERE e.digest = n.digest)",
+        }
+
+    # -------------------------------------------------------------------------------- entries
+
+    get = _Statement("SELECT {columns} {joined} WHERE e.digest = $1 AND {live}")
+    get_many = _Statement("SELECT e.digest, {columns} {joined} WHERE e.digest = ANY($1::bytea[]) AND {live}")
+    page = _Statement("""
+        SELECT e.digest, {columns} {joined} WHERE e.digest > $1 AND {live}
+        AND ($3::text IS NULL OR e.namespace = $3) ORDER BY e.digest LIMIT $4""")
+    count = _Statement("SELECT count(*) FROM {entries} WHERE expires_at IS NULL OR expires_at > $1")
+    count_all = _Statement("SELECT count(*) FROM {entries}")
+    bytes = _Statement("SELECT pg_total_relation_size($1::text::regclass)")
+    put = _Statement("""
+        WITH counted AS (DELETE FROM {hits} WHERE digest = $1)
+        INSERT INTO {entries} ({fields}) VALUES ({values}) ON CONFLICT (digest) DO UPDATE SET {replaced}""")
+    set_vector = _Statement("""
+        UPDATE {entries} SET vector = $3::real[]::{vector}, dimension = $4, embedder = $5
+        WHERE digest = $1 AND prompt = $2 AND (vector IS NULL OR embedder <> $5)
+        AND (expires_at IS NULL OR expires_at > $6) AND schema_version = {version} RETURNING 1""")
+    delete = _delete("digest = ANY($1::bytea[])", "$2")
+    delete_page = _Statement("""
+        WITH page AS MATERIALIZED (SELECT digest FROM {entries} WHERE digest > $1
+        AND ($3::text IS NULL OR namespace = $3)
+        AND ($4::text IS NULL OR strpos(coalesce(folded, prompt), $4) > 0)
+        AND ($5::text[] IS NULL OR tags && $5) ORDER BY digest LIMIT $6),
+        counted AS (DELETE FROM {hits} WHERE digest IN (SELECT digest FROM page)),
+        gone AS (DELETE FROM {entries} WHERE digest IN (SELECT digest FROM page) RETURNING expires_at)
+        SELECT (SELECT digest FROM page ORDER BY digest DESC LIMIT 1), (SELECT count(*) FROM page),
+        count(*) FILTER (WHERE expires_at IS NULL OR expires_at > $2) FROM gone""")
+
+    # --------------------------------------------------------------------------------- leases
+
+    acquire_lease = _Statement("SELECT * FROM {lease}($1, $2, $3, $4)")
+    renew_lease = _Statement("""
+        UPDATE {leases} SET until = clock_timestamp() + make_interval(secs => $3)
+        WHERE digest = $1 AND token = $2 RETURNING 1""")
+    release_lease = _Statement("""
+        WITH mine AS (DELETE FROM {leases} WHERE digest = $1 AND token = $2 RETURNING waited)
+        SELECT {notify} FROM mine""")
+    look_at_lease = _Statement("SELECT {seconds_left} FROM {leases} WHERE digest = $1 AND until > clock_timestamp()")
+    mark_lease = _Statement("""
+        UPDATE {leases} SET waited = true WHERE digest = $1 AND until > clock_timestamp() RETURNING {seconds_left}""")
+    sweep_leases = _Statement("DELETE FROM {leases} WHERE until < clock_timestamp() - interval '10 minutes'")
+    put_leased = _Statement("""
+        WITH mine AS (DELETE FROM {leases} WHERE digest = $1 AND token = {token} RETURNING waited),
+        counted AS (DELETE FROM {hits} WHERE digest = $1 AND EXISTS (SELECT 1 FROM mine)),
+        stored AS (INSERT INTO {entries} ({fields}) SELECT {values} FROM mine
+        ON CONFLICT (digest) DO UPDATE SET {replaced}) SELECT count(*), {notify} FROM mine""")
+
+    # --------------------------------------------------------------------------------- bounds
+
+    sweep = _delete(
+        "digest IN (SELECT digest FROM {entries} WHERE expires_at <= $1 "
+        "ORDER BY expires_at LIMIT $3 FOR UPDATE SKIP LOCKED)",
+        "$2",
+    )
+    # Rows that another process is writing stay, so that neither waits for the other.
+    evict = _Statement("""
+        WITH gone AS (DELETE FROM {entries} WHERE digest IN (SELECT digest FROM {entries}
+        WHERE digest = ANY($1::bytea[]) FOR UPDATE SKIP LOCKED) RETURNING digest),
+        counted AS (DELETE FROM {hits} WHERE digest IN (SELECT digest FROM gone)) SELECT digest FROM gone""")
+    weights = _Statement("SELECT {weight} FROM ({sized}) e LEFT JOIN {hits} h ON h.digest = e.digest")
+    # The sample is set apart, or the planner would look up the hits of each run on its own.
+    weights_of_sample = _Statement("""
+        WITH sample AS MATERIALIZED (SELECT r.* FROM unnest($1::bytea[]) AS p (start),
+        LATERAL ({sized} WHERE digest >= p.start ORDER BY digest LIMIT $2) r)
+        SELECT {weight} FROM sample e LEFT JOIN {hits} h ON h.digest = e.digest""")
+    try_to_trim = _Statement("SELECT pg_try_advisory_xact_lock({lock}, {number})")
+
+    # ---------------------------------------------------------------- hits, counters and state
+
+    record_uses = _Statement("""
+        INSERT INTO {hits} AS h (digest, hits, accessed)
+        SELECT n.digest, 0, n.at FROM unnest($1::bytea[], $2::float8[]) AS n (digest, at)
+        WHERE {known} ORDER BY n.digest
+        ON CONFLICT (digest) DO UPDATE SET accessed = greatest(h.accessed, EXCLUDED.accessed)""")
+    record_hits = _Statement("""
+        INSERT INTO {hits} AS h (digest, hits, accessed)
+        SELECT n.digest, n.hits, $3::float8 FROM unnest($1::bytea[], $2::bigint[]) AS n (digest, hits)
+        WHERE {known} ORDER BY n.digest
+        ON CONFLICT (digest) DO UPDATE SET hits = h.hits + EXCLUDED.hits, accessed = EXCLUDED.accessed""")
+    add_counters = _Statement("""
+        INSERT INTO {counters} AS c (namespace, name, value)
+        SELECT $1::text, n.name, n.value FROM unnest($2::text[], $3::float8[]) AS n (name, value) ORDER BY n.name
+        ON CONFLICT (namespace, name) DO UPDATE SET value = c.value + EXCLUDED.value""")
+    get_counters = _Statement("SELECT namespace, name, value FROM {counters}")
+    get_state = _Statement("SELECT value FROM {state} WHERE name = $1")
+    set_state = _Statement("""
+        INSERT INTO {state} (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value""")
+    list_states = _Statement("SELECT name FROM {state} WHERE starts_with(name, $1)")
+    drop_state = _Statement("DELETE FROM {state} WHERE name = $1")
+
+    # ----------------------------------------------------------------------------------- near
+
+    @cached_property
+    def near_exact(self) -> str:
+        """The statement that compares all vectors of a scope one by one."""
+        return self._near(self.names.near_exact, "$8")
 
     def near(self, dimension: int) -> str:
         """Return the statement that searches the vectors of a dimension by their graph."""
@@ -197,13 +214,6 @@ class Schema:
             f"SELECT n.found_of, {self.columns} FROM {function}({arguments}) n "
             f"LEFT JOIN {self.names.entries} e ON e.digest = n.found AND n.distance <= $7::float8 "
             f"LEFT JOIN {self.names.hits} h ON h.digest = e.digest"
-        )
-
-    def _delete(self, condition: str, now: str) -> str:
-        return (
-            f"WITH gone AS (DELETE FROM {self.names.entries} WHERE {condition} RETURNING digest, expires_at), "
-            f"counted AS (DELETE FROM {self.names.hits} WHERE digest IN (SELECT digest FROM gone)) "
-            f"SELECT count(*) FILTER (WHERE expires_at IS NULL OR expires_at > {now}), count(*) FROM gone"
         )
 
     # --------------------------------------------------------------------------------- graphs

@@ -1,4 +1,4 @@
-"""Making what is needed in the database: by whoever comes first, under a lock, and again where a part was lost."""
+"""Creating what is needed in the database: by the first process, under a lock, and again where a part was lost."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from semantic_llm_cache.backends.postgres.names import Names
 from semantic_llm_cache.backends.postgres.parts import Part, parts
-from semantic_llm_cache.backends.postgres.schema import LOCK, Names, Schema
+from semantic_llm_cache.backends.postgres.schema import LOCK, Schema
 from semantic_llm_cache.exceptions import CacheBackendError
 
 __all__ = ["LAYOUT_VERSION", "SetUp", "complete", "graphs_there", "lost_indexes", "make_graph", "make_index", "set_up"]
@@ -25,12 +26,12 @@ class SetUp(NamedTuple):
     Attributes:
         schema: the statements.
         made: names of the parts that were made.
-        anew: whether there was nothing before, or an older version: then nothing had been lost.
+        fresh: whether there was nothing before, or an older version: then nothing had been lost.
     """
 
     schema: Schema
     made: list[str]
-    anew: bool
+    fresh: bool
 
 
 _LOOK = """
@@ -82,7 +83,7 @@ async def set_up(connection: Any, names: Names, *, renew: bool = False) -> SetUp
     Args:
         connection: to the server.
         names: of the tables.
-        renew: make functions and triggers anew though they are there: they did not work.
+        renew: create functions and triggers again although they are there, because they did not work.
 
     Raises:
         CacheBackendError: as for `complete`; no pgvector; tables of another program.
@@ -134,7 +135,7 @@ async def _make(connection: Any, names: Names, *, renew: bool) -> SetUp:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         extension = (await _look(connection, names)).extension
         assert extension is not None
-    # Asked first: who may not create schemas may still use one that was made for him.
+    # Checked first: a user who may not create schemas may still use an existing one.
     if not seen.schema:
         await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{names.schema}"')
     schema = Schema(names, extension)
@@ -153,17 +154,17 @@ async def _make(connection: Any, names: Names, *, renew: bool) -> SetUp:
             await connection.execute(schema.graph_function(dimension))
     for version in range(seen.layout + 1, LAYOUT_VERSION + 1):
         await connection.execute(f"INSERT INTO {names.layout} (version) VALUES ($1)", version)
-    anew = not seen.parts or 0 < seen.layout < LAYOUT_VERSION
-    return SetUp(schema, [part.name for part in missing if _is_told(part, seen)], anew)
+    fresh = not seen.parts or 0 < seen.layout < LAYOUT_VERSION
+    return SetUp(schema, [part.name for part in missing if _is_reported(part, seen)], fresh)
 
 
-def _is_told(part: Part, seen: _Seen) -> bool:
+def _is_reported(part: Part, seen: _Seen) -> bool:
     kind, _, name = part.name.partition(" ")
     return kind not in ("column", "key") or f"table {name.partition('.')[0]}" in seen.parts
 
 
 def _check_ours(names: Names, seen: _Seen, missing: list[Part]) -> None:
-    """Raise CacheBackendError where a table of ours would have to be made of one that another program has made."""
+    """Raise CacheBackendError where a table has one of our names but is not ours."""
     if seen.layout:
         return
     for part in missing:
@@ -204,9 +205,9 @@ async def graphs_there(connection: Any, schema: Schema) -> set[int]:
 
 
 async def make_graph(connection: Any, schema: Schema, dimension: int) -> bool:
-    """Make the graph of a dimension, without holding up reads and writes; tell whether it is there now.
+    """Make the graph of a dimension, without blocking reads and writes; return whether it is there now.
 
-    False when another process is at it. The index of one that died half way is removed first.
+    False while another process makes it. An index left incomplete by a process that died is removed first.
     """
     name = schema.names.index(f"graph_{dimension}")
     if not await make_index(connection, schema, name, schema.graph_index(dimension, name)):
@@ -216,7 +217,7 @@ async def make_graph(connection: Any, schema: Schema, dimension: int) -> bool:
 
 
 async def make_index(connection: Any, schema: Schema, name: str, statement: str) -> bool:
-    """Make an index of the entries with a statement that holds up nobody; tell whether it is there now."""
+    """Make an index of the entries with a statement that blocks nothing; return whether it is there now."""
     look = (
         "SELECT i.indisvalid, EXISTS (SELECT 1 FROM pg_stat_progress_create_index p "
         "WHERE p.index_relid = i.indexrelid OR p.relid = i.indrelid) "

@@ -1,8 +1,7 @@
-"""What keeps the tables in order, beside the writes of callers: expired rows go, and what is beyond a bound.
+"""Removing expired rows, and rows beyond the bound, in the background of writes.
 
-Which entries go first is told by a sample, as Redis does it: rows from many places of the primary key, whose order
-says nothing, for it is one of digests. Nothing is kept in an order of use, as every hit would have to be written
-there.
+Which entries go first is decided on a sample, as in Redis: rows from many places of the primary key, whose order is
+random because it is an order of digests. No order of use is kept, because each hit would then be a write.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from semantic_llm_cache.backends.eviction import score
+from semantic_llm_cache.backends.eviction import Standing, score
 from semantic_llm_cache.backends.postgres.link import Link
 from semantic_llm_cache.backends.postgres.schema import Schema
 from semantic_llm_cache.exceptions import CacheBackendError
@@ -26,14 +25,14 @@ logger = logging.getLogger("semantic_llm_cache")
 _SWEEP_PAGE = 500
 _SWEEP_SECONDS = 60.0
 _SWEEP_GRACE = 60.0
-_LOOK_SECONDS = 5.0  # after which a write has the entries counted: other processes write too
+_LOOK_SECONDS = 5.0  # after which a write makes us count again: other processes write too
 _SHARE = 100  # and not more than one in so many seconds is spent on counting for that
 _ALL = 1_000  # up to so many entries are all weighed, of more a sample
 _RUNS, _RUN = 128, 8  # a sample: rows in a row, from so many places
 _KEPT = 16  # one in so many of a sample goes
 _EVICT = 500  # entries that one statement removes at most
-_AT_ONCE = 2_000  # and one transaction: it holds up who writes the same keys
-_SLACK = 100  # one in so many goes beyond the bound, so that not every write has all entries counted
+_AT_ONCE = 2_000  # and one transaction: it blocks others that write the same keys
+_SLACK = 100  # one in so many more than needed goes, so that not every write counts all entries
 _REMEMBERED = 10_000
 _FRESH = 1_000
 
@@ -44,10 +43,10 @@ class Upkeep:
     Args:
         link: to the server.
         clock: gives the wall time.
-        beside: runs a coroutine beside.
+        beside: runs a coroutine in the background.
         max_size: most entries, or None.
-        policy: of `_eviction.POLICIES`.
-        gone: told the digests of what was evicted.
+        policy: of `eviction.POLICIES`.
+        gone: called with the digests of the evicted entries.
     """
 
     def __init__(
@@ -72,11 +71,11 @@ class Upkeep:
         self._written = 0
         self._count_at = 0  # entries are counted when more than so many have been written
         self._next_look = 0.0
-        self._used: dict[bytes, float] = {}  # read since, and when: for the order of eviction
-        self._fresh: dict[bytes, None] = {}  # written when it was too much: not to go at once
+        self._used: dict[bytes, float] = {}  # digests read since, and when: for the order of eviction
+        self._fresh: dict[bytes, None] = {}  # written while there were too many: not evicted at once
 
     def wrote(self, places: Iterable[bytes]) -> None:
-        """Note that entries were written, by their digests; do in the background what is due."""
+        """Note that entries were written, by their digests; start in the background what is due."""
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
@@ -100,8 +99,8 @@ class Upkeep:
     async def _quietly(self, work: Callable[[], Coroutine[Any, Any, int]]) -> int:
         try:
             return await work()
-        except CacheBackendError as error:  # the next one will do
-            logger.debug("semantic-llm-cache: the tables were not put in order: %s", error)
+        except CacheBackendError as error:  # the next run will do it
+            logger.debug("semantic-llm-cache: removing expired or surplus rows failed: %s", error)
             return 0
 
     # ------------------------------------------------------------------------------- expired
@@ -139,7 +138,7 @@ class Upkeep:
             self._trimming = False
 
     async def trim(self) -> int:
-        """Evict what is too much, if no other process is at it; return how many entries went."""
+        """Evict what is too much, unless another process is doing it; return how many entries went."""
         total = 0
         while self.max_size is not None:
             self._next_look = time.monotonic() + _LOOK_SECONDS  # also when it fails
@@ -208,16 +207,8 @@ class Upkeep:
         else:
             rows = await connection.fetch(schema.weights_of_sample, [os.urandom(16) for _ in range(_RUNS)], _RUN)
         worths: dict[bytes, float] = {}
-        for number, (place, hits, last_accessed, created_at, duration_ms, cost_usd, size) in enumerate(rows):
-            worths[place] = score(
-                self.policy,
-                hits=hits,
-                last_accessed=last_accessed,
-                created_at=created_at,
-                duration_ms=duration_ms,
-                cost_usd=cost_usd,
-                size=size,
-            )
+        for number, (place, *standing) in enumerate(rows):
+            worths[place] = score(self.policy, Standing(*standing))
             if number % 256 == 255:
                 await asyncio.sleep(0)
         return worths, count > _ALL

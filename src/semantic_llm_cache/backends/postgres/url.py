@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlunsplit
 
 from semantic_llm_cache.redaction import scheme_of
-from semantic_llm_cache.storage.urls import split_server, unknown_option, yes_or_no
+from semantic_llm_cache.storage.urls import host_and_port, read_options, split_server, yes_or_no
 
-__all__ = ["SCHEMES", "Address", "check_seconds", "check_whole", "parse"]
+__all__ = ["OPTIONS", "SCHEMES", "Address", "parse"]
 
 SCHEMES = ("postgresql", "postgres")
 """What a PostgreSQL address may begin with."""
 
-_ARGUMENTS: dict[str, Callable[[str], Any]] = {
+OPTIONS: dict[str, Callable[[str], Any]] = {
     "schema": str,
     "prefix": str,
     "pool_min": int,
@@ -28,6 +28,7 @@ _ARGUMENTS: dict[str, Callable[[str], Any]] = {
     "max_size": int,
     "eviction": str,
 }
+"""The arguments of `PostgresBackend` that a URL may give, and how each is read."""
 _CONNECTION = frozenset(  # libpq's
     (
         "application_name",
@@ -82,50 +83,17 @@ def parse(url: str) -> Address:
     if scheme not in SCHEMES:
         raise ValueError("a PostgreSQL address begins with postgresql://")
     parts = split_server(url)
-    arguments: dict[str, Any] = {}
-    connection: list[tuple[str, str]] = []
-    named: dict[str, str] = {}
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name in _ARGUMENTS:
-            try:
-                arguments[name] = _ARGUMENTS[name](text)
-            except (ValueError, OverflowError):
-                what = "yes or no" if _ARGUMENTS[name] is yes_or_no else "a number"
-                raise ValueError(f"{scheme}://...: the option {name} must be {what}") from None
-        elif name in _CONNECTION:
-            connection.append((name, text))
-            named[name] = text
-        else:
-            raise ValueError(unknown_option(url, name, {*_ARGUMENTS, *_CONNECTION}))
+    options = read_options(url, parts.query, {**dict.fromkeys(_CONNECTION, str), **OPTIONS})
+    arguments = {name: options.pop(name) for name in OPTIONS if name in options}
+    named: dict[str, str] = options
     if "@" in named.get("host", "") or any(
         sign in named.get(name, "") for name in ("dbname", "database") for sign in "@=:"
     ):
         raise ValueError(f"{scheme}://...: host= and dbname= are names, not addresses of their own")
     _, _, location = parts.netloc.rpartition("@")
-    hosts = [_check_host(scheme, one) for one in location.split(",")] if location else []
-    shown_hosts = ",".join(hosts) or quote(named.get("host", ""), safe="/,:") or "localhost"
+    for host in location.split(","):
+        host_and_port(url, host)
+    shown_hosts = location or quote(named.get("host", ""), safe="/,:") or "localhost"
     database = parts.path.strip("/") or quote(named.get("dbname", named.get("database", "")))
-    dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(connection), ""))
+    dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(named), ""))
     return Address(dsn, arguments, f"postgresql://{shown_hosts}{'/' + database if database else ''}")
-
-
-def _check_host(scheme: str, text: str) -> str:
-    try:
-        _ = urlsplit(f"//{text}").port
-    except ValueError:
-        raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None
-    return text
-
-
-def check_whole(value: Any, name: str, least: int) -> int:
-    """Return a whole number of at least `least`. ValueError otherwise, with the argument's name."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
-    return value
-
-
-def check_seconds(value: Any, name: str) -> float:
-    """Return a number of seconds, more than 0. ValueError otherwise, with the argument's name."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ValueError(f"{name}={value!r} must be seconds, more than 0")
-    return float(value)

@@ -7,13 +7,15 @@ import logging
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from semantic_llm_cache.arguments import check_count, check_namespace
-from semantic_llm_cache.backends.redis.clients import Clients, Link, Script, need_redis
+from semantic_llm_cache.backends.checks import check_seconds, check_whole
+from semantic_llm_cache.backends.redis.clients import Clients, Link, need_redis
 from semantic_llm_cache.backends.redis.entries import LAYOUT, Names, Row, encode
 from semantic_llm_cache.backends.redis.lease import RedisLeases
 from semantic_llm_cache.backends.redis.listen import RedisListener
+from semantic_llm_cache.backends.redis.lua.entries import ADD
 from semantic_llm_cache.backends.redis.server import (
     MOST_SHARDS,
     TOLD,
@@ -25,20 +27,33 @@ from semantic_llm_cache.backends.redis.server import (
     escaped,
 )
 from semantic_llm_cache.backends.redis.strategy import Limits, Way, is_live
-from semantic_llm_cache.backends.redis.url import parse
+from semantic_llm_cache.backends.redis.url import OPTIONS, SCHEMES, parse
 from semantic_llm_cache.backends.redis.vectors import set_vectors
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.urls import merged
 
 __all__ = ["RedisBackend"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
-_ADD = Script("for i = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end")
 _PAGE = 500
+
+
+_DEFAULTS: dict[str, Any] = {
+    "prefix": "semantic_llm_cache:",
+    "search": "auto",
+    "shards": None,
+    "timeout": 5.0,
+    "connect_timeout": 2.0,
+    "max_connections": 50,
+    "front_size": 1024,
+    "front_seconds": 1.0,
+}
+"""What counts where neither the argument nor the option in the URL is given."""
 
 
 class RedisBackend(RedisLeases):
@@ -57,21 +72,21 @@ class RedisBackend(RedisLeases):
             a cluster that merely load the module, without a coordinator, cannot be searched by it. Entries
             written in one way are not seen in another: do not mix them on one server.
         client: a `redis.asyncio.Redis` or `RedisCluster` to use instead of `url`. It is left open. Loops
-            other than the first one to use it get clients with its settings.
-        shards: over how many slots of a cluster the keys are spread; the first process to come decides,
-            and the number stays with the data. Default: 1 on one server; on a cluster 256 with the search
+            other than the first to use it get clients of their own with its settings.
+        shards: over how many slots of a cluster the keys are spread. The first process decides, and the number
+            stays with the data. Default: 1 on one server; on a cluster 256 with the search
             module, else 6. An exact lookup or a write concerns one shard. A near lookup concerns every
             primary (search module), or every shard, all at once: more shards spread a busy scope's memory
             and writes over more nodes, and multiply the commands of each near lookup.
         timeout, connect_timeout: seconds to wait for a reply, for a connection.
-        max_connections: most connections of one event loop; who finds none free waits.
+        max_connections: most connections of one event loop; a call that finds none free waits.
         front_size, front_seconds: bounds of the `Front`, what is kept in this process of entries just read
-            by key: how many, and how long another process's change may go unseen at worst. 0 turns it off.
-            From more than 2 seconds on the backend listens to the server, which tells of changes at once.
+            by key: how many, and for how long at most a change by another process may go unnoticed. 0 turns it
+            off. With more than 2 seconds the backend listens to the server, which reports changes at once.
         clock: gives the wall time in seconds; default `time.time`.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be.
+        ValueError, TypeError: an argument that is not possible.
         CacheBackendError: the package redis is not installed; and from every method, when the server
             cannot be reached or refuses. The message says what to do, and never holds a password.
 
@@ -87,6 +102,9 @@ class RedisBackend(RedisLeases):
         >>> backend.url
         'redis://cache.example:6379/0'
     """
+
+    url_schemes: ClassVar[tuple[str, ...]] = SCHEMES
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = OPTIONS
 
     def __init__(
         self,
@@ -117,25 +135,21 @@ class RedisBackend(RedisLeases):
             "connect_timeout": connect_timeout, "max_connections": max_connections, "front_size": front_size,
             "front_seconds": front_seconds,
         }  # fmt: skip
-        options: dict[str, Any] = {
-            "prefix": "semantic_llm_cache:", "search": "auto", "shards": None, "timeout": 5.0, "connect_timeout": 2.0,
-            "max_connections": 50, "front_size": 1024, "front_seconds": 1.0, **address.arguments,
-            **{name: value for name, value in given.items() if value is not None},
-        }  # fmt: skip
+        options = merged(_DEFAULTS, address.arguments, given)
         self.prefix = _check_prefix(options["prefix"])
         if options["search"] not in ("auto", *WAYS):
             raise ValueError(f"search= must be one of auto, {', '.join(WAYS)}")
         self.search = options["search"]
-        self.shards = _check_whole(options["shards"], "shards", MOST_SHARDS)
+        self.shards = None if options["shards"] is None else check_whole(options["shards"], "shards", 1, MOST_SHARDS)
         self.front = Front(options["front_size"], options["front_seconds"])
         self.clock = clock or time.time
         self._url = address.shown
         clients = Clients(
             address,
             client,
-            timeout=_check_seconds(options["timeout"], "timeout"),
-            connect_timeout=_check_seconds(options["connect_timeout"], "connect_timeout"),
-            max_connections=_check_whole(options["max_connections"], "max_connections", 1 << 20) or 50,
+            timeout=check_seconds(options["timeout"], "timeout"),
+            connect_timeout=check_seconds(options["connect_timeout"], "connect_timeout"),
+            max_connections=check_whole(options["max_connections"], "max_connections", 1, 1 << 20),
         )
         self._link = Link(clients, self._url)
         self._listener = RedisListener(self._link, self.front)
@@ -165,7 +179,7 @@ class RedisBackend(RedisLeases):
     # ------------------------------------------------------------------------------ by key
 
     async def ping(self) -> bool:
-        """Ask the server for a sign of life, and which way it offers. CacheBackendError without an answer."""
+        """Check that the server answers, and how it can search. CacheBackendError when it does not answer."""
         await self._link.execute("PING")
         await self._ask()
         return True
@@ -180,7 +194,7 @@ class RedisBackend(RedisLeases):
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order.
 
-        With `touch` False they are not counted; to the server's own order of eviction it is a use all the same.
+        With `touch` False they are not counted; but for the server's own eviction order it is a use.
         """
         way = self._way or await self._ask()
         entries = await way.get_many([key.encode() for key in keys], self.clock())
@@ -207,34 +221,22 @@ class RedisBackend(RedisLeases):
         return count + len(rows)
 
     async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
-        """Give entries that still have these prompts vectors of another embedder; return for each if it was done."""
+        """Give entries with these prompts vectors of another embedder; return for each whether it was done."""
         way = self._way or await self._ask()
         new = [(key, prompt, unit(vector)) for key, prompt, vector in items]
         done: list[bool] = []
-        try:
+        with self._changing([key for key, _, _ in new]):
             for start in range(0, len(new), _PAGE):
                 some = new[start : start + _PAGE]
                 done += await set_vectors(way, some, embedder, self.clock(), self._encoded)
-        finally:
-            if self.front is not None:
-                for key, _, _ in new:
-                    self.front.drop(key)
         return done
 
     def _encoded(self, key: str, entry: CacheEntry) -> Row:
         return encode(key, entry, self.clock(), injected=self.clock is not time.time)
 
     async def _write(self, way: Way, rows: list[Any]) -> None:
-        front = self.front
-        try:
-            if front is not None:
-                for row in rows:
-                    front.drop(row.key.decode())
+        with self._changing([row.key.decode() for row in rows]):
             await way.write(rows)
-        finally:  # a read may have brought back what was there before, also when the write failed half way
-            if front is not None:
-                for row in rows:
-                    front.drop(row.key.decode())
 
     async def delete(self, key: str) -> bool:
         """Remove the entry; True when there was a live one."""
@@ -251,17 +253,8 @@ class RedisBackend(RedisLeases):
         return count
 
     async def _remove(self, way: Way, keys: list[bytes]) -> int:
-        front = self.front
-        if front is None:
+        with self._changing([key.decode("utf-8", "replace") for key in keys]):
             return await way.remove(keys, self.clock())
-        texts = [key.decode("utf-8", "replace") for key in keys]
-        try:
-            for text in texts:
-                front.drop(text)
-            return await way.remove(keys, self.clock())
-        finally:
-            for text in texts:
-                front.drop(text)
 
     # ---------------------------------------------------------------------------- all of them
 
@@ -278,17 +271,10 @@ class RedisBackend(RedisLeases):
                 count += await self._remove(way, keys)
         return count
 
-    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
-        """Return all live entries, oldest first."""
-        check_namespace(namespace)
-        found = [item async for item in self.scan(namespace=namespace)]
-        found.sort(key=_age)
-        return found
-
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, in the order in which the server walks over them.
 
-        To show none twice it remembers the keys it has seen, some 100 bytes for each.
+        It remembers the keys it has seen, so as to show none twice: some 100 bytes for each.
         """
         check_namespace(namespace)
         check_count(batch_size, "batch_size")
@@ -352,7 +338,7 @@ class RedisBackend(RedisLeases):
         for name, value in counters.items():
             words += [json.dumps([namespace, name]), repr(float(value))]
         if words:
-            await self._link.script(_ADD, [self._name("counters").encode()], words)
+            await self._link.script(ADD, [self._name("counters").encode()], words)
 
     async def get_counters(self) -> dict[str, dict[str, float]]:
         """Return the sums by namespace, of all processes."""
@@ -435,7 +421,7 @@ class RedisBackend(RedisLeases):
     # ------------------------------------------------------------------- what the server can
 
     async def _ask(self) -> Way:
-        """Return the way, asking the server the first time."""
+        """Return how entries are kept and searched; the first time, ask the server."""
         if self._way is not None:
             return self._way
         name = self.search
@@ -464,21 +450,3 @@ def _check_prefix(prefix: Any) -> str:
         raise ValueError(f"prefix={prefix!r} must be text that is not empty, such as 'semantic_llm_cache:'")
     prefix.encode()
     return prefix
-
-
-def _check_whole(value: Any, name: str, most: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise ValueError(f"{name}={value!r} must be a whole number from 1 to {most}")
-    return value
-
-
-def _check_seconds(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ValueError(f"{name}={value!r} must be seconds, more than 0")
-    return float(value)
-
-
-def _age(item: tuple[str, CacheEntry]) -> float:
-    return item[1].created_at

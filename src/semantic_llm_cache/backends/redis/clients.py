@@ -1,29 +1,24 @@
-"""Connections: a client of redis-py per event loop, errors said in plain words, scripts.
-
-A client of redis-py belongs to one event loop. Each loop gets its own when it first asks; it is closed
-when the loop shuts down its asynchronous generators, as `asyncio.run` does, so that none is left behind
-unclosed. A forked child leaves its parent's alone and makes its own.
-"""
+"""Connections: a client of redis-py per event loop, errors in plain words, scripts."""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
-import hashlib
 import inspect
 import os
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from semantic_llm_cache.backends.job import Job
+from semantic_llm_cache.backends.loops import PerLoop, Resource, close_socket
 from semantic_llm_cache.backends.redis.errors import explained, said_by
+from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.backends.redis.url import Address
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.runtime.fork import fork_safe_lock
 
-__all__ = ["Clients", "Link", "Script", "need_redis"]
+__all__ = ["Clients", "Link", "need_redis"]
 
 T = TypeVar("T")
 
@@ -40,20 +35,8 @@ def need_redis() -> Any:
     return redis.asyncio
 
 
-class Script:
-    """A Lua script and the digest that a server knows it by."""
-
-    __slots__ = ("sha", "text")
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-class _Open:
-    """The client of one loop."""
-
-    __slots__ = ("client", "close", "closed", "gate", "keeper", "started", "starting")
+class _Open(Resource):
+    """The client of one event loop."""
 
     def __init__(self, client: Any, close: Callable[[], Awaitable[None]], most: int, *, cluster: bool = False) -> None:
         self.client = client
@@ -62,13 +45,12 @@ class _Open:
         # A client fails when it has no connection left to give; a cluster's then drops those of all
         # others. (redis-py's pool that waits costs ten times as much as a semaphore.)
         self.gate = asyncio.Semaphore(most)
-        self.keeper: AsyncGenerator[None, None] | None = None
-        # Nor may two tasks at once be the first to use a cluster's client, or leave in the middle of it.
+        # Two tasks must not start a cluster's client at the same time, nor cancel its start half way.
         self.started = not cluster
         self.starting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Have a cluster's client learn who owns what."""
+        """Let a cluster's client learn which node owns which keys."""
         if self.starting is None:
             self.starting = asyncio.ensure_future(self._start())
         await asyncio.shield(self.starting)
@@ -79,6 +61,25 @@ class _Open:
             self.started = True
         finally:
             self.starting = None
+
+    async def close_here(self) -> None:
+        """Close the client, after a start that is under way."""
+        self.closed = True
+        with contextlib.suppress(Exception):
+            if self.starting is not None:
+                await self.starting
+        await self.close()
+
+    def let_go(self) -> None:
+        """Close the client in a task of its own."""
+        if self.keeper is not None:
+            task = asyncio.ensure_future(_close_keeper(self.keeper))
+            _closing.add(task)
+            task.add_done_callback(_closing.discard)
+
+    def abandon(self) -> None:
+        """Close the sockets without the client's loop, which is closed."""
+        _abandon(self.client)
 
 
 class Clients:
@@ -97,16 +98,14 @@ class Clients:
         self.cluster = address.kind == "cluster"
         self._given = client
         self._given_for: weakref.ref[asyncio.AbstractEventLoop] | None = None
-        self._forked = False
+        self._pid = os.getpid()
         self._settings = {"socket_timeout": timeout, "socket_connect_timeout": connect_timeout}
         self._max_connections = max_connections
-        self._open: dict[asyncio.AbstractEventLoop, _Open] = {}
-        self._lock = fork_safe_lock()
-        _all.add(self)
-        weakref.finalize(self, _let_go, self._open).atexit = False
+        self._loops: PerLoop[_Open] = PerLoop()
+        self._open = self._loops.opened
 
     async def send(self, *words: Any) -> Any:
-        """Send a command by the client of the running loop; return the reply."""
+        """Send a command with the client of the running loop; return the reply."""
         one = self._open.get(asyncio.get_running_loop())
         if one is None or not one.started:
             one = await self.get()
@@ -115,46 +114,21 @@ class Clients:
             return await one.client.execute_command(*words)
         finally:
             one.gate.release()
-            if one.closed:  # meanwhile: a second try may have connected again
+            if one.closed:  # meanwhile: the retry may have connected again
                 await one.close()
 
     async def get(self) -> _Open:
-        """Return what there is for the running loop."""
-        loop = asyncio.get_running_loop()
-        found = self._open.get(loop)
-        if found is not None:
-            if not found.started:
-                await found.start()
-            return found
-        made = self._make()
-        with self._lock:
-            gone = [old for old in self._open if old.is_closed()]
-            left = [self._open.pop(old) for old in gone]
-            self._open[loop] = made
-        for one in left:
-            _abandon(one.client)
-        made.keeper = _keep(self._open, loop, made)
-        await made.keeper.__anext__()
-        if not made.started:
-            await made.start()
-        return made
+        """Return the client of the running loop, started."""
+        found = self._open.get(asyncio.get_running_loop())
+        if found is None:
+            found = await self._loops.add(self._make())
+        if not found.started:
+            await found.start()
+        return found
 
     async def close(self) -> None:
         """Close the clients of all loops; the next use makes new ones."""
-        here = asyncio.get_running_loop()
-        with self._lock:
-            held = dict(self._open)
-            self._open.clear()
-        for loop, one in held.items():
-            if loop is here:
-                if one.keeper is not None:
-                    await one.keeper.aclose()
-            elif loop.is_closed():
-                _abandon(one.client)
-            elif loop.is_running() and one.keeper is not None:
-                with contextlib.suppress(Exception):
-                    future = asyncio.run_coroutine_threadsafe(_close_keeper(one.keeper), loop)
-                    await asyncio.wait_for(asyncio.wrap_future(future), 2.0)
+        await self._loops.close()
 
     # -------------------------------------------------------------------------------- making
 
@@ -166,13 +140,13 @@ class Clients:
         from redis.backoff import ExponentialBackoff
 
         settings = {**self._settings, **self.address.connection}
-        # One more try after a connection that has gone: every operation here may be done twice.
+        # One retry after a lost connection: every operation here may be done twice.
         settings["retry"] = Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
         settings["retry_on_error"] = [module.ConnectionError]
         settings["protocol"] = 2
         if self.address.kind == "cluster":
             nodes = [module.cluster.ClusterNode(host, port) for host, port in self.address.hosts]
-            del settings["retry"], settings["retry_on_error"]  # a cluster's client has its own ways
+            del settings["retry"], settings["retry_on_error"]  # a cluster's client has its own retries
             client = module.RedisCluster(
                 startup_nodes=nodes, require_full_coverage=False, max_connections=self._max_connections, **settings
             )
@@ -209,7 +183,7 @@ class Clients:
 
         loop = asyncio.get_running_loop()
         its_loop = loop if self._given_for is None else self._given_for()
-        if its_loop is loop and not self._forked and not _decodes(given):
+        if its_loop is loop and self._pid == os.getpid() and not _decodes(given):
             self._given_for = weakref.ref(loop)
             return _Open(given, leave_open, self._max_connections, cluster=self.cluster)
         if isinstance(given, module.RedisCluster):
@@ -231,45 +205,6 @@ class Clients:
         client = module.Redis.from_pool(module.ConnectionPool(connection_class=pool.connection_class, **settings))
         return _Open(client, client.aclose, self._max_connections)
 
-    def _after_fork(self) -> None:
-        _abandoned.append(dict(self._open))  # never closed here: the sockets are the parent's
-        self._open.clear()
-        self._forked = True
-
-
-async def _keep(
-    opened: dict[asyncio.AbstractEventLoop, _Open], loop: asyncio.AbstractEventLoop, made: _Open
-) -> AsyncGenerator[None, None]:
-    """Close a client when its loop ends its asynchronous generators."""
-    try:
-        yield
-    finally:
-        if opened.get(loop) is made:
-            del opened[loop]
-        made.closed = True
-        with contextlib.suppress(Exception):
-            if made.starting is not None:
-                await made.starting
-        with contextlib.suppress(Exception):
-            await made.close()
-
-
-def _let_go(opened: dict[asyncio.AbstractEventLoop, _Open]) -> None:
-    """Close what a forgotten backend has left open."""
-    for loop, one in list(opened.items()):
-        if loop.is_closed():
-            _abandon(one.client)
-        elif one.keeper is not None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_close_soon, loop, one.keeper)
-    opened.clear()
-
-
-def _close_soon(loop: asyncio.AbstractEventLoop, keeper: AsyncGenerator[None, None]) -> None:
-    task = loop.create_task(_close_keeper(keeper))
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
-
 
 def _decodes(client: Any) -> bool:
     pool = getattr(client, "connection_pool", None)
@@ -290,69 +225,33 @@ def _abandon(client: Any) -> None:
                            *getattr(holder, "_connections", ()), *getattr(holder, "_free", ())]:  # fmt: skip
             writer = getattr(connection, "_writer", None)
             connection._reader = connection._writer = None
-            transport: Any = getattr(writer, "transport", None)
-            transport = getattr(transport, "_transport", None) or transport
-            sock = getattr(transport, "_sock", None)
-            if sock is not None:
-                with contextlib.suppress(Exception):
-                    transport._closing = True
-                    transport._sock = None
-                    sock.close()
-
-
-class _Job:
-    """Something that runs on the background loop and does not outlive `Link.close`."""
-
-    def __init__(self) -> None:
-        self.dropped = False
-        self.pid = os.getpid()
-        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self.task: asyncio.Task[None] | None = None
-
-    async def run(self, function: Callable[[], Awaitable[None]], jobs: set[_Job]) -> None:
-        self.task = asyncio.current_task()
-        try:
-            if not self.dropped:
-                await function()
-        except asyncio.CancelledError:
-            if not self.dropped:
-                raise
-        finally:
-            jobs.discard(self)
-            self.task = None
-            self.done.set_result(None)
-
-    def drop(self) -> None:
-        """End it as soon as may be."""
-        self.dropped = True
-        task = self.task
-        if task is not None:
-            with contextlib.suppress(RuntimeError):
-                task.get_loop().call_soon_threadsafe(task.cancel)
+            close_socket(getattr(writer, "transport", None))
 
 
 class Link:
-    """Sends commands and scripts; what goes wrong comes out as CacheBackendError with a remedy."""
+    """Sends commands and scripts; errors are raised as CacheBackendError with a remedy."""
 
     def __init__(self, clients: Clients, url: str) -> None:
         self.clients = clients
         self.url = url
-        self._jobs: set[_Job] = set()
+        self._jobs: set[Job] = set()
+        self._pid = os.getpid()
 
     def background(self, function: Callable[[], Awaitable[None]]) -> None:
         """Run a coroutine function on the process's background loop; `close` ends it."""
-        job = _Job()
+        if self._pid != os.getpid():  # the parent's do not run here
+            self._jobs, self._pid = set(), os.getpid()
+        job = Job()
         self._jobs.add(job)
-        background.spawn(job.run(function, self._jobs))
+        background.spawn(_run(job, function, self._jobs))
 
     async def close(self) -> None:
         """End what runs in the background and close the connections."""
-        jobs = [job for job in list(self._jobs) if job.pid == os.getpid()]
+        jobs = list(self._jobs) if self._pid == os.getpid() else []
         for job in jobs:
-            job.drop()
+            job.stop()
         for job in jobs:
-            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(job.done), 2.0)
+            await job.wait()
         await self.clients.close()
 
     @property
@@ -368,7 +267,7 @@ class Link:
             raise self.explain(error) from error
 
     async def script(self, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
-        """Run a script; one that the server does not know (any more) is sent along."""
+        """Run a script; where the server does not know it (any more), send its text."""
         try:
             try:
                 return await self.clients.send("EVALSHA", script.sha, len(keys), *keys, *arguments)
@@ -379,7 +278,7 @@ class Link:
         except Exception as error:
             explained = self.explain(error)
             if "READONLY" in said_by(explained) and self.clients.address.kind == "sentinel":
-                # The server we are connected to is no longer the master: ask the sentinels anew.
+                # The server we are connected to is no longer the master: ask the sentinels again.
                 with contextlib.suppress(Exception):
                     await (await self.clients.get()).client.connection_pool.disconnect()
             raise explained from error
@@ -389,7 +288,7 @@ class Link:
         return await together([node(*words) for node in await self.primaries()])
 
     async def primaries(self) -> list[Callable[..., Awaitable[Any]]]:
-        """Return for every node that owns keys a function that sends it a command."""
+        """Return a function for each node that owns keys, which sends it a command."""
         if not self.cluster:
             return [self.execute]
         try:
@@ -410,8 +309,15 @@ class Link:
         return execute
 
     def explain(self, error: Exception) -> CacheBackendError:
-        """Return what the caller is to see."""
+        """Return the error that the caller gets."""
         return explained(error, self.url)
+
+
+async def _run(job: Job, function: Callable[[], Awaitable[None]], jobs: set[Job]) -> None:
+    try:
+        await job.run(function)
+    finally:
+        jobs.discard(job)
 
 
 async def together(awaitables: Iterable[Awaitable[T]]) -> list[T]:
@@ -436,15 +342,4 @@ async def together(awaitables: Iterable[Awaitable[T]]) -> list[T]:
     return results
 
 
-_all: weakref.WeakSet[Clients] = weakref.WeakSet()
-_abandoned: list[Any] = []
 _closing: set[asyncio.Task[None]] = set()
-
-
-def _after_fork() -> None:
-    for clients in list(_all):
-        clients._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

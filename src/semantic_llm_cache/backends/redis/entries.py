@@ -1,6 +1,6 @@
 """Names of keys, and entries to the fields of a Redis hash and back.
 
-An entry is one hash, under a key that tells nothing but the entry's own key:
+An entry is one hash, under a key that holds only the entry's own key:
 
 =====  ====================================================================================
 ``d``  version, lengths and checksum; then prompt and the rest as JSON; then the answer
@@ -9,7 +9,7 @@ An entry is one hash, under a key that tells nothing but the entry's own key:
 ``p``  digest of scope, embedder and dimension: where the vector belongs
 ``s``  digest of the scope
 ``n``  digest of the namespace
-``h``  hits until it was stored, ``a`` time of the last one; what is counted since lies in a key beside
+``h``  hits until it was stored, ``a`` time of the last one; later hits are counted in a key of their own
 =====  ====================================================================================
 """
 
@@ -37,7 +37,7 @@ __all__ = [
 ]  # fmt: skip
 
 LAYOUT = "1"
-"""Version of the layout of the keys: a process of another version sees none of ours, and harms none."""
+"""Version of the layout of the keys: a process of another version neither sees nor harms our keys."""
 
 _HEAD = struct.Struct("<2sBxIII")  # mark, version, checksum, length of the JSON, length of the answer
 _MARK = b"sc"
@@ -59,7 +59,7 @@ class Row(NamedTuple):
     data: bytes
     vector: bytes
     expires: bytes
-    milliseconds: int  # to live from now, 0 for ever, negative when its time is over
+    milliseconds: int  # to live from now, 0 for no limit, negative when expired
     place: str
     scope: str
     namespace: str
@@ -94,7 +94,7 @@ def encode(key: str, entry: CacheEntry, now: float, *, injected: bool) -> Row:
     Args:
         now: wall time by the backend's clock, from which the time to live is counted.
         injected: the clock is not the system's, so that the server's own expiry is set later and only
-            removes what nobody can see any more.
+            removes what is no longer visible.
 
     Raises:
         ValueError: a zero or non-finite vector.

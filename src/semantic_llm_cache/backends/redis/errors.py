@@ -1,4 +1,4 @@
-"""What goes wrong at a Redis server, in plain words with a remedy."""
+"""Errors of a Redis server in plain words, with a remedy."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class ServerError(CacheBackendError):
 
 
 def said_by(error: CacheBackendError) -> str:
-    """Return what the server said, to be read and not to be shown."""
+    """Return what the server said, for our code to read and never to show."""
     return error.said if isinstance(error, ServerError) else str(error)
 
 
 def explained(error: Exception, url: str) -> CacheBackendError:
-    """Return what the caller is to see of an error of a driver, without what it may quote."""
+    """Return the error that the caller gets for one of the driver, without anything it may quote."""
     if isinstance(error, CacheBackendError):
         return error
     name, said = type(error).__name__, str(error)
-    code = _CODES.get(name, "")  # redis-py takes the code off what it has a class for
+    code = _CODES.get(name, "")  # redis-py cuts the code off where it has a class for it
     if code not in said:
         said = f"{code} {said}"
     word, remedy = next(((word, remedy) for word, remedy in _REMEDIES if word in said), ("", ""))

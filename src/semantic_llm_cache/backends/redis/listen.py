@@ -1,9 +1,9 @@
-"""What a Redis server tells: changed entries through client-side caching, leases given back through pub/sub.
+"""Messages of a Redis server: changed entries through client-side caching, released leases through pub/sub.
 
-Tracking in broadcast mode tells of every change of a key under our prefix, whoever made it: a write or deletion by
-any program, expiry, eviction, FLUSHALL. It works with RESP2, on a connection that has the messages redirected to
-itself. A cluster is listened to at every primary. Not told are: what a replica alone does, and what happens on a
-primary that joined a cluster moments ago; the front's bound is there for these.
+Tracking in broadcast mode reports every change of a key under our prefix: a write or deletion by any program,
+expiry, eviction, FLUSHALL. It works with RESP2, on a connection that redirects the messages to itself. In a cluster
+the listener connects to every primary. Two things are not reported: what only a replica does, and changes on a
+primary that joined the cluster moments ago. For these, the front's time limit applies.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class RedisListener(Listener):
     """Listens on connections of its own, one for each primary.
 
     Args:
-        link: the way to the server.
-        front: to be told.
+        link: to the server.
+        front: drops entries that others change.
     """
 
     def __init__(self, link: Link, front: Front | None) -> None:
         super().__init__(link.url, front)
         self.link = link
         self.names: Names | None = None
-        """Of the keys; set before it is started."""
+        """Names of the keys; set before the listener is started."""
 
     async def hear(self) -> None:
-        """Listen to every primary until one connection is lost or nobody wants to know."""
+        """Listen to every primary until a connection is lost or the listener is no longer needed."""
         front = self.front
         tracking = front is not None and front.listen is not None and front.listening
         made, where = await self._connections(tracking)
@@ -55,7 +55,7 @@ class RedisListener(Listener):
                 if done or not self.wanted():
                     return
                 if front is not None and front.listening and not tracking and front.listen is not None:
-                    return  # so far nobody cared for the entries
+                    return  # until now the entries were not tracked: connect again with tracking
                 if tracking and where != await self._primaries():
                     return
         finally:

@@ -15,7 +15,7 @@ from semantic_llm_cache.similarity.base import Vector
 __all__ = ["Change", "Mirror"]
 
 _LARGE = 20_000
-"""Vectors from which on a search, some milliseconds long, is not for the event loop's thread."""
+"""With more vectors, a search takes milliseconds and leaves the event loop's thread."""
 
 
 class Change(NamedTuple):
@@ -46,7 +46,7 @@ class Mirror:
         return len(self._known)
 
     def apply(self, changes: list[Change], number: int) -> None:
-        """Take over what is known as of change `number`."""
+        """Apply what is known as of change `number`."""
         with self._lock:
             for change in changes:
                 self._apply(change, number)
@@ -90,7 +90,7 @@ class Mirror:
                 self._forget(self._ids.get(key))
 
     def large(self, dimension: int) -> bool:
-        """Tell whether a search takes so long that it belongs in a thread."""
+        """Return whether a search takes so long that it belongs in a thread."""
         return len(self._known) > _LARGE and self.index.rows(dimension) > _LARGE
 
     def search(self, query: Vector, k: int, threshold: float, limits: Limits, now: float) -> list[bytes]:

@@ -1,11 +1,10 @@
 """Near entries on a server that knows no vectors: each process searches in a copy of its own.
 
-Every change of an entry that has a vector is announced in a log: a stream with consecutive numbers, and
-beside it an epoch that is drawn anew whenever the log begins again. A search sends, in one round trip, for
-the entries that its own copy calls near and for what the log has to say since the last time. Only if
-that concerns this very scope is there a second one. Whoever has missed a part (the stream is bounded, the
-server was emptied or restarted) reads the vectors anew, in the background, and searches in the old
-copy meanwhile.
+Every change of an entry that has a vector is written to a log: a stream with consecutive numbers, and an epoch, a
+random number that changes whenever the log starts again. A search fetches two things in one round trip: the entries
+that its own copy considers near, and the log since the last time. It makes a second round trip only if the log holds
+changes in the scope of the search. A process that missed a part of the log (the stream is bounded, the server was
+emptied or restarted) reads all vectors again in the background, and searches in the old copy meanwhile.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.clients import Link, together
 from semantic_llm_cache.backends.redis.entries import Names, Row
+from semantic_llm_cache.backends.redis.lua import plain as lua
 from semantic_llm_cache.backends.redis.mirror import Change, Mirror
-from semantic_llm_cache.backends.redis.strategy import COUNTED, READ_CHUNK, Guard, Limits, Way, logger
+from semantic_llm_cache.backends.redis.strategy import READ_CHUNK, Guard, Limits, Way, logger
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
@@ -29,102 +29,9 @@ from semantic_llm_cache.storage.contract import Candidate
 
 __all__ = ["Plain"]
 
-_LOG_LENGTH = 10_000
-_AT_ONCE = 500
-"""Announcements read by one command."""
 _PATIENCE = 0.5
-"""Seconds that a search waits for the first copy; then it makes do with what is there of it."""
+"""Seconds that a search waits for the first copy; after that it uses what has been read so far."""
 _ROUNDS = 8
-
-_ANNOUNCE = """
-local function announce(log, stream, epoch, keys)
-  local number = redis.call('HINCRBY', log, 'n', 1)
-  redis.call('HSETNX', log, 'e', epoch)
-  local function add()
-    return redis.pcall('XADD', stream, 'MAXLEN', '~', LOG_LENGTH, string.format('%.0f-1', number), 'k', keys)
-  end
-  local done = add()
-  if type(done) == 'table' and done.err then
-    redis.call('DEL', stream)
-    redis.call('HSET', log, 'e', epoch)
-    add()
-  end
-  return {redis.call('HGET', log, 'e'), number}
-end
-""".replace("LOG_LENGTH", str(_LOG_LENGTH))
-
-# KEYS: log, stream, entries, their counts of hits. ARGV: a new epoch, the keys as JSON, then for each entry d, v, x,
-# milliseconds, p, s, n, h, a.
-_PUT = Script(
-    _ANNOUNCE
-    + """
-local at, tell, n = 3, false, #KEYS / 2 - 1
-for i = 3, n + 2 do
-  local key, left = KEYS[i], tonumber(ARGV[at + 3])
-  local old = redis.pcall('HGET', key, 'p')
-  if type(old) == 'table' then
-    redis.call('UNLINK', key)
-    old = false
-  end
-  redis.call('HSET', key, 'd', ARGV[at], 'x', ARGV[at + 2], 'p', ARGV[at + 4], 's', ARGV[at + 5],
-             'n', ARGV[at + 6], 'h', ARGV[at + 7], 'a', ARGV[at + 8])
-  if ARGV[at + 1] ~= '' then redis.call('HSET', key, 'v', ARGV[at + 1]) else redis.call('HDEL', key, 'v') end
-  if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('PERSIST', key) end
-  redis.call('UNLINK', KEYS[n + i])
-  if ARGV[at + 4] ~= '' or (old and old ~= '') then tell = true end
-  at = at + 9
-end
-if tell then return announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) end
-return false
-"""
-)
-
-# KEYS: log, stream, entries, their counts of hits. ARGV: a new epoch, the keys as JSON.
-_DROP = Script(
-    _ANNOUNCE
-    + """
-local out, tell, n = {}, false, #KEYS / 2 - 1
-for i = 3, n + 2 do
-  local was = redis.pcall('HMGET', KEYS[i], 'p', 'x')
-  out[i - 2] = false
-  if not was.err and was[2] then
-    out[i - 2] = was[2]
-    if was[1] and was[1] ~= '' then tell = true end
-  end
-  redis.call('UNLINK', KEYS[i], KEYS[n + i])
-end
-if tell then return {out, announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2])} end
-return {out, false}
-"""
-)
-
-# KEYS: log, stream, entries, their counts of hits. ARGV: epoch and number of the last change known.
-_NEAR = Script(
-    COUNTED
-    + """
-local log = redis.pcall('HMGET', KEYS[1], 'e', 'n')
-if log.err then log = {'', '0'} end
-local epoch, top, news = log[1] or '', tonumber(log[2] or '0'), {}
-if (epoch == ARGV[1] or (ARGV[1] == '' and ARGV[2] == '0')) and top > tonumber(ARGV[2]) then
-  news = redis.pcall('XRANGE', KEYS[2], string.format('%.0f-1', ARGV[2] + 1), '+', 'COUNT', AT_ONCE)
-  if news.err then news = {} end
-end
-local rows, n = {}, #KEYS / 2 - 1
-for i = 1, n do rows[i] = counted(KEYS[i + 2], KEYS[i + 2 + n]) end
-return {epoch, top, news, rows}
-""".replace("AT_ONCE", str(_AT_ONCE))
-)
-
-# KEYS: entries.
-_VECTORS = Script("""
-local out = {}
-for i = 1, #KEYS do
-  local r = redis.pcall('HMGET', KEYS[i], 'p', 'n', 'v', 'x')
-  if r.err then r = false end
-  out[i] = r
-end
-return out
-""")
 
 
 class Plain(Way):
@@ -153,7 +60,7 @@ class Plain(Way):
         for row in rows:
             arguments += [row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope, row.namespace,
                           row.hits, row.accessed]  # fmt: skip
-        told = await self.put_script(_PUT, self._keys(shard, [row.key for row in rows]), arguments, guard)
+        told = await self.put_script(lua.PUT, self._keys(shard, [row.key for row in rows]), arguments, guard)
         self._own(
             shard,
             told,
@@ -163,7 +70,7 @@ class Plain(Way):
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """Remove entries of one shard and announce it."""
         arguments = [_epoch(), _keys_as_json(keys)]
-        found, told = await self.link.script(_DROP, self._keys(shard, keys), arguments)
+        found, told = await self.link.script(lua.DROP, self._keys(shard, keys), arguments)
         self._own(shard, told, [Change(key, None) for key in keys])
         return list(found)
 
@@ -173,7 +80,7 @@ class Plain(Way):
         ]  # fmt: skip
 
     def _own(self, shard: int, told: Any, changes: list[Change]) -> None:
-        """Apply what this process has just written, without waiting to hear of it."""
+        """Apply what this process has just written, without waiting for the log."""
         if not told:
             return
         epoch, number = told[0], int(told[1])
@@ -195,14 +102,14 @@ class Plain(Way):
                 keys = mirror.search(query, wanted, threshold, limits, now)
             rows, news = await self._fetch(mirror, keys)
             if news and await self._catch_up(mirror, news, limits.place(query.shape[0])):
-                continue  # what was written meanwhile may be nearer
+                continue  # entries written meanwhile may be nearer
             gone = [key for key, fields in rows if type(fields) is list and fields[0] is None]
             if gone:
                 mirror.remove(gone)
             found = self.ranked(rows, query, threshold, limits, now)
             if len(found) >= k or len(keys) < wanted:
                 return found
-            wanted *= 1 if gone else 4  # damaged ones stay in the way until they are replaced
+            wanted *= 1 if gone else 4  # damaged entries are found again until they are replaced
         return self.ranked(rows, query, threshold, limits, now)
 
     async def _fetch(
@@ -215,7 +122,7 @@ class Plain(Way):
         positions = list(mirror.positions)
         replies = await together(
             [
-                self.link.script(_NEAR, self._keys(shard, some), [positions[shard][0], positions[shard][1]])
+                self.link.script(lua.NEAR, self._keys(shard, some), [positions[shard][0], positions[shard][1]])
                 for shard, some in by_shard.items()
             ]
         )
@@ -230,15 +137,15 @@ class Plain(Way):
     async def _catch_up(
         self, mirror: Mirror, news: list[tuple[int, bytes, int, int, list[Any]]], place: str | None
     ) -> bool:
-        """Apply the news; tell whether `place` (None: any) has gained something by them."""
+        """Apply the news; return whether `place` (None: any) has gained entries."""
         gained = False
         for shard, epoch, last, top, messages in news:
             if mirror.positions[shard][0] == epoch and top <= mirror.positions[shard][1]:
-                gained = True  # another task was quicker
+                gained = True  # another task has applied it already
                 continue
             numbers = [int(message[0].split(b"-")[0]) for message in messages]
             if not numbers or numbers != list(range(last + 1, last + 1 + len(numbers))):
-                self._load()  # a part is missing, or the log has begun again
+                self._load()  # a part is missing, or the log has started again
                 continue
             keys = list(dict.fromkeys(key for message in messages for key in _keys_of(message)))
             changes = await self._changes(shard, keys)
@@ -255,7 +162,7 @@ class Plain(Way):
         changes: list[Change] = []
         for start in range(0, len(keys), READ_CHUNK):
             some = keys[start : start + READ_CHUNK]
-            rows = await self.link.script(_VECTORS, [self.names.entry(key) for key in some], ())
+            rows = await self.link.script(lua.VECTORS, [self.names.entry(key) for key in some], ())
             for key, row in zip(some, rows, strict=True):
                 if row and row[0] and row[2]:
                     changes.append(Change(key, row[0].decode(), (row[1] or b"").decode(), row[2], row[3] or b""))
@@ -289,7 +196,7 @@ class Plain(Way):
         return mirror
 
     def _load(self) -> concurrent.futures.Future[None]:
-        """Read all vectors in the background, unless that is under way. Returns its future."""
+        """Read all vectors in the background, unless that is running already. Returns its future."""
         with self._lock:
             if self._loading is not None and self._loader == os.getpid() and not self._loading.done():
                 return self._loading
@@ -328,7 +235,7 @@ class Plain(Way):
     async def _read_all(self, node: Any, mirror: Mirror, at_start: list[int]) -> None:
         cursor: Any = 0
         while True:
-            cursor, names = await node("SCAN", cursor, "MATCH", self.names.pattern(), "COUNT", _AT_ONCE)
+            cursor, names = await node("SCAN", cursor, "MATCH", self.names.pattern(), "COUNT", lua.AT_ONCE)
             keys = [key for key in map(self.names.key, names) if key is not None]
             for shard, some in self.chunks(keys, READ_CHUNK):
                 mirror.apply(await self._changes(shard, some), at_start[shard])

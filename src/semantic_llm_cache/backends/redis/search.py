@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.clients import Link, together
 from semantic_llm_cache.backends.redis.entries import Names, Row
 from semantic_llm_cache.backends.redis.errors import said_by
+from semantic_llm_cache.backends.redis.lua import search as lua
 from semantic_llm_cache.backends.redis.strategy import Guard, Limits, Way, logger
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.redaction import describe
@@ -29,39 +30,6 @@ _PRECISION = 1e-4
 _MOST = 1 << 16
 
 _Document = tuple[bytes, dict[bytes, bytes]]
-
-# KEYS: entries, then the counts of hits of each. ARGV: for each entry d, v, x, milliseconds, p, s, n, h, a.
-_PUT = Script("""
-local at, n = 1, #KEYS / 2
-for i = 1, n do
-  local key, left = KEYS[i], tonumber(ARGV[at + 3])
-  local old = redis.pcall('HEXISTS', key, 'v')
-  if type(old) == 'table' then redis.call('UNLINK', key) end
-  local fields = {'d', ARGV[at], 'x', ARGV[at + 2], 'p', ARGV[at + 4], 's', ARGV[at + 5], 'n', ARGV[at + 6],
-                  'h', ARGV[at + 7], 'a', ARGV[at + 8]}
-  if ARGV[at + 1] ~= '' then
-    fields[#fields + 1] = 'v'
-    fields[#fields + 1] = ARGV[at + 1]
-  end
-  redis.call('HSET', key, unpack(fields))
-  if ARGV[at + 1] == '' and old == 1 then redis.call('HDEL', key, 'v') end
-  if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('PERSIST', key) end
-  redis.call('UNLINK', KEYS[n + i])
-  at = at + 9
-end
-""")
-
-# KEYS: entries, then the counts of hits of each.
-_DROP = Script("""
-local out, n = {}, #KEYS / 2
-for i = 1, n do
-  local x = redis.pcall('HGET', KEYS[i], 'x')
-  if type(x) == 'table' then x = false end
-  out[i] = x
-  redis.call('UNLINK', KEYS[i], KEYS[n + i])
-end
-return out
-""")
 
 
 class SearchModule(Way):
@@ -86,11 +54,11 @@ class SearchModule(Way):
         for row in rows:
             arguments += [row.data, row.vector, row.expires, row.milliseconds, row.place, row.scope, row.namespace,
                           row.hits, row.accessed]  # fmt: skip
-        await self.put_script(_PUT, self.with_counts([row.key for row in rows]), arguments, guard)
+        await self.put_script(lua.PUT, self.with_counts([row.key for row in rows]), arguments, guard)
 
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """Remove entries; return what each held."""
-        found: list[bytes | None] = await self.link.script(_DROP, self.with_counts(keys), ())
+        found: list[bytes | None] = await self.link.script(lua.DROP, self.with_counts(keys), ())
         return found
 
     # ------------------------------------------------------------------------------ indexes
@@ -146,12 +114,12 @@ class SearchModule(Way):
             try:
                 replies = await together([node(*words) for node in nodes])
             except CacheBackendError as error:
-                if policy and "yntax" in said_by(error):  # another maker's module
+                if policy and "yntax" in said_by(error):  # a search module of another vendor
                     policy, self._advise = "", False
                     continue
                 if "no such index" not in said_by(error).lower() and "not found" not in said_by(error).lower():
                     raise
-                # Nothing was ever stored, or the server was emptied: what it holds is indexed from now on.
+                # Nothing was ever stored, or the server was emptied. From now on, what it holds is indexed.
                 await self._make(dimension)
                 return []
             rows: dict[bytes, Any] = {}
@@ -164,7 +132,7 @@ class SearchModule(Way):
             candidates = self.ranked(rows.items(), query, threshold, limits, now)
             if len(candidates) >= k or not again or wanted >= _MOST:
                 return candidates
-            wanted *= 4  # expired ones took the places of live ones that are farther
+            wanted *= 4  # expired entries were counted, live ones farther away were cut off
 
     def _rows(self, documents: list[_Document], threshold: float) -> tuple[dict[bytes, Any], bool]:
         """Return fields ``d v h a`` by key, and whether the farthest lies beyond the threshold."""
@@ -183,10 +151,10 @@ class SearchModule(Way):
         return rows, threshold > 0 and farthest > 1.0 - threshold + _PRECISION
 
     def _policy(self, place: str, dimension: int) -> str:
-        """Return what to tell the module about how to search in a place, if anything.
+        """Return the words that choose how the module searches in a place, or none.
 
         It can compare the query with each entry of the place, or walk the graph of all entries until
-        enough are of the place. Left to itself it does the first up to some 20,000 entries in all, also where
+        enough are of the place. By itself it does the first up to some 20,000 entries in all, even where
         the second takes a quarter of the time. With n entries of N in the place, measured (384
         dimensions, N of 10,000 and 40,000, n / N from .001 to 1), in microseconds: 100 + .3 n and 650 + 8 N / n.
         """
@@ -211,7 +179,7 @@ class SearchModule(Way):
                 info = await node("FT.INFO", self._index(dimension))
                 total += _number(info, "num_docs")
         except Exception as error:
-            logger.debug("semantic-llm-cache: entries were not counted: %s", describe(error))
+            logger.debug("semantic-llm-cache: entries could not be counted: %s", describe(error))
             return
         # Counting walks over the place's entries: some 20 ms for a million, so now and then.
         self._counts[place] = (here, total, time.monotonic() + max(_COUNT_EVERY, here / 1000))
@@ -230,7 +198,7 @@ def _documents(reply: Any) -> tuple[int, list[_Document]]:
             parts = {_text(name): value for name, value in one.items()}
             documents.append((parts["id"], parts.get("extra_attributes") or {}))
         return int(plain.get("total_results", 0)), documents
-    # The fields of a document that has expired this very moment are missing.
+    # The fields of a document that has just expired are missing.
     return int(reply[0]), [
         (reply[i], dict(zip(reply[i + 1][::2], reply[i + 1][1::2], strict=True)) if reply[i + 1] else {})
         for i in range(1, len(reply) - 1, 2)

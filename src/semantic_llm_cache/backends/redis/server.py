@@ -21,14 +21,14 @@ __all__ = ["MOST_SHARDS", "TOLD", "WAYS", "address_of", "agree_on_shards", "best
 logger = logging.getLogger("semantic_llm_cache")
 
 WAYS: dict[str, type[Way]] = {"search": SearchModule, "vectorset": VectorSets, "plain": Plain}
-"""By name, the best one first."""
+"""By name, best first."""
 
 TOLD = {
     "search": "the search module (FT.SEARCH)",
     "vectorset": "vector sets (VSIM)",
     "plain": "a copy of the vectors in this process, as the server has no vector search that may be used",
 }
-"""How the log calls them."""
+"""What the log calls them."""
 
 MOST_SHARDS = 4096
 
@@ -62,7 +62,7 @@ async def check_way(link: Link, prefix: str, way: str) -> None:
 
 
 async def _finds_everywhere(nodes: Sequence[Any], name: str, at_least: int) -> bool:
-    """Tell whether every node answers `FT.SEARCH`, whatever the name of the index.
+    """Return whether every node answers `FT.SEARCH`, for any name of an index.
 
     Nodes of a cluster that load the module without a coordinator take that name for a key of the one node that
     owns its slot: of any two at least one answers MOVED. A single node of a cluster shows nothing: `at_least`.
@@ -76,7 +76,7 @@ async def _finds_everywhere(nodes: Sequence[Any], name: str, at_least: int) -> b
 
 
 async def _knows(node: Any, *words: Any, moved: bool = True) -> bool:
-    """Tell whether a command exists and may be used; `moved`: what it means that another node was to be asked."""
+    """Return whether a command exists and may be used; `moved` where the answer is to ask another node."""
     try:
         await node(*words)
     except CacheBackendError as error:
@@ -92,7 +92,7 @@ async def _knows(node: Any, *words: Any, moved: bool = True) -> bool:
 
 
 async def agree_on_shards(link: Link, name: str, kind: type[Way], asked: int | None) -> int:
-    """Return over how many shards the keys are spread: what the first process to come has noted under `name`."""
+    """Return over how many shards the keys are spread: the number that the first process stored under `name`."""
     wanted = asked or (kind.cluster_shards if link.cluster else 1)
     try:
         await link.execute("SETNX", name, wanted)

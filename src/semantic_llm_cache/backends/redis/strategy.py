@@ -1,4 +1,4 @@
-"""What the three ways of finding entries by vector on a Redis server have in common."""
+"""What the three ways to search by vector on a Redis server have in common."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from semantic_llm_cache.backends.damage import DamageLog
-from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.clients import Link, together
 from semantic_llm_cache.backends.redis.entries import Damage, Names, Row, decode, digest, place_of
 from semantic_llm_cache.backends.redis.errors import said_by
+from semantic_llm_cache.backends.redis.lua.entries import HITS, READ, SUMMARY
+from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector
 from semantic_llm_cache.storage.contract import Candidate
 
-__all__ = ["COUNTED", "READ_CHUNK", "Guard", "LeaseLost", "Limits", "Way", "is_live"]
+__all__ = ["READ_CHUNK", "Guard", "LeaseLost", "Limits", "Way", "is_live"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
@@ -27,59 +29,7 @@ READ_CHUNK = 100
 """Entries read by one command."""
 _HIT_CHUNK = 200
 _COUNTS_MS = 90 * 86_400_000
-"""How long counts of hits are kept after the last one, where nothing else ends them: no key is left for ever."""
-
-# Hits are counted in a key beside the entry. A change of the entry itself would drop it from the fronts that listen,
-# and the search module would take its vector out of the graph and put it in again.
-COUNTED = """
-local function counted(entry, counts)
-  local r = redis.pcall('HMGET', entry, 'd', 'v', 'h', 'a')
-  if r.err then return 'damaged' end
-  if r[1] then
-    local more = redis.pcall('HMGET', counts, 'h', 'a')
-    if not more.err and more[1] then
-      r[3] = tostring(tonumber(r[3] or 0) + tonumber(more[1]))
-      r[4] = more[2]
-    end
-  end
-  return r
-end
-"""
-
-# KEYS: entries, then the counts of hits of each.
-READ = Script(
-    COUNTED
-    + """
-local out, n = {}, #KEYS / 2
-for i = 1, n do out[i] = counted(KEYS[i], KEYS[n + i]) end
-return out
-"""
-)
-
-SUMMARY = Script("""
-local out = {}
-for i = 1, #KEYS do
-  local r = redis.pcall('HMGET', KEYS[i], 'n', 'x')
-  if r.err then r = {false, false} end
-  out[i] = r
-end
-return out
-""")
-
-# KEYS: entries, then the counts of hits of each. ARGV: the time, the milliseconds that counts are kept where their
-# entry lives for ever, then a number for each. Else they live as long as their entry. Entries that are gone stay gone.
-HITS = Script("""
-local n = #KEYS / 2
-for i = 1, n do
-  if redis.pcall('HEXISTS', KEYS[i], 'd') == 1 then
-    local counts, left = KEYS[n + i], redis.call('PTTL', KEYS[i])
-    if redis.call('TYPE', counts).ok ~= 'hash' then redis.call('UNLINK', counts) end
-    redis.call('HINCRBY', counts, 'h', ARGV[i + 2])
-    redis.call('HSET', counts, 'a', ARGV[1])
-    redis.call('PEXPIRE', counts, left > 0 and left or ARGV[2])
-  end
-end
-""")
+"""How long counts of hits are kept where nothing else removes them, so that no key stays forever."""
 
 
 class Limits(NamedTuple):
@@ -90,7 +40,7 @@ class Limits(NamedTuple):
     embedder: str | None = None
 
     def allow(self, entry: CacheEntry) -> bool:
-        """Tell whether an entry is within them."""
+        """Return whether an entry is within them."""
         return (
             self.namespace in (None, entry.namespace)
             and self.scope in (None, entry.scope)
@@ -115,11 +65,11 @@ class Limits(NamedTuple):
 
 
 class LeaseLost(Exception):
-    """A put under a lease came too late: another one was given since."""
+    """A put under a lease came too late: another lease was given since."""
 
 
 class Guard(Protocol):
-    """Has a script done under a condition."""
+    """Lets a script run only under a condition."""
 
     async def script(self, link: Link, script: Script, keys: list[bytes], arguments: list[Any]) -> Any:
         """Return what the script returns. Raises LeaseLost, with nothing done."""
@@ -128,16 +78,15 @@ class Guard(Protocol):
 class Way(ABC):
     """Reads and writes entries on a server, and finds near ones.
 
-    Every method takes one round trip to each node that is concerned, for as many entries as one command
-    may carry.
+    Every method takes one round trip to each node concerned, for as many entries as fit into one command.
     """
 
     name: ClassVar[str]
     letter: ClassVar[str]
     cluster_shards: ClassVar[int]
-    """Over how many slots of a cluster the keys are spread unless told otherwise."""
+    """Over how many slots of a cluster the keys are spread by default."""
     write_chunk: ClassVar[int]
-    """Entries written by one script: a script holds the server up, so it must be short."""
+    """Entries written by one script: a script blocks the server, so it must be short."""
 
     def __init__(self, link: Link, names: Names) -> None:
         self.link = link
@@ -149,7 +98,7 @@ class Way(ABC):
     async def get(self, key: bytes, now: float) -> CacheEntry | None:
         """Return the live entry under a key, with its hits as they were when it was stored.
 
-        One command for one key: a script that adds the counts takes the server four times as long.
+        One command for one key: a script that adds the counts takes four times as long on the server.
         """
         fields: Any
         try:
@@ -207,7 +156,7 @@ class Way(ABC):
     ) -> list[Candidate]:
         """Return the live entries within the limits and the threshold, nearest first.
 
-        Servers keep vectors shortened, or compute in single precision: who is near is weighed here again.
+        Servers shorten vectors, or compute in single precision, so similarities are computed again here.
         """
         found: dict[bytes, Candidate] = {}
         wide = query.astype(np.float64)
@@ -271,7 +220,7 @@ class Way(ABC):
 
     @abstractmethod
     async def put(self, shard: int, rows: Sequence[Row], guard: Guard | None = None) -> None:
-        """Store rows of one shard by one script, with a `guard` only if that lets it. Raises LeaseLost."""
+        """Store rows of one shard by one script, with a `guard` only under its condition. Raises LeaseLost."""
 
     @abstractmethod
     async def drop(self, shard: int, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -288,7 +237,7 @@ class Way(ABC):
         return await guard.script(self.link, script, keys, arguments)
 
     async def stats(self) -> dict[str, Any]:
-        """Return what this way can say about itself."""
+        """Return figures about this way."""
         return {}
 
     def rest(self) -> None:
@@ -296,7 +245,7 @@ class Way(ABC):
 
 
 def is_live(expires: bytes | None, now: float) -> bool:
-    """Tell whether a time of expiry, as stored, is still to come; None is no entry."""
+    """Return whether a stored time of expiry is in the future; None is no entry."""
     if expires is None:
         return False
     try:

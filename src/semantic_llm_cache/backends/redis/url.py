@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from semantic_llm_cache.redaction import scheme_of
-from semantic_llm_cache.storage.urls import read_options, split_server, yes_or_no
+from semantic_llm_cache.storage.urls import host_and_port, read_options, split_server, yes_or_no
 
-__all__ = ["SCHEMES", "Address", "parse"]
+__all__ = ["OPTIONS", "SCHEMES", "Address", "parse"]
 
 SCHEMES = (
     "redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel",
@@ -20,7 +20,7 @@ SCHEMES = (
 _KINDS = {"": "single", "cluster": "cluster", "sentinel": "sentinel"}
 
 
-# For the connections; the rest of the options are `RedisBackend`'s own arguments.
+# Options for the connections, by redis-py's names.
 _CONNECTION: dict[str, Callable[[str], Any]] = {
     "ssl_ca_certs": str,
     "ssl_certfile": str,
@@ -32,7 +32,7 @@ _CONNECTION: dict[str, Callable[[str], Any]] = {
     "health_check_interval": float,
 }
 _SENTINEL: dict[str, Callable[[str], Any]] = {"sentinel_username": str, "sentinel_password": str}
-_ARGUMENTS: dict[str, Callable[[str], Any]] = {
+OPTIONS: dict[str, Callable[[str], Any]] = {
     "prefix": str,
     "search": str,
     "shards": int,
@@ -42,6 +42,7 @@ _ARGUMENTS: dict[str, Callable[[str], Any]] = {
     "front_size": int,
     "front_seconds": float,
 }
+"""The arguments of `RedisBackend` that a URL may give, and how each is read."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +83,14 @@ def parse(url: str) -> Address:
     base, _, suffix = scheme.partition("+")
     kind = _KINDS[suffix]
     login, _, location = parts.netloc.rpartition("@")
-    username, _, password = login.partition(":")
-    connection: dict[str, Any] = {}
-    if username:
-        connection["username"] = unquote(username)
-    if password:
-        connection["password"] = unquote(password)
-    known: dict[str, Callable[[str], Any]] = {**_CONNECTION, **_ARGUMENTS, "db": int}
+    known: dict[str, Callable[[str], Any]] = {**_CONNECTION, **OPTIONS, "db": int}
     if kind == "sentinel":
         known.update(_SENTINEL)
     options = read_options(url, parts.query, known)
-    arguments = {name: options.pop(name) for name in _ARGUMENTS if name in options}
-    sentinel = {name[9:]: options.pop(name) for name in _SENTINEL if name in options}
+    arguments = {name: options.pop(name) for name in OPTIONS if name in options}
+    sentinel = {name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINEL if name in options}
     db = options.pop("db", None)
-    connection.update(options)
+    connection = {**_login(login), **options}
     if base == "unix":
         path = unquote(parts.path)
         if not path or location:
@@ -105,33 +100,39 @@ def parse(url: str) -> Address:
     if base == "rediss":
         connection["ssl"] = sentinel["ssl"] = True
         sentinel.update({name: value for name, value in connection.items() if name.startswith("ssl")})
-    hosts = tuple(_host(scheme, one, 26379 if kind == "sentinel" else 6379) for one in location.split(","))
+    hosts = tuple(_host(url, one, 26379 if kind == "sentinel" else 6379) for one in location.split(","))
     if kind == "single" and len(hosts) > 1:
         raise ValueError(f"{scheme}:// takes one host: for several nodes write {scheme}+cluster://")
-    master = ""
-    place = parts.path.strip("/")
-    if kind == "sentinel":
-        master, _, place = place.partition("/")
-        if not master:
-            raise ValueError(f"{scheme}://host:26379/NAME: the name that the sentinels know the servers by is missing")
-    if place:
-        if not place.isdecimal() or db is not None:
-            raise ValueError(f"{scheme}://...: what follows the host must be the number of the database, once")
-        db = int(place)
-    if kind == "cluster":
-        if db:
-            raise ValueError(f"{scheme}://...: a cluster has only database 0")
-    else:
-        connection["db"] = db or 0
+    master, db = _place(scheme, kind, parts.path.strip("/"), db)
+    if kind != "cluster":
+        connection["db"] = db
     listed = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts)
-    tail = "" if kind == "cluster" else f"/{db or 0}"
+    tail = "" if kind == "cluster" else f"/{db}"
     shown = f"{scheme}://{listed}{'/' + master if master else ''}{tail}"
     return Address(kind, hosts, None, master, connection, sentinel, arguments, shown)
 
 
-def _host(scheme: str, text: str, default: int) -> tuple[str, int]:
-    try:
-        parts = urlsplit(f"//{text}")
-        return parts.hostname or "localhost", default if parts.port is None else parts.port
-    except ValueError:
-        raise ValueError(f"{scheme}://...: what follows the user name and password is not a host and a port") from None
+def _login(text: str) -> dict[str, Any]:
+    username, _, password = text.partition(":")
+    return {name: unquote(value) for name, value in (("username", username), ("password", password)) if value}
+
+
+def _place(scheme: str, kind: str, path: str, db: int | None) -> tuple[str, int]:
+    """Return the master's name, for sentinels, and the number of the database, from the path and the option."""
+    master = ""
+    if kind == "sentinel":
+        master, _, path = path.partition("/")
+        if not master:
+            raise ValueError(f"{scheme}://host:26379/NAME: the name that the sentinels know the servers by is missing")
+    if path:
+        if not path.isdecimal() or db is not None:
+            raise ValueError(f"{scheme}://...: what follows the host must be the number of the database, once")
+        db = int(path)
+    if kind == "cluster" and db:
+        raise ValueError(f"{scheme}://...: a cluster has only database 0")
+    return master, db or 0
+
+
+def _host(url: str, text: str, default: int) -> tuple[str, int]:
+    host, port = host_and_port(url, text)
+    return host or "localhost", default if port is None else port

@@ -1,7 +1,7 @@
-"""Other vectors for entries on a Redis server: only for those that are still what they were when they were read.
+"""Giving entries on a Redis server other vectors, if they have not changed since they were read.
 
-An entry's bytes (field ``d``) hold its embedder and a checksum over its vector, so they are written anew; the script
-of the put is done only if those that it replaces are the very ones that were read.
+An entry's bytes (field ``d``) hold its embedder and a checksum over its vector, so they are written again. The script
+that stores runs only if the bytes that it replaces are those that were read.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
-from semantic_llm_cache.backends.redis.clients import Link, Script, together
+from semantic_llm_cache.backends.redis.clients import Link, together
 from semantic_llm_cache.backends.redis.entries import Row
+from semantic_llm_cache.backends.redis.lua.conditional import unchanged
+from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.backends.redis.strategy import READ_CHUNK, Way
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity.base import Vector
@@ -21,34 +22,12 @@ from semantic_llm_cache.similarity.base import Vector
 __all__ = ["set_vectors"]
 
 
-@lru_cache(maxsize=16)
-def unchanged(script: Script) -> Script:
-    """Return the script done only where an entry holds the same bytes still: its key, and their SHA-1, follow."""
-    return Script(
-        """
-local held = redis.pcall('HGET', KEYS[#KEYS], 'd')
-if type(held) ~= 'string' or redis.sha1hex(held) ~= ARGV[#ARGV] then return {0} end
-local keys, arguments = {}, {}
-for i = 1, #KEYS - 1 do keys[i] = KEYS[i] end
-for i = 1, #ARGV - 1 do arguments[i] = ARGV[i] end
-local function put(KEYS, ARGV)
-"""
-        + script.text
-        + """
-end
-local result = put(keys, arguments)
-if type(result) == 'table' and result.err then return result end
-return {1, result}
-"""
-    )
-
-
 class _Changed(Exception):
-    """The entry is not what it was."""
+    """The entry has changed."""
 
 
 class _Guard:
-    """Has a put done only while an entry is what it was; see `Way.put`."""
+    """Lets a put run only if an entry has not changed; see `Way.put`."""
 
     def __init__(self, name: bytes, data: bytes) -> None:
         self._name = name
@@ -68,7 +47,7 @@ async def set_vectors(
     now: float,
     encode: Callable[[str, CacheEntry], Row],
 ) -> list[bool]:
-    """Give entries (key, prompt, vector) their vectors; tell which were there, with that prompt and another embedder.
+    """Give entries (key, prompt, vector) their vectors; return which were there with that prompt and another embedder.
 
     Two round trips: one that reads, one that writes.
     """

@@ -8,22 +8,20 @@ import os
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from semantic_llm_cache.arguments import (
     check_count,
     check_namespace,
     check_number,
     check_path,
-    check_tags,
-    check_text,
     shown,
 )
 from semantic_llm_cache.backends.eviction import check_policy
 from semantic_llm_cache.backends.sqlite import lease as leases
 from semantic_llm_cache.backends.sqlite.evict import Evictor
 from semantic_llm_cache.backends.sqlite.listen import SQLiteListener
-from semantic_llm_cache.backends.sqlite.read import Reader
+from semantic_llm_cache.backends.sqlite.read import Reader, Step
 from semantic_llm_cache.backends.sqlite.rows import encode, pack_vector
 from semantic_llm_cache.backends.sqlite.schema import close, must_reconnect, open_reader, open_writer, translate
 from semantic_llm_cache.backends.sqlite.search import Searcher
@@ -36,6 +34,7 @@ from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["SQLiteBackend"]
 
@@ -48,7 +47,7 @@ class SQLiteBackend(CandidateBackend):
     """Keeps entries in one SQLite file, with a vector index in this process.
 
     Args:
-        db_path: the file; made when there is none, its folder must exist.
+        db_path: the file; created when missing. Its folder must exist.
         clock: gives the wall time in seconds; default `time.time`.
         max_size: most entries. None is no bound.
         max_bytes: most bytes in use in the file, beyond what an empty one has; deleted entries free pages of 4 KB,
@@ -57,10 +56,10 @@ class SQLiteBackend(CandidateBackend):
             often hit; ``"cost"``, those that save the least per byte: time and money of the original call,
             times the hits. Beyond 1,000 entries, the last two choose from a sample.
         busy_timeout: seconds to wait for another process that is writing.
-        front_size, front_seconds: the entries read by key last are kept in the process and served from there
-            by the engine, that long at most. What this process changes is noticed at once; what *another* one
-            does, within front_seconds, and with more than 2 of them within a quarter of a second, as the backend
-            then looks for it. 0 turns it off.
+        front_size, front_seconds: entries just read by key are kept in this process and served from there by the
+            engine: how many, and for how long. Changes by this process are noticed at once, changes by *another*
+            one within front_seconds. With more than 2 seconds the backend polls the file and notices them within
+            a quarter of a second. 0 turns it off.
 
     Raises:
         ValueError, TypeError: a path that names no file, a bound below 1.
@@ -75,7 +74,7 @@ class SQLiteBackend(CandidateBackend):
     entry counts as its use.
 
     From some thousand vectors on, ``<db_path>-index`` keeps them ready for the next start. It is written in the
-    background, checked against the database when opened, and made anew when it is missing or damaged: it
+    background, checked against the database when opened, and created again when it is missing or damaged: it
     can be deleted at any time.
 
     Example:
@@ -84,6 +83,15 @@ class SQLiteBackend(CandidateBackend):
 
     first_search_seconds = 30.0
     gives_leases = True
+    url_schemes: ClassVar[tuple[str, ...]] = ("sqlite",)
+    url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = {
+        "max_size": int,
+        "max_bytes": int,
+        "eviction": str,
+        "busy_timeout": float,
+        "front_size": int,
+        "front_seconds": float,
+    }
 
     def __init__(
         self,
@@ -125,7 +133,7 @@ class SQLiteBackend(CandidateBackend):
         self._writer = writer = Writer(now, evictor)
         self._hits = self._misses = 0
 
-        # None of these may hold on to `self`: who forgets a backend gets its threads ended.
+        # None of these may refer to `self`: the threads of a forgotten backend must end.
         def to_caller(error: Exception) -> Exception:
             return translate(error, path)
 
@@ -168,20 +176,7 @@ class SQLiteBackend(CandidateBackend):
         path = unquote(parts.path[1:])
         if not path or path == ":memory:":
             raise ValueError("this sqlite:// URL names no file: write sqlite:///cache.db, or memory:// for no file")
-        return cls(
-            path,
-            **options_of(
-                url,
-                {
-                    "max_size": int,
-                    "max_bytes": int,
-                    "eviction": str,
-                    "busy_timeout": float,
-                    "front_size": int,
-                    "front_seconds": float,
-                },
-            ),
-        )
+        return cls(path, **options_of(url, cls.url_options))
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -252,7 +247,7 @@ class SQLiteBackend(CandidateBackend):
             self.front.drop()
 
     async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
-        """Give entries that still have these prompts vectors of another embedder; return for each if it was done."""
+        """Give entries with these prompts vectors of another embedder; return for each whether it was done."""
         packed = [(key, prompt, pack_vector(vector)) for key, prompt, vector in items]
         done: list[bool] = []
         try:
@@ -285,13 +280,13 @@ class SQLiteBackend(CandidateBackend):
     async def clear(self, namespace: str | None = None) -> int:
         """Remove the entries there are now, or those of one namespace; return how many were live.
 
-        Goes in steps, so that other writes are not held up; killed half way, the rest remains.
+        Works in steps, so that other writes do not wait. If the process is killed meanwhile, the rest remains.
         """
         check_namespace(namespace)
         count, after = 0, 0
         until = await self._reading.run(self._reader.last_id)
         while True:
-            after, ids = await self._reading.run(self._reader.ids, after, until, namespace, _PAGE)
+            after, ids = await self._reading.run(self._reader.ids, Step(after, until, namespace, _PAGE))
             if ids:
                 count += await self._delete_ids(ids)
             if not after:
@@ -303,13 +298,6 @@ class SQLiteBackend(CandidateBackend):
         finally:
             self.front.drop()
 
-    async def iterate(self, namespace: str | None = None) -> list[tuple[str, CacheEntry]]:
-        """Return all live entries, oldest first."""
-        check_namespace(namespace)
-        found = [item async for item in self.scan(namespace=namespace)]
-        found.sort(key=_age)
-        return found
-
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries there are now, in the order in which they were written."""
         check_namespace(namespace)
@@ -318,7 +306,7 @@ class SQLiteBackend(CandidateBackend):
         with self._reader.damage.together():
             while True:
                 after, entries = await self._reading.run(
-                    self._reader.page, after, until, namespace, batch_size, self._now()
+                    self._reader.page, Step(after, until, namespace, batch_size), self._now()
                 )
                 for item in entries:
                     yield item
@@ -333,16 +321,13 @@ class SQLiteBackend(CandidateBackend):
         namespace: str | None = None,
     ) -> int:
         """Delete entries whose prompt holds `pattern` and that carry any of `tags`; return how many."""
-        check_namespace(namespace)
-        check_text(pattern, "pattern")
-        wanted = None if tags is None else frozenset(check_tags(tags))
-        if pattern is None and wanted is None:
+        wanted = Selection.of(pattern, tags, namespace)
+        if wanted.empty:
             return 0
-        needle = None if pattern is None else pattern.casefold()
         count, after = 0, 0
         until = await self._reading.run(self._reader.last_id)
         while True:
-            after, ids = await self._reading.run(self._reader.matching, after, until, namespace, _PAGE, needle, wanted)
+            after, ids = await self._reading.run(self._reader.matching, Step(after, until, namespace, _PAGE), wanted)
             if ids:
                 count += await self._delete_ids(ids)
             if not after:
@@ -480,7 +465,7 @@ class SQLiteBackend(CandidateBackend):
 
 
 class _Clock:
-    """The wall time, from a function that the engine may exchange."""
+    """The wall time, from a function that the engine may replace."""
 
     __slots__ = ("function",)
 
@@ -512,7 +497,3 @@ def _reading_worker(name: str, watch: Watch, timeout: float) -> Worker[Connectio
 def _dismiss(workers: list[Worker[Any]]) -> None:
     for worker in workers:
         worker.dismiss()
-
-
-def _age(item: tuple[str, CacheEntry]) -> float:
-    return item[1].created_at

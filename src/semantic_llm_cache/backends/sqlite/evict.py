@@ -7,7 +7,7 @@ import sqlite3
 from bisect import insort
 from typing import Any
 
-from semantic_llm_cache.backends.eviction import score
+from semantic_llm_cache.backends.eviction import Standing, score
 from semantic_llm_cache.backends.sqlite.schema import sequence
 
 __all__ = ["Evictor"]
@@ -17,6 +17,7 @@ _RUNS, _RUN = 128, 8  # a sample: rows in a row, from so many places
 _KEPT = 16  # one in so many of the weighed is a candidate: then the others are weighed again
 _EMPTY_PAGES = 24  # of a file without entries, about
 
+# After the id, the fields of a `Standing`.
 _WEIGHED = (
     "id, hit_count, coalesce(last_accessed, 0.0), created_at, duration_ms, cost_usd, "
     "length(key) + length(prompt) + length(response) + coalesce(length(vector), 0)"
@@ -32,7 +33,7 @@ class Evictor:
     score, so while all are weighed the choice is exact.
 
     Args:
-        policy: of `_eviction.POLICIES`.
+        policy: of `eviction.POLICIES`.
         max_size: most entries, or None.
         max_bytes: most bytes in use in the file, apart from what an empty one has; or None.
     """
@@ -119,16 +120,7 @@ class Evictor:
         return chosen
 
     def _score(self, row: tuple[Any, ...]) -> float:
-        _, hits, last_accessed, created_at, duration_ms, cost_usd, size = row
-        return score(
-            self.policy,
-            hits=hits,
-            last_accessed=last_accessed,
-            created_at=created_at,
-            duration_ms=duration_ms,
-            cost_usd=cost_usd,
-            size=size,
-        )
+        return score(self.policy, Standing(*row[1:]))
 
     def _weigh(self, connection: sqlite3.Connection, but: set[int]) -> None:
         (count,) = connection.execute("SELECT value FROM meta WHERE name = 'entries'").fetchone()

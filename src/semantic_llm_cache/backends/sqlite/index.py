@@ -22,7 +22,7 @@ __all__ = ["IndexFile", "Position"]
 logger = logging.getLogger("semantic_llm_cache")
 
 _LEAST = 5_000  # vectors; fewer are read from the table as fast
-_SHARE = 8  # written anew when one in so many has changed
+_SHARE = 8  # written again when one in so many has changed
 _LOCK_SECONDS = 1.0
 _CLOSE_SECONDS = 20.0
 
@@ -37,16 +37,16 @@ class Position(NamedTuple):
 
 
 class IndexFile:
-    """Keeps an index in ``<database>-index`` and finds out whether what lies there belongs to the database.
+    """Keeps an index in ``<database>-index`` and checks that the file there belongs to the database.
 
-    At every writing a new token goes into the file and, just before the file takes its place, into the
+    With every write a new token goes into the file and, just before the file takes its place, into the
     database, which remembers the last two. A file whose token the database does not know was made from
-    another one, or from a state that has been rolled back since. A file that is fit is caught up from its
-    position like an index that has been idle.
+    another database, or from a state that was rolled back since. A valid file is brought up to date from its
+    position, like an index that was idle.
 
     Args:
         path: of the database.
-        index: what is kept.
+        index: to be kept.
     """
 
     def __init__(self, path: str, index: VectorIndex) -> None:
@@ -90,7 +90,7 @@ class IndexFile:
             return None
         except (ValueError, KeyError, TypeError, OSError) as error:
             self.index.clear()
-            logger.warning("%s is not used and will be made anew (%s)", self.path, error)
+            logger.warning("%s is not used and will be created again (%s)", self.path, error)
             return None
         self._position = position
         self._indexed = int(snapshot.info.get("indexed", 0))
@@ -107,7 +107,7 @@ class IndexFile:
         except ValueError as error:
             if snapshot is not self._reading:
                 return
-            logger.warning("%s is not used any more and will be made anew: %s", self.path, error)
+            logger.warning("%s is no longer used and will be created again: %s", self.path, error)
             self.index.indexer.abandon(for_good=False)
             self.discard()
 
@@ -194,7 +194,7 @@ class IndexFile:
         logger.debug("%s: %d vectors written in %.1f s", self.path, rows, time.perf_counter() - start)
 
     def _is_written(self, position: Position, few: int) -> bool:
-        """Tell whether another process has just written the same."""
+        """Return whether another process has just written the same."""
         try:
             there = Snapshot(self.path).info
             return bool(

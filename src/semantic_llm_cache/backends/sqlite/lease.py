@@ -1,8 +1,8 @@
-"""Leases in the file: which process at a time answers for a key.
+"""Leases in the file: which process answers for a key at the moment.
 
-A row per lease, by the wall time of the machine: the processes on one file run on one machine. Whoever waits looks
-at the row again and again, more and more rarely: reading it costs some 10 microseconds and nobody a lock. All
-functions run in a worker thread, the writing ones within its transaction.
+Each lease is a row, by the wall time of the machine: all processes on one file run on one machine. A process that
+waits polls the row, less and less often: a read takes some 10 microseconds and no lock. All functions run in a
+worker thread, those that write within its transaction.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from semantic_llm_cache.storage.contract import Held, Lease
 __all__ = ["FIRST_LOOK", "LAST_LOOK", "acquire", "holder", "release", "remove_old", "renew", "store"]
 
 FIRST_LOOK, LAST_LOOK = 0.005, 0.25
-"""Seconds between two looks of who waits: at first, and at last."""
+"""Seconds between two looks while waiting: at first, and at most."""
 _KEPT = 600.0
 _CLOCK_SET_BACK = 1.0
 
 
 def holder(connection: sqlite3.Connection, key: str) -> Held | None:
-    """Return who has the lease on `key`; None when nobody has."""
+    """Return the holder of the lease on `key`; None when it is free."""
     row = connection.execute("SELECT token, since, until FROM leases WHERE key = ?", (key,)).fetchone()
     now = time.time()
     if row is None or now >= row[2] or now < row[1] - _CLOCK_SET_BACK:

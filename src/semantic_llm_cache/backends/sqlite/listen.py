@@ -1,9 +1,9 @@
-"""What other processes change in the file, noticed by looking: nobody tells.
+"""Noticing by polling what other processes change in the file.
 
-Four times a second, while the front holds something, one number is asked for that SQLite changes with every commit
-of another connection. Only when it has changed, the entries that the front holds are compared with the file: a row
-that was written anew has a higher id, one that was deleted is gone. What another program writes into a row that
-stays (an UPDATE by hand) is not noticed so; the front's bound is there for that.
+Four times a second, while the front holds something, the listener reads a number that SQLite changes with every
+commit of another connection. Only when it has changed are the entries in the front compared with the file: a row
+that was written again has a higher id, and one that was deleted is gone. An UPDATE of a row by another program is
+not noticed this way; for that, the front's time limit applies.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SQLiteListener(Listener):
 
     Args:
         url: of the file.
-        front: to be told.
+        front: drops entries that others change.
         reading: the worker that reads.
     """
 
@@ -40,12 +40,12 @@ class SQLiteListener(Listener):
         self._version = self._last_id = 0
 
     async def hear(self) -> None:
-        """Look until nobody wants to know."""
+        """Look until the listener is no longer needed."""
         self._connection = None
         while self.wanted():
             await self._reading.run(self._look)
             if self._reading.transient:
-                raise Unheard("the file can only be read as it is")
+                raise Unheard("the file is read-only")
             await asyncio.sleep(_EVERY)
 
     def _look(self, connection: sqlite3.Connection) -> None:

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fetch, is_over
 from semantic_llm_cache.backends.sqlite.schema import sequence
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.storage.selection import Selection
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "Step"]
 
 _GET = f"SELECT {COLUMNS} FROM entries WHERE key = ?"
 _IN = 500  # values in one IN (...)
+
+
+class Step(NamedTuple):
+    """A step of a walk over the entries in the order of their ids.
+
+    Attributes:
+        after: the last id of the step before; 0 at the start.
+        until: the last id of the walk.
+        namespace: only its entries; None for all.
+        limit: most entries of the step.
+    """
+
+    after: int
+    until: int
+    namespace: str | None
+    limit: int
+
+    def query(self, columns: str) -> tuple[str, tuple[Any, ...]]:
+        """Return the statement that gives these columns, and its parameters."""
+        bounds = (self.after, self.until, self.limit)
+        if self.namespace is None:
+            return f"SELECT {columns} FROM entries WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", bounds
+        return (
+            f"SELECT {columns} FROM entries WHERE namespace = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?",
+            (self.namespace, *bounds),
+        )
 
 
 class Reader:
@@ -67,52 +95,30 @@ class Reader:
     def page(
         self,
         connection: sqlite3.Connection,
-        after: int,
-        until: int,
-        namespace: str | None,
-        limit: int,
+        step: Step,
         now: float,
     ) -> tuple[int, list[tuple[str, CacheEntry]]]:
         """Return the next id to go on from (0 at the end) and live entries, by id."""
-        rows = fetch(connection, *_page(COLUMNS, after, until, namespace, limit))
+        rows = fetch(connection, *step.query(COLUMNS))
         entries = [(row[1], self.entry(row, now)) for row in rows]
-        last = rows[-1][0] if len(rows) == limit else 0
+        last = rows[-1][0] if len(rows) == step.limit else 0
         return last, [(key, entry) for key, entry in entries if entry is not None]
 
     def matching(
         self,
         connection: sqlite3.Connection,
-        after: int,
-        until: int,
-        namespace: str | None,
-        limit: int,
-        needle: str | None,
-        tags: frozenset[str] | None,
+        step: Step,
+        wanted: Selection,
     ) -> tuple[int, list[int]]:
         """Return the next id to go on from (0 at the end) and the ids that `invalidate` is to delete."""
-        import json
+        rows = fetch(connection, *step.query("id, prompt, tags"))
+        last = rows[-1][0] if len(rows) == step.limit else 0
+        return last, [id for id, prompt, packed in rows if _matches(wanted, prompt, packed)]
 
-        rows = fetch(connection, *_page("id, prompt, tags", after, until, namespace, limit))
-        last = rows[-1][0] if len(rows) == limit else 0
-        ids = []
-        for id, prompt, packed in rows:
-            if needle is not None and (type(prompt) is not str or needle not in prompt.casefold()):
-                continue
-            if tags is not None:
-                try:
-                    if not packed or tags.isdisjoint(json.loads(packed)):
-                        continue
-                except (ValueError, TypeError):
-                    continue
-            ids.append(id)
-        return last, ids
-
-    def ids(
-        self, connection: sqlite3.Connection, after: int, until: int, namespace: str | None, limit: int
-    ) -> tuple[int, list[int]]:
+    def ids(self, connection: sqlite3.Connection, step: Step) -> tuple[int, list[int]]:
         """Return the next id to go on from (0 at the end) and ids."""
-        ids = [row[0] for row in connection.execute(*_page("id", after, until, namespace, limit))]
-        return (ids[-1] if len(ids) == limit else 0), ids
+        ids = [row[0] for row in connection.execute(*step.query("id"))]
+        return (ids[-1] if len(ids) == step.limit else 0), ids
 
     def stats(self, connection: sqlite3.Connection, now: float) -> dict[str, int]:
         """Return size (live entries) and bytes (of the file, in its pages)."""
@@ -142,13 +148,13 @@ class Reader:
         return [name for (name,) in names if name.startswith(prefix)]
 
 
-def _page(columns: str, after: int, until: int, namespace: str | None, limit: int) -> tuple[str, tuple[Any, ...]]:
-    if namespace is None:
-        return (
-            f"SELECT {columns} FROM entries WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
-            (after, until, limit),
-        )
-    return (
-        f"SELECT {columns} FROM entries WHERE namespace = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?",
-        (namespace, after, until, limit),
-    )
+def _matches(wanted: Selection, prompt: Any, packed: Any) -> bool:
+    """Return whether a row fulfils the conditions; one whose prompt or tags cannot be read does not."""
+    if wanted.needle is not None and type(prompt) is not str:
+        return False
+    if wanted.tags is None:
+        return wanted.needle is None or wanted.needle in prompt.casefold()
+    try:
+        return bool(packed) and wanted.matches(prompt, json.loads(packed))
+    except (ValueError, TypeError):
+        return False

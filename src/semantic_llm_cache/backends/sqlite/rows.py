@@ -39,7 +39,7 @@ INSERT = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
-# A new row, as for every change of a vector: the index in any process then knows of it.
+# A new row, as for every change of a vector, so that the index of every process notices it.
 _OTHERS = ", ".join(name for name in _FIELDS.split(", ") if name not in ("vector", "embedder"))
 SET_VECTOR = (
     f"REPLACE INTO entries (key, expires_at, vector, embedder, {_OTHERS}) "
@@ -96,7 +96,7 @@ def decode(row: Sequence[Any]) -> CacheEntry:
 
 
 def is_over(row: Sequence[Any], now: float) -> bool:
-    """Tell whether a row of `COLUMNS` is expired, or of another version of the entry's form."""
+    """Return whether a row of `COLUMNS` is expired, or of another version of the entry's form."""
     return bool((row[6] is not None and now >= row[5] + row[6]) or row[19] != SCHEMA_VERSION)
 
 

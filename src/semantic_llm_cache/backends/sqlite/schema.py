@@ -259,7 +259,7 @@ _NAMES_ONLY = re.compile(
 
 
 def translate(error: Exception, path: str) -> Exception:
-    """Return the error that a caller is to see for one that sqlite3 raised."""
+    """Return the error that the caller gets for one of sqlite3."""
     if isinstance(error, PromptCacheError):
         return error
     if isinstance(error, _BAD_VALUE):
@@ -284,7 +284,7 @@ def _harmless(error: Exception) -> str:
 
 
 def must_reconnect(error: Exception) -> bool:
-    """Tell whether a connection is of no use after `error`."""
+    """Return whether a connection is of no use after `error`."""
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, _BAD_VALUE):
         return False
     return not any(sign in str(error) for sign in ("locked", "is full", "decode"))

@@ -24,7 +24,7 @@ __all__ = ["Searcher"]
 logger = logging.getLogger("semantic_llm_cache")
 
 _LOAD = 1000  # rows read into the index at a time
-_ROUNDING = 1e-4  # what a similarity by the index and one by the row may differ
+_ROUNDING = 1e-4  # most by which similarities from the index and from the row differ
 
 
 class Searcher(Reader):
@@ -71,7 +71,7 @@ class Searcher(Reader):
                     continue
                 if len(found) == len(pairs) or len(found) >= k:
                     return found[:k]
-                # Expired or damaged ones took the places of live ones that are farther.
+                # Expired or damaged entries were counted, live ones farther away were cut off.
                 wanted *= 4
         finally:
             self.damage.tell()
@@ -99,7 +99,7 @@ class Searcher(Reader):
             if row is None or entry is None:
                 self.index.remove(id)
             elif not _agrees(entry, vector, cosine, limits):
-                logger.warning("%s does not agree with its database: its vectors are read anew", self.file.path)
+                logger.warning("%s does not agree with its database: its vectors are read again", self.file.path)
                 return None
             else:
                 found.append(Candidate(row[1], entry, max(0.0, cosine)))

@@ -1,7 +1,7 @@
 """A database file that is deleted or replaced while connections have it open.
 
-Such a connection goes on with a file that nobody else can see: what it writes is lost. So before each job the
-file at the path is compared with the one that was opened, which takes two microseconds.
+Such a connection goes on with a file that no other process can see, and what it writes is lost. So before each job
+the file at the path is compared with the one that was opened, which takes two microseconds.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Connection(sqlite3.Connection):
 
 
 class Watch:
-    """Tells whether a connection's file is still the one at its path.
+    """Checks that a connection's file is still the one at its path.
 
     Args:
         path: of the database.
@@ -64,7 +64,7 @@ class Watch:
         self._lock = fork_safe_lock()
 
     def replaced(self, connection: Connection) -> bool:
-        """Tell whether `connection` is of no use any more. Logs each file that has gone once."""
+        """Return whether `connection` is no longer of use. Logs each file that is gone once."""
         opened = connection.opened
         if opened is None:
             return False
@@ -84,7 +84,7 @@ class Watch:
         if first:
             self._changed()
             logger.warning(
-                "semantic-llm-cache: %s was deleted or replaced while it was in use; what is there now is opened",
+                "semantic-llm-cache: %s was deleted or replaced while in use; the file that is there now is opened",
                 self.path,
             )
         return True

@@ -92,7 +92,7 @@ class Writer:
     def set_vectors(
         connection: sqlite3.Connection, items: Sequence[tuple[str, str, bytes]], embedder: str, now: float
     ) -> list[bool]:
-        """Give entries (key, prompt) vectors of an embedder; tell which of them were there."""
+        """Give entries (key, prompt) vectors of an embedder; return which of them were there."""
         return [connection.execute(SET_VECTOR, (*item, embedder, now)).rowcount > 0 for item in items]
 
     @staticmethod
@@ -133,7 +133,7 @@ class Writer:
     # ------------------------------------------------------------------------- housekeeping
 
     def _keep_within(self, connection: sqlite3.Connection, before: int) -> tuple[int, int]:
-        """Delete what is too much, written up to id `before` if possible; return how many evicted and expired."""
+        """Delete entries until the bounds are kept, ids up to `before` first; return how many evicted and expired."""
         evicted = expired = 0
         while (excess := min(self.evictor.excess(connection), _EVICT - evicted)) > 0:
             if not expired:

@@ -10,7 +10,7 @@ from typing import Any
 from semantic_llm_cache.cli.demo.questions import Prompt
 from semantic_llm_cache.cli.demo.run import Result, Run, Settings
 
-__all__ = ["TIERS", "Summary", "Tier", "Trap", "percentile", "summarise"]
+__all__ = ["TIERS", "Summary", "Tier", "Trap", "nearest_rank", "summarise"]
 
 TIERS = ("exact", "near", "coalesced")
 """Where a hit comes from."""
@@ -125,11 +125,11 @@ def _result_json(result: Result) -> dict[str, Any]:
     }
 
 
-def percentile(values: Sequence[float], share: float) -> float | None:
+def nearest_rank(values: Sequence[float], share: float) -> float | None:
     """Return the nearest-rank percentile: the least value that `share` of all do not exceed; None for none.
 
     Example:
-        >>> percentile([3.0, 1.0, 2.0], 0.5)
+        >>> nearest_rank([3.0, 1.0, 2.0], 0.5)
         2.0
     """
     if not values:
@@ -140,7 +140,7 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 def _tier(results: Sequence[Result]) -> Tier:
     times = [result.elapsed_ms for result in results]
     wrong = sum(not result.right for result in results)
-    return Tier(len(results), wrong, percentile(times, 0.5), percentile(times, 0.99))
+    return Tier(len(results), wrong, nearest_rank(times, 0.5), nearest_rank(times, 0.99))
 
 
 def summarise(run: Run, *, cosines: Mapping[tuple[str, str], float], rates: tuple[float, float]) -> Summary:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 from semantic_llm_cache.arguments import check_callable, check_flag, check_path, check_text, shown
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import TTL, parse_ttl
-from semantic_llm_cache.engine.engine import MISS, SemanticCache
-from semantic_llm_cache.engine.search import ALONE, Found
+from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.engine.outcome import ALONE, MISS
 from semantic_llm_cache.exceptions import CacheKeyError, CacheSerializationError
 from semantic_llm_cache.keys.binding import BadCall, CallBinder
 from semantic_llm_cache.keys.request import Request
@@ -81,7 +82,7 @@ class _Answer(NamedTuple):
 
 async def warm_from_log(
     path: str | os.PathLike[str],
-    target: WireCache | SemanticCache | Callable[..., Any],
+    target: WireCache | Engine | Callable[..., Any],
     *,
     format: str = "auto",
     requests: str | os.PathLike[str] | None = None,
@@ -255,20 +256,19 @@ class _Warming:
 
     async def _store(self, answer: _Answer) -> None:
         engine, report = self.door.engine, self.report
-        settings = replace(answer.settings, ttl=engine.ttl)
-        shared, wanted = engine.weigh(answer.value, settings)
-        if not wanted:
+        call = Call(answer.request, replace(answer.settings, ttl=engine.ttl)).again()
+        fresh = await engine.admission.weigh(call, answer.value, answer.duration_ms)
+        if not fresh.wanted:
             _count(report.refused, "cache_if")
             return
-        if shared is ALONE:
+        if fresh.shared is ALONE:
             self._broken(answer.place, "the answer has no form in which it could be stored")
             return
         if not report.dry_run:
-            found = Found("miss", "")
-            if settings.similarity < 1 and answer.request.text:
-                await engine.embed(answer.request, found)
+            if call.needs_vector:
+                await engine.access.embed(call.request.text, call.found)
             try:
-                put = await engine.put(answer.request, settings, answer.value, shared, found, answer.duration_ms)
+                put = await engine.admission.put(call, fresh)
             except CacheSerializationError as error:
                 self._broken(answer.place, str(error))
                 return
@@ -297,7 +297,7 @@ def _door(
 
     if isinstance(target, WireCache):
         return _Wire(target, changed, base_url, headers)
-    if isinstance(target, SemanticCache):
+    if isinstance(target, Engine):
         return _Function(_shared(target, arguments), changed, arguments)
     controls = controls_of(target)
     if controls is None:
@@ -307,7 +307,7 @@ def _door(
     return _Function(controls, changed, arguments)
 
 
-def _engine(engine: SemanticCache, changed: dict[str, Any]) -> SemanticCache:
+def _engine(engine: Engine, changed: dict[str, Any]) -> Engine:
     """Return the engine with which to store: it waits, and it tells of failures."""
     found = engine.derive(**changed, on_error="raise", timeout=None)
     if not found.enabled:
@@ -452,7 +452,7 @@ def _typed(value: Any, target: Any) -> Any:
 class _SharedControls(NamedTuple):
     """What is known of functions of which only the namespace is."""
 
-    engine: SemanticCache
+    engine: Engine
     binder: Any
     settings: CallSettings
     streams: bool = False
@@ -461,7 +461,7 @@ class _SharedControls(NamedTuple):
         return settings
 
 
-def _shared(engine: SemanticCache, arguments: Mapping[str, Any]) -> _SharedControls:
+def _shared(engine: Engine, arguments: Mapping[str, Any]) -> _SharedControls:
     """Return what stands for every function of a namespace that takes a prompt and `arguments`."""
     if engine.namespace == "default":
         raise ValueError(

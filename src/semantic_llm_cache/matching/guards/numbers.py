@@ -94,6 +94,87 @@ def quantities(reading: Reading) -> list[Quantity]:
     return known
 
 
+def _read_digits(tokens: list[tuple[str, str, int]], at: int, text: str, english: bool) -> tuple[float, int, bool]:
+    """Return the number written in digits at a token, where reading goes on, and whether it is an ordinal."""
+    _, piece, start = tokens[at]
+    value, begin, at = _decimal(piece, english), at, at + 1
+    if begin and tokens[begin - 1][1] == "-" and _starts_number(tokens, begin, text):
+        value = -value
+    if at < len(tokens) and tokens[at][0] == "word" and tokens[at][2] == start + len(piece):
+        suffix = tokens[at][1].lower()
+        if suffix in _ORDINAL_ENDS:
+            return value, at + 1, True
+        if suffix in _SHORT_STEPS and not (suffix == "m" and tokens[at][1] == "m"):
+            return value * _SHORT_STEPS[suffix], at + 1, False
+    return value, at, False
+
+
+class _Word(NamedTuple):
+    """A number in words: its value, None where there is none, and the token at which reading goes on."""
+
+    value: float | None
+    at: int
+    weak: bool = False
+    ordinal: bool = False
+
+
+def _read_spelled(tokens: list[tuple[str, str, int]], at: int, words: dict[str, int]) -> _Word:
+    begin, count = at, len(tokens)
+    value, at = _spelled(tokens, at, words)
+    weak = value in (0.0, 1.0, 2.0) and at == begin + 1
+    if at + 1 < count and tokens[at][1] == "-" and tokens[at + 1][1].lower() in ORDINAL_WORDS:
+        at += 1
+    if at < count and tokens[at][1].lower() in ORDINAL_WORDS and value >= 20:
+        return _Word(value + ORDINAL_WORDS[tokens[at][1].lower()], at + 1, weak, True)
+    return _Word(value, at, weak)
+
+
+def _read_ordinal(tokens: list[tuple[str, str, int]], at: int) -> _Word:
+    low = tokens[at][1].lower()
+    if low == "second" and not _is_ordinal_second(tokens, at):
+        return _Word(None, at + 1)
+    value = float(ORDINAL_WORDS[low])
+    # "first" closing a question, or "at first", is an adverb.
+    weak = value <= 1 and (not _word_follows(tokens, at) or (at > 0 and tokens[at - 1][1].lower() in ("at", "for")))
+    return _Word(value, at + 1, weak, True)
+
+
+def _read_part(tokens: list[tuple[str, str, int]], at: int) -> _Word:
+    """Read "half", "a quarter" and the like, "half a dozen" among them."""
+    count, weak = len(tokens), True
+    value, at = _PARTS[tokens[at][1].lower()], at + 1
+    dozen = at + (at < count and tokens[at][1].lower() == "a")
+    if dozen < count and tokens[dozen][1].lower() == "dozen":
+        value, at, weak = 12 * value, dozen + 1, False
+    if at < count and tokens[at][1].lower() == "of":
+        at += 1
+    if at < count and tokens[at][1].lower() in ("a", "an") and _names_unit(tokens, at + 1):
+        at += 1
+    return _Word(value, at, weak)
+
+
+def _read_word(reading: Reading, at: int, words: dict[str, int]) -> _Word:
+    """Read the number that a word begins."""
+    tokens, english = reading.tokens, reading.language == "en"
+    piece = tokens[at][1]
+    low = piece.lower()
+    if low in words:
+        return _read_spelled(tokens, at, words)
+    if not english and low in _ENGLISH_NUMBERS and low not in ("six", "once", "dos"):
+        return _read_spelled(tokens, at, _ENGLISH_NUMBERS)
+    if english and low in ORDINAL_WORDS:
+        return _read_ordinal(tokens, at)
+    if reading.cjk and (piece in _HAN or (piece == "一" and _han_run(tokens, at))):
+        return _Word(*_han(tokens, at), True)
+    if english and low in _PARTS:
+        return _read_part(tokens, at)
+    if piece in _ROMAN:
+        return _Word(float(_ROMAN[piece]), at + 1)
+    if low == "hundred" or (low in ("million", "thousand", "dozen") and at):
+        return _Word(MULTIPLIERS[low], at + 1, True)
+    return _Word(None, at)
+
+
 def _find(reading: Reading) -> list[Quantity]:
     tokens, text = reading.tokens, reading.text
     english = reading.language == "en"
@@ -106,7 +187,6 @@ def _find(reading: Reading) -> list[Quantity]:
     at, count = 0, len(tokens)
     while at < count:
         kind, piece, start = tokens[at]
-        low = piece.lower()
         value: float | None = None
         weak = ordinal = False
         begin = at
@@ -114,60 +194,14 @@ def _find(reading: Reading) -> list[Quantity]:
             at += 1
             continue
         if kind == "num":
-            value = _decimal(piece, english)
-            at += 1
-            end = start + len(piece)
-            if begin and tokens[begin - 1][1] == "-" and _starts_number(tokens, begin, text):
-                value = -value
-            if at < count and tokens[at][0] == "word" and tokens[at][2] == end:
-                suffix = tokens[at][1].lower()
-                if suffix in _ORDINAL_ENDS:
-                    ordinal = True
-                    at += 1
-                elif suffix in _SHORT_STEPS and not (suffix == "m" and tokens[at][1] == "m"):
-                    value *= _SHORT_STEPS[suffix]
-                    at += 1
+            value, at, ordinal = _read_digits(tokens, at, text, english)
+        elif english and piece.lower() in ("a", "an") and _and_a_half(tokens, at):
+            found.append(_hour_and_a_half(tokens, at, text))
+            attached.add(at + 1)
+            at += 5
+            continue
         elif kind == "word":
-            if low in words or (not english and low in _ENGLISH_NUMBERS and low not in ("six", "once", "dos")):
-                value, at = _spelled(tokens, at, words if low in words else _ENGLISH_NUMBERS)
-                weak = value in (0.0, 1.0, 2.0) and at == begin + 1
-                if at + 1 < count and tokens[at][1] == "-" and tokens[at + 1][1].lower() in ORDINAL_WORDS:
-                    at += 1
-                if at < count and tokens[at][1].lower() in ORDINAL_WORDS and value >= 20:
-                    ordinal = True
-                    value += ORDINAL_WORDS[tokens[at][1].lower()]
-                    at += 1
-            elif english and low in ORDINAL_WORDS:
-                if low != "second" or _is_ordinal_second(tokens, at):
-                    value, ordinal = float(ORDINAL_WORDS[low]), True
-                    # "first" closing a question, or "at first", is an adverb.
-                    weak = value <= 1 and (
-                        not _word_follows(tokens, at) or (at > 0 and tokens[at - 1][1].lower() in ("at", "for"))
-                    )
-                at += 1
-            elif reading.cjk and (piece in _HAN or (piece == "一" and _han_run(tokens, at))):
-                value, at = _han(tokens, at)
-                weak = True
-            elif english and low in _PARTS:
-                value, at = _PARTS[low], at + 1
-                weak = True
-                dozen = at + (at < count and tokens[at][1].lower() == "a")
-                if dozen < count and tokens[dozen][1].lower() == "dozen":
-                    value, at, weak = 12 * value, dozen + 1, False
-                if at < count and tokens[at][1].lower() == "of":
-                    at += 1
-                if at < count and tokens[at][1].lower() in ("a", "an") and _names_unit(tokens, at + 1):
-                    at += 1
-            elif english and low in ("a", "an") and _and_a_half(tokens, at):
-                found.append(_hour_and_a_half(tokens, at, text))
-                attached.add(at + 1)
-                at += 5
-                continue
-            elif piece in _ROMAN:
-                value, at = float(_ROMAN[piece]), at + 1
-            elif low == "hundred" or (low in ("million", "thousand", "dozen") and begin):
-                value, at = MULTIPLIERS[low], at + 1
-                weak = True
+            value, at, weak, ordinal = _read_word(reading, at, words)
         if value is None or value != value:
             at = max(at, begin + 1)
             continue

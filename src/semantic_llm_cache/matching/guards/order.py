@@ -7,6 +7,7 @@ from .lexicon import in_order, words
 from .lexicon.languages import CONTENTLESS, COORDINATORS, DROPPED
 from .lexicon.numerals import LOOSE_UNITS, UNITS
 from .polarity import from_both_ends
+from .relations import other_kind, other_owner, other_quantity, other_relation
 from .roles import moved_focus, other_list, other_voice
 from .text import Reading, stem
 
@@ -134,7 +135,15 @@ def _compare(new: Reading, old: Reading) -> str | None:
         return None
     if from_both_ends(new, old):
         return None
-    found = other_list(new, old, ours, theirs) or other_voice(new, old) or moved_focus(new, old)
+    found = (
+        other_list(new, old, ours, theirs)
+        or other_voice(new, old)
+        or moved_focus(new, old)
+        or other_owner(new, old)
+        or other_quantity(new, old)
+        or other_relation(new, old)
+        or other_kind(new, old)
+    )
     return found or (None if ours == theirs else _swapped(new, old, common))
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .additions import asserted, repeated, replied, spelled
 from .base import Rule
 from .lexicon import words
 from .lexicon.riders import (
@@ -51,7 +52,9 @@ _PERSONS = words("i you your")
 _OPEN_QUESTIONS = words("what who whom whose which how why when where")
 _REFERRING = words("it its they them their this that these those there")
 _VERBS, _ORDERS = COMMANDS - FILLER, COMMANDS - ASKING
-_JOINTS = words("and then but or also please just")
+_JOINTS = words("and then but or also please just kindly so ideally ps pps nb")
+_WISHES = words("want need hope expect wish love prefer seem use")
+_AS_BEFORE = words("of per in for at soon long far well")
 _CONDITIONS = words("if when where while")
 _PREPOSITIONS = words("in on at for from of during to around than after before within near under")
 _REPLIES = words("yes no nothing none true false whatever")
@@ -123,6 +126,9 @@ def _clause(held: list[tuple[str, str]], hard: bool, mark: str) -> _Clause:
 
 
 def _compare(new: Reading, old: Reading) -> str | None:
+    found = asserted(new, old)
+    if found is not None:
+        return f"rider {found}"
     found = _beyond(new, old)
     if found is not None:
         return f"rider {found} not in the stored prompt"
@@ -136,12 +142,19 @@ def _beyond(one: Reading, other: Reading) -> str | None:
     known, squashed = other.bag, other.squashed
     extra = {stem for clause in clauses for word, stem in clause.content if stem not in known and word not in squashed}
     found = _address(one, other) or _phrase(one, other)
-    if not extra or found is not None:
+    found = found or spelled(one, other) or repeated(one, other, extra)
+    if found is not None:
         return found
+    around = _around(one.words, other.words)
+    for added in around:
+        if replied(added):
+            return _shown(added)
+    if not extra:
+        return None
     theirs = {stem for clause in _clauses(other) for _, stem in clause.content}
     if theirs and len(extra) >= _MUCH and theirs <= one.bag:
         return _shown([word for clause in clauses for word, stem in clause.content if stem in extra])
-    for added in _around(one.words, other.words):
+    for added in around:
         if _stranger(added):
             return _shown(added)
     for clause in clauses:
@@ -182,14 +195,16 @@ def _stranger(added: list[str]) -> bool:
     content = [word for word in added if word not in FILLER]
     if not ANSWERS.isdisjoint(added):
         return True
-    while added and added[0] in _JOINTS:
-        added = added[1:]
+    while added and (added[0] in _JOINTS or added[:2] == ["if", "possible"]):
+        added = added[1:] if added[0] in _JOINTS else added[2:]
     if not content or not added:
         return False
     if added[0] in _VERBS and (added[0] not in ASKING or len(content) > 1):
         return True
-    if added[0] in ("be", "while", "like"):
+    if added[0] in ("be", "while", "like") or added[0] in _WISHES:
         return True
+    if added[0] == "as":
+        return added[1:2] != [] and added[1] not in _AS_BEFORE
     told = not _PERSONS.isdisjoint(added)
     if added[0] in _QUESTIONS and added[0] not in _CONDITIONS:
         open_ = added[0] in _OPEN_QUESTIONS or not _REFERRING.isdisjoint(added)

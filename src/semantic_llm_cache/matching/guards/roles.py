@@ -115,6 +115,7 @@ def _content(reading: Reading, start: int, end: int) -> frozenset[str]:
 # --- only, even, almost -------------------------------------------------------------------------------
 
 _FOCUS = words("only just even almost nearly hardly barely merely solely")
+_PERSON = words("me you him her them us everybody everyone nobody")
 _NOT_ALL = re.compile(r"\bnot (?:all|every|everyone|everybody|always)\b")
 _ALL_NOT = re.compile(r"\b(?:all|every|everyone|everybody)\b.*\b(?:not|n't)\b")
 
@@ -132,9 +133,21 @@ def moved_focus(new: Reading, old: Reading) -> str | None:
             return f"swapped only {'not in' if 'only' in here else 'only in'} the stored prompt"
     for word in _FOCUS & here & there:
         ours, theirs = _before(new, word), _before(old, word)
+        if word == "only" and _other_person(new, old):
+            return "swapped place of only"
         if (ours == 0) != (theirs == 0) and _rest(new, word) == _rest(old, word):
             return f"swapped place of {word}"
     return None
+
+
+def _other_person(new: Reading, old: Reading) -> bool:
+    """Tell whether "only" stands before a pronoun in one prompt and more follows: "told only him that she left"."""
+    without = [[w for w in reading.words if w != "only"] for reading in (new, old)]
+    if without[0] != without[1] or new.words == old.words:
+        return False
+    later = max((new.words, old.words), key=lambda words: words.index("only"))
+    after = later[later.index("only") + 1 :]
+    return len(after) > 2 and after[0] in _PERSON
 
 
 def _before(reading: Reading, word: str) -> int:

@@ -32,7 +32,8 @@ How the engine uses it::
 - Decisions take no lock but the policy's own, wait for nothing and may be made on the event loop.
 """
 
+from semantic_llm_cache.matching.online.decision import Decision
 from semantic_llm_cache.matching.online.features import FEATURE_NAMES, CandidateView
-from semantic_llm_cache.matching.online.policy import Decision, OnlinePolicy
+from semantic_llm_cache.matching.online.policy import OnlinePolicy
 
 __all__ = ["FEATURE_NAMES", "CandidateView", "Decision", "OnlinePolicy"]

@@ -168,3 +168,17 @@ def gather(prompt: str, candidates: Sequence[CandidateView]) -> Evidence:
 def experience(misses: int) -> float:
     """Return how filled the cache is, from -3 (empty) to 1.3: with few entries a rival may be yet to come."""
     return (math.log1p(min(misses, _EXPERIENCE)) - 6.0) / 2.0
+
+
+def parse_extra_features(given: object) -> tuple[int, tuple[str, ...] | None]:
+    """Return the number of the extra features and their names, None where only their number is given."""
+    wrong = f"extra_features={given!r} must be a whole number, 0 or more, or a sequence of different names"
+    if isinstance(given, int):
+        if isinstance(given, bool) or given < 0:
+            raise ValueError(wrong)
+        return given, None
+    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        raise TypeError(wrong)
+    if len(set(given)) < len(given):
+        raise ValueError(wrong)
+    return len(given), tuple(given)

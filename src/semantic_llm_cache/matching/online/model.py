@@ -53,6 +53,11 @@ class Logistic:
         self.covariance: Array = np.diag(variance).astype(np.float64)
         self.count = 0
 
+    def prior(self) -> tuple[Array, Array]:
+        """Return the prior's mean, shape (d,), and covariance, shape (d, d)."""
+        covariance: Array = np.diag(1.0 / np.diag(self.prior_precision))
+        return covariance @ self.prior_shift, covariance
+
     def predict(self, x: Array) -> float:
         """Return the probability of a right answer, averaged over the posterior."""
         m = float(self.weights @ x)

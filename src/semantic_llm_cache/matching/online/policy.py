@@ -7,7 +7,6 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -15,11 +14,27 @@ import numpy as np
 
 from semantic_llm_cache.config import check_similarity
 from semantic_llm_cache.matching.online.budget import Audit, spendable, upper
-from semantic_llm_cache.matching.online.features import FEATURE_NAMES, CandidateView, experience, gather
+from semantic_llm_cache.matching.online.decision import Decision
+from semantic_llm_cache.matching.online.features import (
+    FEATURE_NAMES,
+    CandidateView,
+    experience,
+    gather,
+    parse_extra_features,
+)
 from semantic_llm_cache.matching.online.model import Array, ChangeDetector, Logistic, Recalibration
+from semantic_llm_cache.matching.online.state import (
+    BUDGET_SETTINGS,
+    COUNTERS,
+    SETTINGS,
+    PolicyState,
+    dump,
+    load,
+    saved_settings,
+)
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 
-__all__ = ["Decision", "OnlinePolicy"]
+__all__ = ["OnlinePolicy"]
 
 # Prior means of the weights that are not 0: what sentence encoders of the MiniLM kind have in common. All
 # prior standard deviations are 1 (2 for the intercept), so some fifty outcomes outweigh them.
@@ -44,54 +59,12 @@ _REACH = 0.5  # similarity from which the neighbours' votes are heard
 _MOST_RECORDS = 4096  # answers whose record of right and wrong is kept
 
 
-@dataclass(slots=True)
-class Decision:
-    """What to do with one request, and why.
-
-    Args:
-        action: "serve" the entry under `key`; "explore", call the function although the entry would do; or
-            "miss", call it because nothing will.
-        key: the candidate entry; None when there was none at or above the floor.
-        probability: estimated probability that the candidate's answer is right, in [0, 1].
-        propensity: the probability with which this request was to be explored; 0.0 on a miss.
-        reason: for people.
-        similarity: max(0, cosine) of the candidate; 0.0 without one.
-        answer: the candidate's answer fingerprint.
-    """
-
-    action: str
-    key: str | None
-    probability: float
-    propensity: float
-    reason: str
-    similarity: float = 0.0
-    answer: str = ""
-    settled: bool = False
-    """True once its outcome was learned; more reports of it are ignored."""
-    _x: Array | None = field(default=None, repr=False)
-    _raw: float = field(default=1.0, repr=False)
-
-
 def _check_share(value: float, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}={value!r} must be a share between 0 and 1, such as 0.02 for 2 %")
     if not 0.0 < value < 1.0:
         raise ValueError(f"{name}={value!r} must lie between 0 and 1, such as 0.02 for 2 %")
     return float(value)
-
-
-def _extra(given: object) -> tuple[int, tuple[str, ...] | None]:
-    """Return the number of the extra features and their names, None where only their number is given."""
-    wrong = f"extra_features={given!r} must be a whole number, 0 or more, or a sequence of different names"
-    if isinstance(given, int):
-        if isinstance(given, bool) or given < 0:
-            raise ValueError(wrong)
-        return given, None
-    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
-        raise TypeError(wrong)
-    if len(set(given)) < len(given):
-        raise ValueError(wrong)
-    return len(given), tuple(given)
 
 
 class OnlinePolicy:
@@ -152,7 +125,7 @@ class OnlinePolicy:
         if not 0.0 < explore <= 0.2:
             raise ValueError(f"explore={explore!r} must lie above 0 and not above 0.2")
         self.explore = float(explore)
-        self.extra_features, self.extra_names = _extra(extra_features)
+        self.extra_features, self.extra_names = parse_extra_features(extra_features)
         self.seed = seed
         self._key = (secrets.randbits(64) if seed is None else seed % 2**64).to_bytes(8, "little")
         self._draws = 0
@@ -450,31 +423,73 @@ class OnlinePolicy:
 
     def to_bytes(self) -> bytes:
         """Return all that was learned and spent, versioned, some tens of kilobytes, without pickle."""
-        from semantic_llm_cache.matching.online.state import dump
-
         with self._lock:
-            return dump(self)
+            return dump(self._state())
+
+    def _state(self) -> PolicyState:
+        """Return what was learned and spent, as plain data that shares this policy's arrays."""
+        model, recalibration = self._model, self._recalibration
+        return PolicyState(
+            settings={name: getattr(self, name) for name in SETTINGS},
+            extra_names=self.extra_names,
+            key=self._key,
+            draws=self._draws,
+            counters={name: getattr(self, name) for name in COUNTERS},
+            audit=self._audit.mass,
+            weights=model.weights,
+            covariance=model.covariance,
+            count=model.count,
+            actual=recalibration.actual,
+            predicted=recalibration.predicted,
+            seen=recalibration.seen,
+            cusum=self._detector.sums,
+            recent=self._recent,
+            price=self._price,
+            hold=self._hold,
+            misses=self._misses,
+            outcomes=self._outcomes,
+            alarms=self._alarms,
+            records=self._records,
+        )
 
     def load(self, data: bytes) -> None:
-        """Go on from a state that `to_bytes` gave.
+        """Go on from a state that `to_bytes` gave; on an error nothing changes.
 
-        What was learned is taken over whatever the settings; the budget only when bounds, confidence and
-        `explore` are the same, else it starts anew.
+        What was learned is kept whatever the settings. The budget is kept only when bounds, confidence and `explore`
+        are the same; else it starts again.
 
         Raises:
             CacheSerializationError: damaged, of an unknown version, or with another number of
                 `extra_features` where one of the two has no names for them.
         """
-        from semantic_llm_cache.matching.online.state import load
-
         with self._lock:
-            load(self, data)
+            self._restore(load(data, self._state(), self._model.prior()))
+
+    def _restore(self, state: PolicyState) -> None:
+        self._model.weights, self._model.covariance = state.weights, state.covariance
+        self._model.count = state.count
+        self._recalibration.actual, self._recalibration.predicted = state.actual, state.predicted
+        self._recalibration.seen = state.seen
+        self._recalibration.refresh()
+        self._detector.sums = state.cusum
+        self._recent = state.recent
+        self._hold, self._misses, self._alarms = state.hold, state.misses, state.alarms
+        self._outcomes = state.outcomes
+        self._records = OrderedDict(state.records)
+        if self.seed is not None and state.key == self._key:
+            self._draws = state.draws
+        if all(state.settings[name] == getattr(self, name) for name in BUDGET_SETTINGS):
+            for name, value in state.counters.items():
+                setattr(self, name, value)
+            self._audit.mass = state.audit
+            self._price = state.price
+        else:
+            self._restart_budget()
+            self._price = 0.0
 
     @classmethod
     def from_bytes(cls, data: bytes, **settings: Any) -> OnlinePolicy:
         """Make a policy with `settings` (by default the saved ones) and `load` the state into it."""
-        from semantic_llm_cache.matching.online.state import saved_settings
-
         policy = cls(**{**saved_settings(data), **settings})
         policy.load(data)
         return policy

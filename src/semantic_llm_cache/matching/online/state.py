@@ -9,18 +9,17 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.matching.online.features import FEATURE_NAMES
+from semantic_llm_cache.matching.online.model import Array
 
-if TYPE_CHECKING:
-    from semantic_llm_cache.matching.online.model import Array, Logistic
-    from semantic_llm_cache.matching.online.policy import OnlinePolicy
-
-__all__ = ["VERSION", "dump", "load", "saved_settings"]
+__all__ = ["BUDGET_SETTINGS", "COUNTERS", "SETTINGS", "VERSION", "PolicyState", "dump", "load", "saved_settings"]
 
 VERSION = 2
 """Version of the stored form. Adding or removing a feature does not change it; changing what one means does."""
@@ -47,20 +46,65 @@ _VERSION_1_LACKED = frozenset(("rider",))
 
 _TAG = b"slc-online-"
 _MOST = 16 * 2**20  # bytes of JSON that are read back
-_COUNTERS = (
-    "_requests",
-    "_exact",
-    "_decided",
-    "_hits",
-    "_explored",
-    "_spent",
-    "_explored_wrong",
-    "_explored_expected",
-    "_rehearsed",
-    "_rehearsed_wrong",
-)
-_SETTINGS = ("max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "extra_features")
-_BUDGET = ("max_error", "max_error_per_hit", "confidence", "explore")  # what a running budget depends on
+COUNTERS: Mapping[str, type[int] | type[float]] = {
+    "_requests": int,
+    "_exact": int,
+    "_decided": int,
+    "_hits": int,
+    "_explored": int,
+    "_spent": float,
+    "_explored_wrong": float,
+    "_explored_expected": float,
+    "_rehearsed": int,
+    "_rehearsed_wrong": int,
+}
+"""The counters of a running budget, by the names that the stored form has for them, and their types."""
+SETTINGS = ("max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "extra_features")
+"""The settings that are saved."""
+BUDGET_SETTINGS = ("max_error", "max_error_per_hit", "confidence", "explore")
+"""The settings that a running budget depends on: with others it cannot go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyState:
+    """What a policy has learned and spent, as plain data.
+
+    Attributes:
+        settings: the values of `SETTINGS`.
+        extra_names: the names of the extra features; None where only their number is known.
+        key, draws: the random generator: its key of 8 bytes, and how many numbers it has given.
+        counters: the values of `COUNTERS`.
+        audit: evidence mass of the audit.
+        weights, covariance: the model's posterior, shapes (d,) and (d, d); the d features are `FEATURE_NAMES`, then
+            the extra ones.
+        count: outcomes that the model has learned.
+        actual, predicted, seen: sums per bin of the recalibration.
+        cusum: sums of the change detector.
+        recent: error probabilities of the last decisions.
+        price, hold, misses, outcomes, alarms: as in the policy.
+        records: digest of an answer -> how often it was right and how often wrong.
+    """
+
+    settings: Mapping[str, Any]
+    extra_names: Sequence[str] | None
+    key: bytes
+    draws: int
+    counters: Mapping[str, float]
+    audit: float
+    weights: Array
+    covariance: Array
+    count: int
+    actual: Array
+    predicted: Array
+    seen: Array
+    cusum: list[float]
+    recent: Array
+    price: float
+    hold: int
+    misses: int
+    outcomes: float
+    alarms: int
+    records: Mapping[int, list[int]]
 
 
 def _pack(array: Any, dtype: str) -> str:
@@ -81,36 +125,34 @@ def _floats(text: str, dtype: str, shape: tuple[int, ...]) -> Array:
     return array
 
 
-def dump(policy: OnlinePolicy) -> bytes:
-    """Return the state of `policy`; its lock is held."""
-    model, recalibration = policy._model, policy._recalibration
-    records = policy._records
-    counts = np.minimum(np.array(list(records.values()), dtype=np.int64).reshape(-1, 2), 2**16 - 1)
-    state = {
-        "settings": {name: getattr(policy, name) for name in _SETTINGS},
+def dump(state: PolicyState) -> bytes:
+    """Return `state` in the stored form."""
+    counts = np.minimum(np.array(list(state.records.values()), dtype=np.int64).reshape(-1, 2), 2**16 - 1)
+    document = {
+        "settings": dict(state.settings),
         "base_names": FEATURE_NAMES,
-        "extra_names": policy.extra_names,
-        "key": policy._key.hex(),
-        "draws": policy._draws,
-        "counters": {name: getattr(policy, name) for name in _COUNTERS},
-        "audit": policy._audit.mass,
-        "weights": _pack(model.weights, "<f8"),
-        "covariance": _pack(model.covariance, "<f8"),
-        "count": model.count,
-        "actual": _pack(recalibration.actual, "<f8"),
-        "predicted": _pack(recalibration.predicted, "<f8"),
-        "seen": _pack(recalibration.seen, "<f8"),
-        "cusum": policy._detector.sums,
-        "recent": _pack(policy._recent, "<f8"),
-        "price": policy._price,
-        "hold": policy._hold,
-        "misses": policy._misses,
-        "outcomes": policy._outcomes,
-        "alarms": policy._alarms,
-        "answers": _pack(np.array(list(records), dtype=np.uint64), "<u8"),
+        "extra_names": state.extra_names,
+        "key": state.key.hex(),
+        "draws": state.draws,
+        "counters": dict(state.counters),
+        "audit": state.audit,
+        "weights": _pack(state.weights, "<f8"),
+        "covariance": _pack(state.covariance, "<f8"),
+        "count": state.count,
+        "actual": _pack(state.actual, "<f8"),
+        "predicted": _pack(state.predicted, "<f8"),
+        "seen": _pack(state.seen, "<f8"),
+        "cusum": state.cusum,
+        "recent": _pack(state.recent, "<f8"),
+        "price": state.price,
+        "hold": state.hold,
+        "misses": state.misses,
+        "outcomes": state.outcomes,
+        "alarms": state.alarms,
+        "answers": _pack(np.array(list(state.records), dtype=np.uint64), "<u8"),
         "records": _pack(counts, "<u2"),
     }
-    return _TAG + b"%d\n" % VERSION + zlib.compress(json.dumps(state).encode("ascii"))
+    return _TAG + b"%d\n" % VERSION + zlib.compress(json.dumps(document).encode("ascii"))
 
 
 def _read(data: bytes) -> dict[str, Any]:
@@ -118,19 +160,19 @@ def _read(data: bytes) -> dict[str, Any]:
     if head not in (_TAG + b"1", _TAG + b"%d" % VERSION):
         raise CacheSerializationError(
             f"not a state of an online policy of version 1 or {VERSION} (it begins {bytes(data[:24])!r}):"
-            " remove it, and the policy starts to learn anew"
+            " remove it, and the policy starts to learn again"
         )
     try:
         unpacker = zlib.decompressobj()
         text = unpacker.decompress(body, _MOST)
         if not unpacker.eof:
             raise ValueError("cut short, or too large")
-        state = json.loads(text)
-        if not isinstance(state, dict):
+        document = json.loads(text)
+        if not isinstance(document, dict):
             raise ValueError("no mapping")
         if head == _TAG + b"1":
-            state["base_names"], state["extra_names"] = list(_VERSION_1_BASE), None
-        return state
+            document["base_names"], document["extra_names"] = list(_VERSION_1_BASE), None
+        return document
     except (zlib.error, ValueError) as error:
         raise _damaged(error) from error
 
@@ -138,127 +180,126 @@ def _read(data: bytes) -> dict[str, Any]:
 def _damaged(error: Exception) -> CacheSerializationError:
     return CacheSerializationError(
         f"the state of the online policy is damaged ({type(error).__name__}): remove it, and the policy starts to "
-        "learn anew"
+        "learn again"
     )
 
 
 def saved_settings(data: bytes) -> dict[str, Any]:
     """Return the arguments that the saved policy was made with."""
-    state = _read(data)
+    document = _read(data)
     try:
-        settings = {name: state["settings"][name] for name in _SETTINGS}
-        if state["extra_names"] is not None:
-            settings["extra_features"] = tuple(state["extra_names"])
+        settings = {name: document["settings"][name] for name in SETTINGS}
+        if document["extra_names"] is not None:
+            settings["extra_features"] = tuple(document["extra_names"])
         return settings
     except (KeyError, TypeError) as error:
         raise _damaged(error) from error
 
 
-def _extra_names(policy: OnlinePolicy, state: dict[str, Any]) -> list[str]:
+def _extra_names(document: dict[str, Any], like: PolicyState) -> list[str]:
     """Return the names of the saved extra features. Raises CacheSerializationError where they cannot be known."""
-    count, names = state["settings"]["extra_features"], state["extra_names"]
-    if policy.extra_names is None:
+    count, names = document["settings"]["extra_features"], document["extra_names"]
+    if like.extra_names is None:
         # Without names only an equal number can be the same features.
-        if count == policy.extra_features:
-            return _names(policy)[len(FEATURE_NAMES) :]
+        if count == like.settings["extra_features"]:
+            return _names(like)[len(FEATURE_NAMES) :]
     elif names is not None:
         return [str(name) for name in names]
     else:
-        known = [name for name in policy.extra_names if name not in _VERSION_1_LACKED]
-        for candidate in (known, list(policy.extra_names)):
+        known = [name for name in like.extra_names if name not in _VERSION_1_LACKED]
+        for candidate in (known, list(like.extra_names)):
             if len(candidate) == count:
                 return candidate
     raise CacheSerializationError(
-        f"the state was learned with extra_features={count}, this policy has {policy.extra_features}, and not both"
-        " have names for them: give it the same, or remove the state"
+        f"the state was learned with extra_features={count}, this policy has {like.settings['extra_features']}, and"
+        " not both have names for them: give it the same, or remove the state"
     )
 
 
-def _names(policy: OnlinePolicy) -> list[str]:
-    extra = policy.extra_names
+def _names(state: PolicyState) -> list[str]:
+    extra = state.extra_names
     if extra is None:
-        extra = tuple(str(number) for number in range(policy.extra_features))
-    # Marked, so that a guard of one's own may bear the name of a built-in feature.
+        extra = tuple(str(number) for number in range(state.settings["extra_features"]))
+    # Marked, so that a user's guard may have the name of a built-in feature.
     return [*FEATURE_NAMES, *(f"extra {name}" for name in extra)]
 
 
-def _carried_over(policy: OnlinePolicy, state: dict[str, Any]) -> tuple[Array, Array]:
-    """Return the saved weights and covariance in the order of the policy's own features.
+def _carried_over(document: dict[str, Any], like: PolicyState, prior: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Return the saved weights and covariance in the order of the features of `like`.
 
-    The saved posterior is a Gaussian: leaving rows out of it is what it says of the others alone, and a feature that
-    it knows nothing of has its prior, independent of the rest.
+    The saved posterior is a Gaussian: without the rows of some features it is the posterior of the others. A feature
+    that it does not know gets its prior, independent of the rest.
     """
-    extra = _extra_names(policy, state)
-    marked = extra if policy.extra_names is None else [f"extra {name}" for name in extra]
-    saved = [*map(str, state["base_names"]), *marked]
+    extra = _extra_names(document, like)
+    marked = extra if like.extra_names is None else [f"extra {name}" for name in extra]
+    saved = [*map(str, document["base_names"]), *marked]
     if len(set(saved)) < len(saved):
         raise ValueError("two features of one name")
     size = len(saved)
-    weights = _floats(state["weights"], "<f8", (size,))
-    covariance = _floats(state["covariance"], "<f8", (size, size))
-    np.linalg.cholesky(covariance)  # refuses what no posterior can have
+    weights = _floats(document["weights"], "<f8", (size,))
+    covariance = _floats(document["covariance"], "<f8", (size, size))
+    np.linalg.cholesky(covariance)  # raises LinAlgError for what is no covariance
     at = {name: place for place, name in enumerate(saved)}
-    ours = _names(policy)
+    ours = _names(like)
     here = [place for place, name in enumerate(ours) if name in at]
     there = [at[ours[place]] for place in here]
-    new_weights, new_covariance = _prior(policy._model)
+    new_weights, new_covariance = prior[0].copy(), prior[1].copy()
     new_weights[here] = weights[there]
     new_covariance[np.ix_(here, here)] = covariance[np.ix_(there, there)]
     return new_weights, new_covariance
 
 
-def _prior(model: Logistic) -> tuple[Array, Array]:
-    covariance = np.diag(1.0 / np.diag(model.prior_precision))
-    return covariance @ model.prior_shift, covariance
+def load(data: bytes, like: PolicyState, prior: tuple[Array, Array]) -> PolicyState:
+    """Return a saved state for the policy whose present state is `like`.
 
+    The settings are the saved ones. The weights and the covariance are those of the policy's own features; one that
+    the saved state does not know has its `prior` (mean, covariance).
 
-def load(policy: OnlinePolicy, data: bytes) -> None:
-    """Put a saved state into `policy`, whose lock is held; on an error it is left as it was."""
-    state = _read(data)
+    Raises:
+        CacheSerializationError: damaged, of an unknown version, or with features that cannot be matched.
+    """
+    document = _read(data)
     try:
-        settings = state["settings"]
-        weights, covariance = _carried_over(policy, state)
-        bins = policy._recalibration.BINS
-        actual = _floats(state["actual"], "<f8", (bins,))
-        predicted = _floats(state["predicted"], "<f8", (bins,))
-        seen = _floats(state["seen"], "<f8", (bins,))
-        recent = _floats(state["recent"], "<f8", policy._recent.shape)
-        answers = np.frombuffer(base64.b64decode(state["answers"], validate=True), dtype="<u8").tolist()
-        records = _unpack(state["records"], "<u2", (len(answers), 2)).tolist()
-        counters = {name: type(getattr(policy, name))(state["counters"][name]) for name in _COUNTERS}
-        numbers = {name: float(state[name]) for name in ("audit", "price", "outcomes")}
-        sums = [float(value) for value in state["cusum"]]
-        whole = {name: int(state[name]) for name in ("draws", "count", "hold", "misses", "alarms")}
-        key = bytes.fromhex(state["key"])
-        if not np.isfinite([*numbers.values(), *counters.values(), *sums]).all() or len(key) != 8:
+        state = _plain(document, like, prior)
+        numbers = [state.audit, state.price, state.outcomes]
+        whole = [state.draws, state.count, state.hold, state.misses, state.alarms]
+        if not np.isfinite([*numbers, *state.counters.values(), *state.cusum]).all() or len(state.key) != 8:
             raise ValueError("a counter that is no number")
-        if min(*numbers.values(), *whole.values(), *sums) < 0.0:
+        if min(*numbers, *whole, *state.cusum) < 0.0:
             raise ValueError("a counter below zero")
-        if len(sums) != len(policy._detector.sums):
+        if len(state.cusum) != len(like.cusum):
             raise ValueError("sums of another detector")
     except CacheSerializationError:
         raise
     except (KeyError, TypeError, ValueError, OverflowError, np.linalg.LinAlgError) as error:
         raise _damaged(error) from error
+    return state
 
-    policy._model.weights, policy._model.covariance = weights, covariance
-    policy._model.count = whole["count"]
-    policy._recalibration.actual, policy._recalibration.predicted = actual, predicted
-    policy._recalibration.seen = seen
-    policy._recalibration.refresh()
-    policy._detector.sums = sums
-    policy._recent = recent
-    policy._hold, policy._misses, policy._alarms = whole["hold"], whole["misses"], whole["alarms"]
-    policy._outcomes = numbers["outcomes"]
-    policy._records.clear()
-    policy._records.update(zip(answers, records, strict=True))
-    if policy.seed is not None and key == policy._key:
-        policy._draws = whole["draws"]
-    if all(settings[name] == getattr(policy, name) for name in _BUDGET):
-        for name, value in counters.items():
-            setattr(policy, name, value)
-        policy._audit.mass = numbers["audit"]
-        policy._price = numbers["price"]
-    else:
-        policy._restart_budget()
-        policy._price = 0.0
+
+def _plain(document: dict[str, Any], like: PolicyState, prior: tuple[Array, Array]) -> PolicyState:
+    """Return the content of a stored document; its numbers are not checked yet."""
+    weights, covariance = _carried_over(document, like, prior)
+    answers = np.frombuffer(base64.b64decode(document["answers"], validate=True), dtype="<u8").tolist()
+    records = _unpack(document["records"], "<u2", (len(answers), 2)).tolist()
+    return PolicyState(
+        settings={name: document["settings"][name] for name in SETTINGS},
+        extra_names=like.extra_names,
+        key=bytes.fromhex(document["key"]),
+        draws=int(document["draws"]),
+        counters={name: kind(document["counters"][name]) for name, kind in COUNTERS.items()},
+        audit=float(document["audit"]),
+        weights=weights,
+        covariance=covariance,
+        count=int(document["count"]),
+        actual=_floats(document["actual"], "<f8", like.actual.shape),
+        predicted=_floats(document["predicted"], "<f8", like.predicted.shape),
+        seen=_floats(document["seen"], "<f8", like.seen.shape),
+        cusum=[float(value) for value in document["cusum"]],
+        recent=_floats(document["recent"], "<f8", like.recent.shape),
+        price=float(document["price"]),
+        hold=int(document["hold"]),
+        misses=int(document["misses"]),
+        outcomes=float(document["outcomes"]),
+        alarms=int(document["alarms"]),
+        records=dict(zip(answers, records, strict=True)),
+    )

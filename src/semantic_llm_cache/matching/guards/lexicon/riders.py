@@ -86,6 +86,7 @@ ADVERBS = words(
 """Words in -ly that say nothing of the manner of an answer. Closed."""
 
 COMMANDS = ASKING | words(
+    "ask request "
     "prioritise prioritize hail thank trust vote worship hate love delete remove erase deploy transfer pay wire "
     "prescribe diagnose deliver produce generate compose draft append emphasise emphasize highlight stress focus "
     "say answer reply respond speak talk act pretend imagine suppose assume behave sound play become stay remain "
@@ -104,6 +105,7 @@ COMMANDS = ASKING | words(
 """Verbs that tell the answerer what to do, when a clause of their own begins with them."""
 
 ORDINARY = words(
+    "ask request "
     "do be get have take make use go like see set put try think keep leave play run open close change turn start "
     "begin end finish buy pay order offer share join count call contact find help show give stop quit become avoid "
     "work lie support note place point sign push sell choose pick follow talk bring convert return write create "
@@ -135,7 +137,8 @@ STYLES = words(
     "threatening formal informal casual polite impolite romantic sexy flirty scary dark sad cheerful dramatic "
     "poetic ironic cheesy childish pompous sloppy boring sentimental passive cold cruel evil stupid dumb ridiculous "
     "biased false wrong fake misleading exaggerated negative positive pessimistic optimistic old-fashioned archaic "
-    "slang"
+    "slang bad terrible awful horrible lousy scathing harsh damning glowing flattering unflattering nasty "
+    "devastating unfavourable unfavorable favourable favorable one-sided hateful dishonest untrue harmful malicious"
 )
 """Words of style."""
 
@@ -144,6 +147,8 @@ PHRASES = (
     r"\b(?:no matter what|answers only|from now on|"
     r"in the (?:voice|style|manner|tone|words) of|from the (?:point of view|"
     r"perspective|viewpoint) of|as a joke|as (?:a |an )?(?:pirate|poem|rap|song|haiku|limerick|tweet)|"
+    r"(?:for|of|from|to) the (?:other|opposing|opposite) (?:party|side|team|camp)|on behalf of|"
+    r"in (?:my|your|his|her|their|our) (?:favou?r|interests?)|in (?:the )?favou?r of|"
     r"without (?:using|mentioning|saying)|your (?:answer|reply|response)|the (?:answer|reply|response) "
     r"(?:must|should|has to)|i want you to|i would like you to|i'd like you to|(?:parallel|alternate) "
     r"(?:world|universe)|pip install|rm -rf|curl -|(?:make|made|making) (?:it|something|things|stuff|everything|that) "

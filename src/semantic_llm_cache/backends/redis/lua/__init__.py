@@ -1,0 +1,1 @@
+"""The Lua scripts of `RedisBackend`, by what they serve."""

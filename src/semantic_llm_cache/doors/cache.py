@@ -1,0 +1,286 @@
+"""`SemanticCache` and `@cache`: the doors for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, ParamSpec, TypeVar, overload
+
+from semantic_llm_cache.calls.lookup import Lookup
+from semantic_llm_cache.config import TTL
+from semantic_llm_cache.doors.decorator import CachedFunction, bind, split
+from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.engine.options import Options
+from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
+from semantic_llm_cache.metrics.pricing import Price
+from semantic_llm_cache.storage.contract import StorageBackend
+
+__all__ = ["SemanticCache", "cache"]
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class SemanticCache(Engine):
+    """A cache: looks up, calls, stores. Decorators and clients are doors to it.
+
+    Args:
+        backend: a `StorageBackend` or URL (``memory://``, ``sqlite:///cache.db``); None is the process's
+            default, see `get_default_backend`.
+        embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:..."``), or a callable from
+            text to vector; None is ``"auto"``. Needed only where `similarity` is below 1.
+        similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
+        ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; None is for ever.
+        namespace: name of the entries for management; a part of the scope.
+        enabled: False lets every call through. So does ``SEMANTIC_LLM_CACHE_DISABLED=1``.
+        guards: what looks for differences in meaning that cosine cannot tell: ``"default"``, None, names of
+            rules, or callables; see `matching.guards`.
+        verify: a sync or async callable ``(prompt, candidate_prompt, response) -> bool | float`` asked about
+            near candidates that passed threshold and guards; see `matching.verify` for ready-made ones.
+        verify_band: ask only between these two similarities, refuse below, accept above.
+        verify_mode: ``"inline"``, or ``"background"``: the caller gets a fresh answer now, and a yes makes both
+            prompts aliases of one answer for the next time.
+        max_error: bound on the share of all requests that are answered wrongly, learned online; `similarity`
+            is then the floor under which no candidate is looked at (0.5 if not given). See
+            ``docs/error-budget.md``.
+        max_error_per_hit: the same for the share of hits that are wrong.
+        same_answer: ``(fresh, stored) -> bool | float``, tells the online policy and shadow mode whether two
+            answers say the same. Default: equal up to case and marks, or for long answers near in meaning.
+        seed: makes the online policy's draws repeatable.
+        mode: ``"serve"``, or ``"shadow"``: always call, and record what the cache would have answered.
+        on_event: called with the `Lookup` of every call.
+        on_error: ``"open"``: trouble with storage or embedder costs the caller nothing but the saving;
+            ``"raise"``: it raises `CacheBackendError` or `EmbeddingUnavailableError`.
+        timeout: seconds that each storage operation or embedding may take; None is no limit.
+        stale_while_revalidate: how long after its TTL an answer is still served, while a fresh one is fetched in
+            the background. `stale_if_error`: how long after its TTL it is served when the call fails. Both for
+            equal text only; forms as for `ttl`.
+        jitter: share of the TTL, up to 1, by which it is shortened at random, so that answers stored together do
+            not expire together.
+        single_flight: ``"process"``: of concurrent calls for one key, one in this process runs the function.
+            ``"shared"``: one in all processes on the same Redis, PostgreSQL or SQLite file; the others wait for
+            its answer, of streams for the whole one, which they then replay. When it fails or dies another one
+            calls; when the storage fails each process calls for itself. One more round trip for each miss.
+        clock: wall time in seconds, for tests; replaces the backend's too.
+        tags: labels of the entries stored.
+        cache_if: called with a fresh answer; False keeps it out of the cache.
+        price: `CacheConfig` with rates per 1,000 tokens, or a callable ``(input_tokens, output_tokens,
+            response) -> USD``.
+        max_prompt, max_response: longest prompt, and longest answer in its stored form, that are stored,
+            in characters.
+
+    Raises:
+        ValueError, TypeError: naming the argument.
+        EmbeddingUnavailableError: `similarity` below 1 and no usable embedder.
+
+    Example:
+        >>> import asyncio
+        >>> from semantic_llm_cache import Request, SemanticCache
+        >>> async def main():
+        ...     async with SemanticCache("memory://") as cache:
+        ...         async def call():
+        ...             return "42"
+        ...         request = Request("demo", {"model": "m"}, "What is six times seven?")
+        ...         await cache.get_or_call(request, call)
+        ...         return (await cache.lookup(request)).outcome
+        >>> asyncio.run(main())
+        'exact'
+    """
+
+    def __init__(
+        self,
+        backend: StorageBackend | str | None = None,
+        *,
+        embedder: Any = None,
+        similarity: float = 1.0,
+        ttl: TTL = 3600,
+        namespace: str = "default",
+        enabled: bool = True,
+        guards: Any = DEFAULT_GUARDS,
+        verify: Any = None,
+        verify_band: tuple[float, float] | None = None,
+        verify_mode: str = "inline",
+        max_error: float | None = None,
+        max_error_per_hit: float | None = None,
+        same_answer: Any = None,
+        seed: int | None = None,
+        mode: str = "serve",
+        stale_while_revalidate: TTL = None,
+        stale_if_error: TTL = None,
+        jitter: float = 0.0,
+        single_flight: str = "process",
+        on_event: Callable[[Lookup], object] | None = None,
+        on_error: str = "open",
+        timeout: float | None = 1.0,
+        clock: Callable[[], float] | None = None,
+        tags: Iterable[str] = (),
+        cache_if: Callable[[Any], bool] | None = None,
+        price: Price = None,
+        max_prompt: int = 1_000_000,
+        max_response: int = 20_000_000,
+        **unknown: NoReturn,
+    ) -> None:
+        given = dict(locals())  # what it was given, by name
+        super().__init__(Options.read(_named(given, "self", "__class__")))
+
+    def cache(self, function: Any = None, /, **options: Any) -> Any:
+        """Return a decorator (or decorate `function`) bound to this cache.
+
+        Takes the options of `semantic_llm_cache.cache`; those not given are the cache's.
+
+        Raises:
+            TypeError, ValueError: naming the option.
+        """
+        engine_options, function_options = split(options)
+        derived = self.derive(**engine_options)
+        if function is None:
+            return lambda f: bind(f, derived.derive(), function_options)
+        return bind(function, derived, function_options)
+
+
+@overload
+def cache(function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+@overload
+def cache(
+    similarity: float = 1.0,
+    ttl: TTL = 3600,
+    backend: StorageBackend | str | None = None,
+    namespace: str = "default",
+    enabled: bool = True,
+    key_func: Callable[..., str] | None = None,
+    *,
+    embedder: Any = None,
+    prompt: str | None = None,
+    ignore: Iterable[str] = (),
+    scope: Mapping[str, Any] | Callable[[], Any] | None = None,
+    version: str | int | None = None,
+    normalizer: Callable[[str], str] | None = None,
+    tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+    cache_if: Callable[[Any], bool] | None = None,
+    result_type: Any = None,
+    replay_delay: float | None = None,
+    on_event: Callable[[Lookup], object] | None = None,
+    on_error: str = "open",
+    timeout: float | None = 1.0,
+    guards: Any = DEFAULT_GUARDS,
+    verify: Any = None,
+    verify_band: tuple[float, float] | None = None,
+    verify_mode: str = "inline",
+    max_error: float | None = None,
+    max_error_per_hit: float | None = None,
+    same_answer: Any = None,
+    seed: int | None = None,
+    mode: str = "serve",
+    stale_while_revalidate: TTL = None,
+    stale_if_error: TTL = None,
+    jitter: float = 0.0,
+    single_flight: str = "process",
+    price: Price = None,
+) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
+def cache(
+    similarity: Any = 1.0,
+    ttl: TTL = 3600,
+    backend: StorageBackend | str | None = None,
+    namespace: str = "default",
+    enabled: bool = True,
+    key_func: Callable[..., str] | None = None,
+    *,
+    embedder: Any = None,
+    prompt: str | None = None,
+    ignore: Iterable[str] = (),
+    scope: Mapping[str, Any] | Callable[[], Any] | None = None,
+    version: str | int | None = None,
+    normalizer: Callable[[str], str] | None = None,
+    tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+    cache_if: Callable[[Any], bool] | None = None,
+    result_type: Any = None,
+    replay_delay: float | None = None,
+    on_event: Callable[[Lookup], object] | None = None,
+    on_error: str = "open",
+    timeout: float | None = 1.0,
+    guards: Any = DEFAULT_GUARDS,
+    verify: Any = None,
+    verify_band: tuple[float, float] | None = None,
+    verify_mode: str = "inline",
+    max_error: float | None = None,
+    max_error_per_hit: float | None = None,
+    same_answer: Any = None,
+    seed: int | None = None,
+    mode: str = "serve",
+    stale_while_revalidate: TTL = None,
+    stale_if_error: TTL = None,
+    jitter: float = 0.0,
+    single_flight: str = "process",
+    price: Price = None,
+    **unknown: Any,
+) -> Any:
+    """Cache the answers of a function that calls a model. Use bare (`@cache`) or with options.
+
+    Works on `async def` and `def`, on methods, classmethods and staticmethods (with `@cache` above `@classmethod`:
+    the other way round `cache_lookup` and `cache_invalidate` raise TypeError from Python 3.13 on). The function
+    keeps its signature, its type and its exceptions; exceptions are never cached, `None`, `""` and `[]` are.
+
+    Args:
+        similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
+        ttl: how long an answer is served: seconds, timedelta, ``"90s"``, ``"1h30m"``, ``"7d"``; None is for
+            ever. Counted from the store; a hit does not extend it.
+        backend: a `StorageBackend` or URL (``"sqlite:///cache.db"``); None is the process's default.
+        namespace: name of the entries for management. In "default" each function has its own entries;
+            functions that name the same other namespace share theirs.
+        enabled: False lets every call through.
+        key_func: called with the function's arguments, returns the exact key as a string. All other
+            arguments are then your own responsibility: they no longer keep answers apart, in the near tier
+            neither. Name what must with `scope`.
+        embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:text-embedding-3-small"``),
+            or a sync or async callable from text to vector.
+        prompt: the parameter that holds the prompt; else the first of `prompt`, `messages`, `question`,
+            `query`, `input`, `text`, `message`, else the only `str` parameter.
+        ignore: parameters that do not matter for the answer (a client, a callback), and variables that the
+            function closes over. All others must be equal for an answer to serve.
+        scope: what else must be equal: a mapping, or a callable that returns it for each call.
+        version: starts a fresh space when it changes, e.g. with the prompt template.
+        normalizer: applied to the text before both tiers, e.g. `utils.normalize_prompt`.
+        tags: labels for `invalidate(tags=...)`, or a callable that makes them from the call's arguments.
+        cache_if: called with a fresh answer; False keeps it out of the cache.
+        replay_delay: for generators: seconds between the chunks of a hit; None replays at once.
+        result_type: the type stored answers are rebuilt to, where the return annotation does not say.
+        on_event: called with the `Lookup` of every call.
+        on_error: ``"open"``, or ``"raise"`` to see trouble of storage and embedder.
+        timeout: seconds that each storage operation or embedding may take.
+        guards: what looks for differences that cosine cannot tell; None for none.
+        verify, verify_band, verify_mode: a second opinion about near candidates; see `SemanticCache`.
+        max_error, max_error_per_hit, same_answer, seed: a bound on wrong answers, learned online; see
+            `SemanticCache`.
+        mode: ``"shadow"`` always calls and records what the cache would have answered.
+        stale_while_revalidate, stale_if_error, jitter: how long past its TTL an answer may still serve, and how
+            much TTLs vary; see `SemanticCache`.
+        single_flight: ``"process"``: concurrent calls for one key run the function once in this process;
+            ``"shared"``: once in all processes that use the backend. See `SemanticCache`.
+        price: `CacheConfig` with rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``.
+
+    Raises:
+        TypeError, ValueError: when decorating, naming the argument.
+        EmbeddingUnavailableError: when decorating with `similarity` below 1 and no usable embedder.
+        CacheKeyError: when calling with an argument that has no stable fingerprint.
+
+    Example:
+        >>> import asyncio
+        >>> @cache(ttl="1h")
+        ... async def ask(prompt: str, model: str = "small") -> str:
+        ...     return f"{model}: {len(prompt)}"
+        >>> asyncio.run(ask("hello"))
+        'small: 5'
+    """
+    given = dict(locals())
+    bare = similarity if callable(similarity) or isinstance(similarity, (classmethod, staticmethod)) else None
+    if bare is not None:
+        del given["similarity"]
+    engine_options, function_options = split(_named(given))
+    engine = SemanticCache(**engine_options)
+    if bare is not None:
+        return bind(bare, engine, function_options)
+    return lambda function: bind(function, engine.derive(), function_options)
+
+
+def _named(given: Mapping[str, Any], *but: str) -> dict[str, Any]:
+    """Return the options among a function's arguments, those that it does not know too."""
+    return {**{name: value for name, value in given.items() if name not in ("unknown", *but)}, **given["unknown"]}

@@ -1,0 +1,241 @@
+"""Storage and embedder, behind limits of time and circuit breakers.
+
+Everything an engine does with either goes through here, and so does the rule that their trouble does not reach the
+caller unless ``on_error="raise"`` asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.engine.notices import Notices
+from semantic_llm_cache.engine.options import Options
+from semantic_llm_cache.engine.outcome import Found, Outage, Unreadable
+from semantic_llm_cache.engine.state import BackendState, state_of
+from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, EmbeddingUnavailableError
+from semantic_llm_cache.redaction import describe
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.awaiting import driven, limited
+from semantic_llm_cache.runtime.breaker import CircuitBreaker
+from semantic_llm_cache.similarity.base import unit
+from semantic_llm_cache.similarity.cache import shared_embedder
+from semantic_llm_cache.similarity.unseen import why_unreadable
+from semantic_llm_cache.storage.contract import Candidate, StorageBackend
+from semantic_llm_cache.storage.registry import get_default_backend
+from semantic_llm_cache.values.offload import is_large, off_loop
+
+__all__ = ["Access", "Storage"]
+
+T = TypeVar("T")
+_LOAD_TIMEOUT = 30.0
+_REMEDY = "Check that it is reachable and healthy."
+
+
+class Storage:
+    """One backend, as one engine uses it."""
+
+    __slots__ = ("_options", "backend", "state")
+
+    def __init__(self, backend: StorageBackend, state: BackendState, options: Options) -> None:
+        self.backend = backend
+        self.state = state
+        self._options = options
+
+    async def run(self, operation: Callable[[], Awaitable[T]], kind: str = "read") -> T:
+        """Run one operation with its limit and its breaker.
+
+        Args:
+            operation: starts it.
+            kind: names the breaker: ``"read"``, ``"search"``, ``"write"`` or ``"lease"``.
+
+        Raises:
+            Outage: it failed; with ``on_error="raise"`` CacheBackendError or CacheSerializationError.
+        """
+        backend, state, raising = self.backend, self.state, self._options.on_error == "raise"
+        breaker = state.breakers[kind]
+        if not breaker.allow():
+            if raising:
+                raise CacheBackendError(f"{backend.url} is failing; its circuit breaker is open")
+            raise Outage("the storage is failing; its circuit breaker is open")
+        try:
+            result = await (operation() if backend.in_process else limited(operation(), self._limit(kind)))
+        except CacheSerializationError as error:
+            if raising:
+                raise
+            raise Unreadable(str(error)) from error
+        except Exception as error:
+            breaker.failed(error, _REMEDY)
+            if raising:
+                if isinstance(error, CacheBackendError):
+                    raise
+                raise CacheBackendError(f"{backend.url} failed: {describe(error)}") from error
+            raise Outage(f"storage failed: {describe(error)}") from error
+        if kind == "search":
+            state.searched = True
+        breaker.succeeded()
+        return result
+
+    def _limit(self, kind: str) -> float | None:
+        limit, first = self._options.timeout, self.backend.first_search_seconds
+        if limit is None or first is None or kind != "search" or self.state.searched:
+            return limit
+        return max(limit, first)  # an index is loaded, once
+
+    async def get(self, key: str) -> CacheEntry | None:
+        """Return the entry under a key. Raises what `run` does."""
+        return await self.run(lambda: _get(self.backend, key))
+
+    async def candidates(self, found: Found, threshold: float, k: int, scope: str) -> list[Candidate]:
+        """Return the `k` entries of a scope nearest to the vector found. Raises what `run` does."""
+        backend, vector, embedder = self.backend, found.vector, found.embedder
+        return await self.run(
+            lambda: _candidates(backend, vector, threshold, k=k, scope=scope, embedder=embedder), "search"
+        )
+
+    async def put(self, key: str, entry: CacheEntry) -> None:
+        """Write an entry. Raises what `run` does."""
+        await self.run(lambda: self.backend.set(key, entry), "write")
+
+    async def delete(self, key: str) -> bool:
+        """Delete an entry; True when there was one. Raises what `run` does."""
+        return await self.run(lambda: self.backend.delete(key), "write")
+
+
+class Access:
+    """The backend and the embedder of one engine."""
+
+    def __init__(self, options: Options, notices: Notices) -> None:
+        self._options = options
+        self._notices = notices
+        self.clock: Callable[[], float] = options.clock or time.time
+        self.given = options.backend
+        self._embedder: Any = None
+        self._storage: Storage | None = None
+        if self.given is not None:
+            self._bind_clock(self.given)
+
+    # ------------------------------------------------------------------------------ storage
+
+    @property
+    def backend(self) -> StorageBackend:
+        """The backend in use: the one given, else the process's default of this moment."""
+        return self.given if self.given is not None else get_default_backend()
+
+    def storage(self) -> Storage:
+        """Return the storage in use: the default one may change at any time."""
+        backend, storage = self.backend, self._storage
+        if storage is None or storage.backend is not backend:
+            self._bind_clock(backend)
+            storage = self._storage = Storage(backend, state_of(backend), self._options)
+        return storage
+
+    def bound(self) -> tuple[StorageBackend, BackendState]:
+        """Return the backend in use and its state in this process."""
+        storage = self.storage()
+        return storage.backend, storage.state
+
+    def _bind_clock(self, backend: StorageBackend) -> None:
+        if self._options.clock is not None:
+            backend.clock = self.clock
+
+    # ------------------------------------------------------------------------------ embedder
+
+    def need_embedder(self) -> Any:
+        """Return the embedder, found but not loaded. Raises EmbeddingUnavailableError."""
+        option = self._options.embedder
+        if option is None or option == "auto":
+            return shared_embedder("auto")  # what "auto" means may change: set_default_embedder
+        if self._embedder is None:
+            self._embedder = shared_embedder(option)
+        return self._embedder
+
+    async def embed(self, text: str, found: Found) -> None:
+        """Set `found.vector`; leave it None, with a reason, for text that the model does not read whole.
+
+        Raises:
+            Outage: there is no vector; with ``on_error="raise"`` EmbeddingUnavailableError.
+        """
+        name, logged = "cannot be used", False
+        try:
+            embedder = self.need_embedder()
+            name = embedder.fingerprint
+            if not embedder.loaded:
+                # Loading a model takes seconds once. It delays those who need it and trips no breaker.
+                await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
+            if not await _readable(embedder, text):
+                found.reason = why_unreadable(text)
+                return
+            breaker = _breaker_of(embedder)
+            if not breaker.allow():
+                raise Outage("the embedder is failing; its circuit breaker is open")
+            try:
+                vector = await limited(embedder.aencode(text), self._options.timeout)
+                # Checked here, so that a useless vector is not taken for a failure of the storage.
+                found.vector = unit(vector)
+            except Exception as error:
+                breaker.failed(error, "Check the embedder, or set similarity=1.0 to do without.")
+                logged = True
+                raise
+            breaker.succeeded()
+            found.embedder = name
+        except Outage:
+            raise
+        except Exception as error:
+            if self._options.on_error == "raise":
+                if isinstance(error, EmbeddingUnavailableError):
+                    raise
+                raise EmbeddingUnavailableError(f"the embedder {name} failed: {describe(error)}") from error
+            if not logged:
+                self._notices.log_once("embedder", f"no embedding ({describe(error)}); near matching is off meanwhile")
+            raise Outage(f"no embedding: {describe(error)}") from error
+
+    async def vectors(self, texts: Sequence[str]) -> Any:
+        """Return the unit vectors of further texts, under the same limits. Raises Outage."""
+        try:
+            return await limited(self.need_embedder().aencode_batch(list(texts)), self._options.timeout)
+        except Exception as error:
+            raise Outage(f"no embedding: {describe(error)}") from error
+
+
+async def _readable(embedder: Any, text: str) -> bool:
+    if len(text) <= 1000:
+        return bool(embedder.readable(text))
+    return bool(await asyncio.to_thread(embedder.readable, text))
+
+
+async def _get(backend: StorageBackend, key: str) -> CacheEntry | None:
+    entry: Any = None
+    if backend.in_process:
+        entry = backend.peek(key)
+    if entry is not None and is_large(entry.response):
+        entry = await off_loop(driven, backend.get(key))  # which makes a copy
+    else:
+        entry = await backend.get(key)
+    if entry is not None and not isinstance(entry, CacheEntry):
+        raise TypeError(f"get() returned a {type(entry).__name__}, not a CacheEntry")
+    return entry
+
+
+async def _candidates(backend: StorageBackend, vector: Any, threshold: float, **limits: Any) -> list[Candidate]:
+    found: Any = await backend.find_candidates(vector, threshold, **limits)
+    if not isinstance(found, list) or not all(
+        isinstance(c, Candidate) and isinstance(c.entry, CacheEntry) for c in found
+    ):
+        raise TypeError("find_candidates() returned something other than a list of Candidate")
+    return found
+
+
+_breakers: weakref.WeakKeyDictionary[Any, CircuitBreaker] = weakref.WeakKeyDictionary()
+background.after_fork(_breakers.clear)  # a lock may be held by a thread that the child has not
+
+
+def _breaker_of(embedder: Any) -> CircuitBreaker:
+    breaker = _breakers.get(embedder)
+    if breaker is None:
+        breaker = _breakers.setdefault(embedder, CircuitBreaker(f"the embedder {embedder.fingerprint}"))
+    return breaker

@@ -1,0 +1,62 @@
+"""`Call`: one call on its way through the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine.outcome import Found
+from semantic_llm_cache.keys.request import Request
+
+__all__ = ["Call"]
+
+
+class Call:
+    """One call on its way through the cache.
+
+    Attributes:
+        request: what is asked.
+        settings: of this call.
+        function: makes the answer; takes no arguments. None where nothing is called.
+        plain: True for plain code, which waits in its own thread; False on an event loop.
+        started: when the call began, by `perf_counter`.
+        found: what the last search for it found; there is none before the first.
+    """
+
+    __slots__ = ("found", "function", "plain", "request", "settings", "started")
+
+    found: Found
+
+    def __init__(
+        self,
+        request: Request,
+        settings: CallSettings,
+        function: Callable[[], Any] | None = None,
+        *,
+        plain: bool = False,
+    ) -> None:
+        self.request = request
+        self.settings = settings
+        self.function = function
+        self.plain = plain
+        self.started = perf_counter()
+
+    @property
+    def needs_vector(self) -> bool:
+        """Whether the request is embedded: near matching is on, and there is a text."""
+        return self.settings.similarity < 1 and bool(self.request.text)
+
+    def again(self, function: Callable[[], Any] | None = None) -> Call:
+        """Return the same call with nothing found, and another function if one is given."""
+        made = Call(self.request, self.settings, function or self.function, plain=self.plain)
+        made.found = Found("miss", "")
+        return made
+
+    def exact(self) -> Call:
+        """Return the same call with equal text only, and nothing found."""
+        made = self.again()
+        made.settings = replace(self.settings, similarity=1.0)
+        return made

@@ -1,0 +1,241 @@
+"""Steps, and the two ways to carry them out: on an event loop, and in a plain thread.
+
+What async and plain code have in common is written once, as a generator that yields what it wants done. Each kind of
+step knows how it is done on a loop (`awaited`) and how in a plain thread (`blocking`); `drive` and `drive_blocking`
+go through a generator with one or the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Callable, Coroutine, Generator
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+from semantic_llm_cache.engine.flights import Flight, Flights, current_chain
+from semantic_llm_cache.engine.outcome import Failure
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.awaiting import driven
+from semantic_llm_cache.values.offload import inline
+
+__all__ = ["Carry", "Do", "Left", "Ran", "Run", "Step", "Steps", "Wait", "drive", "drive_blocking"]
+
+
+class Left(BaseException):
+    """The caller has gone. Thrown into steps in place of GeneratorExit, after which no more of them could be done."""
+
+
+class Step(Protocol):
+    """Something that a generator wants done."""
+
+    async def awaited(self) -> Any:
+        """Do it on the running event loop."""
+
+    def blocking(self) -> Any:
+        """Do it in this thread."""
+
+
+Steps = Generator[Any, Any, Any]
+"""Yields steps, is sent their results, and returns an answer or a `Failure`."""
+
+
+async def drive(steps: Steps) -> Any:
+    """Carry out steps on the running loop, and return what the generator returns; raise what a `Failure` holds."""
+    go: Any = steps.send
+    given: Any = None
+    send = go
+    try:
+        while True:
+            try:
+                step = go(given)
+            except StopIteration as stop:
+                given = stop.value
+                break
+            except Left:
+                raise GeneratorExit from None
+            try:
+                given, go = await step.awaited(), send
+            except GeneratorExit:
+                given, go = Left(), steps.throw
+            except BaseException as error:
+                given, go = error, steps.throw
+        if type(given) is Failure:
+            raise given.error
+        return given
+    finally:
+        del given, go  # an exception's traceback holds this frame, so this frame must not hold the exception
+        step = None
+
+
+def drive_blocking(steps: Steps) -> Any:
+    """`drive` in a plain thread."""
+    go: Any = steps.send
+    given: Any = None
+    send = go
+    try:
+        while True:
+            try:
+                step = go(given)
+            except StopIteration as stop:
+                given = stop.value
+                break
+            try:
+                given, go = step.blocking(), send
+            except BaseException as error:
+                given, go = error, steps.throw
+        if type(given) is Failure:
+            raise given.error
+        return given
+    finally:
+        del given, go
+        step = None
+
+
+# -------------------------------------------------------------------------------------- steps
+
+
+class Do:
+    """Run a coroutine of ours.
+
+    Args:
+        make: starts it.
+        waits: False when it waits for nothing outside this thread: plain code then runs it here, and needs no loop.
+    """
+
+    __slots__ = ("_make", "_waits")
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, Any]], waits: bool = True) -> None:
+        self._make = make
+        self._waits = waits
+
+    async def awaited(self) -> Any:
+        """Do it on the running event loop."""
+        return await self._make()
+
+    def blocking(self) -> Any:
+        """Do it in this thread, or on the background loop."""
+        if self._waits:
+            return background.run(self._make())
+        with inline():
+            return driven(self._make())
+
+
+class Ran(NamedTuple):
+    """What a function did: its value, or the exception that it raised; and how long it took."""
+
+    value: Any
+    error: BaseException | None
+    duration_ms: float
+
+
+class Run:
+    """Call the user's function. Its exception comes back as a value: see `Failure`."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+
+    async def awaited(self) -> Ran:
+        """Call it, and await what it returns if that can be awaited."""
+        began = perf_counter()
+        try:
+            value = self._function()
+            if inspect.isawaitable(value):
+                value = await value
+        except BaseException as error:
+            return Ran(None, error, 0.0)
+        return Ran(value, None, (perf_counter() - began) * 1000)
+
+    def blocking(self) -> Ran:
+        """Call it."""
+        began = perf_counter()
+        try:
+            value = self._function()
+        except BaseException as error:
+            return Ran(None, error, 0.0)
+        return Ran(value, None, (perf_counter() - began) * 1000)
+
+
+class Wait:
+    """Wait for a flight that was joined. True when it has ended, False when waiting would block its own loop.
+
+    Args:
+        flights: it is one of these.
+        flight: to wait for.
+        leading: the caller's own flight, which takes the answer of `flight`.
+    """
+
+    __slots__ = ("_flight", "_flights", "_leading")
+
+    def __init__(self, flights: Flights, flight: Flight, leading: Flight | None = None) -> None:
+        self._flights = flights
+        self._flight = flight
+        self._leading = leading
+
+    async def awaited(self) -> bool:
+        """Wait on the running event loop."""
+        await self._flights.wait(self._flight, self._leading)
+        return True
+
+    def blocking(self) -> bool:
+        """Wait in this thread."""
+        return self._flights.wait_blocking(self._flight, self._leading)
+
+
+class Carry:
+    """Carry out the steps that end a flight, for all who wait for it.
+
+    On a loop they run in a task of their own: the first caller may leave, and those who wait are still served.
+
+    Args:
+        steps: they call the function, and land the flight.
+        flights: it is one of these.
+        flight: whose function is called.
+        ended: called when the steps have ended, however they did.
+    """
+
+    __slots__ = ("_ended", "_flight", "_flights", "_steps")
+
+    def __init__(self, steps: Steps, flights: Flights, flight: Flight, ended: Callable[[], None]) -> None:
+        self._steps = steps
+        self._flights = flights
+        self._flight = flight
+        self._ended = ended
+
+    async def awaited(self) -> None:
+        """Carry them out in a task, and wait for the flight."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._alone())
+
+        def cancel() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
+                loop.call_soon_threadsafe(task.cancel)
+
+        self._flight.cancel = cancel
+        ended = self._ended
+        # A task that is cancelled before its first step never gets to land its flight.
+        task.add_done_callback(lambda _: ended())
+        try:
+            await self._flights.wait(self._flight)
+        except BaseException:
+            self._flight.led = False
+            raise
+
+    async def _alone(self) -> None:
+        current_chain.set((*current_chain.get(), self._flight))
+        steps = self._steps
+        del self  # an exception of the function holds this frame, and the flight holds the exception
+        await drive(steps)
+
+    def blocking(self) -> None:
+        """Carry them out in this thread."""
+        token = current_chain.set((*current_chain.get(), self._flight))
+        try:
+            drive_blocking(self._steps)
+        finally:
+            current_chain.reset(token)
+            self._ended()
+            del self, token  # as in `_alone`

@@ -1,0 +1,106 @@
+"""Answers past their time: served while a fresh one is fetched, or in place of an error."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from time import perf_counter
+from typing import Any
+
+from semantic_llm_cache.engine.access import Access
+from semantic_llm_cache.engine.admission import Admission
+from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.flights import Flights
+from semantic_llm_cache.engine.leases import Leases
+from semantic_llm_cache.engine.notices import Notices
+from semantic_llm_cache.engine.options import Options
+from semantic_llm_cache.engine.outcome import Found, Outage, Outcome
+from semantic_llm_cache.engine.search import Search
+from semantic_llm_cache.redaction import describe
+from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.awaiting import maybe_await
+
+__all__ = ["Freshness"]
+
+
+class Freshness:
+    """Stale answers of one engine.
+
+    Args:
+        options: of the engine.
+        access: to storage and embedder.
+        search: tells whether a fresh answer is there already.
+        admission: stores the fresh answer.
+        leases: agree with other processes on which one fetches it.
+        notices: logs trouble.
+    """
+
+    def __init__(
+        self, options: Options, access: Access, search: Search, admission: Admission, leases: Leases, notices: Notices
+    ) -> None:
+        self._while_revalidate = options.stale_while_revalidate or 0.0
+        self._if_error = options.stale_if_error or 0.0
+        self._access = access
+        self._search = search
+        self._admission = admission
+        self._leases = leases
+        self._notices = notices
+
+    def may_serve(self, found: Found) -> bool:
+        """Tell whether a stale answer may be served while a fresh one is fetched."""
+        return found.late < self._while_revalidate
+
+    def refresh(self, call: Call) -> None:
+        """Fetch a fresh answer after the caller has gone on with the stale one; once at a time per key."""
+        flights = self._access.storage().state.flights
+        if flights.begin_refresh(call.request.key):
+            background.later(self._fetch(call.again(), flights))
+
+    async def _fetch(self, call: Call, flights: Flights) -> None:
+        try:
+            if call.needs_vector:
+                with contextlib.suppress(Outage):
+                    await self._access.embed(call.request.text, call.found)
+            # This caller may have read the old answer just before another refresh put a new one in its place.
+            if self._leases.needed(call):
+                if not await self._leases.claim_refresh(call, flights):
+                    return
+            elif await self._search.is_fresh(call):
+                return
+            began = perf_counter()
+            value = await _called(call)
+            fresh = await self._admission.weigh(call, value, (perf_counter() - began) * 1000)
+            await self._admission.admit(call, fresh)
+        except Exception as error:
+            self._notices.log_once("refresh", f"a stale answer could not be refreshed: {describe(error)}")
+        finally:
+            flights.end_refresh(call.request.key)
+            call.found.release()
+
+    def in_place_of(self, call: Call, error: BaseException) -> Found | None:
+        """Return the stale answer to give in place of an error, where `stale_if_error` allows it."""
+        stale = call.found.fallback
+        if stale is None or stale.entry is None or not isinstance(error, Exception):
+            return None
+        if getattr(error, "final", False):
+            return None  # not an outage: the provider has refused this caller
+        if stale.late >= self._if_error:
+            return None
+        stale.reason = f"stale, since the call failed: {type(error).__name__}"
+        return stale
+
+    def outcome_in_place_of(self, call: Call, error: BaseException) -> Outcome | None:
+        """`in_place_of`, as the outcome of a flight."""
+        stale = self.in_place_of(call, error)
+        if stale is None or stale.entry is None:
+            return None
+        shared = self._admission.share(stale.value, call.settings.target)
+        return Outcome(stale, stale.value, shared, stale.entry.duration_ms, stale.entry.cost_usd, False)
+
+
+async def _called(call: Call) -> Any:
+    """Call the function in the background: that of plain code in a thread, since it blocks."""
+    assert call.function is not None
+    if call.plain:
+        return await asyncio.to_thread(call.function)
+    return await maybe_await(call.function())

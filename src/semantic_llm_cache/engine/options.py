@@ -1,0 +1,271 @@
+"""The options, each written once: its default, its check, and one line that says what it is.
+
+The decorator, the engine, the doors, `derive` and ``docs/options.md`` take theirs from here.
+"""
+
+# ruff: noqa: RUF009 - `_option` calls `field`
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_number, check_tags, shown
+from semantic_llm_cache.calls.lookup import Lookup
+from semantic_llm_cache.config import check_similarity, parse_ttl
+from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
+from semantic_llm_cache.metrics.pricing import Price, make_price
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import shared_backend
+
+__all__ = ["DOCUMENTED", "ENGINE_OPTIONS", "FUNCTION_OPTIONS", "Option", "Options", "refuse_unknown"]
+
+Check = Callable[[Any, str], Any]
+"""Takes a value and the option's name; returns the value as it is kept, or raises TypeError or ValueError."""
+
+
+# ------------------------------------------------------------------------------ checks
+
+
+def _as_it_is(value: Any, name: str) -> Any:
+    return value
+
+
+def _backend(value: StorageBackend | str | None, name: str) -> StorageBackend | None:
+    return None if value is None else shared_backend(value, name)
+
+
+def _namespace(value: str, name: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={shown(value)} must be a string")
+    if not value:
+        raise ValueError(f"{name}='' must be a non-empty string")
+    return value
+
+
+def _tags_or_callable(value: Any, name: str) -> Any:
+    return value if callable(value) else check_tags(value, name)
+
+
+def _one_of(*allowed: str) -> Check:
+    def check(value: str, name: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"{name}={shown(value)} must be {' or '.join(map(repr, allowed))}")
+        return value
+
+    return check
+
+
+def _share(value: float | None, name: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={shown(value)} must be a share between 0 and 1, such as 0.02")
+    if not 0 < value < 1:
+        raise ValueError(f"{name}={shown(value)} must lie between 0 and 1, such as 0.02 for 2 %")
+    return value
+
+
+def _band(value: Any, name: str) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"{name}={shown(value)} must be a pair of similarities, such as (0.80, 0.95)")
+    low, high = (check_similarity(part, name) for part in value)
+    if low >= high:
+        raise ValueError(f"{name}={shown(value)} must go from the lower to the higher similarity")
+    return low, high
+
+
+def _jitter(value: float, name: str) -> float:
+    return check_similarity(value, name) if value else 0.0
+
+
+def _timeout(value: float | None, name: str) -> float | None:
+    if value is None or (isinstance(value, float) and value == math.inf):
+        return value
+    return check_number(value, name, "more than zero seconds, or None for no limit", above=0)
+
+
+def _price(value: Price, name: str) -> Price:
+    make_price(value)
+    return value
+
+
+def _characters(value: int, name: str) -> int:
+    return check_count(value, name, "a number of characters")
+
+
+def _version(value: str | int | None, name: str) -> str | int | None:
+    if value is not None and not isinstance(value, (str, int)):
+        raise TypeError(f"{name}={shown(value)} must be a string or a number")
+    return value
+
+
+def _delay(value: float | None, name: str) -> float | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise TypeError(f"{name}={shown(value)} must be seconds between chunks, or None")
+    if value is not None and value < 0:
+        raise ValueError(f"{name}={shown(value)} must not be negative")
+    return value
+
+
+# ------------------------------------------------------------------------------ the table
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option.
+
+    Attributes:
+        default: as the signatures have it.
+        check: see `Check`.
+        doc: what it is, in one line of Markdown.
+    """
+
+    default: Any
+    check: Check
+    doc: str
+
+
+def _option(default: Any, check: Check, doc: str) -> Any:
+    return field(default=default, metadata={"option": Option(default, check, doc)})
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """The options of an engine, checked. Made by `read`; `changed` gives others."""
+
+    backend: StorageBackend | None = _option(
+        None, _backend, "A `StorageBackend` or URL: `memory://`, `sqlite:///cache.db`; None is the process's default."
+    )
+    embedder: Any = _option(
+        None, _as_it_is, 'An `EmbeddingProvider`, a name such as `"onnx"`, or a callable; None is `"auto"`.'
+    )
+    similarity: float = _option(
+        1.0, check_similarity, "Cosine from 0 to 1 at which a near prompt counts as the same; 1 is equal text only."
+    )
+    ttl: float | None = _option(
+        3600, parse_ttl, 'How long an answer is served: seconds, a timedelta, `"1h30m"`; None is for ever.'
+    )
+    namespace: str = _option("default", _namespace, "Name of the entries for management; a part of the scope.")
+    enabled: bool = _option(True, check_flag, "False lets every call through.")
+    guards: Any = _option(
+        DEFAULT_GUARDS, _as_it_is, "What looks for differences that cosine cannot tell: names, callables, or None."
+    )
+    verify: Any = _option(None, check_callable, "A callable that is asked about near candidates.")
+    verify_band: tuple[float, float] | None = _option(
+        None, _band, "Ask `verify` only between these two similarities; refuse below, accept above."
+    )
+    verify_mode: str = _option(
+        "inline", _one_of("inline", "background"), '`"inline"`, or `"background"` to ask after the call.'
+    )
+    max_error: float | None = _option(None, _share, "Bound on the share of all requests that are answered wrongly.")
+    max_error_per_hit: float | None = _option(None, _share, "Bound on the share of hits that are wrong.")
+    same_answer: Any = _option(None, check_callable, "A callable that tells whether two answers say the same.")
+    seed: int | None = _option(None, _as_it_is, "Makes the draws of the error budget repeatable.")
+    mode: str = _option(
+        "serve",
+        _one_of("serve", "shadow"),
+        '`"serve"`, or `"shadow"`: always call, record what would have been served.',
+    )
+    stale_while_revalidate: float | None = _option(
+        None, parse_ttl, "How long past its TTL an answer is served while a fresh one is fetched."
+    )
+    stale_if_error: float | None = _option(
+        None, parse_ttl, "How long past its TTL an answer is served when the call fails."
+    )
+    jitter: float = _option(0.0, _jitter, "Share of the TTL, up to 1, by which it is shortened at random.")
+    single_flight: str = _option(
+        "process", _one_of("process", "shared"), 'Who shares one call: `"process"`, or `"shared"` for all processes.'
+    )
+    on_event: Callable[[Lookup], object] | None = _option(
+        None, check_callable, "Called with the `Lookup` of every call."
+    )
+    on_error: str = _option(
+        "open", _one_of("open", "raise"), '`"open"`: a failing cache costs only the saving; `"raise"`: it raises.'
+    )
+    timeout: float | None = _option(
+        1.0, _timeout, "Seconds that each storage operation or embedding may take; None is no limit."
+    )
+    clock: Callable[[], float] | None = _option(None, check_callable, "Wall time in seconds, for tests.")
+    tags: tuple[str, ...] = _option((), check_tags, "Labels of the entries stored, for `invalidate(tags=...)`.")
+    cache_if: Callable[[Any], bool] | None = _option(
+        None, check_callable, "Called with a fresh answer; False keeps it out of the cache."
+    )
+    price: Price = _option(None, _price, "`CacheConfig` with rates, or a callable from tokens and answer to USD.")
+    max_prompt: int = _option(1_000_000, _characters, "Longest prompt that is stored, in characters.")
+    max_response: int = _option(
+        20_000_000, _characters, "Longest answer that is stored, in characters of its stored form."
+    )
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], also: Iterable[str] = ()) -> Options:
+        """Return the options given, checked; those not given have their defaults.
+
+        Args:
+            given: by name.
+            also: further names that the caller takes, for the message about an unknown one.
+
+        Raises:
+            ValueError, TypeError: naming the option.
+        """
+        return cls(**_checked(given, also))
+
+    def changed(self, given: Mapping[str, Any], also: Iterable[str] = ()) -> Options:
+        """Return these options with some changed. Takes and raises what `read` does."""
+        return replace(self, **_checked(given, also)) if given else self
+
+    @property
+    def stale_window(self) -> float:
+        """Seconds past its TTL that an answer is kept."""
+        return max(self.stale_while_revalidate or 0.0, self.stale_if_error or 0.0)
+
+
+ENGINE_OPTIONS: dict[str, Option] = {part.name: part.metadata["option"] for part in fields(Options)}
+"""The options of an engine: what `SemanticCache` takes."""
+
+FUNCTION_OPTIONS: dict[str, Option] = {
+    "prompt": Option(None, _as_it_is, "The parameter that holds the prompt; None finds it."),
+    "ignore": Option((), _as_it_is, "Parameters, and variables closed over, that do not matter for the answer."),
+    "scope": Option(None, _as_it_is, "What else must be equal: a mapping, or a callable that returns one."),
+    "version": Option(None, _version, "Starts a fresh space when it changes, as with the prompt template."),
+    "normalizer": Option(None, check_callable, "Applied to the text before both tiers."),
+    "key_func": Option(None, check_callable, "Called with the function's arguments, returns the exact key."),
+    "result_type": Option(None, _as_it_is, "The type stored answers are rebuilt to; None takes the annotation."),
+    "replay_delay": Option(None, _delay, "For generators: seconds between the chunks of a hit; None is at once."),
+    "tags": Option((), _tags_or_callable, "Labels, or a callable that makes them from the call's arguments."),
+}
+"""The options that only a decorated function has. Its `tags` may also be a callable."""
+
+DOCUMENTED: dict[str, dict[str, Option]] = {
+    "Options of the cache": ENGINE_OPTIONS,
+    "Options of a decorated function": FUNCTION_OPTIONS,
+}
+"""The tables of ``docs/options.md``."""
+
+
+def _checked(given: Mapping[str, Any], also: Iterable[str]) -> dict[str, Any]:
+    if not ENGINE_OPTIONS.keys() >= given.keys():
+        refuse_unknown(given, (*also, *ENGINE_OPTIONS))
+    return {name: ENGINE_OPTIONS[name].check(value, name) for name, value in given.items()}
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise TypeError for the first name that is not known, with the nearest one and all that there are.
+
+    Example:
+        >>> refuse_unknown(["similarty"], ["similarity", "ttl"])
+        Traceback (most recent call last):
+        TypeError: unknown option 'similarty': did you mean 'similarity'? Known options: similarity, ttl
+    """
+    names = list(dict.fromkeys(known))
+    for name in given:
+        if name not in names:
+            import difflib  # only for the message
+
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise TypeError(f"unknown option {name!r}: {hint}Known options: {', '.join(names)}")

@@ -1,0 +1,116 @@
+"""What a search found, what a call ended with, and the values that stand for no value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.config import CacheEntry
+    from semantic_llm_cache.matching.decider import Choice
+
+__all__ = ["AGAIN", "ALONE", "MISS", "Failure", "Found", "Fresh", "Outage", "Outcome", "Sentinel", "Unreadable"]
+
+
+class Sentinel:
+    """A value that stands for no value."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+MISS: Any = Sentinel("MISS")
+"""There is no answer."""
+
+AGAIN: Any = Sentinel("AGAIN")
+"""The answer of the call in flight does not fit: look again."""
+
+ALONE: Any = Sentinel("ALONE")
+"""In place of an answer that cannot be shared: each caller makes its own call."""
+
+
+class Outage(Exception):
+    """Storage or embedder failed, and the caller must not notice."""
+
+
+class Unreadable(Outage):
+    """One entry cannot be written or read back; the storage itself works."""
+
+
+class Failure(NamedTuple):
+    """An exception, passed on as a value: the driver of the steps raises it at the end.
+
+    A generator cannot pass on every exception (StopIteration ends it), and a traceback through its frames would keep
+    the flight alive, which holds the exception: a cycle.
+    """
+
+    error: BaseException
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        outcome: as in `Lookup`.
+        reason: why, in words.
+        value: the answer of a hit, the caller's own copy.
+        entry, entry_key: what is served.
+        similarity, nearest_prompt: of the entry served, or on a miss of the nearest.
+        vector, embedder: of the request, once it has been embedded.
+        choice: what the near tier decided.
+        late: seconds past its time, of a stale answer.
+        fallback: a stale answer, in case the call fails.
+        unread: the storage could not be read, so writing to it now is no use.
+        lease: the `Holding` under which the function runs, with ``single_flight="shared"``.
+    """
+
+    outcome: str
+    reason: str
+    value: Any = None
+    entry: CacheEntry | None = None
+    entry_key: str | None = None
+    similarity: float | None = None
+    vector: Any = None
+    embedder: str = ""
+    nearest_prompt: str | None = None
+    choice: Choice | None = None
+    late: float = 0.0
+    fallback: Found | None = None
+    unread: bool = False
+    lease: Any = None
+
+    def release(self) -> None:
+        """Give back the lease, if there is one."""
+        if self.lease is not None:
+            self.lease.release()
+
+
+class Fresh(NamedTuple):
+    """A fresh answer, on its way into the cache.
+
+    `shared` is its immutable or `Encoded` form, which many may read; `ALONE` when it has none. `wanted` says whether
+    `cache_if` and the call want it stored.
+    """
+
+    value: Any
+    shared: Any
+    wanted: bool
+    duration_ms: float
+
+
+class Outcome(NamedTuple):
+    """What a flight ended with, for those who waited.
+
+    `original` is the leader's own object; the others get copies of `shared`.
+    """
+
+    found: Found
+    original: Any
+    shared: Any
+    duration_ms: float
+    cost_usd: float
+    stored: bool

@@ -1,0 +1,239 @@
+"""The making of a stream: its source is read to the end, and stored.
+
+On an event loop a task does that. The readers of a plain source do it themselves: each fetches the chunk it lacks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from semantic_llm_cache.engine.driving import Do, Left, Steps, drive
+from semantic_llm_cache.engine.outcome import Failure, Found
+from semantic_llm_cache.redaction import describe
+from semantic_llm_cache.streams.broadcast import Broadcast, Reader
+from semantic_llm_cache.streams.call import StreamCall
+from semantic_llm_cache.streams.steps import END, Close, Next, Pause, Source
+
+__all__ = ["Production"]
+
+
+class Production:
+    """Makes one stream.
+
+    Args:
+        call: of its first reader.
+        open: opens the function's own stream.
+        replay_delay: seconds between the chunks of what another process has stored.
+    """
+
+    def __init__(self, call: StreamCall, open: Callable[[], Any], replay_delay: float | None) -> None:
+        self._call = call
+        self._open = open
+        self._delay = replay_delay
+        self._pushed = _Pushed(broadcast := call.broadcast())
+        self._pull: _Pull | None = None
+        self.broadcast = broadcast
+        if broadcast.loop is None:
+            self._pull = broadcast.pull = _Pull(broadcast, self._steps(), self._over)
+            broadcast.on_idle = self._pull.abandon
+
+    def start(self) -> None:
+        """Begin, where a task does it; readers of a plain source begin it themselves."""
+        loop = self.broadcast.loop
+        if loop is None:
+            return
+        task = loop.create_task(drive(self._steps()))
+        # A task that is cancelled before its first step never gets to end its stream.
+        task.add_done_callback(lambda _: self._over(asyncio.CancelledError()))
+
+        def cancel() -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(task.cancel)
+
+        self.broadcast.on_idle = cancel
+
+    def _alive(self) -> bool | None:
+        """Tell whether the source is being read; None when it waits for its readers."""
+        broadcast = self.broadcast
+        if broadcast.settled.done() or not broadcast.whole:  # a stream that is not stored cannot answer others
+            return False
+        if broadcast.loop is not None:
+            return broadcast.loop.is_running()
+        assert self._pull is not None
+        return self._pull.is_active(self._call.engine.backend.lease_seconds) or None
+
+    # ------------------------------------------------------------------------------ the steps
+
+    def _steps(self) -> Steps:
+        """Read the source to its end, even if readers leave, and store it.
+
+        Where another process is reading the same stream, what that one has stored is given in its place.
+        """
+        call, broadcast = self._call, self.broadcast
+        try:
+            began = perf_counter()
+            try:
+                answer = broadcast.instead = yield Do(lambda: call.claim(self._alive))
+                began = perf_counter()
+                error = yield from (self._read() if answer is None else self._replay(answer))
+            except Exception as trouble:
+                error = trouble
+            except Left:
+                self._over(ConnectionError("the event loop that carried this stream has stopped"))
+                raise
+            except BaseException as leaving:
+                self._over(leaving)
+                raise
+            if error is not None:
+                self._over(None if call.stand_in(broadcast, error) else error)
+                return Failure(error) if not isinstance(error, Exception) else None
+            took = (perf_counter() - began) * 1000
+            # Readers may finish while the entry is being written; new callers still join this stream until then.
+            broadcast.end()
+            if answer is None:
+                yield from self._store(took)
+            else:
+                call.streams.close(call.key, broadcast)
+        finally:
+            call.call.found.release()
+
+    def _read(self) -> Steps:
+        """Read the source; return what it raised."""
+        source = Source(self._open)
+        if self.broadcast.gone:
+            return Left()
+        following = Next(source)
+        try:
+            while True:
+                chunk = yield following
+                if chunk is END:
+                    return None
+                if type(chunk) is Failure:
+                    return chunk.error
+                if self._push(chunk):
+                    return None
+                yield self._pushed
+        finally:
+            yield Close(source)
+
+    def _replay(self, answer: Found) -> Steps:
+        for i, chunk in enumerate(answer.value):
+            if i and self._delay:
+                yield Pause(self._delay)
+            if self._push(chunk):
+                break
+            yield self._pushed
+
+    def _push(self, chunk: Any) -> bool:
+        """Hand a chunk to the readers; True when it is the last."""
+        self.broadcast.over = self._call.ends(chunk)
+        self.broadcast.push(chunk)
+        return self.broadcast.over
+
+    def _over(self, error: BaseException | None) -> None:
+        """End a stream that is not stored. Does nothing where it has ended."""
+        self._call.streams.close(self._call.key, self.broadcast)
+        self.broadcast.end(error)
+
+    def _store(self, took: float) -> Steps:
+        call, broadcast = self._call, self.broadcast
+        stored, trouble = False, None
+        try:
+            stored = yield Do(lambda: call.store(broadcast, took))
+        except Exception as error:
+            if call.engine.on_error == "raise":
+                trouble = error  # the first reader raises it
+            else:
+                call.engine.log_once("stream", f"a stream was not stored: {describe(error)}")
+        finally:
+            call.streams.close(call.key, broadcast, stored, trouble)
+
+
+class _Pushed:
+    """A chunk has been handed on. A task lets others have their turn, and waits for slow readers."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self._broadcast = broadcast
+        self._count = 0
+
+    async def awaited(self) -> None:
+        # A source may have many chunks ready at once. Readers get the first ones before the last is read.
+        self._count += 1
+        if self._count <= 4 or self._count % 8 == 0:
+            await asyncio.sleep(0)
+        if self._broadcast.crowded:
+            await self._room()
+
+    async def _room(self) -> None:
+        loop, room = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(room.set)
+
+        while self._broadcast.full(wake):
+            await room.wait()
+            room.clear()
+
+    def blocking(self) -> None:
+        """Readers of a plain source fetch no more than they need."""
+
+
+class _Pull:
+    """The steps of a production that its readers carry out: each fetches the chunk it lacks."""
+
+    def __init__(self, broadcast: Broadcast, steps: Steps, over: Callable[[BaseException], None]) -> None:
+        self._broadcast = broadcast
+        self._steps = steps
+        self._over = over
+        self._lock = threading.Lock()
+        self._last = perf_counter()
+
+    def is_active(self, seconds: float) -> bool:
+        """Tell whether a reader is fetching a chunk, or was not long ago."""
+        return self._lock.locked() or perf_counter() - self._last < seconds
+
+    def next(self, reader: Reader) -> None:
+        """Fetch one chunk, unless another reader has fetched one meanwhile."""
+        with self._lock:
+            if not self._broadcast.done and not self._broadcast.ahead(reader):
+                self._advance()
+            self._last = perf_counter()
+        if self._broadcast.gone:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """All readers have left before the end: nothing is stored."""
+        # If another thread is fetching a chunk, it does this when it is done.
+        if self._lock.acquire(blocking=False):
+            try:
+                if not self._broadcast.done:
+                    self._advance(Left())
+                    self._over(Left())  # for steps that had not begun
+            finally:
+                self._lock.release()
+
+    def _advance(self, leaving: BaseException | None = None) -> None:
+        """Carry the steps on until a chunk has been handed on, or to their end."""
+        go: Any = self._steps.send if leaving is None else self._steps.throw
+        given: Any = leaving
+        while True:
+            try:
+                step = go(given)
+            except (StopIteration, Left):
+                return
+            except BaseException as error:
+                if self._broadcast.error is not error:  # its readers raise it
+                    raise
+                return
+            if type(step) is _Pushed:
+                return
+            try:
+                given, go = step.blocking(), self._steps.send
+            except BaseException as error:
+                given, go = error, self._steps.throw
