@@ -6,6 +6,7 @@ import pytest
 
 from semantic_llm_cache import SemanticCache, last_lookup
 from semantic_llm_cache.backends import SQLiteBackend
+from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.storage.front import Front
 
 
@@ -123,3 +124,17 @@ def test_a_read_that_began_before_a_write_is_not_kept():
 def test_bad_values_name_the_argument(tmp_path, options):
     with pytest.raises(ValueError, match=next(iter(options))):
         SQLiteBackend(tmp_path / "cache.db", **options)
+
+
+def test_what_changes_an_entry_drops_it_before_and_after_also_when_that_fails():
+    front = Front(8, 60.0)
+    for keys in (["k"], None):
+        front.put("k", CacheEntry("p", "old"), front.generation)
+        began = front.generation
+        with pytest.raises(OSError, match="full"), front.changing(keys):
+            assert front.get("k") is None
+            front.put("k", CacheEntry("p", "old"), front.generation)  # a read brings the old one back
+            raise OSError("full")
+        assert front.get("k") is None
+        front.put("k", CacheEntry("p", "old"), began)
+        assert front.get("k") is None

@@ -106,7 +106,7 @@ class StorageBackend(ABC):
     """How long the first search in a process may take, where it loads an index; None where it loads nothing."""
 
     front: Front | None = None
-    """Entries just read by key, for backends whose `get` leaves the process. A backend that has one drops from it
+    """Entries just read by key, for backends whose `get` needs a file or a server. A backend that has one drops from it
     what its own methods write or delete."""
 
     gives_leases: ClassVar[bool] = False

@@ -1,13 +1,13 @@
 """`BackendConformance`: the contract of `StorageBackend` as tests, for any backend.
 
-Subclass it in a test module and say how a backend is made; pytest (or `unittest`, for the methods need
-neither fixtures nor plugins) runs the rest:
+Subclass it in a test module and define how a backend is made. pytest runs the rest, and so does `unittest`: the
+methods need no fixtures and no plugins.
 
     class TestMine(BackendConformance):
         def make_backend(self, clock):
             return MyBackend("127.0.0.1:7000", clock=clock)
 
-Each test starts with an empty backend from `make_backend`, so that hook must remove what an earlier
+Each test starts with an empty backend from `make_backend`, so that method must remove what an earlier
 test left. A backend that keeps nothing beyond the seven abstract methods sets `keeps_counters`,
 `keeps_hits` and `reads_quietly` to False.
 """

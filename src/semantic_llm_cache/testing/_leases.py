@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.storage.contract import Held, Lease, StorageBackend
@@ -26,13 +29,22 @@ async def _taken(backend: StorageBackend, key: str, seconds: float = _LONG) -> L
     return lease
 
 
-class Leases(Suite):
-    """One at a time has the lease on a key, and only the last one may store under it."""
+def with_leases(test: Callable[[Any, Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
+    """`with_backend`, for a backend that gives leases; with another one the test does nothing."""
 
-    @with_backend
+    @functools.wraps(test)
+    async def run(self: Suite, backend: StorageBackend) -> None:
+        if backend.gives_leases:
+            await test(self, backend)
+
+    return with_backend(run)
+
+
+class Leases(Suite):
+    """One caller at a time has the lease on a key, and only the last one may store under it."""
+
+    @with_leases
     async def test_of_many_one_gets_the_lease(self, backend: StorageBackend) -> None:
-        if not backend.gives_leases:
-            return
         tokens = [_token() for _ in range(20)]
         found = await asyncio.gather(*[backend.acquire_lease("k", token, _LONG) for token in tokens])
         leases = [lease for lease in found if isinstance(lease, Lease)]
@@ -48,10 +60,8 @@ class Leases(Suite):
         again = await backend.acquire_lease("k", leases[0].token, _LONG)  # its reply may have been lost
         assert again == leases[0]
 
-    @with_backend
+    @with_leases
     async def test_a_lease_given_back_is_free(self, backend: StorageBackend) -> None:
-        if not backend.gives_leases:
-            return
         for key in ("k", "", "a b", "ключ {x}", "k" * 2000):
             lease = await _taken(backend, key)
             await backend.release_lease(lease)
@@ -61,12 +71,10 @@ class Leases(Suite):
             assert isinstance(await backend.acquire_lease(key, _token(), _LONG), Held)
             await backend.release_lease(other)
 
-    @with_backend
+    @with_leases
     async def test_who_waits_is_told(self, backend: StorageBackend) -> None:
-        if not backend.gives_leases:
-            return
         began = time.monotonic()
-        await backend.wait_for_lease("k", _LONG)  # nobody has it
+        await backend.wait_for_lease("k", _LONG)  # it is free
         for stores in (False, True):
             lease = await _taken(backend, "k")
             waiting = [asyncio.ensure_future(backend.wait_for_lease("k", _LONG)) for _ in range(3)]
@@ -86,10 +94,8 @@ class Leases(Suite):
         assert time.monotonic() - began < _LONG / 2
         await backend.release_lease(lease)
 
-    @with_backend
+    @with_leases
     async def test_who_comes_late_cannot_store(self, backend: StorageBackend) -> None:
-        if not backend.gives_leases:
-            return
         late = await _taken(backend, "k", _SHORT)
         await asyncio.sleep(2 * _SHORT)
         newer = await _taken(backend, "k")
@@ -104,10 +110,8 @@ class Leases(Suite):
         assert found is not None
         assert found.response == "newer"
 
-    @with_backend
+    @with_leases
     async def test_a_lease_that_nobody_took_over_is_good(self, backend: StorageBackend) -> None:
-        if not backend.gives_leases:
-            return
         lease = await _taken(backend, "k", _SHORT)
         await asyncio.sleep(2 * _SHORT)
         assert await backend.renew_lease(lease, _LONG) is True
@@ -119,10 +123,8 @@ class Leases(Suite):
         assert await backend.set_leased(short, self.entry()) is True
         assert await backend.get("other") is not None
 
-    @with_backend
+    @with_leases
     async def test_storing_gives_back_and_replaces(self, backend: StorageBackend) -> None:
-        if not backend.gives_leases:
-            return
         for answer in ("first", "second"):
             lease = await _taken(backend, "k")
             assert lease.answered is (answer == "second")
@@ -142,19 +144,15 @@ class Leases(Suite):
         assert await backend.get("k2") is None
         await _taken(backend, "k2")
 
-    @with_backend
+    @with_leases
     async def test_what_cannot_be_stored_leaves_the_lease(self, backend: StorageBackend) -> None:
-        if not backend.gives_leases:
-            return
         lease = await _taken(backend, "k")
         await raises(CacheSerializationError, backend.set_leased(lease, self.entry(response=object())))
         assert isinstance(await backend.acquire_lease("k", _token(), _LONG), Held)
         assert await backend.set_leased(lease, self.entry())
 
-    @with_backend
+    @with_leases
     async def test_leases_are_no_entries(self, backend: StorageBackend) -> None:
-        if not backend.gives_leases:
-            return
         lease = await _taken(backend, "k")
         assert (await backend.get_stats())["size"] == 0
         assert await backend.iterate() == []

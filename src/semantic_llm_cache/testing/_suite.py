@@ -1,4 +1,4 @@
-"""What the tests of backends are written with."""
+"""Tools for the tests of backends."""
 
 from __future__ import annotations
 

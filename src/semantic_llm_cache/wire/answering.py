@@ -1,4 +1,4 @@
-"""How a request on the wire is answered, for async and plain code alike: see `driving`."""
+"""How a request on the wire is answered, for async and plain code alike: see `engine.driving`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def answering(engine: Engine, plan: Plan, send: Step, replay_delay: float | None
     """Answer a request from the cache, or with the `Upstream` that `send` returns; return a `Reply`."""
     lookups.remember(None)
     try:
-        if plan.control.only_if_cached and not (yield Do(lambda: _is_known(engine, plan))):
+        if not plan.control.may_call and not (yield Do(lambda: _is_known(engine, plan))):
             return not_cached()
         if plan.asked.stream:
             return (yield from _stream(engine, plan, send, replay_delay))

@@ -1,8 +1,7 @@
-"""Steps, and the two ways to carry them out: on an event loop, and in a plain thread.
+"""Streams made of steps, read on an event loop or in a plain thread: see `engine.driving`.
 
-What async and plain code have in common is written once, as a generator that yields what it wants done. Each kind of
-step knows how it is done on a loop (`awaited`) and how in a plain thread (`blocking`). `drive` and `drive_blocking`
-go through a generator that returns something; `streamed` and `streamed_blocking` go through one that gives chunks.
+Among its steps a generator yields `Give` for each chunk. `streamed` and `streamed_blocking` carry the other steps out
+and yield the chunks.
 """
 
 from __future__ import annotations

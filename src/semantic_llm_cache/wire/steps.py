@@ -1,4 +1,4 @@
-"""Steps of the wire: see `driving`."""
+"""Steps of the wire: see `engine.driving`."""
 
 from __future__ import annotations
 

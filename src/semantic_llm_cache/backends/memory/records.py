@@ -275,7 +275,7 @@ class Records:
 
     Args:
         lock: guards all that changes.
-        order: ``"used"`` keeps the exact order of use, for `oldest`; ``"drawn"`` lets `draw` draw by lot;
+        order: ``"used"`` keeps the exact order of use, for `oldest`; ``"drawn"`` lets `draw` draw at random;
             None does neither.
     """
 
@@ -325,12 +325,12 @@ class Records:
         return peek
 
     def find(self, key: str) -> Item | None:
-        """Return the entry under `key` as it lies, which is not a use of it."""
+        """Return the entry under `key` as it is stored; this is not a use of it."""
         id = self._ids[hash(key) % _SHARDS].get(key)
         return None if id is None else self.at(id)
 
     def at(self, id: int) -> Item | None:
-        """Return the entry with this id as it lies."""
+        """Return the entry with this id as it is stored."""
         slot = id & _SLOT_MASK
         try:
             item: Item | None = self._blocks[slot >> _BLOCK_BITS][slot & _BLOCK_MASK]
@@ -457,7 +457,7 @@ class Records:
         return key
 
     def draw(self, count: int) -> list[Item]:
-        """Return `count` entries drawn by lot, perhaps some of them twice."""
+        """Return `count` entries drawn at random, perhaps some of them twice."""
         assert self._draw is not None
         return [self._blocks[slot >> _BLOCK_BITS][slot & _BLOCK_MASK] for slot in self._draw.pick(count)]
 

@@ -49,7 +49,7 @@ _DEFAULTS: dict[str, Any] = {
     "max_size": None,
     "eviction": "lru",
 }
-"""What counts where neither the argument nor the option in the URL is given."""
+"""Used where neither the argument nor the option in the URL is given."""
 
 
 class PostgresBackend(PostgresLeases):
@@ -417,7 +417,7 @@ class PostgresBackend(PostgresLeases):
         return await self._upkeep.sweep()
 
     async def trim(self) -> int:
-        """Evict what `max_size` does not allow, unless another process is at it; return how many entries went.
+        """Evict what `max_size` does not allow, unless another process is doing it; return how many entries went.
 
         Writes start this by themselves.
         """

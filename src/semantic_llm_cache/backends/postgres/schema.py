@@ -55,7 +55,7 @@ def _delete(condition: str, now: str) -> _Statement:
 
 
 class Schema:
-    """The statements, for where the tables and the extension are.
+    """The statements, with the names of the tables and of the extension's schema.
 
     Args:
         names: of the tables.

@@ -53,7 +53,7 @@ _DEFAULTS: dict[str, Any] = {
     "front_size": 1024,
     "front_seconds": 1.0,
 }
-"""What counts where neither the argument nor the option in the URL is given."""
+"""Used where neither the argument nor the option in the URL is given."""
 
 
 class RedisBackend(RedisLeases):

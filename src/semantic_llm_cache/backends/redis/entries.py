@@ -238,7 +238,7 @@ class Names:
 
     @property
     def freed(self) -> bytes:
-        """Return the channel on which leases that are given back are told."""
+        """Return the channel for messages about leases that are given back."""
         return self.base + b"freed"
 
     def other(self, kind: str, shard: int, name: str = "") -> bytes:

@@ -118,7 +118,7 @@ def _login(text: str) -> dict[str, Any]:
 
 
 def _place(scheme: str, kind: str, path: str, db: int | None) -> tuple[str, int]:
-    """Return the master's name, for sentinels, and the number of the database, from the path and the option."""
+    """Return the master's name (for sentinels) and the database number, from the path and the option."""
     master = ""
     if kind == "sentinel":
         master, _, path = path.partition("/")

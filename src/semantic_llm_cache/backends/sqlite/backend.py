@@ -386,7 +386,7 @@ class SQLiteBackend(CandidateBackend):
     # ------------------------------------------------------------------------------ leases
 
     async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
-        """Take the lease on `key` if nobody has it."""
+        """Take the lease on `key` if it is free."""
         return await self._writing.run(leases.acquire, key, token, seconds, self._now())
 
     async def renew_lease(self, lease: Lease, seconds: float) -> bool:
@@ -445,7 +445,7 @@ class SQLiteBackend(CandidateBackend):
         """Finish what is queued, close the file, end the threads. The next use opens it again."""
         await self._listener.close()
         if len(self._searcher.index):
-            with contextlib.suppress(CacheBackendError):  # the file, or its folder, has gone
+            with contextlib.suppress(CacheBackendError):  # the file, or its folder, is gone
                 await self._searching.run(self._searcher.finish)
         # The writer last: of connections that close at once, none may see itself as the one to empty the WAL.
         await asyncio.gather(self._reading.close(), self._searching.close())

@@ -241,7 +241,7 @@ def _tokens(connection: sqlite3.Connection) -> list[str]:
 def _connection(path: str) -> Iterator[sqlite3.Connection]:
     # For a moment, with a lock that forks wait for: no connection may be carried over one.
     if not os.path.exists(path):
-        raise sqlite3.OperationalError("the database has gone")
+        raise sqlite3.OperationalError("the database is gone")
     connection = open_writer(path, _LOCK_SECONDS)
     try:
         yield connection

@@ -32,7 +32,7 @@ def holder(connection: sqlite3.Connection, key: str) -> Held | None:
 
 
 def acquire(connection: sqlite3.Connection, key: str, token: str, seconds: float, now: float) -> Lease | Held:
-    """Take the lease if nobody has it; `now` is the time by which entries expire."""
+    """Take the lease if it is free; `now` is the time by which entries expire."""
     held = holder(connection, key)
     if held is not None and held.token != token:
         return held

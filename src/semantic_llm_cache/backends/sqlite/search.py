@@ -137,7 +137,7 @@ class Searcher(Reader):
         self.file.damaged = False
 
     def _remove(self, connection: sqlite3.Connection, after: int) -> int:
-        """Remove from the index what has gone since line `after` of the deletions; return how many lines."""
+        """Remove from the index entries deleted since line `after` of the deletions; return how many lines."""
         lines = sequence(connection, "deletions") - after
         gone = connection.execute("SELECT id FROM deletions WHERE seq > ?", (after,)).fetchall()
         if len(gone) == lines:

@@ -72,7 +72,7 @@ class Watch:
             there = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
             pass
-        except OSError:  # no right to look, for one: nothing is known
+        except OSError:  # for example no right to look: nothing is known
             return False
         else:
             if (there.st_dev, there.st_ino) == opened.file:
@@ -130,7 +130,7 @@ def identity(path: str) -> Identity | None:
 
 
 def _clear_away(opened: OpenFile) -> None:
-    """Remove the -wal and -shm of a database that has gone, before SQLite takes them for those of the new one.
+    """Remove the -wal and -shm of a deleted database, before SQLite takes them for those of the new one.
 
     Another process may be doing the same, and open the new database right after: a lock on the log lets one
     go first, and the other finds that the log there is not the old one any more.

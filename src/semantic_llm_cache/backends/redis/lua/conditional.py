@@ -10,31 +10,40 @@ from semantic_llm_cache.backends.redis.lua.script import Script
 __all__ = ["leased", "unchanged"]
 
 
+def _around(check: str, script: Script, arguments: int, after: str = "") -> Script:
+    """Return `script`, run only where `check` lets it.
+
+    Args:
+        check: Lua that returns ``{0}`` where the script must not run.
+        script: the script that stores.
+        arguments: how many arguments at the end belong to the check. So does the last key.
+        after: Lua to run after the script, unless that failed.
+    """
+    return Script(
+        f"""{check}
+local keys, arguments = {{}}, {{}}
+for i = 1, #KEYS - 1 do keys[i] = KEYS[i] end
+for i = 1, #ARGV - {arguments} do arguments[i] = ARGV[i] end
+local function put(KEYS, ARGV)
+{script.text}
+end
+local result = put(keys, arguments)
+if type(result) == 'table' and result.err then return result end
+{after}return {{1, result}}
+"""
+    )
+
+
 @lru_cache(maxsize=16)
 def leased(script: Script) -> Script:
     """Return `script`, run only while a lease is held, which it then gives back.
 
     The lease's key follows the script's own keys; what follows its arguments is as for `lease.RELEASE`.
     """
-    return Script(
-        GIVE_BACK
-        + """
+    check = """
 local lease, token, channel, name = KEYS[#KEYS], ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
-if redis.pcall('HGET', lease, 't') ~= token then return {0} end
-local keys, arguments = {}, {}
-for i = 1, #KEYS - 1 do keys[i] = KEYS[i] end
-for i = 1, #ARGV - 3 do arguments[i] = ARGV[i] end
-local function put(KEYS, ARGV)
-"""
-        + script.text
-        + """
-end
-local result = put(keys, arguments)
-if type(result) == 'table' and result.err then return result end
-give_back(lease, channel, name)
-return {1, result}
-"""
-    )
+if redis.pcall('HGET', lease, 't') ~= token then return {0} end"""
+    return _around(GIVE_BACK + check, script, 3, after="give_back(lease, channel, name)\n")
 
 
 @lru_cache(maxsize=16)
@@ -43,20 +52,7 @@ def unchanged(script: Script) -> Script:
 
     The entry's key follows the script's own keys, and the SHA-1 its arguments.
     """
-    return Script(
-        """
+    check = """
 local held = redis.pcall('HGET', KEYS[#KEYS], 'd')
-if type(held) ~= 'string' or redis.sha1hex(held) ~= ARGV[#ARGV] then return {0} end
-local keys, arguments = {}, {}
-for i = 1, #KEYS - 1 do keys[i] = KEYS[i] end
-for i = 1, #ARGV - 1 do arguments[i] = ARGV[i] end
-local function put(KEYS, ARGV)
-"""
-        + script.text
-        + """
-end
-local result = put(keys, arguments)
-if type(result) == 'table' and result.err then return result end
-return {1, result}
-"""
-    )
+if type(held) ~= 'string' or redis.sha1hex(held) ~= ARGV[#ARGV] then return {0} end"""
+    return _around(check, script, 1)
