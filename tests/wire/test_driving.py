@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from semantic_llm_cache.wire.driving import Give, Steps, drive, drive_blocking, streamed, streamed_blocking
+from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
+from semantic_llm_cache.wire.driving import Give, streamed, streamed_blocking
 from semantic_llm_cache.wire.steps import END, Call, Close, Next, Source
 
 WAYS = [pytest.param(False, id="async"), pytest.param(True, id="plain")]

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from semantic_llm_cache.calls.control import HEADER
+from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.integrations._carrier import carrier_of
 from semantic_llm_cache.wire.cache import Plan, Reply, Upstream, WireCache
-from semantic_llm_cache.wire.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.wire.neutral import EXTENSIONS
 from semantic_llm_cache.wire.strict import Bypass
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError, PromptCacheError
 from semantic_llm_cache.integrations._door import Door, cut_short
@@ -20,7 +21,6 @@ from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.wire.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.wire.steps import Do
 
 try:

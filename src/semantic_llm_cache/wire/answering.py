@@ -1,4 +1,4 @@
-"""How a request on the wire is answered, for async and plain code alike: see `driving`."""
+"""How a request on the wire is answered, for async and plain code alike: see `engine.driving`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.lookup import last_lookup
+from semantic_llm_cache.engine.driving import Step, Steps
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.plain import stream_blocking
 from semantic_llm_cache.streams.stream import stream
 from semantic_llm_cache.wire import records
-from semantic_llm_cache.wire.driving import Give, Step, Steps, streamed, streamed_blocking
+from semantic_llm_cache.wire.driving import Give, streamed, streamed_blocking
 from semantic_llm_cache.wire.events import Splitter
 from semantic_llm_cache.wire.replies import (
     OUTCOMES,

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from semantic_llm_cache.calls.control import HEADER, CacheControl
 from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
+from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering
 from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.checks import check_names, check_temperature, check_tool_calls
-from semantic_llm_cache.wire.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.wire.formats import find_format
 from semantic_llm_cache.wire.recent import Recent
 from semantic_llm_cache.wire.replies import Headers, Plan, Reply, Upstream, answer_in, format_of, words

@@ -1,4 +1,4 @@
-"""Steps of the wire: see `driving`."""
+"""Steps of the wire: see `engine.driving`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.streams.plain import settled_blocking
 from semantic_llm_cache.streams.stream import settled
-from semantic_llm_cache.wire.driving import Steps, drive, drive_blocking, streamed, streamed_blocking
+from semantic_llm_cache.wire.driving import streamed, streamed_blocking
 
 __all__ = ["END", "Ask", "Body", "Call", "Close", "Do", "Drain", "Next", "Source"]
 
