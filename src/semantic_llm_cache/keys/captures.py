@@ -32,7 +32,9 @@ class Cell(Protocol):
     """A variable: `cell_contents` is what it holds; ValueError where it holds nothing."""
 
     @property
-    def cell_contents(self) -> Any: ...  # noqa: D102
+    def cell_contents(self) -> Any:
+        """What the variable holds."""
+        ...
 
 
 _FIXED = (
