@@ -53,6 +53,14 @@ def test_a_guard_that_it_never_knew_begins_with_its_prior() -> None:
         assert not np.delete(policy._model.covariance[at], at).any()
 
 
+@pytest.mark.parametrize("at", [0, 5, len(DEFAULT_GUARDS)])
+def test_a_guard_of_tomorrow_does_not_make_a_budget_of_version_1_unreadable(at: int) -> None:
+    policy = loaded((*DEFAULT_GUARDS[:at], "of tomorrow", *DEFAULT_GUARDS[at:]))
+    assert policy.summary() == pytest.approx(TOLD["summary"])
+    case = TOLD["cases"][0]
+    assert probability(policy, case["similarity"], case["objecting"]) == pytest.approx(case["probability"], abs=1e-9)
+
+
 def test_it_is_saved_with_names_and_then_read_alike() -> None:
     policy = loaded(DEFAULT_GUARDS)
     again = OnlinePolicy.from_bytes(policy.to_bytes())

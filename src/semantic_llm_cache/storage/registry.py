@@ -85,7 +85,7 @@ def backend_from_url(url: str) -> StorageBackend:
         raise TypeError(f"a backend's URL is text, not {type(url).__name__}: one of {_KNOWN}")
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise ValueError(f"this is not a backend URL, it has no scheme: use one of {_KNOWN}")
+        raise ValueError(f"this is not a backend URL, it has no '://': use one of {_KNOWN}")
     place = SCHEMES.get(scheme.lower())
     if place is None:
         # The rest of the URL may hold a password, and so may a malformed scheme.

@@ -41,8 +41,13 @@ _VERSION_1_BASE = [
     "record_wrong",
     "experience",
 ]
-_VERSION_1_LACKED = frozenset(("rider",))
-"""Guards younger than version 1, whose states hold the others in their present order. Closed: version 2 has names."""
+_VERSION_1 = frozenset(
+    (
+        "identifiers", "versions", "times", "periods", "flags", "code", "urls", "quotes", "operators", "numbers", "units",
+        "negation", "antonyms", "direction", "swap", "names", "language", "format", "question", "emoji", "accents", "case",
+    )
+)  # fmt: skip
+"""The guards of version 1, whose states hold no names. Never changes: a state of version 2 holds names."""
 
 _TAG = b"slc-online-"
 _MOST = 16 * 2**20  # bytes of JSON that are read back
@@ -206,7 +211,7 @@ def _extra_names(document: dict[str, Any], like: PolicyState) -> list[str]:
     elif names is not None:
         return [str(name) for name in names]
     else:
-        known = [name for name in like.extra_names if name not in _VERSION_1_LACKED]
+        known = [name for name in like.extra_names if name in _VERSION_1]
         for candidate in (known, list(like.extra_names)):
             if len(candidate) == count:
                 return candidate
