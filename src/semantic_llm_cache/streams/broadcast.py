@@ -7,17 +7,21 @@ import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import ContextVar
 from typing import Any
 
 from semantic_llm_cache.engine.driving import Steps
 from semantic_llm_cache.engine.outcome import Failure, Found
-from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.exceptions import CacheReentryError, CacheSerializationError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.steps import END, Pause
 from semantic_llm_cache.values.encoding import Encoded, freeze, thaw
 from semantic_llm_cache.values.offload import LONG, MANY
 
-__all__ = ["BREATH", "Broadcast", "Reader"]
+__all__ = ["BREATH", "Broadcast", "Reader", "current_streams"]
+
+current_streams: ContextVar[tuple[Broadcast, ...]] = ContextVar("semantic_llm_cache_streams", default=())
+"""The streams whose source is being read in this context, outermost first."""
 
 BREATH = 256
 """Chunks handed on at once before others on the event loop get their turn."""
@@ -151,7 +155,15 @@ class Broadcast:
         """Return a place at the start; None when the start is gone, the stream has failed, or its loop has stopped.
 
         There is no place either for plain code that would block the very loop that carries the stream.
+
+        Raises:
+            CacheReentryError: the stream's own source asks for it.
         """
+        if not self.done and self in current_streams.get():
+            raise CacheReentryError(
+                "a cached stream asks, from within itself, for the stream it is making, and would wait for ever: "
+                "call the undecorated function (__wrapped__) inside, or give the inner call another prompt or scope"
+            )
         if self.loop is not None and not self.done:
             if not self.loop.is_running():
                 return None

@@ -62,9 +62,10 @@ class Streams:
             reader = None if other is None else other.join(plain)
             if other is not None and reader is not None:
                 return other, reader, False
+            # Before others see it: one who joined first and left would end the stream.
+            reader = broadcast.join()
+            assert reader is not None  # there is always a place in one's own stream
             self.live[key] = broadcast
-        reader = broadcast.join()  # there is always a place in one's own stream
-        assert reader is not None
         return broadcast, reader, True
 
     def close(self, key: str, broadcast: Broadcast, stored: bool = False, error: Exception | None = None) -> None:

@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache.engine.driving import Do, Left, Steps, drive
 from semantic_llm_cache.engine.outcome import Failure, Found
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.streams.broadcast import Broadcast, Reader
+from semantic_llm_cache.streams.broadcast import Broadcast, Reader, current_streams
 from semantic_llm_cache.streams.call import StreamCall
 from semantic_llm_cache.streams.steps import END, Close, Next, Pause, Source
 
@@ -47,7 +48,7 @@ class Production:
         loop = self.broadcast.loop
         if loop is None:
             return
-        task = loop.create_task(drive(self._steps()))
+        task = loop.create_task(self._alone())
         # A task that is cancelled before its first step never gets to end its stream.
         task.add_done_callback(lambda _: self._over(asyncio.CancelledError()))
 
@@ -56,6 +57,12 @@ class Production:
                 loop.call_soon_threadsafe(task.cancel)
 
         self.broadcast.on_idle = cancel
+
+    async def _alone(self) -> None:
+        current_streams.set((*current_streams.get(), self.broadcast))
+        steps = self._steps()
+        del self  # an exception of the source holds this frame
+        await drive(steps)
 
     def _alive(self) -> bool | None:
         """Tell whether the source is being read; None when it waits for its readers."""
@@ -185,7 +192,10 @@ class _Pushed:
 
 
 class _Pull:
-    """The steps of a production that its readers carry out: each fetches the chunk it lacks."""
+    """The steps of a production that its readers carry out: each fetches the chunk it lacks.
+
+    Whoever fetches, the source runs with the context variables of the caller who opened it.
+    """
 
     def __init__(self, broadcast: Broadcast, steps: Steps, over: Callable[[BaseException], None]) -> None:
         self._broadcast = broadcast
@@ -193,6 +203,8 @@ class _Pull:
         self._over = over
         self._lock = threading.Lock()
         self._last = perf_counter()
+        self._context = copy_context()
+        self._context.run(current_streams.set, (*current_streams.get(), broadcast))
 
     def is_active(self, seconds: float) -> bool:
         """Tell whether a reader is fetching a chunk, or was not long ago."""
@@ -202,7 +214,7 @@ class _Pull:
         """Fetch one chunk, unless another reader has fetched one meanwhile."""
         with self._lock:
             if not self._broadcast.done and not self._broadcast.ahead(reader):
-                self._advance()
+                self._context.run(self._advance)
             self._last = perf_counter()
         if self._broadcast.gone:
             self.abandon()
@@ -213,7 +225,7 @@ class _Pull:
         if self._lock.acquire(blocking=False):
             try:
                 if not self._broadcast.done:
-                    self._advance(Left())
+                    self._context.run(self._advance, Left())
                     self._over(Left())  # for steps that had not begun
             finally:
                 self._lock.release()

@@ -239,7 +239,9 @@ async def settled(engine: Engine, key: str) -> None:
 
 def settling(engine: Engine, key: str, plain: bool = False) -> Steps:
     """The steps of `settled`."""
-    place = streams_of(engine).join(key, plain)
+    place = None
+    with contextlib.suppress(CacheReentryError):  # the stream's own source asks: both run
+        place = streams_of(engine).join(key, plain)
     if place is None:
         return
     broadcast, reader = place
