@@ -18,10 +18,8 @@ PAGE = PROJECT / "docs" / "options.md"
 INTRODUCTION = """\
 # Options
 
-Every option, its default, and what it is in one line. `SemanticCache` takes the first table; `@cache` takes both,
-except `clock`, `max_prompt` and `max_response`, which belong to a cache of your own: `SemanticCache(...).cache`
-takes all. The docstrings of `SemanticCache` and `cache` say more. An unknown option raises a `TypeError` that names
-the nearest one.
+Every option, its default, and what it is in one line. `SemanticCache` takes the first table; `@cache` takes both.
+The docstrings of `SemanticCache` and `cache` say more. An unknown option raises a `TypeError` that names the nearest one.
 
 Written by `python scripts/write_options.py`; do not edit.
 """
