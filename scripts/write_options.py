@@ -19,7 +19,8 @@ INTRODUCTION = """\
 # Options
 
 Every option, its default, and what it is in one line. `SemanticCache` takes the first table; `@cache` takes both.
-The docstrings of `SemanticCache` and `cache` say more. An unknown option raises a `TypeError` that names the nearest one.
+The docstrings of `SemanticCache` and `cache` say more. An unknown option raises a `TypeError` that names the
+nearest one.
 
 Written by `python scripts/write_options.py`; do not edit.
 """

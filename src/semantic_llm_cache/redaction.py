@@ -104,7 +104,7 @@ def looks_like_url(text: str) -> bool:
         >>> looks_like_url("user:secret@host:6379"), looks_like_url("cache.db")
         (True, False)
     """
-    return re.search(r"://|:.*@|[?&][\w-]+=", text, re.DOTALL) is not None
+    return re.search(r"://|^[a-zA-Z][\w+.-]+:/|:.*@|[?&][\w-]+=", text, re.DOTALL) is not None
 
 
 def without_urls(text: str, words: Iterable[str] = ()) -> str:

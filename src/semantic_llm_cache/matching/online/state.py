@@ -43,8 +43,9 @@ _VERSION_1_BASE = [
 ]
 _VERSION_1 = frozenset(
     (
-        "identifiers", "versions", "times", "periods", "flags", "code", "urls", "quotes", "operators", "numbers", "units",
-        "negation", "antonyms", "direction", "swap", "names", "language", "format", "question", "emoji", "accents", "case",
+        "identifiers", "versions", "times", "periods", "flags", "code", "urls", "quotes", "operators", "numbers",
+        "units", "negation", "antonyms", "direction", "swap", "names", "language", "format", "question", "emoji",
+        "accents", "case",
     )
 )  # fmt: skip
 """The guards of version 1, whose states hold no names. Never changes: a state of version 2 holds names."""
