@@ -1,4 +1,4 @@
-"""What of a text its vector does not show: characters that an embedder drops, although a chat model reads them.
+"""The parts of a text that its vector does not show: characters that an embedder drops but a chat model reads.
 
 Two texts that differ only there have a cosine of 1.0. So the near tier compares these characters too, at any threshold
 and with or without guards: see `similarity.differences`. What an embedder does not see of one text is an `Unseen`,
