@@ -18,9 +18,9 @@ __all__ = ["NOTHING", "Hidden", "Unseen", "default_unseen", "why_unreadable"]
 def default_unseen(text: str, unknown: Sequence[tuple[int, int]] = ()) -> Unseen:
     """Return what some embedder may drop of `text`: all but letters, digits, punctuation and space in wide use.
 
-    `unknown` are further spans (start, end) of which a tokenizer is known to know nothing.
+    `unknown` lists further spans (start, end) that a tokenizer does not know.
 
-    Under a microsecond for a line of ASCII, some ten for one with accents.
+    Takes under a microsecond for a line of ASCII, about ten for one with accents.
 
     Example:
         >>> default_unseen("What is Python?") is NOTHING
