@@ -1,4 +1,4 @@
-"""The entry point: parses the command line, runs one command, turns errors into one line and an exit code."""
+"""The entry point: parse the command line, run one command, turn errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; never raises for a user's mistake.
+    """Run the command line and return its exit code; never raise for a user's mistake.
 
     Args:
         argv: the arguments after the program's name; None takes those of the process.
@@ -115,9 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader (`head`) has ended. The rest of the buffer must not fail again at exit.
+        # The reader (such as `head`) has exited. Flushing the rest of the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a shell reports death by SIGPIPE
+        return 141  # the exit code that a shell reports for SIGPIPE
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
@@ -127,12 +127,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, 1, words)
 
 
-# Arguments that are text; the paths of files may hold bytes of any kind.
+# Arguments that must be text; file paths may contain any bytes.
 _TEXTS = ("prompt", "other", "search", "namespace", "key", "pattern", "tag", "guards", "embedder", "model")
 
 
 def _check_text(args: argparse.Namespace) -> None:
-    """Raise CommandError for text in another encoding than UTF-8."""
+    """Raise CommandError for text that is not UTF-8."""
     for name in _TEXTS:
         value = getattr(args, name, None)
         for text in value if isinstance(value, list) else [value]:

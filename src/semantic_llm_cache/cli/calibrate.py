@@ -40,7 +40,7 @@ _RULE_OF_THREE = 3  # no wrong hit among n: at most 3 / n are wrong, with 95 % c
 
 
 class _Data(NamedTuple):
-    """The cases of a file: what it is, by cosine alone, with guards, and how many rows are exact repeats."""
+    """The cases of a file: its kind, cases by cosine alone, cases with guards, and the number of exact repeats."""
 
     kind: str
     bare: Cases

@@ -1,4 +1,4 @@
-"""What the commands share: choosing and opening the cache, and failing."""
+"""Code shared by the commands: choosing and opening the cache, and errors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CommandError(Exception):
 
     Args:
         message: what is wrong and what to do.
-        code: exit code, 1 for a failure, 2 for a command line that cannot work.
+        code: exit code: 1 for a failure, 2 for an invalid command line.
     """
 
     def __init__(self, message: str, code: int = 1) -> None:
@@ -67,12 +67,12 @@ def add_command(
 
 
 def help_format(prog: str) -> argparse.HelpFormatter:
-    """Return argparse's formatter that does not wrap descriptions, with room for our longest command."""
+    """Return the argparse formatter that does not wrap descriptions, with room for our longest command."""
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=18, width=80)
 
 
 def add_target(parser: argparse.ArgumentParser, default: str = f"the variable {URL_VARIABLE}") -> None:
-    """Add --db, --url and --json; `default` says in words which cache it is without them."""
+    """Add --db, --url and --json; `default` describes the cache used without them."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--db", metavar="PATH", help="SQLite file that holds the cache")
     group.add_argument("--url", help=f"URL of the cache, e.g. sqlite:///cache.db (default: {default})")
@@ -88,16 +88,16 @@ def add_namespace(parser: argparse.ArgumentParser) -> None:
 async def open_backend(
     args: argparse.Namespace, *, create: bool = False, pretend: bool = False
 ) -> AsyncIterator[StorageBackend]:
-    """Open the cache that `args` means, and close it at the end.
+    """Open the cache that `args` names, and close it at the end.
 
     Args:
         args: parsed arguments with `db` and `url`.
-        create: whether a file that does not exist is made; otherwise it is an error, because a typing
+        create: whether to create a missing file; otherwise it is an error, because a typing
             mistake must not look like an empty cache.
-        pretend: in place of a file that does not exist, open an empty cache in memory.
+        pretend: open an empty cache in memory in place of a missing file.
 
     Raises:
-        CommandError: no cache is named, it cannot be understood, or its file does not exist.
+        CommandError: no cache is named, its name is invalid, or its file does not exist.
     """
     url, path = _target(args)
     if path is not None:
@@ -123,7 +123,7 @@ def _shown(path: Path) -> str:
 
 
 def place(text: str) -> argparse.Namespace:
-    """Return what `open_backend` takes for a cache given as one word: a URL, or the path of a SQLite file."""
+    """Return the arguments of `open_backend` for a cache given as one word: a URL, or the path of a SQLite file."""
     known = "://" in text or text.startswith("unix:")
     return argparse.Namespace(db=None if known else text, url=text if known else None)
 
@@ -135,7 +135,7 @@ def add_place(parser: argparse.ArgumentParser, name: str = "cache", metavar: str
 
 
 def chosen(args: argparse.Namespace) -> argparse.Namespace:
-    """Return what `open_backend` takes for arguments of `add_place`.
+    """Return the arguments of `open_backend` for parsed arguments of `add_place`.
 
     Raises:
         CommandError: the cache is named twice.
@@ -148,7 +148,7 @@ def chosen(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def _target(args: argparse.Namespace) -> tuple[str, Path | None]:
-    """Return the URL ("" for --db) and the path of the SQLite file, None when it is no file."""
+    """Return the URL ("" for --db) and the path of the SQLite file, None for other backends."""
     if args.db is not None:
         if "://" in args.db:
             raise CommandError("--db takes the path of a SQLite file: give a URL as --url", code=2)
@@ -186,7 +186,7 @@ def entry_record(key: str, entry: CacheEntry, *, vector: bool = True) -> dict[st
     Args:
         key: its key.
         entry: the entry.
-        vector: whether the embedding is wanted, as a list of floats.
+        vector: whether to include the embedding, as a list of floats.
     """
     from semantic_llm_cache.values.encoding import dumps
 

@@ -1,4 +1,4 @@
-"""The curve of precision against hit ratio as a picture: PNG by matplotlib, HTML by this module."""
+"""Plot precision against hit ratio: PNG with matplotlib, HTML by this module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Curve", "check_plot", "draw"]
 
 
 class Curve(NamedTuple):
-    """One line of the picture.
+    """One line of the plot.
 
     Args:
         name: for the legend.
@@ -29,7 +29,7 @@ class Curve(NamedTuple):
 
 
 def check_plot(path: str | None) -> None:
-    """Raise CommandError, exit code 2, unless a picture can be written to `path` later."""
+    """Raise CommandError, exit code 2, unless a plot can be written to `path` later."""
     if path is None:
         return
     suffix = Path(path).suffix.lower()
@@ -44,12 +44,12 @@ def check_plot(path: str | None) -> None:
 
 
 def draw(path: str, curves: Sequence[Curve], *, title: str, target: float) -> None:
-    """Write the picture: hit ratio to the right, precision up, the target as a line, the choices as dots.
+    """Write the plot: hit ratio on the x axis, precision on the y axis, the target as a line, the choices as dots.
 
     Args:
         path: ends in .png or .html, see `check_plot`.
         curves: at least one, each with at least one point.
-        title: above it.
+        title: text above the plot.
         target: share of wrong hits asked for; the line is at 1 - target.
     """
     if Path(path).suffix.lower() == ".png":
@@ -59,13 +59,13 @@ def draw(path: str, curves: Sequence[Curve], *, title: str, target: float) -> No
 
 
 def _bottom(curves: Sequence[Curve], target: float) -> float:
-    """Return where the axis of precision begins: below the lowest point, in steps of 5 %."""
+    """Return the start of the precision axis: below the lowest point, in steps of 5 %."""
     lowest = min([1.0 - target, *(point[2] for curve in curves for point in curve.points)])
     return max(0.0, int(lowest * 20 - 1e-9) / 20)
 
 
 def _right(curves: Sequence[Curve]) -> float:
-    """Return where the axis of hits ends: beyond the largest ratio, in steps of 5 %."""
+    """Return the end of the hit ratio axis: above the largest ratio, in steps of 5 %."""
     largest = max(point[1] for curve in curves for point in curve.points)
     return min(1.0, (int(largest * 20) + 1) / 20)
 
@@ -110,7 +110,7 @@ def _png(path: str, curves: Sequence[Curve], title: str, target: float) -> None:
 
 
 def _ascii(text: str) -> str:
-    """Return `text` without letters that the picture's font may lack: each would raise a warning."""
+    """Return `text` without letters that the plot's font may lack: each would raise a warning."""
     return text.encode("ascii", "replace").decode("ascii")
 
 
@@ -132,7 +132,7 @@ th { border-bottom: 1px solid #999 }
 
 
 class _Scale(NamedTuple):
-    """Where a value lies in the picture: hit ratios from 0 to `right`, precisions from `bottom` to 1."""
+    """Map values to positions in the plot: hit ratios from 0 to `right`, precisions from `bottom` to 1."""
 
     right: float
     bottom: float
@@ -174,7 +174,7 @@ def _html(curves: Sequence[Curve], title: str, target: float) -> str:
 
 
 def _axes(scale: _Scale, target: float) -> list[str]:
-    """Return the grid with its numbers and names, and the line of the target."""
+    """Return the grid with its labels, and the target line."""
     x, y, right, bottom = scale.x, scale.y, scale.right, scale.bottom
     parts = []
     for value in _ticks(0.0, right):
@@ -194,7 +194,7 @@ def _axes(scale: _Scale, target: float) -> list[str]:
 
 
 def _drawn(curve: Curve, scale: _Scale, colour: str) -> list[str]:
-    """Return the line of a curve, some 60 dots on it, and a large one for the chosen threshold."""
+    """Return the line of a curve with about 60 dots, and a large dot for the chosen threshold."""
     line = " ".join(f"{scale.x(ratio)},{scale.y(precision)}" for _, ratio, precision in curve.points)
     parts = [f'<polyline class="curve" stroke="{colour}" points="{line}"/>']
     dots = [(point, 3) for point in curve.points[:: max(1, len(curve.points) // 60)]]

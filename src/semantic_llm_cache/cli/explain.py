@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["add_explain_parser"]
 
 _SIMILARITY = 0.95
-_CANDIDATES = 8  # as many as the engine looks at in one scope
+_CANDIDATES = 8  # as many as the engine compares in one scope
 _KEY = 8
 _SCOPE = 8
 
@@ -192,7 +192,7 @@ async def _in_cache(args: argparse.Namespace, guards: Any) -> int:
 async def _scan(
     backend: StorageBackend, args: argparse.Namespace, embedder: EmbeddingProvider
 ) -> tuple[list[tuple[str, Any]], int]:
-    """Return the entries with just this text, and how many have a vector of another embedder."""
+    """Return the entries with exactly this text, and how many have a vector of another embedder."""
     exact = []
     others = 0
     async for key, entry in backend.scan(namespace=args.namespace):

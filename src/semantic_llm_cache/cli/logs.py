@@ -1,4 +1,4 @@
-"""What `explain`, `replay` and `calibrate` share: files of logs and pairs, options, embedding with a progress bar."""
+"""Code shared by `explain`, `replay` and `calibrate`: log and pair files, options, embedding with a progress bar."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ PAIR_NAMES = (
 LABEL_NAMES = ("label", "is_duplicate", "duplicate", "same", "is_paraphrase")
 _LINES = (".jsonl", ".ndjson")
 _SUFFIXES = (".csv", ".tsv", ".tab", *_LINES)
-_CHUNK = 512  # texts per call of the embedder: it sorts them by length, so that little is padding
+_CHUNK = 512  # texts per call of the embedder, which sorts them by length to reduce padding
 _LONGEST_FIELD = 2**30
 
 
@@ -68,7 +68,7 @@ def add_embedder(parser: argparse.ArgumentParser) -> None:
 
 
 def add_guards(parser: argparse.ArgumentParser) -> None:
-    """Add --guards; None in the parsed arguments when it is not given."""
+    """Add --guards; its default in the parsed arguments is None."""
     parser.add_argument(
         "--guards", metavar="NAMES", help="default, none, or names of guards with commas (default: default)"
     )
@@ -90,7 +90,7 @@ def add_answers(parser: argparse.ArgumentParser) -> None:
 
 
 def make_guards(text: str | None) -> GuardSet:
-    """Return the guards that --guards means.
+    """Return the guards that --guards names.
 
     Raises:
         CommandError: an unknown name.
@@ -105,7 +105,7 @@ def make_guards(text: str | None) -> GuardSet:
 
 
 def make_embedder(name: str, option: str = "--embedder") -> EmbeddingProvider:
-    """Return the embedder that --embedder (or another option) means, after checking for its packages and files.
+    """Return the embedder that --embedder (or another option) names, after checking for its packages and files.
 
     Raises:
         CommandError: exit code 2: an unknown name, or something is missing.
@@ -131,14 +131,14 @@ def embed(
     Args:
         embedder: the embedder.
         texts: at least one.
-        what: what they are, for the progress bar on stderr.
-        quiet: show none.
+        what: what the texts are, for the progress bar on stderr.
+        quiet: show no progress bar.
     """
     import numpy as np
 
     numbers: dict[str, int] = {}
     rows = [numbers.setdefault(text, len(numbers)) for text in texts]
-    # The longest last: so the remaining time is never much underestimated.
+    # Shortest first: the estimate of the remaining time then covers the slow, long texts last.
     distinct = sorted(numbers, key=len)
     chunks = [distinct[i : i + _CHUNK] for i in range(0, len(distinct), _CHUNK)]
     vectors: npt.NDArray[np.float32] | None = None
@@ -234,7 +234,7 @@ def _collect(path: Path, parse: Callable[[TextIO], Iterator[tuple[int, dict[str,
 
 
 def _tabbed(path: Path, name: str, limit: int | None) -> _Rows:
-    """Read tab-separated text: without quoting, as the format is registered, else as spreadsheets write it."""
+    """Read tab-separated text: without quoting, as in the registered format, else as spreadsheets write it."""
     try:
         return _collect(path, lambda file: _cell_rows(_Lines(file), name), limit)
     except CommandError:
@@ -330,7 +330,7 @@ def _column(table: Table, given: str | None, usual: Sequence[str], what: str, op
 
 
 def pair_columns(table: Table) -> tuple[str, str, str] | None:
-    """Return the names of the columns with the two texts and the label; None when it is no file of pairs."""
+    """Return the names of the columns with the two texts and the label; None when the file does not hold pairs."""
     folded = {name.strip().casefold(): name for name in reversed(table.columns)}
     for first, second in PAIR_NAMES:
         if first in folded and second in folded:
@@ -346,7 +346,7 @@ def pair_columns(table: Table) -> tuple[str, str, str] | None:
 
 
 def read_labels(table: Table, column: str) -> list[bool]:
-    """Return the labels, one per row: True where the two texts ask the same.
+    """Return the labels, one per row: True where the two texts ask the same question.
 
     Raises:
         CommandError: a label is not 0 or 1; the message names its line.

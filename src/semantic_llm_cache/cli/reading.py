@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_ls_parser", "add_show_parser", "add_stats_parser"]
 
-_SHORTEST_KEY = 8  # characters of a key that `ls` shows at least
-_MOST_MATCHES = 5  # keys named when a prefix is not unique
+_SHORTEST_KEY = 8  # fewest characters of a key that `ls` shows
+_MOST_MATCHES = 5  # most keys listed when a prefix is not unique
 
 
 # ------------------------------------------------------------------------------ stats
@@ -92,7 +92,7 @@ async def _stats(args: argparse.Namespace) -> int:
 
 
 def _columns() -> list[Metric]:
-    """Return the metrics that have a column, the kinds of hits first."""
+    """Return the metrics that have a column, hits by kind first."""
     from semantic_llm_cache.metrics.table import METRICS
 
     shown = [metric for metric in METRICS if metric.column is not None]
@@ -125,7 +125,7 @@ _FORMS: dict[str, Callable[[float], str]] = {
     "ms": milliseconds,
     "usd": lambda value: money(value).lstrip("$"),
 }
-"""How a figure is written, by the unit of its metric."""
+"""Format of a figure, by the unit of its metric."""
 
 
 # ------------------------------------------------------------------------------ ls
@@ -190,7 +190,7 @@ async def _ls(args: argparse.Namespace) -> int:
 
 
 def _key_length(keys: list[str]) -> int:
-    """Return how many characters make all keys different."""
+    """Return how many leading characters make all keys distinct."""
     ordered = sorted(keys)
     longest = _SHORTEST_KEY
     for one, other in itertools.pairwise(ordered):
@@ -235,7 +235,7 @@ async def _show(args: argparse.Namespace) -> int:
 async def find_entry(backend: StorageBackend, wanted: str) -> tuple[str, CacheEntry]:
     if not wanted:
         raise CommandError("KEY is empty: take one from `ls`", code=2)
-    (entry,) = await backend.get_many([wanted], touch=False)  # with its hit count, without counting a hit
+    (entry,) = await backend.get_many([wanted], touch=False)  # returns the hit count without counting a hit
     if entry is not None:
         return wanted, entry
     matches: list[str] = []
@@ -287,7 +287,7 @@ def _fields(key: str, entry: CacheEntry, now: float) -> list[tuple[str, str]]:
 
 
 def _block(text: str) -> str:
-    """Return the cleaned text, with further lines indented under the first."""
+    """Return the cleaned text, with later lines indented under the first."""
     return clean(text, lines=True).replace("\n", "\n" + " " * 12)
 
 

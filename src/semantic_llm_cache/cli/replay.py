@@ -1,4 +1,4 @@
-"""`semantic-llm-cache replay`: replays a log and shows what a cache would have answered."""
+"""`semantic-llm-cache replay`: replay a log and show what a cache would have answered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["add_replay_parser", "load_log"]
 _SIMILARITY = 0.9
 _FLOOR = 0.5
 _MAX_ERROR = 0.02
-_MOST_LINES = 4  # of a text shown beside another
+_MOST_LINES = 4  # most lines of a text shown beside another
 
 
 def add_replay_parser(subparsers: Subparsers) -> None:

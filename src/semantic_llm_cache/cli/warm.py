@@ -172,7 +172,7 @@ def _json_pair(text: str) -> tuple[str, Any]:
     try:
         return name, json.loads(value)
     except ValueError:
-        return name, value  # text may stand without quotes
+        return name, value  # text needs no quotes
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -340,7 +340,7 @@ def _controls_of(function: Any) -> Any:
 
 
 def _embedder(args: argparse.Namespace) -> Any:
-    """Return the embedder, None for none."""
+    """Return the embedder, or None when prompts are not embedded."""
     if args.embedder == "none":
         return None
     try:
@@ -386,7 +386,7 @@ def _base_url(args: argparse.Namespace) -> str:
 
 
 def _headers(args: argparse.Namespace, format: str) -> list[tuple[str, str]]:
-    """Return the client's headers that keep answers apart."""
+    """Return the client's headers that separate cached answers."""
     if args.function is not None or format == "plain":
         return []
     found: list[tuple[str, str]] = list(args.header)
@@ -410,7 +410,7 @@ def _headers(args: argparse.Namespace, format: str) -> list[tuple[str, str]]:
     return [*found, (args.api_key_header, key) if args.api_key_header else ("Authorization", f"Bearer {key}")]
 
 
-# ------------------------------------------------------------------------------ what it says
+# ------------------------------------------------------------------------------ output
 
 
 def _tell(args: argparse.Namespace, reports: list[WarmReport], place: str) -> None:

@@ -1,4 +1,4 @@
-"""The background work of an index: vectors go into inverted lists, files are written and read."""
+"""The background work of an index: add vectors to inverted lists, write and read files."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ __all__ = ["Indexer", "Stopped"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
-_TAIL = 512  # with so many vectors outside the lists, they are added to them: a scan of these takes some 20 us
-_STEP_ROWS = 64  # put into lists in one step, which holds the lock of the index for some .3 ms
-_GHOSTS = 2048  # lists are rebuilt when more than these and a quarter of all are removed
-_LAST_ROWS = 64  # changed while lists were built: so few are put into them with the lock held
+_TAIL = 512  # vectors outside the lists before they are added: scanning so many takes about 20 us
+_STEP_ROWS = 64  # rows added to lists in one step, which holds the index lock for about 0.3 ms
+_GHOSTS = 2048  # rebuild the lists when more than this many, and more than a quarter of all, are removed
+_LAST_ROWS = 64  # rows changed during a build: at most this many are added with the lock held
 _NICE = 5
 _REPORT_SECONDS = 15.0
 _EXIT_SECONDS = 5.0
 
 
 class Stopped(Exception):
-    """The process ends, or the index is closed: stop the work."""
+    """Stop the work: the process is exiting or the index is closed."""
 
 
 class IndexedVectors(Protocol):
-    """What an `Indexer` needs of the index that it works for."""
+    """What an `Indexer` needs from its index."""
 
     lock: threading.Lock
 
     def is_current(self, partition: Partition) -> bool:
-        """Return whether the partition still belongs to the index. With the lock held."""
+        """Return whether the partition still belongs to the index. Call with the lock held."""
 
     def drop_lists(self) -> None:
-        """Go back to scanning every partition. With the lock held."""
+        """Go back to scanning every partition. Call with the lock held."""
 
     def watching(self, partition: Partition, changed: set[int]) -> AbstractContextManager[PartitionView | None]:
-        """Give a view of a partition, and collect in `changed` the rows that change while it is used."""
+        """Yield a view of a partition; collect in `changed` the rows that change while the view is in use."""
 
     def take_changed(self, partition: Partition, changed: set[int], count: int) -> list[int]:
-        """Empty `changed`; return those of its rows that are among the first `count`. With the lock held."""
+        """Empty `changed`; return its rows that are among the first `count`. Call with the lock held."""
 
     def take_in(self, partition: Partition, lists: InvertedLists, ids: Sequence[int], rows: Vector) -> None:
-        """Count vectors that have been added to lists among the indexed ones."""
+        """Mark vectors that were added to the lists as indexed."""
 
 
 class Indexer:
-    """The background thread of one index: started when there is work, ended when there is none.
+    """The background thread of one index: starts when there is work and ends when there is none.
 
     Args:
-        index: whose thread this is.
-        list_rows: vectors from which on a partition gets inverted lists; None for never.
+        index: the index that the thread serves.
+        list_rows: number of vectors at which a partition gets inverted lists; None means never.
     """
 
     def __init__(self, index: IndexedVectors, list_rows: int | None) -> None:
@@ -72,13 +72,13 @@ class Indexer:
         self.list_rows = list_rows
         self._todo: dict[int, Partition] = {}
         self._jobs: deque[Callable[[], Any]] = deque()
-        self._job: Callable[[], Any] | None = None  # under way
+        self._job: Callable[[], Any] | None = None  # in progress
         self._thread: threading.Thread | None = None
         self._busy = False
         self.stopping = False
-        """True when jobs should end as soon as possible."""
+        """Set when jobs should end as soon as possible."""
         self.progressed: Callable[[], Any] | None = None
-        """Called in the thread now and then, and when all vectors due are in lists."""
+        """Called in the thread from time to time, and when all pending vectors are in lists."""
         self._report_at = 0.0
         _indexers.add(self)
 
@@ -114,14 +114,14 @@ class Indexer:
             thread.start()
 
     def resume(self) -> None:
-        """Continue the work that was left when the thread was paused, or lost in a fork."""
+        """Continue the work that was interrupted by a pause or a fork."""
         if self._thread is None and (self._jobs or self._todo):
             self._start()
 
     # ----------------------------------------------------------------------------- for others
 
     def run(self, job: Callable[[], Any]) -> bool:
-        """Run `job()` in the thread, before other work; return False when the process is ending."""
+        """Run `job()` in the thread before other work; return False when the process is exiting."""
         index = self._index()
         if index is None or self.stopping:
             return False
@@ -132,11 +132,11 @@ class Indexer:
 
     @property
     def idle(self) -> bool:
-        """True when there is nothing left to do."""
+        """Return True when there is nothing left to do."""
         return self._thread is None
 
     def wait(self, timeout: float) -> bool:
-        """Wait until there is nothing left to do; return whether that is so."""
+        """Wait until there is nothing left to do; return False on timeout."""
         end = time.monotonic() + timeout
         while (thread := self._thread) is not None:
             thread.join(max(0.0, end - time.monotonic()))
@@ -147,19 +147,19 @@ class Indexer:
         return True
 
     def stop(self, timeout: float) -> None:
-        """End the thread after its current step. Jobs that look at `stopping` end early."""
+        """End the thread after its current step. Jobs that check `stopping` end early."""
         self.stopping = True
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
     def pause(self) -> None:
-        """End the thread now; `resume` goes on."""
+        """End the thread now; `resume` continues the work."""
         self.stop(_EXIT_SECONDS)
         self.stopping = False
 
     def reset_after_fork(self) -> None:
-        """The thread stayed with the parent: its job starts again here."""
+        """Restart the job in the child: the thread exists only in the parent."""
         self._thread = None
         if self._job is not None:
             self._jobs.appendleft(self._job)
@@ -168,7 +168,7 @@ class Indexer:
     # ------------------------------------------------------------------------- in the thread
 
     def _next(self) -> bool:
-        """Do one piece of work; False when there is none left."""
+        """Do one piece of work; return False when there is none left."""
         index = self._index()
         if index is None or self.stopping:
             self._thread = None
@@ -200,7 +200,7 @@ class Indexer:
             self._job = None
 
     def _advance(self, index: IndexedVectors, partition: Partition) -> None:
-        """Do one step of the work on a partition, and report now and then."""
+        """Do one step of the work on a partition, and report progress from time to time."""
         if not self._busy:
             self._busy, self._report_at = True, time.monotonic() + _REPORT_SECONDS
         elif time.monotonic() > self._report_at:
@@ -211,7 +211,7 @@ class Indexer:
         except Stopped:
             pass
         except Exception as error:
-            # The scan answers as before; lists are not tried again in this process.
+            # Scanning still works; this process does not try lists again.
             logger.warning("inverted lists could not be built, vectors are scanned instead (%s)", describe(error))
             self.abandon()
 
@@ -220,7 +220,7 @@ class Indexer:
             self.progressed()
 
     def abandon(self, *, for_good: bool = True) -> None:
-        """Go back to scanning everywhere; with `for_good` False, lists may be built again."""
+        """Go back to scanning all partitions; with `for_good` False, lists may be built again."""
         index = self._index()
         if index is not None:
             with index.lock:
@@ -247,7 +247,7 @@ class Indexer:
 
     @staticmethod
     def _add_rows_beside(index: IndexedVectors, partition: Partition, lists: InvertedLists) -> bool:
-        """Put some vectors that are in no list yet into the lists; False when there is nothing to add."""
+        """Add some vectors that are in no list yet; return False when there is nothing to add."""
         start = time.perf_counter()
         with index.lock:
             if partition.lists is not lists or not index.is_current(partition):
@@ -260,11 +260,11 @@ class Indexer:
             rows = partition.rows(first, count)
         lists.add(ids, rows)
         index.take_in(partition, lists, ids, rows)
-        time.sleep(min(0.002, (time.perf_counter() - start) / 4))  # leave some processor time to others
+        time.sleep(min(0.002, (time.perf_counter() - start) / 4))  # leave some CPU time to others
         return True
 
     def _build(self, index: IndexedVectors, partition: Partition) -> None:
-        """Build the lists of a partition, while it is searched and changed as before, and take them into use."""
+        """Build the lists of a partition while it is searched and changed, then start using them."""
         changed: set[int] = set()
         with index.watching(partition, changed) as view:
             if view is None:
@@ -291,7 +291,7 @@ class Indexer:
             lists.add([partition.ids[number] for number in numbers], rows)
 
     def _pacer(self) -> Callable[[], None]:
-        """Return a function for long work to call often: it rests a fifth of the time, and raises to end the work."""
+        """Return a function for long work to call often: it sleeps a fifth of the time, and raises to end the work."""
         last = time.perf_counter()
 
         def pause() -> None:
@@ -307,7 +307,7 @@ class Indexer:
 
 
 def _run(reference: weakref.ref[Indexer]) -> None:
-    # On Linux a thread has its own niceness: answering goes before background work.
+    # On Linux each thread has its own niceness: requests take priority over background work.
     with contextlib.suppress(OSError, AttributeError):
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
@@ -325,7 +325,7 @@ _indexers: weakref.WeakSet[Indexer] = weakref.WeakSet()
 
 @atexit.register
 def _at_exit() -> None:
-    # A file that is being written is left complete.
+    # Let a file that is being written be completed.
     for indexer in list(_indexers):
         indexer.stopping = True
     for indexer in list(_indexers):

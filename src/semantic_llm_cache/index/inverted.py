@@ -1,4 +1,4 @@
-"""Inverted lists of one large partition: candidates for a query, to be compared again by exact cosine."""
+"""Inverted lists of one large partition: they give candidates, which are then compared by exact cosine."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from semantic_llm_cache.index.linear import Matrix, Vector, product
 
 __all__ = ["WIDTH", "Candidates", "InvertedLists"]
 
-# Measured on questions of Quora, on clinc150 and on generated clusters; see docs/storage.md.
+# Measured on Quora questions, clinc150 and generated clusters; see docs/storage.md.
 WIDTH = 96
-"""Length of a short vector; vectors that are not longer are kept whole."""
-_SAMPLE = 4096  # vectors from which the directions are learned
-_PER_CENTROID = 32  # vectors from which a centroid is learned
-_BLOCK = 32  # rows of a list that are allocated and multiplied together
-_ROOT = 2.0  # lists = this times the root of the number of vectors
+"""Length of a short vector; vectors of at most this length are kept whole."""
+_SAMPLE = 4096  # number of vectors used to learn the directions
+_PER_CENTROID = 32  # number of vectors used to learn one centroid
+_BLOCK = 32  # rows of a list allocated and multiplied together
+_ROOT = 2.0  # number of lists = this times the square root of the number of vectors
 # What the parts of two near vectors that are not in their short ones have in common, as a share of the most possible.
 _ALIKE = 0.6
-_PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # lists looked at, by the cosine that is wanted
+_PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # number of lists searched, by the wanted cosine
 _ROUNDING = 1e-4
 _CHUNK = 1024
 
 List = tuple[Matrix, npt.NDArray[np.int64], int]
-"""Short vectors (blocks, rows, numbers), ids, and how many of both count. Never changed but behind what counts."""
+"""Short vectors (blocks, rows, numbers), ids, and how many of both are valid. Only the rows after those change."""
 
 
 class Candidates(NamedTuple):
     """The result of a search of the lists, highest estimate first.
 
-    No cosine is above its estimate by more than `slack`. An id may be there twice, or of a vector that has been
-    removed.
+    No cosine exceeds its estimate by more than `slack`. An id may occur twice, or belong to a removed vector.
     """
 
     ids: list[int]
@@ -44,18 +43,18 @@ class Candidates(NamedTuple):
 
 
 class InvertedLists:
-    """Ids by the neighbourhood of their vectors. One thread may add at a time; any may search meanwhile.
+    """Ids grouped by the neighbourhood of their vectors. One thread may add at a time while any number search.
 
     An inverted file (Sivic and Zisserman, 2003; Jegou, Douze and Schmid, 2011, doi:10.1109/TPAMI.2010.57): the
-    vectors are divided among centroids, and a search looks only at the lists of the centroids that are nearest to
-    the query. No vector is out of reach, as one of a graph may be: it lies in the list of its nearest centroid, and all
+    vectors are divided among centroids, and a search looks only at the lists of the centroids nearest to the query.
+    Unlike in a graph, every vector can be reached: it is in the list of its nearest centroid, and all
     centroids are compared with every query.
 
-    In a list stand short vectors: the products with the 95 directions in which the vectors differ most, and the length
-    of what these leave of the vector. The product of two short vectors, with the last number weighed by how much near
-    vectors have in common there, is an estimate of the cosine.
+    A list holds short vectors: the products with the 95 directions in which the vectors differ most, and the length
+    of the remainder. The product of two short vectors, with the last number weighted by how much the remainders of
+    near vectors have in common, estimates the cosine.
 
-    What is removed stays as a ghost until the lists are rebuilt: the searcher knows which ids are valid.
+    A removed vector stays in its list as a ghost until the lists are rebuilt: the caller knows which ids are valid.
     """
 
     __slots__ = ("_basis", "_blocks", "_centroids", "_empty", "_lists", "count", "dimension", "trained")
@@ -69,22 +68,22 @@ class InvertedLists:
         self._blocks.reshape(-1, width)[:k] = centroids
         nothing = np.zeros((0, _BLOCK, width), dtype=np.float32)
         self._lists: list[List] = [(nothing, np.zeros(0, dtype=np.int64), 0)] * k
-        self._empty = np.full(k, -9.0, dtype=np.float32)  # added to the products: empty lists are looked at last
+        self._empty = np.full(k, -9.0, dtype=np.float32)  # added to the products, so that empty lists are searched last
         self.count = 0
-        """Vectors in the lists, ghosts included."""
+        """Number of vectors in the lists, ghosts included."""
         self.trained = 0
-        """Vectors that there were when the centroids were found."""
+        """Number of vectors when the centroids were computed."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes allocated."""
+        """Return the number of bytes allocated."""
         basis = 0 if self._basis is None else self._basis.nbytes
         lists = sum(rows.nbytes + ids.nbytes for rows, ids, _ in self._lists)
         return basis + self._centroids.nbytes + self._blocks.nbytes + lists
 
     @property
     def visits(self) -> int:
-        """How many whole vectors take as long to compare as a search, about."""
+        """Return roughly how many whole vectors can be compared in the time of one search."""
         share = min(1.0, _PROBES[-1][1] / len(self._lists))
         return int((self.count * share + len(self._lists)) * self._centroids.shape[1] / self.dimension) + 200
 
@@ -92,14 +91,14 @@ class InvertedLists:
 
     @classmethod
     def build(cls, ids: array[int], blocks: Sequence[Vector], count: int, pause: Callable[[], None]) -> InvertedLists:
-        """Make lists of the first `count` rows of `blocks`, all of one number of rows but the last.
+        """Build lists from the first `count` rows of `blocks`.
 
         Args:
-            ids: of the rows, at least `count`.
-            blocks: unit vectors, shape (rows, dimension) each. May be written to meanwhile: what is written to
-                has to be added again.
+            ids: ids of the rows, at least `count`.
+            blocks: unit vectors, shape (rows, dimension) each; all but the last have the same number of rows.
+                Rows may be overwritten during the build; the caller must add those again.
             count: at least 1.
-            pause: called every few milliseconds; what it raises ends the work.
+            pause: called every few milliseconds; an exception from it ends the work.
         """
         random = np.random.default_rng(count)
         per_block, dimension = blocks[0].shape
@@ -145,7 +144,7 @@ class InvertedLists:
                 there, own, _ = _list(there.reshape(-1, there.shape[2])[:count], own[:count], wanted)
             there.reshape(-1, there.shape[2])[count] = row
             own[count] = id
-            # The row behind what counts first, then the count: searches need no lock.
+            # Write the row first, then raise the count: searches need no lock.
             self._put(number, (there, own, count + 1))
         self.count += len(ids)
 
@@ -156,19 +155,19 @@ class InvertedLists:
 
         Args:
             vector: unit vector, shape (dimension,).
-            k: how many neighbours are wanted: the nearer the k-th of those found, the fewer lists are looked at.
+            k: how many neighbours are wanted: the nearer the k-th one found, the fewer lists are searched.
             count: how many to return at most, the highest estimates first.
-            lowest: cosine.
+            lowest: lowest cosine wanted.
         """
         query = _shorten(vector.reshape(1, -1), self._basis)[0]
         slack, own = _ROUNDING, 1.0
         if self._basis is not None:
             rest = float(query[-1])
             slack += (1.0 - _ALIKE) * rest
-            own -= (1.0 - _ALIKE) * rest * rest  # the estimate that the query itself would get
+            own -= (1.0 - _ALIKE) * rest * rest  # the estimate for the query itself
             query[-1] *= _ALIKE
         scores, ids = self._look(query, k, lowest, own)
-        # No cosine is higher than its estimate with all that the rests can have in common.
+        # The most that the remainders can add to an estimate.
         kept = np.flatnonzero(scores >= np.float32(lowest - slack))
         if len(kept) > count:
             kept = kept[np.argpartition(scores[kept], len(kept) - count)[-count:]]
@@ -178,9 +177,9 @@ class InvertedLists:
         return Candidates(found, estimates, slack)
 
     def _look(self, query: Matrix, k: int, lowest: float, own: float) -> tuple[Matrix, npt.NDArray[np.int64]]:
-        """Return the estimates, and the ids, of all in the lists nearest to the short vector `query`.
+        """Return the estimates and the ids of all vectors in the lists nearest to the short vector `query`.
 
-        Those who are as near as `cosine` have estimates of some `cosine` times `own`.
+        A vector at cosine c has an estimate of about c times `own`.
         """
         lists = self._lists
         near = np.matmul(self._blocks, query).reshape(-1)[: len(lists)] + self._empty
@@ -200,7 +199,7 @@ class InvertedLists:
                 break
             scores, ids = [np.concatenate(scores)], [np.concatenate(ids)]
             found = scores[0]
-            # What is as near as this lies in these lists as probably as what was asked for.
+            # A vector this near is as likely to be in these lists as one at the wanted cosine.
             if len(found) >= k and (np.max(found) if k == 1 else np.partition(found, -k)[-k]) >= (cosine + 0.03) * own:
                 break
         return np.concatenate(scores), np.concatenate(ids)
@@ -208,8 +207,8 @@ class InvertedLists:
     # ------------------------------------------------------------------------------ in a file
 
     def parts(self) -> tuple[list[int], list[Any]]:
-        """Return the lengths of the lists, and buffers that make up what `restore` takes."""
-        # A list may grow while it is written: only what it holds now is given.
+        """Return the lengths of the lists, and the buffers from which `restore` rebuilds them."""
+        # A list may grow while it is written: return only what it holds now.
         lists = list(self._lists)
         buffers: list[Any] = [] if self._basis is None else [self._basis.data.cast("B")]
         buffers.append(self._centroids.data.cast("B"))
@@ -219,7 +218,7 @@ class InvertedLists:
 
     @classmethod
     def restore(cls, dimension: int, lengths: list[int], trained: int, data: memoryview) -> InvertedLists:
-        """Make lists of what `parts` gave. ValueError if the sizes do not fit."""
+        """Rebuild lists from what `parts` returned. Raise ValueError if the sizes do not match."""
         width = min(WIDTH, dimension)
         total = sum(lengths)
         directions = dimension * (width - 1) if dimension > WIDTH else 0
@@ -246,7 +245,7 @@ class InvertedLists:
 def _list(rows: Matrix, ids: npt.NDArray[np.int64], room: int = 0) -> List:
     count, width = rows.shape
     blocks = -(-max(count, room) // _BLOCK)
-    own = np.zeros((blocks, _BLOCK, width), dtype=np.float32)  # not `empty`: all of it is multiplied
+    own = np.zeros((blocks, _BLOCK, width), dtype=np.float32)  # not `empty`: products use all of it
     own.reshape(-1, width)[:count] = rows
     numbers = np.empty(blocks * _BLOCK, dtype=np.int64)
     numbers[:count] = ids
@@ -280,7 +279,7 @@ def _shorten_all(blocks: Sequence[Vector], count: int, basis: Matrix | None, pau
 
 
 def _directions(sample: Matrix, count: int, random: np.random.Generator, pause: Callable[[], None]) -> Matrix:
-    """Return `count` orthonormal columns, shape (d, count), that hold the most of the squares of `sample`.
+    """Return `count` orthonormal columns, shape (d, count), that capture most of the squared norm of `sample`.
 
     Subspace iteration (Halko, Martinsson and Tropp, 2011, doi:10.1137/090771806, algorithm 4.4).
     """

@@ -18,7 +18,7 @@ Numbers = npt.NDArray[np.intp]
 
 
 def assign(rows: Matrix, centroids: Matrix, pause: Callable[[], None]) -> Numbers:
-    """Return the number of the centroid with the highest product for each row, shape (n,).
+    """Return for each row the index of the centroid with the highest product, shape (n,).
 
     Args:
         rows: shape (n, d).
@@ -36,8 +36,8 @@ def assign(rows: Matrix, centroids: Matrix, pause: Callable[[], None]) -> Number
 def kmeans(rows: Matrix, k: int, random: np.random.Generator, pause: Callable[[], None]) -> Matrix:
     """Return `k` centroids of length 1, shape (k, d), for unit vectors of shape (n, d), n >= k.
 
-    The means of what is nearest to each, five times over from rows drawn at random (Dhillon and Modha, 2001,
-    doi:10.1023/A:1007612920971). A centroid that has nothing becomes a row drawn at random.
+    Start from random rows and take five times the mean of the rows nearest to each centroid (Dhillon and Modha, 2001,
+    doi:10.1023/A:1007612920971). A centroid with no rows is replaced by a random row.
     """
     centroids: Matrix = rows[random.choice(len(rows), k, replace=False)].copy()
     for _ in range(_ROUNDS):

@@ -1,9 +1,9 @@
-"""Matrix products that run in the calling thread only.
+"""Matrix products that run only in the calling thread.
 
-OpenBLAS spreads a product over all cores from a certain size on: 9,216 numbers for a matrix with a vector, 262,144
-multiplications for two matrices. That halves the time of a product on two idle cores. On busy ones the caller waits
-for threads that have not been scheduled, which costs milliseconds, and of several workers on a machine each
-starts as many threads as there are cores. The products here are cut into groups below those sizes.
+OpenBLAS uses all cores for a product above a certain size: 9,216 numbers for a matrix with a vector, 262,144
+multiplications for two matrices. That halves the time on two idle cores. On busy cores the caller waits
+milliseconds for threads that have not been scheduled, and each worker process on a machine starts
+as many threads as there are cores. The products here are split into groups below those sizes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One partition of the index: the unit vectors of one scope, in blocks that are scanned exactly."""
+"""One partition of the index: the unit vectors of one scope, in blocks for exact scans."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Partition", "PartitionView", "top"]
 
 Scores = npt.NDArray[np.float32]
 
-# Rows live in blocks of this size, so that growth never copies more than one block (about 1 ms) on
-# the thread that adds. A matrix-vector product over 4 MiB takes some 200 us, its call 2 us.
+# Rows are stored in blocks of this size, so that adding never copies more than one block (about 1 ms).
+# A matrix-vector product over 4 MiB takes about 200 us, its call overhead 2 us.
 _BLOCK_BYTES = 4 << 20
 
 
 class PartitionView(NamedTuple):
-    """A partition at one moment."""
+    """A snapshot of a partition."""
 
     ids: array[int]
     blocks: list[Vector]
@@ -30,13 +30,13 @@ class PartitionView(NamedTuple):
 
 
 class Partition:
-    """Vectors of one dimension and their ids, row by row, the last row moving into a removed one's place.
+    """Vectors of one dimension and their ids, row by row; the last row takes the place of a removed one.
 
-    Of a large partition the first `indexed` rows are in `lists` as well; the others are scanned.
+    In a large partition the first `indexed` rows are also in `lists`; the others are scanned.
 
-    A partition has no lock: `VectorIndex` holds its own around every method but `scan`. A scan works on
+    A partition has no lock: `VectorIndex` holds its own around every method except `scan`. A scan works on
     a snapshot while rows change; `watchers` are the sets in which running scans collect the rows that
-    were written meanwhile, to be looked at again.
+    were written during the scan, to check them again.
     """
 
     __slots__ = ("blocks", "count", "dimension", "ids", "indexed", "key", "lists", "number", "watchers")
@@ -54,12 +54,12 @@ class Partition:
 
     @property
     def block_rows(self) -> int:
-        """How many rows a full block holds."""
+        """Return how many rows a full block holds."""
         return max(1, _BLOCK_BYTES // (4 * self.dimension))
 
     @property
     def nbytes(self) -> int:
-        """Bytes held for vectors, ids and lists."""
+        """Return the bytes held for vectors, ids and lists."""
         lists = 0 if self.lists is None else self.lists.nbytes
         return sum(block.nbytes for block in self.blocks) + self.ids.itemsize * len(self.ids) + lists
 
@@ -98,7 +98,7 @@ class Partition:
         return first
 
     def write(self, number: int, vector: Vector) -> list[tuple[int, int]]:
-        """Replace the vector in row `number`; return the (id, row) pairs that lie elsewhere now."""
+        """Replace the vector in row `number`; return (id, new row) of the vectors that moved."""
         moved = []
         if number < self.indexed:
             last = self.indexed - 1
@@ -109,7 +109,7 @@ class Partition:
         return moved
 
     def swap(self, one: int, other: int) -> list[tuple[int, int]]:
-        """Exchange two rows; return the (id, row) pairs that lie elsewhere now."""
+        """Exchange two rows; return (id, new row) of the vectors that moved."""
         if one == other:
             return []
         ids = self.ids
@@ -122,10 +122,10 @@ class Partition:
         return [(ids[one], one), (ids[other], other)]
 
     def remove(self, number: int) -> list[tuple[int, int]]:
-        """Take row `number` out; return the (id, row) pairs that lie elsewhere now."""
+        """Remove row `number`; return (id, new row) of the vectors that moved."""
         moved = []
         if number < self.indexed:
-            # The rows of the lists stay in front: the last of them goes here, the last of all there.
+            # Indexed rows stay in front: the last of them moves here, and the last row of all takes its place.
             self.indexed -= 1
             moved += self._move(self.indexed, number)
             number = self.indexed
@@ -146,7 +146,7 @@ class Partition:
         return [(self.ids[target], target)]
 
     def view(self) -> PartitionView:
-        """Return the partition as it is now: ids copied, blocks shared."""
+        """Return a snapshot of the partition: ids copied, blocks shared."""
         return PartitionView(array("q", self.ids), self.blocks[:], self.lists, self.indexed)
 
     def drop_lists(self) -> None:
@@ -165,11 +165,11 @@ class Partition:
     def adopt(self, ids: array[int], vectors: Vector) -> None:
         """Take over ids and rows, shape (len(ids), dimension), without copying full blocks.
 
-        The partition must be empty, `vectors` writable and from then on the partition's own.
+        The partition must be empty. `vectors` must be writable, and belongs to the partition from then on.
         """
         rows, count = self.block_rows, len(ids)
         self.blocks = [vectors[start : start + rows] for start in range(0, count, rows)]
-        if count % rows:  # not a full block: rows are added to it
+        if count % rows:  # not a full block: copy it, since rows will be added
             last = np.empty((rows if count > rows else count, self.dimension), dtype=np.float32)
             last[: count % rows] = self.blocks[-1]
             self.blocks[-1] = last
@@ -182,7 +182,7 @@ class Partition:
                 rows.add(number)
 
     def _reserve(self, number: int, more: int = 1) -> None:
-        """Make room for row `number`, and for `more` in all if the first block can hold them."""
+        """Make room for row `number`, and for `more` rows in total if the first block can hold them."""
         rows = self.block_rows
         if number >= rows:
             if number == len(self.blocks) * rows:
@@ -191,7 +191,7 @@ class Partition:
         capacity = self.blocks[0].shape[0] if self.blocks else 0
         if number < capacity:
             return
-        # Small steps: thousands of scopes of ten entries must not cost twice their vectors.
+        # Grow in small steps: thousands of scopes with ten entries must not take twice the memory of their vectors.
         wanted = max(1, 2 * capacity) if capacity < 8 else capacity + max(4, capacity // 4)
         self._resize_first(min(rows, max(wanted, number + more)))
 
@@ -204,7 +204,7 @@ class Partition:
             self._resize_first(max(2, 2 * self.count))
 
     def _resize_first(self, capacity: int) -> None:
-        # A new array and a new list: a running scan keeps the old ones.
+        # Make a new array and a new list: a running scan keeps the old ones.
         block = np.empty((capacity, self.dimension), dtype=np.float32)
         if self.count:
             block[: self.count] = self.blocks[0][: self.count]
@@ -230,14 +230,14 @@ class Partition:
         """Return the cosines of some rows with `vector`, in double precision."""
         wide = vector.astype(np.float64)
         rows = np.array([self.row(number) for number in numbers], dtype=np.float64)
-        # Lengths may be off 1 by 1e-6, which is all of the threshold's tolerance: divide by them.
+        # Lengths may differ from 1 by 1e-6, which is the whole tolerance of the threshold: divide by them.
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows) * (wide @ wide))
         values: list[float] = np.clip((rows @ wide) / lengths, -1.0, 1.0).tolist()
         return values
 
 
 def top(scores: Scores, k: int, floor: float) -> list[int]:
-    """Return the numbers of the (up to) `k` highest scores at or above `floor`, in no order."""
+    """Return the indices of up to `k` highest scores at or above `floor`, in no order."""
     if not len(scores):
         return []
     if k == 1:

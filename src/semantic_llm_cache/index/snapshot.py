@@ -1,9 +1,9 @@
-"""An index in a file: written while the index is in use, opened by mapping it into memory.
+"""An index file: written while the index is in use, opened by mapping it into memory.
 
-The file, all numbers little-endian: 64 bytes of front (magic, then place, length and CRC-32 of the header),
-the sections, and at the end the header, a JSON object. It says for each partition where its ids, its
-vectors (float32, row by row) and its inverted lists lie, with their CRC-32. Rows that changed
-while the file was written are listed as dead, and what they then held is written once more behind them.
+File layout, all numbers little-endian: 64 bytes (magic, then offset, length and CRC-32 of the header), the
+sections, and at the end the header, a JSON object. For each partition the header gives the offsets and
+CRC-32 of its ids, its vectors (float32, row by row) and its inverted lists. Rows that changed
+during the writing are listed as dead, and their new content is written again after the others.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ Check = Callable[[], None]
 def write(index: VectorIndex, file: BinaryIO, info: dict[str, Any], check: Check) -> int:
     """Write `index` to `file`, empty and at its start; return how many of its vectors are in lists.
 
-    Only in the thread of the index's indexer, so that no lists change meanwhile.
+    Call only in the thread of the index's indexer, so that no lists change during the writing.
 
     Args:
-        index: what to write; may be searched, added to and removed from meanwhile.
-        info: what to keep in the header.
-        check: called every few milliseconds; what it raises ends the writing.
+        index: the index to write; it may be searched and changed meanwhile.
+        info: values to store in the header.
+        check: called every few milliseconds; an exception from it ends the writing.
     """
     writer = _Writer(file, check)
     file.write(b"\0" * _FRONT_BYTES)
@@ -73,7 +73,7 @@ class _Writer:
         self.check = check
 
     def section(self, *parts: Any) -> tuple[int, int, int]:
-        """Write buffers one after the other; return their place, length and CRC-32."""
+        """Write buffers one after the other; return their offset, length and CRC-32."""
         self.file.write(b"\0" * (-self.file.tell() % _ALIGN))
         start, crc = self.file.tell(), 0
         for part in parts:
@@ -100,7 +100,7 @@ def _write_partition(index: VectorIndex, partition: Partition, writer: _Writer) 
             lengths, parts = lists.parts()
             described["lists"] = writer.section(*parts)
             described.update(indexed=indexed, lengths=lengths, trained=lists.trained)
-    # `changed` is complete now. Ids may stand in a dead row and, moved, in a living one or among the extra.
+    # `changed` is complete now. A moved id can be in a dead row and also in a live or an extra one.
     if changed:
         described["dead"] = sorted(number for number in changed if number < count)
         extra, vectors = index.rows_now(partition, changed)
@@ -113,14 +113,14 @@ def _write_partition(index: VectorIndex, partition: Partition, writer: _Writer) 
 
 
 class Snapshot:
-    """An index file, mapped. Changes to what it holds stay in this process.
+    """A memory-mapped index file. Changes to its content stay in this process.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        ValueError: it is not a file of this kind, or damaged where that is seen at once.
-        OSError: it cannot be read.
+        ValueError: not an index file, or visibly damaged; `verify` finds the rest.
+        OSError: the file cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -171,7 +171,7 @@ class Snapshot:
         return np.frombuffer(self._own, np.float32, count * dimension, place).reshape(count, dimension)
 
     def fill(self, index: VectorIndex) -> None:
-        """Put all vectors into `index`, which must be empty, before they are verified. ValueError if damaged."""
+        """Add all vectors, still unverified, to `index`, which must be empty. Raise ValueError if damaged."""
         try:
             for described in self._partitions:
                 self._fill(index, described)
@@ -202,7 +202,7 @@ class Snapshot:
         self._waiting.append(described)
 
     def verify(self, check: Check) -> None:
-        """Compare the vectors with their checksums; `check` is called now and then. ValueError if damaged."""
+        """Compare the vectors with their checksums, calling `check` regularly. Raise ValueError if damaged."""
         for described in self._waiting:
             for name in ("vectors", "extra_vectors"):
                 if name in described:

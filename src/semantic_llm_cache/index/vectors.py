@@ -1,4 +1,4 @@
-"""`VectorIndex`: ids and unit vectors by scope, nearest first by cosine."""
+"""`VectorIndex`: nearest-neighbour search by cosine over ids and unit vectors, by scope."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["VectorIndex"]
 
 
 def _list_rows() -> int | None:
-    """Return from how many vectors on a partition gets inverted lists; None means never: all are compared."""
+    """Return the number of vectors at which a partition gets inverted lists; None means never: all are compared."""
     text = os.environ.get("SEMANTIC_LLM_CACHE_LIST_ROWS", "")
     if not text.isdigit():
         return 8192
@@ -30,17 +30,17 @@ def _list_rows() -> int | None:
 
 
 _LIST_ROWS = _list_rows()
-_CANDIDATES = 32  # asked of the lists at least: the nearest is not always the first by its short vector
+_CANDIDATES = 32  # fewest candidates to request: the nearest does not always have the highest estimate
 _FIRST_WEIGHED = 8
-_MOST_CANDIDATES = 1024  # a search that needs more scans all
-# What a float32 product may be off; who passes with this much is weighed again in double precision.
+_MOST_CANDIDATES = 1024  # a search that needs more scans all vectors vectors
+# Largest error of a float32 product; what passes with this margin is computed again in double precision.
 _SCAN_ERROR = 1e-5
 _ROW_BITS = 40
 _ROW_MASK = (1 << _ROW_BITS) - 1
 
 
 class _Query(NamedTuple):
-    """What a search looks for: unit vector, number of neighbours, lowest cosine (-2 admits all)."""
+    """The query of a search: unit vector, number of neighbours, lowest cosine (-2 admits all)."""
 
     vector: Vector
     k: int
@@ -50,18 +50,18 @@ class _Query(NamedTuple):
 class VectorIndex:
     """Nearest-neighbour search by cosine, partitioned by scope, embedder, namespace and dimension.
 
-    Ids are whole numbers that the caller chooses, unique over all partitions. Safe under threads: a
-    search sees every vector that was there from its start to its end, and never pairs an id with
-    another one's score.
+    Ids are integers that the caller chooses, unique over all partitions. Thread-safe: a search sees
+    every vector that is present from its start to its end, and never pairs an id with the score of
+    another.
     The lock is held for microseconds, never during a scan. After `fork` the child has a copy of its own.
 
-    A partition is scanned while it has fewer than `list_rows` vectors: exact. Beyond, a thread in the background puts
-    its vectors into inverted lists; a search then looks at the lists nearest to the query for candidates, scans the
-    vectors that are in none yet, and weighs all of them by their true cosine. It finds the nearest in more than 99
-    of 100 searches for a cosine of .7 or more, and returns nothing that is not near.
+    With fewer than `list_rows` vectors, a partition is scanned, which is exact. Beyond that, a background thread puts
+    its vectors into inverted lists; a search then takes candidates from the lists nearest to the query, scans the
+    vectors that are in no list yet, and compares all of them by their exact cosine. It finds the nearest in more than
+    99 of 100 searches for a cosine of 0.7 or more, and never returns a vector below the threshold.
 
     Args:
-        list_rows: vectors in a partition from which on it gets inverted lists; None for never.
+        list_rows: number of vectors at which a partition gets inverted lists; None means never.
 
     Example:
         >>> index = VectorIndex()
@@ -72,7 +72,7 @@ class VectorIndex:
 
     def __init__(self, *, list_rows: int | None = _LIST_ROWS) -> None:
         self.lock = fork_safe_lock()
-        """Guards the index and its partitions; never held during a scan."""
+        """Protects the index and its partitions; never held during a scan."""
         self._partitions: dict[tuple[str, str, str, int], Partition] = {}
         self._by_scope: dict[str, list[Partition]] = {}
         self._by_number: dict[int, Partition] = {}
@@ -88,18 +88,18 @@ class VectorIndex:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held for vectors, ids and lists."""
+        """Return the bytes held for vectors, ids and lists."""
         with self.lock:
             return sum(partition.nbytes for partition in self._partitions.values())
 
     @property
     def indexed(self) -> int:
-        """How many vectors are in lists."""
+        """Return how many vectors are in lists."""
         with self.lock:
             return sum(partition.indexed for partition in self._partitions.values())
 
     def add(self, id: int, vector: Any, *, namespace: str = "default", scope: str = "", embedder: str = "") -> None:
-        """Add a vector under `id`, replacing what was there. ValueError for a zero or non-finite vector."""
+        """Add or replace the vector under `id`. Raise ValueError for a zero or non-finite vector."""
         row = unit(vector)
         key = (scope, embedder, namespace, row.shape[0])
         with self.lock:
@@ -127,9 +127,9 @@ class VectorIndex:
         scope: str = "",
         embedder: str = "",
     ) -> list[int]:
-        """Add the rows of `vectors`, shape (len(ids), dimension); return the ids left out.
+        """Add the rows of `vectors`, shape (len(ids), dimension); return the ids that were not added.
 
-        Left out are rows that are not of length 1 within a thousandth.
+        A row is not added when its length differs from 1 by 0.001 or more.
         """
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
         good = np.abs(lengths - 1.0) < 1e-3  # also False for NaN
@@ -194,7 +194,7 @@ class VectorIndex:
         scope: str | None = None,
         embedder: str | None = None,
     ) -> int:
-        """Return how many vectors a search with these limits would look at, about."""
+        """Return roughly how many vectors a search with these limits would compare."""
         with self.lock:
             return sum(
                 p.count if p.lists is None else p.count - p.indexed + p.lists.visits
@@ -211,13 +211,13 @@ class VectorIndex:
         scope: str | None = None,
         embedder: str | None = None,
     ) -> list[tuple[int, float]]:
-        """Return up to `k` (id, cosine), nearest first, among equals the highest id first.
+        """Return up to `k` (id, cosine) pairs, nearest first; equal cosines by descending id.
 
         Args:
-            vector: the query, any length but zero; vectors of another dimension are not looked at.
-            k: how many at most, at least 1.
+            vector: the query, of any length except zero; vectors of another dimension are ignored.
+            k: the most pairs to return, at least 1.
             threshold: lowest cosine, inclusive with a tolerance of 1e-6; zero or less admits all.
-            namespace, scope, embedder: look only where these are equal; None does not limit.
+            namespace, scope, embedder: search only where these are equal; None does not limit.
         """
         row = unit(vector)
         lowest = threshold - THRESHOLD_TOLERANCE
@@ -275,7 +275,7 @@ class VectorIndex:
     # ------------------------------------------- for the background, and for what keeps an index in a file
 
     def partitions(self) -> list[Partition]:
-        """Return the partitions there are."""
+        """Return all partitions."""
         with self.lock:
             return list(self._partitions.values())
 
@@ -287,7 +287,7 @@ class VectorIndex:
         lists: InvertedLists | None = None,
         indexed: int = 0,
     ) -> Partition:
-        """Take over a new partition, its rows not copied; the first `indexed` of them are in `lists`."""
+        """Add a new partition without copying its rows; the first `indexed` of them are in `lists`."""
         with self.lock:
             partition = self._create(key)
             partition.adopt(ids, vectors)
@@ -299,9 +299,9 @@ class VectorIndex:
 
     @contextlib.contextmanager
     def watching(self, partition: Partition, changed: set[int]) -> Iterator[PartitionView | None]:
-        """Give a view of a partition as it is now; rows that change while it is used are put in `changed`.
+        """Yield a view of a partition as it is now; rows that change during its use are put in `changed`.
 
-        None when the partition has gone. The view's blocks hold the rows outside of `changed` as they were.
+        The view is None when the partition is gone. Rows that are not in `changed` keep their content in its blocks.
         """
         with self.lock:
             if not partition.count or not self.is_current(partition):
@@ -317,7 +317,7 @@ class VectorIndex:
                     self._unwatch(partition, changed)
 
     def rows_now(self, partition: Partition, numbers: Iterable[int]) -> tuple[array[int], Vector]:
-        """Return ids and vectors of those of some rows that the partition has still."""
+        """Return ids and vectors of those rows in `numbers` that still exist."""
         with self.lock:
             there = [number for number in numbers if number < partition.count]
             vectors = np.empty((len(there), partition.dimension), dtype=np.float32)
@@ -326,29 +326,29 @@ class VectorIndex:
             return array("q", [partition.ids[number] for number in there]), vectors
 
     def take_changed(self, partition: Partition, changed: set[int], count: int) -> list[int]:
-        """Empty `changed`; return those rows of it that are among the first `count`. Only with the lock held."""
+        """Empty `changed`; return its rows that are among the first `count`. Call with the lock held."""
         numbers = sorted(number for number in changed if number < min(count, partition.count))
         changed.clear()
         return numbers
 
     def drop_lists(self) -> None:
-        """Go back to scanning every partition. Only with the lock held."""
+        """Go back to scanning every partition. Call with the lock held."""
         for partition in self._partitions.values():
             partition.drop_lists()
 
     def is_current(self, partition: Partition) -> bool:
-        """Return whether the partition still belongs to this index. Only with the lock held."""
+        """Return whether the partition still belongs to this index. Call with the lock held."""
         return self._by_number.get(partition.number) is partition
 
     def take_in(self, partition: Partition, lists: InvertedLists, ids: Sequence[int], rows: Vector) -> None:
-        """Count vectors that have been added to lists among the indexed ones, where they are still the same."""
+        """Mark vectors that were added to lists as indexed, where they have not changed since."""
         with self.lock:
             if partition.lists is not lists or not self.is_current(partition):
                 return
             for id, vector in zip(ids, rows, strict=True):
                 where = self._where.get(id)
                 number = where & _ROW_MASK
-                # A changed one is added again, in the place of this.
+                # A changed vector is added again and replaces this one.
                 if (
                     where >> _ROW_BITS == partition.number
                     and number >= partition.indexed
@@ -368,12 +368,12 @@ class VectorIndex:
             wanted *= 4
 
     def _look(self, partition: Partition, query: _Query, wanted: int) -> list[tuple[float, int]] | None:
-        """Search once; None when removed vectors took the places of candidates that are farther.
+        """Search once; return None when removed vectors displaced candidates that are farther.
 
         Args:
-            partition: what is searched.
-            query: what is looked for.
-            wanted: candidates asked of the lists; 0 scans every vector instead.
+            partition: the partition to search.
+            query: the query.
+            wanted: number of candidates to take from the lists; 0 scans every vector instead.
         """
         changed: set[int] = set()
         with self.lock:
@@ -409,7 +409,7 @@ class VectorIndex:
             return self._weigh_candidates(partition, rows, candidates.slack, query, found)
 
     def _rows_of(self, candidates: Candidates, partition: Partition) -> dict[int, float]:
-        """Return the estimates of those candidates that are there still, by row. With the lock held."""
+        """Return the estimates of the candidates that still exist, by row. Call with the lock held."""
         rows: dict[int, float] = {}
         for id, estimate in zip(candidates.ids, candidates.estimates, strict=True):
             where = self._where.get(id)
@@ -425,11 +425,11 @@ class VectorIndex:
         query: _Query,
         found: list[tuple[float, int]],
     ) -> list[tuple[float, int]]:
-        """Return `found` and those of `rows` (row: estimate, highest first) that are near. With the lock held."""
+        """Return `found` plus the near ones of `rows` (row: estimate, highest first). Call with the lock held."""
         ranked = list(rows)
         first_few = max(query.k, _FIRST_WEIGHED)
         found += self._weigh(partition, ranked[:first_few], query)
-        if len(found) >= query.k:  # what cannot be among the k nearest need not be weighed
+        if len(found) >= query.k:  # skip what cannot be among the k nearest
             kth = sorted(cosine for cosine, _ in found)[-query.k]
             query = query._replace(lowest=max(query.lowest, kth))
         rest = [number for number in ranked[first_few:] if rows[number] >= query.lowest - slack]
@@ -437,7 +437,7 @@ class VectorIndex:
 
     @staticmethod
     def _weigh(partition: Partition, numbers: list[int], query: _Query) -> list[tuple[float, int]]:
-        """Return (cosine, id) of those rows whose cosine reaches `query.lowest`. With the lock held."""
+        """Return (cosine, id) of the rows whose cosine reaches `query.lowest`. Call with the lock held."""
         if not numbers:
             return []
         lowest = query.lowest
@@ -459,9 +459,9 @@ class VectorIndex:
 
 
 def _with_changed(numbers: list[int], changed: set[int], scores: Vector, first: int, query: _Query) -> list[int]:
-    """Return the nearest rows of a scan, and all rows that were written while it ran.
+    """Return the nearest rows of a scan, plus all rows that were written while it ran.
 
-    The scores of rows written meanwhile are worthless: their present content has to be weighed.
+    The scores of rows written during the scan are invalid: their current content must be compared.
     """
     if not changed.isdisjoint(numbers):
         end = first + len(scores)

@@ -1,13 +1,13 @@
 """The threshold that keeps wrong hits to a target, chosen and judged on different rows.
 
 A *case* is one chance to serve a near answer: its similarity, and whether the answer would have been right. At
-threshold t the cases at or above t are hits, and the quantity of interest is the share of wrong ones among
-them. The lowest threshold that meets a target on some rows meets it there partly by luck, and on other rows
-it tends to miss it. So the rows are cut into folds; each fold is served with the threshold that the other
-folds give; and the wrong share of all folds together, rows judged by thresholds they had no part in, is
-what counts (cross-fitting: M. Stone, "Cross-validatory choice and assessment of statistical predictions",
-1974). Where it exceeds the target, the target that the folds choose by is lowered until it does not; and
-where even the lowest threshold without a wrong hit is too low for the other rows, a margin is added to it.
+threshold t the cases at or above t are hits, and we want the share of wrong ones among them. The lowest
+threshold that meets a target on some rows does so partly by luck, and tends to miss it on other rows.
+So the rows are split into folds, and each fold is judged with the threshold chosen from the other folds.
+The result is the wrong share of all folds together: no row helped to choose its own threshold
+(cross-fitting: M. Stone, "Cross-validatory choice and assessment of statistical predictions", 1974).
+If it exceeds the target, the folds choose by a lower target until it does not. If even the lowest
+threshold without a wrong hit is too low for the other rows, a margin is added to it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `calibrate` found.
+    """The result of `calibrate`.
 
     Args:
         target: share of wrong ones among hits that was asked for.
@@ -101,7 +101,7 @@ class Calibration:
 
     @property
     def best(self) -> Point | None:
-        """The point with the smallest wrong share, of those with the most hits; None without hits."""
+        """Return the point with the smallest wrong share, on a tie with the most hits; None without hits."""
         points = [point for point in self.curve if point.hits]
         return min(points, key=lambda point: (point.wrong_share, -point.hits)) if points else None
 
@@ -218,9 +218,9 @@ def _interval(hits: Counts, wrong: Counts, level: float, margin: int, seed: int)
 
 
 def make_folds(rows: int, count: int, *, seed: int | None = None) -> Counts:
-    """Return the fold of each row: at random when there is a `seed`, else `count` stretches one after the other.
+    """Return the fold of each row: random with a `seed`, else `count` consecutive stretches.
 
-    Stretches suit a log, whose traffic changes with time; random folds suit pairs, whose order says nothing.
+    Stretches suit a log, whose traffic changes over time; random folds suit pairs, whose order has no meaning.
 
     Raises:
         ValueError: fewer than two folds, or fewer rows than folds.

@@ -1,5 +1,5 @@
-"""Is a near entry's answer the answer? Threshold and guards, a verifier, or an error budget; and what is
-learned when a fresh answer can be compared.
+"""Decide whether a near entry's answer can be served: by threshold and guards, a verifier, or an error budget.
+Learn when a fresh answer can be compared.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Notices(Protocol):
 
 
 class Rules(Protocol):
-    """The options of an engine that decide about near entries; they have been checked one by one."""
+    """The engine options that decide about near entries, each already checked."""
 
     guards: Any
     verify: Any
@@ -61,10 +61,10 @@ class Rules(Protocol):
 
 @dataclass(slots=True)
 class Choice:
-    """What was decided about the candidates of one request.
+    """The decision about the candidates of one request.
 
     `candidate` is the entry to serve, or None. `rival`, on a miss, is the entry that a fresh answer is
-    compared with; `ask_later` the one that a verifier is asked about after the call.
+    compared with; `ask_later` is the entry to ask a verifier about after the call.
     """
 
     candidate: Candidate | None = None
@@ -81,7 +81,7 @@ class Decider:
     Args:
         options: see `SemanticCache`.
         similarity: the engine's threshold.
-        embedder: gives the embedder, which is asked what it does not see of two texts; None compares only vectors.
+        embedder: returns the embedder, which says what it does not see in two texts; None compares only vectors.
 
     Raises:
         ValueError: options that exclude each other, or one that needs another.
@@ -101,7 +101,7 @@ class Decider:
         self.similarity = (similarity if similarity < 1 else _DEFAULT_FLOOR) if self.bounded else similarity
         given = options.guards
         self.guards_given = given is not DEFAULT_GUARDS
-        # Loaded now if they will be needed: their word lists take some 40 ms, and no call should wait for that.
+        # Load now what will be needed: the word lists take about 40 ms, and no call should wait for that.
         self._guards: GuardSet | None = None
         if self.guards_given or self.similarity < 1:
             self.guards  # noqa: B018
@@ -111,7 +111,7 @@ class Decider:
 
     @property
     def guards(self) -> GuardSet:
-        """The guards, loaded now if they were not."""
+        """Return the guards; load them if necessary."""
         if self._guards is None:
             from semantic_llm_cache.matching.guards import resolve_guards
 
@@ -120,11 +120,11 @@ class Decider:
 
     @property
     def plain(self) -> bool:
-        """True when threshold and guards decide alone, without waiting for a verifier."""
+        """Return True when threshold and guards decide alone, without waiting for a verifier."""
         return not self.bounded and self.options.verify is None
 
     def name(self, similarity: float) -> str:
-        """Name of what decides, for `Lookup.policy`."""
+        """Return the name of the deciding rule, for `Lookup.policy`."""
         if self.bounded:
             bounds = [
                 f"{name} {value:g}"
@@ -159,7 +159,7 @@ class Decider:
     def unseen(self, prompt: str, other: str) -> str | None:
         """Return how two texts differ in what their vectors do not show, or None.
 
-        Asked of every pair before anything else, whatever the threshold, the guards, the verifier and the budget.
+        Every pair is checked for this first, whatever the threshold, the guards, the verifier and the budget.
         """
         return None if self._embedder is None else unseen_difference(self._embedder(), prompt, other)
 
@@ -173,7 +173,7 @@ class Decider:
     # ------------------------------------------------------------------ pairs judged before
 
     def remember(self, key: str, entry_key: str, same: bool) -> None:
-        """Keep a verdict on a pair: the verifier is not asked about it again in this process."""
+        """Store the verdict on a pair: this process does not ask the verifier about it again."""
         self._known[(key, entry_key)] = same
         if len(self._known) > _KNOWN_PAIRS:
             self._known.popitem(last=False)
@@ -189,8 +189,8 @@ class Decider:
             key: exact key of the request.
             prompt: its text.
             similarity: the threshold of this call.
-            search: gives the k nearest at or above a similarity.
-            embed: gives unit vectors of texts, shape (n, dimension).
+            search: returns the k nearest at or above a similarity.
+            embed: returns unit vectors of texts, shape (n, dimension).
             notices: logs once that a verifier fails.
         """
         floor = similarity if self.band is None else self.band[0]
@@ -223,7 +223,7 @@ class Decider:
                 reason = reason or "veto: judged different before"
                 continue
             if len(prompt) + len(candidate.entry.prompt) > _LONG:
-                # Guards take some 4 microseconds a word: a long prompt would hold up the loop.
+                # Guards take about 4 microseconds per word: a long prompt would block the loop.
                 against = await asyncio.to_thread(self._against, policy, prompt, candidate)
             else:
                 against = self._against(policy, prompt, candidate)
@@ -370,7 +370,7 @@ class Decider:
         return known
 
     async def same_answer(self, fresh: Any, stored: Any, embed: Embed, notices: _Notices) -> bool | None:
-        """Tell whether two answers say the same; None when that is unknown."""
+        """Return whether two answers mean the same; None when that is unknown."""
         from semantic_llm_cache.matching.answers import LONG_SIMILARITY, answer_text, same_short
 
         try:

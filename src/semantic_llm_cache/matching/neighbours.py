@@ -1,4 +1,4 @@
-"""Exact nearest stored rows, for rows that come one by one."""
+"""Exact nearest stored rows for a stream of rows."""
 
 from __future__ import annotations
 

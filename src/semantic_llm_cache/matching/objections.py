@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PairCheck"]
 
-_KEPT = 20_000  # vectors of remainders kept: a stream of prompts from one template meets the same ones again
+_KEPT = 20_000  # vectors of remainders kept: prompts from one template repeat the same remainders
 
 
 class PairCheck:
@@ -23,7 +23,7 @@ class PairCheck:
 
     Args:
         guards: the guards; an empty set objects to nothing, and drops the residual check too.
-        encode: from texts to unit vectors, shape (n, dimension); called for long prompts only.
+        encode: takes texts, returns unit vectors, shape (n, dimension); called only for long prompts.
         embedder: asked what it does not see of the two texts, whatever the guards; None skips that.
 
     Example:
@@ -70,7 +70,7 @@ class PairCheck:
         return found if rest is None else [*found, rest]
 
     def remainder(self, prompt: str, candidate: str) -> Veto | None:
-        """Return the objection of the residual check alone: long prompts with one passage, the rest unlike."""
+        """Return only the objection of the residual check: long prompts share a passage, but the rest differs."""
         left = residual(prompt, candidate) if len(self.guards) else None
         if left is None:
             return None

@@ -1,4 +1,4 @@
-"""Policies: is a near entry the same question?"""
+"""Policies: decide whether a near entry asks the same question."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ThresholdPolicy:
 
     Args:
         similarity: threshold on max(0, cosine), inclusive with a tolerance of 1e-6.
-        guards: looks for differences that cosine cannot tell; None looks for none.
+        guards: looks for differences that a cosine does not show; None skips that.
     """
 
     def __init__(self, similarity: float, guards: Check | None = None) -> None:
@@ -55,7 +55,7 @@ class ThresholdPolicy:
         self.name = f"threshold {similarity:g}"
 
     def same(self, prompt: str, other: str, similarity: float) -> bool:
-        """Return whether two prompts at this similarity ask the same."""
+        """Return whether two prompts at this similarity ask the same question."""
         return similarity >= self.similarity - THRESHOLD_TOLERANCE and (
             self.guards is None or self.guards.check(prompt, other) is None
         )

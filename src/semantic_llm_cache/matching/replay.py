@@ -1,8 +1,8 @@
-"""Replays a log prompt by prompt: what a cache would have answered, and how much of it wrongly.
+"""Replays a log prompt by prompt: how many prompts a cache would have answered, and how many wrongly.
 
-The rules are the engine's. A prompt whose text is stored is an exact hit. Else the nearest stored prompts are
-looked at, eight for a threshold and sixteen for an error budget, and the policy serves one of them or none. A
-miss calls the model, that is, takes the row's own answer, and stores it. A hit is right when the answer
+The rules are those of the engine. A prompt whose text is stored is an exact hit. Otherwise the policy looks at
+the nearest stored prompts, eight for a threshold and sixteen for an error budget, and serves one or none. A
+miss stores the row's own answer, as if the model had been called. A hit is right when the answer
 served equals the row's own.
 """
 
@@ -31,7 +31,7 @@ QUARTERS = 4
 
 
 class Answers:
-    """The answers of a log, and which of them say the same.
+    """The answers of a log, and which of them mean the same.
 
     Args:
         texts: one answer per row.
@@ -59,7 +59,7 @@ class Answers:
                 self._vectors = dict(zip(long.values(), encode(list(long)), strict=True))
 
     def same(self, row: int, other: int) -> bool:
-        """Return whether two rows' answers say the same."""
+        """Return whether two rows' answers mean the same."""
         if self._light[row] == self._light[other]:
             return True
         first, second = self._vectors.get(self.ids[row]), self._vectors.get(self.ids[other])
@@ -72,14 +72,14 @@ class Answers:
 
 @dataclass
 class Log:
-    """What is replayed.
+    """The input of a replay.
 
     Args:
-        prompts: as a cache sees them, see `request.clean_text`.
+        prompts: the texts as a cache sees them, see `request.clean_text`.
         answers: of the same rows.
         vectors: unit vectors of the prompts, shape (rows, dimension).
-        readable: whether the embedder reads a row's prompt whole; those that it does not read are only
-            matched exactly. None: all are.
+        readable: whether the embedder reads a row's prompt completely; the others are only
+            matched exactly. None means that all are readable.
     """
 
     prompts: Sequence[str]
@@ -90,7 +90,7 @@ class Log:
 
 @dataclass
 class Tally:
-    """Counts of one stretch of the stream."""
+    """Counts for one part of the stream."""
 
     requests: int = 0
     exact: int = 0
@@ -101,12 +101,12 @@ class Tally:
 
     @property
     def hits(self) -> int:
-        """Requests answered from the cache."""
+        """Return the number of requests answered from the cache."""
         return self.exact + self.near
 
     @property
     def wrong(self) -> int:
-        """Hits whose answer is not the row's own."""
+        """Return the number of hits whose answer differs from the row's own."""
         return self.exact_wrong + self.near_wrong
 
     def add(self, other: Tally) -> None:
@@ -135,7 +135,7 @@ class Replay:
 
     @property
     def total(self) -> Tally:
-        """Counts of the whole stream."""
+        """Return the counts of the whole stream."""
         total = Tally()
         for quarter in self.quarters:
             total.add(quarter)
@@ -154,7 +154,7 @@ class Rule(Protocol):
     reach: float
 
     def exact(self) -> None:
-        """Take note of an exact hit."""
+        """Record an exact hit."""
 
     def decide(
         self, log: Log, row: int, found: list[tuple[int, float]], held: Sequence[int]

@@ -1,7 +1,7 @@
 """Verifiers: a second opinion about near candidates, from a cross-encoder or a model.
 
-A verifier is any callable ``(prompt, candidate_prompt, response) -> bool | float``, sync or async: True, or
-0.5 and more, says that the candidate's answer serves the new prompt.
+A verifier is any callable ``(prompt, candidate_prompt, response) -> bool | float``, sync or async: True, or a
+number of at least 0.5, means that the candidate's answer also answers the new prompt.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def as_verdict(value: Any) -> bool:
 
 
 class CrossEncoderVerifier:
-    """Reads both prompts at once with a cross-encoder: slower than vectors, and it sees word order.
+    """Scores both prompts together with a cross-encoder: slower than vectors, but aware of word order.
 
     Args:
         model: a name for sentence-transformers (``"cross-encoder/quora-roberta-base"``), or a folder that
             holds ``model.onnx`` and ``tokenizer.json``, which runs on onnxruntime without torch.
         threshold: score, after a sigmoid, from which two prompts count as the same.
-        max_tokens: of both prompts together.
+        max_tokens: most tokens of both prompts together.
 
     Raises:
         PromptCacheError: the library is not installed, or the folder lacks a file.
@@ -69,7 +69,7 @@ class CrossEncoderVerifier:
                 folder = pathlib.Path(self.model)
                 self._score = self._onnx(folder) if folder.is_dir() else self._sentence_transformers()
             score = self._score(prompt, candidate)
-        # Moved so that the threshold comes out at 0.5, whatever it is.
+        # Shift the score so that any threshold becomes 0.5.
         return math.pow(score, math.log(0.5) / math.log(self.threshold))
 
     def _onnx(self, folder: pathlib.Path) -> Callable[[str, str], float]:
@@ -163,7 +163,7 @@ class LLMJudge:
 
     def __call__(self, prompt: str, candidate: str, response: Any = None) -> Any:
         """Return True for a reply that begins with yes; awaitable when `chat` is async."""
-        # Filled in one pass, so that braces and names inside a prompt stay what they are.
+        # Fill in one pass, so that braces and names inside a prompt stay unchanged.
         parts = {"prompt": prompt, "candidate": candidate, "response": str(response)}
         reply = self.chat(re.sub(r"\{(prompt|candidate|response)\}", lambda m: parts[m[1]], self.question))
         if inspect.isawaitable(reply):

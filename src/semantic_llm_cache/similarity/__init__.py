@@ -40,7 +40,7 @@ __all__ = [
     "set_default_embedder",
 ]
 
-# Imported when asked for: a program that matches exactly should not wait for them.
+# Imported on first use: a program that only matches exactly should not wait for them.
 _LAZY = {
     "DummyEmbeddingProvider": "dummy",
     "OnnxEmbeddingProvider": "onnx",

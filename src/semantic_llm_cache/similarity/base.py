@@ -30,7 +30,7 @@ else:  # numpy.typing takes 2 ms to import
     Vector = np.ndarray
 
 THRESHOLD_TOLERANCE = 1e-6
-"""A similarity this little below a threshold still reaches it: float32 sums differ in the last digits."""
+"""Tolerance of a threshold: float32 sums differ in the last digits."""
 
 
 def cosine_similarity(a: Any, b: Any) -> float:
@@ -124,7 +124,7 @@ class EmbeddingProvider(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Provider, model, dimension where known, normalisation: equal only when vectors may be compared."""
+        """Return provider, model, known dimension and normalisation: equal only when vectors are comparable."""
 
     @abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> Vector:
@@ -136,26 +136,26 @@ class EmbeddingProvider(ABC):
         return vector
 
     async def aencode(self, text: str) -> Vector:
-        """`encode` without blocking the event loop. The default runs it in a worker thread."""
+        """Run `encode` without blocking the event loop. The default uses a worker thread."""
         return await asyncio.to_thread(self.encode, text)
 
     async def aencode_batch(self, texts: Sequence[str]) -> Vector:
-        """`encode_batch` without blocking the event loop. The default runs it in a worker thread."""
+        """Run `encode_batch` without blocking the event loop. The default uses a worker thread."""
         return await asyncio.to_thread(self.encode_batch, texts)
 
     shared: bool = False
-    """True for a provider that the whole process uses: `close` leaves it open."""
+    """True for a provider that the whole process shares: `close` leaves it open."""
 
     def check(self) -> None:
-        """Check that the needed packages and files are there; load nothing. Raises EmbeddingUnavailableError."""
+        """Check that packages and files are present; load nothing. Raise EmbeddingUnavailableError if not."""
 
     @property
     def loaded(self) -> bool:
-        """False while the first call will have to load a model: the engine then waits longer."""
+        """Return False while the first call still has to load a model: the engine then waits longer."""
         return True
 
     def load(self) -> None:
-        """Load what is needed, now. Blocks. Raises EmbeddingUnavailableError."""
+        """Load everything needed now. Blocks. Raise EmbeddingUnavailableError on failure."""
 
     def readable(self, text: str) -> bool:
         """Return whether all of `text` goes into its vector. If not, it is matched exactly only."""
@@ -167,7 +167,7 @@ class EmbeddingProvider(ABC):
         Texts that differ there are never matched near, however close their vectors are, since a chat model reads
         what an embedder drops. The default counts all that some embedder may drop (formats, controls, tags,
         symbols, emoji, rare scripts, accents); a provider that knows its tokenizer can be exact.
-        Called for both texts of a pair whose vectors are near: it should take microseconds for plain text.
+        It is called for both texts of every near pair, so it should take microseconds for plain text.
 
         Example:
             >>> from semantic_llm_cache.similarity import DummyEmbeddingProvider

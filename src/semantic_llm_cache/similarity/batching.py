@@ -1,4 +1,4 @@
-"""`EncodeBatcher`: concurrent calls for vectors become batches, in one thread, off the event loop."""
+"""`EncodeBatcher`: combines concurrent calls into batches, in one thread, off the event loop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LINGER = 30.0
 
 
 class _Job:
-    """One text, and who waits for its vector."""
+    """One text, and the futures that wait for its vector."""
 
     __slots__ = ("text", "waiters")
 
@@ -39,20 +39,20 @@ class EncodeBatcher:
     """Runs a blocking `encode` in its own thread, with all waiting texts as one batch.
 
     While one batch runs, further texts queue; when it ends, the worker takes up to `max_batch` of them at
-    once. There is no waiting window: a text that comes alone starts at once. A text that is queued or
-    running already is not encoded again. Waiters may live on any number of event loops; one that is
-    cancelled disturbs no other, and a queued text that nobody waits for any more is dropped.
+    once. There is no delay to fill a batch: a single text starts at once. A text that is already queued
+    or running is not encoded again. Waiters may be on any number of event loops; cancelling one does not
+    affect the others, and a queued text that nobody waits for any more is dropped.
 
     Args:
-        encode: a list of distinct texts to their vectors, shape (n, dimension). Blocks. An error fails
-            each text of the batch; other than for `EmbeddingUnavailableError`, which speaks of the
-            provider, the texts are first tried one by one, so that one bad text fails alone.
-        name: of the thread.
+        encode: takes a list of distinct texts, returns their vectors, shape (n, dimension). Blocks. After an
+            error the texts are tried one by one, so that one bad text fails alone. `EmbeddingUnavailableError`
+            concerns the provider and fails the whole batch.
+        name: name of the thread.
         max_batch: most texts in one call of `encode`.
-        max_queue: most texts waiting, the running batch not counted.
+        max_queue: most texts waiting, not counting the running batch.
         on_exit: called at interpreter exit, to make a running `encode` return early.
-        exit_grace: seconds that interpreter exit waits for a running `encode`. Native code that comes
-            back into an interpreter already gone aborts the process; pure Python needs no grace.
+        exit_grace: seconds that interpreter exit waits for a running `encode`. Native code that returns
+            after the interpreter has gone aborts the process; pure Python needs no wait.
 
     Raises:
         ValueError: max_batch or max_queue below 1.
@@ -87,7 +87,7 @@ class EncodeBatcher:
         _live.add(self)
 
     def reset_after_fork(self) -> None:
-        """Start without thread and queue: in a forked child, the waiters belong to the parent's loops."""
+        """Drop the thread and the queue: in a forked child, the waiters belong to the parent's loops."""
         self._wakeup = threading.Condition(threading.Lock())
         self._queued: dict[str, _Job] = {}  # in order of arrival
         self._running: dict[str, _Job] = {}
@@ -107,8 +107,8 @@ class EncodeBatcher:
     async def submit_many(self, texts: Sequence[str]) -> Vector:
         """Return the vectors of `texts`, shape (len(texts), dimension).
 
-        They enter the queue `max_batch` at a time, so that a long list neither fills it nor makes single
-        texts wait for the whole of it.
+        They enter the queue `max_batch` at a time, so that a long list neither fills the queue nor makes
+        single texts wait for the whole list.
 
         Raises:
             EmbeddingUnavailableError: as for `submit`.
@@ -160,7 +160,7 @@ class EncodeBatcher:
             del self._queued[text]
 
     def _take(self) -> list[str]:
-        """Wait for work and return a batch; an empty one ends the worker."""
+        """Wait for work and return a batch; an empty batch ends the worker."""
         with self._wakeup:
             self._drop_abandoned()
             while self._stopping or not self._queued:

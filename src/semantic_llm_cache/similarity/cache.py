@@ -1,4 +1,4 @@
-"""`EmbeddingCache`: vectors of recent texts, kept."""
+"""`EmbeddingCache`: keeps the vectors of recent texts."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _vectors_lock = threading.Lock()
 
 
 class _Abandoned(Exception):
-    """The loop that was encoding for others ended before it was done."""
+    """The event loop that encoded a text for others ended before it finished."""
 
 
 class EmbeddingCache(EmbeddingProvider):
-    """An embedder that remembers: the last `cache_size` texts, least recently used out first.
+    """An embedder that keeps the vectors of the last `cache_size` texts and drops the least recently used.
 
     Concurrent calls for one text, from any threads and event loops, encode it once. A failure reaches
-    those who waited for it and is not kept. A text found here costs no thread and no wait. The vectors are
+    all who waited for it and is not kept. A text found here needs no thread and no wait. The vectors are
     read-only, since they are shared.
 
     Args:
-        provider: the embedder behind, or whatever `resolve_embedder` takes; None is "auto".
-        cache_size: most texts kept, at least 1. One takes dimension x 4 bytes and its text.
+        provider: the embedder to wrap, or anything that `resolve_embedder` accepts; None is "auto".
+        cache_size: most texts kept, at least 1. Each takes dimension x 4 bytes plus its text.
 
     Raises:
         ValueError: cache_size below 1.
@@ -62,45 +62,45 @@ class EmbeddingCache(EmbeddingProvider):
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """Forget the parent's lock and the texts that it was encoding."""
+        """Drop the parent's lock and the texts that it was encoding."""
         self._lock = threading.Lock()
         self._flights: dict[str, Future[Vector]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def fingerprint(self) -> str:
-        """That of the embedder behind."""
+        """Return the fingerprint of the wrapped embedder."""
         return self.provider.fingerprint
 
     @property
     def loaded(self) -> bool:
-        """Whether the embedder behind is loaded."""
+        """Return whether the wrapped embedder is loaded."""
         return self.provider.loaded
 
     def check(self) -> None:
-        """As for the embedder behind."""
+        """See the same method of the wrapped embedder."""
         self.provider.check()
 
     def load(self) -> None:
-        """As for the embedder behind."""
+        """See the same method of the wrapped embedder."""
         self.provider.load()
 
     def readable(self, text: str) -> bool:
-        """As for the embedder behind."""
+        """See the same method of the wrapped embedder."""
         return self.provider.readable(text)
 
     def unseen(self, text: str) -> Unseen:
-        """As for the embedder behind."""
+        """See the same method of the wrapped embedder."""
         return self.provider.unseen(text)
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def __bool__(self) -> bool:
-        return True  # an empty cache is still an embedder
+        return True  # despite `__len__`: an empty cache is still an embedder
 
     def clear_cache(self) -> None:
-        """Forget all vectors. Texts being encoded just now are kept when they are done."""
+        """Drop all vectors. Texts that are being encoded are still kept when done."""
         with self._lock:
             self._kept.clear()
 
@@ -131,7 +131,7 @@ class EmbeddingCache(EmbeddingProvider):
         return _stack(await self._aencode_all(texts), texts)
 
     async def close(self) -> None:
-        """Close the embedder behind. What is kept stays."""
+        """Close the wrapped embedder. The kept vectors stay."""
         await self.provider.close()
 
     def _lookup(self, text: str) -> Vector | None:
@@ -193,7 +193,7 @@ class EmbeddingCache(EmbeddingProvider):
     def _encode_all(self, texts: list[str]) -> dict[str, Vector]:
         found: dict[str, Vector] = {}
         if _on_a_loop():
-            # Blocking here for a flight that this very loop carries would be for ever.
+            # Blocking here for a flight of this same loop would never end.
             with self._lock:
                 hits = {text: self._lookup(text) for text in texts}
             found = {text: vector for text, vector in hits.items() if vector is not None}
@@ -223,7 +223,7 @@ class EmbeddingCache(EmbeddingProvider):
             joined, ours = self._claim(texts, found)
             if ours:
                 joined |= ours
-                # A task of its own, so that cancelling this caller leaves those who joined it served.
+                # A separate task, so that cancelling this caller does not affect those who joined it.
                 task = asyncio.get_running_loop().create_task(self._fly(ours))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -266,13 +266,13 @@ def _on_a_loop() -> bool:
 
 
 def shared_embedder(option: Any) -> Any:
-    """Return the provider that `option` names, behind the cache of vectors it has in this process.
+    """Return the provider that `option` names, wrapped in its process-wide cache of vectors.
 
     Nothing is loaded.
 
     Raises:
         EmbeddingUnavailableError: the packages or files it needs are not there.
-        TypeError, ValueError: no provider, name or callable.
+        TypeError, ValueError: `option` is not a valid provider, name or callable.
     """
     provider = check_available(option)
     if isinstance(provider, EmbeddingCache):
@@ -284,8 +284,8 @@ def shared_embedder(option: Any) -> Any:
             if found is None:
                 found = EmbeddingCache(provider)
                 try:
-                    # Kept on the provider, so that both go together.
+                    # Stored on the provider, so that both are freed together.
                     setattr(provider, _VECTORS, found)
-                except AttributeError:  # a provider with __slots__: each engine has a cache of its own
+                except AttributeError:  # a provider with __slots__: each engine gets its own cache
                     pass
     return found

@@ -26,25 +26,25 @@ _BATCH_NAMES = frozenset(
 )
 _BATCH_TYPES = frozenset(("list", "sequence", "iterable", "collection", "tuple"))
 _CONCURRENT = 8
-"""Concurrent calls of an asynchronous single-text function in one `aencode_batch`."""
+"""Most concurrent calls of an asynchronous single-text function in one `aencode_batch`."""
 
 
 class CallableEmbeddingProvider(EmbeddingProvider):
-    """Embeddings by your own function, synchronous or asynchronous, of one text or of many.
+    """Embeddings from your own function, synchronous or asynchronous, for one text or a list.
 
     Whether it takes one text or a list is read from its first parameter: an annotation decides (`str`
     against `list[str]`, `Sequence[str]` and the like), else a name such as `texts`, `sentences`,
-    `documents` or `inputs` means a list; anything else means one text. `batch=` says it outright.
-    It returns one vector, or one for each text: floats, arrays, anything numpy understands. They are
+    `documents` or `inputs` means a list; anything else means one text. `batch=` sets it explicitly.
+    It returns one vector, or one for each text: floats, arrays, anything numpy accepts. They are
     scaled to length 1.
 
-    A synchronous function is called off the event loop, in a thread of the provider's own, one call at a
+    A synchronous function is called off the event loop, in the provider's own thread, one call at a
     time; `encode` calls it in the calling thread. An asynchronous one is awaited on the caller's loop; from
     `encode` it runs on a loop in a background thread.
 
     Args:
         func: the function.
-        fingerprint: names what makes the vectors: change it when they change. The default is the
+        fingerprint: identifies how the vectors are made: change it when they change. The default is the
             function's module and qualified name, which stays the same when its body or what a closure
             holds changes, and is shared by all lambdas of one function: name those yourself.
         batch: True when `func` takes a list of texts, False when one; None reads it off `func`.
@@ -80,13 +80,13 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """Forget the parent's lock and loop."""
+        """Drop the parent's lock and loop."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def fingerprint(self) -> str:
-        """As given, else from the function's name."""
+        """Return the given fingerprint, else one made from the function's name."""
         return self._fingerprint
 
     def encode_batch(self, texts: Sequence[str]) -> Vector:
@@ -135,9 +135,9 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         """Return the result of `func`, run first if it is a coroutine. Blocks."""
         if not inspect.isawaitable(result):
             return result
-        self._async = True  # a lambda around an asynchronous function: known only now
+        self._async = True  # a lambda around an asynchronous function: this shows only now
         with self._lock:
-            # One loop for all of them: a client that the function keeps is bound to one.
+            # One loop for all calls: a client that the function keeps is bound to one loop.
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(

@@ -1,4 +1,4 @@
-"""`unseen_difference`: how two texts differ in what their vectors do not show."""
+"""`unseen_difference`: how two texts differ in ways that their vectors do not show."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SAME_WITHOUT_MARKS = (
     "soufflé pokémon cómo qué cuál cuále dónde quién quiéne cuándo cuánto cuánta porqué también aquí zürich "
     "düsseldorf bogotá medellín málaga montréal québec NFD "
 )
-"""Words that stay themselves without their marks, as many type them. Closed: any other word and spelling counts."""
+"""Words that mean the same when typed without their marks. A fixed list: any other word and spelling counts."""
 
 
 def unseen_difference(embedder: EmbeddingProvider, prompt: str, other: str) -> str | None:
-    """Return how two texts differ in what `embedder` does not see of them, or None.
+    """Return how two texts differ in ways that `embedder` does not see, or None.
 
-    Such texts are never a near match, however close their vectors are. Compared are the whole of both texts, and
-    in order: hidden characters by the words that they stand beside, unknown signs by one of those words, and
-    marked words by the words that both texts hold ("año" against "ano").
+    Such texts are never a near match, however close their vectors are. The comparison covers both texts completely
+    and in order: hidden characters by the words beside them, unknown signs by one of those words, and
+    marked words by the words that both texts contain ("año" against "ano").
 
     Example:
         >>> from semantic_llm_cache.similarity import DummyEmbeddingProvider
@@ -60,7 +60,7 @@ def _compare_words(ours: Unseen, theirs: Unseen, prompt: str, other: str) -> str
     for word in sorted({_stem(word) for word in (*ours.words, *theirs.words)}):
         mine, yours = here.get(word), there.get(word)
         if mine is None or yours is None or mine == yours:
-            continue  # a word of one text alone is one that the vector shows
+            continue  # the vector shows a word that only one text has
         spellings = {*mine, *yours}
         if len(spellings) == 1 or spellings <= _same_without_marks().get(word, set()):
             continue
@@ -96,7 +96,7 @@ def _composed(spellings: tuple[str, ...]) -> str:
 
 
 def _shown(characters: str) -> str:
-    """Return characters as they can be shown: signs as they are, what cannot be seen by its number."""
+    """Return characters in printable form: visible signs as they are, others by code point."""
     if all(unicodedata.category(c)[0] in "SLNP" for c in characters):
         return characters if len(characters) <= 20 else characters[:17] + "..."
     codes = [f"U+{ord(c):04X}" for c in characters[:4]]

@@ -27,7 +27,7 @@ Embedder = EmbeddingProvider | str | Callable[..., Any]
 
 
 class _Process:
-    """What all of the process shares."""
+    """State that the whole process shares."""
 
     def __init__(self) -> None:
         self.default: EmbeddingProvider | None = None
@@ -36,7 +36,7 @@ class _Process:
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """Forget the parent's lock."""
+        """Drop the parent's lock."""
         self.lock = threading.Lock()
 
     def shared(self, key: tuple[str, ...], make: Callable[[], EmbeddingProvider]) -> EmbeddingProvider:
@@ -54,7 +54,7 @@ _process = _Process()
 def create_embedding_provider(provider_type: str = "auto", model_name: str | None = None) -> EmbeddingProvider:
     """Return the embedder of that name. Nothing is loaded yet.
 
-    Local models are one per process, model and name: asking twice returns the same object, and closing it
+    Local models are shared in the process: the same name and model return the same object, and closing it
     does nothing.
 
     Args:
@@ -67,7 +67,7 @@ def create_embedding_provider(provider_type: str = "auto", model_name: str | Non
     Raises:
         ValueError: an unknown name, or a model that this provider does not have.
         EmbeddingUnavailableError: "auto", and none can be used here; the message names the two commands
-            that mend it.
+            that fix it.
 
     Example:
         >>> create_embedding_provider("dummy").encode("hello").shape
@@ -135,7 +135,7 @@ def _onnx(model_name: str | None) -> EmbeddingProvider:
             f"model_name={model_name!r}: the provider 'onnx' has {weights.MODEL_NAME}, "
             "or takes the path of a folder with its weights"
         )
-    # The environment may change, in tests for one: another setting is another model.
+    # The environment may change, for instance in tests: another setting is another model.
     key = ("onnx", path or "", os.environ.get(weights.MODEL_ENV, ""))
     return _process.shared(key, lambda: OnnxEmbeddingProvider(path))
 
@@ -148,7 +148,7 @@ def _sentence_transformer(model_name: str) -> EmbeddingProvider:
 
 
 def resolve_embedder(embedder: Embedder) -> EmbeddingProvider:
-    """Return a provider for any way to name one: a provider, a name, or a function from text to vector.
+    """Return a provider, given a provider, a name, or a function from text to vector.
 
     Raises:
         TypeError: none of these.
@@ -178,7 +178,7 @@ def resolve_embedder(embedder: Embedder) -> EmbeddingProvider:
 
 
 def check_available(embedder: Embedder = "auto") -> EmbeddingProvider:
-    """Return the provider for `embedder`, not loaded, once it is known that packages and files are here.
+    """Return the provider for `embedder` after checking for its packages and files. Nothing is loaded.
 
     Raises:
         EmbeddingUnavailableError: something is missing; the message says how to get it.

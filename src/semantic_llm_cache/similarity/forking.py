@@ -1,4 +1,4 @@
-"""What threads, locks and native sessions need after `fork`: the child has none of the parent's threads."""
+"""Reset threads, locks and native sessions after `fork`: the child has none of the parent's threads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["ForkAware", "leak", "reset_in_child"]
 
 
 class ForkAware(Protocol):
-    """Something that must forget its threads, locks and pending work in a forked child."""
+    """An object that must drop its threads, locks and pending work in a forked child."""
 
     def reset_after_fork(self) -> None:
-        """Make it fit for use in a process that has just been forked."""
+        """Make the object usable in a process that has just been forked."""
 
 
 _registered: weakref.WeakSet[Any] = weakref.WeakSet()

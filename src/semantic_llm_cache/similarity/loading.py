@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class LoadOnce(Generic[T]):
-    """Loads one value on first use, in whichever thread comes first; the others wait for it.
+    """Loads one value on first use, in the first thread that asks; the others wait for it.
 
     After a failure, callers get the same error without another try until `retry_after` seconds have passed.
     A forked process loads its own.
 
     Args:
         load: returns the value. Blocks.
-        describe: the message for an error of `load`; not asked for an EmbeddingUnavailableError, which keeps its own.
+        describe: returns the message for an error of `load`; an EmbeddingUnavailableError keeps its own message.
         retry_after: seconds without another try after a failure.
         native: the value owns threads of native code. A forked child then never destroys the parent's value.
 
@@ -46,18 +46,18 @@ class LoadOnce(Generic[T]):
         self._retry_after = retry_after
         self._native = native
         self.value: T | None = None
-        """What was loaded, or None."""
+        """The loaded value, or None."""
         self.reset_after_fork()
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """Forget the parent's value, lock and failure."""
+        """Drop the parent's value, lock and failure."""
         if self._native and self.value is not None:
             leak(self.value)
         self.value = None
         self._failure: tuple[float, str] | None = None  # when to try again, and what went wrong
         self.lock = threading.RLock()
-        """Held while the value is loaded; may be taken again in the thread that loads it."""
+        """Held while the value is loaded; reentrant."""
 
     @property
     def loaded(self) -> bool:
@@ -65,7 +65,7 @@ class LoadOnce(Generic[T]):
         return self.value is not None
 
     def get(self) -> T:
-        """Return the value, loading it first if need be. Blocks.
+        """Return the value, loading it first if necessary. Blocks.
 
         Raises:
             EmbeddingUnavailableError: it could not be loaded, just now or less than `retry_after` seconds ago.
@@ -93,7 +93,7 @@ class LoadOnce(Generic[T]):
         return value
 
     def drop(self) -> T | None:
-        """Forget the value and return it, None when there was none. The next `get` loads another."""
+        """Drop the value and return it, or None if there was none. The next `get` loads it again."""
         with self.lock:
             value, self.value = self.value, None
         return value

@@ -61,7 +61,7 @@ def _is_sign(characters: str) -> bool:
 
 
 def dropped(text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
-    """Return the spans of what a tokenizer left out between two words, white space in common use apart."""
+    """Return the spans that a tokenizer dropped between two words, except common white space."""
     if start >= end:
         return []
     return [(m.start(), m.end(), False) for m in _NOT_SPACE.finditer(text, start, end)]
@@ -92,7 +92,7 @@ def _is_foreign(char: str) -> bool:
 
 
 def inside_word(text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
-    """Return the spans of what is dropped inside a word, its letters' own marks apart."""
+    """Return the spans that are dropped inside a word, except its letters' own marks."""
     spans = _voiced(text, start, end)
     spans += [(m.start(), m.end(), False) for m in _LOOSE_MARKS.finditer(text, start, end)]
     for at in range(start, end):

@@ -52,13 +52,13 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
 
     The model reads 256 word pieces, some 1,000 characters of English. A longer text still gets a vector,
     the mean of the vectors of its parts weighted by their pieces; but such a vector hardly shows what
-    differs in one part, so `readable` is False for it and near matching leaves it to exact matches. Any two
-    signs that the model does not know (emoji, rare scripts, words over 100 characters) look alike to it, and
-    characters that its tokenizer drops are nothing to it: `unseen` tells them, and near matching asks that they
+    differs in one part, so `readable` is False for it and it is matched only exactly. Any two signs that the
+    model does not know (emoji, rare scripts, words over 100 characters) look alike to it, and it does not see
+    characters that its tokenizer drops: `unseen` returns them, and near matching requires that they
     be the same.
 
-    Works from any number of threads and event loops, and in forked processes, each of which loads the model
-    anew (a host program that imports onnxruntime itself before it forks should set ORT_DISABLE_TELEMETRY=1:
+    Works from any number of threads and event loops, and in forked processes, each of which loads its own
+    model (a host program that imports onnxruntime itself before it forks should set ORT_DISABLE_TELEMETRY=1:
     the reporting thread of onnxruntime 1.29 and later keeps forked children from exiting).
 
     Args:
@@ -113,23 +113,23 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """Forget the parent's tokenizer and runs; the model resets itself."""
+        """Drop the parent's tokenizer and runs; the model resets itself."""
         self._tokens: WordPieces | None = None
         self._running: set[Any] = set()
 
     @property
     def fingerprint(self) -> str:
-        """Model, dimension, normalisation and the start of the weights' sha256; known without loading."""
+        """Return model, dimension, normalisation and the start of the weights' sha256. Loads nothing."""
         return f"onnx:{weights.MODEL_NAME}:{_DIMENSION}:unit:{weights.WEIGHTS_SHA256[:8]}"
 
     @property
     def dimension(self) -> int:
-        """Length of the vectors."""
+        """Return the length of the vectors."""
         return _DIMENSION
 
     @property
     def loaded(self) -> bool:
-        """True once the model is in memory."""
+        """Return True once the model is in memory."""
         return self._loading.loaded
 
     def check(self) -> None:
@@ -203,10 +203,10 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return self._tokenizer().readable(text) if sure is None else sure
 
     def unseen(self, text: str) -> Unseen:
-        """Return what the tokenizer drops, folds or does not know of `text`; see `EmbeddingProvider.unseen`.
+        """Return what the tokenizer drops, folds or does not know in `text`; see `EmbeddingProvider.unseen`.
 
-        Under a microsecond for a line of ASCII, else some 50, and the first time 30 ms more unless the model is
-        loaded.
+        Takes under a microsecond for a line of ASCII, else about 50, and the first time 30 ms more unless the model
+        is loaded.
         """
         plain = surely_plain(text)
         return self._tokenizer().unseen(text) if plain is None else plain
@@ -229,12 +229,12 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return self._embed(self._loading.get(), texts)
 
     async def aencode(self, text: str) -> Vector:
-        """`encode` in the provider's own thread, in one batch with what else waits there."""
+        """Run `encode` in the provider's own thread, batched with other waiting texts."""
         (text,) = check_texts([text])
         return await self._batcher.submit(text)
 
     async def aencode_batch(self, texts: Sequence[str]) -> Vector:
-        """`encode_batch` in the provider's own thread, with what else waits there."""
+        """Run `encode_batch` in the provider's own thread, batched with other waiting texts."""
         texts = check_texts(texts)
         if not texts:
             return np.empty((0, _DIMENSION), dtype=np.float32)
@@ -330,8 +330,8 @@ def _import_onnxruntime() -> Any:
     """Import onnxruntime with its telemetry off.
 
     From 1.29 on it reports sessions to its maker unless this variable is set when it is first imported;
-    the thread that does so also keeps forked children from exiting. Whoever wants that sets the variable
-    to 0. Where the host program has imported it already, what can still be turned off is.
+    the thread that does so also keeps forked children from exiting. Set the variable to 0 to allow it. If the
+    host program has already imported it, as much as possible is turned off.
     """
     if "onnxruntime" in sys.modules:
         import onnxruntime

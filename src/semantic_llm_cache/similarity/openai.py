@@ -25,9 +25,9 @@ _MAX_REQUEST = 128
 
 
 class OpenAIEmbeddingProvider(EmbeddingProvider):
-    """Embeddings by `POST /embeddings`, through the `openai` package (2.x or 3.x).
+    """Embeddings from `POST /embeddings`, through the `openai` package (2.x or 3.x).
 
-    Requests are made by the package's blocking client, in a thread of the provider's own: it serves any
+    Requests use the package's blocking client in the provider's own thread, which serves any
     number of event loops. Prompts leave this machine.
 
     Args:
@@ -87,7 +87,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
 
     @property
     def fingerprint(self) -> str:
-        """Model, dimension where asked for, normalisation, and the server if it is not the API's own."""
+        """Return model, requested dimension, normalisation, and the server if it is not the API's own."""
         dimension = f"{self._dimensions}:" if self._dimensions is not None else ""
         return f"openai:{self._model}:{dimension}unit{self._server_name}"
 
@@ -98,11 +98,11 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
 
     @property
     def loaded(self) -> bool:
-        """True once there is a client; importing the package takes about a second."""
+        """Return True once there is a client; importing the package takes about a second."""
         return self._given is not None or self._loading.loaded
 
     def load(self) -> None:
-        """Make the client. Sends nothing.
+        """Create the client. Sends nothing.
 
         Raises:
             EmbeddingUnavailableError: no package, or no key.
@@ -124,7 +124,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
             ) from error
 
     def readable(self, text: str) -> bool:
-        """Return whether all of `text` surely goes into its vector, by its length in bytes."""
+        """Return whether `text` is short enough, by its bytes, to go into its vector completely."""
         return len(text) <= self._max_tokens and len(text.encode("utf-8", "replace")) <= self._max_tokens
 
     def encode_batch(self, texts: Sequence[str]) -> Vector:
@@ -169,12 +169,12 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
             raise EmbeddingUnavailableError(f"OpenAI embeddings: {error}") from error
 
     async def aencode(self, text: str) -> Vector:
-        """`encode` in the provider's own thread, with what else waits there as one request."""
+        """Run `encode` in the provider's own thread, in one request with other waiting texts."""
         (text,) = check_texts([text])
         return await self._batcher.submit(text)
 
     async def aencode_batch(self, texts: Sequence[str]) -> Vector:
-        """`encode_batch` in the provider's own thread, with what else waits there."""
+        """Run `encode_batch` in the provider's own thread, batched with other waiting texts."""
         texts = check_texts(texts)
         return await self._batcher.submit_many(texts) if texts else self.encode_batch(texts)
 
@@ -187,7 +187,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
 
 
 def _status(error: Exception) -> str:
-    """Return what is known to be harmless of an error: its message may quote the texts."""
+    """Return the parts of an error that are safe to show: its message may quote the texts."""
     status, code = getattr(error, "status_code", None), getattr(error, "code", None)
     parts = [type(error).__name__]
     if isinstance(status, int):
@@ -198,7 +198,7 @@ def _status(error: Exception) -> str:
 
 
 def _name_of_server(url: str | None) -> str:
-    """Return what tells servers apart in a fingerprint: host, port and path, nothing that may be a secret."""
+    """Return the server's part of the fingerprint: host, port and path, nothing that may be a secret."""
     if url is None:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""A broken embedder matches everything: find out before it answers a question."""
+"""Self-test of embedders: a broken one matches everything, so test it before it is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALIKE = 0.9
 def self_test(encode_batch: Callable[[list[str]], Vector], name: str) -> None:
     """Encode three short texts and judge the vectors.
 
-    They must be finite and of length 1, alike for equal texts and not alike for unrelated ones.
+    They must be finite and of length 1, similar for equal texts and not similar for unrelated ones.
 
     Args:
         encode_batch: as `EmbeddingProvider.encode_batch`.

@@ -28,7 +28,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
         model_name: name or folder of the model.
         device: as for `SentenceTransformer`: "cpu", "cuda", "mps"; None lets the library choose.
         allow_download: let the library fetch a model that is not on this machine. By default it must be
-            there: a cache is no place for surprise traffic.
+            there: a cache should not cause unexpected network traffic.
 
     Raises:
         ValueError: model_name is empty.
@@ -65,12 +65,12 @@ class SentenceTransformerProvider(EmbeddingProvider):
 
     @property
     def fingerprint(self) -> str:
-        """Library, model and normalisation."""
+        """Return library, model and normalisation."""
         return f"sentence-transformers:{self._name}:unit"
 
     @property
     def loaded(self) -> bool:
-        """True once the model is in memory."""
+        """Return True once the model is in memory."""
         return self._loading.loaded
 
     def check(self) -> None:
@@ -104,8 +104,8 @@ class SentenceTransformerProvider(EmbeddingProvider):
     def readable(self, text: str) -> bool:
         """Return whether all of `text` goes into its vector.
 
-        Before the model is loaded its limit is not known: then only ASCII of up to 126 characters is said
-        to be readable, which fits any model.
+        Before the model is loaded its limit is not known: then only ASCII of up to 126 characters counts as
+        readable, which fits any model.
         """
         if len(text) <= 126 and text.isascii():
             return True
@@ -142,16 +142,16 @@ class SentenceTransformerProvider(EmbeddingProvider):
         return _embed(self._loading.get(), texts)
 
     async def aencode(self, text: str) -> Vector:
-        """`encode` in the provider's own thread, with what else waits there as one batch."""
+        """Run `encode` in the provider's own thread, batched with other waiting texts."""
         (text,) = check_texts([text])
         return await self._batcher.submit(text)
 
     async def aencode_batch(self, texts: Sequence[str]) -> Vector:
-        """`encode_batch` in the provider's own thread, with what else waits there."""
+        """Run `encode_batch` in the provider's own thread, batched with other waiting texts."""
         return await self._batcher.submit_many(check_texts(texts))
 
     async def close(self) -> None:
-        """Let the model go, unless it is shared by the process. May be used again."""
+        """Release the model, unless the process shares it. May be used again."""
         if not self.shared:
             self._batcher.close()
             self._loading.drop()

@@ -1,4 +1,4 @@
-"""What of a text its vector does not show: characters that an embedder drops, although a chat model reads them.
+"""The parts of a text that its vector does not show: characters that an embedder drops but a chat model reads.
 
 Two texts that differ only there have a cosine of 1.0. So the near tier compares these characters too, at any threshold
 and with or without guards: see `similarity.differences`. What an embedder does not see of one text is an `Unseen`,
@@ -18,9 +18,9 @@ __all__ = ["NOTHING", "Hidden", "Unseen", "default_unseen", "why_unreadable"]
 def default_unseen(text: str, unknown: Sequence[tuple[int, int]] = ()) -> Unseen:
     """Return what some embedder may drop of `text`: all but letters, digits, punctuation and space in wide use.
 
-    `unknown` are further spans (start, end) of which a tokenizer is known to know nothing.
+    `unknown` lists further spans (start, end) that a tokenizer does not know.
 
-    Under a microsecond for a line of ASCII, some ten for one with accents.
+    Takes under a microsecond for a line of ASCII, about ten for one with accents.
 
     Example:
         >>> default_unseen("What is Python?") is NOTHING

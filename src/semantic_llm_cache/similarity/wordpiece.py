@@ -28,7 +28,7 @@ _long_word = re.compile(rf"[^\W_]{{{_MAX_WORD + 1}}}", re.ASCII)
 
 
 def surely_readable(text: str) -> bool | None:
-    """Tell without a tokenizer whether the model reads all of `text`; None when that takes counting.
+    """Return, without a tokenizer, whether the model reads all of `text`; None when pieces must be counted.
 
     In ASCII a piece covers at least one character. Elsewhere one character can become several pieces (a Hangul
     syllable is taken apart into up to three).
@@ -41,7 +41,7 @@ def surely_readable(text: str) -> bool | None:
 
 
 def surely_plain(text: str) -> Unseen | None:
-    """Tell without a tokenizer what it does not see of `text`; None when that takes the tokenizer.
+    """Return, without the tokenizer, what it does not see in `text`; None when the tokenizer is needed.
 
     In ASCII it drops control characters and white space, and only an overlong word and its own name for what is
     unknown are unknown to it.

@@ -1,14 +1,14 @@
 """`BackendConformance`: the contract of `StorageBackend` as tests, for any backend.
 
-Subclass it in a test module and define how a backend is made. pytest runs the rest, and so does `unittest`: the
+Subclass it in a test module and define how to create a backend. pytest and `unittest` run the rest: the
 methods need no fixtures and no plugins.
 
     class TestMine(BackendConformance):
         def make_backend(self, clock):
             return MyBackend("127.0.0.1:7000", clock=clock)
 
-Each test starts with an empty backend from `make_backend`, so that method must remove what an earlier
-test left. A backend that keeps nothing beyond the seven abstract methods sets `keeps_counters`,
+Each test starts with an empty backend from `make_backend`, so that method must remove the data of earlier
+tests. A backend that implements only the seven abstract methods sets `keeps_counters`,
 `keeps_hits` and `reads_quietly` to False.
 """
 
@@ -25,4 +25,4 @@ __all__ = ["BackendConformance", "Clock"]
 
 
 class BackendConformance(ByKey, Expiry, ByVector, Upkeep, Leases, Running):
-    """The rules that every backend keeps. See the module's text."""
+    """The tests that every backend must pass. See the module docstring."""

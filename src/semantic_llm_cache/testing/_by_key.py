@@ -44,7 +44,7 @@ _VALUES: list[Any] = [
 
 
 class ByKey(Suite):
-    """What is set comes back, as it was, until it is replaced or deleted."""
+    """Check that a stored entry comes back unchanged until it is replaced or deleted."""
 
     @with_backend
     async def test_a_key_that_was_never_set_is_a_miss(self, backend: StorageBackend) -> None:
@@ -203,7 +203,7 @@ class ByKey(Suite):
         seen = []
         async for key, _ in backend.scan(4):
             seen.append(key)
-            if len(seen) == 5:  # written and deleted meanwhile: no harm, and nothing twice
+            if len(seen) == 5:  # writes and deletes during the iteration cause no error and no duplicates
                 namespace = "even" if int(seen[0][1:]) % 2 == 0 else "odd"
                 await backend.set(seen[0], self.entry("again", namespace=namespace))
                 await backend.delete("k24")
@@ -224,14 +224,14 @@ class ByKey(Suite):
 
 
 class Expiry(Suite):
-    """An entry lives until its time and no longer."""
+    """Check that an entry lives until it expires and no longer."""
 
     @with_backend
     async def test_an_entry_lives_until_its_time_and_no_longer(self, backend: StorageBackend) -> None:
         await backend.set("short", self.entry(ttl=10, embedding=X))
         await backend.set("ever", self.entry(ttl=None, embedding=at_cosine(0.8)))
         self.clock.now += 9.5
-        await backend.get("short")  # a read does not prolong
+        await backend.get("short")  # a read does not extend its life
         assert await backend.get("short") is not None
         self.clock.now += 0.5
         assert await backend.get("short") is None

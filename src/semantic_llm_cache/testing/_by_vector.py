@@ -14,7 +14,7 @@ __all__ = ["ByVector"]
 
 
 class ByVector(Suite):
-    """The nearest live entries, by cosine, within their limits."""
+    """Check that a search finds the nearest live entries, by cosine, within its limits."""
 
     @with_backend
     async def test_similarity_is_cosine_and_vectors_need_no_length(self, backend: StorageBackend) -> None:
@@ -65,7 +65,7 @@ class ByVector(Suite):
                 key = scope + namespace
                 fields = {"scope": scope, "namespace": namespace, "embedder": "e-" + namespace}
                 await backend.set(key, self.entry(key, embedding=at_cosine(0.9), **fields))
-        # The nearest of all, in another scope, hides nothing.
+        # The nearest entry of all is in another scope and must not hide others.
         await backend.set("nearest", self.entry(embedding=X, scope="s3", namespace="n3", embedder="e3"))
         for scope in ("s1", "s2"):
             for namespace in ("n1", "n2"):
@@ -142,7 +142,7 @@ class ByVector(Suite):
         near = await backend.find_candidates([0.0, 1.0, 0.0], 0.9, scope="s", embedder="short")
         assert [candidate.key for candidate in near] == ["k2"]
         assert await backend.set_vectors([], "new") == []
-        self.clock.now += 45  # nothing lives longer for it
+        self.clock.now += 45  # a search does not extend any life
         assert await backend.get("k0") is None
 
     @with_backend

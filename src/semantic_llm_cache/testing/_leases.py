@@ -30,7 +30,7 @@ async def _taken(backend: StorageBackend, key: str, seconds: float = _LONG) -> L
 
 
 def with_leases(test: Callable[[Any, Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
-    """`with_backend`, for a backend that gives leases; with another one the test does nothing."""
+    """Wrap a test like `with_backend`; the test does nothing for a backend without leases."""
 
     @functools.wraps(test)
     async def run(self: Suite, backend: StorageBackend) -> None:
@@ -41,7 +41,7 @@ def with_leases(test: Callable[[Any, Any], Coroutine[Any, Any, None]]) -> Callab
 
 
 class Leases(Suite):
-    """One caller at a time has the lease on a key, and only the last one may store under it."""
+    """Check that one caller at a time holds the lease on a key, and only the last holder may store under it."""
 
     @with_leases
     async def test_of_many_one_gets_the_lease(self, backend: StorageBackend) -> None:
@@ -67,7 +67,7 @@ class Leases(Suite):
             await backend.release_lease(lease)
             await backend.release_lease(lease)
             other = await _taken(backend, key)
-            await backend.release_lease(lease)  # no longer its own
+            await backend.release_lease(lease)  # no longer the holder's
             assert isinstance(await backend.acquire_lease(key, _token(), _LONG), Held)
             await backend.release_lease(other)
 
@@ -160,7 +160,7 @@ class Leases(Suite):
         assert await backend.delete("k") is False
         assert await backend.clear() == 0
         assert isinstance(await backend.acquire_lease("k", _token(), _LONG), Held)
-        await backend.set("k", self.entry(response="plain"))  # does not ask
+        await backend.set("k", self.entry(response="plain"))  # needs no lease
         assert await backend.renew_lease(lease, _LONG) is True
         await backend.release_lease(lease)
         found = await backend.get("k")

@@ -12,7 +12,7 @@ __all__ = ["Running"]
 
 
 class Running(Suite):
-    """Many tasks, several loops, closed and used again."""
+    """Check many tasks, several loops, and use after closing."""
 
     @with_backend
     async def test_many_tasks_at_once(self, backend: StorageBackend) -> None:
@@ -44,7 +44,7 @@ class Running(Suite):
                 assert await backend.get(f"k{number}") is not None
 
     def test_successive_event_loops(self) -> None:
-        """Work under one `asyncio.run` after the other, closed in between or not."""
+        """Work under successive `asyncio.run` calls, closed in between or not."""
         backend = self.make()
         entry = self.entry(embedding=X)
         try:
@@ -100,7 +100,7 @@ class Running(Suite):
         assert await backend.get("k2") is not None
 
     def test_nothing_is_opened_or_awaited_to_be_made(self) -> None:
-        """Make, name and drop a backend outside of any loop."""
+        """Create, name and drop a backend outside of any loop."""
         backend = self.make()
         assert isinstance(backend.url, str)
         assert backend.url

@@ -33,7 +33,7 @@ class Clock:
 
 
 def with_backend(test: Callable[[Any, Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
-    """Make a coroutine test a plain one: in a loop of its own, with an open backend."""
+    """Turn a coroutine test into a plain one that runs in its own loop with an open backend."""
 
     @functools.wraps(test)
     def run(self: Suite) -> None:
@@ -51,12 +51,12 @@ def with_backend(test: Callable[[Any, Any], Coroutine[Any, Any, None]]) -> Calla
 
 
 def direction(*values: float) -> list[float]:
-    """A vector of eight numbers, zeros after those given."""
+    """Return a vector of eight numbers: the given ones, then zeros."""
     return [*values, *[0.0] * (8 - len(values))]
 
 
 def at_cosine(cosine: float) -> list[float]:
-    """A vector at `cosine` to `direction(1.0)`."""
+    """Return a vector with this cosine to `direction(1.0)`."""
     return direction(cosine, math.sqrt(1.0 - cosine * cosine))
 
 
@@ -64,7 +64,7 @@ X = direction(1.0)
 
 
 class Suite:
-    """How a backend is made, and what it keeps."""
+    """The base of the tests: how to create a backend, and what it supports."""
 
     keeps_counters: ClassVar[bool] = True
     keeps_hits: ClassVar[bool] = True
@@ -88,7 +88,7 @@ class Suite:
 
 
 async def raises(kind: type[Exception], awaitable: Awaitable[object]) -> None:
-    """Await and expect an error."""
+    """Await and expect an error of `kind`."""
     try:
         await awaitable
     except kind:

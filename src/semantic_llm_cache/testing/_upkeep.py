@@ -1,4 +1,4 @@
-"""Tests of what keeps a cache in order: invalidation, counts, state."""
+"""Tests of maintenance: invalidation, counts, state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Upkeep"]
 
 
 class Upkeep(Suite):
-    """Invalidation, hits, counters, state, statistics."""
+    """Check invalidation, hits, counters, state and statistics."""
 
     @with_backend
     async def test_invalidate_takes_patterns_literally(self, backend: StorageBackend) -> None:
@@ -50,7 +50,7 @@ class Upkeep(Suite):
             assert found.hit_count == 5
             assert found.last_accessed == self.clock.now + 2
         assert await backend.get("gone") is None
-        self.clock.now += 10  # a hit does not prolong
+        self.clock.now += 10  # a hit does not extend its life
         assert await backend.get("k") is None
 
     @with_backend

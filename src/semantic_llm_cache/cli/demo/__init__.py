@@ -1,1 +1,1 @@
-"""`semantic-llm-cache demo`: some 300 labelled prompts through the cache, and what came of them."""
+"""`semantic-llm-cache demo`: send about 300 labelled prompts through the cache and show the results."""

@@ -131,7 +131,7 @@ async def _demo(args: argparse.Namespace, rates: tuple[float, float]) -> tuple[S
 
 def _backend(args: argparse.Namespace) -> AbstractAsyncContextManager[StorageBackend]:
     if args.db is None and args.url is None:
-        # The cache that SEMANTIC_LLM_CACHE_URL names may be one in use: a demo does not write there unasked.
+        # SEMANTIC_LLM_CACHE_URL may name a cache in use: a demo must not write to it unless asked.
         from semantic_llm_cache.backends import MemoryBackend
 
         return MemoryBackend()
@@ -139,7 +139,7 @@ def _backend(args: argparse.Namespace) -> AbstractAsyncContextManager[StorageBac
 
 
 async def _load_embedder() -> EmbeddingProvider:
-    """Return the embedder, loaded: the first prompt must not pay for that."""
+    """Return the embedder, already loaded: the first prompt should not wait for that."""
     from semantic_llm_cache.similarity import create_embedding_provider
 
     embedder: EmbeddingProvider = create_embedding_provider("auto")

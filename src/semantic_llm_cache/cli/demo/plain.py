@@ -1,4 +1,4 @@
-"""Questions of the demo that have no look-alike, each with the wordings that people use."""
+"""Demo questions that have no look-alike, each with the wordings that people use."""
 
 from __future__ import annotations
 

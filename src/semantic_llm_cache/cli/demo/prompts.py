@@ -1,8 +1,8 @@
-"""What the demo asks: a day at the help desk of a note-taking app, whose assistant answers anything.
+"""The demo's prompts: a day at the help desk of a note-taking app, whose assistant answers anything.
 
-Every wording is labelled with the question it asks, so that a hit can be held against the truth. The
-prompts and answers were written for this demo. The share of traps, about one prompt in eight, is higher
-than life's: the point is to see what happens to them.
+Every wording is labelled with the question it asks, so that every hit can be checked. The prompts and
+answers were written for this demo. The share of traps, about one prompt in eight, is higher than in
+real traffic, to show what happens to them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BURSTS = {
     "How long is the free trial?": 3,
     "Where is my data stored?": 3,
 }
-"""Texts that several people send at the same moment, and how many of them: coalescing is for these."""
+"""Texts that several people send at the same moment, and how many people: these show coalescing."""
 
 
 def questions() -> dict[str, Question]:
@@ -38,8 +38,8 @@ def questions() -> dict[str, Question]:
 def build_stream(seed: int = 7) -> list[Prompt]:
     """Return the prompts in the order in which they are sent; the same order for the same seed.
 
-    A question's wordings come in an order drawn at random, spread over what is left of the day after
-    the first; popular questions are repeated word for word more often; a few texts arrive in bursts.
+    A question's wordings come in random order, spread over the rest of the day after the first;
+    popular questions are repeated word for word more often; a few texts arrive in bursts.
     Of a group of look-alikes the second to arrive is the trap.
 
     Example:
@@ -64,7 +64,7 @@ def build_stream(seed: int = 7) -> list[Prompt]:
             spread(question, first + (0.9 - first) * (0.1 + 0.9 * rng.random()))
 
     arrivals = [item for item in asked for _ in range(BURSTS.get(item[1], 1))]
-    # The more ways people find to ask something, the more often it is asked, and mostly in the first way.
+    # A question with more wordings is asked more often, mostly in its first wording.
     weights = [len(question.wordings) ** 2 / (1 + question.wordings.index(text)) ** 2 for _, text, question in asked]
     for _ in range(_REPEATS):
         when, text, question = asked[_draw(weights, rng.random())]
@@ -86,7 +86,7 @@ def _draw(weights: list[float], at: float) -> int:
 def _classify(order: list[tuple[str, str]]) -> list[Prompt]:
     group_of = {question.label: group for group in TRAPS for question in group.questions}
     sent: set[str] = set()
-    first_text: dict[str, str] = {}  # label -> the text under which it was asked first
+    first_text: dict[str, str] = {}  # label -> the text in which it was asked first
     stream = []
     for text, label in order:
         group = group_of.get(label)

@@ -1,4 +1,4 @@
-"""The records of which the demo's data is made."""
+"""The record types of the demo's data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Question(NamedTuple):
 
 
 class TrapGroup(NamedTuple):
-    """Questions that look alike and differ in `kind`; whichever comes second in a stream is a trap."""
+    """Questions that look alike and differ in `kind`; the second one in a stream is a trap."""
 
     kind: str
     questions: tuple[Question, ...]
@@ -32,7 +32,7 @@ class Prompt(NamedTuple):
             asked before), ``"repeat"`` (the exact text of an earlier prompt) or ``"trap"`` (a new question
             that looks like an earlier one).
         twin: for a trap, the text of the earlier prompt that it resembles.
-        trap: for a trap, what the two differ in.
+        trap: for a trap, how the two differ.
     """
 
     text: str

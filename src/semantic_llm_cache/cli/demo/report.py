@@ -1,4 +1,4 @@
-"""Prints the result of a demo run for people, in 80 columns."""
+"""Format the result of a demo run for people, in 80 columns."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def report(summary: Summary, where: str, rates: tuple[float, float], style: Styl
         summary: the figures.
         where: the cache, in a few words.
         rates: USD per 1,000 tokens of input and of output, for the note on the estimate.
-        style: for the stream that they go to.
+        style: the style of the output stream.
     """
     return [
         *map(style.dim, _header(summary, where)),
@@ -143,7 +143,7 @@ def _lessons(summary: Summary, style: Style) -> list[str]:
 
 
 def _pair(verdict: str, cosine: float | None, text: str, other: str, why: str = "") -> list[str]:
-    """Return two lines: the prompt, and under it the one that it was matched or mistaken with."""
+    """Return two lines: the prompt, and under it the one that it was matched or confused with."""
     figure = "     " if cosine is None else f"{cosine:.3f}"
     width = columns() - 21
     note = f"  [{fit(clean(why), 34)}]" if why else ""
@@ -162,8 +162,8 @@ def _why(trap: Trap, threshold: float) -> str:
 def instructive(summary: Summary) -> tuple[list[Result], list[Trap]]:
     """Return the near hits and the traps most worth showing, five in all.
 
-    Near hits: right ones with the fewest words in common, one a question. Traps: refused ones nearest to
-    their twins, of different kinds; those let through stand among the wrong hits.
+    Near hits: right ones with the fewest words in common, one per question. Traps: refused ones nearest to
+    their twins, of different kinds; those that were not refused are listed with the wrong hits.
     """
     traps = _traps(summary.traps)
     near: list[Result] = []
@@ -179,7 +179,7 @@ def instructive(summary: Summary) -> tuple[list[Result], list[Trap]]:
 def _traps(traps: Sequence[Trap]) -> list[Trap]:
     chosen: dict[str, Trap] = {}  # by kind
     for trap in sorted(traps, key=lambda trap: -(trap.cosine or 0.0)):
-        # On a warm start most are known, and an exact hit had nothing to refuse.
+        # On a warm start most traps are stored already, and an exact hit refuses nothing.
         if not trap.fooled and trap.outcome != "exact":
             chosen.setdefault(trap.prompt.trap, trap)
     return list(chosen.values())

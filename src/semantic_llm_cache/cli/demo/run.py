@@ -1,4 +1,4 @@
-"""Sends the demo's prompts through a decorated function, and holds every answer against its label."""
+"""Send the demo's prompts through a decorated function, and check every answer against its label."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["NAMESPACE", "SPREAD", "Result", "Settings", "model_delay_ms", "run_d
 
 NAMESPACE = "demo"
 SPREAD = 0.3
-"""A call takes the mean delay, give or take this share of it."""
+"""A call takes the mean delay, plus or minus at most this share of it."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a demo is run.
+    """The settings of a demo run.
 
     Args:
         similarity: cosine at which a near entry is a hit; 1.0 is exact only.
         delay_ms: mean time that the stand-in for a model takes.
         seed: decides the order of the prompts and the delay of each.
-        concurrency: prompts under way at the same time.
+        concurrency: number of prompts in progress at the same time.
         limit: how many prompts of the stream are sent; None is all.
     """
 
@@ -44,7 +44,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one prompt.
+    """The result of one prompt.
 
     Args:
         prompt: what was sent.
@@ -54,7 +54,7 @@ class Result:
         reason: the `Lookup`'s explanation.
         elapsed_ms: how long the caller waited.
         call_ms: how long the call to the model takes, made or not.
-        answer: what came back.
+        answer: the answer that came back.
         right: whether that is the answer to this question.
         input_tokens, output_tokens: estimated size of the prompt and of its right answer.
     """
@@ -73,7 +73,7 @@ class Result:
 
     @property
     def hit(self) -> bool:
-        """Whether the answer came without a call of its own."""
+        """Return whether the answer came without a call of its own."""
         return self.outcome in ("exact", "near", "coalesced", "stale")
 
 
@@ -82,7 +82,7 @@ class Run:
     """A run of the demo.
 
     Args:
-        settings: how it was made.
+        settings: the settings of the run.
         results: one for each prompt, in the order sent.
         calls: how often the model was called.
         warm_entries: entries that the cache held before.
@@ -115,15 +115,15 @@ async def run_demo(
 ) -> tuple[list[Result], int]:
     """Send `stream`, some prompts at a time, and return a result for each and the number of calls made.
 
-    The prompts of one handful start together and the next handful starts when all are answered, so
-    that a run depends on the order alone and not on what else the machine does.
+    Prompts are sent in groups; the next group starts when the whole group is answered, so that a run
+    depends only on the order and not on the load of the machine.
 
     Args:
         stream: the prompts, in order.
         settings: how to run; `limit` is not applied here.
         backend: where the answers are kept; closed at the end.
         embedder: for near matches; None with a similarity of 1.
-        on_result: called with each result as it comes.
+        on_result: called with each result as it arrives.
     """
     from semantic_llm_cache import SemanticCache, last_lookup
     from semantic_llm_cache.utils import estimate_tokens

@@ -13,7 +13,7 @@ from semantic_llm_cache.cli.demo.run import Result, Run, Settings
 __all__ = ["TIERS", "Summary", "Tier", "Trap", "nearest_rank", "summarise"]
 
 TIERS = ("exact", "near", "coalesced")
-"""Where a hit comes from."""
+"""The kinds of hits."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Trap:
     Args:
         prompt: what was sent; its `twin` is what it looks like.
         outcome: the `Lookup`'s.
-        fooled: whether the answer was another question's.
+        fooled: whether the answer belonged to another question.
         cosine: similarity of the prompt and its twin; None without an embedder.
-        reason: why the twin's answer was not served, as the `Lookup` says; "" when it does not speak of it.
+        reason: why the twin's answer was not served, from the `Lookup`; "" when it does not say.
     """
 
     prompt: Prompt
@@ -50,7 +50,7 @@ class Summary:
     """A run in figures. Times in milliseconds, money in US dollars.
 
     `saved_ms` is the sum, over the prompts that needed no call, of what their own call would have taken
-    less what they waited. Money counts tokens estimated from the length of prompts and answers.
+    minus what they waited. Costs use token counts estimated from the length of prompts and answers.
     """
 
     settings: Settings
@@ -71,12 +71,12 @@ class Summary:
 
     @property
     def hits(self) -> int:
-        """How many prompts were answered without a call of their own."""
+        """Return how many prompts were answered without a call of their own."""
         return sum(self.tiers[name].count for name in TIERS)
 
     @property
     def hit_rate(self) -> float:
-        """Share of the prompts that were hits, 0 to 1."""
+        """Return the share of the prompts that were hits, 0 to 1."""
         return self.hits / self.prompts if self.prompts else 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def summarise(run: Run, *, cosines: Mapping[tuple[str, str], float], rates: tupl
     """Return the figures of a run.
 
     Args:
-        run: what was measured.
+        run: the measured run.
         cosines: similarity of traps and their twins, by (text, twin).
         rates: USD per 1,000 tokens of input and of output.
     """
@@ -158,7 +158,7 @@ def summarise(run: Run, *, cosines: Mapping[tuple[str, str], float], rates: tupl
 
     hits = [result for result in results if result.hit]
     tiers = {name: _tier([r for r in results if r.outcome == name]) for name in (*TIERS, "miss")}
-    # The line "hit" leaves out those who waited for somebody else's call: that wait is the model's.
+    # The line "hit" excludes callers who waited for another caller's call: they waited for the model.
     tiers["hit"] = _tier([r for r in results if r.outcome in ("exact", "near")])
     others: dict[str, int] = {}
     for result in results:
@@ -190,6 +190,6 @@ def _trap(result: Result, cosines: Mapping[tuple[str, str], float]) -> Trap:
         outcome=result.outcome,
         fooled=not result.right,
         cosine=cosines.get((prompt.text, prompt.twin)),
-        # The nearest entry may be another one than the twin; its reason would puzzle the reader.
+        # The nearest entry may not be the twin; its reason would confuse the reader.
         reason=result.reason if result.matched == prompt.twin else "",
     )

@@ -1,4 +1,4 @@
-"""Groups of questions that look alike and are not: one number, one word or the order of two words apart."""
+"""Groups of questions that look alike but differ in one number, one word or the order of two words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The online policy: serve, explore or miss, so that the share of wrong answers keeps to a bound.
+"""The online policy: serve, explore or miss, so that the share of wrong answers stays within a bound.
 
 How the engine uses it::
 
@@ -22,12 +22,12 @@ How the engine uses it::
     await backend.set_state(name, policy.to_bytes()) # now and then, and at close
 
 - `CandidateView.answer` is a fingerprint of the stored answer: equal exactly when two entries hold the
-  same one. An alias holds the candidate's own answer, so a hash of the encoded response will do. Neighbours
-  that agree or disagree on it are the best evidence there is.
-- Call `decide` or `count_exact` exactly once per request: their sum is what `max_error` is a share of. A
-  caller who joins a call in flight under the same key is `count_exact`; one who joins by meaning gets
-  that call's answer on the strength of a cosine and must not bypass the policy: decide first.
-- A call that failed after "explore" or "miss" is not observed; nothing else is needed.
+  same one. An alias holds the candidate's own answer, so a hash of the encoded response is enough. Whether
+  neighbours agree on it is the best evidence available.
+- Call `decide` or `count_exact` exactly once per request: `max_error` is a share of their sum. A caller who
+  joins a call in flight under the same key counts as exact; one who joins by meaning gets that
+  call's answer because of a cosine and must not bypass the policy: decide first.
+- Do not observe a call that failed after "explore" or "miss"; nothing else is needed.
 - In shadow mode call `decide`, always call the function, and `observe` whatever the action was.
 - Decisions take no lock but the policy's own, wait for nothing and may be made on the event loop.
 """

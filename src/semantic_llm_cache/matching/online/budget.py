@@ -1,4 +1,4 @@
-"""The running error budget: what may still be spent on wrong answers, and how surely.
+"""The running error budget: what may still be spent on wrong answers, with what confidence.
 
 The mathematics, with proofs, is in ``docs/error-budget.md``. In short, for requests 1..t, with S the sum
 of the predicted error probabilities of what was served and W the wrong answers among it:
@@ -21,7 +21,7 @@ RATES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 def upper(spent: float, delta: float) -> float:
-    """Return U(S): at most so many wrong answers, all times at once, with confidence 1 - delta.
+    """Return U(S), the bound on wrong answers at all times at once, with confidence 1 - delta.
 
     Example:
         >>> round(upper(70.0, 0.01), 1)
@@ -43,7 +43,7 @@ def spendable(allowed: float, delta: float) -> float:
 
 
 class Audit:
-    """Bounds the wrong answers served from the explored ones and the known odds of exploring.
+    """Bounds the wrong answers served, from the explored ones and the known probability of exploring.
 
     Args:
         least: the smallest probability of exploring in use, in (0, 1).
@@ -69,9 +69,9 @@ class Audit:
 
     @property
     def estimate(self) -> float:
-        """Wrong answers served, somewhat overestimated."""
+        """Return an estimate of the wrong answers served, on the high side."""
         return self.mass / self.rate
 
     def bound(self, delta: float) -> float:
-        """Return what the wrong answers served do not exceed, at any time, with confidence 1 - delta."""
+        """Return a bound on the wrong answers served, valid at all times, with confidence 1 - delta."""
         return (self.mass - math.log(delta)) / self.rate

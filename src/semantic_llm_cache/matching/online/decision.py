@@ -14,12 +14,12 @@ class Decision:
     """What to do with one request, and why.
 
     Args:
-        action: "serve" the entry under `key`; "explore", call the function although the entry would do; or
-            "miss", call it because nothing will.
+        action: "serve" the entry under `key`; "explore", call the function although the entry could be served;
+            or "miss", call it because no entry can be served.
         key: the candidate entry; None when there was none at or above the floor.
         probability: estimated probability that the candidate's answer is right, in [0, 1].
         propensity: the probability with which this request was to be explored; 0.0 on a miss.
-        reason: for people.
+        reason: an explanation for people.
         similarity: max(0, cosine) of the candidate; 0.0 without one.
         answer: the candidate's answer fingerprint.
     """
@@ -32,6 +32,6 @@ class Decision:
     similarity: float = 0.0
     answer: str = ""
     settled: bool = False
-    """True once its outcome was learned; more reports of it are ignored."""
+    """True once its outcome was learned; further reports are ignored."""
     _x: Array | None = field(default=None, repr=False)
     _raw: float = field(default=1.0, repr=False)

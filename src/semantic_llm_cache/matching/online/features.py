@@ -21,13 +21,13 @@ __all__ = [
 
 
 class CandidateView(NamedTuple):
-    """One stored entry near to the prompt, as the policy sees it.
+    """One stored entry near the prompt, as the policy sees it.
 
     Args:
-        key: the entry's key, handed back in the decision.
+        key: the entry's key, returned in the decision.
         similarity: max(0, cosine), in [0, 1].
         answer: fingerprint of the stored answer; equal for entries that hold the same answer.
-        prompt: the entry's prompt, for the comparison of words; "" compares none.
+        prompt: the entry's prompt, for comparing words; "" skips that.
         features: more evidence against this candidate (1.0 where a guard sees a difference), of the
             length that the policy's `extra_features` names.
     """
@@ -59,9 +59,9 @@ FEATURE_NAMES = (
 """Names of the entries of the feature vector, in order. See `gather` for their scales."""
 
 _KERNEL = 12.0  # a neighbour at cosine s votes with exp(12 (s - 0.5)): 0.06 nearer counts twice
-_NO_RIVAL = 0.45  # stands for the rival's cosine where there is none: just under any floor in use
-_MOST_TEXT = 800  # characters looked at: half from the head, half from the tail of longer prompts
-_EXPERIENCE = 5000  # misses after which a cache counts as filled
+_NO_RIVAL = 0.45  # the rival's cosine when there is no rival: just under any floor in use
+_MOST_TEXT = 800  # characters compared: half from the head, half from the tail of longer prompts
+_EXPERIENCE = 5000  # number of misses after which a cache counts as full
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # scripts without word gaps
@@ -85,7 +85,7 @@ class Words(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def words(text: str) -> Words:
-    """Return the set of words of `text`, case folded; of long texts, those of head and tail.
+    """Return the words of `text`, case folded; for long texts, those of the head and the tail.
 
     Example:
         >>> words("Don't use 3 loops").negated
@@ -104,7 +104,7 @@ def words(text: str) -> Words:
 
 
 class Evidence(NamedTuple):
-    """The answer with the most votes, its nearest entry, and what speaks for and against it."""
+    """The answer with the most votes, its nearest entry, and the evidence for and against it."""
 
     best: CandidateView
     agree: int
@@ -115,7 +115,7 @@ class Evidence(NamedTuple):
 
 
 def gather(prompt: str, candidates: Sequence[CandidateView]) -> Evidence:
-    """Pick the answer that the neighbours vote for and describe the case for it.
+    """Pick the answer that the neighbours vote for and return the evidence for it.
 
     Args:
         prompt: the new prompt.
@@ -175,7 +175,7 @@ def gather(prompt: str, candidates: Sequence[CandidateView]) -> Evidence:
 
 
 def experience(misses: int) -> float:
-    """Return how filled the cache is, from -3 (empty) to 1.3: with few entries a better answer may be missing."""
+    """Return how full the cache is, from -3 (empty) to 1.3: with few entries a better answer may be missing."""
     return (math.log1p(min(misses, _EXPERIENCE)) - 6.0) / 2.0
 
 

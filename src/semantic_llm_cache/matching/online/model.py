@@ -1,11 +1,11 @@
-"""What the online policy believes: how likely a candidate's answer is wrong, and whether that still holds.
+"""The online policy's model: how likely a candidate's answer is wrong, and whether that estimate still holds.
 
 Three layers, each correcting the one before:
 
 - `Logistic`: Bayesian logistic regression on the features, one for all entries, updated answer by answer.
-- `Recalibration`: what came true of its predictions, by size of the prediction.
-- `ChangeDetector`: a sequential test that the outcomes are much worse than predicted; on an alarm the two
-  others forget most of what they know.
+- `Recalibration`: corrects its predictions by the actual outcomes, by size of the prediction.
+- `ChangeDetector`: a sequential test whether outcomes are much worse than predicted; on an alarm the two
+  others discard most of what they learned.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Logistic:
 
     The update is one Newton step on the log posterior (the extended Kalman filter of the logistic
     likelihood; Spiegelhalter & Lauritzen 1990). The prediction averages over the posterior by MacKay's
-    approximation, sigmoid(m / sqrt(1 + pi v / 8)), so that what is unknown counts as uncertain. Forgetting
+    approximation, sigmoid(m / sqrt(1 + pi v / 8)), so that little data means an uncertain prediction. Forgetting
     mixes the posterior's information with the prior's: after n observations an old one weighs
     `memory ** n`-th of a new one and the prior has filled the gap.
 
@@ -65,7 +65,7 @@ class Logistic:
         return _sigmoid(m / math.sqrt(1.0 + math.pi / 8.0 * max(v, 0.0)))
 
     def update(self, x: Array, right: bool, weight: float = 1.0) -> None:
-        """Learn one outcome, as if it were `weight` of them."""
+        """Learn one outcome, counted `weight` times."""
         p = _sigmoid(float(self.weights @ x))
         gain = self.covariance @ x
         curvature = weight * max(p * (1.0 - p), 1e-4)
@@ -77,7 +77,7 @@ class Logistic:
             self.forget(self.memory**_SETTLE)
 
     def forget(self, keep: float) -> None:
-        """Keep the share `keep` of the information gathered; the prior's fills the rest."""
+        """Keep the share `keep` of the gathered information; the prior replaces the rest."""
         precision = np.linalg.inv(self.covariance)
         shift = keep * (precision @ self.weights) + (1.0 - keep) * self.prior_shift
         precision = keep * precision + (1.0 - keep) * self.prior_precision
@@ -87,13 +87,13 @@ class Logistic:
 
 
 class Recalibration:
-    """Corrects a predicted probability of error by what came true of predictions of its size.
+    """Corrects a predicted probability of error by the actual outcomes of predictions of that size.
 
     Predictions fall into bins by their logit. A bin's correction is the ratio of actual to predicted errors
     among its last few hundred outcomes, shrunk towards the correction of the next higher bin as if that
-    had been seen in `prior` errors: doubtful candidates are compared all the time and good ones seldom, so
-    what is known flows from the doubtful to the good. To the product comes `doubt` / (1 + n) for the n
-    outcomes seen around the bin: a prediction of 0.001 that was never put to the test is not one to build on.
+    had been seen in `prior` errors: doubtful candidates are compared often and good ones seldom, so the
+    good bins borrow from the doubtful ones. The result is raised by `doubt` / (1 + n) for the n outcomes
+    seen around the bin: a prediction of 0.001 that was never tested is not reliable.
     """
 
     BINS = 12
@@ -120,7 +120,7 @@ class Recalibration:
         return min(1.0, wrong * self._factors[index] + self._doubts[index])
 
     def update(self, wrong: float, was_wrong: bool) -> None:
-        """Learn what came of the uncorrected prediction `wrong`."""
+        """Learn the outcome of the uncorrected prediction `wrong`."""
         index = self._bin(wrong)
         self.actual[index] = self.actual[index] * self.memory + float(was_wrong)
         self.predicted[index] = self.predicted[index] * self.memory + wrong
@@ -128,7 +128,7 @@ class Recalibration:
         self.refresh()
 
     def forget(self, keep: float) -> None:
-        """Keep the share `keep` of what was seen."""
+        """Keep the share `keep` of the outcomes seen."""
         self.actual *= keep
         self.predicted *= keep
         self.seen *= keep
@@ -163,11 +163,11 @@ class ChangeDetector:
 
     @property
     def suspicion(self) -> float:
-        """How far a sudden change has come towards an alarm, in [0, 1]; one unlikely error is some 0.2."""
+        """Return how close a sudden change is to an alarm, in [0, 1]; one unlikely error is about 0.2."""
         return min(1.0, max(0.0, self.sums[-1] - 1.0) / self.limit)
 
     def update(self, wrong: float, was_wrong: bool) -> bool:
-        """Learn one outcome of a prediction; True is an alarm, and the sums start again."""
+        """Learn one outcome of a prediction; return True for an alarm, which resets the sums."""
         wrong = min(max(wrong, 1e-4), 1.0 - 1e-3)
         for index, odds in enumerate(self.ODDS):
             scale = 1.0 + (odds - 1.0) * wrong  # the alternative's probability is odds * wrong / scale

@@ -1,4 +1,4 @@
-"""`OnlinePolicy`: decides, learns from the outcomes, and keeps to its budget."""
+"""`OnlinePolicy`: decides, learns from the outcomes, and stays within its budget."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 
 __all__ = ["OnlinePolicy"]
 
-# Prior means of the weights that are not 0: what sentence encoders of the MiniLM kind have in common. All
-# prior standard deviations are 1 (2 for the intercept), so some fifty outcomes outweigh them.
+# Prior means of the weights that are not 0, typical of sentence encoders like MiniLM. All prior
+# standard deviations are 1 (2 for the intercept), so about fifty outcomes outweigh them.
 _PRIOR_MEAN = {"intercept": 0.5, "similarity": 0.5, "margin": 0.5, "votes_for": 0.5, "votes_against": -0.7}
-_PRIOR_EXTRA = -0.3  # a guard that sees a difference speaks against ...
-_PRIOR_EXTRA_VARIANCE = 0.1  # ... and there are some twenty of them, most never raised: they learn slowly
+_PRIOR_EXTRA = -0.3  # a guard that sees a difference is evidence against the candidate ...
+_PRIOR_EXTRA_VARIANCE = 0.1  # ... but there are about twenty guards, most of them rarely raised: they learn slowly
 _MEMORY = 1.0 - 1.0 / 4000.0  # an outcome weighs half after 2,800 others
 _ALARM_KEEP = 0.02  # share of the experience kept when the traffic changed
 _ALARM_HOLD = 60  # outcomes to see after an alarm before anything is served again
@@ -52,10 +52,10 @@ _BOLD_AFTER = 300.0  # ... and half of that is the limit after so many outcomes
 _AUDIT_PRIOR = 10.0  # expected errors that the ratio of explored to expected errors starts from
 _AUDIT_DEVIATIONS = 0.75  # standard deviations of the count that are added to it
 _LEAST_CORRECTION = 1.1  # always add a tenth: many hits share the model's errors
-_NEAR_PRICE = 4.0  # a would-be hit at the price is explored so many times more often on top
+_NEAR_PRICE = 4.0  # a would-be hit at the price is explored this many times more often in addition
 _SUSPICIOUS = 0.5  # probability of exploring that full suspicion of a change adds
 _GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
-_REACH = 0.5  # similarity from which the neighbours' votes are heard
+_REACH = 0.5  # lowest similarity at which neighbours vote
 _MOST_RECORDS = 4096  # answers whose record of right and wrong is kept
 
 
@@ -68,13 +68,13 @@ def _check_share(value: float, name: str) -> float:
 
 
 class OnlinePolicy:
-    """Serves near entries so that the share of wrong answers keeps to a bound, learning as it goes.
+    """Serves near entries so that the share of wrong answers stays within a bound, and learns from outcomes.
 
-    Each request's nearest entries are weighed by one model shared by all entries; a candidate is served
+    Each request's nearest entries are judged by one model shared by all entries; a candidate is served
     while its probability of being wrong is under the current price and within the budget. Now and then a
     candidate that would have been served is explored instead: the function is called and the answers are
-    compared, with a known probability, so that what was served can be audited. What is promised, and under
-    which assumptions, is in ``docs/error-budget.md``; how the engine uses it, in this package's docstring.
+    compared, with a known probability, so that what was served can be audited. For the guarantees and their
+    assumptions see ``docs/error-budget.md``; for its use by the engine, this package's docstring.
 
     Args:
         max_error: bound on wrong answers served as a share of all requests, exact hits included.
@@ -82,9 +82,9 @@ class OnlinePolicy:
             hits it allows 5 wrong answers and half the rate.
         floor: similarity under which no candidate is served, in [0, 1].
         seed: makes the draws repeatable; None draws from the system's entropy.
-        confidence: probability with which the bound holds at all times at once, in (0, 1).
+        confidence: probability that the bound holds at all times at once, in (0, 1).
         explore: smallest probability of exploring a would-be hit, in (0, 0.2]; up to five times as much is
-            used near the price, where errors are, and more for a while after an error nobody expected.
+            used near the price, where errors occur, and more for a while after an unexpected error.
         extra_features: what `CandidateView.features` holds: the names of its entries in order, or only their
             number. With names, `load` keeps what a saved state has learned of each, whatever was added or
             removed since.
@@ -150,7 +150,7 @@ class OnlinePolicy:
 
     @property
     def reach(self) -> float:
-        """Similarity from which entries are useful: below the floor they vote but are no candidates."""
+        """Return the lowest similarity of useful entries: below the floor they vote but are not candidates."""
         return min(self.floor, _REACH)
 
     def _restart_budget(self) -> None:
@@ -169,7 +169,7 @@ class OnlinePolicy:
     # ------------------------------------------------------------------ deciding
 
     def count_exact(self, count: int = 1) -> None:
-        """Count requests that the exact tier answered; they are always right."""
+        """Count requests that the exact tier answered; they are always correct."""
         with self._lock:
             self._requests += count
             self._exact += count
@@ -179,8 +179,8 @@ class OnlinePolicy:
 
         Args:
             prompt: the new prompt.
-            candidates: the nearest entries of the request's scope from a similarity of `reach` on, best 16
-                of them; may be empty. Those under the floor are never served, but they vote.
+            candidates: the nearest entries of the request's scope with a similarity of at least `reach`, 16 if
+                possible; may be empty. Those under the floor are never served, but they vote.
 
         Raises:
             ValueError: a candidate's `features` are not `extra_features` long.
@@ -257,7 +257,7 @@ class OnlinePolicy:
             self._price = self._find_price()
 
     def _find_price(self) -> float:
-        """Return the error probability up to which serving recent requests would use the budget up.
+        """Return the error probability up to which serving recent requests would use the whole budget.
 
         For a given expected number of wrong answers, serving the least doubtful requests first gives the
         most hits (the fractional knapsack), so one price on the probability of error is optimal.
@@ -311,7 +311,7 @@ class OnlinePolicy:
         return max(0.0, limit)
 
     def _corrected(self) -> float:
-        """Return what was spent plus a tenth, and more when explored answers were wrong more often than expected."""
+        """Return what was spent plus a tenth; more when explored answers were wrong more often than expected."""
         wrong = _AUDIT_PRIOR + self._explored_wrong
         ratio = (wrong + _AUDIT_DEVIATIONS * math.sqrt(wrong)) / (_AUDIT_PRIOR + self._explored_expected)
         return self._spent * max(_LEAST_CORRECTION, ratio)
@@ -329,7 +329,7 @@ class OnlinePolicy:
     # ------------------------------------------------------------------ learning
 
     def observe(self, decision: Decision, correct: bool) -> None:
-        """Learn whether the candidate of `decision` had the answer that the function then gave.
+        """Learn whether the candidate of `decision` had the same answer as the function call.
 
         For "explore" and "miss"; in shadow mode, where the function is always called, also for "serve".
 
@@ -370,7 +370,7 @@ class OnlinePolicy:
     def report(self, decision: Decision, correct: bool) -> None:
         """Learn a person's verdict on an answer that was served (`report_wrong`, `report_right`).
 
-        People report what annoys them, so verdicts are no fair sample: they count in the budget, in the
+        People mostly report wrong answers, so verdicts are a biased sample: they count in the budget, in the
         answer's record and in the model, but neither in the recalibration nor in the audit.
         """
         with self._lock:
@@ -402,9 +402,9 @@ class OnlinePolicy:
         """Return the counts, the estimates and the bounds, for statistics.
 
         ``requests``, ``exact``, ``hits`` (near), ``explored``, ``explored_wrong``, ``alarms``; ``price``, the
-        error probability up to which is served now; ``wrong``, the estimated number of wrong answers
-        served; ``wrong_most``, what it does not exceed if the model is calibrated; ``wrong_most_any``, what it
-        does not exceed whatever the model is worth; the two at `confidence`, over all times at once.
+        highest error probability served now; ``wrong``, the estimated number of wrong answers
+        served; ``wrong_most``, its bound if the model is calibrated; ``wrong_most_any``, its bound without any
+        assumption about the model; both bounds at `confidence`, over all times at once.
         """
         with self._lock:
             spent = self._corrected()
@@ -422,7 +422,7 @@ class OnlinePolicy:
             }
 
     def to_bytes(self) -> bytes:
-        """Return all that was learned and spent, versioned, some tens of kilobytes, without pickle."""
+        """Return everything learned and spent, versioned, some tens of kilobytes, without pickle."""
         with self._lock:
             return dump(self._state())
 
@@ -453,10 +453,10 @@ class OnlinePolicy:
         )
 
     def load(self, data: bytes) -> None:
-        """Go on from a state that `to_bytes` gave; on an error nothing changes.
+        """Continue from a state that `to_bytes` returned; on an error nothing changes.
 
         What was learned is kept whatever the settings. The budget is kept only when bounds, confidence and `explore`
-        are the same; else it starts again.
+        are the same; otherwise it starts again.
 
         Raises:
             CacheSerializationError: damaged, of an unknown version, or with another number of

@@ -51,7 +51,7 @@ _VERSION_1 = frozenset(
 """The guards of version 1, whose states hold no names. Never changes: a state of version 2 holds names."""
 
 _TAG = b"slc-online-"
-_MOST = 16 * 2**20  # bytes of JSON that are read back
+_MOST = 16 * 2**20  # largest JSON in bytes that is read back
 COUNTERS: Mapping[str, type[int] | type[float]] = {
     "_requests": int,
     "_exact": int,
@@ -68,7 +68,7 @@ COUNTERS: Mapping[str, type[int] | type[float]] = {
 SETTINGS = ("max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "extra_features")
 """The settings that are saved."""
 BUDGET_SETTINGS = ("max_error", "max_error_per_hit", "confidence", "explore")
-"""The settings that a running budget depends on: with others it cannot go on."""
+"""The settings that a running budget depends on: it cannot continue with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class PolicyState:
     Attributes:
         settings: the values of `SETTINGS`.
         extra_names: the names of the extra features; None where only their number is known.
-        key, draws: the random generator: its key of 8 bytes, and how many numbers it has given.
+        key, draws: the random generator: its key of 8 bytes, and how many numbers it has drawn.
         counters: the values of `COUNTERS`.
         audit: evidence mass of the audit.
         weights, covariance: the model's posterior, shapes (d,) and (d, d); the d features are `FEATURE_NAMES`, then
@@ -191,7 +191,7 @@ def _damaged(error: Exception) -> CacheSerializationError:
 
 
 def saved_settings(data: bytes) -> dict[str, Any]:
-    """Return the arguments that the saved policy was made with."""
+    """Return the arguments with which the saved policy was created."""
     document = _read(data)
     try:
         settings = {name: document["settings"][name] for name in SETTINGS}
