@@ -1,1 +1,1 @@
-"""The one path that every call takes, and the parts that it is made of."""
+"""The one path that every call takes, and its parts."""

@@ -1,7 +1,7 @@
-"""Storage and embedder, behind limits of time and circuit breakers.
+"""Storage and embedder, behind timeouts and circuit breakers.
 
-Everything an engine does with either goes through here, and so does the rule that their trouble does not reach the
-caller unless ``on_error="raise"`` asks for it.
+An engine uses both only through this module, which also enforces the rule that their failures do not reach the
+caller unless ``on_error="raise"`` is set.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Storage:
         self._options = options
 
     async def run(self, operation: Callable[[], Awaitable[T]], kind: str = "read") -> T:
-        """Run one operation with its limit and its breaker.
+        """Run one operation with its timeout and its breaker.
 
         Args:
-            operation: starts it.
+            operation: starts the operation.
             kind: names the breaker: ``"read"``, ``"search"``, ``"write"`` or ``"lease"``.
 
         Raises:
@@ -84,7 +84,7 @@ class Storage:
         limit, first = self._options.timeout, self.backend.first_search_seconds
         if limit is None or first is None or kind != "search" or self.state.searched:
             return limit
-        return max(limit, first)  # an index is loaded, once
+        return max(limit, first)  # the first search loads an index
 
     async def get(self, key: str) -> CacheEntry | None:
         """Return the entry under a key. Raises what `run` does."""
@@ -123,7 +123,7 @@ class Access:
 
     @property
     def backend(self) -> StorageBackend:
-        """The backend in use: the one given, else the process's default of this moment."""
+        """The backend in use: the one given, else the current default of the process."""
         return self.given if self.given is not None else get_default_backend()
 
     def storage(self) -> Storage:
@@ -155,7 +155,7 @@ class Access:
         return self._embedder
 
     async def embed(self, text: str, found: Found) -> None:
-        """Set `found.vector`; leave it None, with a reason, for text that the model does not read whole.
+        """Set `found.vector`; leave it None, with a reason, for text longer than the model reads.
 
         Raises:
             Outage: there is no vector; with ``on_error="raise"`` EmbeddingUnavailableError.
@@ -165,7 +165,7 @@ class Access:
             embedder = self.need_embedder()
             name = embedder.fingerprint
             if not embedder.loaded:
-                # Loading a model takes seconds once. It delays those who need it and trips no breaker.
+                # Loading a model takes seconds, once. It delays the calls that need it but does not trip the breaker.
                 await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
             if not await _readable(embedder, text):
                 found.reason = why_unreadable(text)
@@ -175,7 +175,7 @@ class Access:
                 raise Outage("the embedder is failing; its circuit breaker is open")
             try:
                 vector = await limited(embedder.aencode(text), self._options.timeout)
-                # Checked here, so that a useless vector is not taken for a failure of the storage.
+                # Checked here, so that a bad vector is not mistaken for a storage failure.
                 found.vector = unit(vector)
             except Exception as error:
                 breaker.failed(error, "Check the embedder, or set similarity=1.0 to do without.")
@@ -231,7 +231,7 @@ async def _candidates(backend: StorageBackend, vector: Any, threshold: float, **
 
 
 _breakers: weakref.WeakKeyDictionary[Any, CircuitBreaker] = weakref.WeakKeyDictionary()
-background.after_fork(_breakers.clear)  # a lock may be held by a thread that the child has not
+background.after_fork(_breakers.clear)  # a thread that does not exist in the child may hold a lock
 
 
 def _breaker_of(embedder: Any) -> CircuitBreaker:

@@ -1,4 +1,4 @@
-"""What happens to a fresh answer: whether it may be stored, in what form, and what is learned from it."""
+"""What happens to a fresh answer: whether and in what form it is stored, and what is learned from it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Admission:
     """The storing side of an engine.
 
     Args:
-        options: of the engine.
+        options: the engine's options.
         access: to storage and embedder.
-        decider: says whether all is decided without waiting.
+        decider: says whether everything can be decided without waiting.
         learning: learns from fresh answers.
-        notices: logs trouble.
+        notices: logs problems.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Admission:
     # ------------------------------------------------------------------------------ weighing
 
     def share(self, value: Any, target: Any) -> Any:
-        """Return the value in a form that many may read, or `ALONE` when it has none."""
+        """Return the value in a form that can be shared, or `ALONE` when it has none."""
         if is_immutable(value):
             return value
         try:
@@ -61,11 +61,11 @@ class Admission:
         return Encoded(text)
 
     async def shared(self, value: Any, target: Any) -> Any:
-        """`share`, in a thread where the value is large."""
+        """Do the same as `share`, in a thread if the value is large."""
         return await off_loop(self.share, value, target) if is_large(value) else self.share(value, target)
 
     async def weigh(self, call: Call, value: Any, duration_ms: float) -> Fresh:
-        """Return a fresh answer with all that `admit` must know of it."""
+        """Return a fresh answer with everything that `admit` needs to know about it."""
         wanted = self._is_wanted(value) and call.settings.asks.may_store
         return Fresh(value, await self.shared(value, call.settings.target), wanted, duration_ms)
 
@@ -81,11 +81,11 @@ class Admission:
     # ------------------------------------------------------------------------------ storing
 
     def may_wait(self, call: Call) -> bool:
-        """Tell whether `admit` may have to wait for something outside this thread."""
+        """Return whether `admit` may have to wait for something outside this thread."""
         return not self._access.backend.in_process or (call.settings.similarity < 1 and not self._decider.plain)
 
     async def admit(self, call: Call, fresh: Fresh) -> Outcome:
-        """Learn from a fresh answer, store it if it may be, and return the flight's outcome."""
+        """Learn from a fresh answer, store it if allowed, and return the flight's outcome."""
         stored, cost = False, 0.0
         choice = call.found.choice
         kept, aliases = fresh, tuple[str, ...]()
@@ -100,7 +100,7 @@ class Admission:
     async def _learn(self, call: Call, fresh: Fresh) -> tuple[Fresh, tuple[str, ...]]:
         """Tell the online policy whether the candidate's answer would have been right.
 
-        Returns what to store, and which other prompts it answers too: two prompts with the same answer share
+        Return what to store, and which other prompts it also answers: two prompts with the same answer share
         one, so that both get the same words.
         """
         choice = call.found.choice
@@ -150,7 +150,7 @@ class Admission:
         text = fresh.shared.text if type(fresh.shared) is Encoded and is_large(fresh.shared) else None
         try:
             return usage_of(fresh.value, call.request.text, text)
-        except Exception:  # reading an answer may run its own code
+        except Exception:  # reading an answer may run its code
             return 0, 0
 
     def _is_short_enough(self, call: Call, fresh: Fresh) -> bool:
@@ -168,8 +168,8 @@ class Admission:
         if ttl is None:
             return None
         if self._options.jitter:
-            from random import Random  # a third of a millisecond that few need
+            from random import Random  # imported late: it takes a third of a millisecond and is rarely needed
 
-            # One of our own: the program's sequence of random numbers is left alone.
+            # Our own generator, so that the program's random sequence does not change.
             ttl *= 1 - self._options.jitter * Random().random()
         return ttl + self._options.stale_window

@@ -18,12 +18,12 @@ class Call:
     """One call on its way through the cache.
 
     Attributes:
-        request: what is asked.
-        settings: of this call.
-        function: makes the answer; takes no arguments. None where nothing is called.
-        plain: True for plain code, which waits in its own thread; False on an event loop.
+        request: the question.
+        settings: the settings of this call.
+        function: makes the answer; takes no arguments. None if nothing is called.
+        plain: True for plain (not async) code, which waits in its own thread; False on an event loop.
         started: when the call began, by `perf_counter`.
-        found: what the last search for it found; there is none before the first.
+        found: the result of the last search; not set before the first search.
     """
 
     __slots__ = ("found", "function", "plain", "request", "settings", "started")
@@ -46,7 +46,7 @@ class Call:
 
     @property
     def needs_vector(self) -> bool:
-        """Whether the request is embedded: near matching is on, and there is a text."""
+        """Whether the request is embedded: near matching is on and there is a text."""
         return self.settings.similarity < 1 and bool(self.request.text)
 
     def again(self, function: Callable[[], Any] | None = None) -> Call:
@@ -56,7 +56,7 @@ class Call:
         return made
 
     def exact(self) -> Call:
-        """Return the same call with equal text only, and nothing found."""
+        """Return the same call, limited to equal text and with nothing found."""
         made = self.again()
         made.settings = replace(self.settings, similarity=1.0)
         return made

@@ -1,8 +1,8 @@
 """Steps, and the two ways to carry them out: on an event loop, and in a plain thread.
 
-What async and plain code have in common is written once, as a generator that yields what it wants done. Each kind of
-step knows how it is done on a loop (`awaited`) and how in a plain thread (`blocking`); `drive` and `drive_blocking`
-go through a generator with one or the other.
+The logic shared by async and plain code is written once, as a generator that yields steps. Each kind of
+step can run on a loop (`awaited`) and in a plain thread (`blocking`); `drive` and `drive_blocking`
+run a generator one way or the other.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["Carry", "Do", "Left", "Ran", "Run", "Step", "Steps", "Wait", "drive"
 
 
 class Left(BaseException):
-    """The caller has gone. Thrown into steps in place of GeneratorExit, after which no more of them could be done."""
+    """The caller has left. Thrown into steps instead of GeneratorExit, after which they could not yield again."""
 
 
 class Step(Protocol):
-    """Something that a generator wants done."""
+    """A piece of work that a generator asks for."""
 
     async def awaited(self) -> Any:
-        """Do it on the running event loop."""
+        """Do the step on the running event loop."""
 
     def blocking(self) -> Any:
-        """Do it in this thread."""
+        """Do the step in this thread."""
 
 
 Steps = Generator[Any, Any, Any]
@@ -42,7 +42,7 @@ Steps = Generator[Any, Any, Any]
 
 
 async def drive(steps: Steps) -> Any:
-    """Carry out steps on the running loop, and return what the generator returns; raise what a `Failure` holds."""
+    """Run steps on the running loop, and return what the generator returns; raise the exception in a `Failure`."""
     go: Any = steps.send
     given: Any = None
     send = go
@@ -70,7 +70,7 @@ async def drive(steps: Steps) -> Any:
 
 
 def drive_blocking(steps: Steps) -> Any:
-    """`drive` in a plain thread."""
+    """Do the same as `drive`, in a plain thread."""
     go: Any = steps.send
     given: Any = None
     send = go
@@ -100,8 +100,8 @@ class Do:
     """Run a coroutine of ours.
 
     Args:
-        make: starts it.
-        waits: False when it waits for nothing outside this thread: plain code then runs it here, and needs no loop.
+        make: starts the coroutine.
+        waits: False if it waits for nothing outside this thread; plain code then runs it here, without a loop.
     """
 
     __slots__ = ("_make", "_waits")
@@ -111,11 +111,11 @@ class Do:
         self._waits = waits
 
     async def awaited(self) -> Any:
-        """Do it on the running event loop."""
+        """Do the step on the running event loop."""
         return await self._make()
 
     def blocking(self) -> Any:
-        """Do it in this thread, or on the background loop."""
+        """Do the step in this thread, or on the background loop."""
         if self._waits:
             return background.run(self._make())
         with inline():
@@ -123,7 +123,7 @@ class Do:
 
 
 class Ran(NamedTuple):
-    """What a function did: its value, or the exception that it raised; and how long it took."""
+    """The result of a function: its value or the exception it raised, and how long it took."""
 
     value: Any
     error: BaseException | None
@@ -139,7 +139,7 @@ class Run:
         self._function = function
 
     async def awaited(self) -> Ran:
-        """Call it, and await what it returns if that can be awaited."""
+        """Call the function, and await its result if that is awaitable."""
         began = perf_counter()
         try:
             value = self._function()
@@ -150,7 +150,7 @@ class Run:
         return Ran(value, None, (perf_counter() - began) * 1000)
 
     def blocking(self) -> Ran:
-        """Call it."""
+        """Call the function."""
         began = perf_counter()
         try:
             value = self._function()
@@ -160,11 +160,11 @@ class Run:
 
 
 class Wait:
-    """Wait for a flight that was joined. True when it has ended, False when waiting would block its own loop.
+    """Wait for a joined flight. True when it has ended, False if waiting would block its own loop.
 
     Args:
-        flights: it is one of these.
-        flight: to wait for.
+        flights: the flights that it belongs to.
+        flight: the flight to wait for.
         leading: the caller's own flight, which takes the answer of `flight`.
     """
 
@@ -186,15 +186,15 @@ class Wait:
 
 
 class Carry:
-    """Carry out the steps that end a flight, for all who wait for it.
+    """Run the steps that end a flight, for everyone who waits for it.
 
-    On a loop they run in a task of their own: the first caller may leave, and those who wait are still served.
+    On a loop they run in a separate task, so that the first caller may leave and the waiters still get the answer.
 
     Args:
-        steps: they call the function, and land the flight.
-        flights: it is one of these.
-        flight: whose function is called.
-        ended: called when the steps have ended, however they did.
+        steps: call the function, and land the flight.
+        flights: the flights that it belongs to.
+        flight: the flight whose function is called.
+        ended: called when the steps have ended, for whatever reason.
     """
 
     __slots__ = ("_ended", "_flight", "_flights", "_steps")
@@ -206,17 +206,17 @@ class Carry:
         self._ended = ended
 
     async def awaited(self) -> None:
-        """Carry them out in a task, and wait for the flight."""
+        """Run them in a task, and wait for the flight."""
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._alone())
 
         def cancel() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and so are its tasks
                 loop.call_soon_threadsafe(task.cancel)
 
         self._flight.cancel = cancel
         ended = self._ended
-        # A task that is cancelled before its first step never gets to land its flight.
+        # A task that is cancelled before its first step does not land its flight itself.
         task.add_done_callback(lambda _: ended())
         try:
             await self._flights.wait(self._flight)
@@ -231,7 +231,7 @@ class Carry:
         await drive(steps)
 
     def blocking(self) -> None:
-        """Carry them out in this thread."""
+        """Run them in this thread."""
         token = current_chain.set((*current_chain.get(), self._flight))
         try:
             drive_blocking(self._steps)

@@ -1,11 +1,11 @@
-"""`Engine`: the one path that every call takes, whatever door it came through.
+"""`Engine`: the one path that every call takes, whichever door it came through.
 
 call -> quick: an exact hit that this process holds?                 -> hit
      -> lead: join the same call if one is in flight                 -> coalesced
      -> search: exact, then near                                     -> hit
      -> run the function -> admission: store -> answer
 
-`get_or_call` begins, and `_steps` says which part continues.
+`get_or_call` is the entry point; `_steps` decides which part continues.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ E = TypeVar("E", bound="Engine")
 
 
 class Engine:
-    """Looks up, calls, stores. Decorators and clients are doors to it; `SemanticCache` is the one for people.
+    """Looks up, calls and stores. Decorators and clients are doors to it; users create a `SemanticCache`.
 
     Args:
-        options: of the cache.
+        options: the options of the cache.
 
     Raises:
-        ValueError: options that exclude each other.
-        EmbeddingUnavailableError: `similarity` below 1 and no usable embedder.
+        ValueError: two options exclude each other.
+        EmbeddingUnavailableError: `similarity` is below 1 and there is no usable embedder.
 
-    The parts that it holds: `access` to storage and embedder, the `search`, the `admission` of fresh answers,
-    `learning` about near ones, `freshness`, `leases`, the `reporter`, the `lead` of calls, and with
+    Its parts: `access` to storage and embedder, the `search`, the `admission` of fresh answers,
+    `learning` from near ones, `freshness`, `leases`, the `reporter`, the `lead` of calls, and with
     ``mode="shadow"`` the `shadow`.
     """
 
@@ -99,7 +99,7 @@ class Engine:
         """Return an engine with some options changed, on the same backend.
 
         Raises:
-            TypeError, ValueError: an option that is unknown, or a value that cannot be used.
+            TypeError, ValueError: an option is unknown, or its value cannot be used.
         """
         made = object.__new__(type(self))
         Engine.__init__(made, self.options.changed(options))
@@ -111,11 +111,11 @@ class Engine:
 
         Args:
             cache: None makes a new one.
-            options: in which the door's engine differs.
+            options: the options to change.
             also: the door's own options, for the message about an unknown one.
 
         Raises:
-            TypeError, ValueError: naming the argument.
+            TypeError, ValueError: an argument is not valid; the message names it.
         """
         if cache is None:
             return Engine(Options.read(options, also))
@@ -131,27 +131,27 @@ class Engine:
 
     @property
     def enabled(self) -> bool:
-        """False where caching is off, by option or by ``SEMANTIC_LLM_CACHE_DISABLED``."""
+        """False if caching is off, by option or by ``SEMANTIC_LLM_CACHE_DISABLED``."""
         return self.options.enabled and not self.disabled
 
     @property
     def similarity(self) -> float:
-        """The threshold; with an error budget the floor under which no candidate is looked at."""
+        """The threshold. With an error budget, the minimum below which no candidate is considered."""
         return self.decider.similarity
 
     @property
     def ttl(self) -> float | None:
-        """How long an answer is served, in seconds; None is for ever."""
+        """How long an answer is served, in seconds. None means for ever."""
         return self.options.ttl
 
     @property
     def namespace(self) -> str:
-        """Name of the entries for management."""
+        """The namespace of the entries, for management."""
         return self.options.namespace
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Labels of the entries stored."""
+        """Labels of the stored entries."""
         return self.options.tags
 
     @property
@@ -166,7 +166,7 @@ class Engine:
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that each storage operation or embedding may take; None is no limit."""
+        """Seconds that each storage operation or embedding may take. None means no limit."""
         return self.options.timeout
 
     @property
@@ -181,7 +181,7 @@ class Engine:
 
     @property
     def backend(self) -> StorageBackend:
-        """The backend in use: the one given, else the process's default of this moment."""
+        """The backend in use: the one given, else the current default of the process."""
         return self.access.backend
 
     def bound(self) -> tuple[StorageBackend, BackendState]:
@@ -195,13 +195,13 @@ class Engine:
     # ---------------------------------------------------------------------- for doors
 
     def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
-        """Return the settings of a door's calls: what type answers are, and labels of its own."""
+        """Return the settings for a door's calls: the type of answers, and the door's own labels."""
         return replace(self._settings, target=target, tags=(*self.tags, *tags))
 
     def _in_context(
         self, request: Request, settings: CallSettings | None, target: Any = Any
     ) -> tuple[Request, CallSettings]:
-        """Return request and settings as a `CacheContext` around the call has them; doors have asked already."""
+        """Return request and settings as the `CacheContext` changes them; doors have applied it already."""
         if settings is not None:
             return request, settings
         settings = self.settings(target)
@@ -232,8 +232,8 @@ class Engine:
 
         Raises:
             Whatever `call` raises, unchanged. With ``on_error="raise"`` also CacheBackendError and
-            EmbeddingUnavailableError. CacheReentryError when the call asks for itself. CacheNotFoundError under
-            ``CacheContext(cache_control="only-if-cached")`` where there is no answer.
+            EmbeddingUnavailableError. CacheReentryError when the call depends on itself. CacheNotFoundError under
+            ``CacheContext(cache_control="only-if-cached")`` if there is no answer.
         """
         made = Call(*self._in_context(request, settings, result_type), call)
         value = self._recall(made)
@@ -242,20 +242,20 @@ class Engine:
     def get_or_call_blocking(
         self, request: Request, call: Callable[[], Any], settings: CallSettings | None = None
     ) -> Any:
-        """`get_or_call` for plain code: `call` runs in this thread, the storage on the background loop."""
+        """Do `get_or_call` for plain code: `call` runs in this thread, the storage on the background loop."""
         made = Call(*self._in_context(request, settings), call, plain=True)
         value = self._recall(made)
         return value if value is not MISS else drive_blocking(self._steps(made))
 
     def _recall(self, call: Call) -> Any:
-        """Return the answer to an exact hit that waits for nothing, else `MISS`."""
+        """Return the answer of an exact hit that needs no waiting, else `MISS`."""
         value = self.quick(call.request, call.settings) if call.settings.enabled else MISS
         if value is not MISS:
             self.reporter.record_quick()
         return value
 
     def _steps(self, call: Call) -> Steps:
-        """Return the steps by which a call is answered."""
+        """Return the steps that answer a call."""
         if not call.settings.enabled:
             return self._bypass(call)
         if not call.settings.asks.may_call:
@@ -296,9 +296,9 @@ class Engine:
         The answer is in `Lookup.response` when `Lookup.hit`.
 
         Args:
-            request: what is asked.
-            result_type: the type that the answer is rebuilt to.
-            settings: of a door that has asked the contexts around the call; None asks them here.
+            request: the question.
+            result_type: the type to rebuild the answer to.
+            settings: from a door that has applied the contexts around the call; None applies them here.
 
         Raises:
             CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
@@ -311,7 +311,7 @@ class Engine:
         return lookup
 
     async def probe(self, request: Request, settings: CallSettings, *, counting: bool = False) -> Lookup:
-        """`lookup` without counts and events."""
+        """Do a `lookup` without counts and events."""
         call = Call(request, settings)
         if not settings.enabled:
             return self.reporter.lookup(call, Found("bypass", "caching is off"))
@@ -331,16 +331,16 @@ class Engine:
         result_type: Any = Any,
         settings: CallSettings | None = None,
     ) -> bool:
-        """Store an answer; True when it was stored. Committed when it returns.
+        """Store an answer; return True if it was stored. It is committed on return.
 
         Args:
-            request: what was asked.
+            request: the question.
             response: the answer.
-            ttl: in place of the engine's, or that of a `CacheContext` around the call.
-            tags: beside the engine's.
-            duration_ms: how long the call took: hits are said to save this.
-            result_type: the type that hits rebuild the answer to.
-            settings: of a door that has asked the contexts around the call; None asks them here.
+            ttl: replaces the TTL of the engine, or of a `CacheContext` around the call.
+            tags: added to the engine's.
+            duration_ms: how long the call took; reported as the time that a hit saves.
+            result_type: the type to which hits rebuild the answer.
+            settings: from a door that has applied the contexts around the call; None applies them here.
         """
         request, settings = self._in_context(request, settings, result_type)
         changed: dict[str, Any] = {"tags": (*settings.tags, *check_tags(tags))}
@@ -358,20 +358,20 @@ class Engine:
         return (await self.admission.put(call, Fresh(response, shared, True, duration_ms)))[0]
 
     async def delete(self, request: Request) -> bool:
-        """Delete the entry stored under exactly this request; True when there was one."""
+        """Delete the entry stored under exactly this request; return True if there was one."""
         return await self.remove(self._in_context(request, None)[0])
 
     async def remove(self, request: Request) -> bool:
-        """`delete` for doors, which have asked the contexts around the call."""
+        """Do a `delete` for doors, which have applied the contexts around the call."""
         return await self.access.storage().backend.delete(request.key)
 
     async def feedback(self, lookup: Lookup, right: bool) -> bool:
-        """Act on what somebody says of a hit; True when an entry was evicted or an alias stored."""
+        """Act on feedback about a hit; return True if an entry was evicted or an alias stored."""
         self.reporter.count_feedback(lookup.namespace, right)
         return await self.learning.feedback(lookup, right)
 
     async def online_policy(self) -> OnlinePolicy:
-        """Return the error budget of this namespace, with what it has learned before."""
+        """Return the error budget of this namespace, with what it has learned so far."""
         return await self.learning.policy()
 
     # ---------------------------------------------------------------------- counts, and the end
@@ -385,7 +385,7 @@ class Engine:
         return self.reporter.info()
 
     async def close(self) -> None:
-        """Write what is pending and close the backend, if it is this engine's own. May be used again."""
+        """Write what is pending, and close the backend if the engine owns it. The engine may be used again."""
         backend, state = self.access.bound()
         await state.flush()
         if self.access.given is not None:

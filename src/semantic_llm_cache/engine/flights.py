@@ -1,6 +1,6 @@
-"""One run per key: calls that ask for what is being fetched wait for that answer.
+"""One run per key: calls for an answer that is already being fetched wait for it.
 
-A `Flight` belongs to the caller who came first, its leader; the others wait. Waiters may be tasks of
+A `Flight` belongs to the first caller, its leader; the others wait. Waiters may be tasks of
 any event loop and plain threads, so nothing here is tied to a loop.
 """
 
@@ -22,7 +22,7 @@ current_chain: ContextVar[tuple[Flight, ...]] = ContextVar("semantic_llm_cache_c
 PENDING, DONE, FAILED, ABANDONED = range(4)
 
 _LOOK_AGAIN = 0.5
-"""Seconds between two looks at whether another thread's event loop still carries its flight."""
+"""Seconds between two checks whether another thread's event loop still runs its flight."""
 
 
 class Flight:
@@ -30,12 +30,12 @@ class Flight:
 
     Attributes:
         state: PENDING, then DONE (`result` holds the leader's outcome), FAILED (`error` is what the function
-            raised) or ABANDONED: the leader went away without an outcome, or met trouble of its own
-            (`error`), and one of those who waited leads next.
-        loop: the event loop that carries it; None when a plain thread does.
-        led: False when the first caller has left; others may still wait.
-        spare: a copy, alone in a tuple, of an answer that cannot be stored; None when there is none.
-        vector: of the prompt, set when the function is being called: others may then join by meaning.
+            raised) or ABANDONED: the leader left without an outcome, or had a problem of its own
+            (`error`), and one of the waiters leads next.
+        loop: the event loop that runs it; None for a plain thread.
+        led: False once the first caller has left; others may still wait.
+        spare: a one-element tuple with a copy of an answer that cannot be stored; None if there is none.
+        vector: the prompt's vector, set when the function is called; others may then join by meaning.
     """
 
     __slots__ = (
@@ -65,13 +65,13 @@ class Flights:
     """The flights under way on one backend in this process."""
 
     def __init__(self) -> None:
-        # Reentrant: the garbage collector may close an abandoned task, which then lands its flight here.
+        # Reentrant: the garbage collector may close an abandoned task, which lands its flight here.
         self._lock = threading.RLock()
         self._by_key: dict[str, Flight] = {}
         self._calling: dict[str, dict[Flight, None]] = {}
         self._refreshing: set[str] = set()
         self.landed = 0
-        """How many flights have ended. A read that began before another's end may have missed its answer."""
+        """How many flights have ended. A read that began before a flight ended may have missed its answer."""
 
     def join(
         self, key: str, scope: str, text: str, loop: asyncio.AbstractEventLoop | None = None
@@ -89,11 +89,11 @@ class Flights:
             self.land(flight, ABANDONED)
 
     def under_way(self, key: str) -> bool:
-        """Tell whether a flight for `key` is under way."""
+        """Return whether a flight for `key` is under way."""
         return key in self._by_key
 
     def begin_refresh(self, key: str) -> bool:
-        """Say that a stale answer is about to be refreshed; False when that is under way."""
+        """Mark a stale answer as being refreshed; return False if it already is."""
         with self._lock:
             if key in self._refreshing:
                 return False
@@ -101,18 +101,18 @@ class Flights:
             return True
 
     def refreshing(self, key: str) -> bool:
-        """Tell whether a stale answer is being refreshed."""
+        """Return whether a stale answer is being refreshed."""
         return key in self._refreshing
 
     def end_refresh(self, key: str) -> None:
-        """Say that a refresh has ended, well or not."""
+        """Mark a refresh as ended, whether or not it succeeded."""
         with self._lock:
             self._refreshing.discard(key)
 
     def calling(self, flight: Flight, embedder: str, vector: Any, alike: Callable[[Flight], bool]) -> Flight | None:
-        """Say that `flight` is about to call its function; return one that already asks the same, if any.
+        """Announce that `flight` is about to call its function; return a flight that already asks the same, if any.
 
-        Both happen in one step, so that of two calls with one meaning only one continues.
+        Both happen in one step, so that only one of two calls with the same meaning continues.
         """
         chain = current_chain.get()
         while True:
@@ -143,7 +143,7 @@ class Flights:
                     return None
 
     def land(self, flight: Flight, state: int, result: Any = None, error: BaseException | None = None) -> None:
-        """End a flight and wake all who wait for it."""
+        """End a flight and wake all its waiters."""
         with self._lock:
             if flight.state != PENDING:
                 return
@@ -162,7 +162,7 @@ class Flights:
             callback()
 
     def leave(self, flight: Flight) -> None:
-        """Say that one who waited has gone. When all have, the call is cancelled."""
+        """Record that a waiter has left. When all have, the call is cancelled."""
         with self._lock:
             flight.waiters -= 1
             cancel = flight.cancel if flight.waiters <= 0 and flight.state == PENDING else None
@@ -185,7 +185,7 @@ class Flights:
         """Wait until `flight` has ended. Cancelling the waiter does not affect the others.
 
         Args:
-            flight: joined before.
+            flight: the flight that was joined.
             leading: the caller's own flight, which takes the answer of `flight`.
 
         Raises:
@@ -205,7 +205,7 @@ class Flights:
             else:
                 try:
                     loop.call_soon_threadsafe(finish)
-                except RuntimeError:  # that loop is closed, and with it its tasks
+                except RuntimeError:  # that loop is closed, and so are its tasks
                     pass
 
         try:
@@ -224,7 +224,7 @@ class Flights:
             self._unannounce(flight, waiting)
 
     def wait_blocking(self, flight: Flight, leading: Flight | None = None) -> bool:
-        """`wait` for a plain thread; False at once when it would wait for its own event loop."""
+        """Do a `wait` in a plain thread; return False at once if it would wait for its own event loop."""
         waiting = self._announce(flight, leading)
         event = threading.Event()
         try:
@@ -258,7 +258,7 @@ class Flights:
             return flight.loop is loop or any(other.loop is loop for other in _reachable(flight))
 
     def _announce(self, flight: Flight, leading: Flight | None) -> tuple[Flight, ...]:
-        """Note that the running functions of this context wait for `flight`; refuse to close a circle."""
+        """Record that the running functions of this context wait for `flight`; refuse a circular wait."""
         chain = current_chain.get()
         if leading is not None:
             chain = (*chain, leading)

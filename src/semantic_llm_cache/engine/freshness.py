@@ -1,4 +1,4 @@
-"""Answers past their time: served while a fresh one is fetched, or in place of an error."""
+"""Expired answers: served while a fresh one is fetched, or instead of an error."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Freshness:
     """Stale answers of one engine.
 
     Args:
-        options: of the engine.
+        options: the engine's options.
         access: to storage and embedder.
-        search: tells whether a fresh answer is there already.
+        search: finds whether a fresh answer is already there.
         admission: stores the fresh answer.
-        leases: agree with other processes on which one fetches it.
-        notices: logs trouble.
+        leases: agrees with other processes on which one fetches it.
+        notices: logs problems.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Freshness:
         self._notices = notices
 
     def may_serve(self, found: Found) -> bool:
-        """Tell whether a stale answer may be served while a fresh one is fetched."""
+        """Return whether a stale answer may be served while a fresh one is fetched."""
         return found.late < self._while_revalidate
 
     def refresh(self, call: Call) -> None:
-        """Fetch a fresh answer after the caller has gone on with the stale one; once at a time per key."""
+        """Fetch a fresh answer after the caller has continued with the stale one; one at a time per key."""
         flights = self._access.storage().state.flights
         if flights.begin_refresh(call.request.key):
             background.later(self._fetch(call.again(), flights))
@@ -61,7 +61,7 @@ class Freshness:
             if call.needs_vector:
                 with contextlib.suppress(Outage):
                     await self._access.embed(call.request.text, call.found)
-            # This caller may have read the old answer just before another refresh put a new one in its place.
+            # This caller may have read the old answer just before another refresh replaced it.
             if self._leases.needed(call):
                 if not await self._leases.claim_refresh(call, flights):
                     return
@@ -78,19 +78,19 @@ class Freshness:
             call.found.release()
 
     def in_place_of(self, call: Call, error: BaseException) -> Found | None:
-        """Return the stale answer to give in place of an error, where `stale_if_error` allows it."""
+        """Return the stale answer to give instead of an error, if `stale_if_error` allows it."""
         stale = call.found.fallback
         if stale is None or stale.entry is None or not isinstance(error, Exception):
             return None
         if getattr(error, "final", False):
-            return None  # not an outage: the provider has refused this caller
+            return None  # not an outage: the provider refused this caller
         if stale.late >= self._if_error:
             return None
         stale.reason = f"stale, since the call failed: {type(error).__name__}"
         return stale
 
     def outcome_in_place_of(self, call: Call, error: BaseException) -> Outcome | None:
-        """`in_place_of`, as the outcome of a flight."""
+        """Return the result of `in_place_of` as the outcome of a flight."""
         stale = self.in_place_of(call, error)
         if stale is None or stale.entry is None:
             return None
@@ -99,7 +99,7 @@ class Freshness:
 
 
 async def _called(call: Call) -> Any:
-    """Call the function in the background: that of plain code in a thread, since it blocks."""
+    """Call the function in the background. A function of plain code blocks, so it runs in a thread."""
     assert call.function is not None
     if call.plain:
         return await asyncio.to_thread(call.function)

@@ -1,4 +1,4 @@
-"""Taking the answer of a call in flight: of the same call, or of one that asks the same in other words."""
+"""Take the answer of a call in flight: the same call, or one that asks the same in other words."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Joining:
     """Takes the answers of calls in flight, for one engine.
 
     Args:
-        options: of the engine.
-        decider: says which calls ask the same.
+        options: the engine's options.
+        decider: decides which calls ask the same.
         learning: counts exact hits in the error budget.
         reporter: counts the calls that joined.
     """
@@ -42,7 +42,7 @@ class Joining:
     # ------------------------------------------------------------------------------ the same call
 
     def take(self, call: Call, flight: Flight) -> Steps:
-        """Return the answer of a flight that was waited for, `AGAIN` to start over, `ALONE` to call alone."""
+        """Return the answer of an awaited flight, `AGAIN` to start over, or `ALONE` to call alone."""
         error = flight.error
         if flight.state == FAILED or (flight.state == ABANDONED and isinstance(error, Exception) and self._raising):
             assert error is not None
@@ -71,16 +71,16 @@ class Joining:
     def _fits(self, call: Call, outcome: Outcome, hit: bool) -> bool:
         found = outcome.found
         if hit and not call.settings.asks.plain:
-            return False  # this caller may want a younger answer than the one who asked first
+            return False  # this caller may require a newer answer than the first caller
         if hit and type(outcome.shared) is not Encoded and not is_immutable(outcome.shared):
             return False
         if found.similarity is None or found.outcome not in ("near", "coalesced"):
             return True
-        # It may be good enough for the one who asked first, and not for this caller.
+        # The answer may satisfy the first caller but not this one.
         return found.similarity >= call.settings.similarity - _TOLERANCE
 
     def _copied(self, call: Call, outcome: Outcome) -> Steps:
-        """Return this caller's own copy of an answer; `ALONE` when it cannot be rebuilt to its type."""
+        """Return this caller's own copy of an answer, or `ALONE` if it cannot be rebuilt to its type."""
         try:
             return (yield Do(lambda: opened(outcome.shared, call.settings.target), waits=False))
         except CacheSerializationError:
@@ -91,7 +91,7 @@ class Joining:
     def by_meaning(self, call: Call, flights: Flights, flight: Flight) -> Steps:
         """Wait for a call in flight that asks the same, if there is one, and end `flight` with its answer.
 
-        Returns the answer, or `AGAIN` when `flight` must make its own call: no other asks the same, or it has failed.
+        Return the answer, or `AGAIN` if `flight` must make its own call: no other asks the same, or it has failed.
         """
         other = self._same_meaning(call, flights, flight)
         if other is None:
@@ -112,7 +112,7 @@ class Joining:
                 flights.land(flight, DONE, outcome._replace(found=joined))
                 self._reporter.finish(call, joined, cost=outcome.cost_usd)
                 return value
-        # It failed or went away: this one runs its own call, and others may join that.
+        # It failed or was abandoned: this flight makes its own call, which others may join.
         flights.calling(flight, call.found.embedder, call.found.vector, lambda _: False)
         return AGAIN
 
@@ -131,7 +131,7 @@ class Joining:
 
 
 def _copy(spare: tuple[Any] | None) -> Any:
-    """Return a copy of an answer that cannot be stored; `ALONE` when there is none."""
+    """Return a copy of an answer that cannot be stored, or `ALONE` if there is none."""
     if spare is None:
         return ALONE
     try:

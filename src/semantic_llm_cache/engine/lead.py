@@ -1,4 +1,4 @@
-"""Answering a call: of those that ask for one key at a time, one leads and runs the function for all."""
+"""Answer calls: of concurrent calls for one key, one leads and runs the function for all."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Lead:
     Args:
         search: looks for an answer.
         admission: stores a fresh one.
-        freshness: deals with stale ones.
-        leases: agree with other processes on who calls.
+        freshness: handles stale answers.
+        leases: agrees with other processes on who calls.
         joining: takes the answers of calls in flight.
         reporter: counts the calls.
     """
@@ -79,7 +79,7 @@ class Lead:
     # ------------------------------------------------------------------------------ leading
 
     def _lead(self, call: Call, flights: Flights, flight: Flight) -> Steps:
-        """Answer a call for all who wait for `flight`."""
+        """Answer a call for everyone who waits for `flight`."""
         try:
             value = yield from self._look(call, flights, flight)
         except BaseException as error:
@@ -139,7 +139,7 @@ class Lead:
         return self._land(call, flights, flight, found, shared)
 
     def _land(self, call: Call, flights: Flights, flight: Flight, found: Found, shared: Any) -> Any:
-        """End a flight with an answer from the cache; `shared` is what those who wait read."""
+        """End a flight with an answer from the cache; `shared` is what the waiters read."""
         assert found.entry is not None
         cost = found.entry.cost_usd
         flights.land(flight, DONE, Outcome(found, None, shared, found.entry.duration_ms, cost, False))
@@ -155,10 +155,10 @@ class Lead:
         if ran.error is not None:
             self._land_failure(call, flights, flight, ran.error)
             gone = isinstance(ran.error, (asyncio.CancelledError, GeneratorExit)) or not flight.led
-            # The first caller raises it, where it belongs, unless it has gone.
+            # The first caller raises it, unless it has left.
             return Failure(ran.error) if gone and not isinstance(ran.error, Exception) else None
         try:
-            # Apart from `admit`, as it may run the user's code: in plain code that belongs in this thread.
+            # Separate from `admit`, as it may run the user's code, which in plain code must run in this thread.
             fresh = yield Do(lambda: self._admission.weigh(call, ran.value, ran.duration_ms), waits=False)
             outcome = yield Do(lambda: self._admission.admit(call, fresh), self._admission.may_wait(call))
             _spare(flight, outcome)

@@ -1,4 +1,4 @@
-"""What an engine learns about near entries: from fresh answers, from a verifier asked later, and from people."""
+"""What an engine learns about near entries: from fresh answers, a verifier asked later, and feedback."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Learning:
     """The error budget of one engine, its aliases, and the feedback it was given.
 
     Args:
-        namespace: whose budget it is.
+        namespace: the namespace of the budget.
         access: to storage and embedder.
         decider: decides about near entries.
-        notices: logs trouble.
+        notices: logs problems.
     """
 
     def __init__(self, namespace: str, access: Access, decider: Decider, notices: Notices) -> None:
@@ -42,13 +42,13 @@ class Learning:
     # ------------------------------------------------------------------------ the error budget
 
     def policy_name(self) -> str:
-        """Name of the online policy's state in the backend."""
+        """The name of the online policy's state in the backend."""
         options = self._decider.options
         bounds = f"{options.max_error}:{options.max_error_per_hit}"
         return f"online:{self._namespace}:{bounds}:{self._access.need_embedder().fingerprint}"
 
     async def policy(self) -> OnlinePolicy:
-        """Return the online policy of this namespace, with what it has learned before. Raises Outage."""
+        """Return the online policy of this namespace, with what it has learned so far. Raises Outage."""
         storage, name = self._access.storage(), self.policy_name()
         policy: OnlinePolicy | None = storage.state.policies.get(name)
         if policy is None:
@@ -65,7 +65,7 @@ class Learning:
         return policy
 
     def count_exact(self) -> bool:
-        """Count an exact hit in the error budget; False when its state must be read first."""
+        """Count an exact hit in the error budget; return False if its state must be read first."""
         if not self._decider.bounded:
             return True
         policy = self._access.storage().state.policies.get(self.policy_name())
@@ -77,7 +77,7 @@ class Learning:
     # ------------------------------------------------------------------------ fresh answers
 
     async def compare(self, value: Any, stored: Any, target: Any) -> bool | None:
-        """Tell whether a fresh answer and a stored one say the same; None when it is not known."""
+        """Return whether a fresh answer and a stored one say the same; None if unknown."""
         try:
             other = await opened(stored, target)
         except CacheSerializationError:
@@ -85,7 +85,7 @@ class Learning:
         return await self._decider.same_answer(value, other, self._access.vectors, self._notices)
 
     async def observe(self, choice: Choice, correct: bool) -> None:
-        """Tell the online policy how its decision turned out."""
+        """Tell the online policy whether its decision was right."""
         if choice.decision is None:
             return
         try:
@@ -98,7 +98,7 @@ class Learning:
     # ------------------------------------------------------------------------ aliases
 
     async def verify_later(self, request: Request, found: Found, candidate: Candidate) -> None:
-        """Ask the verifier after the call; a yes makes both prompts aliases of one answer."""
+        """Ask the verifier after the call. If it agrees, both prompts become aliases of one answer."""
         if await self._decider.ask(request.key, request.text, candidate, self._notices):
             try:
                 await self._store_alias(request, found, candidate)
@@ -121,7 +121,7 @@ class Learning:
     # ------------------------------------------------------------------------ feedback
 
     async def feedback(self, lookup: Lookup, right: bool) -> bool:
-        """Act on a report about a hit; True when an entry was evicted or an alias stored."""
+        """Act on a report about a hit; return True if an entry was evicted or an alias stored."""
         storage = self._access.storage()
         _, request, choice = lookup.handle
         if choice is not None and choice.decision is not None:

@@ -1,7 +1,7 @@
-"""One call among all processes: the one that runs the function holds a lease on the key, and the others wait for it.
+"""One call among all processes: the one that runs the function holds a lease on the key; the others wait.
 
-The storage gives the leases (`StorageBackend.acquire_lease` and its neighbours). If anything goes wrong with
-them, only the saving is lost: the function is then called without one.
+The storage grants the leases (`StorageBackend.acquire_lease` and related methods). If anything goes wrong with
+them, the function is called without a lease, and only the saving is lost.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from semantic_llm_cache.storage.contract import Held, Lease, StorageBackend
 __all__ = ["Holding", "Leases"]
 
 _MOST_HOLDERS = 3
-"""After so many others have had the lease and stored nothing, the function is called without one."""
+"""Once this many others have held the lease and stored nothing, the function is called without one."""
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.01, 0.25
 _PATIENCE = 5.0
 
@@ -39,9 +39,9 @@ class Holding:
     """A lease that this process holds, renewed in the background for as long as the call is alive.
 
     Args:
-        backend: what gave it.
-        lease: as it was given.
-        alive: tells whether the call is still running. None: it is, but it waits for its own caller. The lease may
+        backend: the backend that granted the lease.
+        lease: the lease as granted.
+        alive: returns whether the call is still running. None: it is, but it waits for its own caller. The lease may
             then run out; it is renewed if no other process has taken it by then.
     """
 
@@ -56,7 +56,7 @@ class Holding:
         self._renew_later()
 
     def _renew_later(self) -> None:
-        # On the background loop: a call that blocks its own event loop is alive all the same.
+        # On the background loop: a call that blocks its own event loop is still alive.
         try:
             background.call_later(self.backend.lease_seconds / 3, self._renew)
         except RuntimeError as error:  # the interpreter is ending and starts no more threads
@@ -82,7 +82,7 @@ class Holding:
             self._renew_later()
 
     async def store(self, storage: Storage, entry: CacheEntry) -> bool:
-        """Store the answer, if the lease is still ours, and give it back. Raises Outage."""
+        """Store the answer if the lease is still ours, and release the lease. Raises Outage."""
         stored = await storage.run(lambda: self.backend.set_leased(self.lease, entry), "write")
         self._end()
         if not stored:
@@ -90,7 +90,7 @@ class Holding:
         return bool(stored)
 
     def release(self) -> None:
-        """Give the lease back in the background. Does nothing when that was done."""
+        """Release the lease in the background. Does nothing if that was done already."""
         if self.over or self._pid != os.getpid():
             return
         self._end()
@@ -106,7 +106,7 @@ def _ended() -> bool:
 
 
 def give_back(backend: StorageBackend, lease: Lease) -> None:
-    """Give a lease back in the background; one that cannot be runs out."""
+    """Release a lease in the background; if that fails, it expires."""
 
     async def release() -> None:
         try:
@@ -124,10 +124,10 @@ class Leases:
     """Agrees with other processes, for one engine, on who calls.
 
     Args:
-        options: of the engine.
-        access: to the storage, which gives the leases.
+        options: the engine's options.
+        access: to the storage, which grants the leases.
         search: finds what another process has stored.
-        notices: logs trouble.
+        notices: logs problems.
     """
 
     def __init__(self, options: Options, access: Access, search: Search, notices: Notices) -> None:
@@ -137,12 +137,12 @@ class Leases:
         self._notices = notices
 
     def needed(self, call: Call) -> bool:
-        """Tell whether a call must ask for a lease after its search."""
+        """Return whether a call must ask for a lease after its search."""
         if self._options.single_flight != "shared":
             return False
         backend = self._access.backend
         if backend.in_process:
-            return False  # there is only this process
+            return False  # no other process uses the storage
         if not backend.gives_leases:
             self._notices.warn_once(
                 "single_flight",
@@ -158,14 +158,14 @@ class Leases:
         alive: Callable[[], bool | None],
         look: Callable[[], Awaitable[Found | None]],
     ) -> Found | None:
-        """Wait until it is this process that calls, or another one has answered: then return what it stored.
+        """Wait until this process may call, or another one has stored an answer; then return that answer.
 
-        None means: call. `call.found.lease` is then the lease to call under, or None when there is none to get.
+        None means: call. `call.found.lease` is then the lease to call under, or None if none is available.
 
         Args:
-            call: with what its search found.
-            alive: as of `Holding`.
-            look: returns the answer that another process has stored, if there is one of use.
+            call: the call, with what its search found.
+            alive: as for `Holding`.
+            look: returns the answer that another process has stored, if it can be used.
 
         Raises:
             CacheBackendError: only with ``on_error="raise"``.
@@ -194,12 +194,12 @@ class Leases:
             answer = await look()
             if answer is not None:
                 return answer
-            if time.monotonic() - began < pause:  # woken for nothing
+            if time.monotonic() - began < pause:  # woken too early
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_WAIT)
 
     async def _take(self, call: Call, holding: Holding, look: Callable[[], Awaitable[Found | None]]) -> Found | None:
-        """Call under this lease, unless an answer was stored just before it was given."""
+        """Call under this lease, unless an answer was stored just before it was granted."""
         answer = None
         try:
             if holding.lease.answered:
@@ -214,7 +214,7 @@ class Leases:
         return answer
 
     async def claim_flight(self, call: Call, flight: Flight) -> Found | None:
-        """`claim` for a call that others in this process may have joined."""
+        """Do a `claim` for a call that others in this process may have joined."""
 
         def alive() -> bool:
             return flight.state == PENDING and (flight.loop is None or flight.loop.is_running())
@@ -222,7 +222,7 @@ class Leases:
         return await self.claim(call, alive, lambda: self._search.answered(call))
 
     async def claim_refresh(self, call: Call, flights: Flights) -> bool:
-        """Tell whether this process refreshes a stale answer. It does not wait for the others."""
+        """Return whether this process refreshes a stale answer. It does not wait for the others."""
         storage, key = self._access.storage(), call.request.key
         try:
             lease = await self._acquire(storage, key)
@@ -257,12 +257,12 @@ class Leases:
         try:
             return await storage.run(acquire, "lease")
         except BaseException:
-            if sent:  # it may have arrived
+            if sent:  # the request may have arrived
                 give_back(backend, Lease(key, token))
             raise
 
     async def _wait(self, storage: Storage, key: str, seconds: float) -> bool:
-        """Wait for the process that has the lease; False when that is not possible."""
+        """Wait for the process that has the lease; return False if that is not possible."""
         backend = storage.backend
         try:
             await limited(backend.wait_for_lease(key, seconds), seconds + _PATIENCE)

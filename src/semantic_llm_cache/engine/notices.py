@@ -1,4 +1,4 @@
-"""The log lines and warnings of an engine, each given once."""
+"""The log lines and warnings of an engine, each shown once."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ class Notices:
         self._given.add(topic)
         try:
             warnings.warn(text, CacheWarning, stacklevel=3)
-        except CacheWarning:  # under -W error: a warning must not cost the caller the answer
+        except CacheWarning:  # under -W error, a warning must not keep the answer from the caller
             logger.warning("semantic-llm-cache: %s", text)

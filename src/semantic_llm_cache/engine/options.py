@@ -1,4 +1,4 @@
-"""The options, each written once: its default, its check, and one line that says what it is.
+"""The options, each defined once: its default, its check, and a one-line description.
 
 The decorator, the engine, the doors, `derive` and ``docs/options.md`` take theirs from here.
 """
@@ -23,7 +23,7 @@ from semantic_llm_cache.storage.registry import shared_backend
 __all__ = ["DOCUMENTED", "ENGINE_OPTIONS", "FUNCTION_OPTIONS", "Option", "Options", "refuse_unknown"]
 
 Check = Callable[[Any, str], Any]
-"""Takes a value and the option's name; returns the value as it is kept, or raises TypeError or ValueError."""
+"""Takes a value and the option's name; returns the value to keep, or raises TypeError or ValueError."""
 
 
 # ------------------------------------------------------------------------------ checks
@@ -122,7 +122,7 @@ class Option:
     Attributes:
         default: as the signatures have it.
         check: see `Check`.
-        doc: what it is, in one line of Markdown.
+        doc: its description, in one line of Markdown.
     """
 
     default: Any
@@ -136,7 +136,7 @@ def _option(default: Any, check: Check, doc: str) -> Any:
 
 @dataclass(slots=True, kw_only=True)
 class Options:
-    """The options of an engine, checked. Made by `read`; `changed` gives others."""
+    """The checked options of an engine. `read` makes them; `changed` returns a changed copy."""
 
     backend: StorageBackend | None = _option(
         None, _backend, "A `StorageBackend` or URL: `memory://`, `sqlite:///cache.db`; None is the process's default."
@@ -145,15 +145,15 @@ class Options:
         None, _as_it_is, 'An `EmbeddingProvider`, a name such as `"onnx"`, or a callable; None is `"auto"`.'
     )
     similarity: float = _option(
-        1.0, check_similarity, "Cosine from 0 to 1 at which a near prompt counts as the same; 1 is equal text only."
+        1.0, check_similarity, "Cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only."
     )
     ttl: float | None = _option(
-        3600, parse_ttl, 'How long an answer is served: seconds, a timedelta, `"1h30m"`; None is for ever.'
+        3600, parse_ttl, 'How long an answer is served: seconds, a timedelta, `"1h30m"`; None means for ever.'
     )
-    namespace: str = _option("default", _namespace, "Name of the entries for management; a part of the scope.")
+    namespace: str = _option("default", _namespace, "Groups entries for management; part of the scope.")
     enabled: bool = _option(True, check_flag, "False lets every call through.")
     guards: Any = _option(
-        DEFAULT_GUARDS, _as_it_is, "What looks for differences that cosine cannot tell: names, callables, or None."
+        DEFAULT_GUARDS, _as_it_is, "Rules that find differences which cosine misses: names, callables, or None."
     )
     verify: Any = _option(None, check_callable, "A callable that is asked about near candidates.")
     verify_band: tuple[float, float] | None = _option(
@@ -162,14 +162,14 @@ class Options:
     verify_mode: str = _option(
         "inline", _one_of("inline", "background"), '`"inline"`, or `"background"` to ask after the call.'
     )
-    max_error: float | None = _option(None, _share, "Bound on the share of all requests that are answered wrongly.")
-    max_error_per_hit: float | None = _option(None, _share, "Bound on the share of hits that are wrong.")
-    same_answer: Any = _option(None, check_callable, "A callable that tells whether two answers say the same.")
-    seed: int | None = _option(None, _as_it_is, "Makes the draws of the error budget repeatable.")
+    max_error: float | None = _option(None, _share, "Upper bound on the share of all requests answered wrongly.")
+    max_error_per_hit: float | None = _option(None, _share, "Upper bound on the share of hits that are wrong.")
+    same_answer: Any = _option(None, check_callable, "A callable that returns whether two answers say the same.")
+    seed: int | None = _option(None, _as_it_is, "Makes the random draws of the error budget repeatable.")
     mode: str = _option(
         "serve",
         _one_of("serve", "shadow"),
-        '`"serve"`, or `"shadow"`: always call, record what would have been served.',
+        '`"serve"`, or `"shadow"`: always call, and record what would have been served.',
     )
     stale_while_revalidate: float | None = _option(
         None, parse_ttl, "How long past its TTL an answer is served while a fresh one is fetched."
@@ -177,7 +177,7 @@ class Options:
     stale_if_error: float | None = _option(
         None, parse_ttl, "How long past its TTL an answer is served when the call fails."
     )
-    jitter: float = _option(0.0, _jitter, "Share of the TTL, up to 1, by which it is shortened at random.")
+    jitter: float = _option(0.0, _jitter, "Largest share of the TTL, up to 1, by which it is shortened at random.")
     single_flight: str = _option(
         "process", _one_of("process", "shared"), 'Who shares one call: `"process"`, or `"shared"` for all processes.'
     )
@@ -188,10 +188,10 @@ class Options:
         "open", _one_of("open", "raise"), '`"open"`: a failing cache costs only the saving; `"raise"`: it raises.'
     )
     timeout: float | None = _option(
-        1.0, _timeout, "Seconds that each storage operation or embedding may take; None is no limit."
+        1.0, _timeout, "Seconds that each storage operation or embedding may take; None means no limit."
     )
     clock: Callable[[], float] | None = _option(None, check_callable, "Wall time in seconds, for tests.")
-    tags: tuple[str, ...] = _option((), check_tags, "Labels of the entries stored, for `invalidate(tags=...)`.")
+    tags: tuple[str, ...] = _option((), check_tags, "Labels of the stored entries, for `invalidate(tags=...)`.")
     cache_if: Callable[[Any], bool] | None = _option(
         None, check_callable, "Called with a fresh answer; False keeps it out of the cache."
     )
@@ -203,14 +203,14 @@ class Options:
 
     @classmethod
     def read(cls, given: Mapping[str, Any], also: Iterable[str] = ()) -> Options:
-        """Return the options given, checked; those not given have their defaults.
+        """Return the given options, checked; the others have their defaults.
 
         Args:
-            given: by name.
-            also: further names that the caller takes, for the message about an unknown one.
+            given: the options by name.
+            also: further names that the caller accepts, for the message about an unknown one.
 
         Raises:
-            ValueError, TypeError: naming the option.
+            ValueError, TypeError: an option is not valid; the message names it.
         """
         return cls(**_checked(given, also))
 
@@ -220,7 +220,7 @@ class Options:
 
     @property
     def stale_window(self) -> float:
-        """Seconds past its TTL that an answer is kept."""
+        """How many seconds past its TTL an answer is kept."""
         return max(self.stale_while_revalidate or 0.0, self.stale_if_error or 0.0)
 
 
@@ -228,14 +228,14 @@ ENGINE_OPTIONS: dict[str, Option] = {part.name: part.metadata["option"] for part
 """The options of an engine: what `SemanticCache` takes."""
 
 FUNCTION_OPTIONS: dict[str, Option] = {
-    "prompt": Option(None, _as_it_is, "The parameter that holds the prompt; None finds it."),
-    "ignore": Option((), _as_it_is, "Parameters, and variables closed over, that do not matter for the answer."),
+    "prompt": Option(None, _as_it_is, "The parameter that holds the prompt; None finds it automatically."),
+    "ignore": Option((), _as_it_is, "Parameters and closed-over variables that do not matter for the answer."),
     "scope": Option(None, _as_it_is, "What else must be equal: a mapping, or a callable that returns one."),
-    "version": Option(None, _version, "Starts a fresh space when it changes, as with the prompt template."),
+    "version": Option(None, _version, "Change it, for example with the prompt template, to stop using old entries."),
     "normalizer": Option(None, check_callable, "Applied to the text before both tiers."),
     "key_func": Option(None, check_callable, "Called with the function's arguments, returns the exact key."),
-    "result_type": Option(None, _as_it_is, "The type stored answers are rebuilt to; None takes the annotation."),
-    "replay_delay": Option(None, _delay, "For generators: seconds between the chunks of a hit; None is at once."),
+    "result_type": Option(None, _as_it_is, "The type that answers are rebuilt to; None takes the return annotation."),
+    "replay_delay": Option(None, _delay, "For generators: seconds between the chunks of a hit; None means no delay."),
     "tags": Option((), _tags_or_callable, "Labels, or a callable that makes them from the call's arguments."),
 }
 """The options that only a decorated function has. Its `tags` may also be a callable."""
@@ -254,7 +254,7 @@ def _checked(given: Mapping[str, Any], also: Iterable[str]) -> dict[str, Any]:
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise TypeError for the first name that is not known, with the nearest one and all that there are.
+    """Raise TypeError for the first unknown name; the message gives the nearest name and lists all.
 
     Example:
         >>> refuse_unknown(["similarty"], ["similarity", "ttl"])

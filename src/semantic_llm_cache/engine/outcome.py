@@ -1,4 +1,4 @@
-"""What a search found, what a call ended with, and the values that stand for no value."""
+"""What a search found, what a call ended with, and the markers for the absence of a value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AGAIN", "ALONE", "MISS", "Failure", "Found", "Fresh", "Outage", "Out
 
 
 class Sentinel:
-    """A value that stands for no value."""
+    """A marker for the absence of a value."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -29,7 +29,7 @@ AGAIN: Any = Sentinel("AGAIN")
 """The answer of the call in flight does not fit: look again."""
 
 ALONE: Any = Sentinel("ALONE")
-"""In place of an answer that cannot be shared: each caller makes its own call."""
+"""Stands for an answer that cannot be shared: each caller makes its own call."""
 
 
 class Outage(Exception):
@@ -43,7 +43,7 @@ class Unreadable(Outage):
 class Failure(NamedTuple):
     """An exception, passed on as a value: the driver of the steps raises it at the end.
 
-    A generator cannot pass on every exception (StopIteration ends it), and a traceback through its frames would keep
+    A generator cannot pass on every exception (StopIteration ends it). A traceback through its frames would also keep
     the flight alive, which holds the exception: a cycle.
     """
 
@@ -56,15 +56,15 @@ class Found:
 
     Attributes:
         outcome: as in `Lookup`.
-        reason: why, in words.
+        reason: why, as text.
         value: the answer of a hit, the caller's own copy.
-        entry, entry_key: what is served.
+        entry, entry_key: the entry served.
         similarity, nearest_prompt: of the entry served, or on a miss of the nearest.
         vector, embedder: of the request, once it has been embedded.
         choice: what the near tier decided.
-        late: seconds past its time, of a stale answer.
+        late: how many seconds ago a stale answer expired.
         fallback: a stale answer, in case the call fails.
-        unread: the storage could not be read, so writing to it now is no use.
+        unread: the storage could not be read, so there is no point in writing to it now.
         lease: the `Holding` under which the function runs, with ``single_flight="shared"``.
     """
 
@@ -84,7 +84,7 @@ class Found:
     lease: Any = None
 
     def release(self) -> None:
-        """Give back the lease, if there is one."""
+        """Release the lease, if there is one."""
         if self.lease is not None:
             self.lease.release()
 
@@ -92,7 +92,7 @@ class Found:
 class Fresh(NamedTuple):
     """A fresh answer, on its way into the cache.
 
-    `shared` is its immutable or `Encoded` form, which many may read; `ALONE` when it has none. `wanted` says whether
+    `shared` is its immutable or `Encoded` form, which can be shared; `ALONE` if it has none. `wanted` says whether
     `cache_if` and the call want it stored.
     """
 
@@ -103,7 +103,7 @@ class Fresh(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a flight ended with, for those who waited.
+    """What a flight ended with, for its waiters.
 
     `original` is the leader's own object; the others get copies of `shared`.
     """

@@ -1,6 +1,6 @@
-"""The exact hit that waits for nothing: an entry that this process holds, in memory or in a front.
+"""Exact hits that need no waiting: entries that this process holds, in memory or in a front.
 
-This is the hot path. It takes some two microseconds, so it spells out what elsewhere are methods.
+This is the hot path. It takes some two microseconds, so it inlines what are methods elsewhere.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Quick:
     """Answers exact hits of one engine at once.
 
     Args:
-        options: of the engine.
+        options: the engine's options.
         access: to the backend.
         learning: counts exact hits in the error budget, where there is one.
         reporter: gives the counters and calls `on_event`.
@@ -78,12 +78,12 @@ class Quick:
             value = entry.response
             if type(value) not in _PLAIN:
                 if is_large(value) and asyncio._get_running_loop() is not None:
-                    return MISS  # the long way copies it in a thread
+                    return MISS  # the full path copies it in a thread
                 value = rebuild(thaw(value), settings.target)
         except Exception:
-            return MISS  # the long way meets the same trouble and deals with it
+            return MISS  # the full path meets the same problem and handles it
         if self._bounded and not self._learning.count_exact():
-            return MISS  # what it has learned must be read first
+            return MISS  # its learned state must be read first
         if backend.in_process:
             entry.hit_count += 1
             entry.last_accessed = now

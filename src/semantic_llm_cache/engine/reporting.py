@@ -1,4 +1,4 @@
-"""Reporting a call that has ended: counters, `last_lookup`, contexts, `on_event`."""
+"""Report a finished call: counters, `last_lookup`, contexts, `on_event`."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Reporter:
     """The counters of one engine, and the records of its calls.
 
     Args:
-        options: of the engine.
+        options: the engine's options.
         access: to the backend, whose state keeps the counts.
         decider: names what decides about near entries.
-        notices: logs trouble.
+        notices: logs problems.
         engine: a weak reference, kept in every `Lookup` so that feedback finds the engine.
     """
 
@@ -68,7 +68,7 @@ class Reporter:
         return found
 
     def _begin(self, state: BackendState) -> None:
-        """Count for another backend from now on: the default one may change at any time."""
+        """Switch the counters to another backend, as the default one may change at any time."""
         for close in self._closings:
             close()
         self._closings = []
@@ -85,13 +85,13 @@ class Reporter:
     # ------------------------------------------------------------------------ calls that have ended
 
     def finish(self, call: Call, found: Found, *, stored: bool = False, cost: float = 0.0) -> None:
-        """Count a call that has ended, and report it.
+        """Count and report a finished call.
 
         Args:
-            call: that has ended.
-            found: what it ended with.
+            call: the finished call.
+            found: its result.
             stored: whether a fresh answer was stored.
-            cost: what the call that this one joined had cost, in USD.
+            cost: the cost of the call that this one joined, in USD.
         """
         lookup = self.lookup(call, found)
         lookup.stored = stored
@@ -101,7 +101,7 @@ class Reporter:
         self.announce(lookup)
 
     def finish_failed(self, call: Call, found: Found, error: BaseException) -> None:
-        """`finish` for a call that raised. One that was cancelled or interrupted is not counted."""
+        """Do `finish` for a call that raised. A cancelled or interrupted call is not counted."""
         if isinstance(error, Exception):
             if found.outcome != "error":
                 found.reason = f"the function raised {type(error).__name__}"
@@ -188,7 +188,7 @@ class Reporter:
                 self._notices.log_once("on_event", f"on_event raised {describe(error)}")
 
     def record_quick(self) -> None:
-        """Have a `CacheContext` see an exact hit that `Quick` has just answered."""
+        """Report an exact hit that `Quick` has just answered to the `CacheContext`s."""
         context = overrides.get()
         if context is not None:
             lookup = lookups.last_lookup()
@@ -212,10 +212,10 @@ def lookup_of_exact_hit(
 
     Args:
         engine: kept in the record, for feedback.
-        request: what was asked.
-        entry: what was served.
-        now: when, in wall seconds.
-        took: milliseconds.
+        request: the question.
+        entry: the entry served.
+        now: the time, in wall seconds.
+        took: the duration in milliseconds.
     """
     found = Found("exact", "same text, same scope", entry=entry, entry_key=request.key, similarity=1.0)
     return _lookup(request, found, took, now, "exact", engine)

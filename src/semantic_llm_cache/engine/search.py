@@ -25,11 +25,11 @@ class Search:
     """Looks for the answers of one engine.
 
     Args:
-        options: of the engine.
+        options: the engine's options.
         access: to storage and embedder.
         decider: chooses among near entries.
         learning: holds the error budget.
-        notices: logs trouble.
+        notices: logs problems.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Search:
         """Look for an answer, and set `call.found`, which is also returned.
 
         Args:
-            call: what is asked.
-            probing: move no error budget.
-            exact: False passes over the entry under the very key.
+            call: the call.
+            probing: leave the error budget unchanged.
+            exact: False skips the entry under this exact key.
         """
         storage = self._access.storage()
         if not storage.backend.in_process:
@@ -69,7 +69,7 @@ class Search:
         return call.found
 
     def may_wait(self, call: Call) -> bool:
-        """Tell whether `find` may have to wait for something outside this thread."""
+        """Return whether `find` may have to wait for something outside this thread."""
         return not self._access.backend.in_process or call.settings.similarity < 1
 
     async def _look(self, storage: Storage, call: Call, probing: bool, exact: bool) -> None:
@@ -83,13 +83,13 @@ class Search:
         if not call.settings.asks.may_look:
             found.reason = "no-cache was asked for"
             if call.needs_vector:
-                await self._access.embed(call.request.text, found)  # the fresh answer is stored with it
+                await self._access.embed(call.request.text, found)  # the fresh answer is stored with this vector
             return
         if exact and entry is not None and self._fits(entry, call):
             large = is_large(entry.response)
             if await self._take(call, entry, large):
                 if found.outcome == "exact":
-                    if front is not None and not large:  # keeping one means to write it once more
+                    if front is not None and not large:  # keeping it means writing it again
                         front.put(call.request.key, entry, generation)
                     if self._decider.bounded and not probing:
                         (await self._learning.policy()).count_exact()
@@ -98,7 +98,7 @@ class Search:
             await self._look_near(storage, call, probing)
 
     async def _take(self, call: Call, entry: CacheEntry, large: bool) -> bool:
-        """Take the entry under the very key; False when its answer cannot be read."""
+        """Take the entry under the exact key; return False if its answer cannot be read."""
         found = call.found
         try:
             found.value = await opened(entry.response, call.settings.target, large)
@@ -123,7 +123,7 @@ class Search:
         if found.vector is None:
             return
         if storage.backend.in_process:
-            await turn()  # the search is done here, and a batch of embeddings lets many go on at once
+            await turn()  # the search runs here, and a batch of embeddings lets many calls continue at once
         choice = found.choice = await self._choose(storage, call, probing)
         found.reason = choice.reason
         shown = choice.candidate or choice.nearest
@@ -173,7 +173,7 @@ class Search:
         return self._fits(entry, call) and self._late(entry) < 0
 
     def _late(self, entry: CacheEntry) -> float:
-        """Return by how many seconds an entry has passed its time; entries are kept for the stale window."""
+        """Return how many seconds ago an entry expired; entries are kept for the stale window."""
         if entry.ttl is None or not self._window:
             return -1.0
         return self._access.clock() - (entry.created_at + entry.ttl - self._window)
@@ -181,7 +181,7 @@ class Search:
     # ------------------------------------------------------------------------------ what another process stored
 
     async def answered(self, call: Call) -> Found | None:
-        """Return the answer that another process has stored under this very key."""
+        """Return the answer that another process has stored under this exact key."""
         found = await self.find(call.exact())
         if found.outcome != "exact":
             return None
@@ -190,5 +190,5 @@ class Search:
         return found
 
     async def is_fresh(self, call: Call) -> bool:
-        """Tell whether a fresh answer lies under this very key now."""
+        """Return whether a fresh answer is stored under this exact key now."""
         return (await self.find(call.exact(), probing=True)).outcome == "exact"

@@ -1,4 +1,4 @@
-"""Shadow mode: every call is made, and what the cache would have answered is compared with what came."""
+"""Shadow mode: make every call, and compare its answer with what the cache would have answered."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Shadow"]
 
 
 class Shadow:
-    """Makes every call of one engine, and only watches.
+    """Makes every call of one engine and only records what the cache would do.
 
     Args:
         search: finds what the cache would have answered.
@@ -34,7 +34,7 @@ class Shadow:
         self._reporter = reporter
 
     def answer(self, call: Call) -> Steps:
-        """Call in any case; note what the cache would have answered, and whether that agrees."""
+        """Always call; record what the cache would have answered, and whether that agrees."""
         yield Do(lambda: self._search.find(call))
         assert call.function is not None
         ran = yield Run(call.function)
@@ -46,7 +46,7 @@ class Shadow:
     def compare(self, call: Call, value: Any, duration_ms: float) -> Steps:
         """Compare a fresh answer with what `call.found` holds; count the call and report it."""
         lookup = yield Do(lambda: self._ended(call, value, duration_ms))
-        lookups.remember(lookup)  # here too: the background loop has a context of its own
+        lookups.remember(lookup)  # here too, as the background loop has its own context
 
     async def _ended(self, call: Call, value: Any, duration_ms: float) -> Lookup:
         found = call.found
@@ -57,7 +57,7 @@ class Shadow:
             if right is not None and found.choice is not None:
                 await self._learning.observe(found.choice, right)
         elif would == "miss":
-            # Only what the cache would have stored is stored: its hits are then those it would have had.
+            # Store only what the cache would have stored, so that it has the hits it would have had.
             fresh = await self._admission.weigh(call, value, duration_ms)
             stored = (await self._admission.admit(call, fresh)).stored
         lookup = self._reporter.lookup(call, found)

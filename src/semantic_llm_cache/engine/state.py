@@ -1,4 +1,4 @@
-"""What belongs to a backend in this process, whichever engines use it."""
+"""The state of a backend in this process, shared by all engines that use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BackendState", "state_of"]
 T = TypeVar("T")
 _FLUSH_AFTER = 1.0
 _MOST_HITS = 100_000
-"""Entries whose hits are kept for another try when the storage fails."""
+"""Number of entries whose hits are kept for another try when the storage fails."""
 
 
 class BackendState:
@@ -29,7 +29,7 @@ class BackendState:
     def __init__(self, backend: StorageBackend) -> None:
         self._backend = weakref.ref(backend)
         self.flights = Flights()
-        # One for each kind of operation: of a file that may only be read, hits are still served.
+        # One for each kind of operation, so that a read-only file still serves hits.
         self.breakers = {
             kind: CircuitBreaker(f"{what} the cache's storage {backend.url}")
             for kind, what in (
@@ -45,7 +45,7 @@ class BackendState:
         self._pending: StorageBackend | None = None
         self._flushing = 0
         self._owed: dict[str, dict[str, float]] = {}
-        self._lock = threading.RLock()  # reentrant: the garbage collector may end an engine in between
+        self._lock = threading.RLock()  # reentrant: the garbage collector may finalize an engine meanwhile
         self.identities: dict[str, weakref.ref[Any]] = {}
         self.last_access = 0.0
         self.policies: dict[str, Any] = {}
@@ -54,7 +54,7 @@ class BackendState:
         self._changed_policies: set[str] = set()
 
     def part(self, kind: type[T]) -> T:
-        """Return the object of this type that belongs to the backend here; made when first asked for."""
+        """Return the backend's object of this type in this process; create it on first use."""
         found: T | None = self._parts.get(kind)
         if found is None:
             with self._lock:
@@ -62,7 +62,7 @@ class BackendState:
         return found
 
     def is_taken(self, name: str, function: Any) -> bool:
-        """Tell whether another living function has this name; otherwise it is `function`'s from now on."""
+        """Return whether another living function has this name; if not, `function` takes it."""
         known = self.identities.get(name)
         other = known() if known is not None else None
         if other is not None and other is not function:
@@ -74,14 +74,14 @@ class BackendState:
         return False
 
     def policy_changed(self, name: str) -> None:
-        """Have what a policy has learned written to the backend soon."""
+        """Schedule a write of what a policy has learned to the backend."""
         self._changed_policies.add(name)
         backend = self._backend()
         if backend is not None and not backend.in_process:
             self.schedule()
 
     def reset_after_fork(self) -> None:
-        """Drop what stays with the parent: its flights do not land here, and it writes its own hits."""
+        """Drop what belongs to the parent: its flights do not land here, and it writes its own hits."""
         self.flights = Flights()
         self._parts = {}
         self.searched = False
@@ -104,7 +104,7 @@ class BackendState:
         self.schedule()
 
     def schedule(self) -> None:
-        """Have the counts written soon."""
+        """Schedule a write of the counts."""
         if self._scheduled:
             return
         with self._lock:
@@ -118,14 +118,14 @@ class BackendState:
                 logger.debug("semantic-llm-cache: counters will not be written: %s", describe(error))
 
     def owe(self, counters: Counters) -> None:
-        """Note what `counters` has counted since the last time, to be written later."""
+        """Record what `counters` has counted since the last time, to be written later."""
         with self._lock:
             delta = counters.take_delta()
             if delta:
                 _add(self._owed.setdefault(counters.namespace, {}), delta)
 
     async def flush(self) -> None:
-        """Write the counts that have gathered. Never raises: counts are not worth an outage."""
+        """Write the collected counts. Never raises: counts are not worth an outage."""
         with self._lock:
             backend, self._pending = self._backend(), None
             self._scheduled = False
@@ -152,7 +152,7 @@ class BackendState:
                     raise
         except Exception as error:
             logger.debug("semantic-llm-cache: counters were not written: %s", describe(error))
-            with self._lock:  # another time
+            with self._lock:  # keep them for the next try
                 if len(self.hits) < _MOST_HITS:
                     for key, count in hits.items():
                         self.hits[key] = self.hits.get(key, 0) + count
@@ -163,7 +163,7 @@ class BackendState:
                 self._flushing -= 1
 
     async def settle(self) -> None:
-        """`flush` what waits to be written, and wait for a flush that is under way."""
+        """Do a `flush` of what is pending, and wait for a flush that is under way."""
         if self._scheduled:
             await self.flush()
         while self._flushing:  # noqa: ASYNC110 - once, at exit
@@ -196,7 +196,7 @@ def state_of(backend: StorageBackend) -> BackendState:
 
 
 def _register_exit() -> None:
-    # Registered after the backend's own exit handlers, so it runs before them: they still write.
+    # Registered after the backend's own exit handlers, so it runs before they close the backend.
     global _exit_registered
     if not _exit_registered:
         _exit_registered = True

@@ -1,4 +1,4 @@
-"""From a function's signature and a call's arguments to a `Request`."""
+"""Build a `Request` from a function's signature and a call's arguments."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ PROMPT_NAMES = ("prompt", "messages", "question", "query", "input", "text", "mes
 _SIMPLE = frozenset({str, int, float, bool, type(None), bytes})
 _TEXT = frozenset({str})
 _MEMO_SIZE = 4096
-_MEMO_TEXT = 8192  # longer prompts are hashed each time: the memo must stay small
-_MEMO_FIELD = 16  # and so must a field of an instance that is remembered by what it holds
+_MEMO_TEXT = 8192  # longer prompts are hashed at each call, to keep the memo small
+_MEMO_FIELD = 16  # larger containers in fields are not remembered, for the same reason
 _MEMO_DEPTH = 3
 
 
 class BadCall(TypeError):
-    """The arguments do not fit the signature: the function itself is to say so."""
+    """The arguments do not fit the signature. The function is called so that it raises its own TypeError."""
 
 
 class CallBinder:
@@ -58,16 +58,16 @@ class CallBinder:
 
     Args:
         function: the function as written.
-        namespace: of its entries. In "default" the function itself is part of the scope.
+        namespace: the namespace of its entries. In "default" the function itself is part of the scope.
         prompt: name of the prompt parameter, or None to find it.
-        ignore: names of parameters, or of variables that the function closes over, that do not count.
+        ignore: names of parameters or closed-over variables to leave out of the key.
         scope: a mapping added to the scope, or a callable that returns one for each call.
         version: starts a fresh space when it changes.
         normalizer: applied to the text.
         key_func: replaces the exact key.
 
     Raises:
-        TypeError: no prompt parameter can be told, or a name that is not in the signature.
+        TypeError: no prompt parameter can be found, or a name is not in the signature.
     """
 
     def __init__(
@@ -91,8 +91,8 @@ class CallBinder:
         self.version = version
         self._scope = scope
         if not callable(scope) and scope is not None:
-            canonical(scope, "scope")  # a bad scope is told when decorating, not at the first call
-        # What a bound method, a callable object or a partial brings along, beside the call's arguments.
+            canonical(scope, "scope")  # report a bad scope when decorating, not at the first call
+        # What a bound method, a callable object or a partial adds to the call's arguments.
         self._owner, self._given = brought_along(function)
         known = [*self.signature.parameters, *self._given, *(() if self._owner is None else ("self",))]
         self._ignore = _check_ignore(ignore, self.signature, self.name, [*known, *cells_of(self.written)])
@@ -100,7 +100,7 @@ class CallBinder:
         self.instance_name = _instance_parameter(function, self.signature)
         self.prompt_name = self._find_prompt(prompt)
         self._captures = self._closure()
-        # Defaults that can change are read at each call that leaves them.
+        # Mutable defaults are read at each call that uses them.
         self._changing = [
             (name, math.inf if parameter.kind is parameter.KEYWORD_ONLY else place)
             for place, (name, parameter) in enumerate(self.signature.parameters.items())
@@ -121,11 +121,11 @@ class CallBinder:
 
     @property
     def written(self) -> Any:
-        """The function as somebody wrote it: without partials and instances."""
+        """The original function, without partials and instances."""
         return written_function(self.function)
 
     def _closure(self) -> Captures | None:
-        """Return what the function closes over, where that counts: in the namespace "default"."""
+        """Return what the function closes over, if it counts: only in the namespace "default"."""
         written = self.written
         if self.namespace != "default" or not isinstance(written, types.FunctionType):
             return None
@@ -144,7 +144,7 @@ class CallBinder:
 
     @property
     def opaque(self) -> tuple[str, ...]:
-        """Closed-over variables whose values have no stable form: the function then shares with no other."""
+        """Closed-over variables whose values have no stable form. Such a function shares with no other."""
         return () if self._captures is None else self._captures.now().opaque
 
     @property
@@ -158,7 +158,7 @@ class CallBinder:
         return f"{self.name} (of the scope {digest(self._scope, self.version, closure)[:8]})"
 
     def treat_first_as_instance(self) -> None:
-        """Called when the function turns out to be a method whose first parameter is not named self."""
+        """Treat the function as a method whose first parameter is not named self."""
         if self.instance_name is None:
             first = next(iter(self.signature.parameters), None)
             if first is not None and first != self.prompt_name:
@@ -185,7 +185,7 @@ class CallBinder:
                 return name
         try:
             hints = typing.get_type_hints(self.function)
-        except Exception:  # annotations that cannot be resolved here are compared as text
+        except Exception:  # compare annotations that cannot be resolved here as text
             hints = dict(getattr(self.function, "__annotations__", {}))
         strings = [name for name in names if hints.get(name) in (str, "str")]
         if len(strings) == 1:
@@ -197,11 +197,11 @@ class CallBinder:
             f'prompt="...", or call it one of {", ".join(PROMPT_NAMES)}'
         )
 
-    # ------------------------------------------------------------------ the short way
+    # ------------------------------------------------------------------ the short path
 
     def recall(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
-        """Return the request of a call with the same plain arguments before, without hashing anything."""
-        # What was remembered holds for what the closure held then.
+        """Return the request of an earlier call with the same plain arguments, without hashing anything."""
+        # The remembered request is only valid for what the closure held then.
         memo = self._memo if self._captures is None else self._captures.now().memo
         if self._plain and not kwargs and len(args) == 1 and type(args[0]) is str:
             return memo.get(args[0])
@@ -244,14 +244,14 @@ class CallBinder:
             return None
         return (rest, tuple(kwargs.items()), types, instance, scope)
 
-    # ------------------------------------------------------------------ the whole way
+    # ------------------------------------------------------------------ the full path
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], context_namespace: str | None = None) -> Request:
         """Return the request of a call.
 
         Raises:
-            BadCall: arguments that do not fit the signature.
-            CacheKeyError: an argument without a stable fingerprint, by name.
+            BadCall: the arguments do not fit the signature.
+            CacheKeyError: an argument has no stable fingerprint; the message names it.
         """
         try:
             bound = self.signature.bind(*args, **kwargs)
@@ -275,7 +275,7 @@ class CallBinder:
         text, rest = self._text(prompt)
         if self.key_func is None:
             parts["args"] = self._counted(values)
-            # Apart from the named ones: a positional-only parameter may share its name with one of these.
+            # Kept apart from the named ones: a positional-only parameter may have the same name as one of these.
             rest_counted = self._counted(extra or {}) if self._rest_name not in self._ignore else {}
             for part, held in (("rest", rest_counted), ("given", self._counted(self._given))):
                 if held:
@@ -298,7 +298,7 @@ class CallBinder:
         return request
 
     def _function_parts(self, captured: Captured | None) -> dict[str, Any]:
-        """Return what counts of the function itself: name, the code of a lambda, and its closure."""
+        """Return what identifies the function itself: its name, its closure, and the code of a lambda."""
         parts: dict[str, Any] = {"function": self.name}
         written = self.written
         if isinstance(written, types.FunctionType) and (written.__name__ == "<lambda>" or is_of_other_globals(written)):
@@ -348,7 +348,7 @@ class CallBinder:
             )
             try:
                 warnings.warn(text, CacheWarning, stacklevel=6)
-            except CacheWarning:  # under -W error: a warning must not cost the caller the answer
+            except CacheWarning:  # under -W error, a warning must not keep the answer from the caller
                 logger.warning("semantic-llm-cache: %s", text)
         key = id(instance)
         try:
@@ -360,7 +360,7 @@ class CallBinder:
 
 
 def _beside_the_text(prompt: Any, kind: Any, name: str) -> Any:
-    """Return what a prompt of a subclass of `str` holds beside its text; None if it holds nothing."""
+    """Return what a prompt of a subclass of `str` holds besides its text, or None if nothing."""
     if answers_for_itself(kind):
         raise CacheKeyError(f"{name} is a {kind.__qualname__}, which hides what it holds: {ARGUMENT_ADVICE}")
     held = {} if issubclass(kind, enum.Enum) else own_state(prompt, kind, str)
@@ -403,10 +403,10 @@ def _plain_token(value: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def _readable(kind: Any) -> tuple[bool, tuple[tuple[str, Any], ...]]:
-    """Tell whether `__dict__` and slots are all that counts of an instance, and return the slots.
+    """Return whether `__dict__` and slots are all that counts of an instance, and its slots.
 
-    They are not where a C type or a plain type holds something else, in pydantic's models (private fields),
-    and where a class made inside a function closes over something.
+    They are not all if a C type or a plain type holds something else, in pydantic's models (private fields),
+    or if a class defined inside a function closes over something.
     """
     whole = not (
         content_base(kind)
@@ -414,7 +414,7 @@ def _readable(kind: Any) -> tuple[bool, tuple[tuple[str, Any], ...]]:
         or class_captures(kind)
         or issubclass(kind, enum.Enum)
         or (defines(kind, "model_dump") and hasattr(kind, "model_fields"))
-        # A field that nobody set is read from the class.
+        # A field that was never set is read from the class.
         or (defines(kind, "__dataclass_fields__") and not all(field.init for field in dataclasses.fields(kind)))
     )
     return whole, own_slots(kind)

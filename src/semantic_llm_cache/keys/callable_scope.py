@@ -1,4 +1,4 @@
-"""What counts of a function that is handed to a call, beside the call's arguments."""
+"""What counts of a function that is passed to a call, besides the call's arguments."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from semantic_llm_cache.keys.functions import (
 
 __all__ = ["CallableScope"]
 
-_MOST = 256  # a closure may hold what holds the function, and would then never go by itself
+_MOST = 256  # a closure may refer back to the function, and would then never be freed on its own
 
 
 class CallableScope:
-    """Tells functions apart, and remembers what their closures held when first seen.
+    """Distinguishes functions, and remembers what their closures held when first seen.
 
     A function counts by name, code, defaults, closure, and the plain values among the globals that it
     reads; a method or callable object also by its instance, a partial by its arguments. As with decorated
-    functions, what a closed-over variable holds is read once: a list that the function appends to must not
-    make every call another question.
+    functions, the contents of a closed-over variable are read once: a list that the function appends to must not
+    make every call a different question.
 
     Args:
         argument: what errors call the function.
@@ -58,7 +58,7 @@ class CallableScope:
         """Return what counts of `function`.
 
         Raises:
-            CacheKeyError: it holds something without a stable fingerprint.
+            CacheKeyError: the function holds something without a stable fingerprint.
         """
         owner, given = brought_along(function)
         parts: dict[str, Any] = {"function": name_of(function)}

@@ -29,11 +29,11 @@ Form = Callable[[Any, str], bytes]
 
 
 class Cell(Protocol):
-    """A variable: `cell_contents` is what it holds; ValueError where it holds nothing."""
+    """A variable. `cell_contents` is its value; reading it raises ValueError if there is none."""
 
     @property
     def cell_contents(self) -> Any:
-        """What the variable holds."""
+        """The value of the variable."""
         ...
 
 
@@ -44,7 +44,7 @@ _FIXED_LATE = {("decimal", "Decimal"), ("uuid", "UUID")}
 
 
 def is_fixed(value: Any) -> bool:
-    """Tell whether a value can never change: plain values, enum members, and tuples and frozensets of them."""
+    """Return whether a value can never change: plain values, enum members, and tuples and frozensets of them."""
     kind = type(value)
     if kind in _FIXED or issubclass(kind, (enum.Enum, type)) or where(kind) in _FIXED_LATE:
         return True
@@ -52,14 +52,14 @@ def is_fixed(value: Any) -> bool:
 
 
 class Captured(NamedTuple):
-    """What the variables hold at one moment.
+    """The values of the variables at one moment.
 
     Attributes:
-        cells: the variables that were read, and what each held.
-        varying: those that hold something whose value depends on who asks: a context variable, a local of threads.
+        cells: the variables that were read, and the value of each.
+        varying: those whose value depends on the caller: context variables and thread-locals.
         forms: name of each variable -> the canonical form of what it held.
-        opaque: the variables that hold something without a stable form.
-        memo: for whoever remembers things that hold as long as this does.
+        opaque: the variables whose value has no stable form.
+        memo: for callers that remember things which stay valid as long as this object does.
     """
 
     cells: list[tuple[Cell, Any]]
@@ -70,20 +70,20 @@ class Captured(NamedTuple):
 
 
 class Captures:
-    """The variables that a function closes over, and those of the functions that they hold.
+    """The variables that a function closes over, and those of the functions in them.
 
-    A variable is read again when it holds another object. What it holds is read once: a list that the
-    function appends to must not make every call another question. Variables that the function assigns to
-    itself are read once too. Context variables and locals of threads are read each time.
+    A variable is read again when it holds another object. The object itself is read once: a list that the
+    function appends to must not make every call a different question. Variables that the function assigns to
+    itself are also read once. Context variables and thread-locals are read each time.
 
-    An object without a form gets a random number in its place, which no other shares.
+    An object without a form is replaced by a random number that no other object shares.
 
     Args:
         cells: name -> cell.
-        form: returns the canonical form of a value; `CacheKeyError` where there is none.
-        skip: names that do not count.
+        form: returns the canonical form of a value; raises `CacheKeyError` if there is none.
+        skip: names to leave out.
         once: names that are read only once.
-        itself: tells whether a value is the function that closes over it.
+        itself: returns whether a value is the function that closes over it.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Captures:
         return bool(self._named)
 
     def now(self) -> Captured:
-        """Return what the variables hold now. Cheap while each holds the object that it held before."""
+        """Return what the variables hold now. Cheap as long as each holds the same object as before."""
         now = self._now
         if now is not None:
             try:
@@ -117,7 +117,7 @@ class Captures:
                         break
                 else:
                     return now if not now.varying or self._still(now) else self._read()
-            except ValueError:  # an empty cell: there is time to look closer
+            except ValueError:  # an empty cell: compare again with `content_of`
                 if all(content_of(cell) is was for cell, was in now.cells) and self._still(now):
                     return now
         return self._read()
@@ -127,7 +127,7 @@ class Captures:
 
     def _read(self) -> Captured:
         reader = threading.get_ident()
-        if reader in self._readers:  # one of the values leads back here
+        if reader in self._readers:  # one of the values refers back here
             return Captured([], [], {}, (), {})
         self._readers.add(reader)
         try:
@@ -169,10 +169,10 @@ class Captures:
         before = self._now
         memo = before.memo if before is not None and before.forms == forms else {}
         found = self._now = Captured(cells, varying, forms, tuple(opaque), memo)
-        return found  # not what another thread may have put there since
+        return found  # not what another thread may have stored there since
 
     def _form_of(self, name: str, held: Any) -> tuple[bytes, bool]:
-        """Return the form of a value and True; a random one and False for a value that has none."""
+        """Return the form of a value and True, or a random form and False if it has none."""
         known = self._formed.get(name)
         if known is not None and known[0] is held and not (known[2] and _varies(held)):
             return known[1:]
@@ -184,9 +184,9 @@ class Captures:
         return form, has_form
 
     def _identity(self, name: str, function: types.FunctionType) -> tuple[Any, ...]:
-        """Return what a function that a variable holds counts by beside its closure.
+        """Return what identifies a function in a variable, besides its closure.
 
-        That is its name; for one that cannot be imported by it, also its code and its defaults.
+        That is its name, plus its code and defaults if it cannot be imported by that name.
         """
         if importable_name(function) is not None:
             return (name_of(function),)

@@ -1,12 +1,12 @@
 """Which client certificates an `ssl.SSLContext` presents.
 
-A certificate is what an SSL context can name a caller by, and the `ssl` module has no way to read it back.
-So we let the context show it: a TLS handshake with ourselves, in memory, in which a server of ours takes
+A certificate can identify a caller, and the `ssl` module has no way to read it back from a context.
+So we make the context present it: a TLS handshake with ourselves, in memory, in which our own server takes
 the certificate from the context, as a server with several host names does. Nothing is sent, and the
 context stays as it is.
 
-Whether servers are verified counts too (`client_forms`): one that was not may have been anybody. The other settings
-(trusted authorities, ciphers, versions) say whom the client trusts, not who it is.
+Whether servers are verified also counts (`client_forms`): an unverified one may have been anybody. The other settings
+(trusted authorities, ciphers, versions) say whom the client trusts, not who the client is.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _known: weakref.WeakKeyDictionary[Any, tuple[bytes | None, ...]] = weakref.WeakK
 
 
 def is_context(kind: type) -> bool:
-    """Tell whether `kind` is exactly `ssl.SSLContext`."""
+    """Return whether `kind` is exactly `ssl.SSLContext`."""
     return (kind.__module__, kind.__qualname__) == ("ssl", "SSLContext") and kind is getattr(
         sys.modules.get("ssl"), "SSLContext", None
     )
 
 
 def client_certificates(context: Any) -> tuple[bytes | None, ...]:
-    """Return the certificates that `context` presents, DER, one for each kind of key; None where it has none.
+    """Return the certificates that `context` presents, in DER, one for each kind of key; None for a kind without one.
 
-    A context is read once, when it is first seen: a certificate loaded into it later is not noticed.
+    A context is read once, when first seen. A certificate that is loaded into it later is not noticed.
 
     Raises:
-        CacheKeyError: this cannot be found out.
+        CacheKeyError: the certificates cannot be determined.
     """
     found = _known.get(context)
     if found is None:
@@ -54,7 +54,7 @@ def _certificate(context: Any, kind: str) -> bytes | None:
     client.check_hostname = False
     client.verify_mode = ssl.CERT_NONE
     client.set_ciphers(f"a{kind}:@SECLEVEL=0")
-    # In TLS 1.2 the cipher depends on the certificate: without one, there is none to agree on.
+    # In TLS 1.2 the cipher depends on the certificate: without one, no cipher can be agreed on.
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     ours = client.wrap_bio(to_client, to_server, server_hostname="client.invalid")
@@ -62,7 +62,7 @@ def _certificate(context: Any, kind: str) -> bytes | None:
     try:
         return _shake_hands(ours, theirs)
     except ssl.SSLError as error:
-        # Only if the server did take the context over, which its ciphers show, does this say anything.
+        # The result is only valid if the server did take over the context, which its ciphers show.
         shared = [name for name, *_ in theirs.shared_ciphers() or ()]
         if error.reason == "NO_SHARED_CIPHER" and any(f"-{kind}-" in name for name in shared):
             return None

@@ -1,4 +1,4 @@
-"""Forms of what instances hold beside data: clients of services, and holders such as queues and locks."""
+"""Forms of what instances hold besides data: clients of services, and holders such as queues and locks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from semantic_llm_cache.values.introspection import where
 __all__ = ["forget_clients", "is_client", "is_neutral", "known_client_form", "write_client", "write_holder"]
 
 DERIVED = {"api_key": "_api_key_provider", "_token_cache": "credentials", "_custom_auth": "credentials"}
-"""An attribute -> the one that it is made from before each request: if that one is set, it alone counts."""
+"""Attribute -> the attribute it is rebuilt from before each request. If that one is set, only it counts."""
 
 PROXY_VARIABLES = tuple(
     variable
@@ -37,13 +37,13 @@ _neutral = functools.lru_cache(maxsize=1024)(neutral_attributes)
 
 @functools.lru_cache(maxsize=1024)
 def is_client(kind: Any) -> bool:
-    """Tell whether instances of `kind` are clients of a service, or resources of one."""
+    """Return whether instances of `kind` are clients of a service, or resources of one."""
     return any(client_attributes(base) is not None for base in kind.__mro__[:-1])
 
 
 @functools.lru_cache(maxsize=1024)
 def is_neutral(kind: Any) -> bool:
-    """Tell whether a field of this very type does not count."""
+    """Return whether a field of exactly this type does not count."""
     return where(kind) in NEUTRAL_TYPES or getattr(kind, MARKER, False) is True
 
 
@@ -53,7 +53,7 @@ _clients: dict[int, tuple[weakref.ref[Any], bytes, Watch]] = {}
 
 
 def forget_clients() -> None:
-    """Drop what is known of clients, as when another function is registered for a type."""
+    """Forget all remembered clients, for example when a function is registered for a type."""
     _clients.clear()
 
 
@@ -66,18 +66,18 @@ def known_client_form(value: Any) -> bytes | None:
 
 
 def write_client(value: Any, kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """Clients count by all their state, less what `known_types` lists; as one keyed hash, for it holds secrets."""
+    """Write a client: all its state except what `known_types` lists, as one keyed hash because it holds secrets."""
     if not walk.lenient or not is_client(kind):
         return False
     if walk.watch is not None:
-        _write_client(value, kind, out, path, depth, walk)  # part of another client, whose watch it belongs to
+        _write_client(value, kind, out, path, depth, walk)  # part of another client, and of that client's watch
         return True
     form = known_client_form(value)
     if form is None:
         written: list[bytes] = []
         watch = Watch(value, kind)
         watch.also(secret_key)
-        # A walk of its own: the form must not depend on where the client was found.
+        # A separate walk: the form must not depend on where the client was found.
         _write_client(value, kind, written, path, depth, Walk(True, walk.advice, watch))
         watch.finish()
         form = b"".join(written)
@@ -107,7 +107,7 @@ def _is_requests(kind: Any) -> bool:
 
 
 def _write_environment(out: list[bytes], walk: Walk) -> None:
-    """Append the proxies that requests takes from the environment, at each request."""
+    """Append the proxies that `requests` reads from the environment at each request."""
     if walk.watch is not None:
         walk.watch.also(_proxies)
     WRITERS[tuple](_proxies(), out, "environment", 0, walk)
@@ -121,7 +121,7 @@ def _proxies() -> tuple[str | None, ...]:
 
 
 def write_holder(value: Any, kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """What instances and clients hold beside data: not counted, or counted by what it holds at this moment."""
+    """Write what instances and clients hold besides data: not counted, or counted by its current content."""
     if not walk.lenient:
         return False
     if is_neutral(kind):
@@ -138,7 +138,7 @@ def write_holder(value: Any, kind: Any, out: list[bytes], path: str, depth: int,
         except CacheKeyError as error:
             raise CacheKeyError(f"{path} {error}: {walk.advice}") from None
         out.append(text(b"o", type_name(kind)))
-        # A server that was not verified may have been anybody.
+        # An unverified server may have been anybody.
         settings = (int(value.verify_mode), bool(value.check_hostname))
         WRITERS[tuple]((*found, *settings), out, path, depth, walk)
         return True

@@ -3,8 +3,8 @@
 The form is written down in ``docs/keys.md`` and pinned by golden keys in the tests. A change of form
 is a change of `KEY_VERSION`: old entries then simply miss.
 
-What is not understood counts, or is an error that names it and the ways out; only what `known_types`
-names exactly is left out. A key that silently left something out would serve one caller's answer to
+Anything unknown counts, or raises an error that names it and says what to do. Only what `known_types`
+names exactly is left out. A key that silently left something out could serve one caller's answer to
 another.
 """
 
@@ -47,12 +47,12 @@ _registry: dict[type, Callable[[Any], Any] | None] = {}
 
 
 def register_fingerprint(kind: type, function: Callable[[Any], Any] | None) -> None:
-    """Say what counts of a type when one of its instances is an argument or a field of `self`.
+    """Register what counts of a type when one of its instances is an argument or a field of `self`.
 
     Args:
         kind: the type; its subclasses follow unless they are registered themselves.
         function: takes an instance and returns what counts of it: strings, numbers, dates, and lists,
-            dicts and dataclasses of them. None: instances do not count at all.
+            dicts and dataclasses of them. With None, instances do not count at all.
 
     Raises:
         TypeError: `kind` is not a type or `function` not callable.
@@ -72,7 +72,7 @@ def register_fingerprint(kind: type, function: Callable[[Any], Any] | None) -> N
 
 
 def is_registered(kind: type) -> bool:
-    """Tell whether `register_fingerprint` says what counts of this type."""
+    """Return whether a function for this type was given to `register_fingerprint`."""
     return bool(_registry) and any(base in _registry for base in kind.__mro__[:-1])
 
 
@@ -93,7 +93,7 @@ def canonical(value: Any, name: str = "value") -> bytes:
 
 
 def canonical_field(value: Any, name: str = "value", advice: str = FIELD_ADVICE) -> bytes:
-    """Return the form of a value inside an instance or a closure, where clients count and locks do not.
+    """Return the form of a value inside an instance or a closure, where clients count but locks do not.
 
     Raises:
         CacheKeyError: as `canonical`, ending in `advice`.
@@ -106,7 +106,7 @@ def canonical_field(value: Any, name: str = "value", advice: str = FIELD_ADVICE)
 def fingerprint_instance(value: Any, name: str = "self", advice: str = FIELD_ADVICE) -> bytes:
     """Return the canonical form of a `self`: its type and all it holds.
 
-    In order: a registered function for its type, its `__cache_scope__()`, the state of a client, else all
+    Uses the first of: a registered function for its type, its `__cache_scope__()`, the state of a client, and all
     it holds (fields, `vars`, slots, and the content of a subclass of a plain type).
 
     Raises:

@@ -1,4 +1,4 @@
-"""Forms of functions and of what is called like one: by code, and by all they hold."""
+"""Forms of functions and other callables: by code, and by all they hold."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BY_REDUCE = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 
 
 def write_function(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """Functions, bound methods, partials, functions of C, modules, and the stand-in for an empty cell."""
+    """Write functions, bound methods, partials, C functions, modules, and the stand-in for an empty cell."""
     if kind is types.FunctionType:
         _write_plain(value, out, path, depth, walk)
     elif kind is types.MethodType:
@@ -47,7 +47,7 @@ def write_function(value: Any, kind: type, out: list[bytes], path: str, depth: i
         out.append(b"?")
     elif where(kind)[0] == "functools" and type(getattr(value, "__wrapped__", None)) is types.FunctionType:
         walk.cannot_watch()
-        out.append(text(b"L", kind.__qualname__.encode()))  # lru_cache and its kin
+        out.append(text(b"L", kind.__qualname__.encode()))  # lru_cache and similar wrappers
         walk.write(value.__wrapped__, out, path, depth + 1)
     else:
         return False
@@ -57,7 +57,7 @@ def write_function(value: Any, kind: type, out: list[bytes], path: str, depth: i
 def _write_plain(value: types.FunctionType, out: list[bytes], path: str, depth: int, walk: Walk) -> None:
     if "cache_controls" in value.__dict__ and hasattr(value, "__wrapped__"):
         walk.cannot_watch()
-        walk.write(value.__wrapped__, out, path, depth + 1)  # what @cache made of a function counts as that
+        walk.write(value.__wrapped__, out, path, depth + 1)  # a function decorated with @cache counts as the original
         return
     if walk.again(value, out):
         return
@@ -89,7 +89,7 @@ def _write_builtin(value: Any, out: list[bytes], path: str, depth: int, walk: Wa
 
 
 def write_callable_object(value: Any, kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """Instances with `__call__` count by all they hold."""
+    """Write an instance with `__call__`: all it holds."""
     if not any("__call__" in vars(base) for base in kind.__mro__):
         return False
     write_state(value, out, path, depth, walk.inside())

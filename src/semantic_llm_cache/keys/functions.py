@@ -1,4 +1,4 @@
-"""Functions taken apart: their names, their code, and what they hold and read."""
+"""The parts of functions: their names, their code, and what they hold and read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class _Empty:
-    """Stands for the content of a cell to which nothing has been assigned yet."""
+    """Stands for the content of a cell that has no value yet."""
 
 
 EMPTY_CELL = _Empty()
@@ -46,14 +46,14 @@ EMPTY_CELL = _Empty()
 
 
 def innermost(function: Any) -> Any:
-    """Return what partials of partials call in the end."""
+    """Return the function that nested partials finally call."""
     while isinstance(function, functools.partial):
         function = function.func
     return function
 
 
 def written_function(function: Any) -> Any:
-    """Return the function as somebody wrote it: without partials and instances; a class for a callable object."""
+    """Return the original function, without partials and instances; for a callable object, its class."""
     inner = innermost(function)
     if type(inner) is functools._lru_cache_wrapper:
         return written_function(inner.__wrapped__)
@@ -61,14 +61,14 @@ def written_function(function: Any) -> Any:
 
 
 def name_of(function: Any) -> str:
-    """Return module and qualified name of a function; those of the class for a callable object."""
+    """Return module and qualified name of a function, or of the class of a callable object."""
     inner = innermost(function)
     module = getattr(inner, "__module__", None) or type(inner).__module__
     return f"{module_name(module)}.{getattr(inner, '__qualname__', None) or type(inner).__qualname__}"
 
 
 def module_name(module: str) -> str:
-    """Return a module's name; of the program's main module, what it is called when imported."""
+    """Return a module's name; for the main module of the program, its name when imported."""
     return _main_name() if module in ("__main__", "__mp_main__") else module
 
 
@@ -89,7 +89,7 @@ def brought_along(function: Any) -> tuple[Any, dict[str, Any]]:
     while isinstance(function, functools.partial):
         partials.append(function)
         function = function.func
-    # From the inside out, as the call will see them.
+    # From the inside out, in the order in which the call gets them.
     for partial in reversed(partials):
         bound = inspect.signature(partial.func).bind_partial(*partial.args, **partial.keywords)
         for name, value in bound.arguments.items():
@@ -104,7 +104,7 @@ def brought_along(function: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def importable_name(value: Any) -> str | None:
-    """Return module and qualified name of a function or class that its module has under that name, else None."""
+    """Return module and qualified name of a function or class that can be imported by them, else None."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
         return None
@@ -117,9 +117,9 @@ def importable_name(value: Any) -> str | None:
 
 
 def attributes_of(function: Any) -> dict[str, AttributeCell]:
-    """Return the attributes that a function was given, each to be read as a variable is.
+    """Return the attributes set on a function, each readable like a variable.
 
-    What `functools.wraps` leaves there and what `@cache` adds is not among them.
+    Attributes set by `functools.wraps` and `@cache` are left out.
     """
     if type(function) is not types.FunctionType or is_wrapper_of_cache(function):
         return {}
@@ -127,7 +127,7 @@ def attributes_of(function: Any) -> dict[str, AttributeCell]:
 
 
 class AttributeCell:
-    """An attribute of a class or function, read as a variable is."""
+    """An attribute of a class or function, readable like a variable."""
 
     __slots__ = ("_name", "_owner")
 
@@ -137,7 +137,7 @@ class AttributeCell:
 
     @property
     def cell_contents(self) -> Any:
-        """What the owner has under this name itself; ValueError when that is gone."""
+        """The owner's own value under this name. Raises ValueError when it is gone."""
         try:
             return vars(self._owner)[self._name]
         except KeyError:
@@ -145,7 +145,7 @@ class AttributeCell:
 
 
 def is_of_other_globals(function: types.FunctionType) -> bool:
-    """Tell whether a function was made by `exec` with globals of its own: its name then says little."""
+    """Return whether a function was made by `exec` with its own globals, so that its name does not identify it."""
     held = function.__globals__
     module = held.get("__name__", "")
     if module == "__mp_main__":  # multiprocessing runs the main script with globals of their own; its parent does not
@@ -154,7 +154,7 @@ def is_of_other_globals(function: types.FunctionType) -> bool:
 
 
 def is_wrapper_of_cache(function: Any) -> bool:
-    """Tell whether this is what `@cache` made of a function."""
+    """Return whether this is a function decorated with `@cache`."""
     return "cache_controls" in getattr(function, "__dict__", {})
 
 
@@ -163,9 +163,9 @@ def is_wrapper_of_cache(function: Any) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def code_digest(code: types.CodeType) -> str:
-    """Return a digest of what a code object does: not of its file, its lines or its name.
+    """Return a digest of what a code object does, without its file, line numbers and name.
 
-    The bytecode is that of the running Python, so another minor version of it gives another digest.
+    It covers the bytecode of the running Python, so another minor version gives another digest.
     """
     made = hashlib.blake2b(digest_size=20)
     for piece in _pieces(code):
@@ -186,7 +186,7 @@ def _pieces(code: types.CodeType) -> Iterator[bytes]:
 
 
 def _constant(value: Any) -> bytes:
-    """Return the form of a constant that the compiler made."""
+    """Return the form of a constant in a code object."""
     kind: type = type(value)
     if isinstance(value, types.CodeType):
         return b"code " + value.co_name.encode("utf-8", "surrogatepass") + b" " + code_digest(value).encode()
@@ -245,14 +245,14 @@ def rebound_names(code: types.CodeType) -> frozenset[str]:
 
 
 def cells_of(function: Any) -> dict[str, types.CellType]:
-    """Return the closure of a function: name of each variable from outside, and its cell."""
+    """Return the closure of a function: the name and cell of each outer variable."""
     if not isinstance(function, types.FunctionType) or function.__closure__ is None:
         return {}
     return dict(zip(function.__code__.co_freevars, function.__closure__, strict=True))
 
 
 def content_of(cell: Any) -> Any:
-    """Return what a cell holds; `EMPTY_CELL` when nothing has been assigned yet."""
+    """Return what a cell holds, or `EMPTY_CELL` when it has no value yet."""
     try:
         return cell.cell_contents
     except ValueError:
@@ -260,7 +260,7 @@ def content_of(cell: Any) -> Any:
 
 
 def children_of(function: types.FunctionType) -> list[tuple[str, Any]]:
-    """Return all that decides what a function does beside its code, each with a label, as it is now.
+    """Return everything besides its code that decides what a function does now, each item with a label.
 
     Defaults, the values of its closure, its attributes, and the globals of its module that it reads.
     """
@@ -273,7 +273,7 @@ def children_of(function: types.FunctionType) -> list[tuple[str, Any]]:
 
 
 def global_name(value: Any) -> str | None:
-    """Return the name by which a global counts: modules, and functions and classes of modules; else None."""
+    """Return the name that stands for a global (a module, or a function or class of one), else None."""
     if isinstance(value, types.ModuleType):
         return f"module {value.__name__}"
     if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
@@ -282,7 +282,7 @@ def global_name(value: Any) -> str | None:
 
 
 def builtin_name(value: Any) -> str:
-    """Return the name of a function of C: module or class, and name."""
+    """Return the full name of a C function: its module or class, and its name."""
     owner = getattr(value, "__objclass__", None)
     if owner is not None:
         return f"{owner.__module__}.{owner.__qualname__}.{value.__name__}"

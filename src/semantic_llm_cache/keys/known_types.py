@@ -1,7 +1,7 @@
-"""The types that a key knows by name, each with what of it does not count and why.
+"""The types that keys know by name, each with the parts that do not count and why.
 
-Types are named by module and qualified name, so that nothing is imported to know them. The rule: what is
-not listed here counts, or is an error. A name may be listed only if what it holds cannot name a caller and
+Types are given by module and qualified name, so that nothing has to be imported. The rule: what is
+not listed here counts, or is an error. A name may be listed only if its value cannot identify a caller and
 cannot change an answer.
 """
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 MARKER = "_neutral_in_keys"
-"""Class attribute of what this package itself makes (caches, backends, embedders): not counted in a field."""
+"""Class attribute of this package's own objects (caches, backends, embedders): not counted in a field."""
 
 
 # ------------------------------------------------------------------- values that count by their text
@@ -37,7 +37,7 @@ AS_TEXT: frozenset[Where] = frozenset({
     ("pydantic.networks", "_BaseUrl"), ("pydantic.networks", "_BaseMultiHostUrl"),
     ("pydantic_core._pydantic_core", "Url"), ("pydantic_core._pydantic_core", "MultiHostUrl"),
 })  # fmt: skip
-"""Immutable types whose `str` is their value, the whole of it."""
+"""Immutable types whose `str` is their complete value."""
 
 SENTINELS: frozenset[Where] = frozenset({
     ("builtins", "ellipsis"), ("builtins", "NotImplementedType"),
@@ -104,7 +104,7 @@ NEUTRAL_TYPES: dict[Where, str] = {
     ("aiohttp.resolver", "ThreadedResolver"): "asks the system for addresses",
     ("aiohttp.resolver", "AsyncResolver"): "asks the system for addresses",
 }
-"""Exactly these types, not their subclasses, are left out of what an instance or a client holds."""
+"""Types that are left out of what an instance or a client holds: exactly these, not their subclasses."""
 
 # ------------------------------------------------------- clients, and what they are made of: all state
 
@@ -181,7 +181,7 @@ CLIENTS: dict[Where, Neutral] = {
         "_max_headers": "sizes of buffers",
     },
 }
-"""Clients, known by a base. All state counts but these attributes, subclasses' own state included."""
+"""Clients, recognised by a base class. All state counts except these attributes, also that of subclasses."""
 
 PARTS: dict[Where, Neutral] = {
     # httpx and httpcore
@@ -306,11 +306,11 @@ PARTS: dict[Where, Neutral] = {
     ("loguru._logger", "Logger"): {"_core": _LOG},
     ("tenacity", "BaseRetrying"): {"_local": _BOOKKEEPING, "_retry_state": _BOOKKEEPING},
 }
-"""What clients are made of, and other holders, known by a base: all state counts but these attributes."""
+"""Parts of clients, and other holders, recognised by a base class. All state counts except these attributes."""
 
 
 def client_attributes(base: type) -> Neutral | None:
-    """Return the neutral attributes of a client type itself (not of its bases), or None if it is no client."""
+    """Return the neutral attributes of a client type itself (not of its bases), or None if it is not a client."""
     module, name = where(base)
     found = CLIENTS.get((module, name))
     if found is None and module.endswith(("._base_client", "._resource")):
@@ -320,7 +320,7 @@ def client_attributes(base: type) -> Neutral | None:
 
 
 def neutral_attributes(kind: Any) -> Neutral | None:
-    """Return the attributes of a known client or part that do not count, or None for a type not known."""
+    """Return the attributes of a known client or part that do not count, or None for an unknown type."""
     found: Neutral | None = None
     for base in kind.__mro__[:-1]:
         listed = client_attributes(base)

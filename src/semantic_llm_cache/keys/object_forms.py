@@ -1,4 +1,4 @@
-"""Forms of enums, classes, typing's objects, arrays, secrets, and of instances by all they hold."""
+"""Forms of enums, classes, `typing` objects, arrays, secrets, and instances by all they hold."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ __all__ = [
     "write_typing",
 ]
 
-_ALIAS: Any = types.GenericAlias  # list[int], an instance of `type` to Python 3.10 alone
+_ALIAS: Any = types.GenericAlias  # list[int]: an instance of `type` in Python 3.10 only
 
 
 # ----------------------------------------------------------------------------------- classes
 
-_MOST_CLASSES = 1024  # a closure may hold what holds the class, and would then never go by itself
+_MOST_CLASSES = 1024  # a closure may refer back to the class, and would then never be freed on its own
 _class_captures: weakref.WeakKeyDictionary[type, Captures] = weakref.WeakKeyDictionary()
 
 
 @functools.lru_cache(maxsize=1024)
 def _made_bases(kind: Any) -> tuple[type, ...]:
-    """Return the bases, itself included, that cannot be imported by their name: made by a function at run time."""
+    """Return the bases, itself included, that cannot be imported by name because a function made them at run time."""
     return tuple(base for base in kind.__mro__ if base.__module__ != "builtins" and importable_name(base) is None)
 
 
 def class_captures(kind: Any) -> Captures | None:
-    """Return what tells apart two classes made under one name: what their methods close over, and their data.
+    """Return what distinguishes two classes of the same name: what their methods close over, and their data.
 
-    None for a class that its module has under its name: it counts by that.
+    None for a class that can be imported by its name: the name identifies it.
     """
     made = _made_bases(kind)
     if not made:
@@ -70,12 +70,12 @@ def class_captures(kind: Any) -> Captures | None:
 
 
 def _cells_of_member(owner: type, name: str, member: Any) -> dict[str, Any]:
-    """Return the variables behind an attribute of a class, or the attribute itself where it is data."""
+    """Return the variables behind an attribute of a class, or the attribute itself if it is data."""
     kind: Any = type(member)
     found = [member, *(getattr(member, part, None) for part in ("__func__", "fget", "fset", "func"))]
     functions = [function for function in found if type(function) is types.FunctionType]
     if functions:
-        # A cached function counts its closure itself.
+        # A cached function counts its own closure.
         cells = [cells_of(function) for function in functions if not is_wrapper_of_cache(function)]
         return {
             f"{name}.{variable}": cell for each in cells for variable, cell in each.items() if variable != "__class__"
@@ -101,7 +101,7 @@ def _form_inside(value: Any, name: str) -> bytes:
 
 
 def write_name(kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> None:
-    """Append a type's name, and for one that was made at run time what `class_captures` says."""
+    """Append a type's name and, for one made at run time, what `class_captures` returns."""
     out.append(text(b"o", type_name(kind)))
     captures = class_captures(kind)
     if captures is not None:
@@ -111,7 +111,7 @@ def write_name(kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -
 
 
 def write_class(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """Classes count by name; models also by their fields: another shape under one name is another question."""
+    """Write a class: its name, and the fields of a model, as another shape is another question."""
     if not issubclass(kind, type) or kind is _ALIAS:
         return False
     out.append(text(b"y", type_name(value)))
@@ -129,7 +129,7 @@ def write_class(value: Any, kind: type, out: list[bytes], path: str, depth: int,
 
 
 def _write_local_class(value: type, out: list[bytes], path: str, depth: int, walk: Walk) -> None:
-    """Append what tells two classes apart that were made under one name: bases, annotations, closures."""
+    """Append what distinguishes two classes of the same name: bases, annotations, closures."""
     if walk.again(value, out):
         return
     walk.cannot_watch()
@@ -148,7 +148,7 @@ def _write_local_class(value: type, out: list[bytes], path: str, depth: int, wal
 
 
 def write_typing(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """`list[Item]` and the like, as an answer's type is asked for."""
+    """Write `list[Item]` and similar types, which callers ask for as an answer's type."""
     parts: Any
     if where(kind)[0] not in ("typing", "types", "typing_extensions") and kind is not _ALIAS:
         return False
@@ -179,7 +179,7 @@ _OF_ENUMS = ("_name_", "__objclass__", "_sort_order_", "_inverted_")
 
 
 def write_enum(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """Members count by type, name, value, and what else they hold."""
+    """Write an enum member: type, name, value, and what else it holds."""
     if not issubclass(kind, enum.Enum):
         return False
     if answers_for_itself(kind):
@@ -203,7 +203,7 @@ def _is_secret(kind: Any) -> bool:
 
 
 def write_secret(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """Secrets of pydantic count by a keyed hash."""
+    """Write a pydantic secret as a keyed hash."""
     if not _is_secret(kind):
         return False
     walk.cannot_watch()
@@ -217,7 +217,7 @@ def write_secret(value: Any, kind: type, out: list[bytes], path: str, depth: int
 
 
 def _shape_of(dtype: Any) -> Any:
-    """Return a description of a numpy dtype in plain values: names, titles, offsets, sizes and metadata included."""
+    """Describe a numpy dtype in plain values, with names, titles, offsets, sizes and metadata."""
     if dtype.metadata is not None:
         return ("metadata", dict(dtype.metadata), _plain_shape_of(dtype))
     return _plain_shape_of(dtype)
@@ -241,7 +241,7 @@ def _array_base(kind: Any) -> Any:
 
 
 def write_array(value: Any, kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """Arrays and scalars of numpy, subclasses too: type, dtype, shape, the bytes, and what else they hold."""
+    """Write a numpy array or scalar, also of a subclass: type, dtype, shape, bytes, and what else it holds."""
     base = _array_base(kind)
     if base is None:
         return False
@@ -263,7 +263,7 @@ def write_array(value: Any, kind: Any, out: list[bytes], path: str, depth: int, 
 
 
 def write_structured(value: Any, kind: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
-    """Instances that are made to hold data: all of it counts."""
+    """Write an instance that is made to hold data: all of it counts."""
     if where(kind) in SENTINELS:
         out.append(text(b"o", type_name(kind)))
         return True
@@ -274,7 +274,7 @@ def write_structured(value: Any, kind: Any, out: list[bytes], path: str, depth: 
         return True
     base = content_base(kind)
     if where(kind) in AS_TEXT:
-        out.append(text(b"o", type_name(kind)))  # all else that it holds is worked out from its text
+        out.append(text(b"o", type_name(kind)))  # everything else it holds is computed from its text
         write_content(value, base, out, path, depth, walk)
         return True
     if is_plain_path(kind):
@@ -307,7 +307,7 @@ def _state_of(value: Any, kind: Any, base: Any) -> dict[str, Any]:
         for part in ("__pydantic_extra__", "__pydantic_private__"):
             state.update(getattr(value, part, None) or {})
     for name in _field_names(kind):
-        # One that nobody set is read from the class.
+        # A field that was never set is read from the class.
         if name not in state and hasattr(value, name) and not isinstance(getattr(kind, name, None), property):
             state[name] = getattr(value, name)
     if base is tuple and hasattr(kind, "_fields"):
@@ -332,7 +332,7 @@ def write_state(
 
     Args:
         value: the instance.
-        out, path, depth, walk: as everywhere.
+        out, path, depth, walk: as for every writer.
         neutral: names of attributes that do not count.
     """
     if walk.again(value, out):

@@ -27,7 +27,7 @@ def write_str(value: str, out: list[bytes], *_: Any) -> None:
 
 def _write_float(value: float, out: list[bytes], *_: Any) -> None:
     if value == 0:
-        value = 0.0  # -0.0 asks nothing else
+        value = 0.0  # -0.0 is the same question
     out.append(text(b"f", (b"nan" if math.isnan(value) else repr(value).encode())))
 
 
@@ -39,7 +39,7 @@ def _write_sequence(tag: bytes) -> Any:
     def write(value: Any, out: list[bytes], path: str, depth: int, walk: Walk) -> None:
         out.append(b"%s%d:" % (tag, len(value)))
         for i, item in enumerate(value):
-            if type(item) in LEAVES:  # these cannot fail, so they need no path
+            if type(item) in LEAVES:  # these cannot fail, so no path is needed
                 WRITERS[type(item)](item, out)
             else:
                 walk.write(item, out, f"{path}[{i}]", depth + 1)
@@ -106,7 +106,7 @@ def _write_time(tag: bytes, read: Callable[[Any], str]) -> Any:
             named = "" if zone is None else f"{getattr(zone, 'key', '')}|{value.tzname() or ''}"
             out.append(text(tag, f"{read(value)}|{named}|{value.fold}".encode("utf-8", "surrogatepass")))
             return
-        # Any other zone may decide anything: it counts by all that it holds.
+        # Any other zone may compute anything, so it counts by all that it holds.
         plain = value.replace(tzinfo=None)
         out.append(text(tag, f"{read(plain)}|@|{value.fold}".encode()))
         walk.inside().write_instance(zone, out, f"{path}.tzinfo", depth + 1)
@@ -115,7 +115,7 @@ def _write_time(tag: bytes, read: Callable[[Any], str]) -> Any:
 
 
 _KNOWN_ZONES = frozenset({("zoneinfo", "ZoneInfo"), ("pydantic_core._pydantic_core", "TzInfo")})
-"""Types of time zones that are told by their key, or else by their offset, which the time shows."""
+"""Types of time zones that are identified by their key, or else by their offset, which the time shows."""
 
 
 def _write_timedelta(value: Any, out: list[bytes], *_: Any) -> None:
@@ -181,7 +181,7 @@ _EXACT: dict[type, Callable[[Any], Any]] = {
     dict: lambda value: dict(dict.items(value)),
     OrderedDict: lambda value: dict(OrderedDict.items(value)),
 }
-"""A plain copy, read past whatever a subclass has made of reading."""
+"""Base type -> makes a plain copy, bypassing the overrides of a subclass."""
 
 _PLAIN_PATHS = frozenset(
     (module, name)
@@ -217,7 +217,7 @@ _local = threading.local
 
 
 def is_plain_path(kind: type) -> bool:
-    """Tell whether this is one of pathlib's own classes, whose paths count without the name of the class."""
+    """Return whether this is one of pathlib's own classes, whose paths count without the class name."""
     return where(kind) in _PLAIN_PATHS
 
 
@@ -230,6 +230,6 @@ def write_content(value: Any, base: Any, out: list[bytes], path: str, depth: int
         WRITERS[base](value, out, path, depth, walk)
     elif base is types.MappingProxyType:
         _write_mapping(dict(value), out, path, depth, walk)
-    elif base is not _local:  # of which the state of this thread is all
+    elif base is not _local:  # whose only content is the state of this thread
         flavour = b"windows" if base.__name__ == "PureWindowsPath" else b"posix" if base is _path_base(base) else b""
         out.append(text(b"p" + flavour if flavour else b"x", base.__str__(value).encode("utf-8", "surrogatepass")))

@@ -1,4 +1,4 @@
-"""`Request`: what is asked. Scope is who asks and how; text is what is asked."""
+"""`Request`: one question. The scope says who asks and how; the text says what is asked."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["Request", "clean_text", "looks_like_messages", "split_messages"]
 
 
 def clean_text(text: str) -> str:
-    """Return `text` as both tiers see it: Unicode NFC, line ends unified, outer space stripped.
+    """Return `text` as both tiers use it: Unicode NFC, unified line ends, no outer white space.
 
-    Inner space stays: in a prompt that holds code, indentation is meaning.
+    Inner white space stays: in a prompt with code, indentation has meaning.
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -38,7 +38,7 @@ class Request:
         key: the exact key, a string of 42 characters that starts with the version of its form.
 
     Raises:
-        CacheKeyError: a scope with something that has no stable fingerprint.
+        CacheKeyError: the scope holds something without a stable fingerprint.
 
     Example:
         >>> a = Request("faq", {"model": "small"}, "What is Python?")
@@ -66,7 +66,7 @@ class Request:
         )
 
     def within(self, namespace: str) -> Request:
-        """Return the same question asked under a namespace of its own: it only partitions further."""
+        """Return the same question under a more specific namespace, which only splits the entries further."""
         other = Request(namespace, {"within": self.scope_hash, "key": self.key}, self.text)
         return other
 
@@ -82,7 +82,7 @@ class Request:
 
 
 class Conversation(NamedTuple):
-    """Messages taken apart: the last user turn, and everything else."""
+    """Split messages into the last user turn and everything else."""
 
     text: str
     rest: Any
@@ -95,7 +95,7 @@ def _part(item: Any, name: str) -> Any:
 
 
 def looks_like_messages(value: Any) -> bool:
-    """Tell whether `value` is a list of chat messages (things with a role and a content)."""
+    """Return whether `value` is a list of chat messages (things with a role and a content)."""
     return (
         isinstance(value, Sequence)
         and not isinstance(value, (str, bytes, bytearray))
@@ -112,7 +112,7 @@ def _role(item: Any) -> Any:
 
 
 def _beside(item: Any, taken: tuple[str, ...]) -> dict[Any, Any]:
-    """Return what a message or a part holds beside `taken`; a field of an object that is None is unset."""
+    """Return what a message or a part holds besides `taken`. A field of an object that is None counts as unset."""
     if isinstance(item, Mapping):
         own = own_state(item, type(item), dict) if isinstance(item, dict) else {}
         return {name: value for name, value in {**own, **item}.items() if name not in taken}
@@ -137,7 +137,7 @@ def _split_parts(content: Sequence[Any]) -> tuple[str, list[Any]]:
             # With how much text came before it: a picture's place among the words counts.
             others.append((len(texts), part))
     if len(texts) != 1:
-        # By lines, which tell where the joined text is to be cut.
+        # Counted in lines, so that the joined text can be cut again.
         others.append(("lines", [clean_text(f".{text}.").count("\n") for text in texts]))
     return "\n".join(texts), others
 
@@ -150,7 +150,7 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
     text parts (citations, marks, a gateway's own) and where one text part ends and the next begins.
 
     Raises:
-        CacheKeyError: something that is no list of messages.
+        CacheKeyError: the value is not a list of messages.
     """
     if not looks_like_messages(messages):
         raise CacheKeyError(
@@ -167,7 +167,7 @@ def split_messages(messages: Sequence[Any], name: str = "messages") -> Conversat
         text, others = _split_parts(content)
     else:
         text, others = "", [content]
-    # The turn's place among the others counts, so it stays in the history as a hole.
+    # The position of the turn counts, so the history keeps an empty place for it.
     hole = {"turn": {**_beside(messages[last], ("content",)), "role": "user"}, "parts": others}
     history = [*messages[:last], hole, *messages[last + 1 :]]
     return Conversation(text, history)

@@ -29,9 +29,9 @@ LEAVES = frozenset({type(None), bool, int, float, str, bytes})
 Writer = Callable[..., None]
 Attempt = Callable[..., bool]
 WRITERS: dict[type, Writer] = {}
-"""By exact type; called with the value, the output, where the value is, how deep, and the walk."""
+"""Writers by exact type. Called with the value, the output, the value's path, the depth, and the walk."""
 LATE_WRITERS: dict[tuple[str, str], Writer] = {}
-"""The same by module and name: whoever has such a value has imported its module, and nobody else need."""
+"""The same by module and name, so that a module is not imported unless such a value exists."""
 
 ARGUMENT_ADVICE = (
     "leave it out with ignore=, give the key yourself with key_func=, or say what counts of it with "
@@ -57,20 +57,20 @@ _label = operator.itemgetter(0)
 
 
 class Walk:
-    """Writes forms; knows where the walk began and what it is inside of.
+    """Writes forms; knows where the walk began and which objects it is inside.
 
     Args:
-        lenient: inside an instance or a client: locks, loggers and the like do not count there.
-        advice: for errors: what to do.
-        watch: notes what is read, or None.
+        lenient: whether the walk is inside an instance or a client, where locks, loggers and the like do not count.
+        advice: what errors tell the user to do.
+        watch: records what is read, or None.
     """
 
     __slots__ = ("advice", "lenient", "open", "watch")
 
     chain: ClassVar[tuple[Attempt, ...]] = ()
-    """Tried in turn on a type without a writer of its own; each tells whether it wrote the form."""
+    """Tried in turn on a type without its own writer. Each returns whether it wrote the form."""
     instance_chain: ClassVar[tuple[Attempt, ...]] = ()
-    """The same for what a method belongs to; what none of them knows is left to `write_all`."""
+    """The same for the `self` of a method. If none of them knows it, `write_all` writes it."""
     write_all: ClassVar[Callable[..., None]]
 
     def __init__(self, lenient: bool, advice: str, watch: Watch | None = None) -> None:
@@ -80,7 +80,7 @@ class Walk:
         self.open: dict[int, int] = {}
 
     def inside(self) -> Walk:
-        """Return this walk as it goes on inside a function or an instance."""
+        """Return this walk as it continues inside a function or an instance."""
         if self.lenient:
             return self
         inner = Walk(True, self.advice, self.watch)
@@ -111,7 +111,7 @@ class Walk:
             watch.leave(before)
 
     def write_instance(self, value: Any, out: list[bytes], path: str, depth: int) -> None:
-        """Append the form of what a method belongs to: of a class that is not known, all that it holds."""
+        """Append the form of the `self` of a method; if its class is unknown, all that it holds."""
         kind = type(value)
         if depth > MAX_DEPTH:
             self._too_deep(path)
@@ -125,7 +125,7 @@ class Walk:
         raise CacheKeyError(f"{path} is nested more than {MAX_DEPTH} levels deep or holds itself: {self.advice}")
 
     def write_children(self, children: list[tuple[str, Any]], out: list[bytes], path: str, depth: int) -> None:
-        """Append how many there are, then label and form of each, in order of the labels."""
+        """Append the number of items, then label and form of each, sorted by label."""
         out.append(b"d%d:" % len(children))
         for label, child in sorted(children, key=_label):
             data = str.encode(label, "utf-8", "surrogatepass")
@@ -138,7 +138,7 @@ class Walk:
             self.write(child, out, f"{path}.{label}" if label.isidentifier() else f"{path}: {label}", depth + 1)
 
     def again(self, value: Any, out: list[bytes]) -> bool:
-        """Tell whether the walk is inside this very object already; its place is then its form."""
+        """Return whether the walk is already inside this object; its position is then its form."""
         place = self.open.get(id(value))
         if place is None:
             self.open[id(value)] = len(self.open)
@@ -147,11 +147,11 @@ class Walk:
         return True
 
     def done(self, value: Any) -> None:
-        """Note that the walk has left an object for which `again` said False."""
+        """Record that the walk has left an object for which `again` returned False."""
         del self.open[id(value)]
 
     def cannot_watch(self) -> None:
-        """Note that what is read here may change without a trace."""
+        """Record that what is read here may change without being noticed."""
         if self.watch is not None:
             self.watch.useless = True
 

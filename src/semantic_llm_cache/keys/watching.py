@@ -1,8 +1,8 @@
-"""Notices whether an object, and all it holds, is still as it was, without writing it out again.
+"""Check whether an object and all it holds are unchanged, without writing the form again.
 
-While the form of an object is written, a `Watch` notes for each thing inside how to reach it and what it
-held: the identity of plain values, which the watch keeps alive, and the type of all else. As long as all
-of that is the same, the form is too. What cannot be watched makes the watch useless, never wrong.
+While the form of an object is written, a `Watch` records for each thing inside how to reach it and what it
+held: the identity of plain values, which the watch keeps alive, and the type of everything else. As long as all
+of that is the same, so is the form. Something that cannot be watched makes the watch useless, never wrong.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _is_of_unchanging(kind: Any) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _read_of(kind: Any) -> Read | None:
-    """Return what reads all that an instance holds, or None where no tuple can say it."""
+    """Return a function that reads all that an instance holds, or None if a tuple cannot hold it."""
     if kind in _READS:
         return _READS[kind]
     if _is_of_unchanging(kind) or where(kind) in NEUTRAL_TYPES:
@@ -130,7 +130,7 @@ class Watch:
         self.enter(root, kind)
 
     def enter(self, value: Any, kind: type) -> int:
-        """Note that `value` is read now; return what `leave` takes."""
+        """Record that `value` is read now; return the argument for `leave`."""
         before = self._at
         if self.useless:
             return before
@@ -156,29 +156,29 @@ class Watch:
         return before
 
     def need(self, values: Iterable[Any]) -> None:
-        """Note that what is written of the value entered last must be among what was read of it."""
+        """Record that what is written of the value entered last must be part of what was read of it."""
         if not self.useless:
             raw = {id(item) for item in self._nodes[self._at][1]}
             self.useless = not all(id(value) in raw for value in values)
 
     def leave(self, before: int) -> None:
-        """Go back to what holds the value that was entered."""
+        """Go back to the object that holds the value that was entered."""
         self._at = before
 
     def keep(self, value: Any) -> None:
-        """Note a value that is among what was read, and counts as the same as long as it is this object."""
+        """Record a value that was read. It counts as unchanged as long as it is this object."""
         self._kept.append(value)
 
     def also(self, read: Callable[[], Any]) -> None:
-        """Note something outside the object that must stay equal."""
+        """Record something outside the object that must stay equal."""
         self._also.append((read, read()))
 
     def finish(self) -> None:
-        """Let go of all that need not be kept alive."""
+        """Release everything that need not be kept alive."""
         self._nodes = []
 
     def unchanged(self, root: Any) -> bool:
-        """Tell whether all is as it was."""
+        """Return whether nothing has changed."""
         if self.useless:
             return False
         for outside, was in self._also:

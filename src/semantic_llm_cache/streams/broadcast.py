@@ -24,10 +24,10 @@ current_streams: ContextVar[tuple[Broadcast, ...]] = ContextVar("semantic_llm_ca
 """The streams whose source is being read in this context, outermost first."""
 
 BREATH = 256
-"""Chunks handed on at once before others on the event loop get their turn."""
+"""How many chunks are handed on before other tasks on the event loop may run."""
 
 _LOOK_AGAIN = 0.5
-"""Seconds between two looks at whether another thread's event loop still carries its stream."""
+"""Seconds between two checks whether another thread's event loop still runs its stream."""
 
 
 class Reader:
@@ -45,20 +45,20 @@ class Broadcast:
     """The chunks of a stream that is being read.
 
     Chunks are held frozen, and each reader gets its own copies; the first reader gets the source's own objects.
-    Past `limit` characters no more readers can join, and what all have read is dropped; the source then waits for
-    the slowest reader.
+    Beyond `limit` characters no more readers can join, and chunks that all have read are dropped; the source then waits
+    for the slowest reader.
 
     Args:
-        limit: most characters held.
-        loop: the event loop that carries the source; None when plain readers pull it.
+        limit: the most characters to hold.
+        loop: the event loop that runs the source; None if plain readers pull it.
 
     Attributes:
         pull: fetches the next chunk of a source that plain readers pull: ``pull.next(reader)``.
-        instead: the `Found` whose answer is given in place of the source's, if one is.
-        over: its last chunk is here, so it will be stored even if all readers leave.
-        gone: all readers have left before the end, so no more may join.
+        instead: the `Found` whose answer replaces the source's, if any.
+        over: the last chunk has arrived, so the stream will be stored even if all readers leave.
+        gone: all readers left before the end, so no more may join.
         whole: True while every chunk is held: the stream can be joined, and stored when it ends.
-        settled: says whether the stream has been stored, once that is known.
+        settled: a future for whether the stream was stored.
     """
 
     def __init__(self, limit: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -106,11 +106,11 @@ class Broadcast:
 
     @property
     def crowded(self) -> bool:
-        """Whether more is held than may be."""
+        """Whether more is held than the limit allows."""
         return self._size > self._limit
 
     def full(self, room: Callable[[], None]) -> bool:
-        """Tell whether the source should wait; `room` is called when it may continue."""
+        """Return whether the source should wait; `room` is called when it may continue."""
         with self._lock:
             if self._size <= self._limit or not self._readers:
                 return False
@@ -123,7 +123,7 @@ class Broadcast:
         return bool(self._chunks) or self._dropped > 0
 
     def end(self, error: BaseException | None = None) -> None:
-        """Say that no more chunks come, or that the source failed."""
+        """Mark the stream as ended, or as failed."""
         with self._lock:
             if self.done:
                 return
@@ -134,7 +134,7 @@ class Broadcast:
 
     @property
     def large(self) -> bool:
-        """Whether handling all chunks at once would hold an event loop up: see `is_large`."""
+        """Whether handling all chunks at once would block an event loop too long: see `is_large`."""
         return self._size > LONG or len(self._chunks) > MANY
 
     def chunks(self) -> list[Any]:
@@ -152,7 +152,7 @@ class Broadcast:
     # ------------------------------------------------------------------ the readers' side
 
     def join(self, plain: bool = False) -> Reader | None:
-        """Return a place at the start; None when the start is gone, the stream has failed, or its loop has stopped.
+        """Return a place at the start, or None if the start is gone, the stream has failed, or its loop has stopped.
 
         There is no place either for plain code that would block the very loop that carries the stream.
 
@@ -208,7 +208,7 @@ class Broadcast:
         return None
 
     def ahead(self, reader: Reader) -> bool:
-        """Tell whether there is a chunk that the reader has not taken."""
+        """Return whether there is a chunk that the reader has not taken."""
         with self._lock:
             return reader.position - self._dropped < len(self._chunks)
 
@@ -231,7 +231,7 @@ class Broadcast:
     def next(self, reader: Reader) -> Steps:
         """Return a reader's next chunk as soon as it is there, `END` after the last, a `Failure` of the source."""
         while True:
-            done = self.done  # asked first: what comes before the end is here by then
+            done = self.done  # read first: by then all chunks before the end are here
             found, chunk = self.take(reader)
             if found:
                 if reader.position % BREATH == 0:
@@ -244,7 +244,7 @@ class Broadcast:
     def look_after(self, stopped: bool) -> bool:
         """End a stream whose event loop is closed, or was not running at two checks in a row.
 
-        Takes what the check before returned.
+        Takes the result of the check before.
         """
         if self.loop is None or self.done or self.loop.is_running():
             return False
@@ -254,7 +254,7 @@ class Broadcast:
 
 
 class _More:
-    """Wait until a reader's next chunk may be there, or fetch it where readers do that."""
+    """Wait until a reader's next chunk may be there, or fetch it if readers do that."""
 
     __slots__ = ("_broadcast", "_reader")
 
@@ -269,7 +269,7 @@ class _More:
         bell = self._reader.bell
         if not isinstance(bell, _LoopBell):
             self._reader.bell = _LoopBell()
-            return  # a chunk may have come before there was a bell: look again
+            return  # a chunk may have arrived before the bell was set: check again
         await bell.wait(self._broadcast)
 
     def blocking(self) -> None:
@@ -295,7 +295,7 @@ class _LoopBell:
         if asyncio._get_running_loop() is self._loop:
             self._event.set()
             return
-        with contextlib.suppress(RuntimeError):  # that loop is closed, and its tasks with it
+        with contextlib.suppress(RuntimeError):  # that loop is closed, and so are its tasks
             self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self, broadcast: Broadcast) -> None:

@@ -1,4 +1,4 @@
-"""One caller's way through a stream: finding, keeping, and the streams under way."""
+"""One caller's call for a stream: finding and storing it, and the streams under way."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Codec(Protocol):
     """How a door stores its streams, and which chunk is the last."""
 
     def chunks(self, value: Any) -> list[Any] | None:
-        """Return the chunks of a stored answer; None when it cannot be given as a stream, which is a miss."""
+        """Return the chunks of a stored answer, or None (a miss) if it cannot be given as a stream."""
 
     def value(self, chunks: list[Any]) -> Any:
-        """Return what to store of a stream that has ended; None when it must not be stored."""
+        """Return what to store of a finished stream, or None if it must not be stored."""
 
     def ends(self, chunk: Any) -> bool:
-        """Tell whether no chunk of meaning follows: the stream is then stored, even if its reader leaves."""
+        """Return whether no meaningful chunk follows: the stream is then stored even if its reader leaves."""
 
 
 class Streams:
@@ -56,7 +56,7 @@ class Streams:
         return None if broadcast is None or reader is None else (broadcast, reader)
 
     def open(self, key: str, broadcast: Broadcast, plain: bool = False) -> tuple[Broadcast, Reader, bool]:
-        """Return a place in the live broadcast of `key`, or in `broadcast`, which is live then (True)."""
+        """Return the live broadcast of `key`, a place in it, and False; or `broadcast`, now live, a place, and True."""
         with self.lock:
             other = self.live.get(key)
             reader = None if other is None else other.join(plain)
@@ -72,10 +72,10 @@ class Streams:
         """End a broadcast: no more readers join it.
 
         Args:
-            key: of its request.
-            broadcast: that is over.
-            stored: whether its answer is in the cache now.
-            error: raised when storing it.
+            key: the key of its request.
+            broadcast: the broadcast that has ended.
+            stored: whether its answer is now in the cache.
+            error: the error raised when storing it.
         """
         with self.lock:
             if self.live.get(key) is broadcast:
@@ -88,17 +88,17 @@ class Streams:
 
 
 def streams_of(engine: Engine) -> Streams:
-    """Return the broadcasts under way on the backend that an engine uses now."""
+    """Return the broadcasts under way on the backend that an engine currently uses."""
     return engine.bound()[1].part(Streams)
 
 
 class StreamCall:
-    """One caller's way through a stream.
+    """One caller's call for a stream.
 
     Args:
         engine: the cache.
         call: what is asked; its function is not used.
-        codec: how the stream is stored; None stores the list of its chunks.
+        codec: says how to store the stream; None stores the list of its chunks.
     """
 
     def __init__(self, engine: Engine, call: Call, codec: Codec | None = None) -> None:
@@ -114,11 +114,11 @@ class StreamCall:
         return self.call.settings.asks.may_call
 
     def running_loop(self) -> asyncio.AbstractEventLoop | None:
-        """Return the event loop that carries the call; None for plain code."""
+        """Return the event loop that runs the call, or None for plain code."""
         return None if self.call.plain else asyncio.get_running_loop()
 
     def broadcast(self) -> Broadcast:
-        """Return a new broadcast, bounded by the longest answer that is stored."""
+        """Return a new broadcast, limited to the longest answer that may be stored."""
         return Broadcast(self.engine.options.max_response, self.running_loop())
 
     # ------------------------------------------------------------------------------ finding
@@ -137,13 +137,13 @@ class StreamCall:
         return fresh
 
     async def _in_chunks(self, found: Found) -> Found:
-        """Make the value of a hit its chunks; an answer that cannot be given as a stream is a miss."""
+        """Replace the value of a hit with its chunks; an answer that cannot be given as a stream is a miss."""
         if found.outcome in SERVED and not await self._split(found):
             found.outcome, found.reason, found.value = "miss", "the stored answer is no stream", None
         return found
 
     async def _split(self, found: Found) -> bool:
-        """Make the value of an answer its chunks; False when it cannot be given as a stream."""
+        """Replace the value of an answer with its chunks; return False if it cannot be given as a stream."""
         if self.codec is not None:
             cut, value = self.codec.chunks, found.value
             found.value = await off_loop(cut, value) if is_large(value) else cut(value)
@@ -164,7 +164,7 @@ class StreamCall:
     # ------------------------------------------------------------------------------ other processes, stale answers
 
     async def claim(self, alive: Callable[[], bool | None]) -> Found | None:
-        """Agree with other processes who opens the source: see `Leases.claim`. The answer's value is its chunks."""
+        """Agree with other processes on who opens the source: see `Leases.claim`. An answer's value is its chunks."""
         engine = self.engine
         if not engine.leases.needed(self.call):
             return None
@@ -176,7 +176,7 @@ class StreamCall:
         return await engine.leases.claim(self.call, alive, look)
 
     def refresh(self, source: Callable[[], Any]) -> None:
-        """Have a fresh answer fetched in the background."""
+        """Start fetching a fresh answer in the background."""
 
         def read() -> Awaitable[Any]:
             return drive(self._read_to_keep(source))
@@ -188,7 +188,7 @@ class StreamCall:
         self.engine.freshness.refresh(self.call.again(function))
 
     def _read_to_keep(self, open: Callable[[], Any]) -> Steps:
-        """Read a stream without readers, and return what to store of it. Raises ValueError when that is nothing."""
+        """Read a stream without readers, and return what to store of it. Raises ValueError if there is nothing."""
         heard, source = self.broadcast(), Source(open)
         try:
             while heard.whole:
@@ -208,7 +208,7 @@ class StreamCall:
         return answer
 
     def stand_in(self, broadcast: Broadcast, error: BaseException) -> bool:
-        """Give the stale answer in place of an error that came before the first chunk, where that is allowed."""
+        """Return the stale answer instead of an error before the first chunk, if that is allowed."""
         stale = None if broadcast.begun else self.engine.freshness.in_place_of(self.call, error)
         if stale is None:
             return False
@@ -220,11 +220,11 @@ class StreamCall:
     # ------------------------------------------------------------------------------ the end
 
     def ends(self, chunk: Any) -> bool:
-        """Tell whether no chunk of meaning follows."""
+        """Return whether no meaningful chunk follows."""
         return self.codec is not None and self.codec.ends(chunk)
 
     async def gathered(self, broadcast: Broadcast) -> Any:
-        """Return what to store of a stream that has ended well; None when that is nothing."""
+        """Return what to store of a stream that succeeded, or None if nothing."""
         return await off_loop(self._answer, broadcast) if broadcast.large else self._answer(broadcast)
 
     def _answer(self, broadcast: Broadcast) -> Any:
@@ -237,7 +237,7 @@ class StreamCall:
         return rebuild(broadcast.chunks(), self.call.settings.target)
 
     async def store(self, broadcast: Broadcast, duration_ms: float) -> bool:
-        """Store a stream that has ended well; True when it was stored."""
+        """Store a stream that succeeded; return True if it was stored."""
         answer = await self.gathered(broadcast)
         if answer is None:
             return False
@@ -245,7 +245,7 @@ class StreamCall:
         return (await admission.admit(self.call, await admission.weigh(self.call, answer, duration_ms))).stored
 
     def ended(self, found: Found, *, stored: bool = False) -> None:
-        """Count a call that has ended."""
+        """Count a finished call."""
         joined = found.entry if found.outcome == "coalesced" else None
         cost = 0.0 if joined is None else joined.cost_usd
         self.engine.reporter.finish(self.call, found, cost=cost, stored=stored)

@@ -1,4 +1,4 @@
-"""Streams of plain generators, which run in the threads of those who read them: see `stream`."""
+"""Streams of plain generators, which run in the threads of their readers: see `stream`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stream_blocking(
     replay_delay: float | None = None,
     codec: Codec | None = None,
 ) -> Iterator[Any]:
-    """`stream` for plain generators."""
+    """Do the same as `stream`, for plain generators."""
     steps = answer(StreamCall(engine, Call(request, settings, plain=True), codec), source, replay_delay)
     go: Any = steps.send
     given: Any = None
@@ -58,5 +58,5 @@ def stream_blocking(
 
 
 def settled_blocking(engine: Engine, key: str) -> None:
-    """`settled` for plain code."""
+    """Do the same as `settled`, for plain code."""
     drive_blocking(settling(engine, key, plain=True))

@@ -1,6 +1,6 @@
-"""The making of a stream: its source is read to the end, and stored.
+"""Production of a stream: its source is read to the end, and stored.
 
-On an event loop a task does that. The readers of a plain source do it themselves: each fetches the chunk it lacks.
+On an event loop a task does that. The readers of a plain source do it themselves: each fetches the chunk it needs.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ __all__ = ["Production"]
 
 
 class Production:
-    """Makes one stream.
+    """Produces one stream.
 
     Args:
-        call: of its first reader.
+        call: the call of its first reader.
         open: opens the function's own stream.
-        replay_delay: seconds between the chunks of what another process has stored.
+        replay_delay: seconds between the chunks of an answer that another process has stored.
     """
 
     def __init__(self, call: StreamCall, open: Callable[[], Any], replay_delay: float | None) -> None:
@@ -44,7 +44,7 @@ class Production:
             broadcast.on_idle = self._pull.abandon
 
     def start(self) -> None:
-        """Begin, where a task does it; readers of a plain source begin it themselves."""
+        """Begin, if a task does the work; readers of a plain source begin it themselves."""
         loop = self.broadcast.loop
         if loop is None:
             return
@@ -65,7 +65,7 @@ class Production:
         await drive(steps)
 
     def _alive(self) -> bool | None:
-        """Tell whether the source is being read; None when it waits for its readers."""
+        """Return whether the source is being read; None if it waits for its readers."""
         broadcast = self.broadcast
         if broadcast.settled.done() or not broadcast.whole:  # a stream that is not stored cannot answer others
             return False
@@ -79,7 +79,7 @@ class Production:
     def _steps(self) -> Steps:
         """Read the source to its end, even if readers leave, and store it.
 
-        Where another process is reading the same stream, what that one has stored is given in its place.
+        If another process is reading the same stream, the answer which that one stores is given instead.
         """
         call, broadcast = self._call, self.broadcast
         try:
@@ -143,7 +143,7 @@ class Production:
         return self.broadcast.over
 
     def _over(self, error: BaseException | None) -> None:
-        """End a stream that is not stored. Does nothing where it has ended."""
+        """End a stream that is not stored. Does nothing if it has ended."""
         self._call.streams.close(self._call.key, self.broadcast)
         self.broadcast.end(error)
 
@@ -162,14 +162,14 @@ class Production:
 
 
 class _Pushed:
-    """A chunk has been handed on. A task lets others have their turn, and waits for slow readers."""
+    """Called after a chunk was handed on. A task lets others run, and waits for slow readers."""
 
     def __init__(self, broadcast: Broadcast) -> None:
         self._broadcast = broadcast
         self._count = 0
 
     async def awaited(self) -> None:
-        # A source may have many chunks ready at once. Readers get the first ones before the last is read.
+        # A source may have many chunks ready at once. Let readers take the first ones before the last is read.
         self._count += 1
         if self._count <= 4 or self._count % 8 == 0:
             await asyncio.sleep(0)
@@ -207,11 +207,11 @@ class _Pull:
         self._context.run(current_streams.set, (*current_streams.get(), broadcast))
 
     def is_active(self, seconds: float) -> bool:
-        """Tell whether a reader is fetching a chunk, or was not long ago."""
+        """Return whether a reader is fetching a chunk, or was recently."""
         return self._lock.locked() or perf_counter() - self._last < seconds
 
     def next(self, reader: Reader) -> None:
-        """Fetch one chunk, unless another reader has fetched one meanwhile."""
+        """Fetch one chunk, unless another reader has meanwhile fetched one."""
         with self._lock:
             if not self._broadcast.done and not self._broadcast.ahead(reader):
                 self._context.run(self._advance)
@@ -220,8 +220,8 @@ class _Pull:
             self.abandon()
 
     def abandon(self) -> None:
-        """All readers have left before the end: nothing is stored."""
-        # If another thread is fetching a chunk, it does this when it is done.
+        """Called when all readers have left before the end: nothing is stored."""
+        # If another thread is fetching a chunk, that thread does this afterwards.
         if self._lock.acquire(blocking=False):
             try:
                 if not self._broadcast.done:
@@ -231,7 +231,7 @@ class _Pull:
                 self._lock.release()
 
     def _advance(self, leaving: BaseException | None = None) -> None:
-        """Carry the steps on until a chunk has been handed on, or to their end."""
+        """Run the steps until a chunk has been handed on, or to their end."""
         go: Any = self._steps.send if leaving is None else self._steps.throw
         given: Any = leaving
         while True:

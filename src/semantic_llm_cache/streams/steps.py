@@ -15,11 +15,11 @@ from semantic_llm_cache.runtime.awaiting import limited
 __all__ = ["END", "Close", "Give", "Next", "Pause", "Settled", "Source"]
 
 END: Any = Sentinel("END")
-"""In place of a chunk: there are no more."""
+"""Stands for a chunk when there are no more."""
 
 
 class Give:
-    """Hand chunks to the caller, one by one. Only the drivers of whole streams know how."""
+    """Hand chunks to the caller, one by one. Only the drivers of whole streams can do this."""
 
     __slots__ = ("chunks",)
 
@@ -28,7 +28,7 @@ class Give:
 
 
 class Pause(NamedTuple):
-    """Wait; with 0 seconds, let others on the event loop have their turn."""
+    """Wait; with 0 seconds, let others on the event loop run."""
 
     seconds: float
 
@@ -62,7 +62,7 @@ class Next:
         self._source = source
 
     async def awaited(self) -> Any:
-        """Of an async stream."""
+        """Return the next chunk of an async stream."""
         source = self._source
         try:
             if source.chunks is None:
@@ -75,7 +75,7 @@ class Next:
             return Failure(error)
 
     def blocking(self) -> Any:
-        """Of a plain stream."""
+        """Return the next chunk of a plain stream."""
         source = self._source
         try:
             if source.chunks is None:
@@ -89,7 +89,7 @@ class Next:
 
 
 class Close(NamedTuple):
-    """Close a source, if it is of a kind that can be closed."""
+    """Close a source, if it can be closed."""
 
     source: Source
 
@@ -107,7 +107,7 @@ class Close(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Wait until it is known whether a stream has been stored, and return that. Raises what storing it raised."""
+    """Wait until a stream has been stored or not, and return which. Raises what storing it raised."""
 
     settled: Future[bool]
     timeout: float | None = None
@@ -118,7 +118,7 @@ class Settled(NamedTuple):
         known = asyncio.Event()
 
         def wake(_: object) -> None:
-            with contextlib.suppress(RuntimeError):  # that loop is closed, and its tasks with it
+            with contextlib.suppress(RuntimeError):  # that loop is closed, and so are its tasks
                 loop.call_soon_threadsafe(known.set)
 
         self.settled.add_done_callback(wake)

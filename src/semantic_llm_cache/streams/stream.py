@@ -1,10 +1,10 @@
 """Streams: async and plain generators through the cache.
 
-The first caller gets chunks as they come; others who ask the same join and get all chunks from the start; a
-hit replays them. Stored only when the stream ended well: one that fails, or that everybody left, stores nothing.
+The first caller gets chunks as they arrive; others who ask the same join and get all chunks from the start; a
+hit replays them. A stream is stored only if it succeeded: one that fails, or that all readers left, is not stored.
 With ``single_flight="shared"`` one process reads the source; the others wait for the whole answer and replay it.
 
-`answer` is what async and plain streams have in common; `stream` carries it out on an event loop, and
+`answer` is the logic shared by async and plain streams; `stream` runs it on an event loop, and
 `plain.stream_blocking` in plain threads.
 """
 
@@ -47,9 +47,9 @@ async def stream(
         engine: the cache.
         request: what is asked.
         source: opens the function's own stream.
-        settings: of the call; `target` is the type of a list of chunks.
+        settings: the settings of the call; `target` is the type of a list of chunks.
         replay_delay: seconds between the chunks of a hit; None replays at once.
-        codec: how the stream is stored; None stores the list of its chunks.
+        codec: says how to store the stream; None stores the list of its chunks.
     """
     steps = answer(StreamCall(engine, Call(request, settings), codec), source, replay_delay)
     go: Any = steps.send
@@ -111,7 +111,7 @@ def answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
 
 
 def _relay(open: Open) -> Steps:
-    """Hand a source on as it is."""
+    """Pass a source through unchanged."""
     source = Source(open)
     following = Next(source)
     try:
@@ -171,13 +171,13 @@ def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
                 call.ended(broadcast.instead)
             yield Give((chunk,))
     except Left:
-        if not counted and broadcast.over:  # the reader has all there is and did not wait for the end
+        if not counted and broadcast.over:  # the reader has every chunk and did not wait for the end
             call.ended(call.call.found, stored=(yield Settled(broadcast.settled)))
         raise
     finally:
         broadcast.leave(reader)
     if not counted:
-        # As with any other call, the caller continues when the answer is stored.
+        # As with any other call, the caller continues once the answer is stored.
         try:
             stored = yield Settled(broadcast.settled)
         except Exception as error:
@@ -188,7 +188,7 @@ def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
 
 
 def _shadow(call: StreamCall, open: Open) -> Steps:
-    """Call in any case; note what the cache would have given, and whether that agrees with a stream that ended well."""
+    """Always call; record what the cache would have given, and whether that agrees with a stream that succeeded."""
     engine, heard, source = call.engine, call.broadcast(), Source(open)
     assert engine.shadow is not None
     yield Do(lambda: engine.search.find(call.call))
@@ -216,7 +216,7 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
 
 
 def _wait_for_whole(call: StreamCall) -> Steps:
-    """Wait for the same request in flight as a whole answer, where that can be given as a stream; True: look again."""
+    """Wait for a whole-answer call of the same request, if its answer can be streamed; True means look again."""
     flights, request = call.engine.bound()[1].flights, call.call.request
     if call.codec is None or not flights.under_way(call.key):
         return False
