@@ -1,4 +1,4 @@
-"""`semantic-llm-cache calibrate`: the threshold that keeps wrong hits to a target, on held-out rows."""
+"""`semantic-llm-cache calibrate`: find the threshold that keeps wrong hits within a target, on held-out rows."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def embed(
 
     numbers: dict[str, int] = {}
     rows = [numbers.setdefault(text, len(numbers)) for text in texts]
-    # Shortest first: the estimate of the remaining time then covers the slow, long texts last.
+    # Sort by length, so that texts of similar length share a chunk and need little padding.
     distinct = sorted(numbers, key=len)
     chunks = [distinct[i : i + _CHUNK] for i in range(0, len(distinct), _CHUNK)]
     vectors: npt.NDArray[np.float32] | None = None

@@ -21,7 +21,7 @@ _SAMPLE = 4096  # number of vectors used to learn the directions
 _PER_CENTROID = 32  # number of vectors used to learn one centroid
 _BLOCK = 32  # rows of a list allocated and multiplied together
 _ROOT = 2.0  # number of lists = this times the square root of the number of vectors
-# What the parts of two near vectors that are not in their short ones have in common, as a share of the most possible.
+# How much the remainders of two near vectors, which their short vectors leave out, typically agree: 1 is the most.
 _ALIKE = 0.6
 _PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # number of lists searched, by the wanted cosine
 _ROUNDING = 1e-4
@@ -167,7 +167,7 @@ class InvertedLists:
             own -= (1.0 - _ALIKE) * rest * rest  # the estimate for the query itself
             query[-1] *= _ALIKE
         scores, ids = self._look(query, k, lowest, own)
-        # The most that the remainders can add to an estimate.
+        # `slack` is the most that the remainders can add to an estimate.
         kept = np.flatnonzero(scores >= np.float32(lowest - slack))
         if len(kept) > count:
             kept = kept[np.argpartition(scores[kept], len(kept) - count)[-count:]]

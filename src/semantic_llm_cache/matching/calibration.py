@@ -1,4 +1,4 @@
-"""The threshold that keeps wrong hits to a target, chosen and judged on different rows.
+"""Find the threshold that keeps wrong hits within a target; choose and judge it on different rows.
 
 A *case* is one chance to serve a near answer: its similarity, and whether the answer would have been right. At
 threshold t the cases at or above t are hits, and we want the share of wrong ones among them. The lowest

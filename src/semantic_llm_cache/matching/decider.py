@@ -34,7 +34,7 @@ _ONLINE_CANDIDATES = 16
 _VERIFY_TIMEOUT = 30.0
 _KNOWN_PAIRS = 4096
 _LONG = 2000
-_LONG_TOGETHER = 8000  # characters of prompts in pairs: read in some 3 ms
+_LONG_TOGETHER = 8000  # total characters of the prompts in all pairs: guards read this many in about 3 ms
 _KNOWN_ANSWERS = 4096
 _DEFAULT_FLOOR = 0.5
 
@@ -334,7 +334,7 @@ class Decider:
     def _views(
         self, prompt: str, candidates: Sequence[Candidate], *, at_once: bool
     ) -> tuple[list[Candidate], list[Any], str]:
-        """Return the candidates that no guard asked for speaks against, what the policy sees of them, and a veto."""
+        """Return the candidates that no requested guard rejects, the policy's views of them, and a veto."""
         from semantic_llm_cache.matching.guards import GuardFeatures
         from semantic_llm_cache.matching.online import CandidateView
 

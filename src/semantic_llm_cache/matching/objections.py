@@ -24,7 +24,7 @@ class PairCheck:
     Args:
         guards: the guards; an empty set objects to nothing, and drops the residual check too.
         encode: takes texts, returns unit vectors, shape (n, dimension); called only for long prompts.
-        embedder: asked what it does not see of the two texts, whatever the guards; None skips that.
+        embedder: says what it does not see in the two texts, even without guards; None skips that.
 
     Example:
         >>> from semantic_llm_cache.matching.guards import resolve_guards

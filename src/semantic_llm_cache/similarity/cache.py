@@ -117,14 +117,14 @@ class EmbeddingCache(EmbeddingProvider):
         return _stack(self._encode_all(texts), texts)
 
     async def aencode(self, text: str) -> Vector:
-        """`encode` without blocking the event loop."""
+        """Run `encode` without blocking the event loop."""
         (text,) = check_texts([text])
         with self._lock:
             vector = self._lookup(text)
         return vector if vector is not None else (await self._aencode_all([text]))[text]
 
     async def aencode_batch(self, texts: Sequence[str]) -> Vector:
-        """`encode_batch` without blocking the event loop."""
+        """Run `encode_batch` without blocking the event loop."""
         texts = check_texts(texts)
         if not texts:
             return await self.provider.aencode_batch(texts)

@@ -107,7 +107,7 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         return self._rows([self._single(self._resolve(self._func(text))) for text in texts], len(texts))
 
     async def aencode(self, text: str) -> Vector:
-        """`encode` without blocking the event loop."""
+        """Run `encode` without blocking the event loop."""
         (text,) = check_texts([text])
         if not self._async:
             return await self._batcher.submit(text)
@@ -116,7 +116,7 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         return vector
 
     async def aencode_batch(self, texts: Sequence[str]) -> Vector:
-        """`encode_batch` without blocking the event loop."""
+        """Run `encode_batch` without blocking the event loop."""
         texts = check_texts(texts)
         if not texts:
             return np.empty((0, self._dimension or 0), dtype=np.float32)

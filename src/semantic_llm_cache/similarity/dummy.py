@@ -16,7 +16,7 @@ class DummyEmbeddingProvider(EmbeddingProvider):
     """Vectors from a hash of the text, for tests only: equal texts match, and no others.
 
     They are the same in every process and on every machine. Two different texts have a cosine near 0,
-    within some 4 / sqrt(dimension).
+    within about 4 / sqrt(dimension).
 
     Args:
         dimension: length of the vectors, at least 1.
@@ -36,7 +36,7 @@ class DummyEmbeddingProvider(EmbeddingProvider):
 
     @property
     def fingerprint(self) -> str:
-        """Kind, dimension and normalisation."""
+        """Return kind, dimension and normalisation."""
         return f"dummy:{self.dimension}:unit"
 
     def encode_batch(self, texts: Sequence[str]) -> Vector:
@@ -51,9 +51,9 @@ class DummyEmbeddingProvider(EmbeddingProvider):
         return rows
 
     async def aencode(self, text: str) -> Vector:
-        """`encode`: microseconds, so no thread is needed."""
+        """Run `encode`, which takes microseconds and needs no thread."""
         return self.encode(text)
 
     async def aencode_batch(self, texts: Sequence[str]) -> Vector:
-        """`encode_batch`: microseconds, so no thread is needed."""
+        """Run `encode_batch`, which takes microseconds and needs no thread."""
         return self.encode_batch(texts)

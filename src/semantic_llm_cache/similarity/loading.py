@@ -61,7 +61,7 @@ class LoadOnce(Generic[T]):
 
     @property
     def loaded(self) -> bool:
-        """True once the value is there."""
+        """Return True once the value is loaded."""
         return self.value is not None
 
     def get(self) -> T:

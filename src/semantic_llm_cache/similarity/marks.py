@@ -33,7 +33,7 @@ _MARKS = (
     r"\u0d3b\u0d3c\u0d41-\u0d44\u0d4d\u0d62\u0d63\u0d81\u0dca\u0dd2-\u0dd4\u0dd6\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
     r"\u3099\u309a"
 )
-# Marks that stand alone, or in longer runs than any script writes.
+# Marks without a letter, or in longer runs than any script uses.
 _LOOSE_MARKS = re.compile(rf"(?<![^\W\d_])(?<![{_MARKS}])[{_MARKS}]+|[{_MARKS}]{{4,}}")
 _WORD = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{_MARKS}])*")
 _AFTER_WORD = re.compile(rf"[{_MARKS}]{{0,3}}")

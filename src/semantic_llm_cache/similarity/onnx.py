@@ -39,7 +39,7 @@ _GRAPH = Path(__file__).parent / "data" / f"{weights.MODEL_NAME}.onnx"
 _NAME_IN_GRAPH = b"." + b"/" * 110 + b"model.safetensors"
 """Placeholder for the weights file in the graph; replaced by a path of exactly this length."""
 _TOKENS_PER_RUN = 2048
-"""Limits the memory (some 60 MB) and the duration of one run."""
+"""Limits the memory (about 60 MB) and the duration of one run."""
 _EXIT_GRACE = 5.0
 """Longest wait at interpreter exit, in seconds; a run that is stopped ends within milliseconds."""
 
@@ -47,10 +47,10 @@ _EXIT_GRACE = 5.0
 class OnnxEmbeddingProvider(EmbeddingProvider):
     """Sentence embeddings of all-MiniLM-L6-v2, fp32, 384 dimensions, mean of tokens, length 1.
 
-    The model is loaded on first use or by `load()`, and needs some 100 MB. Vectors agree with those of
+    The model is loaded on first use or by `load()`, and needs about 100 MB. Vectors agree with those of
     sentence-transformers to a cosine of 0.9999995. A text encoded alone and in a batch agrees to 1e-5.
 
-    The model reads 256 word pieces, some 1,000 characters of English. A longer text still gets a vector,
+    The model reads 256 word pieces, about 1,000 characters of English. A longer text still gets a vector,
     the mean of the vectors of its parts weighted by their pieces; but such a vector hardly shows what
     differs in one part, so `readable` is False for it and it is matched only exactly. Any two signs that the
     model does not know (emoji, rare scripts, words over 100 characters) look alike to it, and it does not see
@@ -71,7 +71,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         device: "cpu", or "cuda" with the package onnxruntime-gpu.
 
     Raises:
-        ValueError: naming the argument. `check` looks for files and packages, this does not.
+        ValueError: an invalid argument, which the message names. Only `check` looks for files and packages.
 
     Example:
         >>> provider = OnnxEmbeddingProvider()
@@ -141,10 +141,10 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             weights.locate(self._model_path)
 
     def load(self) -> None:
-        """Load the model and test it. Blocks, some 0.3 s. After a failure, 5 s pass before the next try.
+        """Load the model and test it. Blocks for about 0.3 s. After a failure, the next try waits 5 s.
 
         Raises:
-            EmbeddingUnavailableError: packages or weights are missing, the weights are others, or the
+            EmbeddingUnavailableError: packages or weights are missing, the weights are the wrong ones, or the
                 model fails its self-test.
         """
         self._loading.get()
@@ -196,7 +196,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
     def readable(self, text: str) -> bool:
         """Return whether all of `text` goes into its vector: it fits, and is text. See `unseen` for unknown signs.
 
-        Takes about a microsecond for ASCII of up to 254 characters, else some 0.1 ms, and the first time
+        Takes about a microsecond for ASCII of up to 254 characters, else about 0.1 ms, and the first time
         30 ms more unless the model is loaded.
         """
         sure = surely_readable(text)

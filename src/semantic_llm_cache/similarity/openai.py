@@ -21,7 +21,7 @@ __all__ = ["OpenAIEmbeddingProvider"]
 
 _INSTALL = 'pip install "semantic-llm-cache[openai]"'
 _MAX_REQUEST = 128
-"""Texts in one request; the API takes 2,048, but also bounds their sum."""
+"""Most texts in one request; the API takes 2,048, but also limits their total size."""
 
 
 class OpenAIEmbeddingProvider(EmbeddingProvider):
@@ -32,13 +32,13 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
 
     Args:
         model: name of the embedding model.
-        client: an `openai.OpenAI`; None makes one on first use, and another in a forked process. One given
-            here goes into forked processes as it is, so make it after the fork.
+        client: an `openai.OpenAI`; None creates one on first use, and another in a forked process. A given
+            client is used unchanged in forked processes, so create it after the fork.
         dimensions: ask for vectors of this length; None is the model's own.
         base_url: of another server; None is OPENAI_BASE_URL, else the API's own. Not with `client`.
         api_key: None is OPENAI_API_KEY. Not with `client`.
-        max_tokens: what the model reads. A token is at least one byte, so texts of up to this many bytes
-            are known to be `readable`; longer ones are left to exact matches.
+        max_tokens: the model's input limit. A token is at least one byte, so texts of up to this many bytes
+            are known to be `readable`; longer ones are matched only exactly.
 
     Raises:
         TypeError: an asynchronous client.
@@ -153,7 +153,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
             data = sorted(response.data, key=lambda item: item.index)
         except openai.AuthenticationError as error:  # its message quotes part of the key
             raise EmbeddingUnavailableError("OpenAI embeddings: the API key was refused (401)") from error
-        except openai.BadRequestError as error:  # speaks of the texts, so the batcher tries them singly
+        except openai.BadRequestError as error:  # concerns the texts, so the batcher tries them one by one
             raise VectorError(f"OpenAI embeddings: the request was refused ({_status(error)})") from error
         except openai.OpenAIError as error:
             raise EmbeddingUnavailableError(f"OpenAI embeddings: {_status(error)}") from error

@@ -17,7 +17,7 @@ class Hidden(NamedTuple):
         characters: the run, as written.
         before: the word before it in lower case, followed by a space unless the run touches it; "" for none.
         after: the word after it, likewise.
-        placed: True when the vector shows that something stands there, but not what (an unknown sign).
+        placed: True when the vector shows that there is something, but not what (an unknown sign).
     """
 
     characters: str
@@ -50,7 +50,7 @@ _NEAR = 48  # characters looked at for the words beside a run
 
 
 def unseen_ascii(text: str) -> Unseen:
-    """`default_unseen` for ASCII: control characters, and how far lines are indented."""
+    """Return `default_unseen` for ASCII text: control characters, and the indentation of lines."""
     if text.isprintable():
         return NOTHING
     spans = [(m.start(), m.end(), False) for pattern in (_ODD_ASCII, INDENT) for m in pattern.finditer(text)]

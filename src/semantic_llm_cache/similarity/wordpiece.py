@@ -19,7 +19,7 @@ MAX_PIECES = 254
 """Word pieces that the model reads: it was trained on 256, two of which mark the ends."""
 
 _MAX_WORD = 100
-"""A longer word is one unknown piece, whatever it says (`max_input_chars_per_word` of BERT)."""
+"""A longer word becomes one unknown piece (`max_input_chars_per_word` of BERT)."""
 _MAX_CHARACTERS = 4096
 """No ordinary text of this length fits; counting the pieces of longer ones would only cost time."""
 
@@ -117,7 +117,7 @@ class WordPieces:
     def _find_unseen(self, text: str) -> Unseen:
         from semantic_llm_cache.similarity.marks import as_read, dropped, end_of_word, inside_word, spelled
 
-        # No text holds half of a surrogate pair; in its place stands a character that is dropped too.
+        # Half of a surrogate pair is not valid text; replace it by a character that is also dropped.
         encoding = self._tokenizer.encode(_SURROGATE.sub("\ufffd", text), add_special_tokens=False)
         spans: list[tuple[int, int, bool]] = []
         words: list[tuple[str, str]] = []

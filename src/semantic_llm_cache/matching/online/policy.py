@@ -47,7 +47,7 @@ _ALARM_HOLD = 60  # outcomes to see after an alarm before anything is served aga
 _WINDOW = 1000  # recent decisions that set the price
 _REPRICE = 32  # decisions between two settings of the price
 _HORIZON = 1500  # decisions over which to spend what is left of the budget
-_MOST_WRONG = 0.4  # an answer more doubtful than this is never served, whatever the budget ...
+_MOST_WRONG = 0.4  # an answer more doubtful than this is never served, even within the budget ...
 _BOLD_AFTER = 300.0  # ... and half of that is the limit after so many outcomes
 _AUDIT_PRIOR = 10.0  # expected errors that the ratio of explored to expected errors starts from
 _AUDIT_DEVIATIONS = 0.75  # standard deviations of the count that are added to it
@@ -382,7 +382,7 @@ class OnlinePolicy:
             self._record(decision.answer, correct)
 
     def report_answer(self, answer: str, correct: bool) -> None:
-        """`report` without the decision: by the answer's fingerprint alone."""
+        """Learn a verdict like `report`, but from the answer's fingerprint without the decision."""
         with self._lock:
             self._record(answer, correct)
             if not correct:
