@@ -51,22 +51,22 @@ class CacheContext:
     """Overrides settings of every cached call made inside, also in tasks started there.
 
     Args:
-        similarity: threshold of near matching.
-        ttl: of answers stored inside.
-        namespace: keeps the calls made inside apart from those outside. It only partitions further: two
+        similarity: the threshold of near matching.
+        ttl: the TTL of answers stored inside.
+        namespace: separates the calls made inside from those outside. It only splits further: two
             functions that share nothing outside share nothing inside.
         enabled: False lets the calls through.
-        cache_control: what all that is called inside asks of the cache, through whatever door, in the manner of
+        cache_control: what all calls inside ask of the cache, through any door, in the style of
             HTTP: ``"no-cache"`` (call again, store the answer), ``"no-store"``, ``"only-if-cached"``
-            (`CacheNotFoundError` where there is no answer, or status 504 through a client), ``"max-age=60"``,
-            ``"ttl=1h"``, ``"similarity=0.9"``; a string with commas, a set, or a mapping. What a client's call says
-            by its own header goes before it.
+            (`CacheNotFoundError` if there is no answer, or status 504 through a client), ``"max-age=60"``,
+            ``"ttl=1h"``, ``"similarity=0.9"``; a string with commas, a set, or a mapping. A header of a client's
+            own call takes precedence.
 
-    What is not given stays as it is; contexts nest by merging. `lookups` lists what happened to the calls
+    Settings that are not given stay unchanged; nested contexts merge. `lookups` lists what happened to the calls
     (the last 10,000), `stats` counts them.
 
     Raises:
-        ValueError, TypeError: naming the argument.
+        ValueError, TypeError: an argument is not valid; the message names it.
 
     Example:
         >>> with CacheContext(similarity=1.0) as context:
@@ -129,7 +129,7 @@ class CacheContext:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        # Not by a token: several tasks may be inside one context, and a fixture may leave in another task
+        # Not with a token: several tasks may be inside one context, and a fixture may leave in another task
         # than it entered in.
         current = overrides.get()
         if current is not None and current.context is self:
@@ -143,7 +143,7 @@ class CacheContext:
 
 
 def asked_control() -> CacheControl | None:
-    """Return what the contexts around a call ask of the cache; None when nothing."""
+    """Return what the contexts around a call ask of the cache, or None."""
     context = overrides.get()
     if context is None or context.cache_control is _UNSET:
         return None
@@ -152,5 +152,5 @@ def asked_control() -> CacheControl | None:
 
 
 def is_set(value: Any) -> bool:
-    """Tell whether a context gave this setting."""
+    """Return whether a context gave this setting."""
     return value is not _UNSET

@@ -1,4 +1,4 @@
-"""What one call may ask of the cache, in the manner of HTTP's ``Cache-Control``."""
+"""What one call may ask of the cache, in the style of HTTP's ``Cache-Control``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["HEADER", "NOTHING_ASKED", "NOT_CACHED", "CacheControl", "cache_control", "obeyed"]
 
 HEADER = "x-cache-control"
-"""Name of the request header. It never reaches the provider."""
+"""The name of the request header. It never reaches the provider."""
 
 NOT_CACHED = "only-if-cached was asked for, and the answer is not in the cache"
 
@@ -27,15 +27,15 @@ _VALUES = ("max-age", "ttl", "similarity")
 class CacheControl:
     """What one call asks of the cache.
 
-    What a directive means is decided here, in the methods: the rest of the code asks them only.
+    Only the methods here know what a directive means; the rest of the code asks them.
 
     Attributes:
         no_cache: do not answer from the cache; store the fresh answer.
         no_store: do not store the answer.
         only_if_cached: answer from the cache or fail: with status 504 over HTTP, with `CacheNotFoundError` elsewhere.
-        max_age: oldest answer taken, in seconds.
-        ttl: how long the answer is kept, in seconds, in place of the cache's own; None is not given.
-        similarity: threshold in place of the cache's own.
+        max_age: the highest age of an answer to accept, in seconds.
+        ttl: how long to keep the answer, in seconds, instead of the cache's TTL; None if not given.
+        similarity: the threshold, instead of the cache's own.
     """
 
     no_cache: bool = False
@@ -47,21 +47,21 @@ class CacheControl:
 
     @property
     def plain(self) -> bool:
-        """Whether the call takes the usual way."""
+        """Whether the call takes the usual path."""
         return not (self.no_cache or self.no_store or self.only_if_cached) and self.max_age is None
 
     @property
     def may_look(self) -> bool:
-        """Whether an answer from the cache is taken at all."""
+        """Whether an answer from the cache may be used at all."""
         return not self.no_cache
 
     def may_serve(self, entry: CacheEntry, now: float) -> bool:
-        """Tell whether this entry's answer is taken at `now`, in wall seconds."""
+        """Return whether this entry's answer may be used at `now`, in wall seconds."""
         return self.max_age is None or now - entry.created_at <= self.max_age
 
     @property
     def may_share(self) -> bool:
-        """Whether the fresh answer may be that of another caller, and others may take it from this one."""
+        """Whether this call may share a fresh answer with other callers, in either direction."""
         return not (self.no_cache or self.no_store)
 
     @property
@@ -79,7 +79,7 @@ class CacheControl:
         """Return what a header, a collection of directives, or a mapping asks for.
 
         Raises:
-            ValueError, TypeError: a directive that is unknown, or a value that cannot be read.
+            ValueError, TypeError: a directive is unknown, or a value cannot be read.
 
         Example:
             >>> CacheControl.read("no-store, max-age=60")
@@ -117,7 +117,7 @@ class CacheControl:
 
 
 NOTHING_ASKED = CacheControl()
-"""What a call asks that asks for nothing."""
+"""The control of a call that asks for nothing."""
 
 
 def _pairs(given: Any) -> Iterable[tuple[str, Any]]:
@@ -141,7 +141,7 @@ def _pairs(given: Any) -> Iterable[tuple[str, Any]]:
 
 
 def obeyed(settings: Any, asks: CacheControl | None) -> Any:
-    """Return the settings of a call as `asks` has them; the settings given stay as they are."""
+    """Return the settings of a call with what `asks` changes; the given settings are not modified."""
     if asks is None or asks == NOTHING_ASKED:
         return settings
     changed: dict[str, Any] = {"control": None if asks.plain else asks}
@@ -156,7 +156,7 @@ def cache_control(*directives: str, **values: Any) -> dict[str, str]:
     """Return the header that asks this of the cache, for an SDK's ``extra_headers=``.
 
     Raises:
-        ValueError, TypeError: a directive that is unknown, or a value that cannot be read.
+        ValueError, TypeError: a directive is unknown, or a value cannot be read.
 
     Example:
         >>> cache_control("no-store", max_age=60)

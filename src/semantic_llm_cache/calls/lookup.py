@@ -18,7 +18,7 @@ class Lookup:
     Attributes:
         outcome: ``"exact"``, ``"near"``, ``"coalesced"`` (joined another call in flight), ``"stale"``,
             ``"miss"``, ``"bypass"`` (caching was off), or ``"error"`` (the cache failed, the function was called).
-        reason: why, in words: ``"nearest 0.93 < 0.95"``.
+        reason: why, as text: ``"nearest 0.93 < 0.95"``.
         similarity: max(0, cosine) to the matched prompt, or on a miss to the nearest; None when nothing
             was compared.
         matched_prompt: the prompt whose answer was served, or on a miss the nearest one.
@@ -26,11 +26,11 @@ class Lookup:
         policy: what decided about near entries.
         key: exact key of the request. `entry_key`: key of the entry that was served.
         namespace, scope, prompt: of the request; `scope` is a hash.
-        duration_ms: how long the caller waited. `saved_ms`, `saved_usd`: what the hit spared.
+        duration_ms: how long the caller waited. `saved_ms`, `saved_usd`: what the hit saved.
         stored: whether a fresh answer was stored.
         would, would_be_right: in shadow mode, the outcome that the cache would have had, and whether its
-            answer agreed with the fresh one (None: not known).
-        response: the answer, on lookups that found one by themselves (`SemanticCache.lookup`).
+            answer agreed with the fresh one (None: unknown).
+        response: the answer, if it was a plain lookup that found one (`SemanticCache.lookup`).
     """
 
     outcome: str
@@ -64,8 +64,8 @@ class Lookup:
         return self.outcome if self.outcome in ("exact", "near") else None
 
 
-# Either a Lookup, or the arguments from which one is made when somebody asks: an exact hit in memory
-# takes some two microseconds, and building a record that nobody reads would be a third of that.
+# Either a Lookup, or the arguments to make one from on request: an exact hit in memory
+# takes some two microseconds, and a record that nobody reads would take a third of that.
 _last: ContextVar[Any] = ContextVar("semantic_llm_cache_last_lookup", default=None)
 remember = _last.set
 

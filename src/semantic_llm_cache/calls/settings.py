@@ -18,8 +18,8 @@ class CallSettings:
     Attributes:
         similarity, ttl, enabled: as in the options.
         target: the type that answers are rebuilt to.
-        tags: labels of the entries stored.
-        control: what the call asks of the cache; None where that is nothing out of the ordinary.
+        tags: labels of the stored entries.
+        control: what the call asks of the cache; None if nothing special.
     """
 
     similarity: float
@@ -44,15 +44,15 @@ class _Engine(Protocol):
 def current(
     engine: _Engine, settings: CallSettings, asks: CacheControl | None = None
 ) -> tuple[CallSettings, str | None]:
-    """Return the settings of a call made at this moment, and the namespace of a context if one names it.
+    """Return the settings of a call made now, and the namespace if a context sets one.
 
     Args:
-        engine: whose settings they are.
-        settings: of the door; they stay as they are.
-        asks: what the call itself asks of the cache, in place of what a context around it asks.
+        engine: the engine whose settings apply.
+        settings: the settings of the door; they are not modified.
+        asks: what the call itself asks of the cache; it replaces what a context around it asks.
 
     Raises:
-        EmbeddingUnavailableError: near matching is asked for, and there is no usable embedder.
+        EmbeddingUnavailableError: near matching is requested, but there is no usable embedder.
     """
     context = overrides.get()
     if context is None and asks is None:

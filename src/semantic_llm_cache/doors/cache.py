@@ -1,4 +1,4 @@
-"""`SemanticCache` and `@cache`: the doors for people."""
+"""`SemanticCache` and `@cache`, the main entry points for users."""
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ R = TypeVar("R", covariant=True)
 
 
 class SemanticCache(Engine):
-    """A cache: looks up, calls, stores. Decorators and clients are doors to it.
+    """A cache that looks up, calls and stores. Decorators and clients are doors to it.
 
     Args:
         backend: a `StorageBackend` or URL (``memory://``, ``sqlite:///cache.db``); None is the process's
             default, see `get_default_backend`.
         embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:..."``), or a callable from
-            text to vector; None is ``"auto"``. Needed only where `similarity` is below 1.
+            text to vector; None is ``"auto"``. Needed only if `similarity` is below 1.
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
-        ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; None is for ever.
-        namespace: name of the entries for management; a part of the scope.
+        ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; None means for ever.
+        namespace: groups entries for management; part of the scope.
         enabled: False lets every call through. So does ``SEMANTIC_LLM_CACHE_DISABLED=1``.
-        guards: what looks for differences in meaning that cosine cannot tell: ``"default"``, None, names of
+        guards: rules that find differences in meaning which cosine misses: ``"default"``, None, names of
             rules, or callables; see `matching.guards`.
         verify: a sync or async callable ``(prompt, candidate_prompt, response) -> bool | float`` asked about
             near candidates that passed threshold and guards; see `matching.verify` for ready-made ones.
         verify_band: ask only between these two similarities, refuse below, accept above.
         verify_mode: ``"inline"``, or ``"background"``: the caller gets a fresh answer now, and a yes makes both
             prompts aliases of one answer for the next time.
-        max_error: bound on the share of all requests that are answered wrongly, learned online; `similarity`
-            is then the floor under which no candidate is looked at (0.5 if not given). See
+        max_error: upper bound on the share of all requests that are answered wrongly, learned online; `similarity`
+            is then the minimum below which no candidate is considered (0.5 if not given). See
             ``docs/error-budget.md``.
         max_error_per_hit: the same for the share of hits that are wrong.
-        same_answer: ``(fresh, stored) -> bool | float``, tells the online policy and shadow mode whether two
+        same_answer: ``(fresh, stored) -> bool | float``, for the online policy and shadow mode: whether two
             answers say the same. Default: equal up to case and marks, or for long answers near in meaning.
-        seed: makes the online policy's draws repeatable.
+        seed: makes the online policy's random draws repeatable.
         mode: ``"serve"``, or ``"shadow"``: always call, and record what the cache would have answered.
         on_event: called with the `Lookup` of every call.
-        on_error: ``"open"``: trouble with storage or embedder costs the caller nothing but the saving;
+        on_error: ``"open"``: a failing storage or embedder only costs the caller the saving;
             ``"raise"``: it raises `CacheBackendError` or `EmbeddingUnavailableError`.
-        timeout: seconds that each storage operation or embedding may take; None is no limit.
+        timeout: seconds that each storage operation or embedding may take; None means no limit.
         stale_while_revalidate: how long after its TTL an answer is still served, while a fresh one is fetched in
             the background. `stale_if_error`: how long after its TTL it is served when the call fails. Both for
             equal text only; forms as for `ttl`.
-        jitter: share of the TTL, up to 1, by which it is shortened at random, so that answers stored together do
-            not expire together.
+        jitter: largest share of the TTL, up to 1, by which it is shortened at random, so that answers stored together
+            do not expire together.
         single_flight: ``"process"``: of concurrent calls for one key, one in this process runs the function.
             ``"shared"``: one in all processes on the same Redis, PostgreSQL or SQLite file; the others wait for
-            its answer, of streams for the whole one, which they then replay. When it fails or dies another one
-            calls; when the storage fails each process calls for itself. One more round trip for each miss.
+            its answer (of a stream: for the whole stream, which they then replay). If it fails or dies, another one
+            calls; if the storage fails, each process calls for itself. Each miss costs one more round trip.
         clock: wall time in seconds, for tests; replaces the backend's too.
-        tags: labels of the entries stored.
+        tags: labels of the stored entries.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         price: `CacheConfig` with rates per 1,000 tokens, or a callable ``(input_tokens, output_tokens,
             response) -> USD``.
-        max_prompt, max_response: longest prompt, and longest answer in its stored form, that are stored,
+        max_prompt, max_response: the longest prompt, and the longest answer in its stored form, to store,
             in characters.
 
     Raises:
-        ValueError, TypeError: naming the argument.
-        EmbeddingUnavailableError: `similarity` below 1 and no usable embedder.
+        ValueError, TypeError: an argument is not valid; the message names it.
+        EmbeddingUnavailableError: `similarity` is below 1 and there is no usable embedder.
 
     Example:
         >>> import asyncio
@@ -119,16 +119,16 @@ class SemanticCache(Engine):
         max_response: int = 20_000_000,
         **unknown: NoReturn,
     ) -> None:
-        given = dict(locals())  # what it was given, by name
+        given = dict(locals())  # the given arguments by name
         super().__init__(Options.read(_named(given, "self", "__class__")))
 
     def cache(self, function: Any = None, /, **options: Any) -> Any:
         """Return a decorator (or decorate `function`) bound to this cache.
 
-        Takes the options of `semantic_llm_cache.cache`; those not given are the cache's.
+        Takes the options of `semantic_llm_cache.cache`; the others are those of this cache.
 
         Raises:
-            TypeError, ValueError: naming the option.
+            TypeError, ValueError: an option is not valid; the message names it.
         """
         engine_options, function_options = split(options)
         derived = self.derive(**engine_options)
@@ -213,7 +213,7 @@ def cache(
     price: Price = None,
     **unknown: Any,
 ) -> Any:
-    """Cache the answers of a function that calls a model. Use bare (`@cache`) or with options.
+    """Cache the answers of a function that calls a model. Use it bare (`@cache`) or with options.
 
     Works on `async def` and `def`, on methods, classmethods and staticmethods (with `@cache` above `@classmethod`:
     the other way round `cache_lookup` and `cache_invalidate` raise TypeError from Python 3.13 on). The function
@@ -221,34 +221,34 @@ def cache(
 
     Args:
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
-        ttl: how long an answer is served: seconds, timedelta, ``"90s"``, ``"1h30m"``, ``"7d"``; None is for
+        ttl: how long an answer is served: seconds, timedelta, ``"90s"``, ``"1h30m"``, ``"7d"``; None means for
             ever. Counted from the store; a hit does not extend it.
         backend: a `StorageBackend` or URL (``"sqlite:///cache.db"``); None is the process's default.
-        namespace: name of the entries for management. In "default" each function has its own entries;
-            functions that name the same other namespace share theirs.
+        namespace: groups entries for management. In "default" each function has its own entries;
+            functions with the same other namespace share theirs.
         enabled: False lets every call through.
         key_func: called with the function's arguments, returns the exact key as a string. All other
-            arguments are then your own responsibility: they no longer keep answers apart, in the near tier
-            neither. Name what must with `scope`.
+            arguments are then your responsibility: they no longer separate answers, not even in the near
+            tier. Put what must separate them into `scope`.
         embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:text-embedding-3-small"``),
             or a sync or async callable from text to vector.
-        prompt: the parameter that holds the prompt; else the first of `prompt`, `messages`, `question`,
+        prompt: the parameter that holds the prompt; by default the first of `prompt`, `messages`, `question`,
             `query`, `input`, `text`, `message`, else the only `str` parameter.
-        ignore: parameters that do not matter for the answer (a client, a callback), and variables that the
+        ignore: parameters that do not affect the answer (a client, a callback), and variables that the
             function closes over. All others must be equal for an answer to serve.
         scope: what else must be equal: a mapping, or a callable that returns it for each call.
-        version: starts a fresh space when it changes, e.g. with the prompt template.
+        version: change it, e.g. with the prompt template, to stop using old entries.
         normalizer: applied to the text before both tiers, e.g. `utils.normalize_prompt`.
         tags: labels for `invalidate(tags=...)`, or a callable that makes them from the call's arguments.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         replay_delay: for generators: seconds between the chunks of a hit; None replays at once.
-        result_type: the type stored answers are rebuilt to, where the return annotation does not say.
+        result_type: the type to rebuild stored answers to, if the return annotation does not say it.
         on_event: called with the `Lookup` of every call.
-        on_error: ``"open"``, or ``"raise"`` to see trouble of storage and embedder.
+        on_error: ``"open"``, or ``"raise"`` to get the errors of storage and embedder.
         timeout: seconds that each storage operation or embedding may take.
-        guards: what looks for differences that cosine cannot tell; None for none.
+        guards: rules that find differences which cosine misses; None for none.
         verify, verify_band, verify_mode: a second opinion about near candidates; see `SemanticCache`.
-        max_error, max_error_per_hit, same_answer, seed: a bound on wrong answers, learned online; see
+        max_error, max_error_per_hit, same_answer, seed: an upper bound on wrong answers, learned online; see
             `SemanticCache`.
         mode: ``"shadow"`` always calls and records what the cache would have answered.
         stale_while_revalidate, stale_if_error, jitter: how long past its TTL an answer may still serve, and how
@@ -282,5 +282,5 @@ def cache(
 
 
 def _named(given: Mapping[str, Any], *but: str) -> dict[str, Any]:
-    """Return the options among a function's arguments, those that it does not know too."""
+    """Return the options among a function's arguments, including unknown ones."""
     return {**{name: value for name, value in given.items() if name not in ("unknown", *but)}, **given["unknown"]}

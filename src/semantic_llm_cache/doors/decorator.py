@@ -1,4 +1,4 @@
-"""What `@cache` makes of a function: a wrapper that answers from the cache, and its methods."""
+"""The result of `@cache`: a wrapper that answers from the cache, and its methods."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ R = TypeVar("R", covariant=True)
 class CachedFunction(Protocol[P, R]):
     """A cached function: called like the one it wraps, with a few methods of its own.
 
-    Where the function is async, `cache_clear`, `cache_invalidate` and `cache_lookup` are awaited.
+    If the function is async, await `cache_clear`, `cache_invalidate` and `cache_lookup`.
     """
 
     __wrapped__: Callable[..., Any]
@@ -64,7 +64,7 @@ class CachedFunction(Protocol[P, R]):
         ...
 
     def cache_invalidate(self, *args: Any, **kwargs: Any) -> Any:
-        """Remove the entry of exactly this call; True when there was one."""
+        """Remove the entry of exactly this call; return True if there was one."""
         ...
 
     def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
@@ -76,8 +76,8 @@ class FunctionOptions(NamedTuple):
     """The options that only a decorated function has.
 
     Attributes:
-        binding: of `CallBinder`.
-        result_type: the type stored answers are rebuilt to.
+        binding: the arguments for `CallBinder`.
+        result_type: the type to rebuild stored answers to.
         replay_delay: seconds between the chunks of a replayed stream.
         tags_of: makes labels from the call's arguments.
     """
@@ -92,7 +92,7 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
     """Return the options for the engine, and those for the function.
 
     Raises:
-        TypeError, ValueError: an option that is unknown, or one of the function's that cannot be used.
+        TypeError, ValueError: an option is unknown, or an option of the function cannot be used.
     """
     refuse_unknown(options, (*ENGINE_OPTIONS, *FUNCTION_OPTIONS))
     given = {name: FUNCTION_OPTIONS[name].check(options[name], name) for name in options if name in FUNCTION_OPTIONS}
@@ -130,13 +130,13 @@ def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
 
 def _in_class_body(function: Any) -> bool:
     if getattr(function, "__self__", None) is not None:
-        return False  # bound already
+        return False  # already bound
     holder = getattr(function, "__qualname__", "").rpartition(".")[0]
     return bool(holder) and not holder.endswith("<locals>")
 
 
 class _Controls:
-    """What a cached function knows of itself, and the methods it offers."""
+    """The state of a cached function, and its methods."""
 
     def __init__(self, function: Any, engine: Engine, options: FunctionOptions) -> None:
         self.function = function
@@ -153,18 +153,18 @@ class _Controls:
         self.tag = f"function:{self.binder.name}"
         target = result_type if result_type is not None else return_type(function)
         if self.streams and result_type is None:
-            # Of an iterator of chunks the stored answer is the list of them.
+            # For an iterator of chunks, the stored answer is the list of chunks.
             kinds = typing.get_args(target)
             target = list[kinds[0]] if kinds else list  # type: ignore[valid-type]
         self.settings = engine.settings(target, (self.tag,))
         self._identified: weakref.WeakSet[StorageBackend] = weakref.WeakSet()
 
     def now(self) -> tuple[CallSettings, str | None]:
-        """Return the settings of a call made at this moment, and the namespace of a context if one names it."""
+        """Return the settings of a call made now, and the namespace if a context sets one."""
         return current(self.engine, self.settings)
 
     def tagged(self, settings: CallSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSettings:
-        """Return the settings with the labels that a callable `tags` makes of this call."""
+        """Return the settings with the labels that a callable `tags` makes for this call."""
         if self.tags_of is None:
             return settings
         return replace(settings, tags=(*settings.tags, *check_tags(self.tags_of(*args, **kwargs))))
@@ -174,8 +174,8 @@ class _Controls:
     ) -> tuple[Request | None, CallSettings]:
         """Return the request and settings of a call.
 
-        None for the request means: call the function as it is, because caching is off, or because the arguments
-        do not fit, and it raises its own TypeError. `request` is that of the call where it is known.
+        None for the request means: call the function itself, because caching is off, or because the arguments
+        do not fit and it raises its own TypeError. `request` is the request of the call, if known.
         """
         now, namespace = self.now()
         if not now.enabled:
@@ -190,7 +190,7 @@ class _Controls:
         return request, self.tagged(now, args, kwargs)
 
     def _identify(self) -> None:
-        """Warn, once per backend, where answers are shared with more functions or fewer than may be expected."""
+        """Warn, once per backend, if answers are shared with more or fewer functions than expected."""
         backend, state = self.engine.bound()
         if backend in self._identified:
             return
@@ -218,7 +218,7 @@ class _Controls:
             )
 
     def request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return the request of a call as it would be made now."""
+        """Return the request of a call made now."""
         return self.binder.bind(args, kwargs, self.now()[1])
 
     def _run(self, coroutine: Any) -> Any:
@@ -254,7 +254,7 @@ def _is_async(function: Any) -> bool:
 
 def _async_wrapper(controls: _Controls) -> Any:
     # An exact hit in memory takes only these few lines and `quick`, so names are bound once. The lines are repeated in
-    # `_plain_wrapper`: one more call would add a tenth.
+    # `_plain_wrapper`: one more function call would add a tenth to the time.
     engine, function, settings = controls.engine, controls.function, controls.settings
     recall, quick, context = controls.binder.recall, engine.quick, overrides.get
 

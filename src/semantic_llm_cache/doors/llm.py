@@ -62,7 +62,7 @@ class CachedLLM:
         self._functions = CallableScope("llm_func")
 
     def __cache_scope__(self) -> Any:
-        # As a field of an instance whose method is cached, or is an `llm_func`.
+        # Used as a field of an instance whose method is cached, or is an `llm_func`.
         return self.provider, self.model
 
     async def achat(self, prompt: str, llm_func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
@@ -73,7 +73,7 @@ class CachedLLM:
             llm_func: sync or async, called as ``llm_func(prompt, **kwargs)``; None calls the provider's own
                 SDK with the model and these keywords, and returns the answer's text. It counts by name, code,
                 defaults and what it closes over; a method also by what its instance holds.
-            kwargs: for the model; all of them must be equal for an answer to serve.
+            kwargs: for the model; all must be equal for an answer to be served.
 
         Raises:
             Whatever the call raises; `PromptCacheError` when the provider's SDK is not installed;
@@ -84,7 +84,7 @@ class CachedLLM:
         return await self.engine.get_or_call(request, call, settings=settings)
 
     def chat(self, prompt: str, llm_func: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
-        """`achat` for plain code. An async `llm_func` runs on the cache's background loop."""
+        """Do `achat` for plain code. An async `llm_func` runs on the cache's background loop."""
         settings, request = self._prepare(prompt, llm_func, kwargs)
         call = self._caller(prompt, llm_func, kwargs, is_async=False)
 
@@ -130,11 +130,11 @@ class CachedLLM:
 
 
 _VARIABLES = {"openai": "OPENAI_", "anthropic": "ANTHROPIC_", "ollama": "OLLAMA_"}
-"""How the names of the variables begin that an SDK reads: credentials, addresses, organisation, project."""
+"""Prefixes of the variables that an SDK reads: credentials, addresses, organisation, project."""
 
 
 def _environment(provider: str) -> str | None:
-    """Return a keyed hash of what an SDK takes from the environment at each call; None for no SDK."""
+    """Return a keyed hash of what an SDK reads from the environment at each call, or None without an SDK."""
     prefix = _VARIABLES.get(provider)
     if prefix is None:
         return None
@@ -158,14 +158,14 @@ def _question(model: str, prompt: str, kwargs: dict[str, Any]) -> dict[str, Any]
 
 
 class _Provider(NamedTuple):
-    """How a provider's SDK is asked, whether its client is the plain or the async one.
+    """How to call a provider's SDK, with its plain or its async client.
 
     Attributes:
-        package: to import.
-        clients: names of its plain and of its async client.
-        ask: called with a client and the options of the call; what it returns is awaited where the client is async.
-        text: the answer in what came back.
-        closed: what of a client is closed after the call, as a context manager.
+        package: the package to import.
+        clients: the names of its plain and its async client.
+        ask: called with a client and the options of the call; its result is awaited if the client is async.
+        text: returns the answer's text from the response.
+        closed: returns the part of a client to close after the call, as a context manager.
     """
 
     package: str
@@ -205,6 +205,6 @@ _PROVIDERS = {
         ("Client", "AsyncClient"),
         lambda client, options: client.chat(**options),
         lambda reply: reply.message.content,
-        lambda client: client._client,  # not every version can be closed itself
+        lambda client: client._client,  # in some versions the outer client cannot be closed
     ),
 }

@@ -1,4 +1,4 @@
-"""Cached functions in class bodies: each instance gets a bound one that knows its instance."""
+"""Cached functions in class bodies: each instance gets one that is bound to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CachedMethod"]
 
 
 class _FunctionLike:
-    """What `inspect` looks at: `iscoroutinefunction` stays true for what wraps an async function."""
+    """The mark that `inspect` checks, so that `iscoroutinefunction` stays true for a wrapped async function."""
 
     def _look_like(self, function: Any) -> None:
         for name in ("__code__", "__defaults__", "__kwdefaults__", "__globals__", "__closure__"):
@@ -24,12 +24,12 @@ class _FunctionLike:
 
 
 def _seen_as(kind: type) -> Any:
-    # pydantic and others tell methods from fields by asking whether they are functions.
+    # pydantic and others distinguish methods from fields by whether they are functions.
     return property(lambda self: kind)
 
 
 class CachedMethod(_FunctionLike):
-    """A cached function in a class body: gives each instance a bound one that knows its instance."""
+    """A cached function in a class body; gives each instance one that is bound to it."""
 
     __class__ = _seen_as(types.FunctionType)
 
@@ -48,18 +48,18 @@ class CachedMethod(_FunctionLike):
         self.controls.binder.treat_first_as_instance()
 
     def cache_invalidate(self, *args: Any, **kwargs: Any) -> Any:
-        """Remove the entry of exactly this call, its instance or class first; True when there was one."""
+        """Remove the entry of exactly this call (instance or class first); return True if there was one."""
         self._know_class("cache_invalidate", args)
         return self.controls.cache_invalidate(*args, **kwargs)
 
     def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the `Lookup` of a call, its instance or class first, without calling the function."""
+        """Return the `Lookup` of a call (instance or class first) without calling the function."""
         self._know_class("cache_lookup", args)
         return self.controls.cache_lookup(*args, **kwargs)
 
     def _know_class(self, asked: str, args: tuple[Any, ...]) -> None:
         # From Python 3.13 on, a classmethod no longer passes its class to what it wraps when an attribute is read:
-        # with @classmethod outside, this object cannot know the class.
+        # with @classmethod outside, this object cannot find out the class.
         if self._held_by_class or (args and isinstance(args[0], type)):
             return
         if next(iter(inspect.signature(self.controls.function).parameters), None) == "cls":
@@ -81,12 +81,12 @@ class CachedMethod(_FunctionLike):
         return self.__wrapped__  # type: ignore[attr-defined]  # as a value, it counts as the function that it wraps
 
     def __reduce__(self) -> str:
-        return str(self.__qualname__)  # type: ignore[attr-defined]  # pickled by name, as functions are
+        return str(self.__qualname__)  # type: ignore[attr-defined]  # pickled by name, like a function
 
 
 class _BoundMethod(_FunctionLike):
     __class__ = _seen_as(types.MethodType)
-    # A cached method of one instance, which is documented where it was written.
+    # A cached method of one instance. Its documentation is that of the function.
     __doc__ = property(lambda self: self.__func__.__doc__)
     __module__ = property(lambda self: self.__func__.__module__)
 
@@ -99,7 +99,7 @@ class _BoundMethod(_FunctionLike):
         return self._wrapper(self.__self__, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        # For attributes that inspect and people read; calls do not come here.
+        # For attributes that `inspect` and people read; calls do not come here.
         if name == "__signature__":
             signature = inspect.signature(self.__func__.controls.function)
             return signature.replace(parameters=list(signature.parameters.values())[1:])

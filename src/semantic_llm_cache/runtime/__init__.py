@@ -1,1 +1,1 @@
-"""Loops, threads and forks. Knows nothing of caches."""
+"""Loops, threads and forks, independent of caches."""

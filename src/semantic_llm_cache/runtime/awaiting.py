@@ -1,4 +1,4 @@
-"""Coroutines with a limit of time, coroutines that never wait, and what must run under asyncio."""
+"""Coroutines with a time limit, coroutines that never wait, and the check for asyncio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def driven(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def limited(awaitable: Awaitable[T], seconds: float | None) -> T:
-    """Await with a limit; TimeoutError beyond it. None is no limit."""
+    """Await with a time limit; raise TimeoutError beyond it. None means no limit."""
     if seconds is None:
         return await awaitable
     if sys.version_info >= (3, 11):
@@ -45,12 +45,12 @@ async def limited(awaitable: Awaitable[T], seconds: float | None) -> T:
 
 
 async def maybe_await(value: Any) -> Any:
-    """Return a value, awaited when it is awaitable."""
+    """Return a value, or await it if it is awaitable."""
     return await value if inspect.isawaitable(value) else value
 
 
 def need_asyncio() -> asyncio.AbstractEventLoop:
-    """Return the running loop. Raises PromptCacheError where there is none, as under trio."""
+    """Return the running loop. Raises PromptCacheError if there is none, as under trio."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

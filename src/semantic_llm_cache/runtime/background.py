@@ -30,7 +30,7 @@ class _Background:
         with self.lock:
             if self.loop is None:
                 self.loop = asyncio.new_event_loop()
-                # A daemon thread: a process that never closes its cache still ends at once, with its own status.
+                # A daemon thread, so that a process that never closes its cache still ends at once with its own status.
                 self.thread = threading.Thread(target=self.loop.run_forever, name="semantic-llm-cache", daemon=True)
                 self.thread.start()
             return self.loop
@@ -39,7 +39,7 @@ class _Background:
 _background = _Background()
 _after_fork: list[Callable[[], None]] = []
 _tasks: set[asyncio.Task[Any]] = set()
-"""Kept here while they run: a loop itself holds its tasks only weakly."""
+"""Running tasks, kept alive here: a loop itself holds its tasks only weakly."""
 
 
 def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:

@@ -17,8 +17,8 @@ class CircuitBreaker:
     """Opens after `failures` failures in a row; lets one trial through every `retry_after` seconds.
 
     Args:
-        name: of what is guarded, for the log. Without credentials.
-        failures: how many in a row open it.
+        name: name of the guarded service, for the log. Must not contain credentials.
+        failures: how many in a row open the breaker.
         retry_after: seconds until the next trial.
 
     Each outage is logged once when it begins, with a remedy, and once when it ends.
@@ -34,7 +34,7 @@ class CircuitBreaker:
         self._logged = False
 
     def reset_after_fork(self) -> None:
-        """Replace the lock: in a forked child, the thread that may hold it does not exist. The rest stays."""
+        """Replace the lock: in a forked child, the thread that may hold it does not exist. The rest is unchanged."""
         self._lock = threading.Lock()
 
     @property
@@ -43,12 +43,12 @@ class CircuitBreaker:
         return self._retry_at is not None
 
     def allow(self) -> bool:
-        """Return whether a call may try. While the breaker is open, only one of many callers may."""
+        """Return whether a call may try. While the breaker is open, only one of several callers may."""
         if self._retry_at is None:
             return True
         with self._lock:
             now = time.monotonic()
-            if not self.open:  # another thread closed it in between
+            if not self.open:  # another thread closed it meanwhile
                 return True
             if now < self._retry_at:
                 return False

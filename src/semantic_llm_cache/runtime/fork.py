@@ -1,4 +1,4 @@
-"""Locks that a fork waits for, so that the child finds no structure half changed or locked."""
+"""Locks that a fork waits for, so that the child finds no half-changed or locked structure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fork_safe_lock(*, outer: bool = False) -> threading.Lock:
     """Return a lock that is free in a forked child, with what it guards in a consistent state.
 
     Args:
-        outer: the lock may be held while another of these is taken; inner ones may not.
+        outer: True if the lock may be held while another of these is taken; inner locks may not.
     """
     lock = threading.Lock()
     (_outer if outer else _inner).add(lock)
@@ -29,7 +29,7 @@ def _all(locks: weakref.WeakSet[threading.Lock]) -> list[threading.Lock]:
     while True:
         try:
             return list(locks)
-        except RuntimeError:  # another thread made one in between
+        except RuntimeError:  # another thread made one meanwhile
             continue
 
 

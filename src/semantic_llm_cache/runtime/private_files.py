@@ -14,22 +14,22 @@ _MODE = 0o600
 
 
 def create_private(path: str) -> None:
-    """Make an empty file with mode 0600, whatever the umask, unless there is one already.
+    """Create an empty file with mode 0600, whatever the umask, unless it exists.
 
     It never has another mode, not even briefly. A symbolic link to a missing file is followed.
-    If the file cannot be created nothing happens: the next one to open it gets the error.
+    If the file cannot be created, nothing happens: whoever opens it next gets the error.
     """
     with contextlib.suppress(OSError):
         handle = os.open(os.path.realpath(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
         try:
-            _set_mode(handle, _MODE)  # the umask may have taken even the owner's bits
+            _set_mode(handle, _MODE)  # the umask may have removed even the owner's bits
         finally:
             os.close(handle)
 
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[IO[str]]:
-    """Open a new text file that replaces `path` at the end; after an exception nothing is left of it.
+    """Open a new text file that replaces `path` at the end; after an exception it is removed.
 
     It has the mode of the file it replaces, else 0600. A symbolic link stays, and its target is replaced. A
     pipe, a terminal or anything else that is not a regular file is written to directly.

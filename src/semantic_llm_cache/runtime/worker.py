@@ -27,12 +27,12 @@ __all__ = ["BatchWorker", "Job", "Worker"]
 R = TypeVar("R")  # the resource that the thread owns
 T = TypeVar("T")
 
-_EXIT_SECONDS = 3.0  # longest wait for pending writes at exit
+_EXIT_SECONDS = 3.0  # the longest wait for pending writes at exit
 _FORK_SECONDS = 10.0
 
 
 class Job:
-    """One function to run in a worker, and the future of the loop that waits for it."""
+    """A function to run in a worker, and the future that its loop waits for."""
 
     __slots__ = ("args", "error", "function", "future", "loop", "result")
 
@@ -52,13 +52,13 @@ class Job:
 
 
 def _finish(jobs: list[Job]) -> None:
-    """Hand results and errors to the waiting loops: each loop is woken once."""
+    """Hand results and errors to the waiting loops; wake each loop only once."""
     loop = jobs[0].loop
     if len(jobs) > 1 and any(job.loop is not loop for job in jobs):
         for loop in {job.loop for job in jobs}:
             _finish([job for job in jobs if job.loop is loop])
     elif loop is not None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody is waiting
             loop.call_soon_threadsafe(_resolve, jobs)
 
 
@@ -76,8 +76,8 @@ class Worker(Generic[R]):
     """A daemon thread that owns a resource and runs one job at a time with it.
 
     Args:
-        name: of the thread.
-        acquire: makes the resource, in the thread, when the first job needs it. May raise.
+        name: the name of the thread.
+        acquire: creates the resource, in the thread, when the first job needs it. May raise.
         release: closes it, in any thread while no job runs.
         translate: turns an exception of a job into the one that its caller gets.
     """
@@ -112,20 +112,20 @@ class Worker(Generic[R]):
     def _renew(self) -> None:
         self._queue: SimpleQueue[Job] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        # Held for an instant around the queue, so that no job can slip in behind the end marker.
+        # Held briefly around the queue, so that no job can be queued after the end marker.
         self._entry = threading.Lock()
         # Held while jobs run: whoever holds it may release the resource.
         self._gate = threading.Lock()
 
     def run(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        """Have `function(resource, *args)` run in the thread; await the future for its result."""
+        """Run `function(resource, *args)` in the thread; await the future for its result."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._put(Job(function, args, loop, future))
         return future
 
     def post(self, function: Callable[..., Any], *args: Any) -> None:
-        """Have `function(resource, *args)` run in the thread, at some time; its errors are dropped."""
+        """Run `function(resource, *args)` in the thread later; its errors are dropped."""
         self._put(Job(function, args, None, None))
 
     def _put(self, job: Job) -> None:
@@ -178,7 +178,7 @@ class Worker(Generic[R]):
         return self._resource
 
     def let_go(self) -> None:
-        """Release the resource; the next job makes another. Only with the gate held."""
+        """Release the resource; the next job creates another. Only with the gate held."""
         resource, self._resource = self._resource, None
         if resource is not None:
             self._release(resource)
@@ -196,13 +196,13 @@ class Worker(Generic[R]):
         self._retire(Job(_end, (), None, None))
 
     def stop(self, timeout: float | None = None) -> None:
-        """`dismiss` and wait for it, `timeout` seconds at most. The next job starts a new thread."""
+        """Do a `dismiss` and wait for it, `timeout` seconds at most. The next job starts a new thread."""
         thread = self._retire(Job(_end, (), None, None))
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
     async def close(self) -> None:
-        """`stop` without blocking the loop."""
+        """Do a `stop` without blocking the loop."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         if self._retire(Job(_end, (), loop, future)) is not None:
@@ -218,11 +218,11 @@ class BatchWorker(Worker[R]):
 
     Args:
         batch: called with this worker and the jobs; sets their results and errors.
-        idle: called after a batch when nothing waits; returns True to be called again if still so.
+        idle: called after a batch if nothing is waiting; returns True to be called again while that is so.
     """
 
     most = 256
-    """Jobs in a batch."""
+    """The largest number of jobs in a batch."""
 
     def __init__(
         self,
@@ -280,7 +280,7 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
-    # An SQLite connection must not be open across a fork, not even unused: the library's own record
+    # An SQLite connection must not stay open across a fork, not even unused: the library's own record
     # of the process's locks would be wrong in the child.
     for worker in list(_workers):
         if worker._gate.acquire(timeout=_FORK_SECONDS):

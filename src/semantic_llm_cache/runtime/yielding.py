@@ -79,7 +79,7 @@ class _Turns:
             return
         while self._waiting:
             future = self._waiting.popleft()
-            if not future.done():  # not cancelled in between
+            if not future.done():  # not cancelled meanwhile
                 future.set_result(None)
                 loop.call_soon(self._next_round)
                 return
