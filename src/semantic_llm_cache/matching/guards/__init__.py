@@ -1,14 +1,14 @@
 """Guards: rules that refuse a near match because the two prompts ask different things.
 
-Cosine similarity hardly sees a number, a negation or two names that changed places. A guard looks at the
-new prompt and at the stored one and answers why they differ, or nothing. All rules are on by default;
-`resolve_guards` says how to choose.
+Cosine similarity hardly notices a number, a negation or two names that changed places. A guard compares the
+new prompt with the stored one and returns why they differ, or None. All rules are on by default;
+`resolve_guards` selects others.
 
 | rule | refuses when | example of a reason |
 |---|---|---|
 | `numbers` | quantities differ, in digits or words, units counted in | `number 5 miles != 6 miles` |
 | `versions` | version numbers differ (3.1 is not 3.10) | `version 3.9 != 3.10` |
-| `units` | units that no number stands with differ | `unit miles != feet` |
+| `units` | units without a number differ | `unit miles != feet` |
 | `times` | days, months, clock times, zones, last/next | `time tomorrow != yesterday` |
 | `periods` | how often: per month, yearly | `period month != year` |
 | `identifiers` | snake_case, CamelCase, ORD-1234, hex | `identifier ORD-1 != ORD-2` |
@@ -30,16 +30,16 @@ new prompt and at the stored one and answers why they differ, or nothing. All ru
 | `question` | who/when/where/why/how many, all else equal | `question when != where` |
 | `rider` | an instruction that only one holds besides the question | `rider "be rude" only in the stored prompt` |
 
-What the rules cannot do: the word lists (`antonyms`, `negation`, `times`, `names`, `format`, `direction`,
+Limits of the rules: the word lists (`antonyms`, `negation`, `times`, `names`, `format`, `direction`,
 number words) are fullest in English, shorter in German, French, Spanish, Portuguese, Italian, Dutch, Polish,
 Russian, Chinese and Japanese, and absent elsewhere; rules without word lists (numbers in digits of any script,
 versions, identifiers, URLs, flags, quotes, code, operators, emoji, accents, swapped words) hold in every
 language that puts spaces or Han and kana characters between words. `rider`, and the small words of `operators`,
-`direction` and `swap` (and/or, unless, except, only, passives, comparatives), are English but for a few. An accent
-left out by somebody who types none
+`direction` and `swap` (and/or, unless, except, only, passives, comparatives), are mostly English. An accent
+that is left out by somebody who types none
 ("cafe" for "café") is no difference; one that makes another word ("ano", "año") is, and so is any when the
-unaccented prompt uses accents elsewhere or asks about the word itself. An embedder that does not see accents is
-stricter before any guard is asked: see `semantic_llm_cache.similarity.differences`.
+unaccented prompt uses accents elsewhere or asks about the word itself. For an embedder that ignores accents,
+a stricter check runs before any guard: see `semantic_llm_cache.similarity.differences`.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def get_guard(name: str) -> Guard:
 
 
 def resolve_guards(guards: str | Guard | GuardSet | Iterable[str | Guard] | None) -> GuardSet:
-    """Return the guards that a setting stands for.
+    """Return the guards for a setting.
 
     Args:
         guards: "default" for all built-in rules; None or "none" for no guard; the name of one rule; one
@@ -120,7 +120,7 @@ def resolve_guards(guards: str | Guard | GuardSet | Iterable[str | Guard] | None
 
     Raises:
         ValueError: an unknown name; the message lists the known ones.
-        TypeError: neither a name nor a callable.
+        TypeError: an item is neither a name nor a callable.
 
     Example:
         >>> def same_length(prompt, candidate):

@@ -23,7 +23,7 @@ _DO = words("do does did")
 
 
 def spelled(one: Reading, other: Reading) -> str | None:
-    """Return a word of `one` with a space after each letter, as in "s a y n o", that `other` does not hold."""
+    """Return a word of `one` with a space after each letter, as in "s a y n o", that `other` does not have."""
     known: list[str] | None = one.facts.get("spelled")
     if known is None:
         known = one.facts["spelled"] = list(_runs(one))
@@ -48,9 +48,9 @@ def _runs(reading: Reading) -> list[str]:
 
 
 def replied(added: list[str]) -> bool:
-    """Tell whether the words added to a whole question are a reply to it: "Yes.", "Assistant: no."
+    """Return whether the words added to a whole question are a reply to it: "Yes.", "Assistant: no."
 
-    "Yes or no?" asks, so it is none.
+    "Yes or no?" is a question, so it is not a reply.
     """
     return not _REPLIES.isdisjoint(added) and all(word in _REPLIES or word in _AROUND_REPLY for word in added)
 
@@ -78,7 +78,7 @@ def _said(reading: Reading) -> list[str]:
 
 
 def repeated(one: Reading, other: Reading, extra: set[str]) -> str | None:
-    """Return why `one` says the content of `other` over and over around words of its own, or None.
+    """Return why `one` repeats the content of `other` again and again around its own words, or None.
 
     Repeating a question keeps the vector near it, however long the payload in between is.
     """

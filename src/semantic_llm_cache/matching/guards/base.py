@@ -1,4 +1,4 @@
-"""Guards: what they are, how a set of them is named, and how they are asked."""
+"""Guards: the protocol, sets of guards, and how they are asked."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Veto:
     """A guard's finding that two prompts ask different things.
 
     Attributes:
-        rule: name of the rule, or the `__name__` of one's own callable.
-        reason: why, in words, the new prompt's side first: "number 5 != 6".
+        rule: the name of the rule, or the `__name__` of a user's callable.
+        reason: why, as text, the new prompt's side first: "number 5 != 6".
     """
 
     rule: str
@@ -60,9 +60,9 @@ class Rule:
 
 
 def _views(prompt: str, candidate: str) -> list[tuple[Reading, Reading]]:
-    """Return the readings to compare: the prompts, and what is left of long ones beside a shared passage.
+    """Return the readings to compare: the prompts, and the rest of long prompts without a shared passage.
 
-    A passage that both prompts quote may hold both words of an opposite and any number, which hides that the
+    A passage that both prompts quote may contain both words of an opposite and any number, which hides that the
     instructions around it differ.
     """
     views = [(read(prompt), read(candidate))]
@@ -76,7 +76,7 @@ def _views(prompt: str, candidate: str) -> list[tuple[Reading, Reading]]:
 class GuardSet:
     """Guards in the order in which they are asked; the first to object decides.
 
-    Made by `resolve_guards`. A callable of one's own that raises, or returns neither None nor a string,
+    Made by `resolve_guards`. A user's callable that raises, or returns neither None nor a string,
     counts as an objection: a miss costs one call, a wrong answer costs the reader's trust. The failure is
     logged once for each callable.
 
@@ -156,7 +156,7 @@ class GuardSet:
 
 
 class GuardFeatures(Sequence[float]):
-    """What the guards say of one candidate, asked when the policy reads it: it reads one of sixteen."""
+    """The guards' verdicts on one candidate, computed only when the policy reads them (one in sixteen)."""
 
     def __init__(self, guards: GuardSet, prompt: str, candidate: str) -> None:
         self._guards = guards

@@ -1,4 +1,4 @@
-"""Small words that turn a condition round: and/or, joins, bounds, if/unless, including/except, less/more of a quality.
+"""Small words that reverse a condition: and/or, joins, bounds, if/unless, including/except, less/more of a quality.
 
 Parts of the rules "operators" and "direction".
 """
@@ -179,10 +179,10 @@ _NO_QUALITY = words(
 
 
 def comparison(new: Reading, old: Reading) -> tuple[str | None, bool]:
-    """Compare by which measure, and which way, two prompts compare things.
+    """Check whether two prompts compare things by the same measure and in the same direction.
 
     Returns:
-        Why they differ, or None; and True where they say one thing from both ends: "ice less dense than water" and
+        Why they differ, or None; and True if they say the same from both ends: "ice less dense than water" and
         "water denser than ice".
     """
     ours, theirs = _compared(new), _compared(old)
@@ -198,7 +198,7 @@ def comparison(new: Reading, old: Reading) -> tuple[str | None, bool]:
 
 
 def ends_exchanged(new: Reading, old: Reading) -> bool:
-    """Tell whether what stands before "than" in one prompt stands behind it in the other, and the other way round."""
+    """Return whether the words before and after "than" in one prompt are exchanged in the other."""
     ours, theirs = (_ends(reading, reading.words.index("than")) for reading in (new, old))
     return bool(ours[0]) and bool(ours[1]) and ours == theirs[::-1] and ours[0] != ours[1]
 
@@ -236,7 +236,7 @@ def _quality(word: str) -> str:
 
 
 def _ends(reading: Reading, than: int) -> tuple[frozenset[str], frozenset[str]]:
-    """Return what stands on either side of "than", without the words of comparing."""
+    """Return the words on either side of "than", without the comparing words."""
     skipped = {"more", "less", "dense"}
     sides = []
     for part in (slice(0, than), slice(than + 1, None)):

@@ -19,13 +19,13 @@ _WORDS = frozenset(_MULTIPLES)
 _IDIOMS = words(
     "past hour hours year years way life time breed baked hearted brother sister price check click bed room"
 )
-"""Words after which, or before which, "half" and "double" are part of a name or said in another way too."""
+"""Words next to which "half" and "double" are part of a name or have other common wordings."""
 
 
 def other_multiple(new: Reading, old: Reading) -> str | None:
-    """Return the multiplying word of one prompt that the other lacks, or None.
+    """Return a multiplying word that only one prompt has, or None.
 
-    Prompts with a number besides are left to the comparison of numbers: half an hour is thirty minutes.
+    Prompts that also have a number are left to the comparison of numbers: half an hour is thirty minutes.
     """
     if _WORDS.isdisjoint(new.vocabulary) and _WORDS.isdisjoint(old.vocabulary):
         return None

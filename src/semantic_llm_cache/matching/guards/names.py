@@ -1,4 +1,4 @@
-"""Rule "names": each prompt names another place, language, product or person."""
+"""Rule "names": the prompts name different places, languages, products or people."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _find(reading: Reading) -> dict[str, dict[str, str]]:
 
 
 def _is_name(pieces: list[str], lows: list[str], at: int, family: str, reading: Reading) -> bool:
-    """Decide on a word that is an ordinary word too."""
+    """Decide whether a word that is also an ordinary word is a name here."""
     piece = pieces[at]
     if lows[at] == "us":
         return piece == "US" and reading.capitals < len(pieces)
@@ -111,7 +111,7 @@ def _written(name: str, reading: Reading) -> bool:
 
 
 def _groups(reading: Reading) -> list[list[str]]:
-    """Return runs of capitalised words inside sentences; none where capitals do not tell (titles, shouting)."""
+    """Return runs of capitalised words inside sentences; none if capitals mean nothing (titles, all capitals)."""
     known: list[list[str]] | None = reading.facts.get("groups")
     if known is None:
         known = reading.facts["groups"] = _find_groups(reading)
@@ -216,7 +216,7 @@ def _known_there(group: list[str], other: Reading, groups: list[list[str]]) -> b
 
 
 def _alike(a: str, b: str) -> bool:
-    """Tell whether two words may be spellings of one name: a few letters apart, or one the start of the other."""
+    """Return whether two words may be spellings of one name: a few letters apart, or one the start of the other."""
     if a == b:
         return True
     short = min(len(a), len(b))

@@ -39,12 +39,12 @@ class Quantity(NamedTuple):
     """One number of a prompt.
 
     Attributes:
-        key: what it is compared by: (dimension or "", value in the dimension's base unit).
+        key: the value to compare: (dimension or "", value in the dimension's base unit).
         shown: as written, for the reason.
         value: the bare number.
         unit: the unit's dimension, or "".
         listed: counts things to name ("the 8 facts"), which many leave out.
-        weak: left out by many who mean the same (a, one, two): never decides on its own.
+        weak: often left out without a change of meaning (a, one, two), so never decides alone.
     """
 
     key: tuple[str, float]
@@ -95,7 +95,7 @@ def quantities(reading: Reading) -> list[Quantity]:
 
 
 def _read_digits(tokens: list[tuple[str, str, int]], at: int, text: str, english: bool) -> tuple[float, int, bool]:
-    """Return the number written in digits at a token, where reading goes on, and whether it is an ordinal."""
+    """Return the number in digits at a token, the position after it, and whether it is an ordinal."""
     _, piece, start = tokens[at]
     value, begin, at = _decimal(piece, english), at, at + 1
     if begin and tokens[begin - 1][1] == "-" and _starts_number(tokens, begin, text):
@@ -110,7 +110,7 @@ def _read_digits(tokens: list[tuple[str, str, int]], at: int, text: str, english
 
 
 class _Word(NamedTuple):
-    """A number in words: its value, None where there is none, and the token at which reading goes on."""
+    """A number in words: its value, or None, and the token after it."""
 
     value: float | None
     at: int
@@ -236,7 +236,7 @@ def _find(reading: Reading) -> list[Quantity]:
 
 
 def _starts_number(tokens: list[tuple[str, str, int]], at: int, text: str) -> bool:
-    """Tell whether the hyphen before token `at` is a sign: "-5", not "iPhone-5", "3-5" or "- 5"."""
+    """Return whether the hyphen before token `at` is a sign: "-5", not "iPhone-5", "3-5" or "- 5"."""
     hyphen = tokens[at - 1][2]
     if hyphen + 1 != tokens[at][2] or (hyphen and text[hyphen - 1] not in " (=<>*/+,["):
         return False
@@ -380,7 +380,7 @@ def _compare_numbers(new: Reading, old: Reading) -> str | None:
 
 
 def _compare_repeats(new: Reading, old: Reading, ours: list[Quantity], theirs: list[Quantity]) -> str | None:
-    """Tell apart what holds the same numbers, but another number twice, or in other places of the same words."""
+    """Find a difference between prompts with the same numbers: one repeated, or in other places of the same words."""
     one, other = [_rounded(q) for q in ours], [_rounded(q) for q in theirs]
     if len(one) != len(other) or one == other or any(q.weak for q in (*ours, *theirs)):
         return None
@@ -483,7 +483,7 @@ def _holds(reading: Reading, number: str) -> bool:
 
 
 def _loose_units(reading: Reading) -> dict[str, str]:
-    """Return canonical unit -> as written, of the units that no number stands with."""
+    """Return canonical unit -> as written, for units without a number."""
     known: dict[str, str] | None = reading.facts.get("units")
     if known is None:
         quantities(reading)

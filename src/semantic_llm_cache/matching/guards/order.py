@@ -1,4 +1,4 @@
-"""Rule "swap": the same words in other places, where the place says who does what to whom."""
+"""Rule "swap": the same words in other positions, where the position says who does what to whom."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _unit(word: str) -> str:
 
 
 def _templates(a: list[str], b: list[str]) -> list[tuple[list[str], list[str], list[str], list[str], list[str]]]:
-    """Return every (p, x, m, y, s) with a = p x m y s and b = p y m x s; p and s as long as they can be."""
+    """Return every (p, x, m, y, s) with a = p x m y s and b = p y m x s; p and s as long as possible."""
     start = 0
     while start < len(a) and a[start] == b[start]:
         start += 1
@@ -176,7 +176,7 @@ def _asks_object(reading: Reading) -> bool:
 def _exchanged(
     ours: list[str], theirs: list[str], ours_said: list[str], theirs_said: list[str], common: frozenset[str]
 ) -> str | None:
-    """Find two words that have taken each other's place: each stands where the other stood, after the same word."""
+    """Find two words that changed places: each is where the other was, after the same word."""
     ours_at = _unique(ours)
     theirs_at = _unique(theirs)
     shared = [w for w in ours_at if w in theirs_at and w not in CONTENTLESS and w not in COORDINATORS and len(w) > 1]
@@ -209,14 +209,14 @@ def _exchanged(
 
 
 def _place(said: list[str], at: int) -> str | None:
-    """Return the word before position `at`; None behind a coordinator, where order is free."""
+    """Return the word before position `at`; None after a coordinator, where order is free."""
     if not at:
         return _START
     return None if said[at - 1] in COORDINATORS else said[at - 1]
 
 
 def _wide_place(said: list[str], at: int) -> str | None:
-    """Return preposition and the word it hangs on, "designed by"; None where that is not the case."""
+    """Return a preposition with the word it belongs to ("designed by"), or None."""
     if at < 2 or said[at - 1] not in _PREPOSITIONS:
         return None
     holder = said[at - 2]

@@ -1,4 +1,4 @@
-"""Rules "negation", "antonyms" and "direction": the words that turn a question round."""
+"""Rules "negation", "antonyms" and "direction": the words that reverse a question."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _differ_by_prefix(a: str, b: str) -> bool:
 
 
 def _shown(word: str, reading: Reading) -> str:
-    """Return the prompt's own form of a stem."""
+    """Return the form in which the prompt has a stem."""
     for written, stemmed in zip(reading.words, reading.stems, strict=True):
         if stemmed == word:
             return written
@@ -118,7 +118,7 @@ def _shown(word: str, reading: Reading) -> str:
 
 
 def opposites(new: Reading, old: Reading) -> tuple[str, str] | None:
-    """Return a word of each prompt, opposites that only that prompt holds; None when there are none."""
+    """Return a pair of opposites, each in only one of the prompts, or None."""
     only_new, only_old = new.bag - old.bag, old.bag - new.bag
     if not only_new or not only_old:
         return None
@@ -275,7 +275,7 @@ _BOTH_WAYS = words("far distance difference differences between weit entfernung 
 
 
 def _governed(reading: Reading) -> dict[str, str]:
-    """Return word -> the one preposition right before it, articles skipped; "" where there are several."""
+    """Return word -> the one preposition right before it, articles skipped; "" if there are several."""
     known: dict[str, str] | None = reading.facts.get("governed")
     if known is None:
         known = {}
@@ -324,7 +324,7 @@ ANTONYM = Rule("antonyms", _compare_antonyms)
 
 
 def from_both_ends(new: Reading, old: Reading) -> bool:
-    """Tell whether both compare the same things, one from each end: "A is slower than B" and "B is faster than A"."""
+    """Return whether both compare the same things, one from each end: "A is slower than B" and "B is faster than A"."""
     if "than" not in new.vocabulary or "than" not in old.vocabulary:
         return False
     return comparison(new, old)[1] or (ends_exchanged(new, old) and opposites(new, old) is not None)

@@ -1,4 +1,4 @@
-"""Whose it is, what a quantifier is about, which of two things of one name is meant: parts of the rule "swap"."""
+"""Possession, quantifiers, and which of two things of one name is meant: parts of the rule "swap"."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _QUANTIFIERS = words("every each all any no most some few many only")
 
 
 def other_quantity(new: Reading, old: Reading) -> str | None:
-    """Return the quantifier that is about another word: "is every A a B" and "is every B an A"."""
+    """Return a quantifier that applies to another word: "is every A a B" and "is every B an A"."""
     shared = _QUANTIFIERS & new.vocabulary & old.vocabulary
     if not shared or new.language != "en" or old.language != "en" or _content(new) != _content(old):
         return None

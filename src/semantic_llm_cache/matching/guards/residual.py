@@ -1,4 +1,4 @@
-"""What two long prompts that share a passage differ in."""
+"""The differing parts of two long prompts that share a passage."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _WORD = re.compile(r"\S+")
 
 
 def residual(prompt: str, candidate: str, *, min_words: int = 40, min_shared: float = 0.6) -> tuple[str, str] | None:
-    """Return what is left of each of two long prompts when their common beginning and end are taken off.
+    """Return the rest of each of two long prompts without their common beginning and end.
 
-    An embedding of "<a page of text> Summarise it" hardly sees its last words. Whoever can embed should
-    compare the two remainders and ask a cosine of 0.6 or more of them. On 60 synthetic cases (not a benchmark of
+    An embedding of "<a page of text> Summarise it" hardly reflects its last words. Callers that can embed should
+    compare the two rests and require a cosine of 0.6 or more. On 60 synthetic cases (not a benchmark of
     this package) that cuts wrong matches among prompts with a shared passage from 97 % to none and keeps 80 % of
     the right ones.
 
@@ -21,11 +21,11 @@ def residual(prompt: str, candidate: str, *, min_words: int = 40, min_shared: fl
         prompt: the new prompt.
         candidate: the stored one.
         min_words: how many white-space separated words the longer of the two has at least.
-        min_shared: share of the longer one's words that lies in the common beginning and end.
+        min_shared: the share of the longer one's words in the common beginning and end.
 
     Returns:
         The two middles, cut at words, either of which may be empty (one prompt is the other with something
-        put in); None when the prompts are short, share less than that, or are equal word by word.
+        inserted); None if the prompts are short, share less than that, or are equal word by word.
 
     Example:
         >>> page = "word " * 50

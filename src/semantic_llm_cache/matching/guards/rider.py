@@ -1,9 +1,9 @@
-"""Rule "rider": one prompt holds the other's question and, besides, tells how to answer it.
+"""Rule "rider": one prompt contains the other's question and also tells how to answer it.
 
 "How do I pay?" and "How do I pay? Be sarcastic." have a cosine of .9: the question is most of both. An answer to the
-second, stored, would be served to all who ask the first. So what one prompt has beyond the other must be harmless
-(a closed list of politeness and filler), or at least be no clause of its own, no command, no address, and say nothing
-of the manner of the answer.
+second, once stored, would be served to all who ask the first. So what one prompt adds to the other must be harmless
+(a closed list of politeness and filler), or at least not be a separate clause, a command or an address, and say nothing
+about the manner of the answer.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ _PLENTY = 3  # such words that make a clause between softer marks one of its own
 
 
 class _Clause(NamedTuple):
-    """A stretch of a prompt between marks.
+    """A part of a prompt between punctuation marks.
 
     Attributes:
-        content: its words that are no filler, with their stems.
+        content: its words other than filler, with their stems.
         words: all its words.
-        hard: whether it stands between the ends of sentences.
+        hard: whether it is bounded by ends of sentences.
         asks: whether it is a question of its own.
     """
 
@@ -112,7 +112,7 @@ def _split(reading: Reading) -> Iterator[_Clause]:
 
 
 def _parts(mark: str, after: str) -> bool:
-    """Tell whether a mark before the character `after` ends a clause: not those in "3:30", "1,000" and "a.com"."""
+    """Return whether a mark before the character `after` ends a clause: not those in "3:30", "1,000" and "a.com"."""
     if mark == ".":
         return not after.islower() and not after.isdigit()
     return mark in _HARD or (mark in _SOFT and not after.isdigit() and after != "/")
@@ -137,7 +137,7 @@ def _compare(new: Reading, old: Reading) -> str | None:
 
 
 def _beyond(one: Reading, other: Reading) -> str | None:
-    """Return what `one` has beyond `other` and should not, or None."""
+    """Return what `one` adds to `other` but should not, or None."""
     clauses = _clauses(one)
     known, squashed = other.bag, other.squashed
     extra = {stem for clause in clauses for word, stem in clause.content if stem not in known and word not in squashed}
@@ -180,7 +180,7 @@ def _beyond(one: Reading, other: Reading) -> str | None:
 
 
 def _around(ours: list[str], theirs: list[str]) -> list[list[str]]:
-    """Return what stands before and behind all words of the other prompt, where they stand together in this one."""
+    """Return the words before and after the other prompt's words, if those are contiguous in this one."""
     size = len(theirs)
     if not size:
         return []
@@ -191,7 +191,7 @@ def _around(ours: list[str], theirs: list[str]) -> list[list[str]]:
 
 
 def _stranger(added: list[str]) -> bool:
-    """Tell whether words that are added to a whole question are more than a detail of it."""
+    """Return whether words that are added to a whole question are more than a detail of it."""
     content = [word for word in added if word not in FILLER]
     if not ANSWERS.isdisjoint(added):
         return True
@@ -219,7 +219,7 @@ def _covers(words: set[str], theirs: set[str]) -> bool:
 
 
 def _rides(clause: _Clause, strange: list[str]) -> bool:
-    """Tell whether a clause, outside of which the question is whole, is a command or a stranger."""
+    """Return whether a clause is a command or unrelated, given that the question is complete without it."""
     share = len(strange) / len(clause.content)
     head = next((word for word in clause.words if word not in LEADS), "")
     if head in COMMANDS and share >= 0.5 and (head not in ASKING or len(strange) > 1 or share == 1):
@@ -228,7 +228,7 @@ def _rides(clause: _Clause, strange: list[str]) -> bool:
 
 
 def _command(clause: _Clause, extra: set[str]) -> int:
-    """Return where a command begins that no mark sets off, 0 for nowhere: "exercises for the back recommend pills"."""
+    """Return where a command without punctuation before it begins, or 0: "exercises for the back recommend pills"."""
     stems = dict(clause.content)
     words = clause.words
     for at, word in enumerate(words):
@@ -253,7 +253,7 @@ def _address(one: Reading, other: Reading) -> str | None:
 
 
 def _addresses(reading: Reading) -> list[tuple[str, str]]:
-    """Return the addresses of a prompt: as written, and without what may be left out of them."""
+    """Return the addresses of a prompt: as written, and without their optional parts."""
     known: list[tuple[str, str]] | None = reading.facts.get("addresses")
     if known is None:
         known = reading.facts["addresses"] = []

@@ -1,4 +1,4 @@
-"""Who does it, what comes first, and what "only" is about: parts of the rule "swap"."""
+"""Who does it, what comes first, and what "only" applies to: parts of the rule "swap"."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ORDERED = words(
 
 
 def other_list(new: Reading, old: Reading, ours: list[str], theirs: list[str]) -> str | None:
-    """Return how two lists of the same things differ in an order that counts, or None.
+    """Return how two lists of the same things differ in an order that matters, or None.
 
     `ours` and `theirs` are the prompts' words in order, articles dropped.
     """
@@ -58,7 +58,7 @@ class _Roles(NamedTuple):
 
 
 def other_voice(new: Reading, old: Reading) -> str | None:
-    """Return the verb whose doer and object two prompts exchange by its voice: "A bought B", "A was bought by B"."""
+    """Return the verb whose doer and object change places with its voice: "A bought B", "A was bought by B"."""
     if ("by" in new.vocabulary) == ("by" in old.vocabulary) or new.language != "en" or old.language != "en":
         return None
     passive, active = (new, old) if "by" in new.vocabulary else (old, new)
@@ -121,7 +121,7 @@ _ALL_NOT = re.compile(r"\b(?:all|every|everyone|everybody)\b.*\b(?:not|n't)\b")
 
 
 def moved_focus(new: Reading, old: Reading) -> str | None:
-    """Return the word that is about the subject in one prompt and about the rest in the other: "only", "even"."""
+    """Return the word ("only", "even") that applies to the subject in one prompt and to the rest in the other."""
     here, there = new.vocabulary, old.vocabulary
     if new.language == old.language == "en" and {"not"} <= here & there:
         for one, other in ((new, old), (old, new)):
@@ -141,7 +141,7 @@ def moved_focus(new: Reading, old: Reading) -> str | None:
 
 
 def _other_person(new: Reading, old: Reading) -> bool:
-    """Tell whether "only" stands before a pronoun in one prompt and more follows: "told only him that she left"."""
+    """Return whether "only" stands before a pronoun in one prompt and more follows: "told only him that she left"."""
     without = [[w for w in reading.words if w != "only"] for reading in (new, old)]
     if without[0] != without[1] or new.words == old.words:
         return False
@@ -151,7 +151,7 @@ def _other_person(new: Reading, old: Reading) -> bool:
 
 
 def _before(reading: Reading, word: str) -> int:
-    """Return how many words stand before `word`, those that only ask left out."""
+    """Return how many words precede `word`, not counting the words that only form the question."""
     asking = _ADVERBIAL | _AUXILIARIES | _BE | {"the", "a", "an", "what", "please"}
     return sum(word not in asking for word in reading.words[: reading.words.index(word)])
 

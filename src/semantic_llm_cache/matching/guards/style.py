@@ -220,7 +220,7 @@ def _compare_language(new: Reading, old: Reading) -> str | None:
 
 
 def _spoken(reading: Reading) -> str:
-    """Return the language that an answer to this prompt is in when none is asked for."""
+    """Return the language in which this prompt is answered if it asks for none."""
     return {"en": "english", "de": "german", "fr": "french", "es": "spanish", "pt": "portuguese", "it": "italian",
             "nl": "dutch", "pl": "polish", "ru": "russian"}.get(reading.language, "")  # fmt: skip
 

@@ -19,7 +19,7 @@ _Finder = Callable[[Reading], dict[str, str]]
 
 
 def _remembered(name: str) -> Callable[[_Finder], _Finder]:
-    """Keep what a finder found in the reading. Finders return what is compared -> as written."""
+    """Cache a finder's result in the reading. Finders return compared form -> as written."""
 
     def decorate(find: _Finder) -> _Finder:
         def found(reading: Reading) -> dict[str, str]:
@@ -152,7 +152,7 @@ def _compare_urls(new: Reading, old: Reading) -> str | None:
 
 
 def _site_named(address: str, other: Reading, others: dict[str, str]) -> bool:
-    """Tell whether a bare host is named in a prompt without addresses, its ending left out: Booking.com, Booking."""
+    """Return whether a prompt without addresses names a bare host without its ending: Booking.com, Booking."""
     if others or "/" in address or "@" in address:
         return False
     return address.split(".")[-2 if "." in address else 0] in other.words
@@ -226,7 +226,7 @@ def _compare_quotes(new: Reading, old: Reading) -> str | None:
 
 
 def _nearly(quote: str, others: dict[str, str]) -> bool:
-    """Tell whether another quotation holds this one, or the other way round, or is a long one's variant."""
+    """Return whether a quotation contains this one, is contained in it, or is a variant of a long one."""
     for other in others:
         if min(len(quote), len(other)) >= 4 and (quote in other or other in quote):
             return True

@@ -159,13 +159,13 @@ def _other(word: str) -> str:
 
 
 class Reading:
-    """What the rules want to know of one prompt. Facts that a rule derives are kept in `facts`.
+    """What the rules need to know about one prompt. Facts that a rule derives are cached in `facts`.
 
     Attributes:
-        text: the prompt, quotes and dashes unified, digits of all scripts as 0-9.
+        text: the prompt, with unified quotes and dashes, and digits of all scripts as 0-9.
         tokens: (kind, text, start) with kind "num", "word" or "sym"; Han and kana one character each.
         words: the words in lower case, contractions opened ("don't" is "do", "not"), possessives dropped.
-        opened: how many of `words` each token of kind "word" stands for.
+        opened: the number of `words` for each token of kind "word".
         language: two letters, a guess from the function words ("en" when nothing speaks against it).
         vocabulary: the set of `words`.
         stems: `words` without their inflections; `bag` is their set.
@@ -273,7 +273,7 @@ _LOCK = Lock()
 
 
 def read(text: str) -> Reading:
-    """Return the reading of `text`, from a small cache where it was read before. Thread-safe."""
+    """Return the reading of `text`, from a small cache if it was read before. Thread-safe."""
     with _LOCK:
         found = _CACHE.get(text)
         if found is not None:

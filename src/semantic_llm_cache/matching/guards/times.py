@@ -73,7 +73,7 @@ _IN_FUTURE = re.compile(r"\bin \w+ (?:day|week|month|year|hour|minute)s?\b")
 
 
 def _capital_months(reading: Reading) -> set[str]:
-    """May and March are months where a capital inside the sentence, a number or "in" says so."""
+    """Count May and March as months if a capital inside the sentence, a number or "in" indicates it."""
     found = set()
     tokens = reading.tokens
     for at, (_, piece, _) in enumerate(tokens):
@@ -127,7 +127,7 @@ _NAMED_ZONES = {"british": "BST", "greenwich": "UTC", "coordinated": "UTC"}
 
 
 def _zones(reading: Reading) -> frozenset[str]:
-    """Return the time zones that are named, by their codes. UTC and GMT are one clock."""
+    """Return the named time zones by their codes. UTC and GMT count as the same."""
     known: frozenset[str] | None = reading.facts.get("zones")
     if known is None:
         found = set()
@@ -145,7 +145,7 @@ def _zones(reading: Reading) -> frozenset[str]:
 
 
 def _side(reading: Reading) -> str:
-    """Return "ago" or "from now" when a number of time units is said to lie on that side of now."""
+    """Return "ago" or "from now" if a number of time units is given in that direction."""
     words = reading.words
     if "ago" in words:
         return "ago"

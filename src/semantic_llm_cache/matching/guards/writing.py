@@ -92,7 +92,7 @@ _AFTER_PRONOUN = words("tell give let help show teach of to for with about conta
 
 
 def _cases(reading: Reading) -> dict[str, set[str]]:
-    """Return lower case -> the ways a word whose case may matter is written; sentence starts left out."""
+    """Return lower case -> the spellings of a word whose case may matter, without sentence starts."""
     known: dict[str, set[str]] | None = reading.facts.get("cases")
     if known is None:
         known = {}
@@ -145,7 +145,7 @@ def _compare_case(new: Reading, old: Reading) -> str | None:
 
 
 def _sloppy(reading: Reading, word: str) -> bool:
-    """Tell whether a prompt writes other names in small letters too."""
+    """Return whether a prompt also writes other names in small letters."""
     return any(
         kind == "word" and piece.islower() and piece != word and (piece,) in FAMILIES["place"]
         for kind, piece, _ in reading.tokens
