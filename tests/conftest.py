@@ -19,6 +19,11 @@ from semantic_llm_cache.storage import registry
 pytest.register_assert_rewrite("semantic_llm_cache.testing")
 
 
+def pytest_collection_modifyitems(items):
+    """Start the file that takes longest first, so that no worker runs it alone at the end."""
+    items.sort(key=lambda item: "test_other_versions" not in item.nodeid)
+
+
 @pytest.fixture(autouse=True)
 def fresh_cache(monkeypatch):
     for name in ("SEMANTIC_LLM_CACHE_URL", "SEMANTIC_LLM_CACHE_DISABLED", "SEMANTIC_LLM_CACHE_SECRET"):
