@@ -110,6 +110,17 @@ async def test_the_index_is_taken_from_its_file(path, loads):
     assert os.stat(path).st_mode == os.stat(path + "-index").st_mode
 
 
+async def test_a_cache_that_was_only_read_leaves_no_log_behind(path):
+    """Where nothing is written, two readers close last: at once, each took the other for the one to empty the log."""
+    await kept(path)
+    for _ in range(40):
+        again = backend(path)
+        assert await again.get("k5") is not None
+        assert await answer(again, 5) == "5"
+        await again.close()
+        assert not os.path.exists(path + "-wal")
+
+
 async def test_a_file_is_caught_up_with_what_was_written_and_deleted_since(path, loads):
     await kept(path)
     other = backend(path)  # writes without ever searching: it does not know of an index

@@ -447,9 +447,10 @@ class SQLiteBackend(CandidateBackend):
         if len(self._searcher.index):
             with contextlib.suppress(CacheBackendError):  # the file, or its folder, is gone
                 await self._searching.run(self._searcher.finish)
-        # The writer last: of connections that close at once, none may see itself as the one to empty the WAL.
-        await asyncio.gather(self._reading.close(), self._searching.close())
-        await self._writing.close()
+        # One after the other: of connections that close at once, none may see itself as the last one, which empties
+        # the WAL. Where nothing was written, there is no writer to be the last.
+        for worker in (self._reading, self._searching, self._writing):
+            await worker.close()
         self._reader.damage.tell(at_once=True)
         self._searcher.damage.tell(at_once=True)
 
