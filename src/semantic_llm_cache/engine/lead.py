@@ -89,12 +89,7 @@ class Lead:
         if value is not MISS:
             return value
         found = call.found
-
-        def ended() -> None:
-            flights.land(flight, ABANDONED)
-            found.release()
-
-        yield Carry(self._call_for_all(call, flights, flight), flights, flight, ended)
+        yield Carry(self._call_for_all(call, flights, flight), flights, flight, found.release)
         if flight.state == DONE:
             outcome: Outcome = flight.result
             self._reporter.finish(call, outcome.found, stored=outcome.stored)
@@ -157,6 +152,9 @@ class Lead:
             gone = isinstance(ran.error, (asyncio.CancelledError, GeneratorExit)) or not flight.led
             # The first caller raises it, unless it has left.
             return Failure(ran.error) if gone and not isinstance(ran.error, Exception) else None
+        if flight.gone:  # the function was told to stop: what it returned may be only a part
+            flights.land(flight, ABANDONED)
+            return None
         try:
             # Separate from `admit`, as it may run the user's code, which in plain code must run in this thread.
             fresh = yield Do(lambda: self._admission.weigh(call, ran.value, ran.duration_ms), waits=False)

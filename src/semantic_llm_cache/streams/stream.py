@@ -20,7 +20,7 @@ from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Left, Steps, Wait, drive
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.flights import ABANDONED
-from semantic_llm_cache.engine.outcome import Failure, Found
+from semantic_llm_cache.engine.outcome import AGAIN, Failure, Found
 from semantic_llm_cache.exceptions import CacheReentryError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.streams.broadcast import BREATH, Broadcast, Reader
@@ -92,6 +92,13 @@ def answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
         return (yield from _relay(source))
     if call.engine.shadow is not None and call.may_call:
         return (yield from _shadow(call, source))
+    given = AGAIN
+    while given is AGAIN:
+        given = yield from _join_or_lead(call, source, replay_delay)
+    return given
+
+
+def _join_or_lead(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
     place = call.streams.join(call.key, call.call.plain) if call.may_call else None
     if place is not None:
         return (yield from _follow(call, *place))
@@ -141,11 +148,16 @@ def _replay(call: StreamCall, source: Open, delay: float | None) -> Steps:
 
 
 def _follow(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
-    """Give the chunks of another caller's stream."""
+    """Give the chunks of another caller's stream; `AGAIN` if it was interrupted before the first one."""
+    begun = False
     try:
-        call.ended(Found("coalesced", "joined the same stream in flight"))
         while True:
             chunk = yield from broadcast.next(reader)
+            if chunk is AGAIN:
+                return AGAIN
+            if not begun:
+                begun = True
+                call.ended(Found("coalesced", "joined the same stream in flight"))
             if chunk is END:
                 return None
             if type(chunk) is Failure:
@@ -156,13 +168,15 @@ def _follow(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
 
 
 def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
-    """Give the chunks of this caller's own stream, the function's own objects."""
+    """Give the chunks of this caller's own stream, the function's own objects; `AGAIN` as in `_follow`."""
     counted = False
     try:
         while True:
             chunk = yield from broadcast.next(reader)
             if chunk is END:
                 break
+            if chunk is AGAIN:
+                return AGAIN
             if type(chunk) is Failure:
                 call.failed(call.call.found, chunk.error)
                 return chunk
@@ -249,7 +263,7 @@ def settling(engine: Engine, key: str, plain: bool = False) -> Steps:
         chunk = None
         while chunk is not END:
             chunk = yield from broadcast.next(reader)
-            if type(chunk) is Failure:  # its readers raise it; here it only means that nothing was stored
+            if chunk is AGAIN or type(chunk) is Failure:  # its readers raise it; here: nothing was stored
                 return
         with contextlib.suppress(Exception):
             yield Settled(broadcast.settled, engine.timeout)
