@@ -12,6 +12,7 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Unreadable
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, PromptCacheError
+from semantic_llm_cache.keys.request import key_of_text
 from semantic_llm_cache.matching.decider import Choice, Decider
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.yielding import turn
@@ -19,6 +20,17 @@ from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.offload import is_large, opened
 
 __all__ = ["Search"]
+
+
+_TIE = 1 - 1e-4
+
+
+class _Same(Exception):
+    """A search by meaning came upon an entry with the same text: nothing is left to decide."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        super().__init__()
+        self.candidate = candidate
 
 
 class Search:
@@ -85,31 +97,35 @@ class Search:
             if call.needs_vector:
                 await self._access.embed(call.request.text, found)  # the fresh answer is stored with this vector
             return
+        same = None
         if exact and entry is not None and self._fits(entry, call):
-            large = is_large(entry.response)
-            if await self._take(call, entry, large):
-                if found.outcome == "exact":
-                    if front is not None and not large:  # keeping it means writing it again
-                        front.put(call.request.key, entry, generation)
-                    if self._decider.bounded and not probing:
-                        (await self._learning.policy()).count_exact()
-                return
-        if call.settings.similarity < 1:
-            await self._look_near(storage, call, probing)
+            same = Candidate(call.request.key, entry, 1.0)
+        if (same is None or not await self._take(call, same, probing)) and call.settings.similarity < 1:
+            try:
+                await self._look_near(storage, call, probing)
+            except _Same as meanwhile:
+                same = meanwhile.candidate
+                await self._take(call, same, probing)
+        if found.outcome == "exact" and front is not None:
+            assert same is not None
+            if same.key == call.request.key and not is_large(same.entry.response):  # keeping it means writing it again
+                front.put(same.key, same.entry, generation)
 
-    async def _take(self, call: Call, entry: CacheEntry, large: bool) -> bool:
-        """Take the entry under the exact key; return False if its answer cannot be read."""
-        found = call.found
+    async def _take(self, call: Call, same: Candidate, probing: bool) -> bool:
+        """Take an entry with the same text; return False if its answer cannot be read."""
+        found, entry = call.found, same.entry
         try:
-            found.value = await opened(entry.response, call.settings.target, large)
+            found.value = await opened(entry.response, call.settings.target)
         except CacheSerializationError as error:
             found.reason = str(error)
             return False
         found.outcome, found.reason = "exact", "same text, same scope"
-        found.entry, found.entry_key, found.similarity = entry, call.request.key, 1.0
+        found.entry, found.entry_key, found.similarity = entry, same.key, 1.0
         found.late = self._late(entry)
         if found.late >= 0:
             found.outcome, found.reason = "stale", f"{found.late:.0f} s past its time"
+        elif self._decider.bounded and not probing:
+            (await self._learning.policy()).count_exact()
         return True
 
     # ------------------------------------------------------------------------------ near
@@ -144,7 +160,11 @@ class Search:
 
         async def search(k: int, threshold: float) -> list[Candidate]:
             candidates = await storage.candidates(call.found, threshold, k, request.scope_hash)
-            return [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
+            fitting = [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
+            same = await self._same(storage, call, fitting)
+            if same is not None:
+                raise _Same(same)
+            return fitting
 
         if not decider.bounded:
             similarity = call.settings.similarity
@@ -157,6 +177,26 @@ class Search:
             trial.load(policy.to_bytes())
             policy = trial
         return await decider.choose_online(request.key, request.text, policy, search)
+
+    async def _same(self, storage: Storage, call: Call, candidates: list[Candidate]) -> Candidate | None:
+        """Return an entry with the very text that is asked, which the search by key did not find.
+
+        Another process may have stored it while the text was embedded. Or it is the answer to this text, stored
+        under another wording.
+        """
+        request = call.request
+        for candidate in candidates:
+            if candidate.key == request.key:
+                return candidate
+            if request.text in (candidate.entry.prompt, *candidate.entry.aliases):
+                # Where `key_func` gives the keys, equal texts with unequal keys are different questions.
+                if request.key == key_of_text(request.scope_hash, request.text):
+                    return candidate
+        if candidates and candidates[0].similarity > _TIE:  # its own entry would be as near as this one
+            entry = await storage.get(request.key)
+            if entry is not None and self._fits(entry, call) and self._late(entry) < 0:
+                return Candidate(request.key, entry, 1.0)
+        return None
 
     # ------------------------------------------------------------------------------ which entries fit
 
