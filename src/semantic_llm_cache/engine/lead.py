@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+from contextvars import copy_context
 from typing import Any
 
 from semantic_llm_cache.engine.admission import Admission
@@ -17,6 +18,7 @@ from semantic_llm_cache.engine.leases import Leases
 from semantic_llm_cache.engine.outcome import AGAIN, ALONE, MISS, Failure, Found, Outcome
 from semantic_llm_cache.engine.reporting import Reporter
 from semantic_llm_cache.engine.search import Search
+from semantic_llm_cache.engine.variables import changes_since, set_here
 from semantic_llm_cache.values.encoding import Encoded, is_immutable
 
 __all__ = ["Lead"]
@@ -90,6 +92,7 @@ class Lead:
             return value
         found = call.found
         yield Carry(self._call_for_all(call, flights, flight), flights, flight, found.release)
+        set_here(call.changes)
         if flight.state == DONE:
             outcome: Outcome = flight.result
             self._reporter.finish(call, outcome.found, stored=outcome.stored)
@@ -146,7 +149,10 @@ class Lead:
     def _call_for_all(self, call: Call, flights: Flights, flight: Flight) -> Steps:
         """Call the function, store its answer, and end the flight with it."""
         assert call.function is not None
+        before = copy_context()
         ran = yield Run(call.function)
+        if not call.plain:  # plain code runs in its caller's own context
+            call.changes = changes_since(before)
         if ran.error is not None:
             self._land_failure(call, flights, flight, ran.error)
             gone = isinstance(ran.error, (asyncio.CancelledError, GeneratorExit)) or not flight.led

@@ -15,6 +15,7 @@ from typing import Any
 
 from semantic_llm_cache.engine.driving import Do, Left, Steps, cancel_task, drive
 from semantic_llm_cache.engine.outcome import Failure, Found
+from semantic_llm_cache.engine.variables import changes_since
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader, current_streams
 from semantic_llm_cache.streams.call import StreamCall
@@ -92,6 +93,7 @@ class Production:
         If another process is reading the same stream, the answer which that one stores is given instead.
         """
         call, broadcast = self._call, self.broadcast
+        before = copy_context()
         try:
             began = perf_counter()
             try:
@@ -110,6 +112,7 @@ class Production:
             except BaseException as leaving:
                 self._over(leaving)
                 raise
+            call.call.changes = changes_since(before)
             if error is not None:
                 self._over(None if call.stand_in(broadcast, error) else error)
                 return Failure(error) if not isinstance(error, Exception) else None

@@ -21,6 +21,7 @@ from semantic_llm_cache.engine.driving import Do, Left, Steps, Wait, drive
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.flights import ABANDONED
 from semantic_llm_cache.engine.outcome import AGAIN, Failure, Found
+from semantic_llm_cache.engine.variables import set_here
 from semantic_llm_cache.exceptions import CacheReentryError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.streams.broadcast import BREATH, Broadcast, Reader
@@ -173,10 +174,12 @@ def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
     try:
         while True:
             chunk = yield from broadcast.next(reader)
-            if chunk is END:
-                break
             if chunk is AGAIN:
                 return AGAIN
+            if chunk is END or type(chunk) is Failure:
+                set_here(call.call.changes)
+            if chunk is END:
+                break
             if type(chunk) is Failure:
                 call.failed(call.call.found, chunk.error)
                 return chunk
