@@ -109,7 +109,7 @@ async def test_through_cached_calls_within_cached_calls_and_requests_by_hand(eng
 
 
 async def test_this_packages_own_variables_stay_where_they_are(engine):
-    left = CacheContext(similarity=0.5)
+    left = CacheContext(ttl=60)
 
     @engine.cache
     async def ask(prompt: str) -> str:
