@@ -136,6 +136,7 @@ async def test_a_text_that_an_entry_names_as_its_alias_is_asked_by_its_own_words
     await backend.set(other.key, entry)
     found = await ours.lookup(Request("n", None, TEXT))
     assert (found.outcome, found.entry_key, found.matched_prompt) == ("exact", other.key, "Tell me about Python")
+    assert found.reason == "same text as an alias of the entry"
     assert (await ours.lookup(Request("n", None, "What's Python?"))).outcome == "near"
     assert not (await ours.lookup(Request("n", {"tenant": 2}, TEXT))).hit
 

@@ -121,6 +121,8 @@ class Search:
             return False
         found.outcome, found.reason = "exact", "same text, same scope"
         found.entry, found.entry_key, found.similarity = entry, same.key, 1.0
+        if same.key != call.request.key and entry.prompt != call.request.text:
+            found.reason, found.similarity = "same text as an alias of the entry", same.similarity
         found.late = self._late(entry)
         if found.late >= 0:
             found.outcome, found.reason = "stale", f"{found.late:.0f} s past its time"
