@@ -47,11 +47,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .base import Guard, GuardFeatures, GuardSet, Rule, Veto
+from .labels import LABELS
 from .names import NAMES
 from .numbers import NUMBERS, UNITS_RULE, VERSIONS
 from .order import SWAP
 from .periods import PERIODS
 from .polarity import ANTONYM, DIRECTION, NEGATION
+from .quantifiers import QUANTIFIERS
 from .residual import residual
 from .rider import RIDER
 from .style import FORMAT, LANGUAGE, QUESTION
@@ -75,9 +77,11 @@ _RULES: dict[str, Rule] = {
         OPERATORS,
         NUMBERS,
         UNITS_RULE,
+        LABELS,
         NEGATION,
         ANTONYM,
         DIRECTION,
+        QUANTIFIERS,
         SWAP,
         NAMES,
         LANGUAGE,
