@@ -47,6 +47,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .base import Guard, GuardFeatures, GuardSet, Rule, Veto
+from .coverage import COVERAGE
 from .labels import LABELS
 from .names import NAMES
 from .numbers import NUMBERS, UNITS_RULE, VERSIONS
@@ -66,6 +67,7 @@ __all__ = ["DEFAULT_GUARDS", "Guard", "GuardFeatures", "GuardSet", "Veto", "get_
 _RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
+        COVERAGE,
         IDENTIFIERS,
         VERSIONS,
         TIMES,

@@ -23,7 +23,7 @@ from .text import Reading, stem
 
 __all__ = ["ANTONYM", "DIRECTION", "NEGATION", "from_both_ends", "opposites"]
 
-_NEGATING = in_order("un in im il ir an dis non mis des dés a anti nie не без on niet")
+_NEGATING = in_order("un in im il ir an ne dis non mis des dés a anti nie не без on niet")
 # Beginnings that look like a negation and are none.
 _NOT_NEGATED = words(
     "across around along again alive aside asleep awake aware apart away afloat inform information intent "
@@ -192,6 +192,9 @@ def _compare_antonyms(new: Reading, old: Reading) -> str | None:
 
 # --- negation -----------------------------------------------------------------------------------------
 
+# Czech and Slovak negate a verb by its beginning; these words only look so.
+_NEGATED_VERB = re.compile(r"ne(?!j|b[eo]|ch|mec|moc|děl|deľ|rv|rost|zb|přá|pri)\w{3}")
+_KOREAN_NEGATION = re.compile("않|없|아니|지 ?마|지 ?말")
 _CJK_NEGATION = re.compile("|".join(sorted(CJK_NEGATIONS, key=len, reverse=True)))
 _CJK_HARMLESS = re.compile("|".join(sorted(CJK_NOT_NEGATIONS, key=len, reverse=True)))
 _HARMLESS = re.compile(
@@ -222,13 +225,17 @@ def _count(reading: Reading) -> int:
             # What is harmless was counted once each.
             count -= len(_HARMLESS.findall(reading.text.lower()))
         return max(count, 0)
+    if reading.language in ("cs", "sk"):
+        count += sum(1 for w in words if _NEGATED_VERB.match(w) and w not in negative)
+    if reading.language == "ko":
+        return count + len(_KOREAN_NEGATION.findall(reading.text))
     double = DOUBLE_NEGATIVES.get(reading.language)
     if double and count > 1:
         count -= sum(1 for w in words if w in double)
         count = max(count, 1)
     if reading.language == "fr" and not count and ("ne" in words or "n" in words):
         count = 1
-    if words and words[-1] in ("no", "não", "nicht") and count:
+    if words and words[-1] in ("no", "não", "nicht", "không") and count:
         count -= 1  # a tag question
     return count
 
