@@ -246,6 +246,15 @@ def test_alike_pairs_pass_every_rule(prompt: str, candidate: str) -> None:
     assert guards.check(candidate, prompt) is None
 
 
+@pytest.mark.parametrize(
+    ("prompt", "candidate"), [("How do I do this", "do the"), ("", "a"), ("is the an", "the is a")]
+)
+def test_prompts_of_small_words_alone_are_compared(prompt: str, candidate: str) -> None:
+    for name in DEFAULT_GUARDS:
+        get_guard(name)(prompt, candidate)
+        get_guard(name)(candidate, prompt)
+
+
 def test_every_rule_is_shown_to_refuse_something() -> None:
     assert {rule for rule, *_ in REFUSED} == set(DEFAULT_GUARDS)
 

@@ -26,7 +26,8 @@ _ROMAN = {numeral: str(value) for value, numeral in enumerate(_NUMERALS, 1)}
 _SUFFIXES = words("pro max plus ultra ti super mini lite air xl fe")
 _STEPS = words("k m b t bn mn st nd rd th s am pm")
 _PRONOUN = "I"
-_SHORT = 3  # a label has at most this many letters
+# What may be a label: most prompts hold nothing of the kind.
+_CANDIDATE = re.compile(r"\b(?:[B-HJ-Z]|A(?!\w)|[A-Z]{2}|[XVI]{1,5}|[b-hj-z])\b")
 
 # Na+, Fe2+, H2O2, CO2, W-2, H-1B, 4A, S24
 _FORMULA = re.compile(r"(?<![\w.+-])(?:[A-Z][a-z]?\d{0,3}){1,6}\d?[+-]?(?![\w+-])")
@@ -37,12 +38,9 @@ def _labels(reading: Reading) -> dict[str, str]:
     """Return label -> the stem of the word before it ("" when none counts)."""
     known: dict[str, str] | None = reading.facts.get("labels")
     if known is None:
-        known = reading.facts["labels"] = _find(reading) if _may_hold_one(reading) else {}
+        may = not reading.cjk and _CANDIDATE.search(reading.text) is not None
+        known = reading.facts["labels"] = _find(reading) if may else {}
     return known
-
-
-def _may_hold_one(reading: Reading) -> bool:
-    return not reading.cjk and any(kind == "word" and len(piece) <= _SHORT for kind, piece, _ in reading.tokens)
 
 
 def _find(reading: Reading) -> dict[str, str]:
@@ -123,7 +121,7 @@ def _codes(reading: Reading) -> dict[str, str]:
     known: dict[str, str] | None = reading.facts.get("codes")
     if known is None:
         known = {}
-        if reading.has_number or "+" in reading.text or reading.capitals:
+        if reading.has_number or "+" in reading.text:
             for pattern in (_FORMULA, _CODE):
                 for match in pattern.finditer(reading.text):
                     piece = match.group()
@@ -168,7 +166,7 @@ def _facing(codes: dict[str, str], others: dict[str, str], other: Reading) -> tu
         for there, written in others.items():
             if there not in codes and _alike(code, there):
                 return shown, written
-        bare = _bare(code, other)
+        bare = _bare(code, shown, other)
         if bare is not None:
             return shown, bare
     return None
@@ -181,13 +179,15 @@ def _alike(a: str, b: str) -> bool:
     return bool(re.sub(r"\D", "", a)) and re.sub(r"\D", "", a) == re.sub(r"\D", "", b)
 
 
-def _bare(code: str, other: Reading) -> str | None:
-    """Return the code without its sign or letter as the other prompt has it: "Na" for "Na+", "4" for "4A"."""
-    if code[-1] == "+":
-        found = re.search(rf"(?<![\w+]){re.escape(code[:-1])}(?![\w+])", other.text, re.IGNORECASE)
-        return found and found.group()
-    digits = re.match(r"\d+(?=[a-z]{1,2}$)", code)
-    found = digits and re.search(rf"(?<![\w.]){digits.group()}(?![\w.]|\s*%)", other.text)
+def _bare(code: str, shown: str, other: Reading) -> str | None:
+    """Return the code without its sign, number or letter as the other prompt has it: Na (Na+), CO (CO2), 4 (4A)."""
+    if digits := re.match(r"\d+(?=[a-z]{1,2}$)", code):
+        pattern = rf"(?<![\w.]){digits.group()}(?![\w.]|\s*%)"
+    elif shown[0].isupper():
+        pattern = rf"(?<![\w+]){re.escape(shown.rstrip('0123456789+-'))}(?![\w+-])"
+    else:
+        return None
+    found = re.search(pattern, other.text, re.IGNORECASE if code[-1] == "+" else 0)
     return found and found.group()
 
 

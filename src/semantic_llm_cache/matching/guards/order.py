@@ -179,7 +179,7 @@ def _swapped(new: Reading, old: Reading, common: frozenset[str]) -> str | None:
             return f"swapped {glue.join(x)} and {glue.join(y)}"
     if new.cjk or old.cjk:
         return None
-    who = {ours[0], theirs[0]} == {"who", "whom"} and _asks_object(new) != _asks_object(old)
+    who = {*ours[:1], *theirs[:1]} == {"who", "whom"} and _asks_object(new) != _asks_object(old)
     if who and sorted(ours[1:]) == sorted(theirs[1:]):
         return f"swapped roles of {ours[-1]}"
     return _exchanged(ours_full, theirs_full, ours_said, theirs_said, common)
