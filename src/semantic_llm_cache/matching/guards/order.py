@@ -35,6 +35,7 @@ _SYMMETRIC = frozenset(
 _LINKS = words("from to with than as of a à au del al zu z od от mit con com con avec met et und y e i и")
 _LONGEST = 120  # tokens; a longer prompt's word order is compared on what is left by `residual`
 _START = "^"
+_Parts = tuple[list[str], list[str], list[str], list[str], list[str]]
 _DO = words("do does did")
 _WHAT_FIRST = words("after before while without")
 # "And" and "or" of other languages that are words of their own in English.
@@ -83,7 +84,7 @@ def _unit(word: str) -> str:
     return f"{dimension}:{factor}"
 
 
-def _templates(a: list[str], b: list[str]) -> list[tuple[list[str], list[str], list[str], list[str], list[str]]]:
+def _templates(a: list[str], b: list[str]) -> list[_Parts]:
     """Return every (p, x, m, y, s) with a = p x m y s and b = p y m x s; p and s as long as possible."""
     start = 0
     while start < len(a) and a[start] == b[start]:
@@ -104,15 +105,8 @@ def _templates(a: list[str], b: list[str]) -> list[tuple[list[str], list[str], l
     return found
 
 
-def _benign(
-    before: list[str],
-    x: list[str],
-    middle: list[str],
-    y: list[str],
-    after: list[str],
-    bag: frozenset[str],
-    coordinators: frozenset[str],
-) -> bool:
+def _benign(parts: _Parts, bag: frozenset[str], coordinators: frozenset[str]) -> bool:
+    before, x, middle, y, after = parts
     if not middle:
         # A phrase moved past its neighbour: "in Python, sort a list" and "sort a list in Python". But not what comes
         # first: "after eating can I swim" and "after swimming can I eat".
@@ -168,10 +162,10 @@ def _swapped(new: Reading, old: Reading, common: frozenset[str]) -> str | None:
         found = _templates(ours, theirs)
         coordinators = _ENGLISH_COORDINATORS if new.language == old.language == "en" else COORDINATORS
         if found:
-            if any(_benign(*parts, common, coordinators) for parts in found):
+            if any(_benign(parts, common, coordinators) for parts in found):
                 return None
             if sorted(ours_full) == sorted(theirs_full) and any(
-                _benign(*parts, common, coordinators) for parts in _templates(ours_full, theirs_full)
+                _benign(parts, common, coordinators) for parts in _templates(ours_full, theirs_full)
             ):
                 return None
             _, x, _, y, _ = min(found, key=lambda parts: len(parts[1]) + len(parts[3]))
