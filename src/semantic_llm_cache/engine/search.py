@@ -7,6 +7,7 @@ from dataclasses import replace
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.grounds import Grounds
 from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
@@ -20,6 +21,8 @@ from semantic_llm_cache.values.offload import is_large, opened
 
 __all__ = ["Search"]
 
+_IN_RESERVE = 8
+
 
 class Search:
     """Looks for the answers of one engine.
@@ -29,12 +32,14 @@ class Search:
         access: to storage and embedder.
         decider: chooses among near entries.
         learning: holds the error budget.
+        grounds: checks what answers rest on.
         notices: logs problems.
     """
 
     def __init__(
-        self, options: Options, access: Access, decider: Decider, learning: Learning, notices: Notices
+        self, options: Options, access: Access, decider: Decider, learning: Learning, grounds: Grounds, notices: Notices
     ) -> None:
+        self.grounds = grounds
         self._options = options
         self._access = access
         self._decider = decider
@@ -55,6 +60,8 @@ class Search:
             await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond
         found = call.found = Found("miss", "no entry under this key")
         try:
+            if call.settings.evidence is not None:
+                await self.grounds.resolve(call)
             await self._look(storage, call, probing, exact)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
@@ -70,7 +77,7 @@ class Search:
 
     def may_wait(self, call: Call) -> bool:
         """Return whether `find` may have to wait for something outside this thread."""
-        return not self._access.backend.in_process or call.settings.similarity < 1
+        return not self._access.backend.in_process or call.settings.similarity < 1 or call.settings.evidence is not None
 
     async def _look(self, storage: Storage, call: Call, probing: bool, exact: bool) -> None:
         found, front = call.found, storage.backend.front
@@ -85,7 +92,7 @@ class Search:
             if call.needs_vector:
                 await self._access.embed(call.request.text, found)  # the fresh answer is stored with this vector
             return
-        if exact and entry is not None and self._fits(entry, call):
+        if exact and entry is not None and self._fits(entry, call) and await self._rests(entry, call):
             large = is_large(entry.response)
             if await self._take(call, entry, large):
                 if found.outcome == "exact":
@@ -126,6 +133,8 @@ class Search:
             await turn()  # the search runs here, and a batch of embeddings lets many calls continue at once
         choice = found.choice = await self._choose(storage, call, probing)
         found.reason = choice.reason
+        if choice.candidate is None and found.objection:
+            found.reason = found.objection
         shown = choice.candidate or choice.nearest
         if shown is not None:
             found.similarity, found.nearest_prompt = shown.similarity, shown.entry.prompt
@@ -143,8 +152,11 @@ class Search:
         request, decider = call.request, self._decider
 
         async def search(k: int, threshold: float) -> list[Candidate]:
-            candidates = await storage.candidates(call.found, threshold, k, request.scope_hash)
-            return [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
+            # Some may rest on what has changed; they must not hide a live entry that is a little farther.
+            most = k if call.settings.evidence is None else max(k, _IN_RESERVE)
+            candidates = await storage.candidates(call.found, threshold, most, request.scope_hash)
+            fitting = [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
+            return fitting if call.settings.evidence is None else (await self._resting(fitting, call))[:k]
 
         if not decider.bounded:
             similarity = call.settings.similarity
@@ -165,6 +177,27 @@ class Search:
         if not call.settings.asks.may_serve(entry, now):
             return False
         return entry.schema_version == SCHEMA_VERSION and not entry.is_expired(now)
+
+    async def _rests(self, entry: CacheEntry, call: Call) -> bool:
+        """Return whether all that the entry under the exact key rests on is as it was."""
+        if call.settings.evidence is None:
+            return True
+        objection = await self.grounds.objection(entry, call, {})
+        if objection is not None:
+            call.found.reason = objection
+        return objection is None
+
+    async def _resting(self, candidates: list[Candidate], call: Call) -> list[Candidate]:
+        """Return the candidates whose answers still rest on the same."""
+        asked: dict[str, str | None] = {}
+        kept = []
+        for candidate in candidates:
+            objection = await self.grounds.objection(candidate.entry, call, asked)
+            if objection is None:
+                kept.append(candidate)
+            elif candidate.similarity >= call.settings.similarity:
+                call.found.objection = call.found.objection or objection
+        return kept
 
     def _fits_near(self, entry: CacheEntry, call: Call) -> bool:
         # The scope decides who may see an answer, so it is checked here too, whatever the backend.
