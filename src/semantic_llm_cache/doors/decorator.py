@@ -13,6 +13,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, o
 
 from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls.context import overrides
+from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.doors.methods import CachedMethod
 from semantic_llm_cache.engine.engine import Engine
@@ -80,12 +81,14 @@ class FunctionOptions(NamedTuple):
         result_type: the type to rebuild stored answers to.
         replay_delay: seconds between the chunks of a replayed stream.
         tags_of: makes labels from the call's arguments.
+        depends_on: makes what the answer rests on from the call's arguments.
     """
 
     binding: dict[str, Any]
     result_type: Any = None
     replay_delay: float | None = None
     tags_of: Callable[..., Iterable[str]] | None = None
+    depends_on: Callable[..., Any] | None = None
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
@@ -97,11 +100,16 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
     refuse_unknown(options, (*ENGINE_OPTIONS, *FUNCTION_OPTIONS))
     given = {name: FUNCTION_OPTIONS[name].check(options[name], name) for name in options if name in FUNCTION_OPTIONS}
     engine = {name: value for name, value in options.items() if name not in FUNCTION_OPTIONS}
-    tags = given.pop("tags", ())
-    rest = {name: given.pop(name) for name in ("result_type", "replay_delay") if name in given}
-    if callable(tags):
-        return engine, FunctionOptions(given, tags_of=tags, **rest)
-    return engine | ({"tags": tags} if "tags" in options else {}), FunctionOptions(given, **rest)
+    rest: dict[str, Any] = {name: given.pop(name) for name in ("result_type", "replay_delay") if name in given}
+    # These two are options of the engine too, unless they are callables.
+    for name, kept_as in (("tags", "tags_of"), ("depends_on", "depends_on")):
+        if name in given:
+            value = given.pop(name)
+            if callable(value):
+                rest[kept_as] = value
+            else:
+                engine[name] = value
+    return engine, FunctionOptions(given, **rest)
 
 
 def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
@@ -156,7 +164,10 @@ class _Controls:
             # For an iterator of chunks, the stored answer is the list of chunks.
             kinds = typing.get_args(target)
             target = list[kinds[0]] if kinds else list  # type: ignore[valid-type]
+        self.depends_on = options.depends_on
         self.settings = engine.settings(target, (self.tag,))
+        if self.depends_on is not None and self.settings.evidence is None:
+            self.settings = replace(self.settings, evidence=Evidence({}))
         self._identified: weakref.WeakSet[StorageBackend] = weakref.WeakSet()
 
     def now(self) -> tuple[CallSettings, str | None]:
@@ -164,10 +175,13 @@ class _Controls:
         return current(self.engine, self.settings)
 
     def tagged(self, settings: CallSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSettings:
-        """Return the settings with the labels that a callable `tags` makes for this call."""
-        if self.tags_of is None:
-            return settings
-        return replace(settings, tags=(*settings.tags, *check_tags(self.tags_of(*args, **kwargs))))
+        """Return the settings with what callables for `tags` and `depends_on` make for this call."""
+        if self.tags_of is not None:
+            settings = replace(settings, tags=(*settings.tags, *check_tags(self.tags_of(*args, **kwargs))))
+        if self.depends_on is not None and settings.evidence is not None:
+            versions = read_dependencies(self.depends_on(*args, **kwargs))
+            settings = replace(settings, evidence=settings.evidence.plus(versions))
+        return settings
 
     def plan(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], request: Request | None = None
@@ -242,7 +256,8 @@ class _Controls:
 
     def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
         settings, namespace = self.now()
-        return self._run(self.engine.probe(self.binder.bind(args, kwargs, namespace), settings))
+        request = self.binder.bind(args, kwargs, namespace)
+        return self._run(self.engine.probe(request, self.tagged(settings, args, kwargs)))
 
 
 def _is_async(function: Any) -> bool:

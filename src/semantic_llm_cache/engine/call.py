@@ -52,6 +52,18 @@ class Call:
         """Whether the request is embedded: near matching is on and there is a text."""
         return self.settings.similarity < 1 and bool(self.request.text)
 
+    @property
+    def flight_key(self) -> str:
+        """The key under which calls share one call in flight: only those whose answers rest on the same."""
+        evidence = self.settings.evidence
+        return self.request.key if evidence is None else f"{self.request.key}:{evidence.digest}"
+
+    @property
+    def flight_scope(self) -> str:
+        """The scope within which calls of one meaning share one call in flight."""
+        evidence = self.settings.evidence
+        return self.request.scope_hash if evidence is None else f"{self.request.scope_hash}:{evidence.digest}"
+
     def again(self, function: Callable[[], Any] | None = None) -> Call:
         """Return the same call with nothing found, and another function if one is given."""
         made = Call(self.request, self.settings, function or self.function, plain=self.plain)

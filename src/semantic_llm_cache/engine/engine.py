@@ -28,6 +28,7 @@ from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Run, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.freshness import Freshness
+from semantic_llm_cache.engine.grounds import Grounds
 from semantic_llm_cache.engine.joining import Joining
 from semantic_llm_cache.engine.lead import Lead
 from semantic_llm_cache.engine.learning import Learning
@@ -79,12 +80,15 @@ class Engine:
         self.notices = notices = Notices()
         self.access = access = Access(options, notices)
         self.decider = decider = Decider(options, options.similarity, access.need_embedder)
-        self._settings = CallSettings(decider.similarity, options.ttl, self.enabled, Any, options.tags)
+        self._settings = CallSettings(
+            decider.similarity, options.ttl, self.enabled, Any, options.tags, evidence=options.evidence
+        )
         if self.similarity < 1 and self.enabled:
             access.need_embedder()
         reference = weakref.ref(self)
         self.learning = learning = Learning(options.namespace, access, decider, notices)
-        self.search = search = Search(options, access, decider, learning, notices)
+        self.grounds = grounds = Grounds(notices)
+        self.search = search = Search(options, access, decider, learning, grounds, notices)
         self.admission = admission = Admission(options, access, decider, learning, notices)
         self.reporter = reporter = Reporter(options, access, decider, notices, reference)
         self.leases = leases = Leases(options, access, search, notices)
@@ -209,6 +213,10 @@ class Engine:
             return request, settings
         settings, namespace = current(self, settings)
         return request if namespace is None else request.within(namespace), settings
+
+    def flight_key(self, request: Request, settings: CallSettings) -> str:
+        """Return the key under which calls of this request share one call in flight."""
+        return Call(request, settings).flight_key
 
     def log_once(self, topic: str, text: str) -> None:
         """Log a warning, once per topic and engine."""
@@ -347,6 +355,7 @@ class Engine:
         if ttl is not MISS:
             changed["ttl"] = parse_ttl(ttl)
         call = Call(request, replace(settings, **changed)).again()
+        await self.grounds.resolve(call)
         if not call.settings.enabled or not call.settings.asks.may_store:
             return False
         if call.needs_vector:

@@ -56,8 +56,10 @@ class Lead:
         """Join the same call in flight, or lead."""
         request = call.request
         loop = None if call.plain else asyncio.get_running_loop()
+        if call.settings.evidence is not None:
+            yield Do(lambda: self._search.grounds.resolve(call))
         while True:
-            flight, leads = flights.join(request.key, request.scope_hash, request.text, loop)
+            flight, leads = flights.join(call.flight_key, call.flight_scope, request.text, loop)
             if leads:
                 return (yield from self._lead(call, flights, flight))
             value = ALONE

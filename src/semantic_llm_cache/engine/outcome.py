@@ -65,6 +65,7 @@ class Found:
         late: how many seconds ago a stale answer expired.
         fallback: a stale answer, in case the call fails.
         unread: the storage could not be read, so there is no point in writing to it now.
+        objection: why a near entry was left out whose evidence has changed.
         lease: the `Holding` under which the function runs, with ``single_flight="shared"``.
     """
 
@@ -81,6 +82,7 @@ class Found:
     late: float = 0.0
     fallback: Found | None = None
     unread: bool = False
+    objection: str = ""
     lease: Any = None
 
     def release(self) -> None:

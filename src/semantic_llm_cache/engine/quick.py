@@ -60,7 +60,7 @@ class Quick:
     def answer(self, request: Request, settings: CallSettings) -> Any:
         """Return the answer to an exact hit that this process holds, else `MISS`."""
         backend = self._backend if self._backend is not None else get_default_backend()
-        if self._off or settings.control is not None:
+        if self._off or settings.control is not None or settings.evidence is not None:
             return MISS
         started = perf_counter()
         try:

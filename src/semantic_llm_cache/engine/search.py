@@ -7,6 +7,7 @@ from dataclasses import replace
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.grounds import Grounds
 from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
@@ -20,6 +21,8 @@ from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.offload import is_large, opened
 
 __all__ = ["Search"]
+
+_IN_RESERVE = 8
 
 
 _TIE = 1 - 1e-4
@@ -41,12 +44,14 @@ class Search:
         access: to storage and embedder.
         decider: chooses among near entries.
         learning: holds the error budget.
+        grounds: checks what answers rest on.
         notices: logs problems.
     """
 
     def __init__(
-        self, options: Options, access: Access, decider: Decider, learning: Learning, notices: Notices
+        self, options: Options, access: Access, decider: Decider, learning: Learning, grounds: Grounds, notices: Notices
     ) -> None:
+        self.grounds = grounds
         self._options = options
         self._access = access
         self._decider = decider
@@ -67,6 +72,8 @@ class Search:
             await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond
         found = call.found = Found("miss", "no entry under this key")
         try:
+            if call.settings.evidence is not None:
+                await self.grounds.resolve(call)
             await self._look(storage, call, probing, exact)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
@@ -82,7 +89,7 @@ class Search:
 
     def may_wait(self, call: Call) -> bool:
         """Return whether `find` may have to wait for something outside this thread."""
-        return not self._access.backend.in_process or call.settings.similarity < 1
+        return not self._access.backend.in_process or call.settings.similarity < 1 or call.settings.evidence is not None
 
     async def _look(self, storage: Storage, call: Call, probing: bool, exact: bool) -> None:
         found, front = call.found, storage.backend.front
@@ -98,7 +105,7 @@ class Search:
                 await self._access.embed(call.request.text, found)  # the fresh answer is stored with this vector
             return
         same = None
-        if exact and entry is not None and self._fits(entry, call):
+        if exact and entry is not None and self._fits(entry, call) and await self._rests(entry, call):
             same = Candidate(call.request.key, entry, 1.0)
         if (same is None or not await self._take(call, same, probing)) and call.settings.similarity < 1:
             try:
@@ -144,6 +151,8 @@ class Search:
             await turn()  # the search runs here, and a batch of embeddings lets many calls continue at once
         choice = found.choice = await self._choose(storage, call, probing)
         found.reason = choice.reason
+        if choice.candidate is None and found.objection:
+            found.reason = found.objection
         shown = choice.candidate or choice.nearest
         if shown is not None:
             found.similarity, found.nearest_prompt = shown.similarity, shown.entry.prompt
@@ -161,8 +170,12 @@ class Search:
         request, decider = call.request, self._decider
 
         async def search(k: int, threshold: float) -> list[Candidate]:
-            candidates = await storage.candidates(call.found, threshold, k, request.scope_hash)
+            # Some may rest on what has changed; they must not hide a live entry that is a little farther.
+            most = k if call.settings.evidence is None else max(k, _IN_RESERVE)
+            candidates = await storage.candidates(call.found, threshold, most, request.scope_hash)
             fitting = [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
+            if call.settings.evidence is not None:
+                fitting = (await self._resting(fitting, call))[:k]
             same = await self._same(storage, call, fitting)
             if same is not None:
                 raise _Same(same)
@@ -196,7 +209,8 @@ class Search:
                     return candidate
         if candidates and candidates[0].similarity > _TIE:  # its own entry would be as near as this one
             entry = await storage.get(request.key)
-            if entry is not None and self._fits(entry, call) and self._late(entry) < 0:
+            fits = entry is not None and self._fits(entry, call) and self._late(entry) < 0
+            if entry is not None and fits and await self._rests(entry, call):
                 return Candidate(request.key, entry, 1.0)
         return None
 
@@ -207,6 +221,27 @@ class Search:
         if not call.settings.asks.may_serve(entry, now):
             return False
         return entry.schema_version == SCHEMA_VERSION and not entry.is_expired(now)
+
+    async def _rests(self, entry: CacheEntry, call: Call) -> bool:
+        """Return whether all that the entry under the exact key rests on is as it was."""
+        if call.settings.evidence is None:
+            return True
+        objection = await self.grounds.objection(entry, call, {})
+        if objection is not None:
+            call.found.reason = objection
+        return objection is None
+
+    async def _resting(self, candidates: list[Candidate], call: Call) -> list[Candidate]:
+        """Return the candidates whose answers still rest on the same."""
+        asked: dict[str, str | None] = {}
+        kept = []
+        for candidate in candidates:
+            objection = await self.grounds.objection(candidate.entry, call, asked)
+            if objection is None:
+                kept.append(candidate)
+            elif candidate.similarity >= call.settings.similarity:
+                call.found.objection = call.found.objection or objection
+        return kept
 
     def _fits_near(self, entry: CacheEntry, call: Call) -> bool:
         # The scope decides who may see an answer, so it is checked here too, whatever the backend.

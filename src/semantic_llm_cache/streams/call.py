@@ -105,7 +105,7 @@ class StreamCall:
         self.engine = engine
         self.call = call
         self.codec = codec
-        self.key = call.request.key
+        self.key = call.flight_key
         self.streams = streams_of(engine)
 
     @property

@@ -237,7 +237,7 @@ def _wait_for_whole(call: StreamCall) -> Steps:
     flights, request = call.engine.bound()[1].flights, call.call.request
     if call.codec is None or not flights.under_way(call.key):
         return False
-    flight, leads = flights.join(call.key, request.scope_hash, request.text, call.running_loop())
+    flight, leads = flights.join(call.key, call.call.flight_scope, request.text, call.running_loop())
     if leads:  # it has just ended
         flights.land(flight, ABANDONED)
         return True
