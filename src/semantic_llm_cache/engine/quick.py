@@ -10,7 +10,7 @@ import weakref
 from time import perf_counter
 from typing import Any
 
-from semantic_llm_cache.calls import lookup as lookups
+from semantic_llm_cache.calls.lookup import latest, put
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.learning import Learning
@@ -59,12 +59,15 @@ class Quick:
 
     def answer(self, request: Request, settings: CallSettings) -> Any:
         """Return the answer to an exact hit that this process holds, else `MISS`."""
-        backend = self._backend if self._backend is not None else get_default_backend()
+        backend = self._backend
+        if backend is None:
+            backend = get_default_backend()
         if self._off or settings.control is not None:
             return MISS
         started = perf_counter()
         try:
-            if backend.in_process:
+            own = backend.in_process
+            if own:
                 entry = backend.peek(request.key)
             elif backend.front is not None:
                 entry = backend.front.get(request.key)
@@ -73,7 +76,8 @@ class Quick:
             if entry is None:
                 return MISS
             now = self._clock()
-            if entry.ttl is not None and now >= entry.created_at + entry.ttl - self._window:
+            created, ttl = entry.created_at, entry.ttl
+            if ttl is not None and now >= created + ttl - self._window:
                 return MISS
             value = entry.response
             if type(value) not in _PLAIN:
@@ -84,7 +88,7 @@ class Quick:
             return MISS  # the full path meets the same problem and handles it
         if self._bounded and not self._learning.count_exact():
             return MISS  # its learned state must be read first
-        if backend.in_process:
+        if own:
             entry.hit_count += 1
             entry.last_accessed = now
         else:
@@ -94,11 +98,17 @@ class Quick:
             counters = self._counters = self._reporter.counters(request.namespace)
             self._counted = backend
         counters.exact += 1
-        counters.saved_usd += entry.cost_usd
+        cost = entry.cost_usd
+        counters.saved_usd += cost
         took = (perf_counter() - started) * 1000
-        counters.saved_ms += entry.duration_ms - took
+        duration = entry.duration_ms
+        counters.saved_ms += duration - took
         counters.hit_times.append(took)
-        lookups.remember((lookup_of_exact_hit, self._engine, request, entry, now, took))
+        before = latest()
+        if before is not None:
+            before[0] = None
+        # Not the entry: its answer would live as long as this context.
+        put([(lookup_of_exact_hit, self._engine, request, (entry.prompt, created, duration, cost), now, took)])
         if self._on_event is not None:
-            self._reporter.send_event(lookup_of_exact_hit(self._engine, request, entry, now, took))
+            self._reporter.send_last()
         return value

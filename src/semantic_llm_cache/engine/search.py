@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
@@ -107,6 +108,7 @@ class Search:
             return False
         found.outcome, found.reason = "exact", "same text, same scope"
         found.entry, found.entry_key, found.similarity = entry, call.request.key, 1.0
+        found.place = Place(call.request.key, entry.created_at)
         found.late = self._late(entry)
         if found.late >= 0:
             found.outcome, found.reason = "stale", f"{found.late:.0f} s past its time"
@@ -138,6 +140,7 @@ class Search:
             found.reason = str(error)
             return
         found.outcome, found.entry, found.entry_key = "near", chosen.entry, chosen.key
+        found.place = Place(chosen.key, chosen.entry.created_at)
 
     async def _choose(self, storage: Storage, call: Call, probing: bool) -> Choice:
         request, decider = call.request, self._decider

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from semantic_llm_cache.calls import lookup as lookups
-from semantic_llm_cache.calls.lookup import last_lookup
+from semantic_llm_cache.calls.lookup import forget, last_lookup
 from semantic_llm_cache.engine.driving import Step, Steps
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
@@ -50,7 +49,7 @@ class NoAnswer(Exception):
 
 def answering(engine: Engine, plan: Plan, send: Step, replay_delay: float | None) -> Steps:
     """Answer a request from the cache, or with the `Upstream` that `send` returns; return a `Reply`."""
-    lookups.remember(None)
+    forget()
     try:
         if not plan.control.may_call and not (yield Do(lambda: _is_known(engine, plan))):
             return not_cached()
