@@ -367,7 +367,7 @@ class Engine:
         return await self.access.storage().backend.delete(request.key)
 
     async def learn(self, verdict: Verdict) -> None:
-        """Count a person's verdict on an answer, and learn from it."""
+        """Count a person's verdict on an answer, and tell the error budget."""
         self.reporter.count_feedback(verdict.namespace, verdict.right)
         await self.learning.learn(verdict)
 

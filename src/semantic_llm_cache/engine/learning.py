@@ -144,11 +144,15 @@ class Learning:
 
     # ------------------------------------------------------------------------ feedback
 
-    async def learn(self, verdict: Verdict) -> None:
-        """Learn from a person's verdict on an answer."""
-        lookup, right = verdict.lookup, verdict.right
+    def remember(self, verdict: Verdict) -> None:
+        """Remember whether two prompts ask the same, according to a person."""
+        lookup = verdict.lookup
         if lookup is not None and lookup.key != verdict.key:
-            self._decider.remember(lookup.key, verdict.key, right)
+            self._decider.remember(lookup.key, verdict.key, verdict.right)
+
+    async def learn(self, verdict: Verdict) -> None:
+        """Tell the error budget about a person's verdict on an answer."""
+        lookup, right = verdict.lookup, verdict.right
         if not verdict.near or not self._decider.bounded:
             return
         decision = None if lookup is None or not lookup.handle else lookup.handle[1]

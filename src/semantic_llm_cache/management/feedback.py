@@ -61,7 +61,7 @@ async def report_wrong(lookup: Lookup | str, *, backend: StorageBackend | str | 
 
     Raises:
         CacheNotFoundError: no entry holds the answer of that call: it was not stored.
-        ValueError: the text is neither an id nor the key of an entry.
+        ValueError: the text is neither an id nor the key of an entry, or several backends have an entry of that key.
         TypeError: an argument of another type.
         CacheBackendError: the storage fails.
 
@@ -110,7 +110,10 @@ async def report(lookup: Lookup | str, *, right: bool, backend: StorageBackend |
         return Report(found.state, subject.key, None)
     near = subject.near if known is None else known.outcome == "near"
     verdict = Verdict(right, subject.key, near, namespace, entry, known)
-    engine = _engine(subject, found.backend, namespace)
+    engines = _engines(known, found.backend, namespace)
+    engine = engines[0] if engines else None
+    for one in engines:
+        one.learning.remember(verdict)
     if engine is not None:
         await engine.learn(verdict)
     else:
@@ -200,7 +203,7 @@ class _Found(NamedTuple):
 
 def _backends(subject: _Subject) -> list[StorageBackend]:
     """Return the backends to look in: that of the call, where its engine lives, else all that are in use."""
-    engine = _engine_of(subject)
+    engine = _engine_of(subject.lookup)
     return [engine.backend] if engine is not None else backends_in_use()
 
 
@@ -209,10 +212,11 @@ async def _find(subject: _Subject, places: list[StorageBackend]) -> _Found:
 
     Raises:
         CacheBackendError: a storage fails, and the entry is in no other.
-        ValueError: a bare key that no entry has.
+        ValueError: a bare key that no entry has, or entries in several backends.
     """
     other: StorageBackend | None = None
     failed: CacheBackendError | None = None
+    having: list[_Found] = []
     for backend in places:
         try:
             (entry,) = await backend.get_many([subject.key], touch=False)
@@ -221,9 +225,19 @@ async def _find(subject: _Subject, places: list[StorageBackend]) -> _Found:
             continue
         if entry is None:
             continue
-        if subject.place is None or subject.place.holds(entry.created_at):
+        if subject.place is None:
+            having.append(_Found(backend, entry, "there"))
+        elif subject.place.holds(entry.created_at):
             return _Found(backend, entry, "there")
         other = backend
+    if len(having) == 1:
+        return having[0]
+    if having:
+        urls = ", ".join(found.backend.url for found in having)
+        raise ValueError(
+            f"lookup={shown(subject.key)} is the key of entries in {len(having)} backends: say which with backend= "
+            f"({urls})"
+        )
     if failed is not None:
         raise failed
     if subject.place is None:
@@ -234,16 +248,18 @@ async def _find(subject: _Subject, places: list[StorageBackend]) -> _Found:
 # -------------------------------------------------------------------------------------- who learns
 
 
-def _engine_of(subject: _Subject) -> Any:
-    """Return the engine that made the call, if it lives in this process."""
-    handle = None if subject.lookup is None else subject.lookup.handle
-    return handle[0]() if handle else None
+def _engine_of(lookup: Lookup | None) -> Any:
+    """Return the engine that made a call, if it lives in this process."""
+    return lookup.handle[0]() if lookup is not None and lookup.handle else None
 
 
-def _engine(subject: _Subject, backend: StorageBackend, namespace: str) -> Any:
-    """Return the engine that is to learn: that of the call, else one for the namespace on this backend."""
-    engine = _engine_of(subject)
-    if engine is not None and engine.backend is backend:
-        return engine
+def _engines(lookup: Lookup | None, backend: StorageBackend, namespace: str) -> list[Any]:
+    """Return the engines that are to learn: that of the call, and the others for the namespace on this backend.
+
+    The first counts the report. Their error budget is one, so only the first tells it.
+    """
+    own = _engine_of(lookup)
     fitting = [one for one in engines_in_use() if one.namespace == namespace and one.backend is backend]
-    return max(fitting, key=lambda one: one.decider.bounded, default=None)
+    if own is not None and own.backend is backend and own not in fitting:
+        fitting.append(own)
+    return sorted(fitting, key=lambda one: (one is not own, not one.decider.bounded))

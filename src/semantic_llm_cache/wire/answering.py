@@ -18,6 +18,7 @@ from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.driving import Give, streamed, streamed_blocking
 from semantic_llm_cache.wire.events import Splitter
 from semantic_llm_cache.wire.replies import (
+    ID_HEADER,
     OUTCOMES,
     Plan,
     Reply,
@@ -194,6 +195,8 @@ def _reply(plan: Plan, kept: Mapping[str, str], body: Any) -> Reply:
         return fresh(Reply(200, plan.received, body), found)
     outcome = "miss" if found is None else found.outcome
     headers = [*kept.items(), ("x-cache", OUTCOMES.get(outcome, "MISS"))]
+    if found is not None:
+        headers.append((ID_HEADER, found.id))
     if found is not None and found.hit:
         if found.similarity is not None:
             headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))
