@@ -122,7 +122,8 @@ async def report(lookup: Lookup | str, *, right: bool, backend: StorageBackend |
         return Report(found.state, subject.key, namespace)
     outcome = "counted"
     if not right:
-        outcome = "evicted" if await found.backend.delete(subject.key) else "gone"
+        gone = await found.backend.delete_stored(subject.key, entry.created_at)
+        outcome = "evicted" if gone else "gone"  # or replaced, just now
     elif near and known is not None and engine is not None and await engine.store_alias(known, entry):
         outcome = "aliased"
     return Report(outcome, subject.key, namespace)
