@@ -5,12 +5,13 @@ import contextvars
 import gc
 import sys
 import threading
-import weakref
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from semantic_llm_cache import CacheContext, CacheKeyError, Request, SemanticCache, last_lookup, report_wrong
+from semantic_llm_cache.calls.lookup import latest
 
 
 def asking(engine=None):
@@ -240,34 +241,48 @@ def test_two_threads_that_share_a_record_get_one_lookup():
     assert set(found) == {last_lookup().id}
 
 
-async def test_an_answer_does_not_live_on_in_a_context():
-    class Answer(str):
-        __slots__ = ("__weakref__",)
+def held_by(value):
+    """Return all texts that an object keeps alive."""
+    seen, stack, texts = set(), [value], []
+    while stack:
+        item = stack.pop()
+        if id(item) in seen or isinstance(item, (type, types.FunctionType, types.ModuleType)):
+            continue
+        seen.add(id(item))
+        texts += [item] if isinstance(item, str) else []
+        stack += gc.get_referents(item)
+    return texts
 
-    backend_engine = SemanticCache("memory://", similarity=0.9)
-    request, near = Request("n", None, "What is Python?"), Request("n", None, "What's Python?")
-    await backend_engine.store(request, ["an answer"])
 
-    async def look(question):
-        assert (await backend_engine.lookup(question, result_type=list)).response == ["an answer"]
+@pytest.mark.parametrize("max_error", [None, 0.5])
+async def test_an_answer_does_not_live_on_in_a_context(max_error):
+    engine = SemanticCache("memory://", similarity=0.9, max_error=max_error)
+    requests = [Request("n", None, text) for text in ("What is Python?", "What's Python?")]
 
-    await look(request)
-    assert last_lookup().response is None
-    await look(near)
-    assert (last_lookup().response, last_lookup().outcome) == (None, "near")
-    kept = [item for item in gc.get_referents(last_lookup()) if not isinstance(item, (str, type(None), float))]
-    assert "an answer" not in repr(kept)
+    @engine.cache(namespace="n", result_type=list)
+    async def ask(prompt: str) -> list:
+        return [prompt, "the answer"]
 
-    @SemanticCache("memory://").cache(result_type=list)
-    def ask(prompt: str) -> list:
-        return [prompt, "an answer"]
+    async def call():
+        return await ask("What is Python?")
 
-    ask("q")
-    entry = weakref.WeakSet()
-    ask("q")
-    del entry
-    record = gc.get_referents(last_lookup())
-    assert "an answer" not in repr(record)
+    await engine.store(requests[0], ["the answer"])
+    for look in (
+        lambda: engine.lookup(requests[0], result_type=list),
+        lambda: engine.lookup(requests[1], result_type=list),
+        call,  # a miss
+        call,  # an exact hit
+        lambda: engine.get_or_call(requests[1], call, result_type=list),
+    ):
+        for materialised in (False, True):
+            with CacheContext() as context:
+                await look()
+            if materialised:
+                assert last_lookup() is not None
+            for holder in (latest(), context.lookups):
+                texts = held_by(holder)
+                assert any("Python" in text for text in texts)
+                assert not any("the answer" in text for text in texts)
 
 
 # ------------------------------------------------------------------------------ with_lookup

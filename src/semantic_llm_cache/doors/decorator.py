@@ -333,9 +333,10 @@ def _with_lookup(controls: _Controls, wrapper: Any) -> Any:
         value = await wrapper(*args, **kwargs)
         return value, _lookup_made(controls)
 
-    if controls.streams:
-        return refused
-    return awaited if controls.is_async else plain
+    made = refused if controls.streams else awaited if controls.is_async else plain
+    made.__name__ = "with_lookup"
+    made.__qualname__ = f"{getattr(controls.function, '__qualname__', name)}.with_lookup"
+    return made
 
 
 def _lookup_made(controls: _Controls) -> Lookup:

@@ -153,7 +153,7 @@ class _Subject(NamedTuple):
 def _subject(given: Any) -> _Subject:
     if isinstance(given, Lookup):
         if given._place is None:
-            raise CacheNotFoundError(_nothing(f"the lookup is a {given.outcome}"))
+            raise CacheNotFoundError(f"{_NOTHING} (the lookup is a {given.outcome})")
         return _Subject(given._place.key, given._place, given.outcome == "near", given.id, given)
     if not isinstance(given, str):
         raise TypeError(
@@ -165,12 +165,11 @@ def _subject(given: Any) -> _Subject:
         return _Subject(given)
     near, place = read_id(given)
     if place is None:
-        raise CacheNotFoundError(_nothing("the id is of a call"))
+        raise CacheNotFoundError(_NOTHING)
     return _Subject(place.key, place, near, given)
 
 
-def _nothing(which: str) -> str:
-    return f"there is nothing to report on: {which} that was neither answered from the cache nor stored there"
+_NOTHING = "there is nothing to report on: no entry is known to hold the answer of this call"
 
 
 def _recent(subject: _Subject, places: Iterable[StorageBackend]) -> Lookup | None:
