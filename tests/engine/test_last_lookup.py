@@ -161,6 +161,42 @@ async def test_a_call_that_is_cut_off_leaves_no_earlier_one_behind(way):
     assert last_lookup() is None
 
 
+@pytest.mark.parametrize("option", ["scope", "tags", "key_func", "normalizer"])
+async def test_an_option_that_raises_leaves_no_earlier_call_behind(option):
+    broken = False
+
+    def made(*args):
+        if broken:
+            raise RuntimeError(option)
+        return {"scope": {"tenant": 1}, "tags": ["a"]}.get(option) or args[0]
+
+    engine = SemanticCache("memory://")
+
+    @engine.cache(**{option: made})
+    async def ask(prompt: str) -> str:
+        return prompt
+
+    @engine.cache(**{option: made})
+    def ask_plain(prompt: str) -> str:
+        return prompt
+
+    @engine.cache(**{option: made})
+    def tell(prompt: str):
+        yield prompt
+
+    def told():
+        return list(tell("bad"))
+
+    for call in (lambda: ask("bad"), lambda: asyncio.to_thread(ask_plain, "bad"), lambda: asyncio.to_thread(told)):
+        broken = False
+        await ask("good")
+        assert last_lookup().prompt == "good"
+        broken = True
+        with pytest.raises(RuntimeError, match=option):
+            await call()
+        assert last_lookup() is None
+
+
 async def keyed(prompt: str, lock: object) -> str:
     return prompt
 

@@ -141,11 +141,13 @@ def forget() -> None:
 def last_lookup() -> Lookup | None:
     """Return what happened to the last cached call made in this context (task or thread), or None.
 
-    It never returns an earlier call. A call made in a context of its own, which is what `asyncio.gather`,
-    `create_task`, `to_thread`, a chain of LangChain and, before Python 3.12, `wait_for` do, is seen there and not by
-    whoever started it: from then on this returns None here. Use ``with_lookup`` of the cached function, or
-    `CacheContext.lookups`, which see calls in other contexts too. A stream is seen once it has been read to its end.
-    A thread that was started without a copy of the context (``run_in_executor``) is a world of its own.
+    `asyncio.gather`, `create_task`, `to_thread`, LangChain's chains and, before Python 3.12, `wait_for` run a call in
+    a copy of the context. Such a call is visible there only, and from then on this returns None here, not an earlier
+    call. Use ``with_lookup`` of the cached function, or `CacheContext.lookups`: they see calls in other contexts too.
+
+    A stream counts when it has been read to its end. A thread that starts without a copy of the context
+    (``run_in_executor``, ``ThreadPoolExecutor.submit``) shares nothing with the code that starts it: a call there
+    changes nothing here, so use ``with_lookup`` for it.
 
     Example:
         >>> import asyncio

@@ -282,7 +282,11 @@ def _async_wrapper(controls: _Controls) -> Any:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         request = None
         if context() is None and settings.enabled:
-            request = recall(args, kwargs)
+            try:
+                request = recall(args, kwargs)
+            except BaseException:  # of a callable `scope`
+                forget()
+                raise
             if request is not None:
                 value = quick(request, settings)
                 if value is not MISS:
@@ -302,7 +306,11 @@ def _plain_wrapper(controls: _Controls) -> Any:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         request = None
         if context() is None and settings.enabled:
-            request = recall(args, kwargs)
+            try:
+                request = recall(args, kwargs)
+            except BaseException:  # of a callable `scope`
+                forget()
+                raise
             if request is not None:
                 value = quick(request, settings)
                 if value is not MISS:

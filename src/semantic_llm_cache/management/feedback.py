@@ -9,6 +9,7 @@ from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.calls.identity import Place, looks_like_id, read_id
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.engine.access import entry_under
 from semantic_llm_cache.engine.learning import Verdict
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.exceptions import CacheBackendError, CacheNotFoundError
@@ -219,7 +220,10 @@ async def _find(subject: _Subject, places: list[StorageBackend]) -> _Found:
     having: list[_Found] = []
     for backend in places:
         try:
-            (entry,) = await backend.get_many([subject.key], touch=False)
+            if backend.in_process:
+                entry = await entry_under(backend, subject.key)
+            else:
+                (entry,) = await backend.get_many([subject.key], touch=False)
         except CacheBackendError as error:
             failed = error
             continue
