@@ -112,8 +112,8 @@ def _if_picklable(value: Any) -> Any:
     return value
 
 
-# Holds a record: a list of a tuple (a function and its arguments, which make the `Lookup`), and of the `Lookup` itself
-# once somebody has asked for it. An exact hit in memory takes less than a microsecond, and a `Lookup` that nobody
+# Holds a record: a list of a tuple, from which the function that is its first item makes the `Lookup`, and of the
+# `Lookup` itself once somebody has asked for it. An exact hit in memory takes less than a microsecond, and a `Lookup` that nobody
 # reads would take as long again.
 #
 # A task or a copied context inherits the variable, and so the same list. Whoever makes the next call there puts None
@@ -169,6 +169,6 @@ def last_lookup() -> Lookup | None:
     if made is None:
         return None
     if not lookups:
-        record.append(made[0](*made[1:]))
+        record.append(made[0](made))
         lookups = record[1:]  # of two threads, the first has made it
     return lookups[0] if lookups else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -53,7 +54,7 @@ class Quick:
         self._on_event = options.on_event
         self._learning = learning
         self._reporter = reporter
-        self._engine = engine
+        self._make = partial(lookup_of_exact_hit, engine)
         self._counters: Counters | None = None
         self._counted: StorageBackend | None = None
 
@@ -108,7 +109,7 @@ class Quick:
         if before is not None:
             before[0] = None
         # Not the entry: its answer would live as long as this context.
-        put([(lookup_of_exact_hit, self._engine, request, (entry.prompt, created, duration, cost), now, took)])
+        put([(self._make, request, entry.prompt, created, duration, cost, now, took)])
         if self._on_event is not None:
             self._reporter.send_last()
         return value

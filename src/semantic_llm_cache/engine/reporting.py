@@ -241,19 +241,16 @@ class Reporter:
         return result
 
 
-def lookup_of_exact_hit(
-    engine: weakref.ref[Any], request: Request, entry: tuple[str, float, float, float], now: float, took: float
-) -> Lookup:
+def lookup_of_exact_hit(engine: weakref.ref[Any], facts: tuple[Any, ...]) -> Lookup:
     """Return the record of an exact hit that `Quick` has answered.
 
     Args:
         engine: kept in the record, for feedback.
-        request: the question.
-        entry: the prompt, `created_at`, `duration_ms` and `cost_usd` of the entry served.
-        now: the time, in wall seconds.
-        took: the duration in milliseconds.
+        facts: what `Quick` keeps of the hit: first what is not needed here; the request; prompt, `created_at`,
+            `duration_ms` and `cost_usd` of the entry served; the time, in wall seconds; the duration in milliseconds.
     """
-    prompt, created_at, duration_ms, cost_usd = entry
+    request: Request
+    _, request, prompt, created_at, duration_ms, cost_usd, now, took = facts
     return Lookup(
         "exact",
         "same text, same scope",
