@@ -113,8 +113,8 @@ def _if_picklable(value: Any) -> Any:
 
 
 # Holds a record: a list of a tuple, from which the function that is its first item makes the `Lookup`, and of the
-# `Lookup` itself once somebody has asked for it. An exact hit in memory takes less than a microsecond, and a `Lookup` that nobody
-# reads would take as long again.
+# `Lookup` itself once somebody has asked for it. An exact hit in memory takes less than a microsecond, and a `Lookup`
+# that nobody reads would take as long again.
 #
 # A task or a copied context inherits the variable, and so the same list. Whoever makes the next call there puts None
 # in place of the tuple, and then its own list in place of this one. So nobody reads a record after a later call that
