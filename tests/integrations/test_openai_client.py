@@ -81,9 +81,16 @@ async def test_the_id_of_a_call_travels_in_a_header_and_evicts_its_answer(server
         assert await report_wrong(headers["x-cache-id"]) is True
         assert (await headers_of(ASKED))["x-cache"] == "MISS"
         assert server.calls == 2
-        streamed = await headers_of("another", stream=True)
-        assert streamed["x-cache"] == "MISS"
-        assert "x-cache-id" not in streamed, "its answer is not stored yet"
+        raw = opened.chat.completions.with_raw_response.create
+        for outcome in ("MISS", "HIT"):
+            reply = await raw(model="m", messages=user("another"), stream=True)
+            assert reply.headers["x-cache"] == outcome
+            # The answer of a miss is not stored yet.
+            assert ("x-cache-id" in reply.headers) is (outcome == "HIT")
+            await collected(reply.parse())
+            assert reply.headers.get("x-cache-id", last_lookup().id) == last_lookup().id == events[-1].id
+        assert await report_wrong(events[-2].id) is True
+        assert (await raw(model="m", messages=user("another"), stream=True)).headers["x-cache"] == "MISS"
 
 
 async def test_a_request_that_bypasses_the_cache_leaves_no_earlier_lookup(server):

@@ -272,3 +272,34 @@ async def test_another_process_acts_on_ids(tmp_path, script):
     counted = (await backend.get_counters())["shared"]
     assert (counted["reported_wrong"], counted["reported_right"]) == (1, 1)
     await engine.close()
+
+
+SENDER = """
+import asyncio, pickle, sys
+from semantic_llm_cache import SemanticCache
+
+async def main():
+    engine = SemanticCache("sqlite:///cache.db", namespace="shared", similarity=0.9, embedder="dummy")
+    engine.need_embedder()
+
+    @engine.cache()
+    async def ask(prompt: str) -> str:
+        return "5"
+
+    _, lookup = await ask.with_lookup("2 + 3?")
+    await engine.close()
+    sys.stdout.write(pickle.dumps(lookup).hex())
+
+asyncio.run(main())
+"""
+
+
+async def test_a_pickled_lookup_of_another_process_is_acted_on(tmp_path, script):
+    code, out, err, _ = await asyncio.to_thread(script, SENDER)
+    assert code == 0, err
+    lookup = pickle.loads(bytes.fromhex(out))
+    assert (lookup.outcome, lookup.prompt, lookup.stored) == ("miss", "2 + 3?", True)
+    backend = SQLiteBackend(tmp_path / "cache.db")
+    assert await report_wrong(lookup, backend=backend) is True
+    assert await backend.iterate() == []
+    await backend.close()

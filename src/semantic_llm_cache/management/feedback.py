@@ -87,8 +87,9 @@ async def report_right(lookup: Lookup | str, *, backend: StorageBackend | str | 
     The online policy, if there is one, learns from it. Counted in `get_stats()["reported_right"]`.
 
     Args:
-        lookup, backend: see `report_wrong`. Another process than the one that made the call does not know the prompt,
-            so it stores no alias: it counts, and its error budget learns that the answer was right.
+        lookup, backend: see `report_wrong`. An id does not hold the prompt. So another process than the one that made
+            the call stores no alias for it: it counts, and its error budget learns that the answer was right. A pickled
+            `Lookup` holds the prompt.
 
     Returns:
         True when the prompt has been stored as an alias.
