@@ -81,7 +81,7 @@ class Quick:
             if ttl is not None and now >= created + ttl - self._window:
                 return MISS
             value = entry.response
-            if type(value) not in _PLAIN:
+            if type(value) is not str and type(value) not in _PLAIN:
                 if is_large(value) and asyncio._get_running_loop() is not None:
                     return MISS  # the full path copies it in a thread
                 value = rebuild(thaw(value), settings.target)
