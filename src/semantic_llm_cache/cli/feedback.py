@@ -6,9 +6,10 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from semantic_llm_cache.cli.common import add_command, add_target, open_backend
+from semantic_llm_cache.cli.common import CommandError, add_command, add_target, open_backend
 from semantic_llm_cache.cli.output import clean, print_json
 from semantic_llm_cache.cli.reading import find_entry
+from semantic_llm_cache.exceptions import CacheNotFoundError
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
@@ -22,27 +23,48 @@ def add_report_parser(subparsers: Subparsers) -> None:
         subparsers,
         "report",
         "say that a stored answer is wrong (it is evicted), or right",
-        description="Say that the answer stored under KEY is wrong, which evicts it, or right. Both\n"
-        "are counted in the cache, see `stats --json`. Inside a program,\nreport_wrong(lookup) and "
-        "report_right(lookup) also teach the error budget.",
-        examples="report wrong 5f3a91c2 --db cache.db\nreport right 5f3a91c2 --db cache.db",
+        description="Say that a stored answer is wrong, which evicts it, or right. Both are counted\n"
+        "in the cache, see `stats --json`. ID is the id of the call that gave the answer:\nLookup.id, or the header "
+        "x-cache-id. If a newer answer was stored since, it is\nleft alone. Inside a program, report_wrong(lookup) and "
+        "report_right(lookup) also\nteach the error budget.",
+        examples="report wrong lk_E3b... --db cache.db\nreport right 5f3a91c2 --db cache.db",
     )
     parser.add_argument("verdict", choices=("wrong", "right"))
-    parser.add_argument("key", metavar="KEY", help="the key, or as much of its beginning as makes it unique")
+    parser.add_argument(
+        "key", metavar="ID", help="the id of a call; or an entry's key, or as much of it as makes it unique"
+    )
     add_target(parser)
     parser.set_defaults(run=lambda args: asyncio.run(_report(args)))
 
 
 async def _report(args: argparse.Namespace) -> int:
-    wrong = args.verdict == "wrong"
+    from semantic_llm_cache.calls.identity import looks_like_id
+    from semantic_llm_cache.management.feedback import report
+
     async with open_backend(args) as backend:
-        key, entry = await find_entry(backend, args.key)
-        evicted = await backend.delete(key) if wrong else False
-        await backend.add_counters(entry.namespace, {f"reported_{args.verdict}": 1})
+        subject = args.key if looks_like_id(args.key) else (await find_entry(backend, args.key))[0]
+        try:
+            done = await report(subject, right=args.verdict == "right", backend=backend)
+        except (ValueError, CacheNotFoundError) as error:
+            raise CommandError(str(error).removeprefix("lookup=")) from error
     if args.json:
-        print_json({"key": key, "namespace": entry.namespace, "reported": args.verdict, "evicted": evicted})
-    elif wrong:
-        print(f"Evicted {clean(key)}: its next prompt calls the model again.")
+        print_json(
+            {
+                "key": done.key,
+                "namespace": done.namespace,
+                "reported": args.verdict,
+                "evicted": done.outcome == "evicted",
+                "outcome": done.outcome,
+            }
+        )
     else:
-        print(f"Counted: the answer of {clean(key)} is right.")
+        print(_SAID[done.outcome].format(clean(done.key)))
     return 0
+
+
+_SAID = {
+    "evicted": "Evicted {}: its next prompt calls the model again.",
+    "counted": "Counted: the answer of {} is right.",
+    "gone": "Nothing to do: {} is no longer in the cache.",
+    "replaced": "Nothing to do: {} holds a newer answer than the one that was reported.",
+}

@@ -231,8 +231,9 @@ def cache(
     """Cache the answers of a function that calls a model. Use it bare (`@cache`) or with options.
 
     Works on `async def` and `def`, on methods, classmethods and staticmethods (with `@cache` above `@classmethod`:
-    the other way round `cache_lookup` and `cache_invalidate` raise TypeError from Python 3.13 on). The function
-    keeps its signature, its type and its exceptions; exceptions are never cached, `None`, `""` and `[]` are.
+    the other way round `cache_lookup`, `cache_invalidate` and `with_lookup` raise TypeError from Python 3.13 on).
+    The function keeps its signature, its type and its exceptions; exceptions are never cached, `None`, `""` and `[]`
+    are.
 
     Args:
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.

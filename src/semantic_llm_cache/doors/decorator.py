@@ -7,13 +7,14 @@ import functools
 import inspect
 import typing
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
+from semantic_llm_cache.calls.lookup import Lookup, forget, last_lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.doors.methods import CachedMethod
 from semantic_llm_cache.engine.engine import Engine
@@ -32,6 +33,7 @@ __all__ = ["CachedFunction", "FunctionOptions", "bind", "split"]
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 S = TypeVar("S", contravariant=True)
+T = TypeVar("T")
 R = TypeVar("R", covariant=True)
 
 
@@ -70,6 +72,22 @@ class CachedFunction(Protocol[P, R]):
 
     def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
         """Return the `Lookup` of this call without calling the function."""
+        ...
+
+    @overload
+    def with_lookup(  # type: ignore[overload-overlap]  # the first that fits is meant
+        self: CachedFunction[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, tuple[T, Lookup]]: ...
+    @overload
+    def with_lookup(self, *args: P.args, **kwargs: P.kwargs) -> tuple[R, Lookup]: ...
+    def with_lookup(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Call the function, and return its answer together with the `Lookup` of this very call.
+
+        Unlike `last_lookup`, it cannot name another call, whatever task, thread or chain it is called in.
+
+        Raises:
+            TypeError: the function is a generator. Read its stream to the end, then ask `last_lookup()`.
+        """
         ...
 
 
@@ -127,10 +145,11 @@ def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
     else:
         make = _async_wrapper if controls.is_async else _plain_wrapper
     wrapper = make(controls)
+    controls.with_lookup = _with_lookup(controls, wrapper)
     if _in_class_body(function):
         return CachedMethod(function, wrapper, controls)
     functools.update_wrapper(wrapper, function)
-    for name in ("cache_info", "cache_clear", "cache_invalidate", "cache_lookup"):
+    for name in ("cache_info", "cache_clear", "cache_invalidate", "cache_lookup", "with_lookup"):
         setattr(wrapper, name, getattr(controls, name))
     wrapper.__dict__["cache_controls"] = controls
     return wrapper
@@ -168,6 +187,7 @@ class _Controls:
         self.settings = engine.settings(target, (self.tag,))
         if self.depends_on is not None and self.settings.evidence is None:
             self.settings = replace(self.settings, evidence=Evidence({}))
+        self.with_lookup: Callable[..., Any]
         self._identified: weakref.WeakSet[StorageBackend] = weakref.WeakSet()
 
     def now(self) -> tuple[CallSettings, str | None]:
@@ -191,6 +211,7 @@ class _Controls:
         None for the request means: call the function itself, because caching is off, or because the arguments
         do not fit and it raises its own TypeError. `request` is the request of the call, if known.
         """
+        forget()  # whatever happens now, the call before this one must not pass for it
         now, namespace = self.now()
         if not now.enabled:
             self.engine.bypassed(namespace)
@@ -276,7 +297,11 @@ def _async_wrapper(controls: _Controls) -> Any:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         request = None
         if context() is None and settings.enabled:
-            request = recall(args, kwargs)
+            try:
+                request = recall(args, kwargs)
+            except BaseException:  # of a callable `scope`
+                forget()
+                raise
             if request is not None:
                 value = quick(request, settings)
                 if value is not MISS:
@@ -296,7 +321,11 @@ def _plain_wrapper(controls: _Controls) -> Any:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         request = None
         if context() is None and settings.enabled:
-            request = recall(args, kwargs)
+            try:
+                request = recall(args, kwargs)
+            except BaseException:  # of a callable `scope`
+                forget()
+                raise
             if request is not None:
                 value = quick(request, settings)
                 if value is not MISS:
@@ -307,6 +336,38 @@ def _plain_wrapper(controls: _Controls) -> Any:
         return engine.get_or_call_blocking(request, lambda: function(*args, **kwargs), settings=now)
 
     return wrapper
+
+
+def _with_lookup(controls: _Controls, wrapper: Any) -> Any:
+    """Return the function's `with_lookup`."""
+    name = controls.binder.name
+
+    def refused(*args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"{name} is a generator, and its Lookup is only known once the stream has ended: read it to the end, then "
+            "call last_lookup() in the same task or thread"
+        )
+
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        value = wrapper(*args, **kwargs)
+        return value, _lookup_made(controls)
+
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        value = await wrapper(*args, **kwargs)
+        return value, _lookup_made(controls)
+
+    made = refused if controls.streams else awaited if controls.is_async else plain
+    made.__name__ = "with_lookup"
+    made.__qualname__ = f"{getattr(controls.function, '__qualname__', name)}.with_lookup"
+    return made
+
+
+def _lookup_made(controls: _Controls) -> Lookup:
+    """Return the record of the call that has just ended in this context."""
+    found = last_lookup()
+    if found is None:  # arguments that do not fit, with a function that does not mind
+        found = Lookup("bypass", "the arguments do not fit", namespace=controls.engine.namespace)
+    return found
 
 
 def _async_stream_wrapper(controls: _Controls) -> Any:

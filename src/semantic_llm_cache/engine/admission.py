@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from semantic_llm_cache.calls.evidence import evidence_tags
+from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
@@ -139,12 +140,14 @@ class Admission:
         )
         storage = self._access.storage()
         try:
-            if found.lease is not None:
-                return await found.lease.store(storage, entry), cost
-            await storage.put(request.key, entry)
+            if found.lease is None:
+                await storage.put(request.key, entry)
+            elif not await found.lease.store(storage, entry):
+                return False, cost
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
             return False, cost
+        found.place = Place(request.key, entry.created_at)
         return True, cost
 
     def _tokens(self, call: Call, fresh: Fresh) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from semantic_llm_cache.calls.identity import Place
     from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.matching.decider import Choice
 
@@ -59,6 +60,7 @@ class Found:
         reason: why, as text.
         value: the answer of a hit, the caller's own copy.
         entry, entry_key: the entry served.
+        place: which entry holds the answer: the one served, or the one that a miss stored.
         similarity, nearest_prompt: of the entry served, or on a miss of the nearest.
         vector, embedder: of the request, once it has been embedded.
         choice: what the near tier decided.
@@ -74,6 +76,7 @@ class Found:
     value: Any = None
     entry: CacheEntry | None = None
     entry_key: str | None = None
+    place: Place | None = None
     similarity: float | None = None
     vector: Any = None
     embedder: str = ""

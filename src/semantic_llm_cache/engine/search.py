@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
@@ -128,6 +129,7 @@ class Search:
             return False
         found.outcome, found.reason = "exact", "same text, same scope"
         found.entry, found.entry_key, found.similarity = entry, same.key, 1.0
+        found.place = Place(same.key, entry.created_at)
         if same.key != call.request.key and entry.prompt != call.request.text:
             found.reason, found.similarity = "same text as an alias of the entry", same.similarity
         found.late = self._late(entry)
@@ -165,6 +167,7 @@ class Search:
             found.reason = str(error)
             return
         found.outcome, found.entry, found.entry_key = "near", chosen.entry, chosen.key
+        found.place = Place(chosen.key, chosen.entry.created_at)
 
     async def _choose(self, storage: Storage, call: Call, probing: bool) -> Choice:
         request, decider = call.request, self._decider

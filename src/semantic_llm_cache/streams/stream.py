@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 from typing import Any
 
+from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Left, Steps, Wait, drive
@@ -88,6 +89,7 @@ async def stream(
 
 def answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
     """Give the answer to a call chunk by chunk."""
+    forget()
     if not call.call.settings.enabled:
         call.engine.bypassed(call.call.request.namespace)
         return (yield from _relay(source))
