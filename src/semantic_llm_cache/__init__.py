@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import semantic_llm_cache._installation  # noqa: F401 - first, see there
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.calls.context import CacheContext
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL
 from semantic_llm_cache.doors.cache import SemanticCache
@@ -148,9 +149,7 @@ def _sdk(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise PromptCacheError(
-            f'the {name} SDK is not installed: pip install "semantic-llm-cache[{name}]", or pass llm_func='
-        ) from error
+        raise PromptCacheError(f"the {name} SDK is not installed: {install(name)}, or pass llm_func=") from error
 
 
 def _question(model: str, prompt: str, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
@@ -28,7 +29,7 @@ try:
     from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
 except ImportError as error:
-    raise ImportError('LangChainCache needs langchain-core: pip install "semantic-llm-cache[langchain]"') from error
+    raise ImportError(f"LangChainCache needs langchain-core: {install('langchain')}") from error
 
 __all__ = ["LangChainCache"]
 

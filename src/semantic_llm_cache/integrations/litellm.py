@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
@@ -256,7 +257,7 @@ def _types() -> tuple[type, type]:
         from litellm.caching.base_cache import BaseCache
         from litellm.caching.caching import Cache
     except ImportError as error:
-        raise ImportError('LiteLLMCache needs litellm: pip install "semantic-llm-cache[litellm]"') from error
+        raise ImportError(f"LiteLLMCache needs litellm: {install('litellm')}") from error
     return type("LiteLLMCache", (LiteLLMCache, Cache), {}), type("_Backend", (_Backend, BaseCache), {})
 
 

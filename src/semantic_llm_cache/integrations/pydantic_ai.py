@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
@@ -22,7 +23,7 @@ try:
 
     from semantic_llm_cache.integrations._pydantic_ai_scope import form_of_model, scope_of, turns_of
 except ImportError as error:
-    raise ImportError('CachedModel needs pydantic-ai: pip install "semantic-llm-cache[pydantic-ai]"') from error
+    raise ImportError(f"CachedModel needs pydantic-ai: {install('pydantic-ai')}") from error
 
 __all__ = ["CachedModel"]
 
