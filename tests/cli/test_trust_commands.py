@@ -394,7 +394,7 @@ class TestBadFiles:
     ("argv", "said"),
     [
         (["--policy", "threshold", "--max-error", "0.1"], "--policy online"),
-        (["--guards", "numbrs"], "there are default"),
+        (["--guards", "numbrs"], "unknown rule 'numbrs': did you mean 'numbers'? Known rules: default"),
         (["--embedder", "nonsense"], "nonsense"),
     ],
 )

@@ -33,7 +33,7 @@ from semantic_llm_cache.engine.lead import Lead
 from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.leases import Leases
 from semantic_llm_cache.engine.notices import Notices
-from semantic_llm_cache.engine.options import Options
+from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
 from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Fresh, Outage
 from semantic_llm_cache.engine.quick import Quick
 from semantic_llm_cache.engine.reporting import Reporter
@@ -49,6 +49,9 @@ from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import register_engine
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.engine.keywords import EngineOptions
     from semantic_llm_cache.matching.online import OnlinePolicy
 
 __all__ = ["Engine"]
@@ -95,7 +98,7 @@ class Engine:
         self.quick = Quick(options, access, learning, reporter, reference).answer
         register_engine(self)
 
-    def derive(self: E, **options: Any) -> E:
+    def derive(self: E, **options: Unpack[EngineOptions]) -> E:
         """Return an engine with some options changed, on the same backend.
 
         Raises:
@@ -160,7 +163,7 @@ class Engine:
         return self.options.cache_if
 
     @property
-    def on_error(self) -> str:
+    def on_error(self) -> OnError:
         """``"open"`` or ``"raise"``."""
         return self.options.on_error
 
@@ -170,7 +173,7 @@ class Engine:
         return self.options.timeout
 
     @property
-    def single_flight(self) -> str:
+    def single_flight(self) -> SingleFlight:
         """``"process"`` or ``"shared"``."""
         return self.options.single_flight
 

@@ -89,7 +89,11 @@ def backend_from_url(url: str) -> StorageBackend:
     place = SCHEMES.get(scheme.lower())
     if place is None:
         # The rest of the URL may hold a password, and so may a malformed scheme.
-        raise ValueError(f"a backend at {scheme_of(url) or 'this URL'} is not known: use one of {_KNOWN}")
+        from difflib import get_close_matches  # only for the message
+
+        near = get_close_matches(scheme.lower(), SCHEMES, 1) if scheme_of(url) else []
+        hint = f" (did you mean {near[0]}://?)" if near else ""
+        raise ValueError(f"a backend at {scheme_of(url) or 'this URL'} is not known{hint}: use one of {_KNOWN}")
     module, _, name = place.partition(":")
     made: StorageBackend = getattr(import_module(module), name).from_url(url)
     return made

@@ -46,6 +46,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from semantic_llm_cache.arguments import unknown
+
 from .base import Guard, GuardFeatures, GuardSet, Rule, Veto
 from .names import NAMES
 from .numbers import NUMBERS, UNITS_RULE, VERSIONS
@@ -151,8 +153,7 @@ def resolve_guards(guards: str | Guard | GuardSet | Iterable[str | Guard] | None
             elif item in _RULES:
                 chosen.add(item)
             elif item != "none" or len(items) > 1:
-                known = ", ".join(("default", "none", *DEFAULT_GUARDS))
-                raise ValueError(f"guards: no rule named {item!r}; there are {known}")
+                raise ValueError(f"guards: {unknown('rule', item, ('default', 'none', *DEFAULT_GUARDS))}")
         elif isinstance(item, Rule):
             chosen.add(item.name)
         elif callable(item):
