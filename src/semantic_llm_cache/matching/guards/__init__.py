@@ -108,7 +108,7 @@ def get_guard(name: str) -> Guard:
     """
     rule = _RULES.get(name)
     if rule is None:
-        raise ValueError(f"guards: no rule named {name!r}; there are {', '.join(DEFAULT_GUARDS)}")
+        raise ValueError(f"guards: {unknown('rule', name, DEFAULT_GUARDS)}")
     return rule
 
 
