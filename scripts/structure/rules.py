@@ -12,7 +12,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli", "server"),
     (ROOT,),
-    ("stats",),
+    ("stats", "sync"),
     ("management", "integrations", "telemetry"),
     ("doors", "wire"),
     ("streams",),

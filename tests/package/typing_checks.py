@@ -27,6 +27,7 @@ from semantic_llm_cache import (
     last_lookup,
     register_fingerprint,
     set_default_backend,
+    sync,
     warm_cache,
 )
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
@@ -108,6 +109,7 @@ async def awaited() -> None:
         assert_type(context.lookups, list[Lookup])
     async with SemanticCache("memory://") as engine:
         assert_type(engine, SemanticCache)
+        assert_type(await engine.preload(), bool)
         request = Request("n", {"m": 1}, "q")
         assert_type(await engine.lookup(request), Lookup)
         assert_type(await engine.store(request, "a"), bool)
@@ -298,6 +300,18 @@ assert_type(wrap_openai(Reply(), similarity=0.95), Reply)  # of any type: readin
 
 
 # ------------------------------------------------------------------------------ the rest
+
+
+# In plain code.
+assert_type(sync.clear_cache("faq"), int)
+assert_type(sync.invalidate("x", tags=["a"], backend="memory://"), int)
+assert_type(sync.warm_cache(["a"], called, namespace="faq", concurrency=2), int)
+assert_type(sync.export_cache(filepath="x.json"), list[dict[str, Any]])
+assert_type(sync.import_cache("x.json"), int)
+assert_type(sync.report_wrong(bare.cache_lookup("q")), bool)
+with SemanticCache("memory://") as plain_engine:
+    assert_type(plain_engine, SemanticCache)
+    assert_type(plain_engine.preload_blocking(), bool)
 
 
 class Mine(EmbeddingProvider):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from semantic_llm_cache import CacheContext, CachedLLM, SemanticCache, cache
+from semantic_llm_cache import CacheContext, CachedLLM, SemanticCache, cache, sync
 from semantic_llm_cache.integrations.httpx import wrap
 from semantic_llm_cache.wire import WireCache
 
@@ -87,3 +87,6 @@ WireCache(tool_calls="both")  # refused: arg-type
 wrap(httpx.Client(), similarty=0.9)  # refused: call-arg
 wrap(httpx.Client(), tool_calls="both")  # refused: arg-type
 wrap(httpx.Client()).nothing  # refused: attr-defined
+sync.clear_cache(3)  # refused: arg-type
+sync.invalidate(patern="x")  # refused: call-arg
+sync.warm_cache(["q"], ask).upper()  # refused: attr-defined

@@ -16,6 +16,7 @@ __all__ = [
     "SCHEMES",
     "backend_from_url",
     "backends_in_use",
+    "default_in_use",
     "get_default_backend",
     "register_engine",
     "resolve_backend",
@@ -164,6 +165,11 @@ def register_engine(engine: Any) -> None:
     """Count the backend of `engine` as in use while the engine lives."""
     with _lock:
         _engines.add(engine)
+
+
+def default_in_use() -> StorageBackend | None:
+    """Return the process's default backend if something has used it yet, else None. Makes none."""
+    return _default
 
 
 def get_default_backend() -> StorageBackend:
