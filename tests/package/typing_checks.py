@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from typing_extensions import assert_type
@@ -37,6 +37,8 @@ from semantic_llm_cache.integrations.openai import wrap as wrap_openai
 from semantic_llm_cache.metrics.counters import CacheInfo
 from semantic_llm_cache.similarity import EmbeddingProvider, cosine_similarity
 from semantic_llm_cache.wire import WireCache
+
+T = TypeVar("T")
 
 
 class Reply:
@@ -85,6 +87,7 @@ plain: Callable[[str], int] = bare
 
 
 async def awaited() -> None:
+    assert_type(await aparsed(Reply, "q"), Reply)
     assert_type(await called("q", "m", seed=1), Reply)
     assert_type(await all_options("q"), list[Reply] | None)
     needs_coroutine: Callable[[str], Coroutine[Any, Any, Reply]] = called
@@ -121,6 +124,17 @@ async def awaited() -> None:
     assert_type(get_default_backend(), StorageBackend)
 
 
+@cache
+def parsed(prompt: str, kind: type[T]) -> T:
+    return kind()
+
+
+@cache(ttl=60)
+async def aparsed(kind: type[T], prompt: str) -> T:
+    return kind()
+
+
+assert_type(parsed("q", Reply), Reply)
 assert_type(bare.cache_clear(), int)
 assert_type(bare.cache_invalidate("q"), bool)
 assert_type(bare.cache_lookup("q", model="m"), Lookup)
@@ -168,6 +182,15 @@ class Bot:
     async def afree(prompt: str) -> Reply:
         return Reply()
 
+    @staticmethod
+    @cache
+    def free_of_any(thing: Any, prompt: str) -> int:
+        return 1
+
+    @cache
+    def of_any(self: Any, prompt: str) -> int:
+        return 1
+
     @cache
     def parts(self, prompt: str) -> Iterator[str]:
         yield prompt
@@ -199,6 +222,9 @@ assert_type(Bot.free_above("q"), int)
 assert_type(bot.free_above(prompt="q"), int)
 assert_type(Bot.free.cache_lookup("q"), Lookup)
 assert_type(Bot.free_above.cache_clear(), int)
+assert_type(Bot.free_of_any(3, "q"), int)
+assert_type(bot.of_any("q"), int)
+assert_type(Bot.of_any(bot, "q"), int)
 assert_type(bot.parts("q"), Iterator[str])
 one_argument: Callable[[str], int] = bot.make
 

@@ -35,6 +35,10 @@ S = TypeVar("S")
 R = TypeVar("R", covariant=True)
 
 
+class _Anything:
+    """Only a parameter without a type, or of type `object`, takes this."""
+
+
 class CachedFunction(Generic[P, R]):
     """What type checkers see of a cached function: called like the one it wraps, with a few methods of its own.
 
@@ -52,10 +56,15 @@ class CachedFunction(Generic[P, R]):
         """Answer from the cache, or call the function."""
         raise NotImplementedError
 
-    # A class method, from the class and from an instance; any function, from the class; a method; a static method,
-    # from an instance. Type checkers drop `classmethod` and `staticmethod`: the first parameter is all they have.
+    # In this order: a function that takes anything first, from the class; a class method, from the class and from an
+    # instance; any other function, from the class; a method; a static method, from an instance. Type checkers drop
+    # `classmethod` and `staticmethod`: the first parameter is all they have.
     @overload
-    def __get__(  # type: ignore[misc]  # an instance of this class takes a class first
+    def __get__(  # type: ignore[misc]  # this class is no first parameter of these functions
+        self: Callable[Concatenate[_Anything, Q], R], instance: None, owner: type | None = None, /
+    ) -> CachedFunction[P, R]: ...
+    @overload
+    def __get__(  # type: ignore[misc]
         self: Callable[Concatenate[type[S], Q], R], instance: None, owner: type[S], /
     ) -> CachedFunction[Q, R]: ...
     @overload
