@@ -25,6 +25,10 @@ NAMES = {
     "semantic_llm_cache.stats": """
         get_stats clear_cache invalidate warm_cache export_cache import_cache CacheStats reset_stats
     """,
+    "semantic_llm_cache.sync": """
+        clear_cache copy_cache export_cache import_cache invalidate reembed_cache report_right report_wrong warm_cache
+        warm_from_log
+    """,
     "semantic_llm_cache.similarity": """
         create_embedding_provider EmbeddingCache EmbeddingProvider DummyEmbeddingProvider OnnxEmbeddingProvider
         SentenceTransformerProvider OpenAIEmbeddingProvider cosine_similarity CallableEmbeddingProvider Hidden Unseen
