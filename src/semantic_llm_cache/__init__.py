@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import semantic_llm_cache._installation  # noqa: F401 - first, see there
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.calls.context import CacheContext
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup
@@ -24,6 +25,7 @@ from semantic_llm_cache.storage.registry import get_default_backend, set_default
 
 if TYPE_CHECKING:
     from semantic_llm_cache import stats as stats
+    from semantic_llm_cache import sync as sync
     from semantic_llm_cache.doors.llm import CachedLLM
     from semantic_llm_cache.management.copying import copy_cache
     from semantic_llm_cache.management.feedback import report_right, report_wrong
@@ -91,10 +93,13 @@ _LATER = {
     "warm_from_log": "management.logs.warming",
 }
 
+_MODULES = ("stats", "sync")
+"""Modules that programs use without importing them by name."""
+
 
 def __getattr__(name: str) -> Any:
-    if name == "stats":  # a module that programs use without importing it by name
-        return import_module(f"{__name__}.stats")
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
@@ -102,4 +107,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, "stats"})
+    return sorted({*globals(), *_LATER, *_MODULES})

