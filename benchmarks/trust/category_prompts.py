@@ -1,7 +1,8 @@
 """Prompts with their categories, written for this project before the rules that tell the categories.
 
 `PROMPTS` is for making the rules; `HELD_OUT` was not looked at while they were made. The halves are the even and the
-odd rows of one list. Each row: category, language, prompt. Many rows are traps: they have the words of another category.
+odd rows of one list. Each row: category, language, prompt. Many rows are traps: they have the words of another
+category.
 """
 
 from __future__ import annotations

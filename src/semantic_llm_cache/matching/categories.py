@@ -1,0 +1,104 @@
+"""Tell what kind of prompt a text is: time-bound, code, chat or facts."""
+
+from __future__ import annotations
+
+import re
+
+from semantic_llm_cache.matching.category_words import (
+    CHAT,
+    CODE_TEXT,
+    CODE_WORDS,
+    COMPANIONS,
+    GREETINGS,
+    NOT_TIME_BOUND,
+    NOW,
+    PHRASES,
+    RELEASES,
+)
+
+__all__ = ["BUILT_IN", "TIME_BOUND_NAME", "category_of", "is_time_bound"]
+
+TIME_BOUND_NAME = "time-bound"
+BUILT_IN = (TIME_BOUND_NAME, "code", "chat", "facts")
+
+_LONG, _END = 4000, 1000  # of a longer prompt only both ends are read: the question stands there
+_WORD = re.compile(r"\w+(?:'\w+)?")
+_QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|„[^“”]*[“”]")
+_PHRASES = {word: re.compile("|".join(phrases)) for words, phrases in PHRASES.items() for word in words.split()}
+_TRIGGERS = NOW | COMPANIONS.keys() | _PHRASES.keys()
+_NOT_TIME_BOUND = re.compile("|".join(NOT_TIME_BOUND))
+_CODE = re.compile("|".join(CODE_TEXT), re.MULTILINE)
+_CHAT = re.compile("|".join(CHAT))
+_RELEASES = re.compile(RELEASES)
+_CHAT_WORDS = 12
+
+
+def category_of(text: str) -> str:
+    """Return the built-in category of a prompt: ``"time-bound"``, ``"code"``, ``"chat"``, or else ``"facts"``.
+
+    Only words and phrases are looked at. Of a prompt of more than 4,000 characters, the first and the last 1,000 count.
+
+    Example:
+        >>> [category_of(text) for text in ("weather in Oslo", "hi there", "How do I sort a list in Python?")]
+        ['time-bound', 'chat', 'code']
+    """
+    text = _ends(text)
+    words = _words(text)
+    if _is_code(text, words):
+        return "code"
+    if _is_chat(words):
+        return "chat"
+    return TIME_BOUND_NAME if _asks_for_now(text, words) else "facts"
+
+
+def is_time_bound(text: str) -> bool:
+    """Return whether the right answer to a prompt soon changes: news, weather, prices, scores, "today", "latest".
+
+    The same as ``category_of(text) == "time-bound"``, but faster for the many prompts that are not.
+
+    Example:
+        >>> is_time_bound("Who won last night?"), is_time_bound("Who won the Battle of Hastings?")
+        (True, False)
+    """
+    text = _ends(text)
+    words = _words(text)
+    return _asks_for_now(text, words) and not _is_code(text, words) and not _is_chat(words)
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= _LONG else f"{text[:_END]}\n{text[-_END:]}"
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower().replace("’", "'"))
+
+
+def _asks_for_now(text: str, words: list[str]) -> bool:
+    if _TRIGGERS.isdisjoint(words):
+        return False
+    if _QUOTED.search(text) is not None:
+        words = _words(_QUOTED.sub(" ", text))
+    line = " ".join(words)
+    if NOW.isdisjoint(words) and not _in_company(words) and not _has_phrase(words, line):
+        return False
+    return _NOT_TIME_BOUND.search(line) is None
+
+
+def _has_phrase(words: list[str], line: str) -> bool:
+    return any(phrases.search(line) is not None for phrases in {_PHRASES[word] for word in words if word in _PHRASES})
+
+
+def _in_company(words: list[str]) -> bool:
+    return any(word in COMPANIONS and not COMPANIONS[word].isdisjoint(words) for word in words)
+
+
+def _is_code(text: str, words: list[str]) -> bool:
+    if CODE_WORDS.isdisjoint(words) and _CODE.search(text) is None:
+        return False
+    return _RELEASES.search(" ".join(words)) is None
+
+
+def _is_chat(words: list[str]) -> bool:
+    if len(words) > _CHAT_WORDS:
+        return False
+    return GREETINGS.issuperset(words) or _CHAT.search(" ".join(words)) is not None
