@@ -7,6 +7,7 @@ import contextlib
 from time import perf_counter
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import NotStored
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
@@ -70,7 +71,9 @@ class Freshness:
             began = perf_counter()
             value = await _called(call)
             fresh = await self._admission.weigh(call, value, (perf_counter() - began) * 1000)
-            await self._admission.admit(call, fresh)
+            self._notices.refused((await self._admission.admit(call, fresh)).refused)
+        except NotStored as refusal:
+            self._notices.refused(refusal.reason)
         except Exception as error:
             self._notices.log_once("refresh", f"a stale answer could not be refreshed: {describe(error)}")
         finally:

@@ -7,6 +7,7 @@ import contextlib
 import copy
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Carry, Do, Run, Steps, Wait
@@ -73,7 +74,7 @@ class Lead:
         if ran.error is not None:
             self._reporter.finish_failed(call, found, ran.error)
             return Failure(ran.error)
-        self._reporter.finish(call, found)
+        self._reporter.finish(call, found, refused=because("in-flight"))
         return ran.value
 
     # ------------------------------------------------------------------------------ leading
@@ -97,7 +98,7 @@ class Lead:
         yield Carry(self._call_for_all(call, flights, flight), flights, flight, ended)
         if flight.state == DONE:
             outcome: Outcome = flight.result
-            self._reporter.finish(call, outcome.found, stored=outcome.stored)
+            self._reporter.finish(call, outcome.found, stored=outcome.stored, refused=outcome.refused)
             return outcome.original
         failure = flight.error if flight.error is not None else asyncio.CancelledError()
         self._reporter.finish_failed(call, found if flight.state == FAILED else Found("error", ""), failure)
