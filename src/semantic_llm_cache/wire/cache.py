@@ -15,12 +15,14 @@ from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering
 from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.checks import check_names, check_temperature, check_tool_calls
 from semantic_llm_cache.wire.formats import find_format
+from semantic_llm_cache.wire.principals import Given, Principal
 from semantic_llm_cache.wire.recent import Recent
 from semantic_llm_cache.wire.replies import Headers, Plan, Reply, Upstream, answer_in, bypassed, format_of, words
 from semantic_llm_cache.wire.scoping import (
@@ -41,7 +43,7 @@ _TRAVELS = ("stream", "stream_options", "n")
 """Fields of a body that are needed after it was read: they say in which form the answer comes, and how much."""
 
 _OWN = (
-    "history", "tool_calls", "max_temperature", "share_across_keys", "ignore", "neutral_headers", "scope",
+    "history", "tool_calls", "max_temperature", "share_across_keys", "principal", "ignore", "neutral_headers", "scope",
     "replay_delay",
 )  # fmt: skip
 
@@ -58,6 +60,10 @@ class WireCache:
         max_temperature: requests with a higher temperature bypass the cache; None is no bound. A
             request without a temperature is never too high.
         share_across_keys: whether callers with different credentials share answers.
+        principal: who asks, in place of the credential, which may rotate: a text, or a plain callable that returns it.
+            It is called for each request, with a `Sent` (its URL and headers) if it takes an argument. **Callers with
+            the same principal share answers.** For None and ``""`` the credential counts; a request for which it
+            raises, or returns something else, bypasses the cache.
         ignore: fields of the request's body that do not count, such as ``"user"``.
         neutral_headers: headers that do not count, beside those listed in ``docs/keys.md``: exact names of headers
             that can neither change an answer nor name a caller, such as a gateway's own tracing.
@@ -78,6 +84,7 @@ class WireCache:
         tool_calls: str = "bypass",
         max_temperature: float | None = None,
         share_across_keys: bool = False,
+        principal: Given = None,
         ignore: Iterable[str] = (),
         neutral_headers: Iterable[str] = (),
         scope: Mapping[str, Any] | Callable[[], Any] | None = None,
@@ -87,6 +94,7 @@ class WireCache:
         self.reading = Reading(check_history(history), check_tool_calls(tool_calls), check_names(ignore, "ignore"))
         self.max_temperature = check_temperature(max_temperature)
         self.share_across_keys = share_across_keys
+        self.principal = Principal(principal)
         if "ignore_headers" in options:  # its first name
             warnings.warn("ignore_headers= is now neutral_headers=", DeprecationWarning, stacklevel=2)
             neutral_headers = (*check_neutral_headers(options.pop("ignore_headers")), *neutral_headers)
@@ -117,6 +125,7 @@ class WireCache:
             "reading": self.reading,
             "max_temperature": self.max_temperature,
             "share_across_keys": self.share_across_keys,
+            "principal": self.principal,
             "neutral_headers": self.neutral_headers,
             "scope": self.scope() if callable(self.scope) else self.scope,
             "namespace": self.engine.namespace,
@@ -185,13 +194,15 @@ class WireCache:
         asks = None if control is None else CacheControl.read(control)
         settings, namespace = current(self.engine, self.engine.settings(), asks)
         place = found = None
+        who = self.principal.of(url, headers)
         if self.scope is None:
             secret = os.environ.get("SEMANTIC_LLM_CACHE_SECRET", "")
-            parts = (url, namespace or "", secret, carrier or "", *counting(headers, self.neutral_headers))
+            about = (url, namespace or "", secret, carrier or "", "" if who is None else f"by {who}")
+            parts = (*about, *counting(headers, self.neutral_headers))
             place = self._recent.place(parts, body)
             found = self._recent.get(place)
         if found is None:
-            read = self._read(known, url, headers, body)
+            read = self._read(known, url, headers, body, who)
             if read is None:
                 return None
             found = self._found(*read, carrier, namespace)
@@ -202,7 +213,9 @@ class WireCache:
             settings.similarity = 1.0
         return Plan(known, asked, request, settings, settings.control or _NOTHING)
 
-    def _read(self, known: Format, url: str, headers: Headers, body: bytes) -> tuple[Asked, str] | None:
+    def _read(
+        self, known: Format, url: str, headers: Headers, body: bytes, who: str | None
+    ) -> tuple[Asked, str] | None:
         """Return what a request asks, and the model that its body names, if any; None for one with no question."""
         read = read_object(body)
         asked = None if read is None else known.read(read, self.reading)
@@ -210,12 +223,15 @@ class WireCache:
             return None
         if self._too_warm(read):
             raise Bypass("its temperature is above max_temperature")
+        shares = self.share_across_keys or who is not None
         scope = {
             "door": "wire",
             **asked.scope,
-            **scope_of_address(url, self.share_across_keys),
-            "headers": scope_of_headers(headers, self.share_across_keys, self.neutral_headers, host_of(url)),
+            **scope_of_address(url, shares),
+            "headers": scope_of_headers(headers, shares, self.neutral_headers, host_of(url)),
         }
+        if who is not None:
+            scope["principal"] = secret_hash(who)
         travels: dict[str, Any] = {name: read[name] for name in _TRAVELS if name in read}
         model = read.get("model")
         return replace(asked, scope=scope, body=travels), model if isinstance(model, str) else ""

@@ -81,12 +81,12 @@ def pieces(name: str, told: list[Any]) -> Any:
 
 
 def json_pieces(name: str, told: list[Any]) -> Any:
-    """Join the pieces of a JSON text: where they may be repeats of it, the joined text must be JSON to be the whole."""
+    """Join the pieces of a JSON text. They must give JSON: repeats of a whole do not. One piece is taken as it is."""
     if not _are_texts(told):
         return alone(name, told)
     joined = "".join(told)
-    if _is_doubtful(told) and not _is_json(joined):
-        raise doubt(name, "comes as equal or growing texts, which may be pieces or the whole each time")
+    if sum(1 for part in told if part) > 1 and not _is_json(joined):
+        raise doubt(name, "comes in pieces that give no JSON together")
     return joined
 
 
