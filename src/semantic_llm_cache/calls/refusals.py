@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["REASONS", "NotStored", "Reason", "because", "word_of"]
+__all__ = ["REASONS", "NotStored", "Reason", "because", "quoted", "word_of"]
+
+_LONGEST_WORD = 40
 
 
 class Reason(NamedTuple):
@@ -64,6 +66,16 @@ def because(word: str, text: str = "") -> str:
     """
     assert word in REASONS, word
     return f"{word}: {text}" if text else word
+
+
+def quoted(value: Any) -> str:
+    """Return a word that a provider said, for `because`; of anything longer or other, its type.
+
+    Example:
+        >>> quoted("length"), quoted(["an answer"])
+        ("'length'", 'a list')
+    """
+    return repr(value) if isinstance(value, str) and len(value) <= _LONGEST_WORD else f"a {type(value).__name__}"
 
 
 def word_of(reason: str) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semantic_llm_cache.calls.refusals import because
+from semantic_llm_cache.calls.refusals import because, quoted
 from semantic_llm_cache.wire.anthropic_stream import assemble
 from semantic_llm_cache.wire.base import Asked, Format, Reading, event_type, is_blank
 from semantic_llm_cache.wire.events import as_event
@@ -79,7 +79,7 @@ class AnthropicMessages(Format):
 
 
 def _ended(reason: Any) -> str:
-    return because(_REASONS.get(str(reason), "finish"), f"stop_reason {reason!r}")
+    return because(_REASONS.get(str(reason), "finish"), f"stop_reason {quoted(reason)}")
 
 
 def _kind(block: Any) -> Any:

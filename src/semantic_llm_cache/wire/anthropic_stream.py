@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, because, quoted
 from semantic_llm_cache.wire.deltas import Gathered, doubt, json_pieces, pieces, repeated, totals, unknown
 from semantic_llm_cache.wire.events import payloads
 
@@ -48,7 +48,7 @@ class Block:
                 raise _broken(f"a {kind} in a block that has no {name}")
             self._told.setdefault(name, [block.get(name) or ""]).append(delta[name])
         else:
-            raise unknown(f"a delta {kind!r}")
+            raise unknown(f"a delta {quoted(kind)}")
 
     def whole(self) -> dict[str, Any]:
         """Return the block."""
@@ -83,9 +83,9 @@ class Message:
         if kind not in _KNOWN:
             if kind == "ping" or event.keys() == {"type"}:
                 return
-            raise unknown(f"an event {kind!r}")
+            raise unknown(f"an event {quoted(kind)}")
         if self.done or (self.message is None) != (kind == "message_start"):
-            raise _broken(f"{kind} comes out of order")
+            raise _broken(f"{quoted(kind)} comes out of order")
         if kind == "message_start":
             self._start(event["message"])
         elif kind == "message_delta":
@@ -106,7 +106,7 @@ class Message:
     def _add_to_block(self, event: Mapping[str, Any], kind: str) -> None:
         starts = kind == "content_block_start"
         if self.last or event["index"] != len(self.content) or (self.block is None) != starts:
-            raise _broken(f"{kind} comes out of order")
+            raise _broken(f"{quoted(kind)} comes out of order")
         if starts:
             self.block = Block(event["content_block"])
             return

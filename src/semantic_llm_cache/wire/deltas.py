@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, because, quoted
 
 __all__ = [
     "Gathered",
@@ -37,7 +37,7 @@ Rule = Callable[[str, list[Any]], Any]
 
 def doubt(name: str, why: str) -> NotStored:
     """Return the error for a field that can be read in two ways."""
-    return NotStored(because("ambiguous", f"{name!r} {why}"))
+    return NotStored(because("ambiguous", f"{quoted(name)} {why}"))
 
 
 def unknown(what: str) -> NotStored:

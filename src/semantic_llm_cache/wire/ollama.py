@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, because, quoted
 from semantic_llm_cache.wire.base import Asked, Format, Reading, is_blank
 from semantic_llm_cache.wire.deltas import Gathered, Rule, listed, nested, pieces, repeated, stable
 from semantic_llm_cache.wire.events import as_line, payloads
@@ -80,7 +80,7 @@ class _Ollama(Format):
             return because("no-answer", "not done")
         reason = answer.get("done_reason", "stop")
         word = "truncated" if reason == "length" else "finish"
-        return "" if reason == "stop" else because(word, f"done_reason {reason!r}")
+        return "" if reason == "stop" else because(word, f"done_reason {quoted(reason)}")
 
 
 class OllamaChat(_Ollama):

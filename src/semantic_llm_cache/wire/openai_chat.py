@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semantic_llm_cache.calls.refusals import because
+from semantic_llm_cache.calls.refusals import because, quoted
 from semantic_llm_cache.wire.base import Asked, Format, Reading, is_blank
 from semantic_llm_cache.wire.events import as_event, payload, payloads
 from semantic_llm_cache.wire.neutral import STREAM_OPTIONS
@@ -43,7 +43,7 @@ class OpenAIChat(Format):
             finish = choice.get("finish_reason")
             calls = bool(message.get("tool_calls") or message.get("function_call"))
             if finish not in ("stop", *_TOOLS):
-                return because(_REASONS.get(str(finish), "finish"), f"finish_reason {finish!r}")
+                return because(_REASONS.get(str(finish), "finish"), f"finish_reason {quoted(finish)}")
             if message.get("refusal"):
                 return because("refusal")
             if (calls or finish in _TOOLS) and not tool_calls:

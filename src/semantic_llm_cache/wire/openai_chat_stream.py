@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, because, quoted
 from semantic_llm_cache.wire.deltas import (
     Gathered,
     Rule,
@@ -125,7 +125,7 @@ class Choice:
             elif value is None:
                 kept.setdefault(name, None)
             else:
-                raise unknown(f"logprobs with {name!r}")
+                raise unknown(f"logprobs with {quoted(name)}")
 
     def whole(self, index: int) -> dict[str, Any]:
         """Return the choice of an answer."""

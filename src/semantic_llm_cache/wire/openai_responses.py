@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, because, quoted
 from semantic_llm_cache.wire.base import Asked, Format, Reading, event_type, is_blank
 from semantic_llm_cache.wire.deltas import doubt
 from semantic_llm_cache.wire.events import as_event, payloads
@@ -99,8 +99,8 @@ def _ended(answer: Mapping[str, Any]) -> str:
     details = answer.get("incomplete_details")
     why = details.get("reason") if isinstance(details, Mapping) else None
     if answer.get("status") == "incomplete" or details:
-        return because(_REASONS.get(str(why), "finish"), f"incomplete: {why!r}")
-    return because("no-answer", f"status {answer.get('status')!r}")
+        return because(_REASONS.get(str(why), "finish"), f"incomplete: {quoted(why)}")
+    return because("no-answer", f"status {quoted(answer.get('status'))}")
 
 
 def _parts(output: Sequence[Any]) -> list[Mapping[str, Any]]:

@@ -122,8 +122,8 @@ def store_header(reason: str) -> Headers:
     """Return the header that says why an answer was not stored; none for ``""``.
 
     Example:
-        >>> store_header("truncated: finish_reason 'length'")
-        [('x-cache-store', 'no; reason=truncated; detail="finish_reason \'length\'"')]
+        >>> store_header("truncated: at 100 tokens")
+        [('x-cache-store', 'no; reason=truncated; detail="at 100 tokens"')]
     """
     if not reason:
         return []
