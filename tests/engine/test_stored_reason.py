@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing, closing, nullcontext
 
 import pytest
 
@@ -141,16 +141,36 @@ async def test_a_stream_that_its_reader_leaves_says_so():
     async with aclosing(tell("a")) as chunks:
         async for _ in chunks:
             break
-    assert last_lookup().stored_reason == "left"
+    assert (last_lookup().outcome, last_lookup().stored_reason) == ("miss", "left")
+
+
+def test_a_plain_stream_that_its_reader_leaves_says_so_too():
+    engine = SemanticCache(MemoryBackend())
 
     @engine.cache()
-    def tell_plainly(prompt: str):
+    def tell(prompt: str):
         yield from "abc"
 
-    chunks = tell_plainly("b")
-    next(chunks)
-    chunks.close()
-    assert last_lookup().stored_reason == "left"
+    with closing(tell("a")) as chunks, closing(tell("a")) as others:
+        assert (next(chunks), next(others)) == ("a", "a")
+        others.close()
+        assert last_lookup().stored_reason == ""  # the other one may still read it to its end
+        chunks.close()
+    assert (last_lookup().outcome, last_lookup().stored_reason) == ("miss", "left")
+
+
+async def test_in_shadow_mode_a_stream_that_is_left_is_logged(caplog):
+    caplog.set_level(logging.INFO, "semantic_llm_cache")
+    engine = SemanticCache(MemoryBackend(), mode="shadow")
+
+    @engine.cache()
+    async def tell(prompt: str):
+        for piece in "abc":
+            yield piece
+
+    async with aclosing(tell("a")) as chunks:
+        await anext(chunks)
+    assert "(left)" in caplog.text
 
 
 @pytest.mark.parametrize("streams", [False, True], ids=["answer", "stream"])

@@ -317,6 +317,10 @@ def test_anthropic_ends():
     refused("ambiguous", anthropic, end=(END, {**END, "usage": {"output_tokens": 3}}, STOP))
     assert anthropic(*text("a"), end=({"type": "heartbeat"}, END, STOP)) == anthropic(*text("a"))
     refused("unknown", anthropic, end=({"type": "progress", "step": 1}, END, STOP))
+    edits = {"applied_edits": []}
+    found = anthropic(*text("a"), end=({**END, "context_management": edits}, STOP))
+    assert found["context_management"] == edits
+    refused("unknown", anthropic, end=({**END, "novelty": 1}, STOP))
 
 
 # ------------------------------------------------------------------------------ OpenAI responses

@@ -72,10 +72,11 @@ class Freshness:
             value = await _called(call)
             fresh = await self._admission.weigh(call, value, (perf_counter() - began) * 1000)
             self._notices.refused((await self._admission.admit(call, fresh)).refused)
-        except NotStored as refusal:
-            self._notices.refused(refusal.reason)
         except Exception as error:
-            self._notices.log_once("refresh", f"a stale answer could not be refreshed: {describe(error)}")
+            if type(error) is NotStored:  # not one of its kinds, which stand for calls that failed
+                self._notices.refused(error.reason)
+            else:
+                self._notices.log_once("refresh", f"a stale answer could not be refreshed: {describe(error)}")
         finally:
             flights.end_refresh(call.request.key)
             call.found.release()

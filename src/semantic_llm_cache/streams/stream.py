@@ -177,8 +177,9 @@ def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
             call.ended(call.call.found, stored=stored, refused=broadcast.refused)
         raise
     finally:
+        running = not broadcast.done
         broadcast.leave(reader)
-        if broadcast.gone and not broadcast.done and not counted:  # this reader was the last one
+        if running and broadcast.gone and not counted:  # this reader was the last one
             counted = True
             call.ended(call.call.found, refused=because("left"))
     if not counted:
@@ -209,6 +210,9 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
             over = call.ends(chunk)
             if not over:
                 yield Give((chunk,))
+    except Left:
+        engine.notices.refused(because("left"))
+        raise
     finally:
         yield Close(source)
     took = (perf_counter() - began) * 1000

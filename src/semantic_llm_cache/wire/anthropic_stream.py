@@ -122,6 +122,11 @@ class Message:
             raise _broken("message_delta comes out of order")
         self.last = True
         self.end.add(event["delta"])
+        for name, value in event.items():
+            if name == "context_management":
+                self.end.add({name: value})
+            elif name not in ("type", "delta", "usage") and value is not None:
+                raise unknown(f"a message_delta with {quoted(name)}")
         self.usage = totals(self.usage, event.get("usage") or {})
 
     def whole(self) -> dict[str, Any]:
