@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from semantic_llm_cache.calls.refusals import NotStored, word_of
 from semantic_llm_cache.wire import Reading, find_format
@@ -390,3 +392,57 @@ def test_ollama_ends():
 def test_what_is_put_together_is_plain_json():
     found = chat(SAID)
     assert json.loads(json.dumps(found)) == found
+
+
+# ------------------------------------------------------------------------------ whatever the manner of the server
+
+
+WORDS = st.text("ab {}1\n", max_size=6)
+
+
+@st.composite
+def cut(draw, whole):
+    """Draw pieces that give a text."""
+    places = sorted(draw(st.sets(st.integers(0, len(whole)), max_size=3)))
+    return [whole[i:j] for i, j in zip([0, *places], [*places, len(whole)], strict=True)]
+
+
+@st.composite
+def streams(draw):
+    """Draw an answer, and a stream that says it in the manner of some server."""
+    manner = {name: draw(st.booleans()) for name in ("repeats", "parts", "indexes", "twice", "done", "usage")}
+    content, reasoning = draw(WORDS), draw(WORDS)
+    deltas = [{"reasoning_content": part} for part in draw(cut(reasoning))]
+    deltas += [{"content": part} for part in draw(cut(content))]
+    calls = []
+    for number in range(draw(st.integers(0, 2))):
+        name = draw(st.sampled_from(["power", "look_up", "gogo", "a"])) + str(number)
+        arguments = json.dumps({"n": draw(WORDS)})
+        place = {"id": f"c{number}", "type": "function"}
+        index = {"index": number} if manner["indexes"] else {}
+        calls.append({**place, "function": {"name": name, "arguments": arguments}})
+        names = [name[:2], name[2:]] if manner["parts"] and len(name) > 2 else [name]
+        deltas += [{"tool_calls": [{**place, **index, "function": {"name": part}}]} for part in names]
+        again = {"name": name} if manner["repeats"] and names == [name] else {}
+        for part in draw(cut(arguments)):
+            told = place if manner["repeats"] or not manner["indexes"] else {}
+            deltas.append({"tool_calls": [{**told, **index, "function": {**again, "arguments": part}}]})
+    finish = "tool_calls" if calls else "stop"
+    blocks = [chunk({**({"role": "assistant"} if manner["repeats"] else {}), **delta}) for delta in deltas]
+    blocks += [chunk({}, finish)] * (1 + manner["twice"]) + [usage()] * (1 + manner["usage"]) + [DONE] * manner["done"]
+    return {"reasoning_content": reasoning, "content": content, "calls": calls, "finish": finish}, blocks
+
+
+@given(streams())
+@settings(max_examples=80, deadline=None)
+def test_an_answer_is_put_together_as_it_was_or_refused(drawn):
+    answer, blocks = drawn
+    found = CHAT.collect(blocks)
+    if found is None:
+        return
+    told = found["choices"][0]
+    assert (told["finish_reason"], found["usage"]) == (answer["finish"], USAGE)
+    assert told["message"].get("tool_calls", []) == answer["calls"]
+    for field in ("content", "reasoning_content"):
+        assert (told["message"].get(field) or "") == answer[field]
+    assert CHAT.collect(CHAT.split(found, asked(stream_options={"include_usage": True}))) == found

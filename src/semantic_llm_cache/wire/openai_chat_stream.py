@@ -39,6 +39,7 @@ class Stream:
     def __init__(self) -> None:
         self.first: dict[str, Any] = {}
         self.answer = Gathered({}, stable)
+        self.fields: dict[str, Any] = {}
         self.choices: dict[int, Choice] = {}
         self.usage: dict[str, Any] | None = None
         self.promised = False
@@ -58,10 +59,12 @@ class Stream:
             if chunk.keys() <= _NEUTRAL:
                 return
             raise unknown("an event that is no chunk of a chat completion")
-        for name in ("created", "object"):
-            if self.first.get(name) in _EMPTY and name in chunk:
-                self.first[name] = chunk[name]
-        self.answer.add({name: value for name, value in chunk.items() if name not in _OUTSIDE})
+        if self.first.get("created") in _EMPTY and "created" in chunk:
+            self.first["created"] = chunk["created"]
+        fields = {name: value for name, value in chunk.items() if name not in _OUTSIDE}
+        if fields != self.fields:  # most chunks repeat them
+            self.answer.add(fields)
+            self.fields = fields
         if "usage" in chunk:
             self.promised = True
         if isinstance(chunk.get("usage"), dict):
@@ -100,10 +103,9 @@ class Choice:
     def add(self, piece: Mapping[str, Any]) -> None:
         """Add one piece of the choice."""
         delta = piece.get("delta") or {}
-        says = any(value not in _EMPTY for name, value in delta.items() if name != "role")
         finish = piece.get("finish_reason")
         if self.finish not in _EMPTY:
-            if says:
+            if any(value not in _EMPTY for name, value in delta.items() if name != "role"):
                 raise doubt("delta", "says more after the finish reason")
             if finish not in _EMPTY and finish != self.finish:
                 raise doubt("finish_reason", "has several values")
@@ -113,7 +115,9 @@ class Choice:
         self._add_logprobs(piece.get("logprobs"))
         if finish not in _EMPTY:
             self.finish = finish
-        self.others.add({name: value for name, value in piece.items() if name not in _OF_CHOICE})
+        others = {name: value for name, value in piece.items() if name not in _OF_CHOICE}
+        if others:
+            self.others.add(others)
 
     def _add_logprobs(self, told: Any) -> None:
         if not isinstance(told, dict):
