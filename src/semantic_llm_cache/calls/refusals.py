@@ -37,7 +37,7 @@ REASONS: dict[str, Reason] = {
     "no-answer": Reason("The provider's response is no answer in the format of the request."),
     "incomplete": Reason("The stream ended before its last event, or its events do not fit together."),
     "ambiguous": Reason("The pieces of the stream can be put together in more than one way."),
-    "unknown": Reason("The stream holds an event or a field of a kind that is not known."),
+    "unknown": Reason("The answer holds an event, a field or a type that is not known."),
     "left": Reason("All readers of the stream left before its end.", True),
     "call-failed": Reason("The function raised, or the provider answered with an error.", told=True),
     "too-large": Reason("The prompt is longer than `max_prompt`, or the answer longer than `max_response`."),
