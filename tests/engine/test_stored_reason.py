@@ -7,9 +7,10 @@ from contextlib import aclosing, closing, nullcontext
 import pytest
 
 from semantic_llm_cache import CacheContext, SemanticCache, last_lookup
-from semantic_llm_cache.backends import MemoryBackend
+from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.calls.refusals import REASONS, because, word_of
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.storage.contract import Lease
 
 
 class Faulty(MemoryBackend):
@@ -229,6 +230,48 @@ async def test_a_derived_engine_logs_no_kind_again(caplog):
 
         await ask(str(n))
     assert len([line for line in caplog.messages if "(cache-if" in line]) == 1
+
+
+async def test_an_answer_that_comes_after_its_lease_says_so(tmp_path):
+    backend = SQLiteBackend(tmp_path / "cache.db")
+    engine = SemanticCache(backend, single_flight="shared")
+
+    @engine.cache()
+    async def ask(prompt: str):
+        key = (await ask.cache_lookup("a")).key
+        await backend.release_lease(Lease(key, tokens[0]))
+        return prompt
+
+    tokens, acquire = [], backend.acquire_lease
+
+    async def noted(key, token, seconds):
+        tokens.append(token)
+        return await acquire(key, token, seconds)
+
+    backend.acquire_lease = noted
+    await ask("a")
+    assert (last_lookup().stored, last_lookup().stored_reason) == (False, "lease")
+    await backend.close()
+
+
+async def test_a_call_beside_one_that_cannot_be_shared_says_so():
+    events, started, go = [], asyncio.Event(), asyncio.Event()
+    engine = SemanticCache(MemoryBackend(), on_event=events.append)
+
+    @engine.cache()
+    async def ask(prompt: str):
+        started.set()
+        await go.wait()
+        return (number for number in range(3))  # it can be neither stored nor copied
+
+    with pytest.warns(UserWarning, match="uncached"):
+        first = asyncio.create_task(ask("a"))
+        await started.wait()
+        second = asyncio.create_task(ask("a"))
+        await asyncio.sleep(0.01)
+        go.set()
+        await asyncio.gather(first, second)
+    assert [event.stored_reason for event in events] == ["unserialisable: a generator", "in-flight"]
 
 
 def test_reasons_are_words_of_the_table():
