@@ -45,7 +45,9 @@ def page() -> str:
     for title, options in DOCUMENTED.items():
         rows = [f"| `{name}` | `{option.default!r}` | {option.doc} |" for name, option in options.items()]
         parts.append("\n".join([f"## {title}", "", "| Option | Default | What it is |", "|---|---|---|", *rows, ""]))
-    levels = {word: "" if known.told else "info" if known.expected else "warning" for word, known in REASONS.items()}
+    levels = {
+        word: "" if known.reported else "info" if known.expected else "warning" for word, known in REASONS.items()
+    }
     rows = [f"| `{word}` | {known.meaning} | {levels[word]} |" for word, known in REASONS.items()]
     return "\n".join([*parts, REFUSALS + "\n".join(rows), ""])
 

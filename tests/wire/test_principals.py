@@ -169,7 +169,8 @@ def test_requests_that_name_no_model_are_cached_by_address_and_body():
     assert plan("/v1/chat/completions", asked)[1] == ()
     assert plan("/v1/chat/completions", {**asked, "model": "m"})[1] == ("model:m",)
     prompts = [{"prompt": {"id": name, "variables": {"city": city}}} for name in "ab" for city in "xy"]
-    assert len({plan("/v1/responses", prompt)[0] for prompt in prompts}) == 4
+    prompts.append({**prompts[0], "input": None})
+    assert len({plan("/v1/responses", prompt)[0] for prompt in prompts}) == 5
     assert not door.plan("POST", "http://host/v1/responses", [], json.dumps(prompts[0]).encode()).asked.near
 
 

@@ -15,12 +15,12 @@ class Reason(NamedTuple):
     Attributes:
         meaning: in one line of Markdown.
         expected: the caller or an option asked for it, so it is no problem.
-        told: the caller learns of it in another way, so it needs no log line of its own.
+        reported: the caller learns of it in another way, so it needs no log line of its own.
     """
 
     meaning: str
     expected: bool = False
-    told: bool = False
+    reported: bool = False
 
 
 REASONS: dict[str, Reason] = {
@@ -39,13 +39,13 @@ REASONS: dict[str, Reason] = {
     "ambiguous": Reason("The pieces of the stream can be put together in more than one way."),
     "unknown": Reason("The answer holds an event, a field or a type that is not known."),
     "left": Reason("All readers of the stream left before its end.", True),
-    "call-failed": Reason("The function raised, or the provider answered with an error.", told=True),
+    "call-failed": Reason("The function raised, or the provider answered with an error.", reported=True),
     "too-large": Reason("The prompt is longer than `max_prompt`, or the answer longer than `max_response`."),
-    "unserialisable": Reason("The answer has no stored form, or would not come back as it is.", told=True),
+    "unserialisable": Reason("The answer has no stored form, or would not come back as it is.", reported=True),
     "backend": Reason("The storage failed, or was too slow, when it was read before the call or written after it.",
-                      told=True),
+                      reported=True),
     "rejected": Reason("The storage works, but did not take this entry."),
-    "lease": Reason("Another process took over the call: the answer came after its lease had run out.", told=True),
+    "lease": Reason("Another process took over the call: the answer came after its lease had run out.", reported=True),
     "in-flight": Reason("The same call was in flight and its answer could not be shared, so this call ran beside it.",
                         True),
     "already-stored": Reason('In `mode="shadow"`: the cache holds an answer already.', True, True),

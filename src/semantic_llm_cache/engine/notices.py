@@ -31,7 +31,7 @@ class Notices:
             return
         self._refused.add(word)
         known = REASONS[word]
-        if not known.told:
+        if not known.reported:
             log = logger.info if known.expected else logger.warning
             log("semantic-llm-cache: an answer was not stored (%s); the next ones are not logged", reason)
 

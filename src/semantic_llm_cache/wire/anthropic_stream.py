@@ -31,7 +31,7 @@ class Block:
 
     def __init__(self, start: Mapping[str, Any]) -> None:
         self._block = dict(start)
-        self._told: dict[str, list[str]] = {}
+        self._values: dict[str, list[str]] = {}
         self._input: list[str] = []
 
     def add(self, delta: Mapping[str, Any]) -> None:
@@ -46,19 +46,19 @@ class Block:
             name = _DELTAS[kind]
             if name != "signature" and not isinstance(block.get(name), str):
                 raise _broken(f"a {kind} in a block that has no {name}")
-            self._told.setdefault(name, [block.get(name) or ""]).append(delta[name])
+            self._values.setdefault(name, [block.get(name) or ""]).append(delta[name])
         else:
             raise unknown(f"a delta {quoted(kind)}")
 
     def whole(self) -> dict[str, Any]:
         """Return the block."""
-        for name, told in self._told.items():
-            self._block[name] = _RULES[name](name, told)
+        for name, values in self._values.items():
+            self._block[name] = _RULES[name](name, values)
         given = json_pieces("input", self._input) if self._input else ""
         if given:
             read = json.loads(given)
             if self._block.get("input") not in (None, {}, read):
-                raise doubt("input", "is told at the start of its block, and differently in deltas")
+                raise doubt("input", "is in the start of its block, and another one in its deltas")
             self._block["input"] = read
         return self._block
 
@@ -99,7 +99,7 @@ class Message:
 
     def _start(self, message: Mapping[str, Any]) -> None:
         if message.get("content"):
-            raise doubt("content", "is told at the start of the message")
+            raise doubt("content", "is in the start of the message already")
         self.message = dict(message)
         self.usage = dict(message.get("usage") or {})
 

@@ -71,76 +71,76 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
 # ------------------------------------------------------------------------------------ rules
 
 
-def pieces(name: str, told: list[Any]) -> Any:
+def pieces(name: str, values: list[Any]) -> Any:
     """Join the pieces of a text. A value that is no text may come once."""
-    if not _are_texts(told):
-        return alone(name, told)
-    if _is_doubtful(told):
+    if not _are_texts(values):
+        return alone(name, values)
+    if _is_doubtful(values):
         raise doubt(name, "comes as equal or growing texts, which may be pieces or the whole each time")
-    return "".join(told)
+    return "".join(values)
 
 
-def json_pieces(name: str, told: list[Any]) -> Any:
+def json_pieces(name: str, values: list[Any]) -> Any:
     """Join the pieces of a JSON text. They must give JSON: repeats of a whole do not. One piece is taken as it is."""
-    if not _are_texts(told):
-        return alone(name, told)
-    joined = "".join(told)
-    if sum(1 for part in told if part) > 1 and not _is_json(joined):
+    if not _are_texts(values):
+        return alone(name, values)
+    joined = "".join(values)
+    if sum(1 for part in values if part) > 1 and not _is_json(joined):
         raise doubt(name, "comes in pieces that give no JSON together")
     return joined
 
 
-def encoded(name: str, told: list[Any]) -> Any:
+def encoded(name: str, values: list[Any]) -> Any:
     """Join the pieces of a base64 text, each cut from the whole. Where each is coded alone, the whole is not known."""
-    if _are_texts(told) and any(part.endswith("=") for part in [part for part in told if part][:-1]):
+    if _are_texts(values) and any(part.endswith("=") for part in [part for part in values if part][:-1]):
         raise doubt(name, "comes as texts in base64 that end one by one")
-    return pieces(name, told)
+    return pieces(name, values)
 
 
-def repeated(name: str, told: list[Any]) -> Any:
-    """Return a value that is whole wherever it is told; all must be equal."""
-    distinct = _distinct(told)
+def repeated(name: str, values: list[Any]) -> Any:
+    """Return a value that is whole wherever it comes; all must be equal."""
+    distinct = _distinct(values)
     if len(distinct) > 1:
         raise doubt(name, "has several values")
-    return distinct[0] if distinct else told[0]
+    return distinct[0] if distinct else values[0]
 
 
-def fragments(name: str, told: list[Any]) -> Any:
+def fragments(name: str, values: list[Any]) -> Any:
     """Return a name: whole in each chunk, as most servers repeat it, or cut into unlike parts, as some do."""
-    distinct = _distinct(told)
+    distinct = _distinct(values)
     if len(distinct) < 2:
-        return distinct[0] if distinct else told[0]
-    if not _are_texts(told) or len(distinct) < sum(1 for part in told if part) or _is_doubtful(told):
+        return distinct[0] if distinct else values[0]
+    if not _are_texts(values) or len(distinct) < sum(1 for part in values if part) or _is_doubtful(values):
         raise doubt(name, "comes as several texts, which may be parts or the whole each time")
-    return "".join(told)
+    return "".join(values)
 
 
-def listed(name: str, told: list[Any]) -> Any:
+def listed(name: str, values: list[Any]) -> Any:
     """Join lists of whole items. Items that come again may be repeats, or further ones."""
-    if not all(isinstance(part, list) for part in told):
-        return alone(name, told)
-    full = [part for part in told if part]
+    if not all(isinstance(part, list) for part in values):
+        return alone(name, values)
+    full = [part for part in values if part]
     if len(full) < 2:
-        return full[0] if full else told[0]
+        return full[0] if full else values[0]
     joined = [item for part in full for item in part]
     if len(_distinct(joined)) < len(joined):
         raise doubt(name, "has items that come again")
     return joined
 
 
-def alone(name: str, told: list[Any]) -> Any:
-    """Return a value of a field that is not known: told once, or a number or a flag that stays the same."""
-    full = [value for value in told if value not in ("", [], {})]
+def alone(name: str, values: list[Any]) -> Any:
+    """Return a value of a field that is not known: it comes once, or is a number or a flag that stays the same."""
+    full = [value for value in values if value not in ("", [], {})]
     if len(full) < 2:
-        return full[0] if full else told[0]
+        return full[0] if full else values[0]
     if all(isinstance(value, (int, float)) for value in full) and len(_distinct(full)) == 1:
         return full[0]
     raise doubt(name, "is not a known field, and comes more than once")
 
 
-def stable(name: str, told: list[Any]) -> Any:
+def stable(name: str, values: list[Any]) -> Any:
     """Return a value of the whole answer: the same in all chunks, or a list or mapping to which later chunks add."""
-    whole, *others = _distinct(told) or [told[0]]
+    whole, *others = _distinct(values) or [values[0]]
     for value in others:
         grown = _grown(whole, value)
         if grown is None:
@@ -159,7 +159,7 @@ def _grown(old: Any, new: Any) -> Any:
 
 
 def totals(old: Mapping[str, Any] | None, new: Mapping[str, Any], name: str = "usage") -> dict[str, Any]:
-    """Return counts told again: totals so far, which never fall. What is left out or null stays as it was.
+    """Return counts that come again: totals so far, which never fall. What is left out or null stays as it was.
 
     Raises:
         NotStored: a count falls, so one of the two is not a total.
@@ -174,7 +174,7 @@ def totals(old: Mapping[str, Any] | None, new: Mapping[str, Any], name: str = "u
         elif isinstance(former, Mapping) and isinstance(value, Mapping):
             found[field] = totals(former, value, name)
         elif _is_number(former) and (not _is_number(value) or value < former):
-            raise doubt(name, "is told twice, and falls")
+            raise doubt(name, "comes twice, and falls")
         else:
             found[field] = value
     return found
@@ -213,30 +213,31 @@ class Gathered:
     def __init__(self, rules: Mapping[str, Rule], other: Rule = alone) -> None:
         self._rules = rules
         self._other = other
-        self._told: dict[str, list[Any]] = {}
+        self._values: dict[str, list[Any]] = {}
 
     def add(self, delta: Mapping[str, Any]) -> None:
         """Add what a delta says."""
         for name, value in delta.items():
-            told = self._told.setdefault(name, [])
+            values = self._values.setdefault(name, [])
             if value is not None:
-                told.append(value)
+                values.append(value)
 
     def whole(self) -> dict[str, Any]:
         """Return the object. Raises NotStored."""
         return {
-            name: self._rules.get(name, self._other)(name, told) if told else None for name, told in self._told.items()
+            name: self._rules.get(name, self._other)(name, values) if values else None
+            for name, values in self._values.items()
         }
 
 
 def nested(rules: Mapping[str, Rule]) -> Rule:
     """Return the rule of a field that is itself an object in deltas."""
 
-    def rule(name: str, told: list[Any]) -> Any:
+    def rule(name: str, values: list[Any]) -> Any:
         found = Gathered(rules)
-        for part in told:
+        for part in values:
             if not isinstance(part, Mapping):
-                return alone(name, told)
+                return alone(name, values)
             found.add(part)
         return found.whole()
 

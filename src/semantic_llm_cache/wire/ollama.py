@@ -14,12 +14,12 @@ from semantic_llm_cache.wire.turns import last_turn
 __all__ = ["OllamaChat", "OllamaEmbed", "OllamaGenerate"]
 
 
-def _last(name: str, told: list[Any]) -> Any:
-    return told[-1]
+def _last(name: str, values: list[Any]) -> Any:
+    return values[-1]
 
 
-def _joined(name: str, told: list[Any]) -> Any:
-    return [item for part in told for item in part]
+def _joined(name: str, values: list[Any]) -> Any:
+    return [item for part in values for item in part]
 
 
 _LINE: Mapping[str, Rule] = {"created_at": _last, "done": _last, "logprobs": _joined}

@@ -119,11 +119,11 @@ class Choice:
         if others:
             self.others.add(others)
 
-    def _add_logprobs(self, told: Any) -> None:
-        if not isinstance(told, dict):
+    def _add_logprobs(self, values: Any) -> None:
+        if not isinstance(values, dict):
             return
         kept = self.logprobs = self.logprobs or {}
-        for name, value in told.items():
+        for name, value in values.items():
             if isinstance(value, list):
                 kept[name] = [*(kept.get(name) or ()), *value]
             elif value is None:
@@ -144,9 +144,9 @@ _OF_CHOICE = frozenset({"index", "delta", "logprobs", "finish_reason", "content_
 """The last one says where in the stream a filter is, and is in no whole answer."""
 
 
-def _usage(name: str, told: list[Any]) -> Any:
+def _usage(name: str, values: list[Any]) -> Any:
     found: dict[str, Any] = {}
-    for counts in told:
+    for counts in values:
         found = totals(found, counts)
     return found
 
@@ -154,16 +154,16 @@ def _usage(name: str, told: list[Any]) -> Any:
 # ------------------------------------------------------------------------------------ tool calls
 
 
-def _function(name: str, told: list[Any]) -> Any:
+def _function(name: str, values: list[Any]) -> Any:
     """Put a function call together. Its name comes before its arguments; after them it can only be repeated."""
     said, begun = "", False
-    for part in told:
+    for part in values:
         given = part.get("name") or ""
         if begun and given not in ("", said):
             raise doubt("name", "goes on after the arguments have begun")
         said = said if given == said else said + given
         begun = begun or bool(part.get("arguments"))
-    return nested({"name": fragments, "arguments": json_pieces})(name, told)
+    return nested({"name": fragments, "arguments": json_pieces})(name, values)
 
 
 _CALL: dict[str, Rule] = {
@@ -175,10 +175,10 @@ _CALL: dict[str, Rule] = {
 }
 
 
-def _tool_calls(name: str, told: list[Any]) -> Any:
+def _tool_calls(name: str, values: list[Any]) -> Any:
     """Put tool calls together, by their index; those of servers that give none, by their id."""
     calls: dict[Any, Gathered] = {}
-    for entry in (entry for part in told for entry in part):
+    for entry in (entry for part in values for entry in part):
         place = _place(entry, calls)
         calls.setdefault(place, Gathered(_CALL)).add(entry)
     if len({type(place) for place in calls}) > 1:
@@ -226,11 +226,11 @@ _DETAIL: dict[str, Rule] = {
 }
 
 
-def _details(name: str, told: list[Any]) -> Any:
+def _details(name: str, values: list[Any]) -> Any:
     """Put OpenRouter's reasoning details together: the pieces of one have an index and a type in common."""
-    full = [part for part in told if part]
+    full = [part for part in values if part]
     if len(full) < 2:
-        return full[0] if full else told[0]
+        return full[0] if full else values[0]
     found: dict[Any, Gathered] = {}
     for entry in (entry for part in full for entry in part):
         place = entry.get("index"), entry.get("type")

@@ -39,7 +39,7 @@ class OpenAIResponses(Format):
         """
         if rest.get("conversation") is not None or rest.get("background"):
             raise Bypass("a conversation that the provider keeps, or a response in the background")
-        if "input" not in rest and rest.get("prompt") is not None:  # a template that the provider keeps
+        if rest.get("input") is None and rest.get("prompt") is not None:  # a template that the provider keeps
             return "", {"body": rest, "messages": None}, False
         asked = rest.pop("input")
         if isinstance(asked, str):
@@ -129,7 +129,7 @@ def _whole(blocks: Sequence[str]) -> dict[str, Any]:
             number = order
         kind = event["type"]
         if kind in _LAST:
-            last = event if last is None else _told_again(last, event)
+            last = event if last is None else _one_end(last, event)
         elif last is not None:
             raise NotStored(because("incomplete", "there is more after its last event"))
         elif kind == "response.output_text.delta":
@@ -148,11 +148,11 @@ def _whole(blocks: Sequence[str]) -> dict[str, Any]:
     return answer
 
 
-def _told_again(former: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+def _one_end(former: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
     """Return the last event of a stream that has two: equal ones, or one with and one without usage."""
-    told = [{**each["response"], "usage": None} for each in (former, event)]
-    if former["type"] != event["type"] or told[0] != told[1]:
-        raise doubt("response", "is told twice, and differs")
+    ends = [{**each["response"], "usage": None} for each in (former, event)]
+    if former["type"] != event["type"] or ends[0] != ends[1]:
+        raise doubt("response", "comes twice, and differs")
     return former if former["response"].get("usage") else event
 
 
