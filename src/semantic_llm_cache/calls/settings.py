@@ -20,6 +20,7 @@ class CallSettings:
         target: the type that answers are rebuilt to.
         tags: labels of the stored entries.
         control: what the call asks of the cache; None if nothing special.
+        returned: the `Returned` of the function that is called; None if no function is known.
     """
 
     similarity: float
@@ -28,6 +29,7 @@ class CallSettings:
     target: Any = Any
     tags: tuple[str, ...] = ()
     control: CacheControl | None = None
+    returned: Any = None
 
     @property
     def asks(self) -> CacheControl:

@@ -24,7 +24,8 @@ from semantic_llm_cache.metrics.counters import CacheInfo
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import StorageBackend
-from semantic_llm_cache.values.return_types import return_type
+from semantic_llm_cache.values.annotations import meaning
+from semantic_llm_cache.values.return_types import called, part_of, returned
 
 __all__ = ["CachedFunction", "FunctionOptions", "bind", "split"]
 
@@ -142,21 +143,17 @@ class _Controls:
         self.function = function
         self.engine = engine
         self.binder = CallBinder(function, namespace=engine.namespace, **options.binding)
-        inner = function
-        while isinstance(inner, functools.partial):
-            inner = inner.func
+        inner = called(function)
         self.streams = inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
-        self.is_async = inspect.isasyncgenfunction(inner) or _is_async(function)
         self.replay_delay = options.replay_delay
         self.tags_of = options.tags_of
-        result_type = options.result_type
         self.tag = f"function:{self.binder.name}"
-        target = result_type if result_type is not None else return_type(function)
-        if self.streams and result_type is None:
+        self.returned = returned(function, options.result_type)
+        if self.streams and options.result_type is None:
             # For an iterator of chunks, the stored answer is the list of chunks.
-            kinds = typing.get_args(target)
-            target = list[kinds[0]] if kinds else list  # type: ignore[valid-type]
-        self.settings = engine.settings(target, (self.tag,))
+            self.returned = replace(self.returned, target=part_of(self.returned.target, _list_of_chunks))
+        self.is_async = inspect.isasyncgenfunction(inner) or _is_async(function, inner) or self.returned.awaitable
+        self.settings = replace(engine.settings(self.returned.target, (self.tag,)), returned=self.returned)
         self._identified: weakref.WeakSet[StorageBackend] = weakref.WeakSet()
 
     def now(self) -> tuple[CallSettings, str | None]:
@@ -245,11 +242,13 @@ class _Controls:
         return self._run(self.engine.probe(self.binder.bind(args, kwargs, namespace), settings))
 
 
-def _is_async(function: Any) -> bool:
-    inner = function
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))
+def _is_async(function: Any, inner: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inner)
+
+
+def _list_of_chunks(iterator: Any) -> Any:
+    kinds = typing.get_args(meaning(iterator))
+    return list[kinds[0]] if kinds else list  # type: ignore[valid-type]
 
 
 def _async_wrapper(controls: _Controls) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
@@ -18,7 +21,8 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.values.encoding import Encoded, dumps, freeze, is_immutable, loads, same
 from semantic_llm_cache.values.offload import is_large, off_loop
-from semantic_llm_cache.values.rebuilding import rebuild
+from semantic_llm_cache.values.rebuilding import NoSuchType, rebuild
+from semantic_llm_cache.values.return_types import Returned
 
 __all__ = ["Admission"]
 
@@ -46,28 +50,33 @@ class Admission:
 
     # ------------------------------------------------------------------------------ weighing
 
-    def share(self, value: Any, target: Any) -> Any:
+    def share(self, value: Any, settings: CallSettings) -> Any:
         """Return the value in a form that can be shared, or `ALONE` when it has none."""
         if is_immutable(value):
             return value
         try:
             text = dumps(value)
-            back = rebuild(loads(text), target)
+            back = rebuild(loads(text), settings.target)
             if not same(back, value):
                 raise CacheSerializationError(f"the answer (a {type(value).__qualname__}) would not come back as it is")
         except Exception as error:  # comparing may run the value's own code
-            self._notices.warn_once("unstorable", f"an answer is returned uncached: {describe(error)}")
+            self.warn_unstorable(error, settings, value)
             return ALONE
         return Encoded(text)
 
-    async def shared(self, value: Any, target: Any) -> Any:
+    def warn_unstorable(self, error: Exception, settings: CallSettings, value: Any = None) -> None:
+        """Warn, once per function, that an answer has no stored form, and say what to do."""
+        reason = _why_not(value, error, settings.returned)
+        self._notices.warn_once("unstorable", f"an answer is returned uncached: {reason}", settings.returned)
+
+    async def shared(self, value: Any, settings: CallSettings) -> Any:
         """Do the same as `share`, in a thread if the value is large."""
-        return await off_loop(self.share, value, target) if is_large(value) else self.share(value, target)
+        return await off_loop(self.share, value, settings) if is_large(value) else self.share(value, settings)
 
     async def weigh(self, call: Call, value: Any, duration_ms: float) -> Fresh:
         """Return a fresh answer with everything that `admit` needs to know about it."""
         wanted = self._is_wanted(value) and call.settings.asks.may_store
-        return Fresh(value, await self.shared(value, call.settings.target), wanted, duration_ms)
+        return Fresh(value, await self.shared(value, call.settings), wanted, duration_ms)
 
     def _is_wanted(self, value: Any) -> bool:
         if self._options.cache_if is None:
@@ -173,3 +182,20 @@ class Admission:
             # Our own generator, so that the program's random sequence does not change.
             ttl *= 1 - self._options.jitter * Random().random()
         return ttl + self._options.stale_window
+
+
+def _why_not(value: Any, error: Exception, returned: Returned | None) -> str:
+    """Return why an answer cannot be stored, and what to do."""
+    if inspect.isawaitable(value):
+        return (
+            "the function returned something to await, which a plain function cannot wait for: make it `async def`, "
+            "or annotate it as returning Awaitable[...]"
+        )
+    if isinstance(value, (Iterator, AsyncIterator)):
+        return (
+            f"the function returned an iterator (a {type(value).__qualname__}): make the function itself a generator, "
+            "with `yield`, and its chunks are cached"
+        )
+    if isinstance(error, NoSuchType):
+        return f"{describe(error)}: {(returned or Returned()).advice(error)}"
+    return describe(error)

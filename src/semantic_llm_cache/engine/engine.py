@@ -354,7 +354,7 @@ class Engine:
                 await self.access.embed(request.text, call.found)
             except Outage:
                 pass
-        shared = await self.admission.shared(response, settings.target)
+        shared = await self.admission.shared(response, call.settings)
         return (await self.admission.put(call, Fresh(response, shared, True, duration_ms)))[0]
 
     async def delete(self, request: Request) -> bool:

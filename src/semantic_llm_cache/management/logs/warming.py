@@ -24,6 +24,7 @@ from semantic_llm_cache.management.logs.reading import BadRecord, CallLog, Item,
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import shared_backend
+from semantic_llm_cache.values.annotations import meaning
 
 if TYPE_CHECKING:
     from semantic_llm_cache.wire.cache import WireCache
@@ -409,7 +410,7 @@ class _Function:
         if self.controls.streams:
             return _Answer(request, settings, [response], call.duration_ms, place)
         try:
-            value = _typed(response, settings.target)
+            value = _typed(response, meaning(settings.target))
         except Exception as error:  # a model's own validation may raise anything
             raise BadRecord(f"the response is not what {self.binder.name} returns ({describe(error)})") from error
         return _Answer(request, settings, value, call.duration_ms, place)
