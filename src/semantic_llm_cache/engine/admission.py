@@ -13,7 +13,7 @@ from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
-from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome
+from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome, Unreadable
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
@@ -152,6 +152,8 @@ class Admission:
             await storage.put(request.key, entry)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
+            if isinstance(outage, Unreadable) and isinstance(outage.__cause__, Exception):
+                self.warn_unstorable(outage.__cause__, call.settings)
             return False, cost
         return True, cost
 

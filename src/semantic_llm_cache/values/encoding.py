@@ -23,6 +23,7 @@ from typing import Any
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.values.introspection import defines, held_fields, known_late
 from semantic_llm_cache.values.json_pieces import read, write
+from semantic_llm_cache.values.odd_text import escape, unescape
 
 __all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "same", "thaw", "type_name"]
 
@@ -111,7 +112,7 @@ def thaw(value: Any) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Return `value` as tagged JSON text.
+    """Return `value` as tagged JSON text, which always has a UTF-8 encoding.
 
     Raises:
         CacheSerializationError: a value of a type that has no stored form; the message says where.
@@ -123,7 +124,7 @@ def dumps(value: Any) -> str:
     if type(value) is Encoded:
         return value.text
     try:
-        return write(_encode(value, "answer"))
+        return escape(write(_encode(value, "answer")))
     except RecursionError:
         raise CacheSerializationError("the answer refers to itself or is nested too deeply") from None
     except ValueError:  # a whole number of more digits than Python writes
@@ -142,8 +143,6 @@ def type_name(kind: type) -> str:
 def _encode(value: Any, where: str) -> Any:
     kind = type(value)
     if kind in (str, int, bool, type(None)):
-        if kind is str:
-            _check_text(value, where)
         return value
     if kind is float:
         return value if math.isfinite(value) else _tag("float", repr(value))
@@ -151,8 +150,6 @@ def _encode(value: Any, where: str) -> Any:
         return [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if kind is dict:
         if _TAG not in value and all(type(key) is str for key in value):
-            for key in value:
-                _check_text(key, where)
             return {key: _encode(item, f"{where}[{_shown(key)}]") for key, item in value.items()}
         return _tag(
             "dict",
@@ -167,13 +164,6 @@ def _encode(value: Any, where: str) -> Any:
 def _shown(key: Any) -> str:
     """Return a key for an error message: a name, not text that may be a part of the answer."""
     return repr(key) if type(key) is int or (type(key) is str and len(key) <= 40 and key.isidentifier()) else "..."
-
-
-def _check_text(text: str, where: str) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise CacheSerializationError(f"{where} holds a lone surrogate, which no storage can keep as text") from None
 
 
 def _encode_items(name: str) -> Any:
@@ -298,7 +288,7 @@ def loads(text: str) -> Any:
         CacheSerializationError: text that `dumps` cannot have written.
     """
     try:
-        return _decode(read(text, _JSON))
+        return _decode(read(unescape(text), _JSON))
     except CacheSerializationError:
         raise
     except Exception as error:  # a damaged value may make a constructor raise anything
