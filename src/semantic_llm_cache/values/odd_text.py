@@ -53,8 +53,8 @@ def portable(text: str) -> str:
     character, so such a text, and one with marks in it, is written by `escape`.
 
     Example:
-        >>> portable('"cut \ud83d"')
-        '"cut \\\\ud83d"'
+        >>> print(portable('"cut \\ud83d"'))
+        "cut \\ud83d"
     """
     if text.isascii():
         return text
