@@ -197,6 +197,8 @@ class RedisBackend(RedisLeases):
 
         With `touch` False they are not counted; but for the server's own eviction order it is a use.
         """
+        if not touch:
+            await self.settle()
         way = self._way or await self._ask()
         entries = await way.get_many([to_bytes(key) for key in keys], self.clock())
         if touch:
@@ -279,6 +281,7 @@ class RedisBackend(RedisLeases):
         """
         check_namespace(namespace)
         check_count(batch_size, "batch_size")
+        await self.settle()
         way = self._way or await self._ask()
         with way.damage.together():
             async for keys in self._pages(way, batch_size):
@@ -343,6 +346,7 @@ class RedisBackend(RedisLeases):
 
     async def get_counters(self) -> dict[str, dict[str, float]]:
         """Return the sums by namespace, of all processes."""
+        await self.settle()
         stored = await self._link.execute("HGETALL", to_bytes(self._name("counters")))
         pairs = stored.items() if isinstance(stored, dict) else zip(stored[::2], stored[1::2], strict=True)
         sums: dict[str, dict[str, float]] = {}
@@ -393,8 +397,7 @@ class RedisBackend(RedisLeases):
             "url": self._url,
             "way": way.name,
             "size": size,
-            "hits": self._hits,
-            "misses": self._misses,
+            **self.tally(self._hits, self._misses),
             "shards": way.names.shards,
             **await way.stats(),
         }
