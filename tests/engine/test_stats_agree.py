@@ -25,7 +25,8 @@ def backend_of(kind, folder):
         return SQLiteBackend(folder / "c.db")
     if kind == "redis":
         return RedisBackend(redis_url("plain"), prefix=own_prefix())
-    return PostgresBackend(postgres_url(), schema=own_schema())
+    url = postgres_url()
+    return PostgresBackend(url, schema=own_schema(url))
 
 
 async def use(backend):
