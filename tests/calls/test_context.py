@@ -312,7 +312,7 @@ def test_lookups_tell_all():
     [
         ("similarity", 1.5, ValueError),
         ("similarity", "high", TypeError),
-        ("ttl", 0, ValueError),
+        ("ttl", -1, ValueError),
         ("ttl", "soon", ValueError),
         ("namespace", "", ValueError),
         ("enabled", "no", TypeError),

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from semantic_llm_cache.calls.context import asked_control, is_set, overrides
 from semantic_llm_cache.calls.control import NOTHING_ASKED, CacheControl, obeyed
+from semantic_llm_cache.config import TTLFunction
 
 __all__ = ["CallSettings", "current"]
 
@@ -24,7 +25,7 @@ class CallSettings:
     """
 
     similarity: float
-    ttl: float | None
+    ttl: float | TTLFunction | None
     enabled: bool
     target: Any = Any
     tags: tuple[str, ...] = ()

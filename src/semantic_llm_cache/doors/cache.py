@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.config import TTL
+from semantic_llm_cache.config import TTL, TTLFunction
 from semantic_llm_cache.doors.decorator import CachedFunction, bind, split
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import Options
@@ -29,7 +29,8 @@ class SemanticCache(Engine):
         embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:..."``), or a callable from
             text to vector; None is ``"auto"``. Needed only if `similarity` is below 1.
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
-        ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; None means for ever.
+        ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; 0 stores nothing, None means for ever. Or
+            a callable that is given the answer and its `Request`, and returns one of these.
         namespace: groups entries for management; part of the scope.
         enabled: False lets every call through. So does ``SEMANTIC_LLM_CACHE_DISABLED=1``.
         guards: rules that find differences in meaning which cosine misses: ``"default"``, None, names of
@@ -92,7 +93,7 @@ class SemanticCache(Engine):
         *,
         embedder: Any = None,
         similarity: float = 1.0,
-        ttl: TTL = 3600,
+        ttl: TTL | TTLFunction = 3600,
         namespace: str = "default",
         enabled: bool = True,
         guards: Any = DEFAULT_GUARDS,
@@ -142,7 +143,7 @@ def cache(function: Callable[P, R], /) -> CachedFunction[P, R]: ...
 @overload
 def cache(
     similarity: float = 1.0,
-    ttl: TTL = 3600,
+    ttl: TTL | TTLFunction = 3600,
     backend: StorageBackend | str | None = None,
     namespace: str = "default",
     enabled: bool = True,
@@ -178,7 +179,7 @@ def cache(
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cache(
     similarity: Any = 1.0,
-    ttl: TTL = 3600,
+    ttl: TTL | TTLFunction = 3600,
     backend: StorageBackend | str | None = None,
     namespace: str = "default",
     enabled: bool = True,
@@ -221,8 +222,9 @@ def cache(
 
     Args:
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
-        ttl: how long an answer is served: seconds, timedelta, ``"90s"``, ``"1h30m"``, ``"7d"``; None means for
-            ever. Counted from the store; a hit does not extend it.
+        ttl: how long an answer is served: seconds, timedelta, ``"90s"``, ``"1h30m"``, ``"7d"``; 0 stores nothing, None
+            means for ever. Counted from the store; a hit does not extend it. Or a callable ``(response, request)`` that
+            returns one of these; of a stream it is given what `cache_if` gets. If it fails, the answer is not stored.
         backend: a `StorageBackend` or URL (``"sqlite:///cache.db"``); None is the process's default.
         namespace: groups entries for management. In "default" each function has its own entries;
             functions with the same other namespace share theirs.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.config import TTL
+from semantic_llm_cache.config import TTL, TTLFunction
 from semantic_llm_cache.doors.cache import SemanticCache
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.keys.callable_scope import CallableScope
@@ -45,7 +45,7 @@ class CachedLLM:
         provider: str = "openai",
         model: str = "gpt-4",
         similarity: float = 1.0,
-        ttl: TTL = 3600,
+        ttl: TTL | TTLFunction = 3600,
         backend: StorageBackend | str | None = None,
         namespace: str = "default",
         enabled: bool = True,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from semantic_llm_cache.calls.settings import CallSettings
-from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.config import CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning
@@ -75,8 +75,35 @@ class Admission:
 
     async def weigh(self, call: Call, value: Any, duration_ms: float) -> Fresh:
         """Return a fresh answer with everything that `admit` needs to know about it."""
-        wanted = self._is_wanted(value) and call.settings.asks.may_store
-        return Fresh(value, await self.shared(value, call.settings), wanted, duration_ms)
+        wanted = call.settings.asks.may_store and self._is_wanted(value)
+        return await self.form(call, value, duration_ms, wanted)
+
+    async def form(self, call: Call, value: Any, duration_ms: float, wanted: bool = True) -> Fresh:
+        """Do the same as `weigh` for an answer of which it is known whether it is wanted."""
+        ttl = self._lifetime(call, value) if wanted else None
+        return Fresh(value, await self.shared(value, call.settings), wanted and ttl != 0, duration_ms, ttl)
+
+    def _lifetime(self, call: Call, value: Any) -> float | None:
+        """Return the answer's time to live: 0 if it is not to be stored, None if it never expires."""
+        ttl = call.settings.ttl
+        if not callable(ttl):
+            return ttl
+        try:
+            given: Any = ttl(value, call.request)
+        except Exception as error:
+            self._notices.log_once("ttl", f"ttl raised {describe(error)}: answers are not stored")
+            return 0.0
+        try:
+            return parse_ttl(given)
+        except (TypeError, ValueError):  # whose text may quote the answer
+            if inspect.iscoroutine(given):
+                given.close()
+            self._notices.log_once(
+                "ttl",
+                f"ttl returned a {type(given).__name__} that is no time to live, so answers are not stored: return "
+                'seconds, a timedelta, text such as "1h30m", 0, or None',
+            )
+            return 0.0
 
     def _is_wanted(self, value: Any) -> bool:
         if self._options.cache_if is None:
@@ -127,14 +154,14 @@ class Admission:
         request, found = call.request, call.found
         tokens = self._tokens(call, fresh)
         cost = self._price(*tokens, fresh.value)
-        if fresh.shared is ALONE or found.unread or not self._is_short_enough(call, fresh):
+        if fresh.ttl == 0 or fresh.shared is ALONE or found.unread or not self._is_short_enough(call, fresh):
             return False, cost
         entry = CacheEntry(
             prompt=request.text,
             response=fresh.shared,
             embedding=found.vector,
             created_at=self._access.clock(),
-            ttl=self._kept_for(call.settings.ttl),
+            ttl=self._kept_for(fresh.ttl),
             namespace=request.namespace,
             input_tokens=tokens[0],
             output_tokens=tokens[1],

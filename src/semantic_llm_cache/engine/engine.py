@@ -22,7 +22,7 @@ from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.config import TTL, parse_ttl
+from semantic_llm_cache.config import TTL, TTLFunction, check_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
@@ -34,7 +34,7 @@ from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.leases import Leases
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
-from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Fresh, Outage
+from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Outage
 from semantic_llm_cache.engine.quick import Quick
 from semantic_llm_cache.engine.reporting import Reporter
 from semantic_llm_cache.engine.search import Search
@@ -140,7 +140,7 @@ class Engine:
         return self.decider.similarity
 
     @property
-    def ttl(self) -> float | None:
+    def ttl(self) -> float | TTLFunction | None:
         """How long an answer is served, in seconds. None means for ever."""
         return self.options.ttl
 
@@ -325,7 +325,7 @@ class Engine:
         request: Request,
         response: Any,
         *,
-        ttl: TTL | None = MISS,
+        ttl: TTL | TTLFunction = MISS,
         tags: Iterable[str] = (),
         duration_ms: float = 0.0,
         result_type: Any = Any,
@@ -345,7 +345,7 @@ class Engine:
         request, settings = self._in_context(request, settings, result_type)
         changed: dict[str, Any] = {"tags": (*settings.tags, *check_tags(tags))}
         if ttl is not MISS:
-            changed["ttl"] = parse_ttl(ttl)
+            changed["ttl"] = check_ttl(ttl)
         call = Call(request, replace(settings, **changed)).again()
         if not call.settings.enabled or not call.settings.asks.may_store:
             return False
@@ -354,8 +354,7 @@ class Engine:
                 await self.access.embed(request.text, call.found)
             except Outage:
                 pass
-        shared = await self.admission.shared(response, call.settings)
-        return (await self.admission.put(call, Fresh(response, shared, True, duration_ms)))[0]
+        return (await self.admission.put(call, await self.admission.form(call, response, duration_ms)))[0]
 
     async def delete(self, request: Request) -> bool:
         """Delete the entry stored under exactly this request; return True if there was one."""

@@ -93,13 +93,14 @@ class Fresh(NamedTuple):
     """A fresh answer, on its way into the cache.
 
     `shared` is its immutable or `Encoded` form, which can be shared; `ALONE` if it has none. `wanted` says whether
-    `cache_if` and the call want it stored.
+    `cache_if`, its `ttl` and the call want it stored; `ttl` is its time to live in seconds, None for no expiry.
     """
 
     value: Any
     shared: Any
     wanted: bool
     duration_ms: float
+    ttl: float | None = None
 
 
 class Outcome(NamedTuple):
