@@ -143,7 +143,6 @@ def function(prompt: str, model: str = "m") -> str:
         ({"similarity": True}, TypeError, "similarity=True"),
         ({"similarity": None}, TypeError, "similarity=None"),
         ({"ttl": -1}, ValueError, "ttl=-1"),
-        ({"ttl": -1}, ValueError, "ttl=-1"),
         ({"ttl": "soon"}, ValueError, "ttl='soon'"),
         ({"ttl": [1]}, TypeError, r"ttl=\[1\]"),
         ({"backend": 3}, TypeError, "backend= must be"),

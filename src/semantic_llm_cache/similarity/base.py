@@ -137,17 +137,17 @@ class EmbeddingProvider(ABC):
     def encode_batch(self, texts: Sequence[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks."""
 
-    def encode(self, text: str | Iterable[str]) -> Vector:
+    def encode(self, text: Any) -> Vector:  # `Any`, so that a subclass may take `str` only
         """Return the unit vector of one text, shape (dimension,), float32. Blocks.
 
         Of several texts (a list, a generator, an array of strings) it returns what `encode_batch` does.
         """
         if not isinstance(text, str):
             return self.encode_batch(check_texts(text))
-        vector: Vector = self.encode_batch([text])[0]
+        vector: Vector = self.encode_batch(check_texts([text]))[0]
         return vector
 
-    async def aencode(self, text: str | Iterable[str]) -> Vector:
+    async def aencode(self, text: Any) -> Vector:
         """Run `encode` without blocking the event loop. The default uses a worker thread."""
         return await asyncio.to_thread(self.encode, text)
 

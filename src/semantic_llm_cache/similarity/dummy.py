@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class DummyEmbeddingProvider(EmbeddingProvider):
         """Return kind, dimension and normalisation."""
         return f"dummy:{self.dimension}:unit"
 
-    def encode_batch(self, texts: Sequence[str]) -> Vector:
+    def encode_batch(self, texts: Iterable[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32."""
         texts = check_texts(texts)
         rows = np.empty((len(texts), self.dimension), dtype=np.float32)
@@ -59,6 +59,6 @@ class DummyEmbeddingProvider(EmbeddingProvider):
         """Run `encode`, which takes microseconds and needs no thread."""
         return self.encode(text)
 
-    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+    async def aencode_batch(self, texts: Iterable[str]) -> Vector:
         """Run `encode_batch`, which takes microseconds and needs no thread."""
         return self.encode_batch(texts)
