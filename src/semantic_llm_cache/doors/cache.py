@@ -7,7 +7,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, TTLFunction
-from semantic_llm_cache.doors.decorator import CachedFunction, bind, split
+from semantic_llm_cache.doors.decorator import CachedFunction, bind, refuse_idle_embedder, split
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
@@ -27,7 +27,8 @@ class SemanticCache(Engine):
         backend: a `StorageBackend` or URL (``memory://``, ``sqlite:///cache.db``); None is the process's
             default, see `get_default_backend`.
         embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:..."``), or a callable from
-            text to vector; None is ``"auto"``. Needed only if `similarity` is below 1.
+            text to vector; None is ``"auto"``. Needed only if `similarity` is below 1, here, in a decorator, in a
+            `CacheContext` or in a request.
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
         ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; 0 stores nothing, None means for ever. Or
             a callable that is given the answer and its `Request`, and returns one of these.
@@ -133,6 +134,7 @@ class SemanticCache(Engine):
         """
         engine_options, function_options = split(options)
         derived = self.derive(**engine_options)
+        refuse_idle_embedder(engine_options, derived)
         if function is None:
             return lambda f: bind(f, derived.derive(), function_options)
         return bind(function, derived, function_options)
@@ -233,7 +235,7 @@ def cache(
             arguments are then your responsibility: they no longer separate answers, not even in the near
             tier. Put what must separate them into `scope`.
         embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:text-embedding-3-small"``),
-            or a sync or async callable from text to vector.
+            or a sync or async callable from text to vector. It needs a `similarity` below 1.
         prompt: the parameter that holds the prompt; by default the first of `prompt`, `messages`, `question`,
             `query`, `input`, `text`, `message`, else the only `str` parameter.
         ignore: parameters that do not affect the answer (a client, a callback), and variables that the
@@ -260,7 +262,8 @@ def cache(
         price: `CacheConfig` with rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``.
 
     Raises:
-        TypeError, ValueError: when decorating, naming the argument.
+        TypeError, ValueError: when decorating, naming the argument. Also for an `embedder` with ``similarity=1``,
+            which would never be asked.
         EmbeddingUnavailableError: when decorating with `similarity` below 1 and no usable embedder.
         CacheKeyError: when calling with an argument that has no stable fingerprint.
 
@@ -278,6 +281,7 @@ def cache(
         del given["similarity"]
     engine_options, function_options = split(_named(given))
     engine = SemanticCache(**engine_options)
+    refuse_idle_embedder(engine_options, engine)
     if bare is not None:
         return bind(bare, engine, function_options)
     return lambda function: bind(function, engine.derive(), function_options)

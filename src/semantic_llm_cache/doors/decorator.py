@@ -27,7 +27,7 @@ from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.values.annotations import meaning
 from semantic_llm_cache.values.return_types import called, part_of, returned
 
-__all__ = ["CachedFunction", "FunctionOptions", "bind", "split"]
+__all__ = ["CachedFunction", "FunctionOptions", "bind", "refuse_idle_embedder", "split"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -103,6 +103,18 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
     if callable(tags):
         return engine, FunctionOptions(given, tags_of=tags, **rest)
     return engine | ({"tags": tags} if "tags" in options else {}), FunctionOptions(given, **rest)
+
+
+def refuse_idle_embedder(given: Mapping[str, Any], engine: Engine) -> None:
+    """Raise ValueError for an embedder that a decorator names though its function matches equal text only.
+
+    A `SemanticCache` may have one for decorators, contexts and requests to come, so this is not for its own options.
+    """
+    if given.get("embedder") is not None and engine.similarity >= 1:
+        raise ValueError(
+            "embedder= has no effect with similarity=1, which matches equal text only: give for example "
+            "similarity=0.9, or leave embedder= out (a SemanticCache takes an embedder that only some functions or contexts use)"
+        )
 
 
 def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
