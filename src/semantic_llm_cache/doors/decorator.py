@@ -112,8 +112,8 @@ def refuse_idle_embedder(given: Mapping[str, Any], engine: Engine) -> None:
     """
     if given.get("embedder") is not None and engine.similarity >= 1:
         raise ValueError(
-            "embedder= has no effect with similarity=1, which matches equal text only: give for example "
-            "similarity=0.9, or leave embedder= out (a SemanticCache takes an embedder that only some functions or contexts use)"
+            "embedder= has no effect with similarity=1, which matches equal text only: give similarity=0.9, say, or "
+            "leave embedder= out (a SemanticCache takes one that only some functions or contexts use)"
         )
 
 
