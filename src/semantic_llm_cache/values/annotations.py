@@ -145,6 +145,20 @@ def meaning(target: Any) -> Any:
         >>> meaning(typing.Annotated[typing.NewType("Town", dict[str, int]), "a note"])
         dict[str, int]
     """
+    if isinstance(target, LateType):
+        target = target.resolved()
+    try:
+        return _meaning(target) if _key(target) is target else _meaning.__wrapped__(target)
+    except _UnknownName:
+        return Any
+
+
+class _UnknownName(Exception):
+    """An alias names something that does not exist, or not yet."""
+
+
+@functools.lru_cache(maxsize=2048)
+def _meaning(target: Any) -> Any:
     for _ in range(_DEEP):
         simpler = _simpler(target)
         if simpler is target:
@@ -154,8 +168,6 @@ def meaning(target: Any) -> Any:
 
 
 def _simpler(target: Any) -> Any:
-    if isinstance(target, LateType):
-        return target.resolved()
     if isinstance(target, (str, typing.ForwardRef)):
         return Any  # where it was written, the name is unknown
     if isinstance(target, type) and get_origin(target) is None:  # `list[int]` is a type before Python 3.11
@@ -186,8 +198,8 @@ def _of_alias(target: Any) -> Any:
         module = getattr(alias, "__module__", None)
         try:
             value = evaluate(value, _names_of(module), {alias.__name__: alias})
-        except Exception:  # a name that exists for type checkers only
-            return Any
+        except Exception as error:  # a name that exists for type checkers only, or is defined later
+            raise _UnknownName from error
     return _with_arguments(value, dict(zip(alias.__type_params__, get_args(target), strict=False)))
 
 

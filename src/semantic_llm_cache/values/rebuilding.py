@@ -112,6 +112,8 @@ class _Rebuilder:
         raise problem
 
     def _model(self, value: StoredModel, target: Any) -> Any:
+        if isinstance(target, type) and type_name(target) == value.type_name:
+            return self._instance(target, value, get_args(target))
         # A subclass may be stored under a base's annotation; only types the caller has loaded are looked at.
         kinds = candidates(target)
         found = next(filter(None, (_fitting(kind, value.type_name) for kind in kinds)), None)
