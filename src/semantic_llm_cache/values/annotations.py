@@ -295,12 +295,12 @@ _local: weakref.WeakKeyDictionary[type, dict[str, Any]] = weakref.WeakKeyDiction
 """For classes defined in a function: the names that their annotations use, which only its frame knew."""
 
 
-def remember_names(target: Any, around: Mapping[str, Any]) -> None:
+def remember_names(target: Any, around: Callable[[], Mapping[str, Any]]) -> None:
     """Keep the local names that the fields of local classes use, for `field_types`. Call it while they are known.
 
     Args:
         target: the annotation that names the classes.
-        around: local names.
+        around: returns local names; called only when they are needed.
     """
     waiting, most = [target], _DEEP
     while waiting and most:
@@ -308,7 +308,8 @@ def remember_names(target: Any, around: Mapping[str, Any]) -> None:
         waiting.extend(part for part in get_args(one) if not _is_plain(part))
         if isinstance(one, type) and "<locals>" in one.__qualname__ and one not in _local:
             used = set[str]().union(*(names_in(hint) for hint in inspect.get_annotations(one).values()))
-            _local[one] = {name: around[name] for name in used if name in around}
+            names = around() if used else {}
+            _local[one] = {name: names[name] for name in used if name in names}
             waiting.extend(_local[one].values())
 
 

@@ -80,16 +80,16 @@ def returned(function: Any, result_type: Any = None) -> Returned:
     inner = called(function)
     written = inspect.unwrap(inner)
     code = getattr(written, "__code__", None)
-    known, around = getattr(written, "__globals__", {}), _names_around()
+    known = getattr(written, "__globals__", {})
     annotation = getattr(inner, "__annotations__", {}).get("return", Any)
-    target = _evaluated(annotation, known, around)
+    target = _evaluated(annotation, known)
     source = "annotation" if annotation is not Any else ""
     awaited = _awaited(target) if not inspect.iscoroutinefunction(inner) else None
     if awaited is not None:
         target = awaited
     if result_type is not None:
-        target, source = _evaluated(result_type, known, around), "result_type"
-    remember_names(target, around)
+        target, source = _evaluated(result_type, known), "result_type"
+    remember_names(target, _names_around)
     return Returned(
         target=target,
         source=source,
@@ -125,9 +125,13 @@ def part_of(target: Any, part: Callable[[Any], Any]) -> Any:
     return target.then(part) if isinstance(target, LateType) else part(target)
 
 
-def _evaluated(annotation: Any, known: Mapping[str, Any], around: Mapping[str, Any]) -> Any:
+def _evaluated(annotation: Any, known: Mapping[str, Any]) -> Any:
     if annotation is Any or (isinstance(annotation, type) and get_origin(annotation) is None):
         return annotation
+    try:
+        return evaluate(annotation, known, {})
+    except Exception:  # a name of an enclosing function
+        around = _names_around()
     try:
         return evaluate(annotation, known, around)
     except Exception:  # a name that is defined later, or exists for type checkers only
@@ -135,7 +139,10 @@ def _evaluated(annotation: Any, known: Mapping[str, Any], around: Mapping[str, A
 
 
 def _names_around() -> dict[str, Any]:
-    """Return the local names of the decorating frames; inner ones win."""
+    """Return the local names of the decorating frames; inner ones win.
+
+    A frame that was asked for its names keeps what they hold alive, so it is asked only where that is needed.
+    """
     names: dict[str, Any] = {}
     frame = sys._getframe()
     around: list[Any] = []
