@@ -130,6 +130,7 @@ VALUES = [
     ((1, paris, dog), tuple[int, te.Unpack[tuple[Pet | City, ...]]]),
     ((), tuple[City, ...]),
     ([paris], typing.Collection["City"]),
+    ({"a": [paris]}, pydantic.TypeAdapter(dict[str, list[City]])),
 ]
 
 

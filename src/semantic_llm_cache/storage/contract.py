@@ -8,6 +8,8 @@ Rules for all of them:
 
 - *Keys* are opaque strings. *Entries* are `CacheEntry`; what a method returns is a private copy: changing it
   changes nothing that is stored.
+- *Text*: keys, prompts, names and labels hold whatever a Python string can, U+0000 and halves of surrogate pairs
+  included, and come back unchanged. Those have no UTF-8 form; ``text.encode("utf-8", "surrogatepass")`` gives one.
 - *Failure*: every failure of the storage (connection, disk, damaged file) is raised as
   `CacheBackendError` with the cause chained; a response that cannot be stored or read back is
   `CacheSerializationError`. One damaged entry is a miss and a warning, never an error for its
@@ -16,6 +18,8 @@ Rules for all of them:
   after the entry is committed: killing the process then loses nothing.
 - *Expiry*: an expired entry is never returned, counted, or allowed to hide a live one that is a little
   farther away. `clock` gives the time.
+- *Figures*: `get_stats`, `get_counters` and hits of entries include what the engines of this process have counted: see
+  `settle` and `tally`.
 - *Hits*: `get` and the near lookups may give `hit_count` and `last_accessed` as they were when the entry was
   stored; `get_many`, `scan` and `iterate` give what `record_hits` has counted since, where it is kept.
 - *Loops and forks*: one instance serves several event loops, threads and, after `fork`, the child.

@@ -183,6 +183,8 @@ def _simpler(target: Any) -> Any:
         return get_args(target)[0]
     if type(target).__name__ == "InitVar":
         return target.type
+    if type(target).__name__ == "TypeAdapter":  # pydantic's
+        return getattr(target, "_type", Any)
     return target
 
 
