@@ -39,7 +39,6 @@ async def test_an_embedder_that_may_be_asked_is_taken():
     with CacheContext(similarity=0.0):
         await exact("b")
     engine.cache(embedder=DUMMY, similarity=0.5)
-    SemanticCache("memory://", similarity=0.5).cache(embedder=DUMMY)
     cache(embedder=DUMMY, similarity=0.5)
     cache(embedder=None)
     CachedLLM(embedder=DUMMY, similarity=0.9)

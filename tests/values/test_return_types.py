@@ -134,7 +134,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("value", "target"), VALUES, ids=lambda one: str(one)[:40])
+@pytest.mark.parametrize(("value", "target"), VALUES, ids=map(str, range(len(VALUES))))
 def test_answers_come_back_as_the_same_type(value, target):
     ran = []
 
@@ -363,7 +363,7 @@ def bare(prompt: str) -> typing.Awaitable:
 @pytest.mark.parametrize(
     "function",
     [find, functools.partial(find), Finder(), functools.partial(Finder()), Finder().__call__, promised, started, bare],
-    ids=str,
+    ids=["async", "partial", "object", "partial object", "bound", "awaitable", "coroutine", "bare"],
 )
 async def test_what_surely_returns_an_awaitable_is_cached_as_async(function):
     cached = cache(function)

@@ -74,7 +74,8 @@ def evaluate(annotation: Any, known: Mapping[str, Any], around: Mapping[str, Any
     def probe() -> None: ...
 
     probe.__annotations__ = {"return": annotation}
-    return typing.get_type_hints(probe, dict(known), dict(around))["return"]
+    # Extras are kept: `meaning` removes them, and Python 3.10 fails on some that it does not know.
+    return typing.get_type_hints(probe, dict(known), dict(around), include_extras=True)["return"]
 
 
 def _names_of(module: Any) -> Mapping[str, Any]:
@@ -223,7 +224,7 @@ def _with_arguments(hint: Any, given: Mapping[Any, Any]) -> Any:
     except TypeError:  # unhashable metadata of an `Annotated`
         return hint
     open_ones = getattr(hint, "__parameters__", ())
-    return hint[tuple(given.get(one, one) for one in open_ones)] if open_ones and not isinstance(hint, type) else hint
+    return hint[tuple(given.get(one, one) for one in open_ones)] if open_ones and get_origin(hint) is not None else hint
 
 
 def is_union(target: Any) -> bool:
@@ -277,7 +278,7 @@ def _hints(kind: Any) -> dict[str, Any]:
         return {name: info.annotation for name, info in kind.model_fields.items()}
     around = {kind.__name__: kind, **_local.get(kind, {})}  # a class in a function may refer to itself
     try:
-        return typing.get_type_hints(kind, localns=around)
+        return typing.get_type_hints(kind, localns=around, include_extras=True)
     except Exception:
         return {name: hint for base in reversed(kind.__mro__) for name, hint in _one_by_one(base, around).items()}
 
