@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.refusals import NotStored, because
-from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.config import CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning
@@ -21,9 +24,13 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.values.encoding import Encoded, dumps, freeze, is_immutable, loads, same
 from semantic_llm_cache.values.offload import is_large, off_loop
-from semantic_llm_cache.values.rebuilding import rebuild
+from semantic_llm_cache.values.rebuilding import NoSuchType, rebuild
+from semantic_llm_cache.values.return_types import Returned
 
 __all__ = ["Admission"]
+
+
+_NO_TIME = because("ttl", "its time to live is zero")
 
 
 class Admission:
@@ -49,30 +56,64 @@ class Admission:
 
     # ------------------------------------------------------------------------------ weighing
 
-    def share(self, value: Any, target: Any) -> Any:
+    def share(self, value: Any, settings: CallSettings) -> Any:
         """Return the value in a form that can be shared, or `ALONE` when it has none."""
         if is_immutable(value):
             return value
         try:
             text = dumps(value)
-            back = rebuild(loads(text), target)
+            back = rebuild(loads(text), settings.target)
             if not same(back, value):
                 raise CacheSerializationError(f"the answer (a {type(value).__qualname__}) would not come back as it is")
         except Exception as error:  # comparing may run the value's own code
-            self._notices.warn_once("unstorable", f"an answer is returned uncached: {describe(error)}")
+            self.warn_unstorable(error, settings, value)
             return ALONE
         return Encoded(text)
 
-    async def shared(self, value: Any, target: Any) -> Any:
+    def warn_unstorable(self, error: Exception, settings: CallSettings, value: Any = None) -> None:
+        """Warn, once per function, that an answer has no stored form, and say what to do."""
+        reason = _why_not(value, error, settings.returned)
+        self._notices.warn_once("unstorable", f"an answer is returned uncached: {reason}", settings.returned)
+
+    async def shared(self, value: Any, settings: CallSettings) -> Any:
         """Do the same as `share`, in a thread if the value is large."""
-        return await off_loop(self.share, value, target) if is_large(value) else self.share(value, target)
+        return await off_loop(self.share, value, settings) if is_large(value) else self.share(value, settings)
 
     async def weigh(self, call: Call, value: Any, duration_ms: float) -> Fresh:
         """Return a fresh answer with everything that `admit` needs to know about it."""
         refused = self._refusal(value)
         if not call.settings.asks.may_store:
-            refused = because("no-store")
-        return Fresh(value, await self.shared(value, call.settings.target), refused, duration_ms)
+            refused = _NO_TIME if call.settings.asks.ttl == 0 else because("no-store")
+        return await self.form(call, value, duration_ms, refused)
+
+    async def form(self, call: Call, value: Any, duration_ms: float, refused: str = "") -> Fresh:
+        """Do the same as `weigh` for an answer of which it is known why it is not wanted, if so."""
+        ttl = None if refused else self._lifetime(call, value)
+        if ttl == 0:
+            refused = _NO_TIME
+        return Fresh(value, await self.shared(value, call.settings), refused, duration_ms, ttl)
+
+    def _lifetime(self, call: Call, value: Any) -> float | None:
+        """Return the answer's time to live: 0 if it is not to be stored, None if it never expires."""
+        ttl = call.settings.ttl
+        if not callable(ttl):
+            return ttl
+        try:
+            given: Any = ttl(value, call.request)
+        except Exception as error:
+            self._notices.log_once("ttl", f"ttl raised {describe(error)}: answers are not stored")
+            return 0.0
+        try:
+            return parse_ttl(given)
+        except (TypeError, ValueError):  # whose text may quote the answer
+            if inspect.iscoroutine(given):
+                given.close()
+            self._notices.log_once(
+                "ttl",
+                f"ttl returned a {type(given).__name__} that is no time to live, so answers are not stored: return "
+                'seconds, a timedelta, text such as "1h30m", 0, or None',
+            )
+            return 0.0
 
     def _refusal(self, value: Any) -> str:
         """Return why `cache_if` does not want an answer stored, ``""`` if it does."""
@@ -135,7 +176,7 @@ class Admission:
             response=fresh.shared,
             embedding=found.vector,
             created_at=self._access.clock(),
-            ttl=self._kept_for(call.settings.ttl),
+            ttl=self._kept_for(fresh.ttl),
             namespace=request.namespace,
             input_tokens=tokens[0],
             output_tokens=tokens[1],
@@ -155,6 +196,8 @@ class Admission:
                 await storage.put(request.key, entry)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
+            if isinstance(outage, Unreadable) and isinstance(outage.__cause__, Exception):
+                self.warn_unstorable(outage.__cause__, call.settings)
             return Put(False, cost, because("rejected" if isinstance(outage, Unreadable) else "backend", str(outage)))
         found.place = Place(request.key, entry.created_at)
         return Put(True, cost)
@@ -168,6 +211,8 @@ class Admission:
 
     def _obstacle(self, call: Call, fresh: Fresh) -> str:
         """Return why an answer cannot be stored, ``""`` if it can."""
+        if fresh.refused:
+            return fresh.refused
         if fresh.shared is ALONE:
             return because("unserialisable", f"a {type(fresh.value).__qualname__}")
         if call.found.unread:
@@ -195,3 +240,20 @@ def _labels(call: Call) -> tuple[str, ...]:
     """Return the labels of a call's entry, with what its answer rests on."""
     evidence = call.settings.evidence
     return call.settings.tags if evidence is None else (*call.settings.tags, *evidence_tags(evidence.versions))
+
+
+def _why_not(value: Any, error: Exception, returned: Returned | None) -> str:
+    """Return why an answer cannot be stored, and what to do."""
+    if inspect.isawaitable(value):
+        return (
+            "the function returned something to await, which a plain function cannot wait for: make it `async def`, "
+            "or annotate it as returning Awaitable[...]"
+        )
+    if isinstance(value, (Iterator, AsyncIterator)):
+        return (
+            f"the function returned an iterator (a {type(value).__qualname__}): make the function itself a generator, "
+            "with `yield`, and its chunks are cached"
+        )
+    if isinstance(error, NoSuchType):
+        return f"{describe(error)}: {(returned or Returned()).advice(error)}"
+    return describe(error)

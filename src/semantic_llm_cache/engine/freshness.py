@@ -98,7 +98,7 @@ class Freshness:
         stale = self.in_place_of(call, error)
         if stale is None or stale.entry is None:
             return None
-        shared = self._admission.share(stale.value, call.settings.target)
+        shared = self._admission.share(stale.value, call.settings)
         return Outcome(stale, stale.value, shared, stale.entry.duration_ms, stale.entry.cost_usd, False)
 
 

@@ -122,8 +122,7 @@ class Lead:
         if self._leases.needed(call):
             answer = yield Do(lambda: self._leases.claim_flight(call, flight))
             if answer is not None:
-                target = call.settings.target
-                shared = yield Do(lambda: self._admission.shared(answer.value, target), waits=False)
+                shared = yield Do(lambda: self._admission.shared(answer.value, call.settings), waits=False)
                 return self._land(call, flights, flight, answer, shared)
         return MISS
 
@@ -136,7 +135,7 @@ class Lead:
         assert found.entry is not None
         shared = found.value if is_immutable(found.value) else found.entry.response
         if flight.waiters > 1 and type(shared) is not Encoded and not is_immutable(shared):
-            shared = yield Do(lambda: self._admission.shared(found.value, call.settings.target), waits=False)
+            shared = yield Do(lambda: self._admission.shared(found.value, call.settings), waits=False)
         return self._land(call, flights, flight, found, shared)
 
     def _land(self, call: Call, flights: Flights, flight: Flight, found: Found, shared: Any) -> Any:

@@ -98,13 +98,15 @@ class Fresh(NamedTuple):
     """A fresh answer, on its way into the cache.
 
     `shared` is its immutable or `Encoded` form, which can be shared; `ALONE` if it has none. `refused` says why
-    `cache_if` or the call do not want it stored; ``""`` if they do.
+    `cache_if`, its `ttl` or the call do not want it stored; ``""`` if they do. `ttl` is its time to live in seconds,
+    None for no expiry.
     """
 
     value: Any
     shared: Any
     refused: str
     duration_ms: float
+    ttl: float | None = None
 
     @property
     def wanted(self) -> bool:

@@ -18,6 +18,7 @@ from semantic_llm_cache.engine.outcome import Failure, Found
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader
 from semantic_llm_cache.streams.steps import END, Close, Next, Source
+from semantic_llm_cache.values.annotations import meaning
 from semantic_llm_cache.values.offload import is_large, off_loop
 from semantic_llm_cache.values.rebuilding import rebuild
 
@@ -159,7 +160,7 @@ class StreamCall:
         """Return a chunk as an instance of the type that the function's annotation names."""
         if self.codec is not None:
             return chunk
-        kinds = get_args(self.call.settings.target)
+        kinds = get_args(meaning(self.call.settings.target))
         return rebuild(chunk, kinds[0] if kinds else Any)
 
     # ------------------------------------------------------------------------------ other processes, stale answers
@@ -228,7 +229,8 @@ class StreamCall:
     def _answer(self, broadcast: Broadcast) -> Any:
         if not broadcast.whole:
             if broadcast.unstorable:
-                self.engine.notices.warn_once("unstorable", f"a stream is returned uncached: {broadcast.unstorable}")
+                text = f"a stream is returned uncached: {broadcast.unstorable}"
+                self.engine.notices.warn_once("unstorable", text, self.call.settings.returned)
                 raise NotStored(because("unserialisable", broadcast.unstorable))
             most = self.engine.options.max_response
             raise NotStored(because("too-large", f"answers of more than {most} characters are not stored"))

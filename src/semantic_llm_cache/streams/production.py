@@ -21,6 +21,7 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader, current_streams
 from semantic_llm_cache.streams.call import StreamCall
 from semantic_llm_cache.streams.steps import END, Close, Next, Pause, Source
+from semantic_llm_cache.values.rebuilding import NoSuchType
 
 __all__ = ["Production"]
 
@@ -173,6 +174,8 @@ class Production:
         except Exception as error:
             if call.engine.on_error == "raise":
                 trouble = error  # the first reader raises it
+            elif isinstance(error, NoSuchType):
+                call.engine.admission.warn_unstorable(error, call.call.settings)
             else:
                 broadcast.refused = because("backend", describe(error))
                 call.engine.log_once("stream", f"a stream was not stored: {describe(error)}")
