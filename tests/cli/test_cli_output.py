@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from semantic_llm_cache.cli import output
 from semantic_llm_cache.cli.progress import Progress, follow
+from semantic_llm_cache.values.odd_text import unescape
 
 
 @given(st.text())
@@ -128,3 +129,26 @@ def test_progress_that_is_off_writes_nothing():
     with Progress(2, stream=stream, enabled=False) as progress:
         progress.step("x")
     assert stream.getvalue() == ""
+
+
+async def test_odd_text_is_printed_as_json_that_can_be_imported(tmp_path, capsys):
+    import asyncio
+    import json
+
+    from semantic_llm_cache.backends import SQLiteBackend
+    from semantic_llm_cache.cli import main
+    from semantic_llm_cache.config import CacheEntry
+
+    odd = ["cut \ud83d", "pair \ud83d\ude00", "nul \x00"]
+    async with SQLiteBackend(tmp_path / "c.db") as backend:
+        for text in odd:
+            await backend.set(text, CacheEntry(text, {text: text}, namespace=text, tags=(text,), ttl=None))
+    for argv in (["ls", "--json"], ["export", "-"], ["ls"]):
+        assert await asyncio.to_thread(main, [*argv, "--db", str(tmp_path / "c.db")]) == 0
+        shown = capsys.readouterr().out
+        shown.encode()
+    lines = await asyncio.to_thread(main, ["export", "-", "--db", str(tmp_path / "c.db")])
+    assert lines == 0
+    records = [json.loads(unescape(line)) for line in capsys.readouterr().out.splitlines()]
+    assert sorted(record["prompt"] for record in records) == sorted(odd)
+    assert all(record["response"] == {record["prompt"]: record["prompt"]} for record in records)

@@ -146,7 +146,6 @@ def function(prompt: str, model: str = "m") -> str:
         ({"similarity": "0.9"}, TypeError, "similarity='0.9'"),
         ({"similarity": True}, TypeError, "similarity=True"),
         ({"similarity": None}, TypeError, "similarity=None"),
-        ({"ttl": 0}, ValueError, "ttl=0"),
         ({"ttl": -1}, ValueError, "ttl=-1"),
         ({"ttl": "soon"}, ValueError, "ttl='soon'"),
         ({"ttl": [1]}, TypeError, r"ttl=\[1\]"),

@@ -189,12 +189,13 @@ def entry_record(key: str, entry: CacheEntry, *, vector: bool = True) -> dict[st
         vector: whether to include the embedding, as a list of floats.
     """
     from semantic_llm_cache.values.encoding import dumps
+    from semantic_llm_cache.values.odd_text import unescape
 
     record: dict[str, Any] = {"key": key}
     for field in dataclasses.fields(entry):
         if field.name != "embedding":
             record[field.name] = getattr(entry, field.name)
-    record["response"] = json.loads(dumps(entry.response))
+    record["response"] = json.loads(unescape(dumps(entry.response)))
     if vector:
         record["embedding"] = None if entry.embedding is None else [float(x) for x in entry.embedding]
     return record

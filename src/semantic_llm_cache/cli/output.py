@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
+from semantic_llm_cache.values.odd_text import portable
+
 __all__ = [
     "Style", "age", "clean", "columns", "counted", "fit", "milliseconds", "money", "print_json", "table", "tally",
 ]  # fmt: skip
@@ -167,7 +169,7 @@ def money(usd: float) -> str:
 
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(portable(json.dumps(value, ensure_ascii=False, indent=2)))
 
 
 def table(

@@ -22,6 +22,7 @@ from semantic_llm_cache.cli.common import (
     open_backend,
 )
 from semantic_llm_cache.cli.output import Style, age, clean, fit, milliseconds, money, print_json, table
+from semantic_llm_cache.values.odd_text import unescape
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
@@ -258,7 +259,7 @@ def _fields(key: str, entry: CacheEntry, now: float) -> list[tuple[str, str]]:
     else:
         from semantic_llm_cache.values.encoding import dumps
 
-        response = json.dumps(json.loads(dumps(entry.response)), ensure_ascii=False, indent=2)
+        response = json.dumps(json.loads(unescape(dumps(entry.response))), ensure_ascii=False, indent=2)
     expires = "never" if entry.ttl is None else f"in {age(entry.created_at + entry.ttl - now)}"
     hits = _number(entry.hit_count)
     if entry.last_accessed is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.cli.common import CommandError, add_command, add_namespace, add_target, open_backend
 from semantic_llm_cache.cli.output import clean, counted, print_json
+from semantic_llm_cache.values.odd_text import portable
 
 if TYPE_CHECKING:
     from semantic_llm_cache.cli.common import Subparsers
@@ -42,7 +43,7 @@ def _export(args: argparse.Namespace) -> int:
     entries = asyncio.run(_read(args, filepath))
     if filepath is None:
         for entry in entries:
-            print(json.dumps(entry, ensure_ascii=False))
+            print(portable(json.dumps(entry, ensure_ascii=False)))
     elif args.json:
         print_json({"exported": len(entries), "file": filepath})
     else:

@@ -200,7 +200,10 @@ def _max_age(args: argparse.Namespace) -> float | None:
     from semantic_llm_cache.config import parse_ttl
 
     try:
-        return parse_ttl(_seconds(args.max_age), "max-age") if args.max_age is not None else None
+        limit = parse_ttl(_seconds(args.max_age), "max-age") if args.max_age is not None else None
+        if limit == 0:
+            raise ValueError(f"max-age={args.max_age} must be more than zero: every record would be too old")
+        return limit
     except ValueError as error:
         raise CommandError(f"--{error}", code=2) from error
 
@@ -436,4 +439,4 @@ def _tell(args: argparse.Namespace, reports: list[WarmReport], place: str) -> No
 
 def _kept(args: argparse.Namespace) -> str:
     ttl = _ttl(args).get("ttl", 3600.0)
-    return "for ever" if ttl is None else f"for {age(ttl)}"
+    return "for ever" if ttl is None else f"for {age(ttl)}" if ttl else "not at all"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,7 @@ class SentenceTransformerProvider(EmbeddingProvider):
         pairs = zip(read["input_ids"], read["offset_mapping"], strict=True)
         return default_unseen(text, [span for number, span in pairs if number == tokenizer.unk_token_id])
 
-    def encode_batch(self, texts: Sequence[str]) -> Vector:
+    def encode_batch(self, texts: Iterable[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks.
 
         Raises:
@@ -142,12 +142,14 @@ class SentenceTransformerProvider(EmbeddingProvider):
     def _encode_distinct(self, texts: list[str]) -> Vector:
         return _embed(self._loading.get(), texts)
 
-    async def aencode(self, text: str) -> Vector:
+    async def aencode(self, text: str | Iterable[str]) -> Vector:
         """Run `encode` in the provider's own thread, batched with other waiting texts."""
+        if not isinstance(text, str):
+            return await self.aencode_batch(check_texts(text))
         (text,) = check_texts([text])
         return await self._batcher.submit(text)
 
-    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+    async def aencode_batch(self, texts: Iterable[str]) -> Vector:
         """Run `encode_batch` in the provider's own thread, batched with other waiting texts."""
         return await self._batcher.submit_many(check_texts(texts))
 
