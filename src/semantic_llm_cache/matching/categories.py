@@ -24,6 +24,7 @@ BUILT_IN = (TIME_BOUND_NAME, "code", "chat", "facts")
 _LONG, _END = 4000, 1000  # of a longer prompt only both ends are read: the question stands there
 _WORD = re.compile(r"\w+(?:'\w+)?")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|„[^“”]*[“”]")
+_QUOTES = frozenset('"“«„')
 _PHRASES = {word: re.compile("|".join(phrases)) for words, phrases in PHRASES.items() for word in words.split()}
 _TRIGGERS = NOW | COMPANIONS.keys() | _PHRASES.keys()
 _NOT_TIME_BOUND = re.compile("|".join(NOT_TIME_BOUND))
@@ -76,7 +77,7 @@ def _words(text: str) -> list[str]:
 def _asks_for_now(text: str, words: list[str]) -> bool:
     if _TRIGGERS.isdisjoint(words):
         return False
-    if _QUOTED.search(text) is not None:
+    if not _QUOTES.isdisjoint(text):
         words = _words(_QUOTED.sub(" ", text))
     line = " ".join(words)
     if NOW.isdisjoint(words) and not _in_company(words) and not _has_phrase(words, line):
@@ -85,7 +86,7 @@ def _asks_for_now(text: str, words: list[str]) -> bool:
 
 
 def _has_phrase(words: list[str], line: str) -> bool:
-    return any(phrases.search(line) is not None for phrases in {_PHRASES[word] for word in words if word in _PHRASES})
+    return any(word in _PHRASES and _PHRASES[word].search(line) is not None for word in words)
 
 
 def _in_company(words: list[str]) -> bool:

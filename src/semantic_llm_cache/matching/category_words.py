@@ -69,7 +69,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         r"\bexchange rate\b(?! (?:policy|risk|mechanism|regime))",
         rf"\bhow much (?:is|are|does|do) (?:\w+ ){{0,4}}cost\b.*(?:{_ASSETS})",
     ),
-    "trading worth much": (
+    "trading worth bitcoin ethereum btc eth stock gold silver oil gas petrol": (
         r"\btrading at\b",
         rf"\b(?:how much|what)(?:'s| is| are) (?:\w+ ){{0,4}}(?:{_ASSETS}) worth\b",
         rf"\bhow much (?:is|are) (?:one |a |an |1 )?(?:\w+ )?(?:{_ASSETS})$",
@@ -109,9 +109,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "delayed cancelled late flight train bus": (
         r"\b(?:flight|train|bus) (?:\w+ ){0,2}(?:delayed|on time|cancelled|late)\b",
     ),
-    "open closed down up online offline": (
-        r"^(?:is|are) (?:the )?(?:\w+ ){1,4}(?:open|closed|down|up|online|offline)$",
-    ),
+    "open closed down online offline": (r"^(?:is|are) (?:the )?(?:\w+ ){1,4}(?:open|closed|down|online|offline)$",),
     "until till left": (r"\bhow (?:many days|long|much time) (?:until|till|is left until|left)\b",),
     "traffic": (
         r"\bis there (?:a lot of |much |any )?traffic\b",
