@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any, NoReturn
 
 from semantic_llm_cache.arguments import unknown as unknown_name
+from semantic_llm_cache.calls.categories import check_category
 from semantic_llm_cache.calls.control import CacheControl
 from semantic_llm_cache.calls.evidence import read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
@@ -17,14 +18,15 @@ __all__ = ["CacheContext", "asked_control", "overrides"]
 
 _UNSET: Any = object()
 _MOST_LOOKUPS = 10_000
-_NAMES = ("similarity", "ttl", "namespace", "enabled", "cache_control", "depends_on")
+_NAMES = ("similarity", "ttl", "namespace", "enabled", "cache_control", "depends_on", "category")
 
 
 class _Overrides:
     """The settings in force, and the contexts that record."""
 
     __slots__ = (
-        "cache_control", "context", "contexts", "depends_on", "enabled", "namespace", "outer", "similarity", "ttl",
+        "cache_control", "category", "context", "contexts", "depends_on", "enabled", "namespace", "outer", "similarity",
+        "ttl",
     )  # fmt: skip
 
     def __init__(self, outer: _Overrides | None, context: CacheContext) -> None:
@@ -46,6 +48,7 @@ class _Overrides:
     enabled: Any
     cache_control: Any
     depends_on: Any
+    category: Any
 
     def record(self, lookup: Lookup) -> None:
         for context in self.contexts:
@@ -71,6 +74,7 @@ class CacheContext:
             own call takes precedence.
         depends_on: what the answers of all calls inside rest on: names with versions, ``{"doc:17": "v3"}``, or names
             alone. See the option of the same name. Nested contexts add to it.
+        category: the name of the category of all calls inside.
 
     Settings that are not given stay unchanged; nested contexts merge. `lookups` lists what happened to the calls
     (the last 10,000), `stats` counts them.
@@ -95,6 +99,7 @@ class CacheContext:
         enabled: bool = _UNSET,
         cache_control: Any = _UNSET,
         depends_on: Any = _UNSET,
+        category: str = _UNSET,
         **unknown: NoReturn,
     ) -> None:
         for name in unknown:
@@ -107,6 +112,7 @@ class CacheContext:
         self.enabled = enabled
         self.cache_control = cache_control if cache_control is _UNSET else CacheControl.read(cache_control)
         self.depends_on = depends_on if depends_on is _UNSET else read_dependencies(depends_on)
+        self.category = category if category is _UNSET else check_category(category)
         self._lookups: deque[Lookup] = deque(maxlen=_MOST_LOOKUPS)
         self._counts: dict[str, int] = {}
         self._lock = Lock()

@@ -35,6 +35,7 @@ class Lookup:
         stored: whether a fresh answer was stored.
         stored_reason: why a fresh answer was not stored: one of the words in ``docs/options.md``, and after a colon
             what there is to say. ``""`` when it was stored, or when there was none (a hit).
+        category: the category of the prompt, None if it has none in particular; see the option `categories`.
         would, would_be_right: in shadow mode, the outcome that the cache would have had, and whether its
             answer agreed with the fresh one (None: unknown).
         response: the answer, if it was a plain lookup that found one (`SemanticCache.lookup`).
@@ -56,6 +57,7 @@ class Lookup:
     saved_usd: float = 0.0
     stored: bool = False
     stored_reason: str = ""
+    category: str | None = None
     would: str | None = None
     would_be_right: bool | None = None
     response: Any = field(default=None, repr=False, compare=False)

@@ -24,6 +24,11 @@ class CallSettings:
         control: what the call asks of the cache; None if nothing special.
         evidence: what the answer rests on; None if nothing is said about it.
         returned: the `Returned` of the function that is called; None if no function is known.
+        category: the category of the prompt; None if it has none in particular, or is not known yet.
+        fixed: the settings that a context or the call itself has given; no category changes them.
+        ruled: whether the settings of the category have been applied.
+        own_ttl: whether the TTL is that of the category.
+        most_age: seconds from which on a near answer is too old for the category; None for no limit.
     """
 
     similarity: float
@@ -34,6 +39,11 @@ class CallSettings:
     control: CacheControl | None = None
     evidence: Evidence | None = None
     returned: Any = None
+    category: str | None = None
+    fixed: frozenset[str] = frozenset()
+    ruled: bool = False
+    own_ttl: bool = False
+    most_age: float | None = None
 
     @property
     def asks(self) -> CacheControl:
@@ -65,14 +75,17 @@ def current(
         return settings, None
     changed: dict[str, Any] = {}
     if context is not None:
-        names = ("similarity", "ttl", "enabled")
+        names = ("similarity", "ttl", "enabled", "category")
         changed = {name: getattr(context, name) for name in names if is_set(getattr(context, name))}
         if is_set(context.depends_on):
             evidence = settings.evidence or Evidence({})
             changed["evidence"] = evidence.plus(context.depends_on)
     if engine.disabled:
         changed["enabled"] = False
-    settings = obeyed(replace(settings, **changed), asked_control() if asks is None else asks)
+    asks = asked_control() if asks is None else asks
+    asked = () if asks is None else [name for name in ("similarity", "ttl") if getattr(asks, name) is not None]
+    fixed = settings.fixed.union(changed, asked)
+    settings = obeyed(replace(settings, **changed, fixed=fixed), asks)
     if settings.enabled and settings.similarity < 1:
         engine.need_embedder()
     return settings, context.namespace if context is not None and is_set(context.namespace) else None

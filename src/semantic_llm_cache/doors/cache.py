@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, TTLFunction
@@ -76,6 +76,12 @@ class SemanticCache(Engine):
             None if it is gone. A plain one runs in a thread. If it fails, the answer is not served.
         evidence_overlap: from 0 to 1: of all names that the call and a stored answer rest on, the least share that
             both rest on (the Jaccard index).
+        category: the category of all prompts, or a callable that is given a prompt and returns its category, settings
+            (``{"similarity": 0.97, "ttl": "5m", "enabled": True}``), or None to leave it to the built-in rules.
+        categories: settings by category: a mapping from names to mappings with `similarity`, `ttl`, `max_error` and
+            `enabled`. The built-in rules know "time-bound", "code", "chat", and "facts" for the rest. By default,
+            answers to time-bound prompts (weather, prices, news, "today") are kept for 5 minutes at most; a mapping is
+            added to that; ``{"time-bound": None}`` or None switches it off. See ``docs/categories.md``.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         price: `CacheConfig` with rates per 1,000 tokens, or a callable ``(input_tokens, output_tokens,
             response) -> USD``.
@@ -130,6 +136,8 @@ class SemanticCache(Engine):
         depends_on: Mapping[str, Any] | Iterable[str] = (),
         version_of: Callable[[str], Any] | None = None,
         evidence_overlap: float = 0.0,
+        category: str | Callable[[str], str | Mapping[str, Any] | None] | None = None,
+        categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None = "default",
         cache_if: Callable[[Any], bool] | None = None,
         price: Price = None,
         max_prompt: int = 1_000_000,
@@ -189,6 +197,8 @@ def cache(
     depends_on: Mapping[str, Any] | Iterable[str] | Callable[..., Any] = (),
     version_of: Callable[[str], Any] | None = None,
     evidence_overlap: float = 0.0,
+    category: str | Callable[[str], str | Mapping[str, Any] | None] | None = None,
+    categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None = "default",
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
     replay_delay: float | None = None,
@@ -243,6 +253,7 @@ def cache(
         depends_on: what the answer rests on, or a callable that makes it from the call's arguments (for example from
             the retrieved documents, which `ignore` then leaves out of the key). `version_of`, `evidence_overlap`: see
             `SemanticCache`.
+        category, categories: settings by the category of the prompt; see `SemanticCache`.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         replay_delay: for generators: seconds between the chunks of a hit; None replays at once.
         result_type: the type to rebuild stored answers to, if the return annotation does not say it.

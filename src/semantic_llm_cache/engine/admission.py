@@ -90,7 +90,7 @@ class Admission:
         """Do the same as `weigh` for an answer of which it is known why it is not wanted, if so."""
         ttl = None if refused else self._lifetime(call, value)
         if ttl == 0:
-            refused = _NO_TIME
+            refused = because("ttl", f"category {call.settings.category}") if call.settings.own_ttl else _NO_TIME
         return Fresh(value, await self.shared(value, call.settings), refused, duration_ms, ttl)
 
     def _lifetime(self, call: Call, value: Any) -> float | None:
@@ -160,7 +160,7 @@ class Admission:
         correct = await self._learning.compare(fresh.value, rival.response, call.settings.target)
         if correct is None:
             return fresh, ()
-        await self._learning.observe(choice, correct)
+        await self._learning.observe(call, choice, correct)
         return (fresh._replace(shared=freeze(rival.response)), (rival.prompt,)) if correct else (fresh, ())
 
     async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> Put:

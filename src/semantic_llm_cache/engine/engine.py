@@ -26,6 +26,7 @@ from semantic_llm_cache.config import TTL, CacheEntry, TTLFunction, check_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.categories import Categories
 from semantic_llm_cache.engine.driving import Do, Run, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.freshness import Freshness
 from semantic_llm_cache.engine.grounds import Grounds
@@ -37,7 +38,7 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
 from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Outage
 from semantic_llm_cache.engine.quick import Quick
-from semantic_llm_cache.engine.reporting import Reporter
+from semantic_llm_cache.engine.reporting import Reporter, off_because
 from semantic_llm_cache.engine.search import Search
 from semantic_llm_cache.engine.shadow import Shadow
 from semantic_llm_cache.engine.state import BackendState
@@ -61,8 +62,8 @@ __all__ = ["Engine"]
 E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
-    """access admission decider disabled freshness lead learning leases notices options quick reporter search shadow
-    bound bypassed known log_once need_embedder of_door probe remove settings""".split()  # noqa: SIM905
+    """access admission categories decider disabled freshness lead learning leases notices options quick reporter
+    search shadow bound bypassed known log_once need_embedder of_door probe remove settings""".split()  # noqa: SIM905
 )
 """Names of parts, and of methods for doors: not for users, so `dir` leaves them out."""
 
@@ -93,10 +94,13 @@ class Engine:
         self._settings = CallSettings(
             decider.similarity, options.ttl, self.enabled, Any, options.tags, evidence=options.evidence
         )
-        if self.similarity < 1 and self.enabled:
+        self.categories = categories = Categories(options, notices)
+        if (self.similarity < 1 or categories.may_be_near) and self.enabled:
             access.need_embedder()
+        if categories.may_be_near:
+            decider.guards  # noqa: B018 - load the word lists now: no call should wait for them
         reference = weakref.ref(self)
-        self.learning = learning = Learning(options.namespace, access, decider, notices)
+        self.learning = learning = Learning(options.namespace, access, decider, categories, notices)
         self.grounds = grounds = Grounds(notices)
         self.search = search = Search(options, access, decider, learning, grounds, notices)
         self.admission = admission = Admission(options, access, decider, learning, notices)
@@ -270,12 +274,13 @@ class Engine:
         """Return the answer of an exact hit that needs no waiting, else `MISS`."""
         value = self.quick(call.request, call.settings) if call.settings.enabled else MISS
         if value is not MISS:
-            self.reporter.record_quick()
+            self.reporter.record_quick(call.settings.category)
         return value
 
     def _steps(self, call: Call) -> Steps:
         """Return the steps that answer a call."""
         lookups.forget()  # if this call is cut off, the one before it must not pass for it
+        self.categories.apply(call)
         if not call.settings.enabled:
             return self._bypass(call)
         if not call.settings.asks.may_call:
@@ -287,7 +292,7 @@ class Engine:
         return self.lead.answer(call, self.access.storage().state.flights)
 
     def _bypass(self, call: Call) -> Steps:
-        self.reporter.bypassed(call.request.namespace)
+        self.reporter.bypassed_by(call)
         assert call.function is not None
         ran = yield Run(call.function)
         return ran.value if ran.error is None else Failure(ran.error)
@@ -333,8 +338,9 @@ class Engine:
     async def probe(self, request: Request, settings: CallSettings, *, counting: bool = False) -> Lookup:
         """Do a `lookup` without counts and events."""
         call = Call(request, settings)
-        if not settings.enabled:
-            return self.reporter.lookup(call, Found("bypass", "caching is off"))
+        self.categories.apply(call)
+        if not call.settings.enabled:
+            return self.reporter.lookup(call, Found("bypass", off_because(call)))
         found = await self.search.find(call, probing=not counting)
         result = self.reporter.lookup(call, found)
         result.response = found.value
@@ -365,8 +371,9 @@ class Engine:
         request, settings = self._in_context(request, settings, result_type)
         changed: dict[str, Any] = {"tags": (*settings.tags, *check_tags(tags))}
         if ttl is not MISS:
-            changed["ttl"] = check_ttl(ttl)
+            changed["ttl"], changed["fixed"] = check_ttl(ttl), settings.fixed | {"ttl"}
         call = Call(request, replace(settings, **changed)).again()
+        self.categories.apply(call)
         await self.grounds.resolve(call)
         if not call.settings.enabled or not call.settings.asks.may_store:
             return False
@@ -396,9 +403,18 @@ class Engine:
         """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""
         return await self.learning.store_alias(lookup, entry)
 
-    async def online_policy(self) -> OnlinePolicy:
-        """Return the error budget of this namespace, with what it has learned so far."""
-        return await self.learning.policy()
+    async def online_policy(self, category: str | None = None) -> OnlinePolicy:
+        """Return the error budget of this namespace, with what it has learned so far.
+
+        Args:
+            category: one that has a `max_error` of its own; None returns the budget of all others.
+
+        Raises:
+            ValueError: the category has no budget of its own.
+        """
+        if category is not None and category not in self.categories.budgets:
+            raise ValueError(f"category={category!r} has no max_error= of its own in categories=")
+        return await self.learning.policy(category)
 
     # ---------------------------------------------------------------------- counts, and the end
 

@@ -60,7 +60,7 @@ class Joining:
             value = yield from self._copied(call, outcome)
         if value is AGAIN or value is ALONE:
             return value
-        self._learning.count_exact()
+        self._learning.count_exact(call.request.text, call.settings)
         if hit:
             self._reporter.finish(call, outcome.found)
         else:

@@ -6,7 +6,7 @@ Names, types and defaults of `SemanticCache` and `cache` are held to these and t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, TTLFunction
@@ -50,6 +50,8 @@ class CommonOptions(TypedDict, total=False):
     timeout: float | None
     version_of: Callable[[str], Any] | None
     evidence_overlap: float
+    category: str | Callable[[str], str | Mapping[str, Any] | None] | None
+    categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None
     cache_if: Callable[[Any], bool] | None
     price: Price
 

@@ -6,7 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semantic_llm_cache.calls.lookup import Lookup
+from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.access import Access
+from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.categories import Categories
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.outcome import Found, Outage
 from semantic_llm_cache.exceptions import CacheSerializationError
@@ -51,10 +54,14 @@ class Learning:
         namespace: the namespace of the budget.
         access: to storage and embedder.
         decider: decides about near entries.
+        categories: which of them have an error budget of their own.
         notices: logs problems.
     """
 
-    def __init__(self, namespace: str, access: Access, decider: Decider, notices: Notices) -> None:
+    def __init__(
+        self, namespace: str, access: Access, decider: Decider, categories: Categories, notices: Notices
+    ) -> None:
+        self.categories = categories
         self._namespace = namespace
         self._access = access
         self._decider = decider
@@ -62,19 +69,29 @@ class Learning:
 
     # ------------------------------------------------------------------------ the error budget
 
-    def policy_name(self) -> str:
-        """The name of the online policy's state in the backend."""
+    def policy_name(self, category: str | None = None) -> str:
+        """The name of the online policy's state in the backend; `category` has an error budget of its own."""
         options = self._decider.options
-        bounds = f"{options.max_error}:{options.max_error_per_hit}"
-        return f"online:{self._namespace}:{bounds}:{self._access.need_embedder().fingerprint}"
+        of, most = ("", options.max_error)
+        if category is not None:
+            of, most = f"category:{category}:", self.categories.budgets[category].max_error
+        bounds = f"{most}:{options.max_error_per_hit}"
+        return f"online:{self._namespace}:{bounds}:{of}{self._access.need_embedder().fingerprint}"
 
-    async def policy(self) -> OnlinePolicy:
+    def new_policy(self, category: str | None = None) -> OnlinePolicy:
+        """Return a fresh online policy, of a category if it has an error budget of its own."""
+        if category is None:
+            return self._decider.new_policy()
+        rule = self.categories.budgets[category]
+        return self._decider.new_policy(rule.max_error, rule.changes.get("similarity"))
+
+    async def policy(self, category: str | None = None) -> OnlinePolicy:
         """Return the online policy of this namespace, with what it has learned so far. Raises Outage."""
-        storage, name = self._access.storage(), self.policy_name()
+        storage, name = self._access.storage(), self.policy_name(category)
         policy: OnlinePolicy | None = storage.state.policies.get(name)
         if policy is None:
             raw = await storage.run(lambda: storage.backend.get_state(name))
-            policy = self._decider.new_policy()
+            policy = self.new_policy(category)
             if raw is not None:
                 try:
                     policy.load(raw)
@@ -85,11 +102,12 @@ class Learning:
             policy = storage.state.policies.setdefault(name, policy)
         return policy
 
-    def count_exact(self) -> bool:
+    def count_exact(self, text: str, settings: CallSettings) -> bool:
         """Count an exact hit in the error budget; return False if its state must be read first."""
         if not self._decider.bounded:
             return True
-        policy = self._access.storage().state.policies.get(self.policy_name())
+        name = self.policy_name(self.categories.budget_of(text, settings.category))
+        policy = self._access.storage().state.policies.get(name)
         if policy is None:
             return False
         policy.count_exact()
@@ -105,16 +123,17 @@ class Learning:
             return None
         return await self._decider.same_answer(value, other, self._access.vectors, self._notices)
 
-    async def observe(self, choice: Choice, correct: bool) -> None:
-        """Tell the online policy whether its decision was right."""
+    async def observe(self, call: Call, choice: Choice, correct: bool) -> None:
+        """Tell the online policy whether its decision about a call was right."""
         if choice.decision is None:
             return
+        category = self.categories.budget_of(call.request.text, call.settings.category)
         try:
-            policy = await self.policy()
+            policy = await self.policy(category)
         except Outage:
             return
         policy.observe(choice.decision, correct)
-        self._access.storage().state.policy_changed(self.policy_name())
+        self._access.storage().state.policy_changed(self.policy_name(category))
 
     # ------------------------------------------------------------------------ aliases
 
@@ -158,13 +177,18 @@ class Learning:
         decision = None if lookup is None or not lookup.handle else lookup.handle[1]
         if decision is None and verdict.entry is None:
             return
-        policy = await self.policy()
+        category = None
+        if lookup is not None:
+            category = self.categories.budget_of(lookup.prompt, lookup.category)
+        elif verdict.entry is not None:
+            category = self.categories.budget_of(verdict.entry.prompt)
+        policy = await self.policy(category)
         if decision is not None:
             policy.report(decision, right)
         else:  # of another process, or too long ago: only the answer is known
             assert verdict.entry is not None
             policy.report_answer(answer_id(verdict.entry.response), right)
-        self._access.storage().state.policy_changed(self.policy_name())
+        self._access.storage().state.policy_changed(self.policy_name(category))
 
     async def store_alias(self, lookup: Lookup, entry: CacheEntry) -> bool:
         """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""

@@ -21,6 +21,7 @@ from semantic_llm_cache.arguments import (
     shown,
     unknown,
 )
+from semantic_llm_cache.calls.categories import CategoryRules, check_category_option, read_categories
 from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, TTLFunction, check_similarity, check_ttl, parse_ttl
@@ -238,6 +239,15 @@ class Options:
     evidence_overlap: float = _option(
         0.0, _overlap, "Least share of names in `depends_on` that a stored answer must have in common with the call."
     )
+    category: Any = _option(
+        None, check_category_option, "The category of all prompts, or a callable from a prompt to its category."
+    )
+    categories: Any = _option(
+        "default",
+        read_categories,
+        'Settings by category: `{"code": {"similarity": 0.97}, "chat": {"ttl": "10m"}}`. `"default"`: answers to '
+        "time-bound prompts are kept for 5 minutes at most; None: no rules.",
+    )
     cache_if: Callable[[Any], bool] | None = _option(
         None, check_callable, "Called with a fresh answer; False keeps it out of the cache."
     )
@@ -263,6 +273,11 @@ class Options:
     def changed(self, given: Mapping[str, Any], also: Iterable[str] = ()) -> Options:
         """Return these options with some changed. Takes and raises what `read` does."""
         return replace(self, **_checked(given, also)) if given else self
+
+    @property
+    def category_rules(self) -> CategoryRules:
+        """The settings by category."""
+        return read_categories(self.categories)
 
     @property
     def evidence(self) -> Evidence | None:

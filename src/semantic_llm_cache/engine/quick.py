@@ -48,7 +48,7 @@ class Quick:
         self._backend = access.given
         self._clock = access.clock
         self._storage = access.storage
-        self._off = options.mode == "shadow"
+        self._off = options.mode == "shadow" or learning.categories.switched_off
         self._window = options.stale_window
         self._bounded = options.max_error is not None or options.max_error_per_hit is not None
         self._on_event = options.on_event
@@ -87,7 +87,7 @@ class Quick:
                 value = rebuild(thaw(value), settings.target)
         except Exception:
             return MISS  # the full path meets the same problem and handles it
-        if self._bounded and not self._learning.count_exact():
+        if self._bounded and not self._learning.count_exact(request.text, settings):
             return MISS  # its learned state must be read first
         if own:
             entry.hit_count += 1

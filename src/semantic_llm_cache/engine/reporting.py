@@ -23,7 +23,7 @@ from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
 from semantic_llm_cache.redaction import describe
 
-__all__ = ["Reporter", "lookup_of_exact_hit"]
+__all__ = ["Reporter", "lookup_of_exact_hit", "note_category", "off_because"]
 
 
 class Reporter:
@@ -97,6 +97,7 @@ class Reporter:
         """
         lookup = self.lookup(call, found)
         lookup.stored, lookup.stored_reason = stored, refused
+        note_category(lookup, call)
         if lookup.outcome == "coalesced":
             lookup.saved_usd = cost
         self.count(lookup)
@@ -131,6 +132,20 @@ class Reporter:
         refused = reason or because("bypass", "caching is off")
         why = refused.partition(": ")[2]
         self.announce(Lookup("bypass", why, namespace=name, stored_reason=refused))
+
+    def bypassed_by(self, call: Call) -> None:
+        """Do `bypassed` for a call whose settings say so."""
+        why = off_because(call)
+        self.counters(call.request.namespace).bypassed += 1
+        self.announce(
+            Lookup(
+                "bypass",
+                why,
+                namespace=call.request.namespace,
+                stored_reason=because("bypass", why),
+                category=call.settings.category,
+            )
+        )
 
     def count_feedback(self, namespace: str, right: bool) -> None:
         """Count a report about a hit."""
@@ -206,12 +221,13 @@ class Reporter:
             if lookups.latest() is not record:  # it made a cached call itself
                 lookups.remember(lookup)
 
-    def record_quick(self) -> None:
-        """Report an exact hit that `Quick` has just answered to the `CacheContext`s."""
+    def record_quick(self, category: str | None = None) -> None:
+        """Report an exact hit that `Quick` has just answered to the `CacheContext`s, with the category they give."""
         context = overrides.get()
         if context is not None:
             lookup = lookups.last_lookup()
             assert lookup is not None
+            lookup.category = category or lookup.category
             context.record(lookup)
 
     # ------------------------------------------------------------------------ records
@@ -220,7 +236,9 @@ class Reporter:
         """Return the record of a call that ends now with what was found."""
         took = (perf_counter() - call.started) * 1000
         similarity = call.settings.similarity
-        policy = self._decider.name(similarity) if similarity < 1 else "exact"
+        rule = self._options.category_rules.get(call.settings.category or "")
+        own = None if rule is None else rule.max_error
+        policy = self._decider.name(similarity, own) if similarity < 1 else "exact"
         request, entry = call.request, found.entry
         result = Lookup(
             found.outcome,
@@ -234,6 +252,7 @@ class Reporter:
             scope=request.scope_hash,
             prompt=request.text,
             duration_ms=took,
+            category=call.settings.category,
             # Of what was decided, only this: the candidates would keep their answers alive.
             handle=(self._engine, None if found.choice is None else found.choice.decision),
             _place=found.place,
@@ -271,9 +290,36 @@ def lookup_of_exact_hit(engine: weakref.ref[Any], facts: tuple[Any, ...]) -> Loo
         duration_ms=took,
         saved_ms=duration_ms - took,
         saved_usd=cost_usd,
+        category=_category_of(engine, request),
         handle=(engine, None),
         _place=Place(request.key, created_at),
     )
+
+
+def _category_of(engine: weakref.ref[Any], request: Request) -> str | None:
+    """Return the category of an exact hit, which is only found when somebody reads the record."""
+    found = engine()
+    name: str | None = None if found is None else found.categories.name_of(request.text)
+    return name
+
+
+def note_category(lookup: Lookup, call: Call) -> None:
+    """Add to the reason what the category has changed in how the answer was stored."""
+    settings = call.settings
+    if not settings.own_ttl:
+        return
+    if lookup.stored and isinstance(settings.ttl, float):
+        lookup.reason += f"; {settings.category}: stored for {settings.ttl:g} s"
+    elif lookup.stored and settings.ttl is None:
+        lookup.reason += f"; {settings.category}: stored for ever"
+    elif lookup.stored_reason and settings.ttl == 0:
+        lookup.reason += f"; {settings.category}: not stored"
+
+
+def off_because(call: Call) -> str:
+    """Return why a call bypasses the cache."""
+    settings = call.settings
+    return f"caching is off for {settings.category}" if settings.ruled else "caching is off"
 
 
 def _refusal_of(found: Found, error: Exception) -> str:

@@ -136,7 +136,7 @@ class Search:
         if found.late >= 0:
             found.outcome, found.reason = "stale", f"{found.late:.0f} s past its time"
         elif self._decider.bounded and not probing:
-            (await self._learning.policy()).count_exact()
+            (await self._learning.policy(self._budget(call))).count_exact()
         return True
 
     # ------------------------------------------------------------------------------ near
@@ -174,11 +174,16 @@ class Search:
 
         async def search(k: int, threshold: float) -> list[Candidate]:
             # Some may rest on what has changed; they must not hide a live entry that is a little farther.
-            most = k if call.settings.evidence is None else max(k, _IN_RESERVE)
+            # Or be too old for the category.
+            settings = call.settings
+            most = k if settings.evidence is None and settings.most_age is None else max(k, _IN_RESERVE)
             candidates = await storage.candidates(call.found, threshold, most, request.scope_hash)
             fitting = [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
             if call.settings.evidence is not None:
-                fitting = (await self._resting(fitting, call))[:k]
+                fitting = await self._resting(fitting, call)
+            if settings.most_age is not None:
+                fitting = self._recent(fitting, call, settings.most_age)
+            fitting = fitting[:k]
             same = await self._same(storage, call, fitting)
             if same is not None:
                 raise _Same(same)
@@ -189,12 +194,17 @@ class Search:
             return await decider.choose(
                 request.key, request.text, similarity, search, self._access.vectors, self._notices
             )
-        policy = await self._learning.policy()
+        category = self._budget(call)
+        policy = await self._learning.policy(category)
         if probing:
-            trial = decider.new_policy()
+            trial = self._learning.new_policy(category)
             trial.load(policy.to_bytes())
             policy = trial
         return await decider.choose_online(request.key, request.text, policy, search)
+
+    def _budget(self, call: Call) -> str | None:
+        """Return the category of a call if it has an error budget of its own."""
+        return self._learning.categories.budget_of(call.request.text, call.settings.category)
 
     async def _same(self, storage: Storage, call: Call, candidates: list[Candidate]) -> Candidate | None:
         """Return an entry with the very text that is asked, which the search by key did not find.
@@ -244,6 +254,19 @@ class Search:
                 kept.append(candidate)
             elif candidate.similarity >= call.settings.similarity:
                 call.found.objection = call.found.objection or objection
+        return kept
+
+    def _recent(self, candidates: list[Candidate], call: Call, most_age: float) -> list[Candidate]:
+        """Return the candidates that are not too old for the call's category."""
+        now, kept = self._access.clock(), []
+        for candidate in candidates:
+            age = now - candidate.entry.created_at
+            if age < most_age or candidate.key == call.request.key:
+                kept.append(candidate)
+            elif candidate.similarity >= call.settings.similarity and not call.found.objection:
+                call.found.objection = (
+                    f"{call.settings.category}: the answer is {age:.0f} s old, more than {most_age:g} s"
+                )
         return kept
 
     def _fits_near(self, entry: CacheEntry, call: Call) -> bool:

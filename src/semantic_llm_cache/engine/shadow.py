@@ -12,7 +12,7 @@ from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Run, Steps
 from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.outcome import Failure
-from semantic_llm_cache.engine.reporting import Reporter
+from semantic_llm_cache.engine.reporting import Reporter, note_category
 from semantic_llm_cache.engine.search import Search
 
 __all__ = ["Shadow"]
@@ -56,7 +56,7 @@ class Shadow:
             assert found.entry is not None
             right = await self._learning.compare(value, found.entry.response, call.settings.target)
             if right is not None and found.choice is not None:
-                await self._learning.observe(found.choice, right)
+                await self._learning.observe(call, found.choice, right)
         elif would == "miss":
             # Store only what the cache would have stored, so that it has the hits it would have had.
             fresh = await self._admission.weigh(call, value, duration_ms)
@@ -68,6 +68,7 @@ class Shadow:
         lookup.outcome, lookup.would, lookup.would_be_right = "miss", would, right
         lookup.saved_ms = lookup.saved_usd = 0.0
         lookup.stored, lookup.stored_reason = stored, refused
+        note_category(lookup, call)
         if not stored:
             lookup._place = None  # the caller got a fresh answer, not the one that `found` names
         self._reporter.finish_shadow(lookup)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from semantic_llm_cache.calls.categories import BUILT_IN, TIME_BOUND
 from semantic_llm_cache.matching.category_words import (
     CHAT,
     CODE_TEXT,
@@ -16,10 +17,7 @@ from semantic_llm_cache.matching.category_words import (
     RELEASES,
 )
 
-__all__ = ["BUILT_IN", "TIME_BOUND_NAME", "category_of", "is_time_bound"]
-
-TIME_BOUND_NAME = "time-bound"
-BUILT_IN = (TIME_BOUND_NAME, "code", "chat", "facts")
+__all__ = ["BUILT_IN", "category_of", "is_time_bound"]
 
 _LONG, _END = 4000, 1000  # of a longer prompt only both ends are read: the question stands there
 _WORD = re.compile(r"\w+(?:'\w+)?")
@@ -49,7 +47,7 @@ def category_of(text: str) -> str:
         return "code"
     if _is_chat(words):
         return "chat"
-    return TIME_BOUND_NAME if _asks_for_now(text, words) else "facts"
+    return TIME_BOUND if _asks_for_now(text, words) else "facts"
 
 
 def is_time_bound(text: str) -> bool:

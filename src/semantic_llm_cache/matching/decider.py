@@ -127,13 +127,13 @@ class Decider:
         """Return True when threshold and guards decide alone, without waiting for a verifier."""
         return not self.bounded and self.options.verify is None
 
-    def name(self, similarity: float) -> str:
-        """Return the name of the deciding rule, for `Lookup.policy`."""
+    def name(self, similarity: float, max_error: float | None = None) -> str:
+        """Return the name of the deciding rule, for `Lookup.policy`; a category may have its own `max_error`."""
         if self.bounded:
             bounds = [
                 f"{name} {value:g}"
                 for name, value in (
-                    ("max_error", self.options.max_error),
+                    ("max_error", max_error or self.options.max_error),
                     ("max_error_per_hit", self.options.max_error_per_hit),
                 )
                 if value is not None
@@ -296,15 +296,15 @@ class Decider:
 
     # ------------------------------------------------------------------ the error budget
 
-    def new_policy(self) -> OnlinePolicy:
-        """Return a fresh online policy with this engine's bounds."""
+    def new_policy(self, max_error: float | None = None, floor: float | None = None) -> OnlinePolicy:
+        """Return a fresh online policy with this engine's bounds, or with another `max_error` and floor."""
         from semantic_llm_cache.matching.online import OnlinePolicy
 
         names = self.guards.names
         return OnlinePolicy(
-            max_error=self.options.max_error,
+            max_error=self.options.max_error if max_error is None else max_error,
             max_error_per_hit=self.options.max_error_per_hit,
-            floor=self.similarity,
+            floor=self.similarity if floor is None else floor,
             seed=self.options.seed,
             extra_features=names,
         )

@@ -104,6 +104,7 @@ class StreamCall:
     """
 
     def __init__(self, engine: Engine, call: Call, codec: Codec | None = None) -> None:
+        engine.categories.apply(call)
         self.engine = engine
         self.call = call
         self.codec = codec

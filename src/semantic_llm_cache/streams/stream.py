@@ -92,7 +92,7 @@ def answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
     """Give the answer to a call chunk by chunk."""
     forget()
     if not call.call.settings.enabled:
-        call.engine.bypassed(call.call.request.namespace)
+        call.engine.reporter.bypassed_by(call.call)
         return (yield from _relay(source))
     if call.engine.shadow is not None and call.may_call:
         return (yield from _shadow(call, source))
