@@ -396,7 +396,8 @@ class Engine:
 
     async def learn(self, verdict: Verdict) -> None:
         """Count a person's verdict on an answer, and tell the error budget."""
-        self.reporter.count_feedback(verdict.namespace, verdict.right)
+        near = verdict.lookup if verdict.near else None
+        self.reporter.count_feedback(verdict.namespace, verdict.right, None if near is None else near.key)
         await self.learning.learn(verdict)
 
     async def store_alias(self, lookup: Lookup, entry: CacheEntry) -> bool:

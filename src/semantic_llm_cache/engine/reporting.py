@@ -21,6 +21,7 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
+from semantic_llm_cache.metrics.learned import clusters_of
 from semantic_llm_cache.redaction import describe
 
 __all__ = ["Reporter", "lookup_of_exact_hit", "note_category", "off_because"]
@@ -100,6 +101,7 @@ class Reporter:
         note_category(lookup, call)
         if lookup.outcome == "coalesced":
             lookup.saved_usd = cost
+        _learn_cluster(lookup, found)
         self.count(lookup)
         self.announce(lookup)
 
@@ -112,8 +114,9 @@ class Reporter:
                 found.reason = describe(error)
             self.finish(call, found, refused=_refusal_of(found, error))
 
-    def finish_shadow(self, lookup: Lookup) -> None:
+    def finish_shadow(self, lookup: Lookup, found: Found) -> None:
         """Count a call made in shadow mode, and report it."""
+        _learn_cluster(lookup, found)
         counters = self.counters(lookup.namespace)
         counters.misses += 1
         counters.miss_times.append(lookup.duration_ms)
@@ -147,9 +150,11 @@ class Reporter:
             )
         )
 
-    def count_feedback(self, namespace: str, right: bool) -> None:
-        """Count a report about a hit."""
+    def count_feedback(self, namespace: str, right: bool, key: str | None = None) -> None:
+        """Count a report about a hit; `key` is that of the request if it was a near hit."""
         counters = self.counters(namespace)
+        if key is not None:
+            clusters_of(namespace).judge(key, right)
         if right:
             counters.reported_right += 1
         else:
@@ -301,6 +306,17 @@ def _category_of(engine: weakref.ref[Any], request: Request) -> str | None:
     found = engine()
     name: str | None = None if found is None else found.categories.name_of(request.text)
     return name
+
+
+def _learn_cluster(lookup: Lookup, found: Found) -> None:
+    """Add a call whose prompt was embedded to the clusters of its namespace."""
+    outcome = lookup.would or lookup.outcome
+    if found.vector is None or outcome not in ("near", "miss"):
+        return
+    clusters = clusters_of(lookup.namespace)
+    clusters.add(found.vector, found.embedder, lookup.prompt, lookup.key, outcome == "near")
+    if lookup.would_be_right is not None:
+        clusters.judge(lookup.key, lookup.would_be_right)
 
 
 def note_category(lookup: Lookup, call: Call) -> None:

@@ -71,5 +71,5 @@ class Shadow:
         note_category(lookup, call)
         if not stored:
             lookup._place = None  # the caller got a fresh answer, not the one that `found` names
-        self._reporter.finish_shadow(lookup)
+        self._reporter.finish_shadow(lookup, found)
         return lookup

@@ -6,6 +6,7 @@ from typing import Any
 
 from semantic_llm_cache.arguments import check_namespace
 from semantic_llm_cache.metrics import counters as counting
+from semantic_llm_cache.metrics import learned
 from semantic_llm_cache.metrics.statistics import percentile
 from semantic_llm_cache.metrics.table import METRICS, CacheStats
 from semantic_llm_cache.storage.registry import backends_in_use
@@ -32,6 +33,7 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
     hit_times = [time for counters in found for time in counters.hit_times]
     miss_times = [time for counters in found for time in counters.miss_times]
     total.evictions = sum(int(getattr(backend, "evictions", 0)) for backend in backends_in_use())
+    total.categories = learned.summary(namespace)
     total.estimate()
     total.hit_p50_ms = percentile(hit_times, 0.5)
     total.hit_p99_ms = percentile(hit_times, 0.99)
@@ -43,3 +45,4 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
 def reset_stats(namespace: str | None = None) -> None:
     """Set the statistics of this process back to zero. The totals kept by backends stay."""
     counting.reset(check_namespace(namespace))
+    learned.reset(namespace)

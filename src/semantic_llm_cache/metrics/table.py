@@ -65,6 +65,11 @@ class CacheStats:
     stored answer had cost. `estimated_wrong_hit_rate`, with its 95 % interval (Wilson), comes from shadow mode:
     the share of would-be hits whose answer disagreed with the fresh one; None until there are some.
 
+    `categories` are clusters of the prompts that were embedded (misses and near hits), largest first, at most 32 in a
+    namespace: dicts with "namespace", "label" (words that occur in many different prompts of the cluster, "" if there
+    are none), "requests", "near_hits", "near_hit_rate", and "judged" with "wrong_rate" (None until then): how many
+    answers shadow mode or a person has judged, and the share that was wrong.
+
     Figures of several namespaces, processes or runs can be added, and summed with `sum`. Counts and savings add up,
     rates are those of all together. The percentiles of a sum are the larger of the two, which those of all
     together never exceed. `evictions` are of whole backends: figures that share a backend have them twice.
@@ -103,6 +108,7 @@ class CacheStats:
     hit_p99_ms: float = 0.0
     miss_p50_ms: float = 0.0
     miss_p99_ms: float = 0.0
+    categories: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def total_requests(self) -> int:
@@ -130,6 +136,7 @@ class CacheStats:
             setattr(total, name, getattr(self, name) + getattr(other, name))
         for name in ("hit_p50_ms", "hit_p99_ms", "miss_p50_ms", "miss_p99_ms"):
             setattr(total, name, max(getattr(self, name), getattr(other, name)))
+        total.categories = sorted(self.categories + other.categories, key=lambda one: -one["requests"])
         total.estimate()
         return total
 
