@@ -35,11 +35,10 @@ _STOP = frozenset(
 
 
 class Clusters:
-    """Clusters of the prompts of one namespace, at most 32: a nearest-centroid rule that also merges.
+    """Clusters of the prompts of one namespace, at most 32: k-means, one prompt at a time.
 
-    A prompt joins the nearest centroid. One that is near to none begins a cluster; if there is no room, the two
-    nearest centroids become one, unless the prompt is nearer to its own than these are to each other. No prompt is
-    kept: only centroids, counts, and how often a word occurs.
+    A prompt joins the nearest centroid, which moves towards it. One that is near to none begins a cluster, while there
+    is room. No prompt is kept: only centroids, counts, and how often a word occurs.
     """
 
     def __init__(self) -> None:
@@ -98,7 +97,7 @@ class Clusters:
         if used:
             near = self._centroids[:used] @ vector
             best = int(near.argmax())
-            if near[best] >= _ALIKE or (used == _MOST and not self._make_room(float(near[best]))):
+            if near[best] >= _ALIKE or used == _MOST:
                 cluster = self._clusters[best]
                 weight = min(cluster.requests, _MEMORY)
                 moved = self._centroids[best] * weight + vector
@@ -108,26 +107,6 @@ class Clusters:
         made = _Cluster()
         self._clusters.append(made)
         return made
-
-    def _make_room(self, nearest: float) -> bool:
-        """Merge the two nearest clusters, if they are nearer to each other than `nearest`."""
-        table = self._centroids @ self._centroids.T
-        np.fill_diagonal(table, -1.0)
-        keep, drop = sorted(divmod(int(table.argmax()), _MOST))
-        if table[keep, drop] <= nearest:
-            return False
-        kept, dropped = self._clusters[keep], self._clusters[drop]
-        merged = self._centroids[keep] * kept.requests + self._centroids[drop] * dropped.requests
-        self._centroids[keep] = merged / max(float(np.linalg.norm(merged)), 1e-9)
-        kept.take(dropped)
-        for key, cluster in self._by_key.items():
-            if cluster is dropped:
-                self._by_key[key] = kept
-        last = len(self._clusters) - 1
-        self._centroids[drop] = self._centroids[last]
-        self._clusters[drop] = self._clusters[last]
-        self._clusters.pop()
-        return True
 
     def summary(self) -> list[dict[str, Any]]:
         """Return the clusters, largest first, as `get_stats` has them."""
@@ -150,18 +129,8 @@ class _Cluster:
         """Count the words of a prompt, each once."""
         self.prompts += 1
         self.words.update(set(_WORD.findall(text[:_LONG].lower())) - _STOP)
-        self._forget()
-
-    def _forget(self) -> None:
         if len(self.words) > _WORDS:  # as in the algorithm of Misra and Gries: frequent words stay
             self.words = Counter({word: count - 1 for word, count in self.words.items() if count > 1})
-
-    def take(self, other: _Cluster) -> None:
-        """Add the counts of another cluster."""
-        for name in ("requests", "near_hits", "judged", "wrong", "prompts"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.words.update(other.words)
-        self._forget()
 
     def record(self, everywhere: Counter[str]) -> dict[str, Any]:
         least = max(_SHOWN_FROM, _SHOWN_SHARE * self.prompts)
