@@ -53,6 +53,18 @@ def _print_file(path: Path, shown: int) -> None:
         print("   +", text)
 
 
+def _print_labels(path: Path, shown: int) -> None:
+    """Print the labels with the largest shares of time-bound prompts, for a file whose prompts have labels."""
+    counts: dict[str, list[int]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        found = counts.setdefault(record["answer"], [0, 0])
+        found[0] += is_time_bound(record["prompt"])
+        found[1] += 1
+    for label, (bound, total) in sorted(counts.items(), key=lambda item: -item[1][0] / item[1][1])[:shown]:
+        print(f"   {label:20} {bound} of {total}")
+
+
 def _print_time(rows: Sequence[tuple[str, ...]]) -> None:
     for name, chosen in (("time-bound", True), ("others", False)):
         texts = [text for kind, _, text in rows if (kind == "time-bound") is chosen]
@@ -72,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trust.categories", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--show", type=int, default=0, help="print so many of a file's time-bound prompts")
+    parser.add_argument("--labels", type=int, default=0, help="print so many labels, most time-bound first")
     parser.add_argument("--errors", action="store_true", help="print the wrong ones of the half that is not held out")
     given = parser.parse_args(arguments)
     _print_half("half for making the rules", PROMPTS)
@@ -83,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _print_time(PROMPTS)
     for path in given.files:
         _print_file(path, given.show)
+        if given.labels and path.suffix == ".jsonl":
+            _print_labels(path, given.labels)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from semantic_llm_cache.matching.category_words import (
 
 __all__ = ["BUILT_IN", "category_of", "is_time_bound"]
 
-_LONG, _END = 4000, 1000  # of a longer prompt only both ends are read: the question stands there
+_LONG, _END = 4000, 1000  # of a longer prompt only both ends are read
+_SHORT, _ASKING = 300, 200  # a longer prompt holds more than the question, which stands at one of its ends
 _WORD = re.compile(r"\w+(?:'\w+)?")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|„[^“”]*[“”]")
 _QUOTES = frozenset('"“«„')
@@ -35,7 +36,8 @@ _CHAT_WORDS = 12
 def category_of(text: str) -> str:
     """Return the built-in category of a prompt: ``"time-bound"``, ``"code"``, ``"chat"``, or else ``"facts"``.
 
-    Only words and phrases are looked at. Of a prompt of more than 4,000 characters, the first and the last 1,000 count.
+    Only words and phrases are looked at. Whether a prompt of more than 300 characters is time-bound is read from its
+    first and its last two lines, so that a passage in it does not count; of more than 4,000, only both ends are read.
 
     Example:
         >>> [category_of(text) for text in ("weather in Oslo", "hi there", "How do I sort a list in Python?")]
@@ -68,6 +70,12 @@ def _ends(text: str) -> str:
     return text if len(text) <= _LONG else f"{text[:_END]}\n{text[-_END:]}"
 
 
+def _asking(text: str) -> str:
+    """Return the part of a long prompt in which its question stands."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return "\n".join([*(line[:_ASKING] for line in lines[:1]), *(line[-_ASKING:] for line in lines[-2:])])
+
+
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.lower().replace("’", "'"))
 
@@ -75,6 +83,9 @@ def _words(text: str) -> list[str]:
 def _asks_for_now(text: str, words: list[str]) -> bool:
     if _TRIGGERS.isdisjoint(words):
         return False
+    if len(text) > _SHORT:
+        text = _asking(text)
+        words = _words(text)
     if not _QUOTES.isdisjoint(text):
         words = _words(_QUOTED.sub(" ", text))
     line = " ".join(words)
