@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from semantic_llm_cache.calls.categories import BUILT_IN, TIME_BOUND
 from semantic_llm_cache.matching.category_words import (
@@ -24,13 +25,45 @@ _SHORT, _ASKING = 300, 200  # a longer prompt holds more than the question, whic
 _WORD = re.compile(r"\w+(?:'\w+)?")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|„[^“”]*[“”]")
 _QUOTES = frozenset('"“«„')
-_PHRASES = {word: re.compile("|".join(phrases)) for words, phrases in PHRASES.items() for word in words.split()}
-_TRIGGERS = NOW | COMPANIONS.keys() | _PHRASES.keys()
-_NOT_TIME_BOUND = re.compile("|".join(NOT_TIME_BOUND))
-_CODE = re.compile("|".join(CODE_TEXT), re.MULTILINE)
-_CHAT = re.compile("|".join(CHAT))
-_RELEASES = re.compile(RELEASES)
 _CHAT_WORDS = 12
+
+
+def _by_word() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for words, phrases in PHRASES.items():
+        for word in words.split():
+            found.setdefault(word, []).extend(phrases)
+    return found
+
+
+_PHRASES = _by_word()
+_TRIGGERS = NOW | COMPANIONS.keys() | _PHRASES.keys()
+
+
+# Each is compiled when it is first needed: together they take 25 ms, which no import and no call should wait for.
+@cache
+def _phrases(word: str) -> re.Pattern[str]:
+    return re.compile("|".join(_PHRASES[word]))
+
+
+@cache
+def _not_time_bound() -> re.Pattern[str]:
+    return re.compile("|".join(NOT_TIME_BOUND))
+
+
+@cache
+def _releases() -> re.Pattern[str]:
+    return re.compile(RELEASES)
+
+
+@cache
+def _code() -> re.Pattern[str]:
+    return re.compile("|".join(CODE_TEXT), re.MULTILINE)
+
+
+@cache
+def _chat() -> re.Pattern[str]:
+    return re.compile("|".join(CHAT))
 
 
 def category_of(text: str) -> str:
@@ -91,11 +124,11 @@ def _asks_for_now(text: str, words: list[str]) -> bool:
     line = " ".join(words)
     if NOW.isdisjoint(words) and not _in_company(words) and not _has_phrase(words, line):
         return False
-    return _NOT_TIME_BOUND.search(line) is None
+    return _not_time_bound().search(line) is None
 
 
 def _has_phrase(words: list[str], line: str) -> bool:
-    return any(word in _PHRASES and _PHRASES[word].search(line) is not None for word in words)
+    return any(word in _PHRASES and _phrases(word).search(line) is not None for word in words)
 
 
 def _in_company(words: list[str]) -> bool:
@@ -103,12 +136,12 @@ def _in_company(words: list[str]) -> bool:
 
 
 def _is_code(text: str, words: list[str]) -> bool:
-    if CODE_WORDS.isdisjoint(words) and _CODE.search(text) is None:
+    if CODE_WORDS.isdisjoint(words) and _code().search(text) is None:
         return False
-    return _RELEASES.search(" ".join(words)) is None
+    return _releases().search(" ".join(words)) is None
 
 
 def _is_chat(words: list[str]) -> bool:
     if len(words) > _CHAT_WORDS:
         return False
-    return GREETINGS.issuperset(words) or _CHAT.search(" ".join(words)) is not None
+    return GREETINGS.issuperset(words) or _chat().search(" ".join(words)) is not None

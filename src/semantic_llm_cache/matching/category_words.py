@@ -35,6 +35,11 @@ COMPANIONS: dict[str, frozenset[str]] = {
 
 _ASSETS = "bitcoin|ethereum|btc|eth|stock|share|gold|silver|oil|gas|petrol|dollar|euro"
 _WHERE = "in|for|at|of|near|on|around|between"
+_CURRENCIES = (
+    "usd eur gbp jpy cad mxn aud chf cny inr dollar dollars euro euros pound pounds peso pesos yen yuan franc francs "
+    "rupee rupees ruble rubles krone kroner krona zloty lira"
+)
+_CURRENCY = "|".join(_CURRENCIES.split())
 
 PHRASES: dict[str, tuple[str, ...]] = {
     # the present, said with more than one word
@@ -50,6 +55,9 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     # weather
     "weather temperature forecast humidity pollen": (
+        r"\b(?:the|that|local|weekend) (?:weather|forecast)\b(?! (?:vane|balloon|channel|station|and))",
+        r"\bweather (?:forecast|report|conditions|like|please)\b(?! (?:is|are) (?:a|an|made)\b)",
+        r"\b(?:tell me about|what about|info on|know about) (?:\w+ )?weather\b|\bkind of weather\b",
         rf"\b(?:weather|temperature|forecast|humidity|pollen count)(?: forecast)? (?:{_WHERE}) (?:the )?\w+$",
         r"^(?:the |local )?(?:weather|forecast|weather forecast)$",
         r"\b(?:what|how)(?:'s| is| are| will) (?:the |be the )?(?:weather|temperature|forecast|pollen count)"
@@ -58,7 +66,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "rain raining snow snowing sunny windy cold hot warm umbrella": (
         r"\b(?:will|is|does) it (?:going to |gonna )?(?:be )?"
         r"(?:rain|raining|snow|snowing|sunny|windy|cold|hot|warm)\b",
-        r"\bhow (?:hot|cold|warm) is it\b",
+        r"\bhow (?:hot|cold|warm) is it\b(?!.* in (?:winter|summer|the winter|the summer)$)",
+        r"\bchance of (?:rain|snow)\b",
         r"\bneed an umbrella\b",
     ),
     # prices
@@ -73,6 +82,9 @@ PHRASES: dict[str, tuple[str, ...]] = {
         r"\btrading at\b",
         rf"\b(?:how much|what)(?:'s| is| are) (?:\w+ ){{0,4}}(?:{_ASSETS}) worth\b",
         rf"\bhow much (?:is|are) (?:one |a |an |1 )?(?:\w+ )?(?:{_ASSETS})$",
+    ),
+    _CURRENCIES: (
+        rf"\b(?:{_CURRENCY})\b.*\b(?:to|in|into|for|and|equal|is|get|between|worth|buy)\b.*\b(?:{_CURRENCY})\b",
     ),
     # news and sport
     "news update updates headlines trending": (
@@ -99,29 +111,48 @@ PHRASES: dict[str, tuple[str, ...]] = {
         r"^who(?:'s| is) (?:the )?(?:president|prime minister|ceo|king|queen|chancellor|mayor|pope) of\b",
     ),
     # clocks, calendars, timetables, opening hours
-    "time day date": (
+    "time day date year month hour days": (
         r"\bwhat(?:'s| is)? (?:the )?time(?: is it| in| right|$| zone is it)",
-        r"\bwhat day is it\b",
-        r"\bwhat(?:'s| is) the date\b",
+        r"\b(?:what|which) (?:day|date|year|month|hour)(?: of the (?:week|month|year))? is it\b",
+        r"\bwhat(?:'s| is) the (?:date|day)(?: today|$)|\bwhat time it is\b|\bthe time(?: please|$| is what)",
+        r"\b(?:tell|give|know)(?: me)? (?:the|what) date(?: will be)?\b|\bwhat (?:will|would) the date be\b",
+        r"\bdate (?:it )?will (?:it )?be\b|\bdays from (?:now|today)\b",
         r"\bhow much time (?:until|till|left)\b",
     ),
-    "next": (r"\bnext (?:train|bus|flight|tram|ferry|game|match|meeting|appointment|episode|launch|holiday|payday)\b",),
-    "delayed cancelled late flight train bus": (
+    "next": (
+        r"\bnext "
+        r"(?:train|bus|flight|tram|ferry|game|match|meeting|appointment|episode|launch|holiday|payday)\b",
+        r"\b(?:next|another|coming) (?:\w+ ){0,3}(?:holiday|day off|time off|break)\b",
+    ),
+    "delayed cancelled late flight plane train bus": (
+        r"\b(?:my|this|the|status of) (?:\w+ ){0,3}(?:flight|plane)\b.*"
+        r"\b(?:land|landing|arrive|arriving|board|boarding|leave|leaving|depart|take off|status|reach|here)\b",
+        r"\bstatus of (?:my |the )?(?:\w+ ){0,2}(?:flight|plane)\b|\bboarding time\b",
+        r"\bwhen(?:'s| is| does| will| should) (?:my|this|the) (?:\w+ ){0,2}(?:flight|plane)\b",
         r"\b(?:flight|train|bus) (?:\w+ ){0,2}(?:delayed|on time|cancelled|late)\b",
     ),
     "open closed down online offline": (r"^(?:is|are) (?:the )?(?:\w+ ){1,4}(?:open|closed|down|online|offline)$",),
     "until till left": (r"\bhow (?:many days|long|much time) (?:until|till|is left until|left)\b",),
     "traffic": (
-        r"\bis there (?:a lot of |much |any )?traffic\b",
-        r"\b(?:how|what)(?:'s| is) (?:the )?traffic\b",
-        r"\btraffic (?:on|near) (?:the )?\w+$",
+        r"\b(?:is|be|will|hit|in)(?: there)?(?: a lot of| alot of| much| any| heavy| the)? traffic\b",
+        r"\b(?:how|what)(?:'s| is| does| will| about)? (?:the )?traffic\b",
+        r"\btraffic (?:heavy|bad|situation|conditions|like|report|patterns|will be|is looking)\b",
+        r"\bthe traffic (?:in|on|near|from|to|at)\b|\btraffic (?:on|near) (?:the )?\w+$",
     ),
     # the asker's own affairs
     "balance calendar schedule unread inbox meetings appointments": (
         r"\bmy (?:\w+ ){0,2}(?:balance|calendar|schedule|unread|inbox|meetings|appointments)\b",
         r"\bhow many unread (?:emails|messages)\b",
+        r"\bbalance (?:of|on|in|for) (?:my|all)\b",
     ),
-    "order package parcel delivery refund paycheck": (
+    "account accounts savings checking": (
+        r"\bhow (?:much|many)\b.*\b(?:in|of|on) my (?:\w+ ){0,3}(?:accounts?|savings|checking)\b",
+        r"\bdo i have\b.*\bmy (?:\w+ ){0,3}(?:accounts?|savings|checking)\b",
+    ),
+    "order package parcel delivery purchase refund paycheck": (
+        r"\b(?:where|status|track|tracking|when|has|is|was|find)\b.*\b(?:my (?:\w+ ){0,2}|the |an )"
+        r"(?:order|package|parcel)\b(?!.*\b(?:policy|of)\b)",
+        r"\bmy (?:\w+ )?(?:order|package|parcel|purchase)(?:'s)? (?:here|arrive|arrived|shipped|progress|status|now)\b",
         r"\b(?:where is|where's|track|has|did|when will) my (?:\w+ )?"
         r"(?:order|package|parcel|delivery|refund|paycheck)\b",
     ),
