@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from semantic_llm_cache import CachedLLM, SemanticCache, cache
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, FUNCTION_OPTIONS, Options
 from semantic_llm_cache.integrations.httpx import CachingTransport
-from semantic_llm_cache.integrations.langchain import LangChainCache
+from semantic_llm_cache.integrations.langchain import CachedChatModel, LangChainCache
 from semantic_llm_cache.wire import WireCache
 
 PROJECT = Path(__file__).parents[2]
@@ -85,6 +86,7 @@ def ask(prompt: str):
         (lambda **o: WireCache(SemanticCache("memory://"), **o), "tool_call", "tool_calls"),
         (lambda **o: CachingTransport(**o), "max_temprature", "max_temperature"),
         (lambda **o: LangChainCache(**o), "simlarity", "similarity"),
+        (lambda **o: CachedChatModel(FakeListChatModel(responses=["a"]), **o), "simlarity", "similarity"),
     ],
 )
 def test_an_unknown_option_is_told_with_the_nearest(make, wrong, right):

@@ -1,0 +1,133 @@
+"""Generations of LangChain as plain data, and back. Stored data name their types in a table; no others are built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ChatMessage, ChatMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
+
+from semantic_llm_cache.integrations._door import cut_short
+
+__all__ = ["NOTE", "ended_well", "fit", "of_run", "plain", "rebuilt", "usage_of"]
+
+NOTE = "semantic_llm_cache"
+"""Key in a message's `response_metadata` under which this cache says what it did."""
+
+_GENERATIONS: dict[str, Any] = {
+    kind.__name__: kind for kind in (Generation, GenerationChunk, ChatGeneration, ChatGenerationChunk)
+}
+_MESSAGES: dict[str, Any] = {kind.__name__: kind for kind in (AIMessage, AIMessageChunk, ChatMessage, ChatMessageChunk)}
+_FINISH = ("finish_reason", "stop_reason", "done_reason", "stopReason", "finishReason")
+_NOT_DONE = frozenset({"incomplete", "failed", "cancelled", "in_progress", "queued"})
+_RUN = ("run-", "lc_run-")
+
+
+def _named(table: dict[str, Any], kind: type, default: type) -> tuple[str, bool]:
+    """Return the name of a type in a table, and True; or that of its nearest base there, and False."""
+    for base in kind.__mro__:
+        if table.get(base.__name__) is base:
+            return base.__name__, base is kind
+    return default.__name__, False
+
+
+def plain(generation: Generation) -> dict[str, Any]:
+    """Return a generation as plain data.
+
+    A type that is not in the table is written as its nearest base there. The data then say ``lossy``, and are not to be
+    stored.
+    """
+    name, exact = _named(_GENERATIONS, type(generation), Generation)
+    made: dict[str, Any] = {"kind": name, "info": generation.generation_info}
+    message: BaseMessage | None = getattr(generation, "message", None)
+    if message is None:
+        made["text"] = generation.text
+    else:
+        chunk = isinstance(generation, ChatGenerationChunk)
+        kind, known = _named(_MESSAGES, type(message), AIMessageChunk if chunk else AIMessage)
+        made.update(message_kind=kind, message=message.model_dump(exclude_defaults=True))
+        exact = exact and known
+    return made if exact else {**made, "lossy": True}
+
+
+def rebuilt(data: Any) -> Any:
+    """Return the generation that `plain` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: the data are not of this form, or name a type that is not in the table.
+    """
+    kind = _GENERATIONS[data["kind"]]
+    if "message" not in data:
+        return kind(text=data["text"], generation_info=data["info"])
+    message_kind = _MESSAGES[data["message_kind"]]
+    fields = data["message"]
+    if data.get("lossy"):
+        fields = {name: value for name, value in fields.items() if name in message_kind.model_fields and name != "type"}
+    return kind(message=message_kind(**fields), generation_info=data["info"])
+
+
+def of_run(message_id: Any) -> bool:
+    """Return whether LangChain made up the id of a message for one run."""
+    return isinstance(message_id, str) and message_id.startswith(_RUN)
+
+
+def usage_of(message: Any) -> dict[str, int]:
+    """Return the token counts of a message, where the engine reads them."""
+    usage = getattr(message, "usage_metadata", None) or {}
+    return {name: count for name, count in usage.items() if isinstance(count, int)}
+
+
+def _said(generation: Generation) -> dict[str, Any]:
+    """Return what a provider said about an answer."""
+    message = getattr(generation, "message", None)
+    return {**(generation.generation_info or {}), **(getattr(message, "response_metadata", None) or {})}
+
+
+def ended_well(chunk: ChatGenerationChunk) -> bool:
+    """Return whether a chunk says that its stream is complete."""
+    if getattr(chunk.message, "chunk_position", None) == "last":
+        return True
+    said = _said(chunk)
+    return any(isinstance(said.get(name), str) for name in _FINISH) or said.get("status") == "completed"
+
+
+def fit(generations: Sequence[Generation], tool_calls: bool, answers: frozenset[str] = frozenset()) -> bool:
+    """Return whether generations may be stored: whole, not refused, not empty.
+
+    Args:
+        generations: at least one, else they are not fit.
+        tool_calls: whether answers that call tools may be stored.
+        answers: names of tools whose call is an answer, as with structured output.
+    """
+    return bool(generations) and all(_fit(generation, tool_calls, answers) for generation in generations)
+
+
+def _fit(generation: Generation, tool_calls: bool, answers: frozenset[str]) -> bool:
+    message = getattr(generation, "message", None)
+    said = _said(generation)
+    if any(cut_short(said.get(name)) for name in _FINISH) or said.get("status") in _NOT_DONE:
+        return False
+    if message is None:
+        return bool(generation.text.strip())
+    if (message.additional_kwargs or {}).get("refusal") or _blocks(message, "refusal"):
+        return False
+    calls = [call["name"] for call in getattr(message, "tool_calls", ())]
+    invalid = getattr(message, "invalid_tool_calls", ())
+    if invalid or not answers.issuperset(calls):
+        return tool_calls
+    # An answer may be a picture or a sound: any part that is not text.
+    return bool(calls or generation.text.strip() or _others(message))
+
+
+def _blocks(message: Any, kind: str) -> bool:
+    return isinstance(message.content, list) and any(
+        isinstance(part, dict) and part.get("type") == kind for part in message.content
+    )
+
+
+def _others(message: Any) -> bool:
+    thoughts = ("text", "thinking", "reasoning", "reasoning_content", "redacted_thinking")
+    return isinstance(message.content, list) and any(
+        isinstance(part, dict) and part.get("type") not in thoughts for part in message.content
+    )

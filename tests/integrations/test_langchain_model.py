@@ -1,0 +1,722 @@
+"""`CachedChatModel` around LangChain's own OpenAI model, which calls a provider on the loopback interface."""
+
+import asyncio
+import copy
+import pickle
+import uuid
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.globals import set_llm_cache
+from langchain_core.language_models import BaseChatModel, FakeListChatModel, GenericFakeChatModel
+from langchain_core.load import dumps
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel
+
+from semantic_llm_cache import CacheContext, SemanticCache, cache, last_lookup
+from semantic_llm_cache.exceptions import CacheNotFoundError
+from semantic_llm_cache.integrations.langchain import CachedChatModel, LangChainCache
+from semantic_llm_cache.integrations.langchain.records import Originals, record_of, result_of
+from semantic_llm_cache.integrations.langchain.stored import plain, rebuilt
+from semantic_llm_cache.values.encoding import dumps as encoded
+from semantic_llm_cache.values.encoding import loads as decoded
+
+ASKED = "How do I reset my password?"
+AGAIN = "How can I reset my password?"
+NOTE = "semantic_llm_cache"
+
+
+@pytest.fixture
+def openai(server):
+    def make(**fields):
+        return ChatOpenAI(**{"model": "m", "api_key": "k", "base_url": f"{server.url}/v1", "max_retries": 0, **fields})
+
+    return make
+
+
+@pytest.fixture
+def model(openai):
+    """Return a function that makes cached models; they share one backend."""
+
+    def make(fields=None, **options):
+        return CachedChatModel(openai(**(fields or {})), **{"similarity": 0.9, **options})
+
+    return make
+
+
+def note(message):
+    return message.response_metadata[NOTE]
+
+
+def said(message):
+    """Return a message without what is of one run: its id, and what the cache did."""
+    fields = message.model_dump()
+    del fields["id"]
+    fields["response_metadata"].pop(NOTE, None)
+    return fields
+
+
+def summed(chunks):
+    first, *others = chunks
+    return first + others
+
+
+# ------------------------------------------------------------------------------------ one call in flight
+
+
+async def test_equal_calls_at_once_make_one_call(server, model):
+    cached = model()
+    answers = await asyncio.gather(*(cached.ainvoke(ASKED) for _ in range(5)))
+    assert server.calls == 1
+    assert len({answer.content for answer in answers}) == 1
+    assert sorted(note(answer)["outcome"] for answer in answers) == ["coalesced"] * 4 + ["miss"]
+    assert len({answer.id for answer in answers}) == 5
+
+
+@pytest.mark.parametrize("texts", [[ASKED] * 5, [ASKED, AGAIN]], ids=["equal", "of one meaning"])
+async def test_a_batch_makes_one_call(server, model, texts):
+    cached = model()
+    assert len({answer.content for answer in await cached.abatch(texts)}) == 1
+    assert len({answer.content for answer in cached.batch(texts)}) == 1
+    assert server.calls == 1
+
+
+async def test_streams_at_once_make_one_call(server, model):
+    cached = model()
+
+    async def read():
+        return [chunk async for chunk in cached.astream(ASKED)]
+
+    answers = await asyncio.gather(*(read() for _ in range(5)))
+    assert server.calls == 1
+    assert {summed(chunks).content for chunks in answers} == {"Paris is the capital (1)."}
+    assert {len(chunks) for chunks in answers} == {len(answers[0])}
+
+
+async def test_a_reader_who_leaves_does_not_end_the_stream_of_the_others(server, model):
+    cached = model()
+
+    async def leave():
+        async for _ in cached.astream(ASKED):
+            return
+
+    async def read():
+        return [chunk async for chunk in cached.astream(ASKED)]
+
+    _, chunks = await asyncio.gather(leave(), read())
+    assert summed(chunks).content == "Paris is the capital (1)."
+    assert server.calls == 1
+
+
+# ------------------------------------------------------------------------------------ hits
+
+
+async def test_a_paraphrase_makes_no_call_and_says_what_the_cache_did(server, model):
+    cached = model()
+    first, second = await cached.ainvoke(ASKED), await cached.ainvoke(AGAIN)
+    assert server.calls == 1
+    assert type(second) is AIMessage
+    assert said(second) == said(first)
+    assert note(first)["outcome"] == "miss"
+    assert note(second)["outcome"] == "near"
+    assert 0.9 < note(second)["similarity"] < 1
+    assert note(second)["entry_key"] == last_lookup().entry_key
+    assert first.usage_metadata == second.usage_metadata != None  # noqa: E711
+    assert second.id != first.id
+
+
+async def ways(cached, text):
+    """Ask in each of the four ways; return the answers as messages."""
+    return [
+        cached.invoke(text),
+        await cached.ainvoke(text),
+        summed(list(cached.stream(text))),
+        summed([chunk async for chunk in cached.astream(text)]),
+    ]
+
+
+@pytest.mark.parametrize("first", range(4))
+async def test_what_one_way_stored_answers_all_ways(server, model, first):
+    cached = model({"stream_usage": True})
+    (text,) = {answer.content for answer in [(await ways(cached, ASKED))[first]]}
+    answers = await ways(cached, AGAIN)
+    assert server.calls == 1
+    assert {answer.content for answer in answers} == {text}
+    assert [type(answer) for answer in answers] == [AIMessage, AIMessage, AIMessageChunk, AIMessageChunk]
+    assert {answer.response_metadata["finish_reason"] for answer in answers} == {"stop"}
+    assert {answer.usage_metadata["total_tokens"] for answer in answers} == {21}
+
+
+async def test_a_stream_is_replayed_chunk_by_chunk(server, model):
+    cached = model()
+    streamed = [chunk async for chunk in cached.astream(ASKED)]
+    for again in ([chunk async for chunk in cached.astream(AGAIN)], list(cached.stream(AGAIN))):
+        assert [said(chunk) for chunk in again] == [said(chunk) for chunk in streamed]
+        assert note(summed(again))["outcome"] == "near"
+    assert server.calls == 1
+
+
+def test_the_next_turn_after_a_hit_is_the_same_question(server, model):
+    cached = model()
+    for _ in range(2):
+        first = cached.invoke(ASKED)
+        cached.invoke([HumanMessage(ASKED), first, HumanMessage("And where is the button?")])
+    assert server.calls == 2
+
+
+async def test_last_lookup_is_never_that_of_an_earlier_call(model):
+    @cache()
+    async def ask(prompt: str) -> str:
+        return prompt
+
+    cached = model()
+    await cached.ainvoke(ASKED)
+    await ask("something else")
+    await cached.ainvoke(ASKED)
+    assert (last_lookup().outcome, last_lookup().prompt) == ("exact", ASKED)
+    await ask("something else")
+    with CacheContext(enabled=False):
+        await cached.ainvoke(ASKED)
+    assert last_lookup() is None
+
+
+# ------------------------------------------------------------------------------------ scope
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [SystemMessage("Be brief."), HumanMessage(ASKED)],
+        [HumanMessage("Hello"), AIMessage("Hi"), HumanMessage(ASKED)],
+        [HumanMessage([{"type": "text", "text": ASKED}, {"type": "image_url", "image_url": {"url": "data:,x"}}])],
+        [HumanMessage(ASKED, name="bob")],
+        [
+            HumanMessage(ASKED),
+            AIMessage("", tool_calls=[{"name": "t", "args": {}, "id": "1"}]),
+            ToolMessage("r", tool_call_id="1"),
+        ],
+    ],
+    ids=["system", "history", "image", "name", "tool result"],
+)
+def test_other_messages_are_another_question(server, model, messages):
+    cached = model()
+    cached.invoke(ASKED)
+    for _ in range(2):
+        cached.invoke(messages)
+    assert server.calls == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "n"},
+        {"temperature": 0.5},
+        {"api_key": "other"},
+        {"organization": "o"},
+        {"default_headers": {"x-tenant": "a"}},
+        {"extra_body": {"tenant": "a"}},
+        {"reasoning_effort": "low"},
+        {"metadata": {"tenant": "a"}},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_another_model_is_another_question(server, model, fields):
+    for each in ({}, fields, fields):
+        model(each).invoke(ASKED)
+    assert server.calls == 2
+
+
+@pytest.mark.parametrize(
+    "fields", [{"timeout": 7}, {"max_retries": 1}, {"verbose": True}, {"streaming": True}, {"name": "x"}], ids=str
+)
+def test_what_changes_no_answer_does_not_count(server, model, fields):
+    for each in ({}, fields):
+        model(each).invoke(ASKED)
+    assert server.calls == 1
+
+
+def test_keywords_count(server, model):
+    cached = model()
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+    for _ in range(2):
+        cached.invoke(ASKED)
+        cached.invoke(ASKED, stop=["."])
+        cached.bind(stop=["."]).invoke(ASKED)
+        cached.bind(temperature=0.1).invoke(ASKED)
+        cached.bind_tools([tool]).invoke(ASKED)
+        cached.bind_tools([tool], tool_choice="none").invoke(ASKED)
+    assert server.calls == 5
+
+
+def test_a_changed_field_is_another_question(server, model):
+    cached = model()
+    cached.invoke(ASKED)
+    cached.wrapped.temperature = 0.7
+    cached.invoke(ASKED)
+    assert server.calls == 2
+
+
+def test_scope_and_namespace_keep_callers_apart(server, model):
+    tenant = ["a"]
+    cached = model(scope=lambda: {"tenant": tenant[0]})
+    cached.invoke(ASKED)
+    tenant[0] = "b"
+    cached.invoke(ASKED)
+    with CacheContext(namespace="c"):
+        cached.invoke(ASKED)
+    assert server.calls == 3
+
+
+def talker(*texts):
+    return GenericFakeChatModel(messages=iter([AIMessage(text) for text in texts]))
+
+
+def test_a_model_that_cannot_be_read_bypasses_unless_scope_names_the_caller(caplog):
+    cached = CachedChatModel(talker("a", "b"), backend="memory://")
+    assert [cached.invoke(ASKED).content for _ in range(2)] == ["a", "b"]
+    assert "scope=" in caplog.text
+    cached = CachedChatModel(talker("a", "b"), scope={"tenant": 1}, backend="memory://")
+    assert [cached.invoke(ASKED).content for _ in range(2)] == ["a", "a"]
+
+
+# ------------------------------------------------------------------------------------ what is stored
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+@pytest.mark.parametrize("streams", [True, False])
+def test_answers_that_are_not_whole_are_not_stored(server, model, finish, streams):
+    server.finish = finish
+    cached = model()
+    for _ in range(2):
+        list(cached.stream(ASKED)) if streams else cached.invoke(ASKED)
+    assert server.calls == 2
+
+
+async def test_a_stream_that_breaks_off_is_not_stored(server, model):
+    server.cut = 4
+    cached = model()
+    for calls in (1, 2):
+        with pytest.raises(Exception, match=r"peer closed|Connection error|incomplete"):
+            async for _ in cached.astream(ASKED):
+                pass
+        assert server.calls == calls
+
+
+class Bare(BaseChatModel):
+    """A model whose stream does not say that it is complete."""
+
+    ends: dict = {}
+
+    @property
+    def _llm_type(self):
+        return "bare"
+
+    def _generate(self, messages, stop=None, **kwargs):
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("whole"))])
+
+    def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+        ASKED_OF_BARE.append(messages)
+        for text in ("in ", "pieces"):
+            yield ChatGenerationChunk(message=AIMessageChunk(text, **(self.ends if text == "pieces" else {})))
+
+
+ASKED_OF_BARE: list = []
+
+
+@pytest.mark.parametrize(
+    ("ends", "calls"),
+    [({}, 2), ({"chunk_position": "last"}, 1), ({"response_metadata": {"stop_reason": "end_turn"}}, 1)],
+    ids=["nothing", "position", "reason"],
+)
+async def test_a_stream_is_stored_only_if_it_says_that_it_is_complete(caplog, ends, calls):
+    ASKED_OF_BARE.clear()
+    cached = CachedChatModel(Bare(ends=ends), backend="memory://")
+    for _ in range(2):
+        assert summed([chunk async for chunk in cached.astream(ASKED)]).content == "in pieces"
+    assert len(ASKED_OF_BARE) == calls
+    assert ("finish_reason" in caplog.text) is (calls == 2)
+
+
+def test_tool_calls_are_stored_only_when_told_to(server, model):
+    server.tool = ("look_up", {"city": "Paris"})
+    tools = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}]
+    for _ in range(2):
+        assert model().bind_tools(tools).invoke(ASKED).tool_calls
+        assert summed(list(model().bind_tools(tools).stream(ASKED))).tool_calls
+    assert server.calls == 4
+    bound = model(tool_calls="cache").bind_tools(tools)
+    first = bound.invoke(ASKED)
+    assert bound.invoke(ASKED).tool_calls == first.tool_calls == summed(list(bound.stream(AGAIN))).tool_calls
+    assert server.calls == 5
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+async def test_structured_output_is_an_answer(server, model, method):
+    server.tool = ("City", {"name": "Paris"}) if method == "function_calling" else None
+    server.answer = '{{"name": "Paris"}}'
+    structured = model().with_structured_output(City, method=method)
+    for text in (ASKED, AGAIN):
+        assert structured.invoke(text) == await structured.ainvoke(text) == City(name="Paris")
+    assert server.calls == 1
+    raw = model().with_structured_output(City, method=method, include_raw=True).invoke(AGAIN)
+    assert raw["parsed"] == City(name="Paris")
+    assert note(raw["raw"])["outcome"] == "near"
+    assert server.calls == 1
+
+
+def test_another_schema_is_another_question_and_another_tool_no_answer(server, model):
+    class Town(BaseModel):
+        """A town."""
+
+        name: str
+
+    server.tool = ("City", {"name": "Paris"})
+    model().with_structured_output(City, method="function_calling").invoke(ASKED)
+    for _ in range(2):
+        with_tool = model().with_structured_output(Town, method="function_calling", include_raw=True)
+        assert with_tool.invoke(ASKED)["raw"].tool_calls[0]["name"] == "City"
+    assert server.calls == 3
+
+
+def test_cache_if_price_and_verify_get_messages_and_words(server, model):
+    seen = []
+
+    def verify(prompt, other, words):
+        seen.append(words)
+        return True
+
+    def price(asked, made, message):
+        seen.append(type(message))
+        return 0.5
+
+    cached = model(verify=verify, price=price, cache_if=lambda message: "capital" in message.content)
+    first = cached.invoke(ASKED)
+    assert cached.invoke(AGAIN).content == first.content
+    assert seen == [AIMessage, "Paris is the capital (1)."]
+    assert last_lookup().saved_usd == 0.5
+    server.answer = "unfit"
+    for _ in range(2):
+        cached.invoke("What is the capital of France?")
+    assert server.calls == 3
+
+
+async def test_a_failure_passes_unchanged_and_is_not_stored(server, model):
+    cached = model()
+    server.fail = [500, 500]
+    with pytest.raises(Exception, match="no luck") as bare:
+        cached.wrapped.invoke(ASKED)
+    with pytest.raises(type(bare.value), match="no luck"):
+        await cached.ainvoke(ASKED)
+    server.fail = [500]
+    retried = cached.with_retry(stop_after_attempt=2, wait_exponential_jitter=False)
+    assert (await retried.ainvoke(ASKED)).content == "Paris is the capital (4)."
+    server.fail = [500]
+    other = cached.with_fallbacks([FakeListChatModel(responses=["instead"])])
+    assert other.invoke("What is the capital of France?").content == "instead"
+
+
+class Own(AIMessage):
+    """A message of a type that this cache does not know."""
+
+    extra: str = "x"
+
+
+class Maker(FakeListChatModel):
+    """A model whose messages are of its own type."""
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        ASKED_OF_BARE.append(messages)
+        return ChatResult(generations=[ChatGeneration(message=Own("hello"))])
+
+    def _stream(self, *given, **kwargs):
+        raise NotImplementedError
+
+
+async def test_a_message_of_an_unknown_type_is_returned_and_not_stored():
+    ASKED_OF_BARE.clear()
+    cached = CachedChatModel(Maker(responses=["x"]), backend="memory://")
+    first, second = await cached.agenerate([[HumanMessage(ASKED)], [HumanMessage(ASKED)]]), None
+    assert len(ASKED_OF_BARE) == 1
+    first, second = (generations[0].message for generations in first.generations)
+    assert {type(first), type(second)} == {Own, AIMessage}  # one who joined gets the nearest known type
+    assert first.content == second.content == "hello"
+    assert type(await cached.ainvoke(ASKED)) is Own
+    assert len(ASKED_OF_BARE) == 2
+
+
+MESSAGES = [
+    AIMessage("text"),
+    AIMessage([{"type": "text", "text": "a", "annotations": []}, {"type": "thinking", "thinking": "t"}]),
+    AIMessage(
+        "",
+        tool_calls=[{"name": "t", "args": {"a": [1, None]}, "id": "1"}],
+        invalid_tool_calls=[{"name": "u", "args": "{", "id": "2", "error": "no JSON"}],
+        additional_kwargs={"reasoning_content": "why"},
+        usage_metadata={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3, "input_token_details": {"audio": 1}},
+        response_metadata={"finish_reason": "stop", "logprobs": [{"token": "a", "logprob": -0.5}]},
+        name="n",
+    ),
+    AIMessageChunk("piece", chunk_position="last"),
+    AIMessageChunk("", tool_call_chunks=[{"name": "t", "args": '{"a', "id": "1", "index": 0}]),
+    AIMessageChunk("", tool_call_chunks=[{"name": None, "args": '": 1}', "id": None, "index": 0}]),
+    AIMessageChunk([{"type": "text", "text": "a", "index": 0}], response_metadata={"model_name": "m"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=range(len(MESSAGES)))
+def test_a_message_comes_back_from_its_stored_form_as_it_was(message):
+    kind = ChatGenerationChunk if isinstance(message, AIMessageChunk) else ChatGeneration
+    generation = kind(message=message, generation_info={"a": 1})
+    back = rebuilt(decoded(encoded(plain(generation))))
+    assert type(back) is kind
+    assert type(back.message) is type(message)
+    assert back == generation
+    if kind is ChatGenerationChunk:
+        assert (back + back).message == (generation + generation).message
+
+
+@pytest.mark.parametrize("damaged", ["text", 7, {"generations": [{"kind": "Path"}]}, {"chunks": [7]}, {"chunks": []}])
+async def test_an_entry_that_cannot_be_read_is_replaced(server, model, damaged):
+    cached = model()
+    for text in ("one", "two"):
+        request = cached._plan([HumanMessage(text)], None, {}).request
+        await cached.engine.store(request, damaged)
+    assert (await cached.ainvoke("one")).content == "Paris is the capital (1)."
+    assert cached.invoke("one").content == "Paris is the capital (1)."
+    assert summed([chunk async for chunk in cached.astream("two")]).content == "Paris is the capital (2)."
+    assert summed(list(cached.stream("two"))).content == "Paris is the capital (2)."
+    assert server.calls == 2
+
+
+def test_several_answers_are_kept_together(server):
+    made = ChatResult(generations=[ChatGeneration(message=AIMessage(text)) for text in "ab"], llm_output={"a": 1})
+    back = result_of(decoded(encoded(record_of(made))))
+    assert [generation.text for generation in back.generations] == ["a", "b"]
+    kept = Originals()
+    assert kept.take(kept.keep({}, made)) is made
+    assert kept.take({}) is None
+
+
+# ------------------------------------------------------------------------------------ LangChain's own manners
+
+
+class Watcher(BaseCallbackHandler):
+    def __init__(self):
+        self.seen = []
+
+    def on_chat_model_start(self, serialized, messages, *, run_id, tags=None, metadata=None, **kwargs):
+        self.seen.append(("start", serialized["id"][-1], run_id, sorted(tags), metadata))
+
+    def on_llm_new_token(self, token, **kwargs):
+        self.seen.append(("token", token))
+
+    def on_llm_end(self, response, **kwargs):
+        self.seen.append(("end", response.generations[0][0].text))
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_callbacks_are_called_on_hits_as_on_misses(server, model, streams):
+    watcher = Watcher()
+    cached = model({"tags": ["own"], "metadata": {"a": 1}, "callbacks": [watcher]})
+    runs = []
+    for _ in range(2):
+        run = uuid.uuid4()
+        config = {"run_id": run, "tags": ["call"], "metadata": {"b": 2}, "run_name": "ask"}
+        if streams:
+            summed([chunk async for chunk in cached.astream(ASKED, config)])
+        else:
+            await cached.ainvoke(ASKED, config)
+        (start, *rest), watcher.seen = watcher.seen, []
+        assert start[:4] == ("start", "ChatOpenAI", run, ["call", "own"])
+        assert {"a": 1, "b": 2, "ls_provider": "openai", "ls_model_name": "m"}.items() <= start[4].items()
+        runs.append(rest)
+    assert runs[0] == runs[1]
+    assert [kind for kind, _ in runs[1]][-1] == "end"
+    assert ("token", "Paris") in runs[1] or not streams
+    assert server.calls == 1
+
+
+async def test_events_are_those_of_a_call(server, model):
+    async def events():
+        found = [event async for event in cached.astream_events(ASKED, version="v2")]
+        return [(event["event"], event["name"]) for event in found]
+
+    cached = model()
+    first = await events()
+    assert await events() == first
+    assert {kind for kind, _ in first} == {"on_chat_model_start", "on_chat_model_stream", "on_chat_model_end"}
+    assert {name for _, name in first} == {"ChatOpenAI"}
+    assert server.calls == 1
+
+
+async def test_config_and_chains(server, model):
+    watcher = Watcher()
+    chain = model().with_config(callbacks=[watcher], tags=["t"]) | (lambda message: message.content)
+    assert chain.invoke(ASKED) == await chain.ainvoke(AGAIN) == "Paris is the capital (1)."
+    assert ["t" in seen[3] for seen in watcher.seen if seen[0] == "start"] == [True, True]
+
+
+@pytest.mark.parametrize("way", ["disable_streaming", "stream", "streaming"])
+def test_a_model_streams_or_not_as_the_wrapped_one(server, model, way):
+    streaming = way == "streaming"
+    cached = model({"disable_streaming": True} if way == "disable_streaming" else {"streaming": streaming})
+    watcher = Watcher()
+    cached.invoke(ASKED, {"callbacks": [watcher]})
+    assert server.seen[0][2].get("stream", False) is streaming
+    assert (("token", "Paris") in watcher.seen) is streaming
+    if not streaming:
+        assert len(list(cached.stream(AGAIN))) == 1
+    assert server.calls == 1
+
+
+def test_a_model_without_streams_is_streamed_whole():
+    cached = CachedChatModel(Maker(responses=["x"]), scope={"a": 1}, backend="memory://")
+    with pytest.raises(NotImplementedError):
+        list(cached.stream(ASKED))
+    with pytest.raises(NotImplementedError):
+        list(cached.wrapped.stream(ASKED))
+
+
+class Counter(BaseRateLimiter):
+    def __init__(self):
+        self.count = 0
+
+    def acquire(self, *, blocking=True):
+        self.count += 1
+        return True
+
+    async def aacquire(self, *, blocking=True):
+        return self.acquire()
+
+
+async def test_a_rate_limiter_is_asked_for_calls_only(server, model):
+    limiter = Counter()
+    cached = model({"rate_limiter": limiter})
+    for _ in range(2):
+        await ways(cached, ASKED)
+        await ways(cached, "What is the capital of France?")
+    assert limiter.count == server.calls == 2
+
+
+def test_the_cache_of_the_process_is_not_asked(server, model):
+    global_cache = LangChainCache(backend="memory://")
+    set_llm_cache(global_cache)
+    try:
+        cached = model()
+        cached.invoke(ASKED)
+        cached.clear()
+        cached.invoke(ASKED)
+    finally:
+        set_llm_cache(None)
+    assert server.calls == 2
+
+
+async def test_clear_removes_what_chat_models_stored(server, model):
+    cached = model()
+    await cached.ainvoke(ASKED)
+    assert await cached.aclear() == 1
+    assert cached.clear() == 0
+
+
+def test_it_has_the_attributes_of_the_wrapped_model(model, openai):
+    cached = model({"temperature": 0.5, "custom_get_token_ids": lambda text: list(range(len(text.split())))})
+    assert (cached.model_name, cached.temperature) == ("m", 0.5)
+    assert cached._llm_type == openai()._llm_type
+    assert cached.get_num_tokens("a b") == 2
+    with pytest.raises(AttributeError, match="nonsense"):
+        cached.nonsense
+    assert "SecretStr('**********')" in repr(cached)
+
+
+def test_copies_and_pickles_share_the_cache_and_the_key(tmp_path):
+    first = CachedChatModel(Bare(), backend=f"sqlite:///{tmp_path}/c.db")
+    assert note(first.invoke(ASKED))["outcome"] == "miss"
+    for other in (copy.copy(first), copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
+        assert type(other) is CachedChatModel
+        assert note(other.invoke(ASKED))["outcome"] == "exact"
+    assert '"CachedChatModel"' in dumps(first)
+
+
+def test_misuse_is_told_by_name(openai):
+    with pytest.raises(TypeError, match="wrapped="):
+        CachedChatModel(openai().bind(stop=["x"]))
+    for option in ({"history": "all"}, {"tool_calls": 1}, {"cache": "memory://"}, {"nonsense": 1}):
+        with pytest.raises((TypeError, ValueError), match=next(iter(option))):
+            CachedChatModel(openai(), **option)
+
+
+def test_an_engine_of_ones_own(server, model):
+    engine = SemanticCache("memory://", similarity=0.9)
+    cached = model(cache=engine)
+    cached.invoke(ASKED)
+    assert cached.engine.backend is engine.backend
+    assert model(cache=engine).invoke(AGAIN).content == "Paris is the capital (1)."
+    assert server.calls == 1
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("plain", [True, False])
+async def test_a_context_asks_of_it_what_it_asks_of_functions(server, model, streams, plain):
+    cached = model()
+
+    async def ask(**context):
+        with CacheContext(**context):
+            if streams:
+                chunks = list(cached.stream(ASKED)) if plain else [chunk async for chunk in cached.astream(ASKED)]
+                return summed(chunks).content
+            return (cached.invoke(ASKED) if plain else await cached.ainvoke(ASKED)).content
+
+    with pytest.raises(CacheNotFoundError, match="only-if-cached"):
+        await ask(cache_control="only-if-cached")
+    assert server.calls == 0
+    await ask(cache_control="no-store")
+    first = await ask()
+    assert server.calls == 2
+    assert await ask(cache_control="only-if-cached, max-age=60") == first
+    fresh = await ask(cache_control="no-cache")
+    assert (server.calls, await ask()) == (3, fresh)
+    for _ in range(2):
+        inside = await ask(namespace="tenant")
+    assert (server.calls, inside) == (4, await ask(namespace="tenant"))
+
+
+async def test_an_agent_of_langgraph(server, model):
+    from langgraph.graph import START, MessagesState, StateGraph
+    from langgraph.prebuilt import ToolNode, tools_condition
+
+    def look_up(city: str) -> str:
+        """Look a city up."""
+        server.tool = None
+        return f"{city} is the capital."
+
+    bound = model().bind_tools([look_up])
+
+    async def ask(state):
+        return {"messages": [await bound.ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("ask", ask)
+    graph.add_node("tools", ToolNode([look_up]))
+    graph.add_edge(START, "ask")
+    graph.add_conditional_edges("ask", tools_condition)
+    graph.add_edge("tools", "ask")
+    agent = graph.compile()
+    server.tool = ("look_up", {"city": "Paris"})
+    state = await agent.ainvoke({"messages": [HumanMessage(ASKED)]})
+    assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "ai"]
+    assert server.calls == 2
+    # One thread that asks the same twice: a hit has an id of its own, else it would replace the first answer.
+    state = await agent.ainvoke({"messages": [HumanMessage("What is the capital of France?")]})
+    again = await bound.ainvoke("What is the capital of France?")
+    assert again.id not in {message.id for message in state["messages"]}
+    streamed = [part async for part, _ in agent.astream({"messages": [HumanMessage(ASKED)]}, stream_mode="messages")]
+    assert "".join(part.content for part in streamed if part.type == "AIMessageChunk") == "Paris is the capital (4)."
