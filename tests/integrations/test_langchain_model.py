@@ -9,7 +9,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import BaseChatModel, FakeListChatModel, GenericFakeChatModel
-from langchain_core.load import dumps
+from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.rate_limiters import BaseRateLimiter
@@ -643,7 +643,25 @@ def test_copies_and_pickles_share_the_cache_and_the_key(tmp_path):
     for other in (copy.copy(first), copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
         assert type(other) is CachedChatModel
         assert note(other.invoke(ASKED))["outcome"] == "exact"
-    assert '"CachedChatModel"' in dumps(first)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_langchain_writes_and_loads_it(server, model, monkeypatch, tmp_path):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    first = model(ttl="1h", backend=f"sqlite:///{tmp_path}/c.db")
+    written = dumps(first)
+    loaded = loads(written, allowed_objects=[CachedChatModel, ChatOpenAI], valid_namespaces=["semantic_llm_cache"])
+    assert '"k"' not in written
+    assert (loaded.engine.similarity, loaded.engine.ttl) == (0.9, 3600)
+    loaded = loads(
+        written,
+        allowed_objects=[CachedChatModel, ChatOpenAI],
+        valid_namespaces=["semantic_llm_cache"],
+        secrets_from_env=True,
+    )
+    first.invoke(ASKED)
+    assert note(loaded.invoke(AGAIN))["outcome"] == "near"
+    assert '"not_implemented"' in dumps(model(cache=SemanticCache("memory://")))
 
 
 def test_misuse_is_told_by_name(openai):

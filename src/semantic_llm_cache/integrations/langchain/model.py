@@ -421,11 +421,6 @@ class CachedChatModel(BaseChatModel):
         """Return True: LangChain can write it down if it can write down the wrapped model and the options."""
         return True
 
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Return the module's path, as LangChain writes it."""
-        return cls.__module__.split(".")
-
     def to_json(self) -> Any:
         """Return what LangChain's `dumps` writes: the wrapped model and the options."""
         if self._given["cache"] is not None or self._answers:
