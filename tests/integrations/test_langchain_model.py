@@ -138,16 +138,22 @@ async def ways(cached, text):
     ]
 
 
-@pytest.mark.parametrize("first", range(4))
-async def test_what_one_way_stored_answers_all_ways(server, model, first):
-    cached = model({"stream_usage": True})
-    (text,) = {answer.content for answer in [(await ways(cached, ASKED))[first]]}
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"use_responses_api": True}, {"use_responses_api": True, "output_version": "v1"}],
+    ids=["chat", "responses", "responses v1"],
+)
+async def test_what_one_way_stored_answers_all_ways(server, model, fields, streams):
+    cached = model({"stream_usage": True, **fields})
+    first = summed(list(cached.stream(ASKED))) if streams else cached.invoke(ASKED)
     answers = await ways(cached, AGAIN)
     assert server.calls == 1
-    assert {answer.content for answer in answers} == {text}
+    assert {answer.text for answer in answers} == {first.text} == {"Paris is the capital (1)."}
     assert [type(answer) for answer in answers] == [AIMessage, AIMessage, AIMessageChunk, AIMessageChunk]
-    assert {answer.response_metadata["finish_reason"] for answer in answers} == {"stop"}
     assert {answer.usage_metadata["total_tokens"] for answer in answers} == {21}
+    if not fields:
+        assert {answer.response_metadata["finish_reason"] for answer in answers} == {"stop"}
 
 
 async def test_a_stream_is_replayed_chunk_by_chunk(server, model):
@@ -257,6 +263,26 @@ def test_a_changed_field_is_another_question(server, model):
     cached.wrapped.temperature = 0.7
     cached.invoke(ASKED)
     assert server.calls == 2
+
+
+def key_of(*messages):
+    cached = CachedChatModel(FakeListChatModel(responses=["a"]), backend="memory://")
+    return cached._plan([HumanMessage("Hello"), *messages, HumanMessage(ASKED)], None, {}).request.key
+
+
+def test_what_of_a_message_counts():
+    plain = key_of(AIMessage("Hi"))
+    assert key_of(AIMessage("Hi", id="run-1", usage_metadata=USAGE)) == plain
+    assert key_of(AIMessage("Hi", response_metadata={NOTE: {"outcome": "exact"}})) == plain
+    assert key_of(AIMessage("Hi", response_metadata={"id": "resp_1"})) != plain
+    assert key_of(AIMessage("Hi", additional_kwargs={"reasoning_content": "x"})) != plain
+    assert key_of(SystemMessage("Hi")) != plain
+    kept = key_of(ToolMessage("r", tool_call_id="1", artifact=object()))
+    assert kept == key_of(ToolMessage("r", tool_call_id="1"))
+    assert kept != key_of(ToolMessage("r", tool_call_id="1", status="error"))
+
+
+USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
 
 
 def test_scope_and_namespace_keep_callers_apart(server, model):
@@ -385,6 +411,16 @@ def test_another_schema_is_another_question_and_another_tool_no_answer(server, m
         with_tool = model().with_structured_output(Town, method="function_calling", include_raw=True)
         assert with_tool.invoke(ASKED)["raw"].tool_calls[0]["name"] == "City"
     assert server.calls == 3
+
+
+def test_a_structured_answer_is_no_tool_call_of_others(server, model):
+    server.tool = ("City", {"name": "Paris"})
+    structured = model().with_structured_output(City, method="function_calling", include_raw=True)
+    bound = structured.steps__["raw"] if hasattr(structured, "steps__") else structured.first.steps__["raw"]
+    keywords = {name: value for name, value in bound.kwargs.items() if not name.startswith("ls_")}
+    structured.invoke(ASKED)
+    assert note(model().bind(**keywords).invoke(ASKED))["outcome"] == "miss"
+    assert server.calls == 2
 
 
 def test_cache_if_price_and_verify_get_messages_and_words(server, model):

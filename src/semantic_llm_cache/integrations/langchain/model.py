@@ -259,7 +259,9 @@ class CachedChatModel(BaseChatModel):
             if not settings.enabled:
                 return None
             scope = scope_of(self.wrapped, {**keywords, "stop": stop}, self._door.scope is not None)
-            return _Plan(self._door.request(turns_of(messages), scope, namespace), settings)
+            # A call of the output's own tool is stored, and must not answer where it would be a tool's call.
+            whole = {**scope, "answers": sorted(self._answers)}
+            return _Plan(self._door.request(turns_of(messages), whole, namespace), settings)
         except (PromptCacheError, ValueError, TypeError, AttributeError) as error:
             self._door.bypass(error)
             return None
