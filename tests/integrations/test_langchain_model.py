@@ -184,9 +184,12 @@ async def test_last_lookup_is_never_that_of_an_earlier_call(model):
     await cached.ainvoke(ASKED)
     assert (last_lookup().outcome, last_lookup().prompt) == ("exact", ASKED)
     await ask("something else")
-    with CacheContext(enabled=False):
-        await cached.ainvoke(ASKED)
-    assert last_lookup() is None
+    for bypass in (cached.ainvoke, cached.invoke):
+        with CacheContext(enabled=False):
+            answer = bypass(ASKED)
+            await answer if asyncio.iscoroutine(answer) else None
+        assert last_lookup() is None
+        await ask("something else")
 
 
 # ------------------------------------------------------------------------------------ scope
@@ -346,7 +349,8 @@ class Bare(BaseChatModel):
     def _stream(self, messages, stop=None, run_manager=None, **kwargs):
         ASKED_OF_BARE.append(messages)
         for text in ("in ", "pieces"):
-            yield ChatGenerationChunk(message=AIMessageChunk(text, **(self.ends if text == "pieces" else {})))
+            ends = self.ends if text == "pieces" or self.ends.get("response_metadata") else {}  # a reason given twice
+            yield ChatGenerationChunk(message=AIMessageChunk(text, **ends))
 
 
 ASKED_OF_BARE: list = []
@@ -487,6 +491,27 @@ async def test_a_message_of_an_unknown_type_is_returned_and_not_stored():
     assert first.content == second.content == "hello"
     assert type(await cached.ainvoke(ASKED)) is Own
     assert len(ASKED_OF_BARE) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "may"),
+    [
+        (AIMessage(""), False),
+        (AIMessage(" \n"), False),
+        (AIMessage("no", additional_kwargs={"refusal": "no"}), False),
+        (AIMessage([{"type": "refusal", "refusal": "no"}]), False),
+        (AIMessage([{"type": "non_standard", "value": {"type": "refusal", "refusal": "no"}}]), False),
+        (AIMessage([{"type": "thinking", "thinking": "t"}]), False),
+        (AIMessage([{"type": "image_url", "image_url": {"url": "data:,x"}}]), True),
+        (AIMessage("cut", response_metadata={"stopReason": "max_tokens"}), False),
+        (AIMessage("cut", response_metadata={"status": "incomplete"}), False),
+        (AIMessage("whole", response_metadata={"finish_reason": "STOP", "status": "completed"}), True),
+        (AIMessage("", invalid_tool_calls=[{"name": "t", "args": "{", "id": "1", "error": None}]), False),
+    ],
+)
+def test_which_answers_may_be_stored(message, may):
+    record = record_of(ChatResult(generations=[ChatGeneration(message=message)]))
+    assert CachedChatModel(Bare(), backend="memory://")._fit(record) is may
 
 
 MESSAGES = [

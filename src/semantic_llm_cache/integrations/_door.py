@@ -20,7 +20,9 @@ from semantic_llm_cache.wire.turns import check_history, last_turn
 __all__ = ["Door", "cut_short", "form_of"]
 
 _OWN = ("history", "tool_calls", "scope")
-_WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "eos", "completed", "complete", "tool_calls", "tool_call"})
+_WHOLE = frozenset(
+    {"stop", "end_turn", "stop_sequence", "eos", "eos_token", "completed", "complete", "tool_calls", "tool_call"}
+)
 _WHOLE_TOO = frozenset({"tool_use", "function_call"})
 
 

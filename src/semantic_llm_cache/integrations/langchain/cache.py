@@ -21,7 +21,7 @@ from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError, PromptCacheError
 from semantic_llm_cache.integrations._door import Door
 from semantic_llm_cache.integrations.langchain.scope import ROLES
-from semantic_llm_cache.integrations.langchain.stored import fit, of_run, plain, rebuilt, usage_of
+from semantic_llm_cache.integrations.langchain.stored import fit, is_whole, of_run, plain, rebuilt, usage_of
 from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.redaction import describe
@@ -171,7 +171,7 @@ class LangChainCache(BaseCache):
         background.run(self.door.clear())
 
     def _fit(self, generations: Sequence[Generation]) -> bool:
-        if not fit(generations, self.door.tool_calls):
+        if not generations or not all(is_whole(each) and fit(each, self.door.tool_calls) for each in generations):
             return False
         wanted = self.engine.cache_if
         try:

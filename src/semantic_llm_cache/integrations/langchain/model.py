@@ -34,7 +34,7 @@ from semantic_llm_cache.integrations.langchain.records import (
 )
 from semantic_llm_cache.integrations.langchain.rewiring import replace_models
 from semantic_llm_cache.integrations.langchain.scope import form_of_model, scope_of, turns_of
-from semantic_llm_cache.integrations.langchain.stored import fit, rebuilt
+from semantic_llm_cache.integrations.langchain.stored import fit, is_whole, rebuilt
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.streams.plain import settled_blocking, stream_blocking
@@ -151,6 +151,7 @@ class CachedChatModel(BaseChatModel):
             function = self.wrapped._generate
             return function(messages, stop=stop, **_manager(function, run_manager), **kwargs)
 
+        lookups.remember(None)
         plan = self._plan(messages, stop, kwargs)
         if plan is None:
             return ask()
@@ -160,7 +161,6 @@ class CachedChatModel(BaseChatModel):
             result = ask()
             return own.keep(record_of(result), result)
 
-        lookups.remember(None)
         if plan.settings.control is None:
             settled_blocking(self._engine, plan.request.key)
         result = self._result(self._engine.get_or_call_blocking(plan.request, call, plan.settings), own)
@@ -178,6 +178,7 @@ class CachedChatModel(BaseChatModel):
             function = self.wrapped._agenerate
             return await function(messages, stop=stop, **_manager(function, run_manager), **kwargs)
 
+        lookups.remember(None)
         plan = self._plan(messages, stop, kwargs)
         if plan is None:
             return await ask()
@@ -187,7 +188,6 @@ class CachedChatModel(BaseChatModel):
             result = await ask()
             return own.keep(record_of(result), result)
 
-        lookups.remember(None)
         if plan.settings.control is None:
             await settled(self._engine, plan.request.key)
         result = self._result(await self._engine.get_or_call(plan.request, call, settings=plan.settings), own)
@@ -204,6 +204,7 @@ class CachedChatModel(BaseChatModel):
                 self.wrapped.rate_limiter.acquire(blocking=True)
             return self.wrapped._stream(messages, stop=stop, **kwargs)
 
+        lookups.remember(None)
         plan = self._plan(messages, stop, kwargs)
         if plan is None:
             yield from ask()
@@ -215,7 +216,6 @@ class CachedChatModel(BaseChatModel):
                 for chunk in asked:
                     yield own.keep(chunk_data(chunk), chunk)
 
-        lookups.remember(None)
         first = True
         with closed(stream_blocking(self._engine, plan.request, source, plan.settings, codec=self._codec())) as chunks:
             for data in chunks:
@@ -231,6 +231,7 @@ class CachedChatModel(BaseChatModel):
                 await self.wrapped.rate_limiter.aacquire(blocking=True)
             return self.wrapped._astream(messages, stop=stop, **kwargs)
 
+        lookups.remember(None)
         plan = self._plan(messages, stop, kwargs)
         if plan is None:
             async with aclosed(await ask()) as asked:
@@ -244,7 +245,6 @@ class CachedChatModel(BaseChatModel):
                 async for chunk in asked:
                     yield own.keep(chunk_data(chunk), chunk)
 
-        lookups.remember(None)
         first = True
         async with aclosed(stream(self._engine, plan.request, source, plan.settings, codec=self._codec())) as chunks:
             async for data in chunks:
@@ -312,10 +312,12 @@ class CachedChatModel(BaseChatModel):
 
     def _fit(self, record: Any) -> bool:
         """Return whether a record may be stored."""
-        if any(data.get("lossy") for data in record.get("generations", ())):
+        parts = record.get("chunks") or record["generations"]
+        # Of a stream, each chunk is asked: the reason that two chunks give is merged to a word that nobody knows.
+        if any(part.get("lossy") or not is_whole(rebuilt(part)) for part in parts):
             return False
         generations = result_of(record).generations
-        if not fit(generations, self._door.tool_calls, self._answers):
+        if not generations or not all(fit(each, self._door.tool_calls, self._answers) for each in generations):
             return False
         wanted = self._door.engine.cache_if
         return wanted is None or all(bool(wanted(generation.message)) for generation in generations)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ChatMessage, ChatMessageChunk
@@ -10,7 +9,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 
 from semantic_llm_cache.integrations._door import cut_short
 
-__all__ = ["NOTE", "ended_well", "fit", "of_run", "plain", "rebuilt", "usage_of"]
+__all__ = ["NOTE", "ended_well", "fit", "is_whole", "of_run", "plain", "rebuilt", "usage_of"]
 
 NOTE = "semantic_llm_cache"
 """Key in a message's `response_metadata` under which this cache says what it did."""
@@ -92,38 +91,36 @@ def ended_well(chunk: ChatGenerationChunk) -> bool:
     return any(isinstance(said.get(name), str) for name in _FINISH) or said.get("status") == "completed"
 
 
-def fit(generations: Sequence[Generation], tool_calls: bool, answers: frozenset[str] = frozenset()) -> bool:
-    """Return whether generations may be stored: whole, not refused, not empty.
+def is_whole(part: Generation) -> bool:
+    """Return whether nothing that a provider said with an answer or a chunk means that the answer is cut short."""
+    said = _said(part)
+    return not any(cut_short(said.get(name)) for name in _FINISH) and said.get("status") not in _NOT_DONE
+
+
+def fit(generation: Generation, tool_calls: bool, answers: frozenset[str] = frozenset()) -> bool:
+    """Return whether what a whole answer says may be stored: it is no refusal and not empty.
 
     Args:
-        generations: at least one, else they are not fit.
+        generation: the answer.
         tool_calls: whether answers that call tools may be stored.
         answers: names of tools whose call is an answer, as with structured output.
     """
-    return bool(generations) and all(_fit(generation, tool_calls, answers) for generation in generations)
-
-
-def _fit(generation: Generation, tool_calls: bool, answers: frozenset[str]) -> bool:
     message = getattr(generation, "message", None)
-    said = _said(generation)
-    if any(cut_short(said.get(name)) for name in _FINISH) or said.get("status") in _NOT_DONE:
-        return False
     if message is None:
         return bool(generation.text.strip())
-    if (message.additional_kwargs or {}).get("refusal") or _blocks(message, "refusal"):
+    if (message.additional_kwargs or {}).get("refusal") or _refuses(message):
         return False
     calls = [call["name"] for call in getattr(message, "tool_calls", ())]
-    invalid = getattr(message, "invalid_tool_calls", ())
-    if invalid or not answers.issuperset(calls):
+    if getattr(message, "invalid_tool_calls", ()) or not answers.issuperset(calls):
         return tool_calls
     # An answer may be a picture or a sound: any part that is not text.
     return bool(calls or generation.text.strip() or _others(message))
 
 
-def _blocks(message: Any, kind: str) -> bool:
-    return isinstance(message.content, list) and any(
-        isinstance(part, dict) and part.get("type") == kind for part in message.content
-    )
+def _refuses(message: Any) -> bool:
+    parts = [part for part in message.content if isinstance(part, dict)] if isinstance(message.content, list) else []
+    values = [part.get("value") if part.get("type") == "non_standard" else part for part in parts]
+    return any(isinstance(value, dict) and value.get("type") == "refusal" for value in values)
 
 
 def _others(message: Any) -> bool:
