@@ -158,8 +158,8 @@ class LangChainCache(BaseCache):
             return
         request, settings = planned
         stored = [_plain(generation) for generation in generations]
-        if any(data.get("lossy") for data in stored):
-            return  # a type that is not in the table
+        if any(data.get("lossy") or not is_whole(data) for data in stored):
+            return  # a type that is not in the table, or an answer that is cut short
         yield Do(lambda: self.engine.store(request, stored, settings=settings))
 
     async def aclear(self, **kwargs: Any) -> None:
@@ -171,7 +171,7 @@ class LangChainCache(BaseCache):
         background.run(self.door.clear())
 
     def _fit(self, generations: Sequence[Generation]) -> bool:
-        if not generations or not all(is_whole(each) and fit(each, self.door.tool_calls) for each in generations):
+        if not generations or not all(fit(generation, self.door.tool_calls) for generation in generations):
             return False
         wanted = self.engine.cache_if
         try:

@@ -26,7 +26,6 @@ from semantic_llm_cache.integrations._door import Door
 from semantic_llm_cache.integrations.langchain.records import (
     ChunkCodec,
     Originals,
-    chunk_data,
     noted,
     record_of,
     result_of,
@@ -209,15 +208,16 @@ class CachedChatModel(BaseChatModel):
         if plan is None:
             yield from ask()
             return
-        own = Originals()
+        own, codec = Originals(), self._codec()
 
         def source() -> Iterator[Any]:
+            codec.opened()
             with closed(ask()) as asked:
                 for chunk in asked:
-                    yield own.keep(chunk_data(chunk), chunk)
+                    yield own.keep(codec.data(chunk), chunk)
 
         first = True
-        with closed(stream_blocking(self._engine, plan.request, source, plan.settings, codec=self._codec())) as chunks:
+        with closed(stream_blocking(self._engine, plan.request, source, plan.settings, codec=codec)) as chunks:
             for data in chunks:
                 chunk = own.take(data) or rebuilt(data)
                 yield self._noted(chunk) if first else chunk
@@ -238,15 +238,16 @@ class CachedChatModel(BaseChatModel):
                 async for chunk in asked:
                     yield chunk
             return
-        own = Originals()
+        own, codec = Originals(), self._codec()
 
         async def source() -> AsyncIterator[Any]:
+            codec.opened()
             async with aclosed(await ask()) as asked:
                 async for chunk in asked:
-                    yield own.keep(chunk_data(chunk), chunk)
+                    yield own.keep(codec.data(chunk), chunk)
 
         first = True
-        async with aclosed(stream(self._engine, plan.request, source, plan.settings, codec=self._codec())) as chunks:
+        async with aclosed(stream(self._engine, plan.request, source, plan.settings, codec=codec)) as chunks:
             async for data in chunks:
                 chunk = own.take(data) or rebuilt(data)
                 yield self._noted(chunk) if first else chunk
@@ -314,7 +315,7 @@ class CachedChatModel(BaseChatModel):
         """Return whether a record may be stored."""
         parts = record.get("chunks") or record["generations"]
         # Of a stream, each chunk is asked: the reason that two chunks give is merged to a word that nobody knows.
-        if any(part.get("lossy") or not is_whole(rebuilt(part)) for part in parts):
+        if any(part.get("lossy") or not is_whole(part) for part in parts):
             return False
         generations = result_of(record).generations
         if not generations or not all(fit(each, self._door.tool_calls, self._answers) for each in generations):

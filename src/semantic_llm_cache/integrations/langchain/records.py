@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from langchain_core.messages import message_chunk_to_message
@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.integrations.langchain.stored import NOTE, ended_well, plain, rebuilt, usage_of
 
-__all__ = ["ChunkCodec", "Originals", "chunk_data", "noted", "record_of", "result_of", "words"]
+__all__ = ["ChunkCodec", "Originals", "noted", "record_of", "result_of", "words"]
 
 
 class Originals:
@@ -56,10 +56,6 @@ def result_of(record: Any) -> ChatResult:
     Raises:
         KeyError, TypeError, ValueError: it is not of this form.
     """
-    if "chunks" in record:
-        merged = _merged(rebuilt(data) for data in record["chunks"])
-        message = message_chunk_to_message(merged.message)
-        return ChatResult(generations=[ChatGeneration(message=message, generation_info=merged.generation_info)])
     return ChatResult(generations=[rebuilt(data) for data in record["generations"]])
 
 
@@ -91,16 +87,24 @@ def _anonymous(data: dict[str, Any]) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------ streams
 
 
-def chunk_data(chunk: ChatGenerationChunk) -> dict[str, Any]:
-    """Return a chunk as plain data."""
-    return _anonymous(plain(chunk))
-
-
 class ChunkCodec:
-    """How a stream is stored: see `streams.call.Codec`."""
+    """How a stream is stored: as the data of its chunks, beside the whole answer. See `streams.call.Codec`."""
 
-    def __init__(self, log: Any) -> None:
+    def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log
+        self._copies: list[ChatGenerationChunk] = []
+
+    def opened(self) -> None:
+        """Note that the model's stream begins."""
+        self._copies = []
+
+    def data(self, chunk: ChatGenerationChunk) -> dict[str, Any]:
+        """Return a chunk of the model's stream as plain data."""
+        made = _anonymous(plain(chunk))
+        # LangChain changes the chunk itself. A copy is made now, as the chunk arrives, since all of them at the end of
+        # a long stream would hold up the event loop.
+        self._copies.append(rebuilt(made))
+        return made
 
     def chunks(self, value: Any) -> list[Any] | None:
         """Return a record as the data of chunks; None if it cannot be given as a stream."""
@@ -116,25 +120,23 @@ class ChunkCodec:
 
     def value(self, chunks: list[Any]) -> Any:
         """Return the data of chunks as a record; None unless they say that the stream is complete."""
-        if any(data.get("lossy") for data in chunks):
+        if not chunks or len(chunks) != len(self._copies) or any(data.get("lossy") for data in chunks):
             return None
-        made = [rebuilt(data) for data in chunks]
-        if not any(ended_well(chunk) for chunk in made):
+        if not any(ended_well(data) for data in chunks):
             self._log(
                 "a stream of a chat model is not stored: no chunk says that it is complete, by a finish_reason in "
                 "response_metadata or by chunk_position"
             )
             return None
-        return {"chunks": chunks, **_for_people([_merged(made)])}
+        first, *others = self._copies
+        merged = first + others if others else first
+        message = message_chunk_to_message(merged.message)
+        whole = ChatGeneration(message=message, generation_info=merged.generation_info)
+        return {**record_of(ChatResult(generations=[whole])), "chunks": chunks}
 
     def ends(self, chunk: Any) -> bool:
         """Return whether no chunk with content or usage follows."""
         return bool(chunk["message"].get("chunk_position") == "last")
-
-
-def _merged(chunks: Iterable[ChatGenerationChunk]) -> ChatGenerationChunk:
-    first, *others = chunks
-    return first + others if others else first
 
 
 def _as_chunk(generation: ChatGeneration) -> dict[str, Any]:

@@ -77,23 +77,24 @@ def usage_of(message: Any) -> dict[str, int]:
     return {name: count for name, count in usage.items() if isinstance(count, int)}
 
 
-def _said(generation: Generation) -> dict[str, Any]:
-    """Return what a provider said about an answer."""
-    message = getattr(generation, "message", None)
-    return {**(generation.generation_info or {}), **(getattr(message, "response_metadata", None) or {})}
+def _said(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what a provider said with an answer, or with a chunk of one."""
+    return {**(data["info"] or {}), **(data.get("message", {}).get("response_metadata") or {})}
 
 
-def ended_well(chunk: ChatGenerationChunk) -> bool:
-    """Return whether a chunk says that its stream is complete."""
-    if getattr(chunk.message, "chunk_position", None) == "last":
+def ended_well(data: dict[str, Any]) -> bool:
+    """Return whether the data of a chunk say that its stream is complete."""
+    said = _said(data)
+    if data["message"].get("chunk_position") == "last" or said.get("status") == "completed":
         return True
-    said = _said(chunk)
-    return any(isinstance(said.get(name), str) for name in _FINISH) or said.get("status") == "completed"
+    return any(isinstance(said.get(name), str) for name in _FINISH)
 
 
-def is_whole(part: Generation) -> bool:
-    """Return whether nothing that a provider said with an answer or a chunk means that the answer is cut short."""
-    said = _said(part)
+def is_whole(data: dict[str, Any]) -> bool:
+    """Return whether nothing in the data of an answer, or of a chunk of one, says that the answer is cut short."""
+    said = _said(data)
+    if not said:
+        return True
     return not any(cut_short(said.get(name)) for name in _FINISH) and said.get("status") not in _NOT_DONE
 
 
