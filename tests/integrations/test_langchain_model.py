@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import pickle
+import threading
 import uuid
 
 import pytest
@@ -108,6 +109,21 @@ async def test_a_reader_who_leaves_does_not_end_the_stream_of_the_others(server,
 
     _, chunks = await asyncio.gather(leave(), read())
     assert summed(chunks).content == "Paris is the capital (1)."
+    assert server.calls == 1
+
+
+async def test_a_stream_and_a_whole_call_at_once_make_one_call(server, model):
+    cached, found = model(), []
+    server.gate = threading.Event()
+    plain = threading.Thread(target=lambda: found.append(summed(list(cached.stream(ASKED))).content))
+    plain.start()
+    whole = asyncio.create_task(cached.ainvoke(ASKED))
+    await asyncio.to_thread(server.arrived.wait, 10)
+    await asyncio.sleep(0.1)
+    server.gate.set()
+    assert (await whole).content == "Paris is the capital (1)."
+    await asyncio.to_thread(plain.join)
+    assert found == ["Paris is the capital (1)."]
     assert server.calls == 1
 
 
@@ -462,6 +478,25 @@ async def test_a_failure_passes_unchanged_and_is_not_stored(server, model):
     server.fail = [500]
     other = cached.with_fallbacks([FakeListChatModel(responses=["instead"])])
     assert other.invoke("What is the capital of France?").content == "instead"
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_stale_answer_in_place_of_a_failure(server, model, streams):
+    now = [1000.0]
+    cached = model(ttl=10, stale_if_error=100, clock=lambda: now[0])
+
+    async def ask():
+        if streams:
+            return summed([chunk async for chunk in cached.astream(ASKED)])
+        return await cached.ainvoke(ASKED)
+
+    first = await ask()
+    now[0] += 20
+    server.fail = [500]
+    second = await ask()
+    assert second.content == first.content
+    assert (note(second)["outcome"], note(second)["age"]) == ("stale", 20.0)
+    assert server.calls == 2
 
 
 class Own(AIMessage):
