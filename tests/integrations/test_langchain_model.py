@@ -33,7 +33,10 @@ NOTE = "semantic_llm_cache"
 @pytest.fixture
 def openai(server):
     def make(**fields):
-        return ChatOpenAI(**{"model": "m", "api_key": "k", "base_url": f"{server.url}/v1", "max_retries": 0, **fields})
+        # LangChain keeps its HTTP clients for ever, so connections are closed after each answer.
+        headers = {"connection": "close", **fields.pop("default_headers", {})}
+        usual = {"model": "m", "api_key": "k", "base_url": f"{server.url}/v1", "max_retries": 0}
+        return ChatOpenAI(**{**usual, "default_headers": headers, **fields})
 
     return make
 

@@ -58,7 +58,9 @@ class Cached(CachedChatModel):
     """A model that takes the parameters of LangChain's OpenAI model, as the suites construct it."""
 
     def __init__(self, wrapped=None, similarity=0.9, **fields):
-        super().__init__(wrapped or ChatOpenAI(**fields), similarity=similarity, backend="memory://")
+        # LangChain keeps its HTTP clients for ever, so connections are closed after each answer.
+        wrapped = wrapped or ChatOpenAI(**fields, default_headers={"connection": "close"})
+        super().__init__(wrapped, similarity=similarity, backend="memory://")
 
 
 class Suite:

@@ -20,6 +20,7 @@ from semantic_llm_cache.calls.control import CacheControl
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheConfig
+from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.integrations._door import Door
@@ -36,8 +37,9 @@ from semantic_llm_cache.integrations.langchain.scope import form_of_model, scope
 from semantic_llm_cache.integrations.langchain.stored import fit, is_whole, rebuilt
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.streams.plain import settled_blocking, stream_blocking
-from semantic_llm_cache.streams.stream import settled, stream
+from semantic_llm_cache.streams.plain import stream_blocking
+from semantic_llm_cache.streams.stream import stream
+from semantic_llm_cache.wire.steps import Ask, Call
 
 __all__ = ["CachedChatModel"]
 
@@ -150,22 +152,7 @@ class CachedChatModel(BaseChatModel):
             function = self.wrapped._generate
             return function(messages, stop=stop, **_manager(function, run_manager), **kwargs)
 
-        lookups.remember(None)
-        plan = self._plan(messages, stop, kwargs)
-        if plan is None:
-            return ask()
-        own = Originals()
-
-        def call() -> Any:
-            result = ask()
-            return own.keep(record_of(result), result)
-
-        if plan.settings.control is None:
-            settled_blocking(self._engine, plan.request.key)
-        result = self._result(self._engine.get_or_call_blocking(plan.request, call, plan.settings), own)
-        if result is None:
-            record = self._engine.get_or_call_blocking(plan.request, call, _fresh(plan.settings))
-            result = self._result(record, own) or result_of(record)
+        result: ChatResult = drive_blocking(self._answer(self._plan(messages, stop, kwargs), Call(ask)))
         return result
 
     async def _agenerate(
@@ -177,22 +164,26 @@ class CachedChatModel(BaseChatModel):
             function = self.wrapped._agenerate
             return await function(messages, stop=stop, **_manager(function, run_manager), **kwargs)
 
+        result: ChatResult = await drive(self._answer(self._plan(messages, stop, kwargs), Call(ask)))
+        return result
+
+    def _answer(self, plan: _Plan | None, ask: Call) -> Steps:
+        """Return the result of a call: from the cache, of the same call in flight, or of the model."""
         lookups.remember(None)
-        plan = self._plan(messages, stop, kwargs)
         if plan is None:
-            return await ask()
+            return (yield ask)
         own = Originals()
 
-        async def call() -> Any:
-            result = await ask()
+        def call() -> Steps:
+            result = yield ask
             return own.keep(record_of(result), result)
 
-        if plan.settings.control is None:
-            await settled(self._engine, plan.request.key)
-        result = self._result(await self._engine.get_or_call(plan.request, call, settings=plan.settings), own)
+        request, settings = plan
+        record = yield Ask(self._engine, request, call, settings, settings.control is None)
+        result = self._result(record, own)
         if result is None:
-            record = await self._engine.get_or_call(plan.request, call, settings=_fresh(plan.settings))
-            result = self._result(record, own) or result_of(record)
+            record = yield Ask(self._engine, request, call, _fresh(settings))
+            result = self._result(record, own)
         return result
 
     def _stream(
