@@ -1,6 +1,7 @@
 """Entries for the tests of the command line, and how they get into a file and out."""
 
 import asyncio
+import os
 import time
 
 import numpy as np
@@ -58,3 +59,18 @@ def read(path):
             return dict(await backend.iterate())
 
     return asyncio.run(every())
+
+
+def read_terminal(ours):
+    """Return all that was written to a pseudo-terminal whose other end is closed, and close it."""
+    pieces = []
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the other end is closed, and nothing is left
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(ours)
+    return b"".join(pieces).decode()

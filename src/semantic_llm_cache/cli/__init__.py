@@ -1,5 +1,32 @@
 """The command `semantic-llm-cache`: look into a cache, manage it, and see one at work."""
 
-from semantic_llm_cache.cli.app import main
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
 
 __all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; without the extra `cli`, name the remedy and return 2.
+
+    Args:
+        argv: the arguments after the program's name; None takes those of the process.
+
+    Example:
+        >>> main(["ls", "--db", "no-such-file.db"])
+        1
+    """
+    missing = [name for name in ("click", "rich") if find_spec(name) is None]
+    if missing:
+        print(
+            f"semantic-llm-cache: the command line needs {' and '.join(missing)}: install this package with its extra "
+            f'"cli", from the checkout with  pip install ".[cli]"  (or run  pip install {" ".join(missing)})',
+            file=sys.stderr,
+        )
+        return 2
+    from semantic_llm_cache.cli import app
+
+    return app.main(argv)
