@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from semantic_llm_cache.cli.common import CommandError, json_option
-from semantic_llm_cache.cli.curves import Curve, check_plot, draw
+from semantic_llm_cache.cli.curves import Choice, Curve, check_plot, draw
 from semantic_llm_cache.cli.logs import (
     Table,
     answer_options,
@@ -28,7 +29,7 @@ from semantic_llm_cache.cli.progress import Progress
 from semantic_llm_cache.cli.replay import load_log
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.matching.calibration import Calibration, Cases
+    from semantic_llm_cache.matching.calibration import Calibration, Cases, Point
     from semantic_llm_cache.matching.objections import PairCheck
     from semantic_llm_cache.similarity import EmbeddingProvider
 
@@ -247,19 +248,26 @@ def _print_choice(label: str, result: Calibration) -> None:
     say()
 
 
-def _plot(args: Args, found: dict[str, Calibration]) -> None:
-    def point(result: Calibration, threshold: float) -> tuple[float, float, float]:
-        at = result.at(threshold)
-        return threshold, at.hits / result.rows, 1 - at.wrong_share
+def _points(result: Calibration, points: Iterable[Point]) -> list[tuple[float, float, float]]:
+    """Return threshold, hit ratio and precision of the points that have hits."""
+    return [(p.threshold, p.hits / result.rows, 1 - p.wrong_share) for p in points if p.hits]
 
-    curves = [
-        Curve(
-            name,
-            [point(result, p.threshold) for p in result.curve if p.hits],
-            None if result.threshold is None else point(result, result.threshold),
-        )
-        for name, result in found.items()
-    ]
+
+def _choice(result: Calibration) -> Choice | None:
+    """Return what the plot marks; None when no threshold meets the target."""
+    if result.threshold is None or result.interval is None:
+        return None
+    low, high = (result.at(end).threshold for end in result.interval)
+    least, most = result.held_out_interval
+    return Choice(
+        _points(result, [result.at(result.threshold)])[0],
+        _points(result, (p for p in result.curve if low <= p.threshold <= high)),
+        (1 - most, 1 - least),
+    )
+
+
+def _plot(args: Args, found: dict[str, Calibration]) -> None:
+    curves = [Curve(name, _points(result, result.curve), _choice(result)) for name, result in found.items()]
     curves = [curve for curve in curves if curve.points]
     if not curves:
         raise CommandError("there is nothing to plot: no hits at any threshold from 0.5")
