@@ -1,9 +1,8 @@
-import pty
 import types
 import unicodedata
 
 import pytest
-from cli_helpers import read_terminal
+from cli_helpers import terminal_output
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -50,19 +49,6 @@ def test_age(seconds, text):
 
 
 LONG = "long " * 60
-
-
-def terminal_output(print_it, columns=40):
-    """Return what a call prints on a terminal of so many columns."""
-    ours, theirs = pty.openpty()
-    with pytest.MonkeyPatch.context() as patch, open(theirs, "w", encoding="utf-8") as stream:
-        patch.setenv("COLUMNS", str(columns))
-        patch.setenv("TERM", "xterm")
-        patch.delenv("NO_COLOR", raising=False)
-        for name in ("stdout", "stderr"):
-            patch.setattr(f"sys.{name}", stream)
-        print_it()
-    return read_terminal(ours)
 
 
 def test_a_piped_table_is_whole_and_plain(capsys):

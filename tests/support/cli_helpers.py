@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import pty
 import time
 
 import numpy as np
+import pytest
 
 from semantic_llm_cache.backends import SQLiteBackend
 from semantic_llm_cache.config import CacheEntry
@@ -74,3 +76,16 @@ def read_terminal(ours):
         pieces.append(piece)
     os.close(ours)
     return b"".join(pieces).decode()
+
+
+def terminal_output(print_it, columns=40, **variables):
+    """Return what a call prints on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    with pytest.MonkeyPatch.context() as patch, open(theirs, "w", encoding="utf-8") as stream:
+        patch.delenv("NO_COLOR", raising=False)
+        for name, value in {"COLUMNS": str(columns), "TERM": "xterm", **variables}.items():
+            patch.setenv(name, value)
+        for name in ("stdout", "stderr"):
+            patch.setattr(f"sys.{name}", stream)
+        print_it()
+    return read_terminal(ours)

@@ -19,7 +19,7 @@ from semantic_llm_cache.cli.output import clean, colour, say
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.redaction import without_urls
 
-__all__ = ["COMMANDS", "main", "program"]
+__all__ = ["COMMANDS", "NOTES", "main", "program"]
 
 
 class _Row(NamedTuple):
@@ -81,7 +81,7 @@ class _Program(click.Group):
             for line in _EXAMPLES:
                 formatter.write(f"  {PROGRAM} {line}\n")
         formatter.write_paragraph()
-        formatter.write_text(_NOTES)
+        formatter.write_text(NOTES)
 
 
 _EXAMPLES = (
@@ -92,7 +92,7 @@ _EXAMPLES = (
     "warm litellm.jsonl --db cache.db",
     "copy cache.db redis://localhost:6379/0",
 )
-_NOTES = """\
+NOTES = """\
 Commands that read a cache take --db PATH or --url URL, or the URL in the variable SEMANTIC_LLM_CACHE_URL. \
 Exit codes: 0 done; 1 it failed, and one line on stderr says why; 2 the command line is wrong or a part is not \
 installed."""
@@ -134,16 +134,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # the exit code that a shell reports for SIGPIPE
     except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted", 130, words)
+        return _fail("interrupted", 130)
     except click.exceptions.Exit as stop:  # click has printed the help or the version
         return stop.exit_code
     except click.UsageError as error:
         asked = f"{PROGRAM} {words[0]}" if words[0] in COMMANDS else PROGRAM
-        return _fail(f"{_ended(error.format_message())} See: {asked} --help", 2, words)
+        text = without_urls(_ended(error.format_message()), words)
+        return _fail(f"{text} See: {asked} --help", 2)
     except CommandError as error:
-        return _fail(str(error), error.code, words)
+        text = str(error) if error.redacted else without_urls(str(error), words)
+        return _fail(text, error.code)
     except (PromptCacheError, ImportError, OSError) as error:
-        return _fail(str(error) or type(error).__name__, 1, words)
+        return _fail(without_urls(str(error), words) or type(error).__name__, 1)
 
 
 def _run(words: list[str]) -> int:
@@ -165,9 +167,9 @@ def _ended(text: str) -> str:
     return text if text.endswith((".", "?", ")")) else f"{text}."
 
 
-def _fail(text: str, code: int, words: Sequence[str]) -> int:
-    """Print one line on stderr: without what may be a password in a URL, and without control characters."""
-    line = clean(" ".join(without_urls(text, words).split()))
+def _fail(text: str, code: int) -> int:
+    """Print text, which holds no secret, as one line on stderr, without control characters."""
+    line = clean(" ".join(text.split()))
     line = _LONG_WORD.sub(lambda word: f"{word.group()[:200]}...", line)
     say(f"{PROGRAM}: {line}", err=True)
     return code

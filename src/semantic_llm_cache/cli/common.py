@@ -144,7 +144,8 @@ def _make(url: str, path: Path | None) -> StorageBackend:
     try:
         return backend_from_url(url)
     except ValueError as error:
-        raise CommandError(str(error), code=2) from error
+        # Its URLs are examples: of what was given, it quotes only what may be shown.
+        raise CommandError(str(error), code=2, redacted=True) from error
 
 
 def entry_record(key: str, entry: CacheEntry, *, vector: bool = True) -> dict[str, Any]:

@@ -13,8 +13,10 @@ class CommandError(Exception):
     Args:
         message: what is wrong and what to do.
         code: exit code: 1 for a failure, 2 for an invalid command line.
+        redacted: whether the message is known to hold no secret, so that the URLs in it are shown whole.
     """
 
-    def __init__(self, message: str, code: int = 1) -> None:
+    def __init__(self, message: str, code: int = 1, *, redacted: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.redacted = redacted
