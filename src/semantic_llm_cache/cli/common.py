@@ -41,7 +41,7 @@ _Declared = TypeVar("_Declared", bound="Callable[..., Any]")
 
 json_option = option("--json", is_flag=True, show_default=False, help="Print JSON for programs to read.")
 namespace_option = option("--namespace", metavar="NAME", help="Only entries of this namespace.")
-place_argument = argument("cache", required=False, help="URL, or path of a SQLite file.")
+place_argument = argument("cache", required=False, type=click.Path(), help="URL, or path of a SQLite file.")
 
 
 def cache_options(default: str = f"the variable {URL_VARIABLE}") -> Callable[[_Declared], _Declared]:

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
+import click
+
 from semantic_llm_cache.cli.common import PROGRAM, CommandError, json_option, namespace_option, open_backend, place
 from semantic_llm_cache.cli.output import clean, counted, print_json, say, tally
 from semantic_llm_cache.cli.parsing import COUNT, Args, argument, command, option
@@ -25,8 +27,12 @@ _MOST_REASONS = 5
     "copy redis://localhost:6379/0 postgresql://localhost/caches",
     "copy old.db new.db --namespace faq --dry-run",
 )
-@argument("src", help="Cache to read: a URL, or the path of a SQLite file.")
-@argument("dst", help="Cache to write: a URL, or the path of a SQLite file, which is created if it does not exist.")
+@argument("src", type=click.Path(), help="Cache to read: a URL, or the path of a SQLite file.")
+@argument(
+    "dst",
+    type=click.Path(),
+    help="Cache to write: a URL, or the path of a SQLite file, which is created if it does not exist.",
+)
 @namespace_option
 @option("--overwrite", is_flag=True, show_default=False, help="Entries of SRC replace newer ones of DST too.")
 @option("--dry-run", is_flag=True, show_default=False, help="Only show what would be copied; DST is not changed.")
