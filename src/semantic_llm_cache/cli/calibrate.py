@@ -23,7 +23,7 @@ from semantic_llm_cache.cli.logs import (
     read_labels,
     read_table,
 )
-from semantic_llm_cache.cli.output import clean, dim, milliseconds, print_json, print_table, say
+from semantic_llm_cache.cli.output import clean, dim, fit, milliseconds, print_json, print_table, say
 from semantic_llm_cache.cli.parsing import COUNT, SHARE, Args, argument, command, option
 from semantic_llm_cache.cli.progress import Progress
 from semantic_llm_cache.cli.replay import load_log
@@ -272,4 +272,4 @@ def _plot(args: Args, found: dict[str, Calibration]) -> None:
     if not curves:
         raise CommandError("there is nothing to plot: no hits at any threshold from 0.5")
     title = f"{Path(args.log).name}: precision against hit ratio"
-    draw(args.plot, curves, title=clean(title), target=args.target_error)
+    draw(args.plot, curves, title=fit(clean(title), 90), target=args.target_error)

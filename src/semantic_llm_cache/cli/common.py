@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,11 +33,14 @@ __all__ = [
     "open_backend",
     "place",
     "place_argument",
+    "run_async",
 ]
 
 URL_VARIABLE = "SEMANTIC_LLM_CACHE_URL"
 
 _Declared = TypeVar("_Declared", bound="Callable[..., Any]")
+
+_Result = TypeVar("_Result")
 
 json_option = option("--json", is_flag=True, show_default=False, help="Print JSON for programs to read.")
 namespace_option = option("--namespace", metavar="NAME", help="Only entries of this namespace.")
@@ -55,6 +58,13 @@ def cache_options(default: str = f"the variable {URL_VARIABLE}") -> Callable[[_D
         return option("--db", metavar="PATH", type=click.Path(), help="SQLite file that holds the cache.")(function)
 
     return add
+
+
+def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run the work of a command to its end."""
+    import asyncio  # here, since the help and completion of commands need none of it
+
+    return asyncio.run(work)
 
 
 @asynccontextmanager

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
 import click
 
-from semantic_llm_cache.cli.common import PROGRAM, CommandError, json_option, namespace_option, open_backend, place
+from semantic_llm_cache.cli.common import (
+    PROGRAM,
+    CommandError,
+    json_option,
+    namespace_option,
+    open_backend,
+    place,
+    run_async,
+)
 from semantic_llm_cache.cli.output import clean, counted, print_json, say, tally
 from semantic_llm_cache.cli.parsing import COUNT, Args, argument, command, option
 from semantic_llm_cache.cli.progress import follow
@@ -41,13 +48,13 @@ _MOST_REASONS = 5
 def copy_command(args: Args) -> int:
     """Copy every live entry of SRC into DST, with its embedding, scope, tags, costs and hits.
 
-    Each entry expires when it would have. Both caches may be in use meanwhile. Entries that DST already has, as new
-    or newer, are left as they are: after an interruption run the command again, and it continues without
+    Each entry expires when it would have. Both caches may be in use during the copy. Entries that DST already has,
+    as new or newer, are left as they are: after an interruption run the command again, and it continues without
     duplicates.
     """
     latest = _Latest()
     try:
-        asyncio.run(_copy(args, latest))
+        run_async(_copy(args, latest))
     except KeyboardInterrupt:
         copied = latest.report.copied if latest.report else 0
         raise CommandError(
@@ -101,7 +108,7 @@ def _report(args: Args, report: CopyReport, to: str) -> None:
     left = (
         (report.there, "there already"),
         (report.newer, "left: DST has a newer one (--overwrite replaces it)"),
-        (report.expired, "expired meanwhile"),
+        (report.expired, "expired during the copy"),
         (report.failed, "DST cannot hold"),
     )
     tally(left)

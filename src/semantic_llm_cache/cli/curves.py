@@ -75,7 +75,7 @@ def draw(path: str, curves: Sequence[Curve], *, title: str, target: float) -> No
         target: share of wrong hits asked for; the line is at 1 - target.
     """
     if Path(path).suffix.lower() == ".png":
-        _png(path, curves, title, target)
+        _figure(curves, title, target).savefig(path, dpi=120)
     else:
         Path(path).write_text(_html(curves, title, target), encoding="utf-8")
 
@@ -107,7 +107,7 @@ def _ticks(low: float, high: float) -> list[float]:
 # ------------------------------------------------------------------------------ PNG
 
 
-def _png(path: str, curves: Sequence[Curve], title: str, target: float) -> None:
+def _figure(curves: Sequence[Curve], title: str, target: float) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -128,7 +128,7 @@ def _png(path: str, curves: Sequence[Curve], title: str, target: float) -> None:
     axes.grid(visible=True, alpha=0.3)
     # Below the plot: inside it the legend could lie on a curve.
     figure.legend(loc="outside lower center", fontsize="small", title=_INTERVALS, title_fontsize="small")
-    figure.savefig(path, dpi=120)
+    return figure
 
 
 _INTERVALS = "pale band: 95 % interval of the threshold; upright bar: of the precision on held-out rows"

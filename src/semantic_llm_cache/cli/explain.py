@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_llm_cache.cli.common import CommandError, cache_options, namespace_option, open_backend
+from semantic_llm_cache.cli.common import CommandError, cache_options, namespace_option, open_backend, run_async
 from semantic_llm_cache.cli.logs import embedder_option, guards_option, make_embedder, make_guards
 from semantic_llm_cache.cli.output import age, clean, dim, print_json, say
 from semantic_llm_cache.cli.parsing import COUNT, SIMILARITY, Args, argument, command, option
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["explain_command"]
 
 _SIMILARITY = 0.95
+_NOT_NEAREST = "would match, but a nearer one is served"
 _CANDIDATES = 8  # as many as the engine compares in one scope
 
 
@@ -55,7 +55,7 @@ def explain_command(args: Args) -> int:
         raise CommandError("there is no text to explain: it is empty", code=2)
     guards = make_guards(args.guards)
     if args.other is None:
-        return asyncio.run(_in_cache(args, guards))
+        return run_async(_in_cache(args, guards))
     args.other = clean_text(args.other)
     embedder = make_embedder(args.embedder)
     _pair(args, embedder, PairCheck(guards, embedder.encode_batch, embedder))
@@ -123,6 +123,8 @@ def _painted(verdict: str) -> str:
 
 
 async def _in_cache(args: Args, guards: Any) -> int:
+    import asyncio
+
     from semantic_llm_cache.matching.objections import PairCheck
 
     try:
@@ -204,7 +206,7 @@ def _row(
     if candidate.key in exact:
         verdict, reason = "exact", "same text, same scope"
     elif verdict == "same" and (chosen is None or chosen.key != candidate.key):
-        reason = "would do, but a nearer one is served"
+        reason = _NOT_NEAREST
     return {
         "key": candidate.key,
         "similarity": candidate.similarity,
@@ -255,7 +257,7 @@ def _print(
         say(f"  similarity {row['similarity']:.4f}, {_where(row['origin'])}, {age(row['age'])} old")
         for veto in row["objections"]:
             say(f"  {veto['rule']}: {clean(veto['reason'])}")
-        served = row["verdict"] == "same" and not row["reason"].startswith("would do")
+        served = row["verdict"] == "same" and row["reason"] != _NOT_NEAREST
         verdict = click.style("served", fg="green") if served else _painted(row["verdict"])
         say(f"  {verdict}: {clean(row['reason'])}")
         say(dim(f"  key {clean(row['key'])}"))

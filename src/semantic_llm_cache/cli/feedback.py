@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from semantic_llm_cache.cli.common import cache_options, open_backend
+from semantic_llm_cache.cli.common import cache_options, open_backend, run_async
 from semantic_llm_cache.cli.output import clean, print_json, say
 from semantic_llm_cache.cli.parsing import Args, argument, command
 from semantic_llm_cache.cli.reading import find_entry, key_argument
@@ -22,7 +20,7 @@ def report_command(args: Args) -> int:
     """Report that the answer stored under KEY is wrong, which evicts it, or right. Both are counted in the cache, see
     `stats --json`. Inside a program, report_wrong(lookup) and report_right(lookup) also teach the error budget.
     """
-    return asyncio.run(_report(args))
+    return run_async(_report(args))
 
 
 async def _report(args: Args) -> int:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
-from semantic_llm_cache.cli.common import PROGRAM, CommandError, cache_options, namespace_option, open_backend
+from semantic_llm_cache.cli.common import (
+    PROGRAM,
+    CommandError,
+    cache_options,
+    namespace_option,
+    open_backend,
+    run_async,
+)
 from semantic_llm_cache.cli.output import clean, counted, print_json, say
 from semantic_llm_cache.cli.parsing import Args, argument, command, option
 
@@ -18,7 +24,7 @@ __all__ = ["clear_command", "invalidate_command"]
 @option("--yes", "-y", is_flag=True, show_default=False, help="Do not ask.")
 def clear_command(args: Args) -> int:
     """Delete all entries, or those of one namespace. It asks first; in a script pass --yes."""
-    return asyncio.run(_clear(args))
+    return run_async(_clear(args))
 
 
 async def _clear(args: Args) -> int:
@@ -49,7 +55,7 @@ def invalidate_command(args: Args) -> int:
     """Delete the entries whose prompt contains PATTERN, in any case, or that have one of the tags; with both, those to
     which both apply.
     """
-    return asyncio.run(_invalidate(args))
+    return run_async(_invalidate(args))
 
 
 async def _invalidate(args: Args) -> int:

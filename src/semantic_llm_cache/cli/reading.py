@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
 import json
 import time
 from typing import TYPE_CHECKING
 
-from semantic_llm_cache.cli.common import CommandError, cache_options, entry_record, namespace_option, open_backend
+from semantic_llm_cache.cli.common import (
+    CommandError,
+    cache_options,
+    entry_record,
+    namespace_option,
+    open_backend,
+    run_async,
+)
 from semantic_llm_cache.cli.output import age, clean, dim, milliseconds, money, number, print_json, print_table, say
 from semantic_llm_cache.cli.parsing import COUNT, Args, argument, command, option
 
@@ -35,7 +41,7 @@ def ls_command(args: Args) -> int:
     """List the live entries of a cache, newest first. The keys are long enough for `show`. The scope names what the
     entry shows of who asked: namespace, function or model, and the beginning of the scope's hash.
     """
-    return asyncio.run(_ls(args))
+    return run_async(_ls(args))
 
 
 async def _ls(args: Args) -> int:
@@ -107,7 +113,7 @@ key_argument = argument("key", help="The key, or as much of its beginning as mak
 @cache_options()
 def show_command(args: Args) -> int:
     """Show one entry in full. With --json, its embedding too."""
-    return asyncio.run(_show(args))
+    return run_async(_show(args))
 
 
 async def _show(args: Args) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from semantic_llm_cache.cli.common import (
     namespace_option,
     open_backend,
     place_argument,
+    run_async,
 )
 from semantic_llm_cache.cli.logs import make_embedder
 from semantic_llm_cache.cli.output import age, clean, counted, print_json, say, tally
@@ -64,7 +64,7 @@ def reembed_command(args: Args) -> int:
     """
     latest: list[ReembedReport] = []
     try:
-        seconds = asyncio.run(_reembed(args, latest))
+        seconds = run_async(_reembed(args, latest))
     except KeyboardInterrupt:
         moved = latest[-1].moved if latest else 0
         raise CommandError(
@@ -76,6 +76,8 @@ def reembed_command(args: Args) -> int:
 
 async def _reembed(args: Args, latest: list[ReembedReport]) -> float | None:
     """Move the cache; for a dry run return the estimated seconds, None when unknown."""
+    import asyncio
+
     from semantic_llm_cache.management.reembedding import reembed_cache
 
     provider = make_embedder(args.model, "--model")
@@ -142,6 +144,6 @@ def _report(args: Args, report: ReembedReport, seconds: float | None) -> None:
         (report.without_vector, "left without a vector" + ("" if args.missing else " (--missing gives them one)")),
         (report.unreadable, "left: too long for the model"),
         (report.refused, "left: the model failed on the text"),
-        (report.changed, "left: changed meanwhile; run it again"),
+        (report.changed, "left: changed during the move; run it again"),
     )
     tally(left, width=11)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from semantic_llm_cache.cli.common import cache_options, namespace_option, open_backend
+from semantic_llm_cache.cli.common import cache_options, namespace_option, open_backend, run_async
 from semantic_llm_cache.cli.output import clean, milliseconds, money, number, print_json, print_table, say
 from semantic_llm_cache.cli.parsing import Args, command
 
@@ -30,7 +29,7 @@ def stats_command(args: Args) -> int:
     """Show how many entries a cache holds, the hits, misses and savings that all programs using it have counted so
     far, and the prices behind the savings.
     """
-    return asyncio.run(_stats(args))
+    return run_async(_stats(args))
 
 
 async def _stats(args: Args) -> int:

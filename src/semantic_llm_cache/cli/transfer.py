@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from typing import Any
 
 import click
 
-from semantic_llm_cache.cli.common import CommandError, cache_options, namespace_option, open_backend
+from semantic_llm_cache.cli.common import CommandError, cache_options, namespace_option, open_backend, run_async
 from semantic_llm_cache.cli.output import clean, counted, print_json, say
 from semantic_llm_cache.cli.parsing import Args, argument, command
 
@@ -29,7 +28,7 @@ def export_command(args: Args) -> int:
     filepath = None if args.file == "-" else args.file
     if filepath is not None and not Path(filepath).absolute().parent.is_dir():
         raise CommandError(f"cannot write {clean(filepath)}: its directory does not exist")
-    entries = asyncio.run(_read(args, filepath))
+    entries = run_async(_read(args, filepath))
     if filepath is None:
         for entry in entries:
             print(json.dumps(entry, ensure_ascii=False))
@@ -64,7 +63,7 @@ def import_command(args: Args) -> int:
             path.write_bytes(data)
         elif not path.is_file():
             raise CommandError(f"cannot read {clean(args.file)}: no such file")
-        count = asyncio.run(_write(args, path))
+        count = run_async(_write(args, path))
     if args.json:
         print_json({"imported": count})
     else:

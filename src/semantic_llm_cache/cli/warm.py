@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import importlib
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_llm_cache.cli.common import PROGRAM, URL_VARIABLE, CommandError, cache_options, open_backend
+from semantic_llm_cache.cli.common import PROGRAM, URL_VARIABLE, CommandError, cache_options, open_backend, run_async
 from semantic_llm_cache.cli.logs import make_embedder
 from semantic_llm_cache.cli.output import age, clean, counted, print_json, say, tally
 from semantic_llm_cache.cli.parsing import Args, ValueType, argument, command, option
@@ -212,7 +211,7 @@ def warm_command(args: Args) -> int:
         if not Path(path).is_file():
             raise CommandError(f"cannot read {clean(path)}: no such file")
     try:
-        place = asyncio.run(_warm(args, reports))
+        place = run_async(_warm(args, reports))
     except KeyboardInterrupt:
         stored = sum(report.stored for report in reports)
         raise CommandError(
@@ -345,7 +344,7 @@ def _function(name: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise CommandError(f"--function {clean(name)}: {error}", code=2) from error
     if _controls_of(found) is None:
-        raise CommandError(f"--function {clean(name)} is no function decorated with @cache", code=2)
+        raise CommandError(f"--function {clean(name)} is not a function decorated with @cache", code=2)
     return found
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
-from semantic_llm_cache.cli.common import CommandError, cache_options, open_backend
+from semantic_llm_cache.cli.common import CommandError, cache_options, open_backend, run_async
 from semantic_llm_cache.cli.output import dim, print_json, say
 from semantic_llm_cache.cli.parsing import COUNT, SIMILARITY, Args, Number, command, option
 
@@ -61,7 +60,7 @@ def demo_command(args: Args) -> int:
     prices = CacheConfig()
     rates = (prices.input_cost_per_1k, prices.output_cost_per_1k)
     try:
-        summary, where = asyncio.run(_demo(args, rates))
+        summary, where = run_async(_demo(args, rates))
     except EmbeddingUnavailableError as error:
         detail = "" if "model install" in str(error) else f" ({error})"
         raise CommandError(_NEEDS_MODEL + detail, code=2) from error
@@ -120,6 +119,8 @@ def _backend(args: Args) -> AbstractAsyncContextManager[StorageBackend]:
 
 async def _load_embedder() -> EmbeddingProvider:
     """Return the embedder, already loaded: the first prompt should not wait for that."""
+    import asyncio
+
     from semantic_llm_cache.similarity import create_embedding_provider
 
     embedder: EmbeddingProvider = create_embedding_provider("auto")
