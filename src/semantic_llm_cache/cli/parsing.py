@@ -150,9 +150,13 @@ def command(name: str, *examples: str) -> Callable[[Callable[[Args], int]], Comm
 
 def option(*names: str, section: str = "Options", **attrs: Any) -> Callable[[_Declared], _Declared]:
     """Declare an option, as `click.option` does; `section` is its title in the help."""
-    return click.option(*names, cls=_Option, section=section, **attrs)
+    add = click.option(*names, cls=_Option, section=section, **attrs)
+    add.__doc__ = f"Add {names[0]}."
+    return add
 
 
 def argument(name: str, *, help: str, **attrs: Any) -> Callable[[_Declared], _Declared]:
     """Declare a positional argument, as `click.argument` does, with a line of help."""
-    return click.argument(name, cls=_Argument, help=help, metavar=attrs.pop("metavar", name.upper()), **attrs)
+    add = click.argument(name, cls=_Argument, help=help, metavar=attrs.pop("metavar", name.upper()), **attrs)
+    add.__doc__ = f"Add {name.upper()}."
+    return add

@@ -25,9 +25,7 @@ _NEEDS_MODEL = (
 )
 
 
-@command(
-    "demo", "demo", "demo --db cache.db        # run it twice: the second run starts warm", "demo --similarity 0.95"
-)
+@command("demo", "demo", "demo --db cache.db  # the second run starts warm", "demo --similarity 0.95")
 @cache_options(default="memory")
 @option(
     "--similarity",
