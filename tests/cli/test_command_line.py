@@ -89,6 +89,7 @@ def test_without_a_word_the_help_is_shown(run):
         (["xyzzy"], "No such command xyzzy. See: semantic-llm-cache --help"),
         (["ls", "--limt", "3"], "--limt. Did you mean --limit? See: semantic-llm-cache ls --help"),
         (["replay", "x", "--max-eror", "1"], "--max-error"),
+        (["explain", "-5 miles in km", "b"], "A text that begins with - goes after --, as in: explain -- TEXT."),
         (["--versoin"], "--version"),
         (["ls", "--limit"], "--limit requires an argument. See: semantic-llm-cache ls --help"),
         (["ls", "--limit", "many"], "many must be a whole number of at least 1"),
@@ -302,3 +303,19 @@ def test_stats_names_the_prices_behind_the_savings(run, tmp_path):
     assert "other" not in run("stats", "--db", path, "--namespace", "default")[1]
     fill(tmp_path / "q.db", {"a": entry("a", "b")}, {"default": {"hits": 1}})
     assert "Prices: unknown" in run("stats", "--db", tmp_path / "q.db")[1]
+
+
+def test_prices_are_read_off_some_entries_of_a_large_cache(run, tmp_path, monkeypatch):
+    from semantic_llm_cache.cli import stats
+
+    monkeypatch.setattr(stats, "_SAMPLE", 3)
+    path = tmp_path / "p.db"
+    fill(
+        path,
+        {f"k{n}": entry(f"{n}", "b", input_tokens=1000, cost_usd=0.001) for n in range(9)},
+        {"default": {"hits": 1}},
+    )
+    code, out, err = run("stats", "--db", path, "--json")
+    assert (code, err) == (0, "")
+    assert '"calls": 3' in out
+    assert '"default": true' in out

@@ -140,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.UsageError as error:
         asked = f"{PROGRAM} {words[0]}" if words[0] in COMMANDS else PROGRAM
         text = without_urls(_ended(error.format_message()), words)
+        if isinstance(error, click.NoSuchOption) and not error.possibilities:
+            text += " A text that begins with - goes after --, as in: explain -- TEXT."
         return _fail(f"{text} See: {asked} --help", 2)
     except CommandError as error:
         text = str(error) if error.redacted else without_urls(str(error), words)

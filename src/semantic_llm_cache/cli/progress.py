@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ class Progress:
         return f"{self._done:>{len(str(self._total))}}/{self._total}"
 
     def __enter__(self) -> Progress:
-        if self._enabled and self._stream.isatty():
+        if self._enabled and self._stream.isatty() and os.environ.get("TERM") != "dumb":
             self._bar = _live_bar(self._stream, self._total)
         return self
 

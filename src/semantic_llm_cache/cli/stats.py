@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +12,6 @@ from semantic_llm_cache.cli.output import clean, milliseconds, money, number, pr
 from semantic_llm_cache.cli.parsing import Args, command
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.metrics.rates import Rates
     from semantic_llm_cache.metrics.table import Metric
     from semantic_llm_cache.storage.contract import StorageBackend
@@ -119,16 +118,19 @@ _FORMS: dict[str, Callable[[float], str]] = {
 
 async def _prices(backend: StorageBackend, namespace: str | None) -> dict[str, Rates]:
     """Return the prices by namespace, read off some of the entries."""
-    from semantic_llm_cache.metrics.rates import rates_of
+    from semantic_llm_cache.metrics.rates import Call, rates_of
 
-    entries: dict[str, list[CacheEntry]] = {}
+    calls: dict[str, list[Call]] = {}
     seen = 0
-    async for _, entry in backend.scan(namespace=namespace):
-        entries.setdefault(entry.namespace, []).append(entry)
+    entries = backend.scan(namespace=namespace)
+    async for _, entry in entries:
+        calls.setdefault(entry.namespace, []).append(Call.of(entry))
         seen += 1
         if seen >= _SAMPLE:
             break
-    found = {space: rates_of(some) for space, some in sorted(entries.items())}
+    if isinstance(entries, AsyncGenerator):
+        await entries.aclose()  # before the backend is closed
+    found = {space: rates_of(some) for space, some in sorted(calls.items())}
     return {space: rates for space, rates in found.items() if rates is not None}
 
 

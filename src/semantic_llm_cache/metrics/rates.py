@@ -1,4 +1,4 @@
-"""The prices behind the savings, read off stored entries: each holds its tokens and what its call had cost."""
+"""The prices behind the savings, read off stored entries: each holds the tokens and the cost of its call."""
 
 from __future__ import annotations
 
@@ -8,22 +8,35 @@ from typing import NamedTuple
 
 from semantic_llm_cache.config import CacheConfig, CacheEntry
 
-__all__ = ["Rates", "rates_of"]
+__all__ = ["Call", "Rates", "rates_of"]
 
 _EXACT = 1e-6  # costs are floats: a relative difference below this is rounding
 
 
+class Call(NamedTuple):
+    """What one call used and cost."""
+
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+
+    @classmethod
+    def of(cls, entry: CacheEntry) -> Call:
+        """Return the call that an entry stores the answer of."""
+        return cls(entry.input_tokens, entry.output_tokens, entry.cost_usd)
+
+
 class Rates(NamedTuple):
-    """The prices of some entries.
+    """The prices of some calls.
 
     Attributes:
-        entries: how many entries they are read off.
+        calls: how many calls they are read off.
         average: USD per 1,000 tokens, of input and output together.
-        input_per_1k, output_per_1k: USD per 1,000 tokens, where all entries have the same two rates; else None.
+        input_per_1k, output_per_1k: USD per 1,000 tokens, where all calls have the same two rates; else None.
         default: whether these are the rates of a program that names no prices.
     """
 
-    entries: int
+    calls: int
     average: float
     input_per_1k: float | None = None
     output_per_1k: float | None = None
@@ -36,17 +49,17 @@ class Rates(NamedTuple):
         return f"{kind}, ${self.input_per_1k:.6g} per 1,000 tokens in and ${self.output_per_1k:.6g} out"
 
 
-def rates_of(entries: Iterable[CacheEntry]) -> Rates | None:
-    """Return the prices of some entries; None when none of them has tokens.
+def rates_of(calls: Iterable[Call]) -> Rates | None:
+    """Return the prices of some calls; None when none of them has tokens.
 
     Example:
-        >>> str(rates_of([CacheEntry("p", "r", input_tokens=2000, output_tokens=500, cost_usd=0.003)]))
+        >>> str(rates_of([Call(2000, 500, 0.003)]))
         'default rates, $0.001 per 1,000 tokens in and $0.002 out'
     """
     rows = [
-        (entry.input_tokens / 1000, entry.output_tokens / 1000, entry.cost_usd)
-        for entry in entries
-        if entry.input_tokens or entry.output_tokens
+        (call.input_tokens / 1000, call.output_tokens / 1000, call.cost_usd)
+        for call in calls
+        if call.input_tokens or call.output_tokens
     ]
     if not rows:
         return None
