@@ -67,7 +67,7 @@ embedder_option = option(
     help="Embedding model: auto, onnx, sentence-transformer, openai or openai:MODEL.",
 )
 guards_option = option(
-    "--guards", metavar="NAMES", help="default, none, or names of guards with commas (default: default)."
+    "--guards", metavar="NAMES", help="Guards: default, none, or names separated by commas (default: default)."
 )
 
 

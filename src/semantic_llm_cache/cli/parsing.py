@@ -91,7 +91,7 @@ class Command(click.Command):
             value = ctx.params.get(param.name or "")
             texts = value if isinstance(value, tuple) else (value,)
             if param.type is click.STRING and any(isinstance(text, str) and _undecoded(text) for text in texts):
-                name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+                name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name.strip("[]")
                 raise CommandError(f"{name} is not valid UTF-8 text: see the encoding of the terminal", code=2)
         assert self.callback is not None
         return self.callback(Args(**ctx.params))
@@ -135,7 +135,7 @@ class _Argument(click.Argument):
         self.help = help
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        return self.human_readable_name, self.help or ""
+        return self.human_readable_name.strip("[]"), self.help or ""
 
 
 def _undecoded(text: str) -> bool:
@@ -157,6 +157,7 @@ def option(*names: str, section: str = "Options", **attrs: Any) -> Callable[[_De
 
 def argument(name: str, *, help: str, **attrs: Any) -> Callable[[_Declared], _Declared]:
     """Declare a positional argument, as `click.argument` does, with a line of help."""
-    add = click.argument(name, cls=_Argument, help=help, metavar=attrs.pop("metavar", name.upper()), **attrs)
+    usual = name.upper() if attrs.get("required", True) else f"[{name.upper()}]"
+    add = click.argument(name, cls=_Argument, help=help, metavar=attrs.pop("metavar", usual), **attrs)
     add.__doc__ = f"Add {name.upper()}."
     return add

@@ -45,7 +45,7 @@ _WORDS = "How do I change the address that the invoices of my account are sent t
 @namespace_option
 @option("--missing", is_flag=True, show_default=False, help="Entries without a vector get one too.")
 @option("--batch", type=COUNT, default=64, metavar="N", help="Entries at a time.")
-@option("--pause", type=SECONDS, default=0.0, metavar="S", help="Seconds to rest after each batch.")
+@option("--pause", type=SECONDS, default=0, metavar="S", help="Seconds to rest after each batch.")
 @option(
     "--rate",
     type=Number("entries a second, more than 0", 0, 1e9, within=True),

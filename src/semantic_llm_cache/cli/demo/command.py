@@ -37,7 +37,7 @@ _NEEDS_MODEL = (
 @option(
     "--delay-ms",
     type=Number("a number of milliseconds, at most 60000", 0, 60_000),
-    default=350.0,
+    default=350,
     metavar="MS",
     help="Mean time of a call, give or take 30 %.",
 )
