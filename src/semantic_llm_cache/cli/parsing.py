@@ -42,14 +42,14 @@ class Number(ValueType):
     Args:
         wanted: what it must be, in words.
         low, high: the range.
-        within: whether the ends of the range are refused.
+        open_ends: whether the ends of the range are refused.
         whole: whether it must be a whole number.
     """
 
     name = "number"
 
-    def __init__(self, wanted: str, low: float, high: float, *, within: bool = False, whole: bool = False) -> None:
-        self.wanted, self.low, self.high, self.within, self.whole = wanted, low, high, within, whole
+    def __init__(self, wanted: str, low: float, high: float, *, open_ends: bool = False, whole: bool = False) -> None:
+        self.wanted, self.low, self.high, self.open_ends, self.whole = wanted, low, high, open_ends, whole
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number; fail for anything else."""
@@ -57,13 +57,13 @@ class Number(ValueType):
             number: float = (int if self.whole else float)(value)
         except ValueError:
             number = math.nan
-        if not self.low <= number <= self.high or (self.within and number in (self.low, self.high)):
+        if not self.low <= number <= self.high or (self.open_ends and number in (self.low, self.high)):
             self.fail(f"{value!r} must be {self.wanted}", param, ctx)
         return number
 
 
 COUNT = Number("a whole number of at least 1", 1, 10**18, whole=True)
-SHARE = Number("a share between 0 and 1, such as 0.02 for 2 percent", 0, 1, within=True)
+SHARE = Number("a share between 0 and 1, such as 0.02 for 2 percent", 0, 1, open_ends=True)
 SIMILARITY = Number("a similarity from 0 to 1, such as 0.95", 0, 1)
 SECONDS = Number("seconds, such as 0.5", 0, 1e9)
 

@@ -48,7 +48,7 @@ _WORDS = "How do I change the address that the invoices of my account are sent t
 @option("--pause", type=SECONDS, default=0, metavar="S", help="Seconds to rest after each batch.")
 @option(
     "--rate",
-    type=Number("entries a second, more than 0", 0, 1e9, within=True),
+    type=Number("entries a second, more than 0", 0, 1e9, open_ends=True),
     metavar="N",
     help="Most entries a second (default: no limit).",
 )
