@@ -85,6 +85,7 @@ def test_without_a_word_the_help_is_shown(run):
     [
         (["stat"], "No such command stat. Did you mean stats? See: semantic-llm-cache --help"),
         (["invalidat"], "Did you mean invalidate?"),
+        (["LS"], "Did you mean ls?"),
         (["list"], "Did you mean ls?"),
         (["xyzzy"], "No such command xyzzy. See: semantic-llm-cache --help"),
         (["ls", "--limt", "3"], "--limt. Did you mean --limit? See: semantic-llm-cache ls --help"),

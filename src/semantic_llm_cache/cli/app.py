@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, _Row] = {
 }
 """The commands, in the order of the help. A command's module is imported when the command is used."""
 
+_DASHED = re.compile(r"-[^-]\S*\s")
 _LONG_WORD = re.compile(r"\S{201,}")
 
 
@@ -68,7 +69,7 @@ class _Program(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(args[0].lower(), COMMANDS, n=1, cutoff=0.5)
             ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
@@ -140,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.UsageError as error:
         asked = f"{PROGRAM} {words[0]}" if words[0] in COMMANDS else PROGRAM
         text = without_urls(_ended(error.format_message()), words)
-        if isinstance(error, click.NoSuchOption) and not error.possibilities:
+        if isinstance(error, click.NoSuchOption) and any(_DASHED.match(word) for word in words):
             text += " A text that begins with - goes after --, as in: explain -- TEXT."
         return _fail(f"{text} See: {asked} --help", 2)
     except CommandError as error:
