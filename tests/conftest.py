@@ -35,7 +35,7 @@ def fresh_cache(monkeypatch):
     set_default_backend(None)
     set_default_embedder(None)
     # What a test used is not in use in the next one.
-    lookup.remember(None)
+    lookup.forget()
     registry._by_url.clear()
 
 

@@ -126,12 +126,13 @@ def halves(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
 
 def _tables() -> Iterator[tuple[str, Sequence[Any], bool]]:
     """Give the project's own tables: name, rows, and whether their pairs ask the same."""
-    from . import reversals, riders, traps
+    from . import kinds, reversals, riders, traps
 
     for module, apart, alike in (
         (traps, "TRAPS", "PARAPHRASES"),
         (riders, "ATTACKS", "HONEST"),
         (reversals, "REVERSED", "REFORMED"),
+        (kinds, "APART", "ALIKE"),
     ):
         for half in ("", "HELD_OUT_"):
             yield half + apart, getattr(module, half + apart), False

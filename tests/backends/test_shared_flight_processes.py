@@ -92,3 +92,14 @@ def test_plain_functions_on_an_own_event_loop_each(tmp_path):
         answers = [process.answers() for process in processes]
         assert len(calls_in(log, "plain")) == 1
         assert answers == [[f"plain by {calls_in(log, 'plain')[0]}"]] * 3
+
+
+def test_the_same_text_is_never_counted_as_a_near_hit(tmp_path):
+    make = f"SQLiteBackend({str(tmp_path / 'cache.db')!r})"
+    with askers(2, make, tmp_path, lease=LEASE, seconds=0.0, kind="outcomes") as (processes, log):
+        for process, when in zip(processes, ("now", "later"), strict=True):
+            process.ask(f"{when} one", 20)  # the second embeds the text while the first stores its answer
+        outcomes = [process.answers() for process in processes]
+        assert len(calls_in(log, "one")) == 1
+    assert outcomes[0] == ["coalesced", "miss"]
+    assert outcomes[1] in (["exact"], ["coalesced"], ["coalesced", "exact"])

@@ -200,7 +200,7 @@ async def test_a_stream_that_is_not_stored_is_read_by_each(make, plain):
         found = await asyncio.wait_for(asyncio.gather(*(two.all_of(n % 2) for n in range(6))), 10)
         assert found == [["first", "second"]] * 6
         assert sorted(set(two.calls)) == [0, 1]
-        assert not await two.held(two.told[0][0].handle[1].key)
+        assert not await two.held(two.told[0][0].key)
 
 
 async def test_a_plain_stream_whose_reader_pauses_loses_the_lease_and_overwrites_nothing(make):

@@ -13,6 +13,7 @@ from cli_helpers import fill, read
 
 from semantic_llm_cache import Request, SemanticCache
 from semantic_llm_cache.backends import SQLiteBackend
+from semantic_llm_cache.calls.identity import Place, new_id
 
 ACTIONS = ["reset my password", "get a refund", "bake bread", "open an account", "plant tomatoes", "book a flight"]
 WORDINGS = ["How do I {}?", "How can I {}?", "how to {}", "Please tell me how to {}"]
@@ -232,6 +233,25 @@ def test_report_refuses_a_key_that_is_not_one_entry(run, tmp_path, key, said):
     fill(path)
     assert said in one_line(run("report", "wrong", key, "--db", path), 1)
     assert len(read(path)) == 4
+
+
+def test_report_takes_the_id_of_a_call(run, tmp_path):
+    path = tmp_path / "cache.db"
+    fill(path)
+    entries = read(path)
+    wrong, right, old = (
+        new_id(False, Place(key, entries[key].created_at + later))
+        for key, later in (("bb22-hours", 0), ("aa11-python", 0), ("aa11-python", 1))
+    )
+    assert run("report", "wrong", wrong, "--db", path)[0] == 0
+    assert "bb22-hours" not in read(path)
+    assert "no longer in the cache" in run("report", "wrong", wrong, "--db", path)[1]
+    assert "newer answer" in run("report", "wrong", old, "--db", path)[1]
+    code, out, _ = run("report", "right", right, "--db", path, "--json")
+    assert (code, json.loads(out)["outcome"]) == (0, "counted")
+    assert "aa11-python" in read(path)
+    assert "is not the id of a call" in one_line(run("report", "wrong", wrong[:-2], "--db", path), 1)
+    assert "nothing to report on" in one_line(run("report", "wrong", new_id(False, None), "--db", path), 1)
 
 
 # ------------------------------------------------------------------------------ replay

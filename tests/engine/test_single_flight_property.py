@@ -27,10 +27,14 @@ forget = st.tuples(st.just("forget"), st.sampled_from(PROMPTS))
 
 
 class Downstream:
-    """The cached function: each run waits for the test to end it, and is slow to die when cancelled."""
+    """The cached function: each run waits for the test to end it, and takes a while to clean up when cancelled.
+
+    A run that was told to stop and is cleaning up does not count as running: who asks meanwhile runs the function.
+    """
 
     def __init__(self):
         self.running = Counter()
+        self.ending = 0
         self.twice = []
         self.open = []
         self.over = False
@@ -46,11 +50,13 @@ class Downstream:
                 return [prompt]
             return await end
         finally:
+            self.running[prompt] -= 1
+            self.ending += 1
             try:
                 await asyncio.sleep(0)  # cleaning up takes a turn or two
                 await asyncio.sleep(0)
             finally:
-                self.running[prompt] -= 1
+                self.ending -= 1
 
     def end(self, how, prompt=None):
         for place, (asked, future) in enumerate(self.open):
@@ -118,6 +124,7 @@ def test_any_interleaving(near, waits):
         downstream, tasks, cancelled, results, engine = asyncio.run(play(steps, near, waits))
         assert downstream.twice == [], "one key, two calls at once"
         assert not downstream.running or max(downstream.running.values()) == 0
+        assert downstream.ending == 0
         for place, ((prompt, task), result) in enumerate(zip(tasks, results, strict=True)):
             if isinstance(result, list):
                 assert same_question(result[0], prompt) if near else result == [prompt]

@@ -8,9 +8,10 @@ from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import LLM, BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
+from langchain_core.runnables import RunnableLambda
 from pydantic import SecretStr
 
-from semantic_llm_cache import CacheContext, last_lookup
+from semantic_llm_cache import CacheContext, last_lookup, report_wrong
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.langchain import LangChainCache
 
@@ -110,6 +111,25 @@ async def test_a_paraphrase_makes_no_request(server, use):
     assert [event.outcome for event in events] == ["miss", "near"]  # LangChain looks in a task of its own
     assert (await Chat(url=server.url).ainvoke(AGAIN)).content == first.content
     assert server.calls == 1
+
+
+async def test_in_a_chain_the_last_lookup_is_never_an_earlier_one(server, use):
+    use()
+    chat, other = Chat(url=server.url), HumanMessage("How do I bake bread?")
+    chain = RunnableLambda(lambda text: [HumanMessage(text)]) | chat | (lambda message: message.content)
+    for _ in ("miss", "hit"):
+        chat.invoke([other])
+        assert last_lookup().prompt == other.content
+        with CacheContext() as calls:
+            await chain.ainvoke(ASKED)
+        assert last_lookup() is None
+        assert [lookup.prompt for lookup in calls.lookups] == [ASKED], "a context sees the calls of a chain"
+        chat.invoke([other])
+        chain.invoke(ASKED)
+        assert last_lookup() is None or last_lookup().prompt == ASKED
+    assert await report_wrong(calls.lookups[-1].id) is True
+    await chain.ainvoke(ASKED)
+    assert server.calls == 3
 
 
 def test_plain_code_and_plain_prompts(server, use):

@@ -10,7 +10,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from semantic_llm_cache import SemanticCache, last_lookup
+from semantic_llm_cache import SemanticCache, last_lookup, report_wrong
 from semantic_llm_cache.calls.control import cache_control
 from semantic_llm_cache.integrations.httpx import AsyncCachingTransport
 from semantic_llm_cache.integrations.openai import wrap
@@ -65,6 +65,40 @@ async def test_bytes_are_replayed_as_they_came(server):
         near = await opened.chat.completions.with_raw_response.create(model="m", messages=user(AGAIN))
         assert near.headers["x-cache"] == "NEAR"
         assert 0.9 < float(near.headers["x-cache-similarity"]) < 1
+
+
+async def test_the_id_of_a_call_travels_in_a_header_and_evicts_its_answer(server):
+    events = []
+    async with client(server, on_event=events.append) as opened:
+
+        async def headers_of(text, **options):
+            reply = await opened.chat.completions.with_raw_response.create(model="m", messages=user(text), **options)
+            return reply.headers
+
+        for text in (ASKED, ASKED, AGAIN):
+            headers = await headers_of(text)
+            assert headers["x-cache-id"] == last_lookup().id == events[-1].id
+        assert await report_wrong(headers["x-cache-id"]) is True
+        assert (await headers_of(ASKED))["x-cache"] == "MISS"
+        assert server.calls == 2
+        raw = opened.chat.completions.with_raw_response.create
+        for outcome in ("MISS", "HIT"):
+            reply = await raw(model="m", messages=user("another"), stream=True)
+            assert reply.headers["x-cache"] == outcome
+            # The answer of a miss is not stored yet.
+            assert ("x-cache-id" in reply.headers) is (outcome == "HIT")
+            await collected(reply.parse())
+            assert reply.headers.get("x-cache-id", last_lookup().id) == last_lookup().id == events[-1].id
+        assert await report_wrong(events[-2].id) is True
+        assert (await raw(model="m", messages=user("another"), stream=True)).headers["x-cache"] == "MISS"
+
+
+async def test_a_request_that_bypasses_the_cache_leaves_no_earlier_lookup(server):
+    async with client(server, max_temperature=0.5) as opened:
+        await asked(opened)
+        assert last_lookup().outcome == "miss"
+        await asked(opened, "another", temperature=1.0)
+        assert last_lookup() is None
 
 
 async def test_a_stream_is_replayed_event_by_event(server):

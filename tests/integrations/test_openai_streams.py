@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import threading
 
+import httpx2
 import openai
 import pytest
 
@@ -257,3 +258,66 @@ async def test_one_who_waits_for_a_stream_and_leaves_disturbs_nobody(server, cli
     assert [text for text, _ in await asyncio.gather(*waiting[1:])] == [FIRST] * 2
     assert waiting[0].cancelled()
     assert server.calls == 1
+
+
+class SlowToStop(httpx2.AsyncHTTPTransport):
+    """When its first request is cancelled or its first response closed, it stops only once it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.requests = 0
+        self.stopping, self.stop = asyncio.Event(), asyncio.Event()
+
+    async def handle_async_request(self, request):
+        self.requests += 1
+        first = self.requests == 1
+        try:
+            response = await super().handle_async_request(request)
+        except asyncio.CancelledError:
+            await self.wait()
+            raise
+        if first:
+            response.stream = SlowToClose(response.stream, self)
+        return response
+
+    async def wait(self):
+        self.stopping.set()
+        await asyncio.wait_for(self.stop.wait(), 20)
+
+
+class SlowToClose(httpx2.AsyncByteStream):
+    def __init__(self, stream, transport):
+        self.stream, self.transport = stream, transport
+
+    async def __aiter__(self):
+        async for part in self.stream:
+            yield part
+
+    async def aclose(self):
+        await self.transport.wait()
+        await self.stream.aclose()
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["stream", "whole"])
+async def test_who_asks_after_a_call_was_left_gets_one_of_their_own(server, streams):
+    transport = SlowToStop()
+    given = {"api_key": "k", "base_url": f"{server.url}/v1", "max_retries": 0}
+    inner = openai.AsyncOpenAI(**given, http_client=openai.DefaultAsyncHttpxClient(transport=transport))
+    server.gate = threading.Event()
+    async with wrap(inner, cache=SemanticCache("memory://")) as opened:
+        asked = body(**(USAGE if streams else {}))
+        if streams:
+            stream = await opened.chat.completions.create(**asked)
+            await anext(aiter(stream))
+            await stream.close()
+        else:
+            task = asyncio.create_task(opened.chat.completions.create(**asked))
+            assert await asyncio.to_thread(server.arrived.wait, 20)
+            task.cancel()
+            await asyncio.wait([task])
+        await asyncio.wait_for(transport.stopping.wait(), 20)
+        server.gate.set()
+        answer = await asyncio.wait_for(opened.chat.completions.create(**asked), 20)
+        text = words([event async for event in answer]) if streams else answer.choices[0].message.content
+        assert text == SECOND
+        transport.stop.set()

@@ -9,7 +9,7 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from semantic_llm_cache import CacheContext, SemanticCache, last_lookup
+from semantic_llm_cache import CacheContext, SemanticCache
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.pydantic_ai import CachedModel
 
@@ -54,10 +54,11 @@ async def test_a_stream_is_stored_and_answers_streams_and_runs(server, model):
 
     first = await streamed(ASKED)
     assert first == "Paris is the capital (1)."
-    assert await streamed(AGAIN) == first
-    assert (await agent.run(AGAIN)).output == first
+    with CacheContext() as context:
+        assert await streamed(AGAIN) == first
+        assert (await agent.run(AGAIN)).output == first
     assert server.calls == 1
-    assert last_lookup().outcome == "near"
+    assert [lookup.outcome for lookup in context.lookups] == ["near", "near"]
 
 
 async def test_a_stream_that_breaks_off_is_not_stored(server, model):

@@ -53,6 +53,31 @@ REFUSED = [
     ("accents", "was heißt schon", "was heißt schön", "accents schon != schön"),
     ("case", "What does IT do?", "What does it do?", "case IT != it"),
     ("case", "Where can I learn Polish?", "Where can I learn polish?", "case Polish != polish"),
+    ("coverage", "क्या यह ठीक है?", "क्या यह ठीक नहीं है?", "no guards for Hindi"),
+    ("coverage", "Gidebilir miyim ve ne kadar?", "Gidemez miyim ve ne kadar?", "no guards for Turkish"),
+    ("coverage", "translate ดี", "translate ไม่ดี", "no guards for Thai"),
+    ("coverage", "آیا این آب امن است؟", "آیا این آب امن نیست؟", "no guards for Persian"),
+    ("negation", "Är vattnet säkert att dricka?", "Är vattnet inte säkert att dricka?",
+     "negation inte only in the stored prompt"),
+    ("negation", "Mohu pít tuto vodu?", "Nemohu pít tuto vodu?", "negation ne only in the stored prompt"),
+    ("negation", "Чи можна пити цю воду?", "Чи не можна пити цю воду?", "negation не only in the stored prompt"),
+    ("numbers", "Hur många dagar har två veckor?", "Hur många dagar har tre veckor?", "number två != tre"),
+    ("labels", "is vitamin C safe", "is vitamin D safe", "label vitamin C != vitamin D"),
+    ("labels", "read section 4", "read section 4A", "label 4 != 4A"),
+    ("labels", "is H2O safe", "is H2O2 safe", "label H2O != H2O2"),
+    ("labels", "the role of Na+", "the role of Na", "label Na+ != Na"),
+    ("labels", "is the iPhone 15 good", "is the iPhone 15 Pro good", "label 15 != 15 pro"),
+    ("labels", "a laptop with USB-A", "a laptop with USB-C", "label usb A != usb C"),
+    ("labels", "What is CO for?", "What is CO2 for?", "label CO != CO2"),
+    ("quantifiers", "Can I wear a hat?", "Must I wear a hat?", "quantifier can != must"),
+    ("quantifiers", "Do all birds fly?", "Do some birds fly?", "quantifier all != some"),
+    ("quantifiers", "Do I have to pay in cash?", "Can I pay in cash?", "quantifier have to != can"),
+    ("quantifiers", "Is it always late?", "Is it sometimes late?", "quantifier always != sometimes"),
+    ("antonyms", "latitude of Rome", "longitude of Rome", "opposites latitude != longitude"),
+    ("antonyms", "formal or casual? formal", "formal or casual? casual", "opposites formal != casual"),
+    ("swap", "Who trained the dog?", "Whom did the dog train?", "swapped roles of dog"),
+    ("swap", "Which pages link to this page?", "Which pages does this page link to?", "swapped roles of pag"),
+    ("swap", "After eating can I swim?", "After swimming can I eat?", "swapped eat and swim"),
     ("negation", "foods to eat", "foods not to eat", "negation not only in the stored prompt"),
     ("negation", "Why isn't it growing?", "Why is it growing?", "negation not not in the stored prompt"),
     ("negation", "tea with sugar", "tea without sugar", "negation without only in the stored prompt"),
@@ -219,6 +244,15 @@ def test_alike_pairs_pass_every_rule(prompt: str, candidate: str) -> None:
     guards = resolve_guards("default")
     assert guards.check(prompt, candidate) is None
     assert guards.check(candidate, prompt) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "candidate"), [("How do I do this", "do the"), ("", "a"), ("is the an", "the is a")]
+)
+def test_prompts_of_small_words_alone_are_compared(prompt: str, candidate: str) -> None:
+    for name in DEFAULT_GUARDS:
+        get_guard(name)(prompt, candidate)
+        get_guard(name)(candidate, prompt)
 
 
 def test_every_rule_is_shown_to_refuse_something() -> None:

@@ -304,8 +304,8 @@ class TestFeedback:
         await ask("a")
         assert len(model.calls) == 2
 
-    async def test_a_miss_cannot_be_reported(self):
-        ask = Model().function(SemanticCache("memory://"))
+    async def test_a_miss_that_was_not_stored_cannot_be_reported(self):
+        ask = Model().function(SemanticCache("memory://", cache_if=lambda answer: False))
         await ask("a")
         with pytest.raises(CacheNotFoundError, match="miss"):
             await report_wrong(last_lookup())

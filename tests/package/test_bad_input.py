@@ -92,8 +92,8 @@ CALLS = {
     reembed_cache: {"backend": "{backend}", "embedder": "dummy"},
     get_stats: {},
     reset_stats: {},
-    report_right: {},
-    report_wrong: {},
+    report_right: {"lookup": "no key", "backend": "{backend}"},
+    report_wrong: {"lookup": "no key", "backend": "{backend}"},
     set_default_backend: {},
     set_default_embedder: {},
     backend_from_url: {},
@@ -103,7 +103,8 @@ CALLS = {
     warm_from_log: {"path": "{log}", "target": cache(answer)},
     register_fingerprint: {"kind": int, "function": str},
 }
-HARMLESS = {(clear_cache, "namespace"): (None,)}  # which means all
+# None means all namespaces, or all backends in use.
+HARMLESS = {(clear_cache, "namespace"): (None,), (report_right, "backend"): (None,), (report_wrong, "backend"): (None,)}
 ALIASES = {(CacheControl.read, "given"): "cache_control"}
 SKIPPED = {
     (register_fingerprint, "function"),  # any callable is taken at its word

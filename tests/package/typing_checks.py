@@ -25,6 +25,8 @@ from semantic_llm_cache import (
     invalidate,
     last_lookup,
     register_fingerprint,
+    report_right,
+    report_wrong,
     set_default_backend,
     warm_cache,
 )
@@ -74,6 +76,7 @@ async def all_options(prompt: str, client: object = None) -> list[Reply] | None:
 
 assert_type(bare("q"), int)
 assert_type(bare("q", "m", temperature=0.5), int)
+assert_type(bare.with_lookup("q", temperature=0.5), tuple[int, Lookup])
 assert_type(bare.cache_info(), CacheInfo)
 assert_type(bare.cache_info().hit_rate, float)
 plain: Callable[[str], int] = bare
@@ -86,6 +89,10 @@ async def awaited() -> None:
     assert_type(await needs_coroutine("q"), Reply)
     await called.cache_clear()
     await called.cache_invalidate("q")
+    assert_type(await called.with_lookup("q", "m", seed=1), tuple[Reply, Lookup])
+    assert_type(await all_options.with_lookup("q"), tuple[list[Reply] | None, Lookup])
+    assert_type(await report_wrong(Lookup("miss").id), bool)
+    assert_type(await report_right(Lookup("miss"), backend="memory://"), bool)
     lookup: Lookup = await called.cache_lookup("q")
     assert_type(lookup.hit, bool)
     assert_type(lookup.tier, str | None)
@@ -140,10 +147,13 @@ assert_type(bot.ask("q", model="l"), str)
 assert_type(Bot.ask(bot, "q"), str)
 assert_type(bot.ask.cache_info(), CacheInfo)
 assert_type(Bot.free("q"), int)
+assert_type(Bot.free.with_lookup("q"), tuple[int, Lookup])
+assert_type(bot.ask.with_lookup("q", model="l"), tuple[str, Lookup])
 
 
 async def methods() -> None:
     assert_type(await bot.aask("q"), Reply)
+    assert_type(await bot.aask.with_lookup("q"), tuple[Reply, Lookup])
     assert_type(await Bot.aask(bot, "q"), Reply)
 
 

@@ -21,8 +21,14 @@ from semantic_llm_cache.backends import PostgresBackend, RedisBackend, SQLiteBac
 make, log, lease, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
 backend = eval(make)
 backend.lease_seconds = lease
-engine = SemanticCache(backend, single_flight="shared", namespace="n", timeout=3.0)
 kind = sys.argv[5]
+
+async def embed(text):
+    await asyncio.sleep(0.2)  # long enough for another process to store its answer
+    return [1.0, 0.0, 0.0]
+
+near = {"similarity": 0.9, "embedder": embed, "guards": None} if kind == "outcomes" else {}
+engine = SemanticCache(backend, single_flight="shared", namespace="n", timeout=3.0, **near)
 plain = kind == "plain"
 
 def note(prompt):
@@ -54,6 +60,17 @@ if kind == "streams":
         if prompt.startswith("plain"):
             return await asyncio.to_thread(lambda: "".join(tell_plain(prompt)))
         return "".join([chunk async for chunk in tell(prompt)])
+elif kind == "outcomes":
+    @engine.cache
+    async def answer(prompt: str) -> str:
+        note(prompt)
+        return prompt
+
+    async def ask(prompt):
+        if prompt.startswith("later"):
+            await asyncio.sleep(0.1)
+        await answer(prompt.split(" ", 1)[1])
+        return last_lookup().outcome
 elif plain:
     @engine.cache
     def ask(prompt: str) -> str:

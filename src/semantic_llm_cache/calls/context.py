@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 from semantic_llm_cache.calls.control import CacheControl
+from semantic_llm_cache.calls.evidence import read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, CacheConfig, check_similarity, parse_ttl
 
@@ -20,14 +21,18 @@ _MOST_LOOKUPS = 10_000
 class _Overrides:
     """The settings in force, and the contexts that record."""
 
-    __slots__ = ("cache_control", "context", "contexts", "enabled", "namespace", "outer", "similarity", "ttl")
+    __slots__ = (
+        "cache_control", "context", "contexts", "depends_on", "enabled", "namespace", "outer", "similarity", "ttl",
+    )  # fmt: skip
 
     def __init__(self, outer: _Overrides | None, context: CacheContext) -> None:
-        for name in ("similarity", "ttl", "namespace", "enabled", "cache_control"):
+        for name in ("similarity", "ttl", "namespace", "enabled", "cache_control", "depends_on"):
             value = getattr(context, name)
             if value is _UNSET and outer is not None:
                 value = getattr(outer, name)
             setattr(self, name, value)
+        if outer is not None and outer.depends_on is not _UNSET:
+            self.depends_on = {**outer.depends_on, **self.depends_on}
         self.outer = outer
         self.context = context
         known = outer.contexts if outer else ()
@@ -38,6 +43,7 @@ class _Overrides:
     namespace: Any
     enabled: Any
     cache_control: Any
+    depends_on: Any
 
     def record(self, lookup: Lookup) -> None:
         for context in self.contexts:
@@ -61,6 +67,8 @@ class CacheContext:
             (`CacheNotFoundError` if there is no answer, or status 504 through a client), ``"max-age=60"``,
             ``"ttl=1h"``, ``"similarity=0.9"``; a string with commas, a set, or a mapping. A header of a client's
             own call takes precedence.
+        depends_on: what the answers of all calls inside rest on: names with versions, ``{"doc:17": "v3"}``, or names
+            alone. See the option of the same name. Nested contexts add to it.
 
     Settings that are not given stay unchanged; nested contexts merge. `lookups` lists what happened to the calls
     (the last 10,000), `stats` counts them.
@@ -84,6 +92,7 @@ class CacheContext:
         namespace: str = _UNSET,
         enabled: bool = _UNSET,
         cache_control: Any = _UNSET,
+        depends_on: Any = _UNSET,
     ) -> None:
         self.similarity = similarity if similarity is _UNSET else check_similarity(similarity)
         self.ttl = ttl if ttl is _UNSET else parse_ttl(ttl)
@@ -92,6 +101,7 @@ class CacheContext:
             raise TypeError(f"enabled={enabled!r} must be True or False")
         self.enabled = enabled
         self.cache_control = cache_control if cache_control is _UNSET else CacheControl.read(cache_control)
+        self.depends_on = depends_on if depends_on is _UNSET else read_dependencies(depends_on)
         self._lookups: deque[Lookup] = deque(maxlen=_MOST_LOOKUPS)
         self._counts: dict[str, int] = {}
         self._lock = Lock()

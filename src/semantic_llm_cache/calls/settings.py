@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from semantic_llm_cache.calls.context import asked_control, is_set, overrides
 from semantic_llm_cache.calls.control import NOTHING_ASKED, CacheControl, obeyed
+from semantic_llm_cache.calls.evidence import Evidence
 
 __all__ = ["CallSettings", "current"]
 
@@ -20,6 +21,7 @@ class CallSettings:
         target: the type that answers are rebuilt to.
         tags: labels of the stored entries.
         control: what the call asks of the cache; None if nothing special.
+        evidence: what the answer rests on; None if nothing is said about it.
     """
 
     similarity: float
@@ -28,6 +30,7 @@ class CallSettings:
     target: Any = Any
     tags: tuple[str, ...] = ()
     control: CacheControl | None = None
+    evidence: Evidence | None = None
 
     @property
     def asks(self) -> CacheControl:
@@ -61,6 +64,9 @@ def current(
     if context is not None:
         names = ("similarity", "ttl", "enabled")
         changed = {name: getattr(context, name) for name in names if is_set(getattr(context, name))}
+        if is_set(context.depends_on):
+            evidence = settings.evidence or Evidence({})
+            changed["evidence"] = evidence.plus(context.depends_on)
     if engine.disabled:
         changed["enabled"] = False
     settings = obeyed(replace(settings, **changed), asked_control() if asks is None else asks)

@@ -62,6 +62,12 @@ class SemanticCache(Engine):
             calls; if the storage fails, each process calls for itself. Each miss costs one more round trip.
         clock: wall time in seconds, for tests; replaces the backend's too.
         tags: labels of the stored entries.
+        depends_on: what all answers rest on: names of documents, tools, a knowledge base, with their versions, or the
+            names alone. An answer is not served once one of these has another version.
+        version_of: plain or async, called with a name that a stored answer rests on; returns its present version, or
+            None if it is gone. A plain one runs in a thread. If it fails, the answer is not served.
+        evidence_overlap: from 0 to 1: of all names that the call and a stored answer rest on, the least share that
+            both rest on (the Jaccard index).
         cache_if: called with a fresh answer; False keeps it out of the cache.
         price: `CacheConfig` with rates per 1,000 tokens, or a callable ``(input_tokens, output_tokens,
             response) -> USD``.
@@ -113,6 +119,9 @@ class SemanticCache(Engine):
         timeout: float | None = 1.0,
         clock: Callable[[], float] | None = None,
         tags: Iterable[str] = (),
+        depends_on: Mapping[str, Any] | Iterable[str] = (),
+        version_of: Callable[[str], Any] | None = None,
+        evidence_overlap: float = 0.0,
         cache_if: Callable[[Any], bool] | None = None,
         price: Price = None,
         max_prompt: int = 1_000_000,
@@ -155,6 +164,9 @@ def cache(
     version: str | int | None = None,
     normalizer: Callable[[str], str] | None = None,
     tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+    depends_on: Mapping[str, Any] | Iterable[str] | Callable[..., Any] = (),
+    version_of: Callable[[str], Any] | None = None,
+    evidence_overlap: float = 0.0,
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
     replay_delay: float | None = None,
@@ -191,6 +203,9 @@ def cache(
     version: str | int | None = None,
     normalizer: Callable[[str], str] | None = None,
     tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+    depends_on: Mapping[str, Any] | Iterable[str] | Callable[..., Any] = (),
+    version_of: Callable[[str], Any] | None = None,
+    evidence_overlap: float = 0.0,
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
     replay_delay: float | None = None,
@@ -216,8 +231,9 @@ def cache(
     """Cache the answers of a function that calls a model. Use it bare (`@cache`) or with options.
 
     Works on `async def` and `def`, on methods, classmethods and staticmethods (with `@cache` above `@classmethod`:
-    the other way round `cache_lookup` and `cache_invalidate` raise TypeError from Python 3.13 on). The function
-    keeps its signature, its type and its exceptions; exceptions are never cached, `None`, `""` and `[]` are.
+    the other way round `cache_lookup`, `cache_invalidate` and `with_lookup` raise TypeError from Python 3.13 on).
+    The function keeps its signature, its type and its exceptions; exceptions are never cached, `None`, `""` and `[]`
+    are.
 
     Args:
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
@@ -240,6 +256,9 @@ def cache(
         version: change it, e.g. with the prompt template, to stop using old entries.
         normalizer: applied to the text before both tiers, e.g. `utils.normalize_prompt`.
         tags: labels for `invalidate(tags=...)`, or a callable that makes them from the call's arguments.
+        depends_on: what the answer rests on, or a callable that makes it from the call's arguments (for example from
+            the retrieved documents, which `ignore` then leaves out of the key). `version_of`, `evidence_overlap`: see
+            `SemanticCache`.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         replay_delay: for generators: seconds between the chunks of a hit; None replays at once.
         result_type: the type to rebuild stored answers to, if the return annotation does not say it.

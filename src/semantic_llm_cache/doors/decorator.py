@@ -7,12 +7,14 @@ import functools
 import inspect
 import typing
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls.context import overrides
+from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
+from semantic_llm_cache.calls.lookup import Lookup, forget, last_lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.doors.methods import CachedMethod
 from semantic_llm_cache.engine.engine import Engine
@@ -31,6 +33,7 @@ __all__ = ["CachedFunction", "FunctionOptions", "bind", "split"]
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 S = TypeVar("S", contravariant=True)
+T = TypeVar("T")
 R = TypeVar("R", covariant=True)
 
 
@@ -71,6 +74,22 @@ class CachedFunction(Protocol[P, R]):
         """Return the `Lookup` of this call without calling the function."""
         ...
 
+    @overload
+    def with_lookup(  # type: ignore[overload-overlap]  # the first that fits is meant
+        self: CachedFunction[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, tuple[T, Lookup]]: ...
+    @overload
+    def with_lookup(self, *args: P.args, **kwargs: P.kwargs) -> tuple[R, Lookup]: ...
+    def with_lookup(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Call the function, and return its answer together with the `Lookup` of this very call.
+
+        Unlike `last_lookup`, it cannot name another call, whatever task, thread or chain it is called in.
+
+        Raises:
+            TypeError: the function is a generator. Read its stream to the end, then ask `last_lookup()`.
+        """
+        ...
+
 
 class FunctionOptions(NamedTuple):
     """The options that only a decorated function has.
@@ -80,12 +99,14 @@ class FunctionOptions(NamedTuple):
         result_type: the type to rebuild stored answers to.
         replay_delay: seconds between the chunks of a replayed stream.
         tags_of: makes labels from the call's arguments.
+        depends_on: makes what the answer rests on from the call's arguments.
     """
 
     binding: dict[str, Any]
     result_type: Any = None
     replay_delay: float | None = None
     tags_of: Callable[..., Iterable[str]] | None = None
+    depends_on: Callable[..., Any] | None = None
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
@@ -97,11 +118,16 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
     refuse_unknown(options, (*ENGINE_OPTIONS, *FUNCTION_OPTIONS))
     given = {name: FUNCTION_OPTIONS[name].check(options[name], name) for name in options if name in FUNCTION_OPTIONS}
     engine = {name: value for name, value in options.items() if name not in FUNCTION_OPTIONS}
-    tags = given.pop("tags", ())
-    rest = {name: given.pop(name) for name in ("result_type", "replay_delay") if name in given}
-    if callable(tags):
-        return engine, FunctionOptions(given, tags_of=tags, **rest)
-    return engine | ({"tags": tags} if "tags" in options else {}), FunctionOptions(given, **rest)
+    rest: dict[str, Any] = {name: given.pop(name) for name in ("result_type", "replay_delay") if name in given}
+    # These two are options of the engine too, unless they are callables.
+    for name, kept_as in (("tags", "tags_of"), ("depends_on", "depends_on")):
+        if name in given:
+            value = given.pop(name)
+            if callable(value):
+                rest[kept_as] = value
+            else:
+                engine[name] = value
+    return engine, FunctionOptions(given, **rest)
 
 
 def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
@@ -119,10 +145,11 @@ def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
     else:
         make = _async_wrapper if controls.is_async else _plain_wrapper
     wrapper = make(controls)
+    controls.with_lookup = _with_lookup(controls, wrapper)
     if _in_class_body(function):
         return CachedMethod(function, wrapper, controls)
     functools.update_wrapper(wrapper, function)
-    for name in ("cache_info", "cache_clear", "cache_invalidate", "cache_lookup"):
+    for name in ("cache_info", "cache_clear", "cache_invalidate", "cache_lookup", "with_lookup"):
         setattr(wrapper, name, getattr(controls, name))
     wrapper.__dict__["cache_controls"] = controls
     return wrapper
@@ -156,7 +183,11 @@ class _Controls:
             # For an iterator of chunks, the stored answer is the list of chunks.
             kinds = typing.get_args(target)
             target = list[kinds[0]] if kinds else list  # type: ignore[valid-type]
+        self.depends_on = options.depends_on
         self.settings = engine.settings(target, (self.tag,))
+        if self.depends_on is not None and self.settings.evidence is None:
+            self.settings = replace(self.settings, evidence=Evidence({}))
+        self.with_lookup: Callable[..., Any]
         self._identified: weakref.WeakSet[StorageBackend] = weakref.WeakSet()
 
     def now(self) -> tuple[CallSettings, str | None]:
@@ -164,10 +195,13 @@ class _Controls:
         return current(self.engine, self.settings)
 
     def tagged(self, settings: CallSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSettings:
-        """Return the settings with the labels that a callable `tags` makes for this call."""
-        if self.tags_of is None:
-            return settings
-        return replace(settings, tags=(*settings.tags, *check_tags(self.tags_of(*args, **kwargs))))
+        """Return the settings with what callables for `tags` and `depends_on` make for this call."""
+        if self.tags_of is not None:
+            settings = replace(settings, tags=(*settings.tags, *check_tags(self.tags_of(*args, **kwargs))))
+        if self.depends_on is not None and settings.evidence is not None:
+            versions = read_dependencies(self.depends_on(*args, **kwargs))
+            settings = replace(settings, evidence=settings.evidence.plus(versions))
+        return settings
 
     def plan(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], request: Request | None = None
@@ -177,6 +211,7 @@ class _Controls:
         None for the request means: call the function itself, because caching is off, or because the arguments
         do not fit and it raises its own TypeError. `request` is the request of the call, if known.
         """
+        forget()  # whatever happens now, the call before this one must not pass for it
         now, namespace = self.now()
         if not now.enabled:
             self.engine.bypassed(namespace)
@@ -242,7 +277,8 @@ class _Controls:
 
     def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
         settings, namespace = self.now()
-        return self._run(self.engine.probe(self.binder.bind(args, kwargs, namespace), settings))
+        request = self.binder.bind(args, kwargs, namespace)
+        return self._run(self.engine.probe(request, self.tagged(settings, args, kwargs)))
 
 
 def _is_async(function: Any) -> bool:
@@ -261,7 +297,11 @@ def _async_wrapper(controls: _Controls) -> Any:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         request = None
         if context() is None and settings.enabled:
-            request = recall(args, kwargs)
+            try:
+                request = recall(args, kwargs)
+            except BaseException:  # of a callable `scope`
+                forget()
+                raise
             if request is not None:
                 value = quick(request, settings)
                 if value is not MISS:
@@ -281,7 +321,11 @@ def _plain_wrapper(controls: _Controls) -> Any:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         request = None
         if context() is None and settings.enabled:
-            request = recall(args, kwargs)
+            try:
+                request = recall(args, kwargs)
+            except BaseException:  # of a callable `scope`
+                forget()
+                raise
             if request is not None:
                 value = quick(request, settings)
                 if value is not MISS:
@@ -292,6 +336,38 @@ def _plain_wrapper(controls: _Controls) -> Any:
         return engine.get_or_call_blocking(request, lambda: function(*args, **kwargs), settings=now)
 
     return wrapper
+
+
+def _with_lookup(controls: _Controls, wrapper: Any) -> Any:
+    """Return the function's `with_lookup`."""
+    name = controls.binder.name
+
+    def refused(*args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"{name} is a generator, and its Lookup is only known once the stream has ended: read it to the end, then "
+            "call last_lookup() in the same task or thread"
+        )
+
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        value = wrapper(*args, **kwargs)
+        return value, _lookup_made(controls)
+
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        value = await wrapper(*args, **kwargs)
+        return value, _lookup_made(controls)
+
+    made = refused if controls.streams else awaited if controls.is_async else plain
+    made.__name__ = "with_lookup"
+    made.__qualname__ = f"{getattr(controls.function, '__qualname__', name)}.with_lookup"
+    return made
+
+
+def _lookup_made(controls: _Controls) -> Lookup:
+    """Return the record of the call that has just ended in this context."""
+    found = last_lookup()
+    if found is None:  # arguments that do not fit, with a function that does not mind
+        found = Lookup("bypass", "the arguments do not fit", namespace=controls.engine.namespace)
+    return found
 
 
 def _async_stream_wrapper(controls: _Controls) -> Any:

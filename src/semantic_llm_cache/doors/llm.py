@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL
 from semantic_llm_cache.doors.cache import SemanticCache
@@ -97,6 +98,7 @@ class CachedLLM:
     def _prepare(
         self, prompt: str, llm_func: Callable[..., Any] | None, kwargs: dict[str, Any]
     ) -> tuple[CallSettings, Request]:
+        forget()
         if not isinstance(prompt, str):
             raise TypeError(f"prompt must be a string, not {type(prompt).__name__}")
         if llm_func is not None and not callable(llm_func):

@@ -57,6 +57,11 @@ class CachedMethod(_FunctionLike):
         self._know_class("cache_lookup", args)
         return self.controls.cache_lookup(*args, **kwargs)
 
+    def with_lookup(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function (instance or class first); return its answer and the `Lookup` of this call."""
+        self._know_class("with_lookup", args)
+        return self.controls.with_lookup(*args, **kwargs)
+
     def _know_class(self, asked: str, args: tuple[Any, ...]) -> None:
         # From Python 3.13 on, a classmethod no longer passes its class to what it wraps when an attribute is read:
         # with @classmethod outside, this object cannot find out the class.
@@ -132,3 +137,6 @@ class _BoundMethod(_FunctionLike):
 
     def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
         return self.__func__.controls.cache_lookup(self.__self__, *args, **kwargs)
+
+    def with_lookup(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__func__.controls.with_lookup(self.__self__, *args, **kwargs)

@@ -29,7 +29,7 @@ from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 from semantic_llm_cache.storage.registry import get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop
 
-__all__ = ["Access", "Storage"]
+__all__ = ["Access", "Storage", "entry_under"]
 
 T = TypeVar("T")
 _LOAD_TIMEOUT = 30.0
@@ -88,7 +88,7 @@ class Storage:
 
     async def get(self, key: str) -> CacheEntry | None:
         """Return the entry under a key. Raises what `run` does."""
-        return await self.run(lambda: _get(self.backend, key))
+        return await self.run(lambda: entry_under(self.backend, key))
 
     async def candidates(self, found: Found, threshold: float, k: int, scope: str) -> list[Candidate]:
         """Return the `k` entries of a scope nearest to the vector found. Raises what `run` does."""
@@ -208,7 +208,8 @@ async def _readable(embedder: Any, text: str) -> bool:
     return bool(await asyncio.to_thread(embedder.readable, text))
 
 
-async def _get(backend: StorageBackend, key: str) -> CacheEntry | None:
+async def entry_under(backend: StorageBackend, key: str) -> CacheEntry | None:
+    """Return the entry under a key, as the caller's own. A large one in memory is copied in a thread."""
     entry: Any = None
     if backend.in_process:
         entry = backend.peek(key)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from semantic_llm_cache.calls.evidence import evidence_tags
+from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
@@ -131,19 +133,21 @@ class Admission:
             output_tokens=tokens[1],
             scope=request.scope_hash,
             embedder=found.embedder,
-            tags=call.settings.tags,
+            tags=_labels(call),
             aliases=aliases,
             duration_ms=fresh.duration_ms,
             cost_usd=cost,
         )
         storage = self._access.storage()
         try:
-            if found.lease is not None:
-                return await found.lease.store(storage, entry), cost
-            await storage.put(request.key, entry)
+            if found.lease is None:
+                await storage.put(request.key, entry)
+            elif not await found.lease.store(storage, entry):
+                return False, cost
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
             return False, cost
+        found.place = Place(request.key, entry.created_at)
         return True, cost
 
     def _tokens(self, call: Call, fresh: Fresh) -> tuple[int, int]:
@@ -173,3 +177,9 @@ class Admission:
             # Our own generator, so that the program's random sequence does not change.
             ttl *= 1 - self._options.jitter * Random().random()
         return ttl + self._options.stale_window
+
+
+def _labels(call: Call) -> tuple[str, ...]:
+    """Return the labels of a call's entry, with what its answer rests on."""
+    evidence = call.settings.evidence
+    return call.settings.tags if evidence is None else (*call.settings.tags, *evidence_tags(evidence.versions))

@@ -9,6 +9,7 @@ from typing import Any
 
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
+from semantic_llm_cache.engine.variables import Changes
 from semantic_llm_cache.keys.request import Request
 
 __all__ = ["Call"]
@@ -24,9 +25,10 @@ class Call:
         plain: True for plain (not async) code, which waits in its own thread; False on an event loop.
         started: when the call began, by `perf_counter`.
         found: the result of the last search; not set before the first search.
+        changes: the context variables that the function has set in a task of its own.
     """
 
-    __slots__ = ("found", "function", "plain", "request", "settings", "started")
+    __slots__ = ("changes", "found", "function", "plain", "request", "settings", "started")
 
     found: Found
 
@@ -43,11 +45,24 @@ class Call:
         self.function = function
         self.plain = plain
         self.started = perf_counter()
+        self.changes: Changes = ()
 
     @property
     def needs_vector(self) -> bool:
         """Whether the request is embedded: near matching is on and there is a text."""
         return self.settings.similarity < 1 and bool(self.request.text)
+
+    @property
+    def flight_key(self) -> str:
+        """The key under which calls share one call in flight: only those whose answers rest on the same."""
+        evidence = self.settings.evidence
+        return self.request.key if evidence is None else f"{self.request.key}:{evidence.digest}"
+
+    @property
+    def flight_scope(self) -> str:
+        """The scope within which calls of one meaning share one call in flight."""
+        evidence = self.settings.evidence
+        return self.request.scope_hash if evidence is None else f"{self.request.scope_hash}:{evidence.digest}"
 
     def again(self, function: Callable[[], Any] | None = None) -> Call:
         """Return the same call with nothing found, and another function if one is given."""

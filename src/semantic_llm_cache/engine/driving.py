@@ -14,13 +14,13 @@ from collections.abc import Callable, Coroutine, Generator
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
-from semantic_llm_cache.engine.flights import Flight, Flights, current_chain
+from semantic_llm_cache.engine.flights import ABANDONED, Flight, Flights, current_chain
 from semantic_llm_cache.engine.outcome import Failure
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven
 from semantic_llm_cache.values.offload import inline
 
-__all__ = ["Carry", "Do", "Left", "Ran", "Run", "Step", "Steps", "Wait", "drive", "drive_blocking"]
+__all__ = ["Carry", "Do", "Left", "Ran", "Run", "Step", "Steps", "Wait", "cancel_task", "drive", "drive_blocking"]
 
 
 class Left(BaseException):
@@ -185,6 +185,15 @@ class Wait:
         return self._flights.wait_blocking(self._flight, self._leading)
 
 
+def cancel_task(task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel a task of any loop: on its own loop at once, so that it knows before a call that starts after it."""
+    if asyncio._get_running_loop() is loop:
+        task.cancel()
+        return
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and so are its tasks
+        loop.call_soon_threadsafe(task.cancel)
+
+
 class Carry:
     """Run the steps that end a flight, for everyone who waits for it.
 
@@ -194,34 +203,39 @@ class Carry:
         steps: call the function, and land the flight.
         flights: the flights that it belongs to.
         flight: the flight whose function is called.
-        ended: called when the steps have ended, for whatever reason.
+        release: releases what the call holds; called when the steps have ended, and already when all who waited have
+            left. May be called twice.
     """
 
-    __slots__ = ("_ended", "_flight", "_flights", "_steps")
+    __slots__ = ("_flight", "_flights", "_release", "_steps")
 
-    def __init__(self, steps: Steps, flights: Flights, flight: Flight, ended: Callable[[], None]) -> None:
+    def __init__(self, steps: Steps, flights: Flights, flight: Flight, release: Callable[[], None]) -> None:
         self._steps = steps
         self._flights = flights
         self._flight = flight
-        self._ended = ended
+        self._release = release
 
     async def awaited(self) -> None:
         """Run them in a task, and wait for the flight."""
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._alone())
+        flights, flight, release = self._flights, self._flight, self._release
 
         def cancel() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and so are its tasks
-                loop.call_soon_threadsafe(task.cancel)
+            release()
+            cancel_task(task, loop)
 
-        self._flight.cancel = cancel
-        ended = self._ended
-        # A task that is cancelled before its first step does not land its flight itself.
-        task.add_done_callback(lambda _: ended())
+        def ended(_: object) -> None:
+            # A task that is cancelled before its first step does not land its flight itself.
+            flights.land(flight, ABANDONED)
+            release()
+
+        flight.cancel = cancel
+        task.add_done_callback(ended)
         try:
-            await self._flights.wait(self._flight)
+            await flights.wait(flight)
         except BaseException:
-            self._flight.led = False
+            flight.led = False
             raise
 
     async def _alone(self) -> None:
@@ -237,5 +251,6 @@ class Carry:
             drive_blocking(self._steps)
         finally:
             current_chain.reset(token)
-            self._ended()
+            self._flights.land(self._flight, ABANDONED)
+            self._release()
             del self, token  # as in `_alone`

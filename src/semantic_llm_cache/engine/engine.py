@@ -22,15 +22,16 @@ from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.config import TTL, parse_ttl
+from semantic_llm_cache.config import TTL, CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Run, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.freshness import Freshness
+from semantic_llm_cache.engine.grounds import Grounds
 from semantic_llm_cache.engine.joining import Joining
 from semantic_llm_cache.engine.lead import Lead
-from semantic_llm_cache.engine.learning import Learning
+from semantic_llm_cache.engine.learning import Learning, Verdict
 from semantic_llm_cache.engine.leases import Leases
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
@@ -79,12 +80,15 @@ class Engine:
         self.notices = notices = Notices()
         self.access = access = Access(options, notices)
         self.decider = decider = Decider(options, options.similarity, access.need_embedder)
-        self._settings = CallSettings(decider.similarity, options.ttl, self.enabled, Any, options.tags)
+        self._settings = CallSettings(
+            decider.similarity, options.ttl, self.enabled, Any, options.tags, evidence=options.evidence
+        )
         if self.similarity < 1 and self.enabled:
             access.need_embedder()
         reference = weakref.ref(self)
         self.learning = learning = Learning(options.namespace, access, decider, notices)
-        self.search = search = Search(options, access, decider, learning, notices)
+        self.grounds = grounds = Grounds(notices)
+        self.search = search = Search(options, access, decider, learning, grounds, notices)
         self.admission = admission = Admission(options, access, decider, learning, notices)
         self.reporter = reporter = Reporter(options, access, decider, notices, reference)
         self.leases = leases = Leases(options, access, search, notices)
@@ -210,6 +214,10 @@ class Engine:
         settings, namespace = current(self, settings)
         return request if namespace is None else request.within(namespace), settings
 
+    def flight_key(self, request: Request, settings: CallSettings) -> str:
+        """Return the key under which calls of this request share one call in flight."""
+        return Call(request, settings).flight_key
+
     def log_once(self, topic: str, text: str) -> None:
         """Log a warning, once per topic and engine."""
         self.notices.log_once(topic, text)
@@ -256,6 +264,7 @@ class Engine:
 
     def _steps(self, call: Call) -> Steps:
         """Return the steps that answer a call."""
+        lookups.forget()  # if this call is cut off, the one before it must not pass for it
         if not call.settings.enabled:
             return self._bypass(call)
         if not call.settings.asks.may_call:
@@ -303,11 +312,11 @@ class Engine:
         Raises:
             CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
         """
+        lookups.forget()
         request, settings = self._in_context(request, settings, result_type)
         lookup = await self.probe(request, settings, counting=True)
-        lookups.remember(lookup)
         self.reporter.count(lookup)
-        self.reporter.send_event(lookup)
+        self.reporter.announce(lookup)
         return lookup
 
     async def probe(self, request: Request, settings: CallSettings, *, counting: bool = False) -> Lookup:
@@ -347,6 +356,7 @@ class Engine:
         if ttl is not MISS:
             changed["ttl"] = parse_ttl(ttl)
         call = Call(request, replace(settings, **changed)).again()
+        await self.grounds.resolve(call)
         if not call.settings.enabled or not call.settings.asks.may_store:
             return False
         if call.needs_vector:
@@ -365,10 +375,14 @@ class Engine:
         """Do a `delete` for doors, which have applied the contexts around the call."""
         return await self.access.storage().backend.delete(request.key)
 
-    async def feedback(self, lookup: Lookup, right: bool) -> bool:
-        """Act on feedback about a hit; return True if an entry was evicted or an alias stored."""
-        self.reporter.count_feedback(lookup.namespace, right)
-        return await self.learning.feedback(lookup, right)
+    async def learn(self, verdict: Verdict) -> None:
+        """Count a person's verdict on an answer, and tell the error budget."""
+        self.reporter.count_feedback(verdict.namespace, verdict.right)
+        await self.learning.learn(verdict)
+
+    async def store_alias(self, lookup: Lookup, entry: CacheEntry) -> bool:
+        """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""
+        return await self.learning.store_alias(lookup, entry)
 
     async def online_policy(self) -> OnlinePolicy:
         """Return the error budget of this namespace, with what it has learned so far."""

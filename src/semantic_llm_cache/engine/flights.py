@@ -34,13 +34,14 @@ class Flight:
             (`error`), and one of the waiters leads next.
         loop: the event loop that runs it; None for a plain thread.
         led: False once the first caller has left; others may still wait.
+        gone: True once all who waited have left. The call is being cancelled, and nobody may join it any more.
         spare: a one-element tuple with a copy of an answer that cannot be stored; None if there is none.
         vector: the prompt's vector, set when the function is called; others may then join by meaning.
     """
 
     __slots__ = (
-        "_callbacks", "cancel", "embedder", "error", "key", "led", "loop", "result", "scope", "spare", "state",
-        "text", "vector", "waiters", "waits_for",
+        "_callbacks", "cancel", "embedder", "error", "gone", "key", "led", "loop", "result", "scope", "spare",
+        "state", "text", "vector", "waiters", "waits_for",
     )  # fmt: skip
 
     def __init__(self, key: str, scope: str, text: str, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -55,6 +56,7 @@ class Flight:
         self.embedder = ""
         self.waiters = 1
         self.led = True
+        self.gone = False
         self.spare: tuple[Any] | None = None
         self.waits_for: dict[Flight, int] = {}
         self.cancel: Callable[[], None] | None = None
@@ -130,7 +132,7 @@ class Flights:
             for other in others:
                 if alike(other):
                     with self._lock:
-                        if other.state == PENDING:
+                        if other.state == PENDING and not other.gone:
                             other.waiters += 1
                             return other
             with self._lock:
@@ -150,22 +152,33 @@ class Flights:
             flight.result, flight.error, flight.state = result, error, state
             flight.cancel = None  # it holds the task, and the task's context holds the flight
             self.landed += 1
-            if self._by_key.get(flight.key) is flight:
-                del self._by_key[flight.key]
-            scope = self._calling.get(flight.scope)
-            if scope is not None:
-                scope.pop(flight, None)
-                if not scope:
-                    del self._calling[flight.scope]
+            self._withdraw(flight)
             callbacks, flight._callbacks = flight._callbacks, []
         for callback in callbacks:
             callback()
 
+    def _withdraw(self, flight: Flight) -> None:
+        """Let nobody join a flight any more."""
+        if self._by_key.get(flight.key) is flight:
+            del self._by_key[flight.key]
+        scope = self._calling.get(flight.scope)
+        if scope is not None:
+            scope.pop(flight, None)
+            if not scope:
+                del self._calling[flight.scope]
+
     def leave(self, flight: Flight) -> None:
-        """Record that a waiter has left. When all have, the call is cancelled."""
+        """Record that a waiter has left. When all have, the call is cancelled.
+
+        In the same step it stops being joinable: its clean-up may take long, and a caller who comes meanwhile makes
+        a call of their own.
+        """
         with self._lock:
             flight.waiters -= 1
             cancel = flight.cancel if flight.waiters <= 0 and flight.state == PENDING else None
+            if cancel is not None:
+                flight.gone = True
+                self._withdraw(flight)
         if cancel is not None:
             cancel()
 

@@ -53,7 +53,7 @@ class Freshness:
     def refresh(self, call: Call) -> None:
         """Fetch a fresh answer after the caller has continued with the stale one; one at a time per key."""
         flights = self._access.storage().state.flights
-        if flights.begin_refresh(call.request.key):
+        if flights.begin_refresh(call.flight_key):
             background.later(self._fetch(call.again(), flights))
 
     async def _fetch(self, call: Call, flights: Flights) -> None:
@@ -74,7 +74,7 @@ class Freshness:
         except Exception as error:
             self._notices.log_once("refresh", f"a stale answer could not be refreshed: {describe(error)}")
         finally:
-            flights.end_refresh(call.request.key)
+            flights.end_refresh(call.flight_key)
             call.found.release()
 
     def in_place_of(self, call: Call, error: BaseException) -> Found | None:

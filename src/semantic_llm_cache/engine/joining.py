@@ -64,7 +64,12 @@ class Joining:
         if hit:
             self._reporter.finish(call, outcome.found)
         else:
-            joined = Found("coalesced", "joined the same call in flight", similarity=outcome.found.similarity)
+            joined = Found(
+                "coalesced",
+                "joined the same call in flight",
+                place=outcome.found.place,
+                similarity=outcome.found.similarity,
+            )
             self._reporter.finish(call, joined, cost=outcome.cost_usd)
         return value
 
@@ -106,6 +111,7 @@ class Joining:
                 joined = Found(
                     "coalesced",
                     f"joined a call in flight, similarity {similarity:.3f}",
+                    place=outcome.found.place,
                     similarity=similarity,
                     nearest_prompt=other.text,
                 )

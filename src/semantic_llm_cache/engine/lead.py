@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+from contextvars import copy_context
 from typing import Any
 
 from semantic_llm_cache.engine.admission import Admission
@@ -17,6 +18,7 @@ from semantic_llm_cache.engine.leases import Leases
 from semantic_llm_cache.engine.outcome import AGAIN, ALONE, MISS, Failure, Found, Outcome
 from semantic_llm_cache.engine.reporting import Reporter
 from semantic_llm_cache.engine.search import Search
+from semantic_llm_cache.engine.variables import changes_since, set_here
 from semantic_llm_cache.values.encoding import Encoded, is_immutable
 
 __all__ = ["Lead"]
@@ -54,8 +56,10 @@ class Lead:
         """Join the same call in flight, or lead."""
         request = call.request
         loop = None if call.plain else asyncio.get_running_loop()
+        if call.settings.evidence is not None:
+            yield Do(lambda: self._search.grounds.resolve(call))
         while True:
-            flight, leads = flights.join(request.key, request.scope_hash, request.text, loop)
+            flight, leads = flights.join(call.flight_key, call.flight_scope, request.text, loop)
             if leads:
                 return (yield from self._lead(call, flights, flight))
             value = ALONE
@@ -89,12 +93,8 @@ class Lead:
         if value is not MISS:
             return value
         found = call.found
-
-        def ended() -> None:
-            flights.land(flight, ABANDONED)
-            found.release()
-
-        yield Carry(self._call_for_all(call, flights, flight), flights, flight, ended)
+        yield Carry(self._call_for_all(call, flights, flight), flights, flight, found.release)
+        set_here(call.changes)
         if flight.state == DONE:
             outcome: Outcome = flight.result
             self._reporter.finish(call, outcome.found, stored=outcome.stored)
@@ -151,12 +151,18 @@ class Lead:
     def _call_for_all(self, call: Call, flights: Flights, flight: Flight) -> Steps:
         """Call the function, store its answer, and end the flight with it."""
         assert call.function is not None
+        before = copy_context()
         ran = yield Run(call.function)
+        if not call.plain:  # plain code runs in its caller's own context
+            call.changes = changes_since(before)
         if ran.error is not None:
             self._land_failure(call, flights, flight, ran.error)
             gone = isinstance(ran.error, (asyncio.CancelledError, GeneratorExit)) or not flight.led
             # The first caller raises it, unless it has left.
             return Failure(ran.error) if gone and not isinstance(ran.error, Exception) else None
+        if flight.gone:  # the function was told to stop: what it returned may be only a part
+            flights.land(flight, ABANDONED)
+            return None
         try:
             # Separate from `admit`, as it may run the user's code, which in plain code must run in this thread.
             fresh = yield Do(lambda: self._admission.weigh(call, ran.value, ran.duration_ms), waits=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.access import Access
@@ -11,16 +11,37 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.outcome import Found, Outage
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.matching.decider import Choice, Decider
+from semantic_llm_cache.matching.decider import Choice, Decider, answer_id
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import freeze
 from semantic_llm_cache.values.offload import opened
 
 if TYPE_CHECKING:
+    from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.matching.online import OnlinePolicy
 from semantic_llm_cache.redaction import describe
 
-__all__ = ["Learning"]
+__all__ = ["Learning", "Verdict"]
+
+
+class Verdict(NamedTuple):
+    """A person's verdict on an answer.
+
+    Attributes:
+        right: whether it was right.
+        key: of the entry that holds the answer.
+        near: whether it was given as a near hit.
+        namespace: where the verdict is counted.
+        entry: the entry, if it is still there.
+        lookup: the record of the call, if this process has it.
+    """
+
+    right: bool
+    key: str
+    near: bool
+    namespace: str
+    entry: CacheEntry | None
+    lookup: Lookup | None
 
 
 class Learning:
@@ -106,36 +127,48 @@ class Learning:
                 pass
 
     async def _store_alias(self, request: Request, found: Found, candidate: Candidate) -> None:
-        entry = replace(
-            candidate.entry,
-            prompt=request.text,
-            response=freeze(candidate.entry.response),
+        await self._put_alias(request.key, request.text, found, candidate.entry)
+
+    async def _put_alias(self, key: str, text: str, found: Found, entry: CacheEntry) -> None:
+        alias = replace(
+            entry,
+            prompt=text,
+            response=freeze(entry.response),
             embedding=found.vector,
             embedder=found.embedder,
-            aliases=(candidate.entry.prompt,),
+            aliases=(entry.prompt,),
             hit_count=0,
             last_accessed=None,
         )
-        await self._access.storage().put(request.key, entry)
+        await self._access.storage().put(key, alias)
 
     # ------------------------------------------------------------------------ feedback
 
-    async def feedback(self, lookup: Lookup, right: bool) -> bool:
-        """Act on a report about a hit; return True if an entry was evicted or an alias stored."""
-        storage = self._access.storage()
-        _, request, choice = lookup.handle
-        if choice is not None and choice.decision is not None:
-            (await self.policy()).report(choice.decision, right)
-            storage.state.policy_changed(self.policy_name())
-        key = lookup.entry_key
-        assert key is not None
-        if key != request.key:
-            self._decider.remember(request.key, key, right)
-        if not right:
-            return await storage.delete(key)
-        if choice is None or choice.candidate is None:
-            return False
+    def remember(self, verdict: Verdict) -> None:
+        """Remember whether two prompts ask the same, according to a person."""
+        lookup = verdict.lookup
+        if lookup is not None and lookup.key != verdict.key:
+            self._decider.remember(lookup.key, verdict.key, verdict.right)
+
+    async def learn(self, verdict: Verdict) -> None:
+        """Tell the error budget about a person's verdict on an answer."""
+        lookup, right = verdict.lookup, verdict.right
+        if not verdict.near or not self._decider.bounded:
+            return
+        decision = None if lookup is None or not lookup.handle else lookup.handle[1]
+        if decision is None and verdict.entry is None:
+            return
+        policy = await self.policy()
+        if decision is not None:
+            policy.report(decision, right)
+        else:  # of another process, or too long ago: only the answer is known
+            assert verdict.entry is not None
+            policy.report_answer(answer_id(verdict.entry.response), right)
+        self._access.storage().state.policy_changed(self.policy_name())
+
+    async def store_alias(self, lookup: Lookup, entry: CacheEntry) -> bool:
+        """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""
         found = Found("near", "")
-        await self._access.embed(request.text, found)
-        await self._store_alias(request, found, choice.candidate)
+        await self._access.embed(lookup.prompt, found)
+        await self._put_alias(lookup.key, lookup.prompt, found, entry)
         return True

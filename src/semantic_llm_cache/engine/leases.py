@@ -217,7 +217,7 @@ class Leases:
         """Do a `claim` for a call that others in this process may have joined."""
 
         def alive() -> bool:
-            return flight.state == PENDING and (flight.loop is None or flight.loop.is_running())
+            return flight.state == PENDING and not flight.gone and (flight.loop is None or flight.loop.is_running())
 
         return await self.claim(call, alive, lambda: self._search.answered(call))
 

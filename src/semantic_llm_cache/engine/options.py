@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_number, check_tags, shown
+from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import check_similarity, parse_ttl
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
@@ -47,6 +48,14 @@ def _namespace(value: str, name: str) -> str:
 
 def _tags_or_callable(value: Any, name: str) -> Any:
     return value if callable(value) else check_tags(value, name)
+
+
+def _names_or_callable(value: Any, name: str) -> Any:
+    return value if callable(value) else read_dependencies(value, name)
+
+
+def _overlap(value: float, name: str) -> float:
+    return check_similarity(value, name) if value else 0.0
 
 
 def _one_of(*allowed: str) -> Check:
@@ -192,6 +201,15 @@ class Options:
     )
     clock: Callable[[], float] | None = _option(None, check_callable, "Wall time in seconds, for tests.")
     tags: tuple[str, ...] = _option((), check_tags, "Labels of the stored entries, for `invalidate(tags=...)`.")
+    depends_on: Mapping[str, str] = _option(
+        (), read_dependencies, "What answers rest on: names with versions, or names; no hit once a version differs."
+    )
+    version_of: Callable[[str], Any] | None = _option(
+        None, check_callable, "Returns the present version of a name that an answer rests on; None if it is gone."
+    )
+    evidence_overlap: float = _option(
+        0.0, _overlap, "Least share of names in `depends_on` that a stored answer must have in common with the call."
+    )
     cache_if: Callable[[Any], bool] | None = _option(
         None, check_callable, "Called with a fresh answer; False keeps it out of the cache."
     )
@@ -219,6 +237,13 @@ class Options:
         return replace(self, **_checked(given, also)) if given else self
 
     @property
+    def evidence(self) -> Evidence | None:
+        """What every answer rests on, and how it is checked; None if none of the three options is given."""
+        if not self.depends_on and self.version_of is None and not self.evidence_overlap:
+            return None
+        return Evidence(dict(self.depends_on), self.version_of, self.evidence_overlap)
+
+    @property
     def stale_window(self) -> float:
         """How many seconds past its TTL an answer is kept."""
         return max(self.stale_while_revalidate or 0.0, self.stale_if_error or 0.0)
@@ -236,9 +261,10 @@ FUNCTION_OPTIONS: dict[str, Option] = {
     "key_func": Option(None, check_callable, "Called with the function's arguments, returns the exact key."),
     "result_type": Option(None, _as_it_is, "The type that answers are rebuilt to; None takes the return annotation."),
     "replay_delay": Option(None, _delay, "For generators: seconds between the chunks of a hit; None means no delay."),
+    "depends_on": Option((), _names_or_callable, "As above, or a callable that makes it from the call's arguments."),
     "tags": Option((), _tags_or_callable, "Labels, or a callable that makes them from the call's arguments."),
 }
-"""The options that only a decorated function has. Its `tags` may also be a callable."""
+"""The options that only a decorated function has. Its `tags` and `depends_on` may also be callables."""
 
 DOCUMENTED: dict[str, dict[str, Option]] = {
     "Options of the cache": ENGINE_OPTIONS,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from semantic_llm_cache.calls.identity import Place
     from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.matching.decider import Choice
 
@@ -59,12 +60,14 @@ class Found:
         reason: why, as text.
         value: the answer of a hit, the caller's own copy.
         entry, entry_key: the entry served.
+        place: which entry holds the answer: the one served, or the one that a miss stored.
         similarity, nearest_prompt: of the entry served, or on a miss of the nearest.
         vector, embedder: of the request, once it has been embedded.
         choice: what the near tier decided.
         late: how many seconds ago a stale answer expired.
         fallback: a stale answer, in case the call fails.
         unread: the storage could not be read, so there is no point in writing to it now.
+        objection: why a near entry was left out whose evidence has changed.
         lease: the `Holding` under which the function runs, with ``single_flight="shared"``.
     """
 
@@ -73,6 +76,7 @@ class Found:
     value: Any = None
     entry: CacheEntry | None = None
     entry_key: str | None = None
+    place: Place | None = None
     similarity: float | None = None
     vector: Any = None
     embedder: str = ""
@@ -81,6 +85,7 @@ class Found:
     late: float = 0.0
     fallback: Found | None = None
     unread: bool = False
+    objection: str = ""
     lease: Any = None
 
     def release(self) -> None:

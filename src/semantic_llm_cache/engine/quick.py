@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from functools import partial
 from time import perf_counter
 from typing import Any
 
-from semantic_llm_cache.calls import lookup as lookups
+from semantic_llm_cache.calls.lookup import latest, put
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.learning import Learning
@@ -53,18 +54,21 @@ class Quick:
         self._on_event = options.on_event
         self._learning = learning
         self._reporter = reporter
-        self._engine = engine
+        self._make = partial(lookup_of_exact_hit, engine)
         self._counters: Counters | None = None
         self._counted: StorageBackend | None = None
 
     def answer(self, request: Request, settings: CallSettings) -> Any:
         """Return the answer to an exact hit that this process holds, else `MISS`."""
-        backend = self._backend if self._backend is not None else get_default_backend()
-        if self._off or settings.control is not None:
+        backend = self._backend
+        if backend is None:
+            backend = get_default_backend()
+        if self._off or settings.control is not None or settings.evidence is not None:
             return MISS
         started = perf_counter()
         try:
-            if backend.in_process:
+            own = backend.in_process
+            if own:
                 entry = backend.peek(request.key)
             elif backend.front is not None:
                 entry = backend.front.get(request.key)
@@ -73,10 +77,11 @@ class Quick:
             if entry is None:
                 return MISS
             now = self._clock()
-            if entry.ttl is not None and now >= entry.created_at + entry.ttl - self._window:
+            created, ttl = entry.created_at, entry.ttl
+            if ttl is not None and now >= created + ttl - self._window:
                 return MISS
             value = entry.response
-            if type(value) not in _PLAIN:
+            if type(value) is not str and type(value) not in _PLAIN:
                 if is_large(value) and asyncio._get_running_loop() is not None:
                     return MISS  # the full path copies it in a thread
                 value = rebuild(thaw(value), settings.target)
@@ -84,7 +89,7 @@ class Quick:
             return MISS  # the full path meets the same problem and handles it
         if self._bounded and not self._learning.count_exact():
             return MISS  # its learned state must be read first
-        if backend.in_process:
+        if own:
             entry.hit_count += 1
             entry.last_accessed = now
         else:
@@ -94,11 +99,17 @@ class Quick:
             counters = self._counters = self._reporter.counters(request.namespace)
             self._counted = backend
         counters.exact += 1
-        counters.saved_usd += entry.cost_usd
+        cost = entry.cost_usd
+        counters.saved_usd += cost
         took = (perf_counter() - started) * 1000
-        counters.saved_ms += entry.duration_ms - took
+        duration = entry.duration_ms
+        counters.saved_ms += duration - took
         counters.hit_times.append(took)
-        lookups.remember((lookup_of_exact_hit, self._engine, request, entry, now, took))
+        before = latest()
+        if before is not None:
+            before[0] = None
+        # Not the entry: its answer would live as long as this context.
+        put([(self._make, request, entry.prompt, created, duration, cost, now, took)])
         if self._on_event is not None:
-            self._reporter.send_event(lookup_of_exact_hit(self._engine, request, entry, now, took))
+            self._reporter.send_last()
         return value

@@ -8,8 +8,8 @@ from typing import Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.context import overrides
+from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.notices import Notices
@@ -135,6 +135,9 @@ class Reporter:
             counters.reported_right += 1
         else:
             counters.reported_wrong += 1
+        storage = self._access.storage()
+        if not storage.backend.in_process:
+            storage.state.schedule()
 
     def count(self, lookup: Lookup) -> None:
         """Count a lookup."""
@@ -142,6 +145,8 @@ class Reporter:
         counters = self._counters_on(storage.state, lookup.namespace)
         outcome = lookup.outcome
         if lookup.hit:
+            if outcome == "near":
+                storage.state.note_near(lookup)
             setattr(counters, outcome, getattr(counters, outcome) + 1)
             counters.saved_ms += lookup.saved_ms
             counters.saved_usd += lookup.saved_usd
@@ -176,16 +181,25 @@ class Reporter:
         lookups.remember(lookup)
         context = overrides.get()
         if context is not None:
-            context.record(lookup)
+            context.record(lookup.without_response())
+        self.send_event(lookup)
+
+    def send_last(self) -> None:
+        """Call `on_event` with the exact hit that `Quick` has just answered."""
+        lookup = lookups.last_lookup()
+        assert lookup is not None
         self.send_event(lookup)
 
     def send_event(self, lookup: Lookup) -> None:
         """Call `on_event`."""
         if self._options.on_event is not None:
+            record = lookups.latest()
             try:
                 self._options.on_event(lookup)
             except Exception as error:
                 self._notices.log_once("on_event", f"on_event raised {describe(error)}")
+            if lookups.latest() is not record:  # it made a cached call itself
+                lookups.remember(lookup)
 
     def record_quick(self) -> None:
         """Report an exact hit that `Quick` has just answered to the `CacheContext`s."""
@@ -202,47 +216,59 @@ class Reporter:
         took = (perf_counter() - call.started) * 1000
         similarity = call.settings.similarity
         policy = self._decider.name(similarity) if similarity < 1 else "exact"
-        return _lookup(call.request, found, took, self._access.clock(), policy, self._engine)
+        request, entry = call.request, found.entry
+        result = Lookup(
+            found.outcome,
+            found.reason,
+            similarity=found.similarity,
+            matched_prompt=found.nearest_prompt,
+            policy=policy,
+            key=request.key,
+            entry_key=found.entry_key,
+            namespace=request.namespace,
+            scope=request.scope_hash,
+            prompt=request.text,
+            duration_ms=took,
+            # Of what was decided, only this: the candidates would keep their answers alive.
+            handle=(self._engine, None if found.choice is None else found.choice.decision),
+            _place=found.place,
+        )
+        if entry is not None:
+            result.matched_prompt = entry.prompt
+            result.age = max(0.0, self._access.clock() - entry.created_at)
+            result.saved_ms = entry.duration_ms - took
+            result.saved_usd = entry.cost_usd
+        return result
 
 
-def lookup_of_exact_hit(
-    engine: weakref.ref[Any], request: Request, entry: CacheEntry, now: float, took: float
-) -> Lookup:
+def lookup_of_exact_hit(engine: weakref.ref[Any], facts: tuple[Any, ...]) -> Lookup:
     """Return the record of an exact hit that `Quick` has answered.
 
     Args:
         engine: kept in the record, for feedback.
-        request: the question.
-        entry: the entry served.
-        now: the time, in wall seconds.
-        took: the duration in milliseconds.
+        facts: what `Quick` keeps of the hit: first what is not needed here; the request; prompt, `created_at`,
+            `duration_ms` and `cost_usd` of the entry served; the time, in wall seconds; the duration in milliseconds.
     """
-    found = Found("exact", "same text, same scope", entry=entry, entry_key=request.key, similarity=1.0)
-    return _lookup(request, found, took, now, "exact", engine)
-
-
-def _lookup(request: Request, found: Found, took: float, now: float, policy: str, engine: weakref.ref[Any]) -> Lookup:
-    result = Lookup(
-        found.outcome,
-        found.reason,
-        similarity=found.similarity,
-        matched_prompt=found.nearest_prompt,
+    request: Request
+    _, request, prompt, created_at, duration_ms, cost_usd, now, took = facts
+    return Lookup(
+        "exact",
+        "same text, same scope",
+        similarity=1.0,
+        matched_prompt=prompt,
+        age=max(0.0, now - created_at),
+        policy="exact",
         key=request.key,
-        entry_key=found.entry_key,
+        entry_key=request.key,
         namespace=request.namespace,
         scope=request.scope_hash,
         prompt=request.text,
         duration_ms=took,
-        policy=policy,
-        handle=(engine, request, found.choice),
+        saved_ms=duration_ms - took,
+        saved_usd=cost_usd,
+        handle=(engine, None),
+        _place=Place(request.key, created_at),
     )
-    entry = found.entry
-    if entry is not None:
-        result.matched_prompt = entry.prompt
-        result.age = max(0.0, now - entry.created_at)
-        result.saved_ms = entry.duration_ms - took
-        result.saved_usd = entry.cost_usd
-    return result
 
 
 def _retire(counters: Counters, state: BackendState) -> None:

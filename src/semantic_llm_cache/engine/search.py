@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.grounds import Grounds
 from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Unreadable
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, PromptCacheError
+from semantic_llm_cache.keys.request import key_of_text
 from semantic_llm_cache.matching.decider import Choice, Decider
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.yielding import turn
@@ -19,6 +22,19 @@ from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.offload import is_large, opened
 
 __all__ = ["Search"]
+
+_IN_RESERVE = 8
+
+
+_TIE = 1 - 1e-4
+
+
+class _Same(Exception):
+    """A search by meaning came upon an entry with the same text: nothing is left to decide."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        super().__init__()
+        self.candidate = candidate
 
 
 class Search:
@@ -29,12 +45,14 @@ class Search:
         access: to storage and embedder.
         decider: chooses among near entries.
         learning: holds the error budget.
+        grounds: checks what answers rest on.
         notices: logs problems.
     """
 
     def __init__(
-        self, options: Options, access: Access, decider: Decider, learning: Learning, notices: Notices
+        self, options: Options, access: Access, decider: Decider, learning: Learning, grounds: Grounds, notices: Notices
     ) -> None:
+        self.grounds = grounds
         self._options = options
         self._access = access
         self._decider = decider
@@ -55,6 +73,8 @@ class Search:
             await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond
         found = call.found = Found("miss", "no entry under this key")
         try:
+            if call.settings.evidence is not None:
+                await self.grounds.resolve(call)
             await self._look(storage, call, probing, exact)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
@@ -70,7 +90,7 @@ class Search:
 
     def may_wait(self, call: Call) -> bool:
         """Return whether `find` may have to wait for something outside this thread."""
-        return not self._access.backend.in_process or call.settings.similarity < 1
+        return not self._access.backend.in_process or call.settings.similarity < 1 or call.settings.evidence is not None
 
     async def _look(self, storage: Storage, call: Call, probing: bool, exact: bool) -> None:
         found, front = call.found, storage.backend.front
@@ -85,31 +105,38 @@ class Search:
             if call.needs_vector:
                 await self._access.embed(call.request.text, found)  # the fresh answer is stored with this vector
             return
-        if exact and entry is not None and self._fits(entry, call):
-            large = is_large(entry.response)
-            if await self._take(call, entry, large):
-                if found.outcome == "exact":
-                    if front is not None and not large:  # keeping it means writing it again
-                        front.put(call.request.key, entry, generation)
-                    if self._decider.bounded and not probing:
-                        (await self._learning.policy()).count_exact()
-                return
-        if call.settings.similarity < 1:
-            await self._look_near(storage, call, probing)
+        same = None
+        if exact and entry is not None and self._fits(entry, call) and await self._rests(entry, call):
+            same = Candidate(call.request.key, entry, 1.0)
+        if (same is None or not await self._take(call, same, probing)) and call.settings.similarity < 1:
+            try:
+                await self._look_near(storage, call, probing)
+            except _Same as meanwhile:
+                same = meanwhile.candidate
+                await self._take(call, same, probing)
+        if found.outcome == "exact" and front is not None:
+            assert same is not None
+            if same.key == call.request.key and not is_large(same.entry.response):  # keeping it means writing it again
+                front.put(same.key, same.entry, generation)
 
-    async def _take(self, call: Call, entry: CacheEntry, large: bool) -> bool:
-        """Take the entry under the exact key; return False if its answer cannot be read."""
-        found = call.found
+    async def _take(self, call: Call, same: Candidate, probing: bool) -> bool:
+        """Take an entry with the same text; return False if its answer cannot be read."""
+        found, entry = call.found, same.entry
         try:
-            found.value = await opened(entry.response, call.settings.target, large)
+            found.value = await opened(entry.response, call.settings.target)
         except CacheSerializationError as error:
             found.reason = str(error)
             return False
         found.outcome, found.reason = "exact", "same text, same scope"
-        found.entry, found.entry_key, found.similarity = entry, call.request.key, 1.0
+        found.entry, found.entry_key, found.similarity = entry, same.key, 1.0
+        found.place = Place(same.key, entry.created_at)
+        if same.key != call.request.key and entry.prompt != call.request.text:
+            found.reason, found.similarity = "same text as an alias of the entry", same.similarity
         found.late = self._late(entry)
         if found.late >= 0:
             found.outcome, found.reason = "stale", f"{found.late:.0f} s past its time"
+        elif self._decider.bounded and not probing:
+            (await self._learning.policy()).count_exact()
         return True
 
     # ------------------------------------------------------------------------------ near
@@ -126,6 +153,8 @@ class Search:
             await turn()  # the search runs here, and a batch of embeddings lets many calls continue at once
         choice = found.choice = await self._choose(storage, call, probing)
         found.reason = choice.reason
+        if choice.candidate is None and found.objection:
+            found.reason = found.objection
         shown = choice.candidate or choice.nearest
         if shown is not None:
             found.similarity, found.nearest_prompt = shown.similarity, shown.entry.prompt
@@ -138,13 +167,22 @@ class Search:
             found.reason = str(error)
             return
         found.outcome, found.entry, found.entry_key = "near", chosen.entry, chosen.key
+        found.place = Place(chosen.key, chosen.entry.created_at)
 
     async def _choose(self, storage: Storage, call: Call, probing: bool) -> Choice:
         request, decider = call.request, self._decider
 
         async def search(k: int, threshold: float) -> list[Candidate]:
-            candidates = await storage.candidates(call.found, threshold, k, request.scope_hash)
-            return [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
+            # Some may rest on what has changed; they must not hide a live entry that is a little farther.
+            most = k if call.settings.evidence is None else max(k, _IN_RESERVE)
+            candidates = await storage.candidates(call.found, threshold, most, request.scope_hash)
+            fitting = [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
+            if call.settings.evidence is not None:
+                fitting = (await self._resting(fitting, call))[:k]
+            same = await self._same(storage, call, fitting)
+            if same is not None:
+                raise _Same(same)
+            return fitting
 
         if not decider.bounded:
             similarity = call.settings.similarity
@@ -158,6 +196,27 @@ class Search:
             policy = trial
         return await decider.choose_online(request.key, request.text, policy, search)
 
+    async def _same(self, storage: Storage, call: Call, candidates: list[Candidate]) -> Candidate | None:
+        """Return an entry with the very text that is asked, which the search by key did not find.
+
+        Another process may have stored it while the text was embedded. Or it is the answer to this text, stored
+        under another wording.
+        """
+        request = call.request
+        for candidate in candidates:
+            if candidate.key == request.key:
+                return candidate
+            if request.text in (candidate.entry.prompt, *candidate.entry.aliases):
+                # Where `key_func` gives the keys, equal texts with unequal keys are different questions.
+                if request.key == key_of_text(request.scope_hash, request.text):
+                    return candidate
+        if candidates and candidates[0].similarity > _TIE:  # its own entry would be as near as this one
+            entry = await storage.get(request.key)
+            fits = entry is not None and self._fits(entry, call) and self._late(entry) < 0
+            if entry is not None and fits and await self._rests(entry, call):
+                return Candidate(request.key, entry, 1.0)
+        return None
+
     # ------------------------------------------------------------------------------ which entries fit
 
     def _fits(self, entry: CacheEntry, call: Call) -> bool:
@@ -165,6 +224,27 @@ class Search:
         if not call.settings.asks.may_serve(entry, now):
             return False
         return entry.schema_version == SCHEMA_VERSION and not entry.is_expired(now)
+
+    async def _rests(self, entry: CacheEntry, call: Call) -> bool:
+        """Return whether all that the entry under the exact key rests on is as it was."""
+        if call.settings.evidence is None:
+            return True
+        objection = await self.grounds.objection(entry, call, {})
+        if objection is not None:
+            call.found.reason = objection
+        return objection is None
+
+    async def _resting(self, candidates: list[Candidate], call: Call) -> list[Candidate]:
+        """Return the candidates whose answers still rest on the same."""
+        asked: dict[str, str | None] = {}
+        kept = []
+        for candidate in candidates:
+            objection = await self.grounds.objection(candidate.entry, call, asked)
+            if objection is None:
+                kept.append(candidate)
+            elif candidate.similarity >= call.settings.similarity:
+                call.found.objection = call.found.objection or objection
+        return kept
 
     def _fits_near(self, entry: CacheEntry, call: Call) -> bool:
         # The scope decides who may see an answer, so it is checked here too, whatever the backend.

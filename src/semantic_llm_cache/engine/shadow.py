@@ -64,5 +64,7 @@ class Shadow:
         lookup.outcome, lookup.would, lookup.would_be_right = "miss", would, right
         lookup.saved_ms = lookup.saved_usd = 0.0
         lookup.stored = stored
+        if not stored:
+            lookup._place = None  # the caller got a fresh answer, not the one that `found` names
         self._reporter.finish_shadow(lookup)
         return lookup

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import weakref
+from collections import OrderedDict
 from typing import Any, TypeVar
 
+from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import Counters
@@ -21,6 +24,8 @@ T = TypeVar("T")
 _FLUSH_AFTER = 1.0
 _MOST_HITS = 100_000
 """Number of entries whose hits are kept for another try when the storage fails."""
+_MOST_NEAR = 1000
+_LONGEST_NEAR = 8000  # characters of both prompts: the records of near hits take some 10 MB at most
 
 
 class BackendState:
@@ -51,6 +56,7 @@ class BackendState:
         self.policies: dict[str, Any] = {}
         self.searched = False
         self._parts: dict[type, Any] = {}
+        self._near: OrderedDict[str, Lookup] = OrderedDict()
         self._changed_policies: set[str] = set()
 
     def part(self, kind: type[T]) -> T:
@@ -102,6 +108,22 @@ class BackendState:
         self.hits[key] = self.hits.get(key, 0) + 1
         self.last_access = now
         self.schedule()
+
+    def note_near(self, lookup: Lookup) -> None:
+        """Keep the record of a near hit for a while: feedback by its id then learns as much as feedback by the record.
+
+        Its answer is not kept.
+        """
+        if len(lookup.prompt) + len(lookup.matched_prompt or "") > _LONGEST_NEAR:
+            return
+        self._near[lookup.id] = lookup.without_response()
+        while len(self._near) > _MOST_NEAR:
+            with contextlib.suppress(KeyError):  # another thread was faster
+                self._near.popitem(last=False)
+
+    def near_hit(self, id: str) -> Lookup | None:
+        """Return the record of a recent near hit by its id."""
+        return self._near.get(id)
 
     def schedule(self) -> None:
         """Schedule a write of the counts."""

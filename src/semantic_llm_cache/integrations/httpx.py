@@ -129,8 +129,9 @@ class CachingTransport(_Transport):
         door: a `WireCache` that several transports share; else one is made from the options.
         options: of `WireCache`, and with it of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ...
 
-    Responses say ``x-cache: HIT`` (``NEAR``, ``COALESCED``, ``STALE``, ``MISS``, ``BYPASS``), ``x-cache-similarity``
-    and ``age``. A call controls the cache with the header ``x-cache-control``, or the request extension
+    Responses say ``x-cache: HIT`` (``NEAR``, ``COALESCED``, ``STALE``, ``MISS``, ``BYPASS``), ``x-cache-similarity``,
+    ``age`` and ``x-cache-id`` (`Lookup.id`, for `report_wrong`; not where the provider begins a stream, whose answer
+    is stored later). A call controls the cache with the header ``x-cache-control``, or the request extension
     ``cache_control``; see `wire.CacheControl`. Requests that are not model calls pass through.
     """
 

@@ -140,6 +140,7 @@ class LangChainCache(BaseCache):
         return found
 
     def _lookup(self, prompt: str, llm_string: str) -> Steps:
+        lookups.forget()  # a call that bypasses the cache must not pass for the one before it
         planned = self._request(prompt, llm_string)
         if planned is None:
             return None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from semantic_llm_cache.calls.lookup import Lookup, forget, remember
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
@@ -169,19 +170,30 @@ class _Backend:
 
     async def async_get_cache(self, key: str, **kwargs: Any) -> Any:
         """Return what was stored for a call like this one, or None."""
+        return self._taken(await self._find(key, kwargs), kwargs)
+
+    def get_cache(self, key: str, **kwargs: Any) -> Any:
+        """`async_get_cache` for plain code."""
+        found = background.run(self._find(key, kwargs))
+        if found is not None:
+            remember(found)  # here too, as the background loop has its own context
+        return self._taken(found, kwargs)
+
+    async def _find(self, key: str, kwargs: Mapping[str, Any]) -> Lookup | None:
+        forget()  # a call that bypasses the cache must not pass for the one before it
         planned = self._request(key, kwargs)
         if planned is None:
             return None
         request, settings = planned
-        found = await self.door.engine.lookup(request, settings=settings)
+        return await self.door.engine.lookup(request, settings=settings)
+
+    def _taken(self, found: Lookup | None, kwargs: Mapping[str, Any]) -> Any:
+        if found is None:
+            return None
         metadata = kwargs.get("metadata")
         if isinstance(metadata, dict) and found.similarity is not None:
             metadata["semantic-similarity"] = found.similarity
         return found.response["value"] if found.hit else None
-
-    def get_cache(self, key: str, **kwargs: Any) -> Any:
-        """`async_get_cache` for plain code."""
-        return background.run(self.async_get_cache(key, **kwargs))
 
     async def async_set_cache(self, key: str, value: Any, **kwargs: Any) -> None:
         """Store an answer, unless it is cut short, refused, empty, or calls tools."""

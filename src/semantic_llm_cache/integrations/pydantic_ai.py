@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
@@ -125,6 +126,7 @@ class CachedModel(WrapperModel):
         self, messages: list[ModelMessage], model_settings: Any, parameters: ModelRequestParameters
     ) -> tuple[Request, CallSettings] | None:
         """Return the request and settings of a call; None for one that bypasses the cache."""
+        forget()
         try:
             settings, namespace = self.door.settings()
             if not settings.enabled:

@@ -10,7 +10,7 @@ from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.keys.fingerprint import KEY_VERSION, digest
 from semantic_llm_cache.values.introspection import own_state
 
-__all__ = ["Request", "clean_text", "looks_like_messages", "split_messages"]
+__all__ = ["Request", "clean_text", "key_of_text", "looks_like_messages", "split_messages"]
 
 
 def clean_text(text: str) -> str:
@@ -61,9 +61,10 @@ class Request:
         self.namespace = namespace
         self.text = clean_text(text)
         self.scope_hash = digest("scope", KEY_VERSION, namespace, scope)
-        self.key = f"{KEY_VERSION}:" + digest(
-            *(("text", self.scope_hash, self.text) if key is None else ("key", self.scope_hash, key))
-        )
+        if key is None:
+            self.key = key_of_text(self.scope_hash, self.text)
+        else:
+            self.key = f"{KEY_VERSION}:" + digest("key", self.scope_hash, key)
 
     def within(self, namespace: str) -> Request:
         """Return the same question under a more specific namespace, which only splits the entries further."""
@@ -79,6 +80,11 @@ class Request:
     def __repr__(self) -> str:
         # Prompts stay out of logs, so a request shows its length only.
         return f"Request(namespace={self.namespace!r}, key={self.key!r}, text of {len(self.text)} characters)"
+
+
+def key_of_text(scope_hash: str, text: str) -> str:
+    """Return the exact key of a text in a scope."""
+    return f"{KEY_VERSION}:" + digest("text", scope_hash, text)
 
 
 class Conversation(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from semantic_llm_cache.arguments import check_namespace, check_tags, check_text
+from semantic_llm_cache.calls.evidence import dependency_tags, read_dependencies
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import backends_in_use, shared_backend
@@ -49,23 +50,29 @@ async def invalidate(
     namespace: str | None = None,
     *,
     tags: str | Iterable[str] | None = None,
+    depends_on: str | Iterable[str] | None = None,
     backend: StorageBackend | str | None = None,
 ) -> int:
-    """Remove entries whose prompt contains `pattern` and that have any of `tags`; return how many.
+    """Remove entries whose prompt contains `pattern` and that have any of `tags` or rest on any of `depends_on`.
+
+    Returns how many.
 
     Args:
         pattern: part of the prompt, in any case; None does not restrict.
         namespace: None means all.
         tags: one label or several; None does not restrict.
+        depends_on: names of documents, tools and the like, as in the option; whatever their versions.
         backend: a backend or URL; None means every backend in use in this process.
 
     Raises:
-        ValueError: neither a pattern nor tags; use `clear_cache` to remove everything.
+        ValueError: no pattern, tags or depends_on; use `clear_cache` to remove everything.
     """
     check_namespace(namespace)
     names = None if tags is None else check_tags(tags)
+    if depends_on is not None:
+        names = (*(names or ()), *dependency_tags(read_dependencies(depends_on)))
     if pattern is None and names is None:
-        raise ValueError("invalidate() needs a pattern or tags=; to remove everything use clear_cache()")
+        raise ValueError("invalidate() needs a pattern, tags= or depends_on=; to remove everything use clear_cache()")
     check_text(pattern, "pattern")
     if pattern == "":
         raise ValueError('pattern="" would match every prompt; to remove everything use clear_cache()')

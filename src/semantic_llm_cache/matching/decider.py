@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
     from semantic_llm_cache.similarity.base import EmbeddingProvider
 
-__all__ = ["DEFAULT_GUARDS", "Choice", "Decider", "Rules"]
+__all__ = ["DEFAULT_GUARDS", "Choice", "Decider", "Rules", "answer_id"]
 
 DEFAULT_GUARDS: Any = type("_Default", (), {"__repr__": lambda self: "'default'"})()
 """The default guards: vetoes with a threshold, features with an error budget."""
@@ -366,7 +366,7 @@ class Decider:
         if known is None:
             if len(self._answers) >= _KNOWN_ANSWERS:
                 self._answers.clear()
-            known = self._answers[name] = _answer_id(candidate.entry.response)
+            known = self._answers[name] = answer_id(candidate.entry.response)
         return known
 
     async def same_answer(self, fresh: Any, stored: Any, embed: Embed, notices: _Notices) -> bool | None:
@@ -397,6 +397,7 @@ async def _call(function: Callable[..., Any], *args: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-def _answer_id(response: Any) -> str:
+def answer_id(response: Any) -> str:
+    """Return the fingerprint by which the error budget knows an answer."""
     frozen = freeze(response)
     return hashlib.blake2b(dumps(frozen).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

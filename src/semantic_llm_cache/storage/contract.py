@@ -246,6 +246,15 @@ class StorageBackend(ABC):
         """Delete each key; return how many there were."""
         return sum([await self.delete(key) for key in keys])
 
+    async def delete_stored(self, key: str, created_at: float) -> bool:
+        """`delete` only the entry that was stored at `created_at`; True when there was one, and it was live.
+
+        A newer entry under the key stays. Looking and deleting are one step where the storage can do that; the default
+        takes two.
+        """
+        (entry,) = await self.get_many([key], touch=False)
+        return entry is not None and entry.created_at == created_at and await self.delete(key)
+
     async def set_vectors(self, items: Sequence[tuple[str, str, Vector]], embedder: str) -> list[bool]:
         """Give entries vectors of another embedder; nothing else about them changes.
 

@@ -16,6 +16,7 @@ __all__ = [
     "SCHEMES",
     "backend_from_url",
     "backends_in_use",
+    "engines_in_use",
     "get_default_backend",
     "register_engine",
     "resolve_backend",
@@ -154,6 +155,12 @@ def backends_in_use() -> list[StorageBackend]:
         engines = list(_engines)
     found = {id(backend): backend for backend in (get_default_backend(), *(engine.backend for engine in engines))}
     return list(found.values())
+
+
+def engines_in_use() -> list[Any]:
+    """Return the engines of this process."""
+    with _lock:
+        return list(_engines)
 
 
 def register_engine(engine: Any) -> None:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from semantic_llm_cache.engine.driving import Steps
-from semantic_llm_cache.engine.outcome import Failure, Found
+from semantic_llm_cache.engine.outcome import AGAIN, Failure, Found
 from semantic_llm_cache.exceptions import CacheReentryError, CacheSerializationError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.steps import END, Pause
@@ -31,13 +31,19 @@ _LOOK_AGAIN = 0.5
 
 
 class Reader:
-    """One reader's place in a broadcast."""
+    """One reader's place in a broadcast.
 
-    __slots__ = ("bell", "first", "position")
+    Args:
+        first: whether this is the caller that opened the stream.
+        plain: whether it is plain code, which waits in its own thread.
+    """
 
-    def __init__(self, first: bool) -> None:
+    __slots__ = ("bell", "first", "plain", "position")
+
+    def __init__(self, first: bool, plain: bool) -> None:
         self.position = 0
         self.first = first
+        self.plain = plain
         self.bell: _LoopBell | _ThreadBell | None = None
 
 
@@ -54,6 +60,8 @@ class Broadcast:
 
     Attributes:
         pull: fetches the next chunk of a source that plain readers pull: ``pull.next(reader)``.
+        fetching: of a plain source, the reader that fetched last.
+        stopped: its event loop has stopped.
         instead: the `Found` whose answer replaces the source's, if any.
         over: the last chunk has arrived, so the stream will be stored even if all readers leave.
         gone: all readers left before the end, so no more may join.
@@ -71,12 +79,14 @@ class Broadcast:
         self._readers: set[Reader] = set()
         self._room: Callable[[], None] | None = None
         self._joined = 0
-        self.on_idle: Callable[[], None] | None = None
-        """Called when the last reader has left before the end."""
+        self.on_idle: Callable[[Reader], None] | None = None
+        """Called with the last reader when it has left before the end."""
         self.loop = loop
         self.pull: Any = None
         self.instead: Found | None = None
         self.settled: Future[bool] = Future()
+        self.fetching: Reader | None = None
+        self.stopped = False
         self.done = False
         self.over = False
         self.gone = False
@@ -132,6 +142,11 @@ class Broadcast:
         for bell in bells:
             bell.ring()
 
+    def stop(self) -> None:
+        """Mark the stream as failed because its event loop has stopped."""
+        self.stopped = True
+        self.end(ConnectionError("the event loop that carried this stream has stopped"))
+
     @property
     def large(self) -> bool:
         """Whether handling all chunks at once would block an event loop too long: see `is_large`."""
@@ -156,6 +171,9 @@ class Broadcast:
 
         There is no place either for plain code that would block the very loop that carries the stream.
 
+        Args:
+            plain: whether the reader is plain code.
+
         Raises:
             CacheReentryError: the stream's own source asks for it.
         """
@@ -172,13 +190,13 @@ class Broadcast:
         with self._lock:
             if not self.whole or self.gone or self.error is not None:
                 return None
-            reader = Reader(first=not self._joined)
+            reader = Reader(not self._joined, plain)
             self._joined += 1
             self._readers.add(reader)
             return reader
 
     def leave(self, reader: Reader) -> None:
-        """Give a place up."""
+        """Give a place up. When the last one is given up before the end, in the same step nobody can join any more."""
         with self._lock:
             if reader not in self._readers:
                 return
@@ -191,7 +209,7 @@ class Broadcast:
         if room is not None:
             room()
         if idle and self.on_idle is not None:
-            self.on_idle()
+            self.on_idle(reader)
 
     def _let_go(self) -> None:
         """Drop what would keep the source's exception alive: it holds frames, and they hold this broadcast."""
@@ -229,7 +247,10 @@ class Broadcast:
         return True, chunk if reader.first or unshared else thaw(frozen)
 
     def next(self, reader: Reader) -> Steps:
-        """Return a reader's next chunk as soon as it is there, `END` after the last, a `Failure` of the source."""
+        """Return a reader's next chunk as soon as it is there, `END` after the last, a `Failure` of the source.
+
+        `AGAIN` if the stream was stopped before the reader's first chunk, through no fault of the source.
+        """
         while True:
             done = self.done  # read first: by then all chunks before the end are here
             found, chunk = self.take(reader)
@@ -238,8 +259,22 @@ class Broadcast:
                     yield Pause(0)
                 return chunk
             if done:
-                return END if self.error is None else Failure(self.error)
+                return self._ending(reader)
             yield _More(self, reader)
+
+    def _ending(self, reader: Reader) -> Any:
+        error = self.error
+        if error is None:
+            return END
+        # CancelledError, KeyboardInterrupt and the like concern one reader: the one for whom the source is read.
+        own = reader.first if self.loop is not None else reader is self.fetching
+        if not self.stopped and (own or isinstance(error, Exception)):
+            return Failure(error)
+        if not reader.position:
+            return AGAIN
+        if not isinstance(error, Exception):
+            error = ConnectionError(f"this stream, which another call had opened, was stopped: {describe(error)}")
+        return Failure(error)
 
     def look_after(self, stopped: bool) -> bool:
         """End a stream whose event loop is closed, or was not running at two checks in a row.
@@ -249,7 +284,7 @@ class Broadcast:
         if self.loop is None or self.done or self.loop.is_running():
             return False
         if stopped or self.loop.is_closed():
-            self.end(ConnectionError("the event loop that carried this stream has stopped"))
+            self.stop()
         return True
 
 

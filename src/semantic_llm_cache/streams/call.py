@@ -63,7 +63,7 @@ class Streams:
             if other is not None and reader is not None:
                 return other, reader, False
             # Before others see it: one who joined first and left would end the stream.
-            reader = broadcast.join()
+            reader = broadcast.join(plain)
             assert reader is not None  # there is always a place in one's own stream
             self.live[key] = broadcast
         return broadcast, reader, True
@@ -105,7 +105,7 @@ class StreamCall:
         self.engine = engine
         self.call = call
         self.codec = codec
-        self.key = call.request.key
+        self.key = call.flight_key
         self.streams = streams_of(engine)
 
     @property

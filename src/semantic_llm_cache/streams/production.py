@@ -13,8 +13,9 @@ from contextvars import copy_context
 from time import perf_counter
 from typing import Any
 
-from semantic_llm_cache.engine.driving import Do, Left, Steps, drive
+from semantic_llm_cache.engine.driving import Do, Left, Steps, cancel_task, drive
 from semantic_llm_cache.engine.outcome import Failure, Found
+from semantic_llm_cache.engine.variables import changes_since
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader, current_streams
 from semantic_llm_cache.streams.call import StreamCall
@@ -41,7 +42,7 @@ class Production:
         self.broadcast = broadcast
         if broadcast.loop is None:
             self._pull = broadcast.pull = _Pull(broadcast, self._steps(), self._over)
-            broadcast.on_idle = self._pull.abandon
+            broadcast.on_idle = self._close_plain
 
     def start(self) -> None:
         """Begin, if a task does the work; readers of a plain source begin it themselves."""
@@ -52,11 +53,21 @@ class Production:
         # A task that is cancelled before its first step never gets to end its stream.
         task.add_done_callback(lambda _: self._over(asyncio.CancelledError()))
 
-        def cancel() -> None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(task.cancel)
+        def cancel(_: Reader) -> None:
+            self._call.call.found.release()
+            cancel_task(task, loop)
 
         self.broadcast.on_idle = cancel
+
+    def _close_plain(self, last: Reader) -> None:
+        self._call.call.found.release()
+        assert self._pull is not None
+        loop = None if last.plain else asyncio._get_running_loop()
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop's threads have ended
+                loop.run_in_executor(None, self._pull.abandon)  # the source's clean-up may block
+                return
+        self._pull.abandon()
 
     async def _alone(self) -> None:
         current_streams.set((*current_streams.get(), self.broadcast))
@@ -82,20 +93,26 @@ class Production:
         If another process is reading the same stream, the answer which that one stores is given instead.
         """
         call, broadcast = self._call, self.broadcast
+        before = copy_context()
         try:
             began = perf_counter()
             try:
                 answer = broadcast.instead = yield Do(lambda: call.claim(self._alive))
                 began = perf_counter()
                 error = yield from (self._read() if answer is None else self._replay(answer))
+                if error is None and broadcast.gone and broadcast.loop is not None:
+                    # The source was told to stop and ended as if it were complete: it may not be.
+                    error = asyncio.CancelledError("all readers have left")
             except Exception as trouble:
                 error = trouble
             except Left:
-                self._over(ConnectionError("the event loop that carried this stream has stopped"))
+                broadcast.stop()
+                self._over(None)
                 raise
             except BaseException as leaving:
                 self._over(leaving)
                 raise
+            call.call.changes = changes_since(before)
             if error is not None:
                 self._over(None if call.stand_in(broadcast, error) else error)
                 return Failure(error) if not isinstance(error, Exception) else None
@@ -214,6 +231,7 @@ class _Pull:
         """Fetch one chunk, unless another reader has meanwhile fetched one."""
         with self._lock:
             if not self._broadcast.done and not self._broadcast.ahead(reader):
+                self._broadcast.fetching = reader
                 self._context.run(self._advance)
             self._last = perf_counter()
         if self._broadcast.gone:

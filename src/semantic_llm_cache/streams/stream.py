@@ -15,12 +15,14 @@ from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 from typing import Any
 
+from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Left, Steps, Wait, drive
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.flights import ABANDONED
-from semantic_llm_cache.engine.outcome import Failure, Found
+from semantic_llm_cache.engine.outcome import AGAIN, Failure, Found
+from semantic_llm_cache.engine.variables import set_here
 from semantic_llm_cache.exceptions import CacheReentryError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.streams.broadcast import BREATH, Broadcast, Reader
@@ -87,11 +89,19 @@ async def stream(
 
 def answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
     """Give the answer to a call chunk by chunk."""
+    forget()
     if not call.call.settings.enabled:
         call.engine.bypassed(call.call.request.namespace)
         return (yield from _relay(source))
     if call.engine.shadow is not None and call.may_call:
         return (yield from _shadow(call, source))
+    given = AGAIN
+    while given is AGAIN:
+        given = yield from _join_or_lead(call, source, replay_delay)
+    return given
+
+
+def _join_or_lead(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
     place = call.streams.join(call.key, call.call.plain) if call.may_call else None
     if place is not None:
         return (yield from _follow(call, *place))
@@ -141,11 +151,16 @@ def _replay(call: StreamCall, source: Open, delay: float | None) -> Steps:
 
 
 def _follow(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
-    """Give the chunks of another caller's stream."""
+    """Give the chunks of another caller's stream; `AGAIN` if it was interrupted before the first one."""
+    begun = False
     try:
-        call.ended(Found("coalesced", "joined the same stream in flight"))
         while True:
             chunk = yield from broadcast.next(reader)
+            if chunk is AGAIN:
+                return AGAIN
+            if not begun:
+                begun = True
+                call.ended(Found("coalesced", "joined the same stream in flight"))
             if chunk is END:
                 return None
             if type(chunk) is Failure:
@@ -156,11 +171,15 @@ def _follow(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
 
 
 def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
-    """Give the chunks of this caller's own stream, the function's own objects."""
+    """Give the chunks of this caller's own stream, the function's own objects; `AGAIN` as in `_follow`."""
     counted = False
     try:
         while True:
             chunk = yield from broadcast.next(reader)
+            if chunk is AGAIN:
+                return AGAIN
+            if chunk is END or type(chunk) is Failure:
+                set_here(call.call.changes)
             if chunk is END:
                 break
             if type(chunk) is Failure:
@@ -220,7 +239,7 @@ def _wait_for_whole(call: StreamCall) -> Steps:
     flights, request = call.engine.bound()[1].flights, call.call.request
     if call.codec is None or not flights.under_way(call.key):
         return False
-    flight, leads = flights.join(call.key, request.scope_hash, request.text, call.running_loop())
+    flight, leads = flights.join(call.key, call.call.flight_scope, request.text, call.running_loop())
     if leads:  # it has just ended
         flights.land(flight, ABANDONED)
         return True
@@ -249,7 +268,7 @@ def settling(engine: Engine, key: str, plain: bool = False) -> Steps:
         chunk = None
         while chunk is not END:
             chunk = yield from broadcast.next(reader)
-            if type(chunk) is Failure:  # its readers raise it; here it only means that nothing was stored
+            if chunk is AGAIN or type(chunk) is Failure:  # its readers raise it; here: nothing was stored
                 return
         with contextlib.suppress(Exception):
             yield Settled(broadcast.settled, engine.timeout)

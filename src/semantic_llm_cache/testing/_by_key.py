@@ -137,6 +137,22 @@ class ByKey(Suite):
             found.embedding[:] = 7.0
 
     @with_backend
+    async def test_an_entry_is_deleted_by_the_time_of_its_store(self, backend: StorageBackend) -> None:
+        now = self.clock.now - 1 / 3  # a time that no short decimal gives
+        await backend.set("k", self.entry(created_at=now, embedding=X))
+        await backend.set("other", self.entry(created_at=now))
+        assert not await backend.delete_stored("k", now + 1e-6)
+        assert not await backend.delete_stored("absent", now)
+        assert await backend.get("k") is not None
+        assert await backend.delete_stored("k", now)
+        assert not await backend.delete_stored("k", now)
+        assert [key for key, _ in await backend.iterate()] == ["other"]
+        assert await backend.find_candidates(X, 0.9) == []
+        await backend.set("k", self.entry(created_at=now + 1))
+        assert not await backend.delete_stored("k", now)
+        assert await backend.get("k") is not None
+
+    @with_backend
     async def test_setting_again_replaces(self, backend: StorageBackend) -> None:
         await backend.set("k", self.entry(response=1, embedding=X, ttl=5))
         await backend.set("k", self.entry("Other?", response=2, embedding=direction(0.0, 1.0), namespace="n"))

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from semantic_llm_cache.calls import lookup as lookups
-from semantic_llm_cache.calls.lookup import last_lookup
+from semantic_llm_cache.calls.lookup import forget, last_lookup
 from semantic_llm_cache.engine.driving import Step, Steps
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
@@ -19,6 +18,7 @@ from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.driving import Give, streamed, streamed_blocking
 from semantic_llm_cache.wire.events import Splitter
 from semantic_llm_cache.wire.replies import (
+    ID_HEADER,
     OUTCOMES,
     Plan,
     Reply,
@@ -50,7 +50,7 @@ class NoAnswer(Exception):
 
 def answering(engine: Engine, plan: Plan, send: Step, replay_delay: float | None) -> Steps:
     """Answer a request from the cache, or with the `Upstream` that `send` returns; return a `Reply`."""
-    lookups.remember(None)
+    forget()
     try:
         if not plan.control.may_call and not (yield Do(lambda: _is_known(engine, plan))):
             return not_cached()
@@ -195,6 +195,8 @@ def _reply(plan: Plan, kept: Mapping[str, str], body: Any) -> Reply:
         return fresh(Reply(200, plan.received, body), found)
     outcome = "miss" if found is None else found.outcome
     headers = [*kept.items(), ("x-cache", OUTCOMES.get(outcome, "MISS"))]
+    if found is not None:
+        headers.append((ID_HEADER, found.id))
     if found is not None and found.hit:
         if found.similarity is not None:
             headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from semantic_llm_cache.calls.control import HEADER, CacheControl
+from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
@@ -148,6 +149,8 @@ class WireCache:
         """
         try:
             known = find_format(urlsplit(url).path) if method == "POST" else None
+            if known is not None:
+                forget()  # a request that bypasses the cache must not pass for the one before it
             return None if known is None else self._plan(known, url, headers, body, control, carrier)
         except Exception as error:  # the provider must get whatever a caller sends, and say what is wrong with it
             self.bypass(error)

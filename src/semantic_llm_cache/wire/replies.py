@@ -16,6 +16,7 @@ from semantic_llm_cache.wire.base import Asked, Format
 from semantic_llm_cache.wire.formats import FORMATS
 
 __all__ = [
+    "ID_HEADER",
     "OUTCOMES",
     "Headers",
     "Plan",
@@ -31,8 +32,11 @@ __all__ = [
     "words",
 ]
 
+ID_HEADER = "x-cache-id"
+"""Of a reply: the `Lookup.id` of the call."""
+
 _NOT_FORWARDED = frozenset(
-    {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive", "x-cache"}
+    {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive", "x-cache", ID_HEADER}
 )
 Headers = list[tuple[str, str]]
 
@@ -60,7 +64,7 @@ class Reply:
 
     Args:
         status: of HTTP.
-        headers: the provider's, or those kept with the answer; and ``x-cache``.
+        headers: the provider's, or those kept with the answer; and ``x-cache``, ``x-cache-id``.
         body: bytes, or an iterator of bytes (async for the async way).
     """
 
@@ -116,6 +120,8 @@ def fresh(reply: Reply, found: Lookup | None) -> Reply:
     """Return a provider's own reply, marked as one."""
     name = "BYPASS" if found is not None and found.outcome == "bypass" else "MISS"
     headers = [*reply.headers, ("x-cache", name)]
+    if found is not None:
+        headers.append((ID_HEADER, found.id))
     if name == "MISS" and found is not None and found.similarity is not None:
         headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))
     return Reply(reply.status, headers, reply.body)

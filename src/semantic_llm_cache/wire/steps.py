@@ -73,14 +73,14 @@ class Ask(NamedTuple):
         """Ask on the running event loop."""
         engine, request, call, settings, settling = self
         if settling:
-            await settled(engine, request.key)
+            await settled(engine, engine.flight_key(request, settings))
         return await engine.get_or_call(request, lambda: drive(call()), settings=settings)
 
     def blocking(self) -> Any:
         """Ask in this thread."""
         engine, request, call, settings, settling = self
         if settling:
-            settled_blocking(engine, request.key)
+            settled_blocking(engine, engine.flight_key(request, settings))
         return engine.get_or_call_blocking(request, lambda: drive_blocking(call()), settings)
 
 

@@ -5,7 +5,7 @@ import asyncio
 import litellm
 import pytest
 
-from semantic_llm_cache import CacheContext
+from semantic_llm_cache import CacheContext, cache, last_lookup
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.litellm import LiteLLMCache
 from semantic_llm_cache.keys.fingerprint import fingerprint_instance
@@ -55,6 +55,29 @@ async def test_a_paraphrase_makes_no_request(server, use):
     assert type(second) is type(first)
     assert fields(second) == fields(first)
     assert second.usage.total_tokens == 21
+
+
+async def test_the_last_lookup_is_never_an_earlier_one(server, use):
+    use()
+
+    @cache(backend="memory://")
+    def other(prompt: str) -> str:
+        return prompt
+
+    def is_not_stale():
+        found = last_lookup()
+        return found is None or found.prompt == ASKED
+
+    for _ in ("miss", "hit"):
+        other("something else")
+        await asked(server)
+        assert is_not_stale()
+        other("something else")
+        litellm.completion(**options(server))
+        assert is_not_stale()
+    with CacheContext() as calls:
+        await asked(server)
+    assert [lookup.outcome for lookup in calls.lookups] == ["exact"]
 
 
 def test_plain_code(server, use):

@@ -159,11 +159,18 @@ class MemoryBackend(CandidateBackend):
         """Remove the entry; True when there was a live one."""
         with self._lock:
             item = self._records.find(key)
-            if item is None:
-                return False
-            live = not _is_over(item, self.clock())
-            self._drop(item)
-            return live
+            return item is not None and self._delete(item)
+
+    async def delete_stored(self, key: str, created_at: float) -> bool:
+        """Remove the entry if it was stored at that time; True when there was a live one."""
+        with self._lock:
+            item = self._records.find(key)
+            return item is not None and view(item).created_at == created_at and self._delete(item)
+
+    def _delete(self, item: Item) -> bool:
+        live = not _is_over(item, self.clock())
+        self._drop(item)
+        return live
 
     async def set_many(self, items: Iterable[tuple[str, CacheEntry]]) -> int:
         """Store all items; return how many. Lets the event loop run in between."""

@@ -268,6 +268,14 @@ class PostgresBackend(PostgresLeases):
         """Remove the entry; True when there was a live one."""
         return bool(await self.delete_many([key]))
 
+    async def delete_stored(self, key: str, created_at: float) -> bool:
+        """Remove the entry if it was stored at that time; True when there was a live one."""
+        with self._changing():
+            rows = await self._link.fetch(
+                lambda schema: schema.delete_stored, digest(key), float(created_at), self.clock()
+            )
+        return bool(rows[0][0])
+
     async def delete_many(self, keys: Iterable[str]) -> int:
         """Delete each key; return how many live ones there were."""
         wanted = sorted({digest(key) for key in keys})

@@ -124,6 +124,7 @@ class Schema:
         WHERE digest = $1 AND prompt = $2 AND (vector IS NULL OR embedder <> $5)
         AND (expires_at IS NULL OR expires_at > $6) AND schema_version = {version} RETURNING 1""")
     delete = _delete("digest = ANY($1::bytea[])", "$2")
+    delete_stored = _delete("digest = $1::bytea AND created_at = $2::float8", "$3")
     delete_page = _Statement("""
         WITH page AS MATERIALIZED (SELECT digest FROM {entries} WHERE digest > $1
         AND ($3::text IS NULL OR namespace = $3)

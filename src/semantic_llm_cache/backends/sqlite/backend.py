@@ -266,6 +266,13 @@ class SQLiteBackend(CandidateBackend):
         finally:
             self.front.drop(key)
 
+    async def delete_stored(self, key: str, created_at: float) -> bool:
+        """Remove the entry if it was stored at that time; True when there was a live one."""
+        try:
+            return bool(await self._writing.run(self._writer.delete_stored, key, created_at, self._now()))
+        finally:
+            self.front.drop(key)
+
     async def delete_many(self, keys: Iterable[str]) -> int:
         """Delete each key; return how many live ones there were."""
         wanted = list(dict.fromkeys(keys))

@@ -101,6 +101,12 @@ class Writer:
         return _delete(connection, "key", keys, now)
 
     @staticmethod
+    def delete_stored(connection: sqlite3.Connection, key: str, created_at: float, now: float) -> int:
+        """Delete the entry of a key that was stored at that time; return how many live ones there were."""
+        found = connection.execute("SELECT id FROM entries WHERE key = ? AND created_at = ?", (key, created_at))
+        return _delete(connection, "id", [id for (id,) in found], now)
+
+    @staticmethod
     def delete_ids(connection: sqlite3.Connection, ids: Sequence[int], now: float) -> int:
         """Delete by id; return how many live ones there were."""
         return _delete(connection, "id", ids, now)

@@ -6,11 +6,13 @@ new prompt with the stored one and returns why they differ, or None. All rules a
 
 | rule | refuses when | example of a reason |
 |---|---|---|
+| `coverage` | a language or script without word lists | `no guards for Hindi` |
 | `numbers` | quantities differ, in digits or words, units counted in | `number 5 miles != 6 miles` |
 | `versions` | version numbers differ (3.1 is not 3.10) | `version 3.9 != 3.10` |
 | `units` | units without a number differ | `unit miles != feet` |
 | `times` | days, months, clock times, zones, last/next | `time tomorrow != yesterday` |
 | `periods` | how often: per month, yearly | `period month != year` |
+| `labels` | a letter, roman numeral, formula or suffix | `label vitamin C != vitamin D` |
 | `identifiers` | snake_case, CamelCase, ORD-1234, hex | `identifier ORD-1 != ORD-2` |
 | `urls` | URLs, e-mail addresses, paths, file names | `address a.com/x != a.com/y` |
 | `flags` | command-line flags | `flag --hard != --soft` |
@@ -23,6 +25,7 @@ new prompt with the stored one and returns why they differ, or None. All rules a
 | `negation` | one prompt negates, the other does not | `negation not not in the stored prompt` |
 | `antonyms` | opposites, un-/in-/dis- prefixes included | `opposites safe != unsafe` |
 | `direction` | more/less, before/after, to/from, unless, except | `direction to paris != from paris` |
+| `quantifiers` | all/some, always/usually, may/must, all else equal | `quantifier can != must` |
 | `swap` | the same words with roles, order or "only" changed | `swapped usd and eur` |
 | `names` | places, languages, products, people | `place Paris != Rome` |
 | `format` | the form or length of answer asked for | `format json != table` |
@@ -30,12 +33,16 @@ new prompt with the stored one and returns why they differ, or None. All rules a
 | `question` | who/when/where/why/how many, all else equal | `question when != where` |
 | `rider` | an instruction that only one holds besides the question | `rider "be rude" only in the stored prompt` |
 
-Limits of the rules: the word lists (`antonyms`, `negation`, `times`, `names`, `format`, `direction`,
-number words) are fullest in English, shorter in German, French, Spanish, Portuguese, Italian, Dutch, Polish,
-Russian, Chinese and Japanese, and absent elsewhere; rules without word lists (numbers in digits of any script,
-versions, identifiers, URLs, flags, quotes, code, operators, emoji, accents, swapped words) hold in every
-language that puts spaces or Han and kana characters between words. `rider`, and the small words of `operators`,
-`direction` and `swap` (and/or, unless, except, only, passives, comparatives), are mostly English. An accent
+Limits of the rules: the word lists (`antonyms`, `times`, `names`, `format`, `direction`) are fullest in English,
+shorter in German, French, Spanish, Portuguese, Italian, Dutch, Polish, Russian, Chinese and Japanese, and absent
+elsewhere. `negation` and number words are also known in Swedish, Danish, Norwegian, Finnish, Czech, Slovak, Hungarian,
+Romanian, Indonesian, Vietnamese, Catalan, Croatian, Ukrainian, Bulgarian, Greek, Hebrew, Arabic and Korean. In other
+languages that can be recognised, by their script or by their small words, `coverage` refuses every near match; a
+language in Latin letters that it does not recognise is compared by the rules without word lists alone. These (numbers
+in digits of any script, versions, labels, identifiers, URLs, flags, quotes, code, operators, emoji, accents, swapped
+words) hold in every language that puts spaces or Han and kana characters between words. `rider`, `quantifiers`, and
+the small words of `operators`, `direction` and `swap` (and/or, unless, except, only, passives, comparatives), are
+mostly English. An accent
 that is left out by somebody who types none
 ("cafe" for "café") is no difference; one that makes another word ("ano", "año") is, and so is any when the
 unaccented prompt uses accents elsewhere or asks about the word itself. For an embedder that ignores accents,
@@ -47,11 +54,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .base import Guard, GuardFeatures, GuardSet, Rule, Veto
+from .coverage import COVERAGE
+from .labels import LABELS
 from .names import NAMES
 from .numbers import NUMBERS, UNITS_RULE, VERSIONS
 from .order import SWAP
 from .periods import PERIODS
 from .polarity import ANTONYM, DIRECTION, NEGATION
+from .quantifiers import QUANTIFIERS
 from .residual import residual
 from .rider import RIDER
 from .style import FORMAT, LANGUAGE, QUESTION
@@ -64,6 +74,7 @@ __all__ = ["DEFAULT_GUARDS", "Guard", "GuardFeatures", "GuardSet", "Veto", "get_
 _RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
+        COVERAGE,
         IDENTIFIERS,
         VERSIONS,
         TIMES,
@@ -75,9 +86,11 @@ _RULES: dict[str, Rule] = {
         OPERATORS,
         NUMBERS,
         UNITS_RULE,
+        LABELS,
         NEGATION,
         ANTONYM,
         DIRECTION,
+        QUANTIFIERS,
         SWAP,
         NAMES,
         LANGUAGE,

@@ -35,6 +35,11 @@ _SYMMETRIC = frozenset(
 _LINKS = words("from to with than as of a à au del al zu z od от mit con com con avec met et und y e i и")
 _LONGEST = 120  # tokens; a longer prompt's word order is compared on what is left by `residual`
 _START = "^"
+_Parts = tuple[list[str], list[str], list[str], list[str], list[str]]
+_DO = words("do does did")
+_WHAT_FIRST = words("after before while without")
+# "And" and "or" of other languages that are words of their own in English.
+_ENGLISH_COORDINATORS = COORDINATORS - words("i y e o u et ou en a")
 
 
 def _sequences(reading: Reading) -> tuple[list[str], list[str], list[str]]:
@@ -79,7 +84,7 @@ def _unit(word: str) -> str:
     return f"{dimension}:{factor}"
 
 
-def _templates(a: list[str], b: list[str]) -> list[tuple[list[str], list[str], list[str], list[str], list[str]]]:
+def _templates(a: list[str], b: list[str]) -> list[_Parts]:
     """Return every (p, x, m, y, s) with a = p x m y s and b = p y m x s; p and s as long as possible."""
     start = 0
     while start < len(a) and a[start] == b[start]:
@@ -100,19 +105,20 @@ def _templates(a: list[str], b: list[str]) -> list[tuple[list[str], list[str], l
     return found
 
 
-def _benign(
-    before: list[str], x: list[str], middle: list[str], y: list[str], after: list[str], bag: frozenset[str]
-) -> bool:
+def _benign(parts: _Parts, bag: frozenset[str], coordinators: frozenset[str]) -> bool:
+    before, x, middle, y, after = parts
     if not middle:
-        return True  # a phrase moved past its neighbour: "in Python, sort a list" and "sort a list in Python"
-    if all(w in COORDINATORS for w in middle):
+        # A phrase moved past its neighbour: "in Python, sort a list" and "sort a list in Python". But not what comes
+        # first: "after eating can I swim" and "after swimming can I eat".
+        return not (before and before[-1] in _WHAT_FIRST)
+    if all(w in coordinators for w in middle):
         return True
     if len(middle) == 1 and middle[0] in _PREPOSITIONS and before[-1:] == middle:
         return True  # in Boston in 1923, in 1923 in Boston
-    if middle[0] in COORDINATORS and middle[-1] in COORDINATORS and len(middle) < 8:
+    if middle[0] in coordinators and middle[-1] in coordinators and len(middle) < 8:
         return True  # ends of a list: A, B and C
     for at, word in enumerate(middle):
-        if word in COORDINATORS:
+        if word in coordinators:
             # real gas and ideal gas; type A and type B
             head, tail = middle[:at], middle[at + 1 :]
             if after[: len(head)] == head and (not tail or before[-len(tail) :] == tail):
@@ -120,7 +126,7 @@ def _benign(
     # Pronouns and the like; the names of things compared may be single letters.
     if all(w in CONTENTLESS for w in x) or all(w in CONTENTLESS for w in y):
         return True
-    if not bag.isdisjoint(_SYMMETRIC) and all(w in COORDINATORS or w in _LINKS or w in _SYMMETRIC for w in middle):
+    if not bag.isdisjoint(_SYMMETRIC) and all(w in coordinators or w in _LINKS or w in _SYMMETRIC for w in middle):
         return True
     return x[0] in _PREPOSITIONS and y[0] in _PREPOSITIONS
 
@@ -154,11 +160,12 @@ def _swapped(new: Reading, old: Reading, common: frozenset[str]) -> str | None:
             # "Who did Ann pay?" asks for the object, "Who paid Ann?" for the subject.
             return f"swapped roles of {ours[-1]}"
         found = _templates(ours, theirs)
+        coordinators = _ENGLISH_COORDINATORS if new.language == old.language == "en" else COORDINATORS
         if found:
-            if any(_benign(*parts, common) for parts in found):
+            if any(_benign(parts, common, coordinators) for parts in found):
                 return None
             if sorted(ours_full) == sorted(theirs_full) and any(
-                _benign(*parts, common) for parts in _templates(ours_full, theirs_full)
+                _benign(parts, common, coordinators) for parts in _templates(ours_full, theirs_full)
             ):
                 return None
             _, x, _, y, _ = min(found, key=lambda parts: len(parts[1]) + len(parts[3]))
@@ -166,11 +173,15 @@ def _swapped(new: Reading, old: Reading, common: frozenset[str]) -> str | None:
             return f"swapped {glue.join(x)} and {glue.join(y)}"
     if new.cjk or old.cjk:
         return None
+    who = {*ours[:1], *theirs[:1]} == {"who", "whom"} and _asks_object(new) != _asks_object(old)
+    if who and sorted(ours[1:]) == sorted(theirs[1:]):
+        return f"swapped roles of {ours[-1]}"
     return _exchanged(ours_full, theirs_full, ours_said, theirs_said, common)
 
 
 def _asks_object(reading: Reading) -> bool:
-    return len(reading.words) > 1 and reading.words[1] in ("do", "does", "did")
+    """Return whether a question such as "who did", "which pages does" asks for the object of its verb."""
+    return not _DO.isdisjoint(reading.words[1:3])
 
 
 def _exchanged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache, lru_cache
 
 from .base import Rule
@@ -22,7 +23,7 @@ from .text import Reading, stem
 
 __all__ = ["ANTONYM", "DIRECTION", "NEGATION", "from_both_ends", "opposites"]
 
-_NEGATING = in_order("un in im il ir dis non mis des dés a anti nie не без on niet")
+_NEGATING = in_order("un in im il ir an ne dis non mis des dés a anti nie не без on niet")
 # Beginnings that look like a negation and are none.
 _NOT_NEGATED = words(
     "across around along again alive aside asleep awake aware apart away afloat inform information intent "
@@ -100,7 +101,12 @@ def _prefix_pair(only_new: frozenset[str], only_old: frozenset[str]) -> tuple[st
 def _differ_by_prefix(a: str, b: str) -> bool:
     for x, y in ((a, b), (b, a)):
         front = x[: len(x) - len(y)] if len(x) > len(y) else ""
-        if front in _NEGATING_SET and len(y) >= (5 if front == "a" else 3) and x.endswith(y) and x not in _NOT_NEGATED:
+        if (
+            front in _NEGATING_SET
+            and len(y) >= (5 if front in ("a", "an") else 3)
+            and x.endswith(y)
+            and x not in _NOT_NEGATED
+        ):
             return True
     for size in _LENGTHS:
         others = _SWAPS.get(a[:size])
@@ -120,12 +126,19 @@ def _shown(word: str, reading: Reading) -> str:
 def opposites(new: Reading, old: Reading) -> tuple[str, str] | None:
     """Return a pair of opposites, each in only one of the prompts, or None."""
     only_new, only_old = new.bag - old.bag, old.bag - new.bag
+    if not only_new and not only_old and new.stems != old.stems:
+        only_new, only_old = _said_again(new, old), _said_again(old, new)
     if not only_new or not only_old:
         return None
     found = _pair(_antonyms(new.language), only_new, only_old)
     if found is None and old.language != new.language:
         found = _pair(_antonyms(old.language), only_new, only_old)
     return found or _prefix_pair(only_new, only_old)
+
+
+def _said_again(reading: Reading, other: Reading) -> frozenset[str]:
+    """Return the stems that `reading` holds more often: "formal or casual, I want formal"."""
+    return frozenset(Counter(reading.stems) - Counter(other.stems))
 
 
 def _cjk_opposites(new: Reading, old: Reading) -> tuple[str, str] | None:
@@ -145,8 +158,8 @@ def _particles(reading: Reading) -> dict[str, str]:
         known = {}
         if not PARTICLE_OPPOSITES.keys().isdisjoint(reading.words):
             for before, word in zip(reading.stems, reading.words[1:], strict=False):
-                if word in PARTICLE_OPPOSITES:
-                    known[before] = word
+                if word in PARTICLE_OPPOSITES and before not in ("fill", "figur"):
+                    known[before] = word  # one fills a form in or out
             # "turn the light off"
             for verb in ("turn", "switch", "put", "shut", "power", "log", "sign"):
                 if verb in reading.bag and verb not in known:
@@ -179,6 +192,9 @@ def _compare_antonyms(new: Reading, old: Reading) -> str | None:
 
 # --- negation -----------------------------------------------------------------------------------------
 
+# Czech and Slovak negate a verb by its beginning; these words only look so.
+_NEGATED_VERB = re.compile(r"ne(?!j|b[eo]|ch|mec|moc|děl|deľ|rv|rost|zb|přá|pri)\w{3}")
+_KOREAN_NEGATION = re.compile("않|없|아니|지 ?마|지 ?말")
 _CJK_NEGATION = re.compile("|".join(sorted(CJK_NEGATIONS, key=len, reverse=True)))
 _CJK_HARMLESS = re.compile("|".join(sorted(CJK_NOT_NEGATIONS, key=len, reverse=True)))
 _HARMLESS = re.compile(
@@ -209,13 +225,17 @@ def _count(reading: Reading) -> int:
             # What is harmless was counted once each.
             count -= len(_HARMLESS.findall(reading.text.lower()))
         return max(count, 0)
+    if reading.language in ("cs", "sk"):
+        count += sum(1 for w in words if _NEGATED_VERB.match(w) and w not in negative)
+    if reading.language == "ko":
+        return count + len(_KOREAN_NEGATION.findall(reading.text))
     double = DOUBLE_NEGATIVES.get(reading.language)
     if double and count > 1:
         count -= sum(1 for w in words if w in double)
         count = max(count, 1)
     if reading.language == "fr" and not count and ("ne" in words or "n" in words):
         count = 1
-    if words and words[-1] in ("no", "não", "nicht") and count:
+    if words and words[-1] in ("no", "não", "nicht", "không") and count:
         count -= 1  # a tag question
     return count
 

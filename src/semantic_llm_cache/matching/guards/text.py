@@ -10,14 +10,27 @@ from typing import Any
 
 from .lexicon import in_order
 from .lexicon.languages import FUNCTION_WORDS
+from .lexicon.more_languages import MORE_FUNCTION_WORDS, UNCOVERED_WORDS
 from .lexicon.numerals import NUMBER_WORDS
 
 __all__ = ["Reading", "read", "stem"]
 
-_EVIDENCE = {
-    language: known if language == "en" else known | NUMBER_WORDS[language].keys()
-    for language, known in FUNCTION_WORDS.items()
-}
+_LISTED = {**FUNCTION_WORDS, **MORE_FUNCTION_WORDS}
+# Word -> the languages that it speaks for.
+_SPEAKS: dict[str, tuple[str, ...]] = {}
+for _language, _known in (*_LISTED.items(), *UNCOVERED_WORDS.items()):
+    if _language != "en":
+        for _word in _known | NUMBER_WORDS.get(_language, {}).keys():
+            _SPEAKS[_word] = (*_SPEAKS.get(_word, ()), _language)
+_RANK = {language: rank for rank, language in enumerate((*_LISTED, *UNCOVERED_WORDS))}
+# Letters that only one language of a script has, and the language of the script otherwise.
+_BY_LETTER = (
+    ("\u0400", "\u04ff", (("іїєґ", "uk"), ("ў", "be"), ("ђћљњј", "sr"), ("ѓќѕ", "mk"), ("қғүұөһәң", "kk")), "ru"),
+    ("\u0600", "\u06ff", (("ےٹڈڑں", "ur"), ("پچژگکی", "fa")), "ar"),
+    ("\u0590", "\u05ff", (), "he"),
+    ("\u0370", "\u03ff", (), "el"),
+    ("\uac00", "\ud7af", (), "ko"),
+)
 _TOKEN = re.compile(
     r"(?P<num>\d(?:[\d,.]*\d)?)"
     r"|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)"
@@ -231,18 +244,34 @@ class Reading:
         if self.cjk:
             return "zh"
         words = self.vocabulary
-        best, best_score = "en", float(len(words & FUNCTION_WORDS["en"]))
-        if best_score * 2 >= len(words):
-            return best
-        if any("\u0400" <= c <= "\u04ff" for w in self.words[:3] for c in w[:1]):
-            return "ru"
+        english = float(len(words & FUNCTION_WORDS["en"]))
+        if english * 2 >= len(words):
+            return "en"
         plain = all(w.isascii() for w in words)
-        for language, known in _EVIDENCE.items():
+        scores: dict[str, int] = {}
+        for word in words:
+            for language in _SPEAKS.get(word, ()):
+                scores[language] = scores.get(language, 0) + 1
+        if not plain and (script := self._script()) is not None:
+            # Bulgarian has no letter of its own.
+            return "bg" if script == "ru" and scores.get("bg", 0) > scores.get("ru", 0) + 1 else script
+        best, best_score = "en", english
+        for language in sorted(scores, key=_RANK.__getitem__):
             # A letter beyond a-z speaks against English where the count does not decide.
-            score = len(words & known) + (0.5 if not plain and language != "en" and words & known else 0.0)
-            if score > best_score:
+            score = scores[language] + (0.0 if plain else 0.5)
+            # What turns near matching off takes more evidence than one small word.
+            if score > best_score and (language in _LISTED or scores[language] > english + 1):
                 best, best_score = language, score
         return best
+
+    def _script(self) -> str | None:
+        """Return the language of the first words' script, where one script is nearly one language."""
+        letters = [w[0] for w in self.words[:3] if w[0] >= "\u0370"]
+        for first, last, own, language in _BY_LETTER:
+            if any(first <= letter <= last for letter in letters):
+                low = self.text.lower()
+                return next((other for known, other in own if any(c in low for c in known)), language)
+        return None
 
     @property
     def squashed(self) -> str:

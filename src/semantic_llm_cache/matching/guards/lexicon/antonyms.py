@@ -8,6 +8,75 @@ __all__ = ["ANTONYMS", "CJK_ANTONYMS", "DIRECTIONS", "PARTICLE_OPPOSITES", "PREF
 
 ANTONYMS: dict[str, str] = {
     "en": """
+        latitude/longitude; nominal/real; gross/net; pretax/posttax; systolic/diastolic; stack/heap; mitosis/meiosis;
+        convex/concave; mean average/median mode; ventricle/atrium; kinetic/potential; stalactite/stalagmite;
+        stalactites/stalagmites; monocot/dicot; alternating/direct; civil/criminal; prokaryote/eukaryote;
+        prokaryotic/eukaryotic; warm/cold; wholesale/retail; fixed/variable floating; aerobic/anaerobic;
+        extrinsic/intrinsic; extrinsically/intrinsically; formal/informal casual; primary/secondary tertiary;
+        secondary/tertiary; merge join combine/split separate; mute/unmute; freeze/unfreeze; melting/boiling freezing;
+        perks upsides/downsides; upside/downside; pause/cancel; suspend/resume; lighten/darken; ebb/flood;
+        apogee/perigee; aphelion/perihelion; leading/lagging; solvent/solute; solvent/insolvent; anion/cation;
+        anions/cations; oxidation/reduction; oxidize oxidise/reduce; catabolism/anabolism; catabolic/anabolic;
+        afferent/efferent; afferents/efferents; sympathetic/parasympathetic; dorsal/ventral; anterior/posterior;
+        proximal/distal; medial/lateral; benign/malignant; acute/chronic obtuse; flexion/extension; flexor/extensor;
+        vasodilation/vasoconstriction; dilation/constriction; dilate/constrict; agonist/antagonist; supine/prone;
+        symptomatic/asymptomatic; congenital/acquired; innate/learned acquired; genotype/phenotype; dominant/recessive;
+        homozygous/heterozygous; diploid/haploid; transcription/translation; antigen/antibody; antigens/antibodies;
+        vertebrate/invertebrate; vertebrates/invertebrates; herbivore/carnivore; herbivores/carnivores;
+        deciduous/evergreen; annual/perennial; pollination/fertilization; nocturnal/diurnal; renewable/nonrenewable;
+        igneous/sedimentary; sedimentary/metamorphic; weathering/erosion; crest/trough; reflection/refraction;
+        real/imaginary virtual; rational/irrational; prime/composite; scalar/vector; discrete/continuous;
+        linear/nonlinear; permutation/combination; permutations/combinations; union/intersection; domain/range;
+        dependent/independent; parametric/nonparametric; correlation/causation; precision/recall; bias/variance;
+        classification/regression; supervised/unsupervised; training/inference; overfitting/underfitting;
+        encoder/decoder; precede/succeed; preceding/following; frontend/backend; compile/interpret;
+        compiled/interpreted; compiler/interpreter; serialize/parse; push/pop pull; enqueue/dequeue; stack/queue;
+        stateful/stateless; lossy/lossless; blocking/nonblocking; preorder/postorder;
+        inorder/postorder preorder; eager/lazy; checked/unchecked; signed/unsigned; covariant/contravariant;
+        covariance/contravariance; monolith/microservices; ingress/egress; whitelist allowlist/blacklist blocklist;
+        authentication/authorization; commit/rollback; upvote/downvote; like/unlike; pin/unpin; star/unstar;
+        archive/unarchive; register/unregister deregister; debit/credit; payable/receivable; payables/receivables;
+        lessor/lessee; mortgagor/mortgagee; licensor/licensee; grantor/grantee; assignor/assignee;
+        payer/payee; payor/payee; employer/contractor; trainer/trainee; interviewer/interviewee; nominal/effective;
+        secured/unsecured; collateralized/uncollateralized; amortization/depreciation; put/call; long/short;
+        bid/ask; bond/stock; bonds/stocks; principal/interest; dividend/divisor; recession/expansion;
+        monopoly/monopsony; elastic/inelastic; microeconomics/macroeconomics; microeconomic/macroeconomic;
+        import/export; tariff/subsidy; tax/subsidy; progressive/regressive; felony/misdemeanor; felonies/misdemeanors;
+        libel/slander; acquit/convict; acquitted/convicted; bail/parole; parole/probation; appellant/respondent;
+        tort/contract; emigrate/immigrate; emigration/immigration; emigrant/immigrant;
+        emigrants/immigrants; matriarchy/patriarchy; monarchy/republic; monarchist/republican; coup/election;
+        senate/house; capitalism/communism socialism; capitalist/communist socialist; secular/religious;
+        sacred/profane; monotheism/polytheism; metaphor/simile; metaphors/similes; prologue/epilogue;
+        prose/poetry verse;
+        comedy/tragedy; vowel/consonant; vowels/consonants; synonym/antonym; synonyms/antonyms; transitive/intransitive;
+        countable/uncountable; subject/object predicate; bass/treble; sharp/flat; staccato/legato; forte/piano;
+        crescendo/decrescendo diminuendo; landscape/portrait; matte/glossy; serif/sans; knit/crochet; warp/weft;
+        bake/fry grill; baked/fried boiled; boiled/fried; grilled/fried; still/sparkling; espresso/latte;
+        starter appetizer/dessert; oviparous/viviparous; starboard/port; bow/stern; port/harbor; takeoff/landing;
+        boarding/disembarking; embark/disembark; outbound/return inbound; direct/connecting indirect;
+        checkin/checkout; login/logout; signup/unsubscribe;
+        sunset/dawn sunrise; dawn/dusk; noon midday/midnight; solstice/equinox; waxing/waning; maternal/paternal;
+        maternity/paternity; motherhood/fatherhood; stepfather/stepmother; grandfather/grandmother;
+        grandson/granddaughter; widow/widower; heir/heiress; stallion/mare; rooster/hen; bull/cow; ram/ewe; hen/cock;
+        gentleman/lady; gentlemen/ladies; waiter/waitress; host/hostess guest; masculine/feminine;
+        masculinity/femininity;
+        misogyny/misandry; monogamy/polygamy; monogamous/polygamous; engaged/divorced; adoptive/biological;
+        mandatory compulsory required obligatory/optional voluntary; voluntary/involuntary; legitimate/illegitimate;
+        partial/full total complete; incomplete/complete; temporary/permanent; refundable/nonrefundable;
+        perishable/nonperishable; flammable/nonflammable fireproof; biodegradable/nonbiodegradable; soluble/insoluble;
+        conductor/insulator; conductors/insulators; magnetic/nonmagnetic; opaque/transparent; translucent/opaque;
+        ductile/brittle; porous/nonporous; viscous/runny; buoyant/sinking; sink/float; inflate/deflate;
+        inflated/deflated; expand/contract collapse; expansion/contraction; stretch/shrink; tighten/loosen; zoom/pan;
+        attract/repel; attraction/repulsion; cohesion/adhesion; absorb/emit reflect; absorption/emission;
+        converge/diverge; convergent/divergent; convergence/divergence; centripetal/centrifugal; stable/unstable;
+        friendly/hostile; generous/stingy; humble/arrogant; polite/rude; patient/impatient; lazy/diligent hardworking;
+        calm/nervous anxious; bold/timid; honest/dishonest; loyal/disloyal; selfish/selfless; mature/immature;
+        superficial/deep profound; rational/emotional; theoretical/practical; hypothetical/actual; ideal/actual;
+        gain/loss; gains/losses; winner/loser; winners/losers; attacker/defender; hunter/prey; predator/prey;
+        predators/prey; parasite/host; donor/recipient; giver/taker; speaker/listener; writer/reader; author/reader;
+        producer/consumer; producers/consumers; manufacturer/retailer; vendor/customer; publisher/subscriber;
+        candidate/recruiter; tenant/owner; amateur/professional; novice beginner/expert; junior/senior;
+        freshman/senior; undergraduate/graduate postgraduate; bachelor/master doctorate; kindergarten/college;
         benefits advantages/risks dangers hazards; symmetric/asymmetric;
         ascending/descending; increase raise grow rise boost/decrease reduce lower shrink fall drop decline cut;
         gain/lose; buy purchase/sell; bought purchased/sold; buyer/seller; borrow/lend; borrower/lender;
@@ -265,4 +334,19 @@ PREFIX_SWAPS: tuple[tuple[str, str], ...] = (
     ("za", "od"),
     ("w", "wy"),
     ("ac", "de"),
+    ("pro", "eu"),
+    ("endo", "exo"),
+    ("ecto", "endo"),
+    ("intra", "extra"),
+    ("sub", "super"),
+    ("supra", "infra"),
+    ("uni", "bi"),
+    ("mono", "poly"),
+    ("mono", "di"),
+    ("tachy", "brady"),
+    ("ante", "post"),
+    ("ex", "im"),
+    ("syn", "a"),
+    ("max", "min"),
+    ("emi", "immi"),
 )

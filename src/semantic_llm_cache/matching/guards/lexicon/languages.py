@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import words
+from .more_languages import MORE_NEGATIONS, MORE_NEGATIONS_TWICE
 
 __all__ = [
     "ANSWER_LANGUAGES",
@@ -58,6 +59,7 @@ NEGATIONS: dict[str, frozenset[str]] = {
     "nl": words("niet geen zonder nooit niets niemand"),
     "pl": words("nie bez nigdy nic nikt żaden żadna"),
     "ru": words("не нет без никогда ничего никто нельзя ни"),
+    **MORE_NEGATIONS,
 }
 # French "personne" and the second half of a double negative would count twice.
 DOUBLE_NEGATIVES: dict[str, frozenset[str]] = {
@@ -67,6 +69,7 @@ DOUBLE_NEGATIVES: dict[str, frozenset[str]] = {
     "it": words("mai niente nulla nessuno nessuna nessun"),
     "pl": words("nigdy nic nikt żaden żadna"),
     "ru": words("никогда ничего никто ни"),
+    **MORE_NEGATIONS_TWICE,
 }
 
 # One of these on the other side may be what the negation says: "won't start" and "fails to start".

@@ -113,6 +113,126 @@ NUMBER_WORDS: dict[str, dict[str, int]] = {
     ),
 }
 
+# Some units and tens are left out where they are other words as well.
+NUMBER_WORDS.update(
+    {
+        "sv": _with_tens(
+            _numbered(
+                "två tre fyra fem sex sju åtta nio tio elva tolv tretton fjorton femton sexton sjutton arton nitton",
+                2,
+            ),
+            "tjugo trettio fyrtio femtio sextio sjuttio åttio nittio hundra",
+        ),
+        "da": _with_tens(
+            _numbered(
+                "to tre fire fem seks syv otte ni ti elleve tolv tretten fjorten femten seksten sytten atten nitten",
+                2,
+            ),
+            "tyve tredive fyrre halvtreds tres halvfjerds firs halvfems hundrede",
+        ),
+        "no": _with_tens(
+            _numbered(
+                "to tre fire fem seks sju/syv åtte ni ti elleve tolv tretten fjorten femten seksten sytten "
+                "atten nitten",
+                2,
+            ),
+            "tjue/tyve tretti førti femti seksti sytti åtti nitti hundre",
+        ),
+        "fi": _numbered(
+            "kaksi/kahden/kahdessa/kahta kolme/kolmen/kolmessa/kolmea neljä/neljän/neljässä/neljää "
+            "viisi/viiden/viidessä/viittä kuusi/kuuden/kuudessa/kuutta seitsemän/seitsemässä "
+            "kahdeksan/kahdeksassa yhdeksän/yhdeksässä kymmenen/kymmenessä",
+            2,
+        ),
+        "cs": _with_tens(
+            _numbered(
+                "dva/dvě/dvou/dvěma tři/tří/třech čtyři/čtyř pět/pěti šest/šesti sedm/sedmi osm/osmi "
+                "devět/devíti deset/deseti jedenáct dvanáct třináct čtrnáct patnáct",
+                2,
+            ),
+            "dvacet třicet čtyřicet padesát šedesát sedmdesát osmdesát devadesát sto",
+        ),
+        "sk": _with_tens(
+            _numbered(
+                "dva/dve/dvoch tri/troch štyri/štyroch päť/piatich šesť/šiestich sedem/siedmich osem/ôsmich "
+                "deväť/deviatich desať/desiatich jedenásť dvanásť",
+                2,
+            ),
+            "dvadsať tridsať štyridsať päťdesiat šesťdesiat sedemdesiat osemdesiat deväťdesiat sto",
+        ),
+        "hu": _with_tens(
+            _numbered(
+                "kettő/két három négy öt hat hét nyolc kilenc tíz",
+                2,
+            ),
+            "húsz harminc negyven ötven hatvan hetven nyolcvan kilencven száz",
+        ),
+        "ro": _with_tens(
+            _numbered(
+                "doi/două trei patru cinci șase/şase șapte/şapte opt nouă zece unsprezece doisprezece/douăsprezece",
+                2,
+            ),
+            "douăzeci treizeci patruzeci cincizeci șaizeci/şaizeci șaptezeci/şaptezeci optzeci nouăzeci",
+        ),
+        "id": _numbered(
+            "dua tiga empat lima enam tujuh delapan sembilan sepuluh sebelas",
+            2,
+        ),
+        "vi": _numbered(
+            "hai ba bốn năm sáu bảy tám chín mười",
+            2,
+        ),
+        "ca": _with_tens(
+            _numbered(
+                "dos/dues tres quatre cinc sis set vuit nou deu onze dotze tretze catorze quinze setze",
+                2,
+            ),
+            "vint trenta quaranta cinquanta seixanta setanta vuitanta noranta cent",
+        ),
+        "hr": _with_tens(
+            _numbered(
+                "dva/dvije tri četiri pet šest sedam osam devet deset jedanaest dvanaest",
+                2,
+            ),
+            "dvadeset trideset četrdeset pedeset šezdeset sedamdeset osamdeset devedeset sto",
+        ),
+        "uk": _with_tens(
+            _numbered(
+                "два/дві/двох три/трьох чотири/чотирьох ять/п'яти шість/шести сім/семи вісім/восьми "
+                "девять/дев'яти десять/десяти",
+                2,
+            ),
+            "двадцять тридцять сорок п'ятдесят шістдесят сімдесят вісімдесят дев'яносто сто",
+        ),
+        "bg": _with_tens(
+            _numbered(
+                "два/две три четири пет шест седем осем девет десет единадесет дванадесет",
+                2,
+            ),
+            "двадесет тридесет четиридесет петдесет шестдесет седемдесет осемдесет деветдесет сто",
+        ),
+        "el": _with_tens(
+            _numbered(
+                "δύο/δυο τρεις/τρία τέσσερις/τέσσερα πέντε έξι επτά/εφτά οκτώ/οχτώ εννέα/εννιά δέκα έντεκα δώδεκα",
+                2,
+            ),
+            "είκοσι τριάντα σαράντα πενήντα εξήντα εβδομήντα ογδόντα ενενήντα εκατό",
+        ),
+        "he": _numbered(
+            "שתיים/שניים/שני/שתי שלוש/שלושה ארבע/ארבעה חמש/חמישה שש/שישה שבע/שבעה שמונה תשע/תשעה עשר/עשרה",
+            2,
+        ),
+        "ar": _numbered(
+            "اثنان/اثنين/اثنتين ثلاث/ثلاثة أربع/أربعة خمس/خمسة ست/ستة سبع/سبعة ثمان/ثماني/ثمانية تسع/تسعة عشر/عشرة",
+            2,
+        ),
+        "ko": _numbered(
+            "두/둘 세/셋 네/넷 다섯 여섯 일곱 여덟 아홉 열",
+            2,
+        ),
+    }
+)
+
 MULTIPLIERS: dict[str, float] = {
     "hundred": 1e2,
     "thousand": 1e3,

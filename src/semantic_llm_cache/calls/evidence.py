@@ -1,0 +1,111 @@
+"""What an answer rests on: documents, tools, a state of the knowledge base, each with its version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from semantic_llm_cache.arguments import shown
+
+__all__ = ["Evidence", "dependency_tags", "evidence_of", "evidence_tags", "read_dependencies"]
+
+_NAME, _VERSION = "depends-on:", "version:"
+_HELP = 'give names with their versions, {"doc:17": "v3"}, or names alone, ("doc:17",), or a callable that returns such'
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a call's answer rests on, and how to learn whether a stored answer still rests on the same.
+
+    Attributes:
+        versions: name -> version, as text; "" where the version is not known.
+        version_of: returns the present version of a name, None if it is gone; plain or async. None: not known.
+        overlap: the least share of names that a stored answer must have in common with the call.
+    """
+
+    versions: Mapping[str, str]
+    version_of: Callable[[str], Any] | None = None
+    overlap: float = 0.0
+
+    def plus(self, versions: Mapping[str, str]) -> Evidence:
+        """Return the same with more names; a version given now replaces an earlier one."""
+        return replace(self, versions={**self.versions, **versions}) if versions else self
+
+    @property
+    def unversioned(self) -> list[str]:
+        """The names whose versions must be asked for before the call."""
+        return [name for name, version in self.versions.items() if not version] if self.version_of else []
+
+    @cached_property
+    def digest(self) -> str:
+        """Short text that is equal for calls that rest on the same: only these share a call in flight."""
+        form = json.dumps(sorted(self.versions.items())).encode("utf-8", "surrogatepass")
+        return blake2b(form, digest_size=8).hexdigest()
+
+
+def read_dependencies(value: Any, name: str = "depends_on") -> dict[str, str]:
+    """Return name -> version of what a user gave.
+
+    Args:
+        value: a mapping of names to versions (text, numbers; None for unknown), or names alone.
+        name: the argument, for the message.
+
+    Raises:
+        TypeError: it is something else, or a name is not text.
+        ValueError: a name is empty.
+
+    Example:
+        >>> read_dependencies({"doc:17": 3}), read_dependencies(["kb"])
+        ({'doc:17': '3'}, {'kb': ''})
+    """
+    if isinstance(value, str):
+        value = (value,)
+    if isinstance(value, (bytes, bytearray)) or not isinstance(value, (Mapping, Iterable)):
+        raise TypeError(f"{name}={shown(value)} is a {type(value).__name__}: {_HELP}")
+    items = list(value.items()) if isinstance(value, Mapping) else [(each, None) for each in value]
+    found = {}
+    for each, version in items:
+        if not isinstance(each, str):
+            raise TypeError(f"{name}={shown(value)} has a name that is a {type(each).__name__}: {_HELP}")
+        if not each:
+            raise ValueError(f"{name}={shown(value)} has an empty name: {_HELP}")
+        if isinstance(version, (Mapping, list, tuple, set)):
+            raise TypeError(f"{name}: the version of {each!r} is a {type(version).__name__}: give text or a number")
+        found[each] = "" if version is None else str(version)
+    return found
+
+
+def dependency_tags(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the labels by which entries that rest on any of `names` are found."""
+    return tuple(_NAME + name for name in names)
+
+
+def evidence_tags(versions: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the labels that keep what an answer rests on with its entry, in every backend alike.
+
+    Example:
+        >>> evidence_of(evidence_tags({"doc:17": "v3", "kb": ""}))
+        {'doc:17': 'v3', 'kb': ''}
+    """
+    known = (_VERSION + json.dumps([name, version]) for name, version in versions.items() if version)
+    return (*dependency_tags(versions), *known)
+
+
+def evidence_of(tags: Iterable[str]) -> dict[str, str]:
+    """Return name -> version of what an entry with these labels rests on; a label that cannot be read is left out."""
+    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    for tag in tags:
+        if tag.startswith(_NAME):
+            found[tag[len(_NAME) :]] = ""
+        elif tag.startswith(_VERSION):
+            try:
+                name, version = json.loads(tag[len(_VERSION) :])
+            except (ValueError, TypeError):
+                continue
+            versions[str(name)] = str(version)
+    return {name: versions.get(name, "") for name in found}
