@@ -1,6 +1,6 @@
 """DSPy through the cache: it calls models by LiteLLM, which sends through the httpx clients it is given.
 
-    pip install "semantic-llm-cache[semantic,httpx]" dspy
+    pip install ".[semantic,httpx]" dspy      # in a checkout of this project
     OPENAI_API_KEY=... python examples/dspy_app.py "How do I reset my password?" "How can I reset my password?"
 
 DSPy has a cache of its own, for equal calls only; it is turned off, so that there is one place to look.

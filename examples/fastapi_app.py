@@ -1,6 +1,6 @@
 """A FastAPI service whose model calls go through one cache, opened and closed with the service.
 
-    pip install "semantic-llm-cache[semantic,openai]" fastapi uvicorn
+    pip install ".[semantic,openai]" fastapi uvicorn      # in a checkout of this project
     uvicorn examples.fastapi_app:app
 
 Each tenant (here: the header ``x-tenant``) has answers of its own.

@@ -1,6 +1,6 @@
 """LlamaIndex through the cache: its OpenAI model takes an httpx client, and the cache is that client's transport.
 
-    pip install "semantic-llm-cache[semantic,httpx]" llama-index-llms-openai
+    pip install ".[semantic,httpx]" llama-index-llms-openai      # in a checkout of this project
     OPENAI_API_KEY=... python examples/llamaindex_app.py "How do I reset my password?" "How can I reset my password?"
 
 Plain calls, async calls and streams share one cache. Whatever takes the model (query engines, agents) is cached too.

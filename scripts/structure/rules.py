@@ -12,7 +12,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli", "server"),
     (ROOT,),
-    ("stats",),
+    ("stats", "sync"),
     ("management", "integrations", "telemetry"),
     ("doors", "wire"),
     ("streams",),
@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("runtime", "similarity", "values", "calls"),
     ("config", "redaction", "utils"),
     ("arguments", "exceptions"),
-    ("_version",),
+    ("_installation", "_version"),
 )
 """Who may import whom: a room imports only rooms of lower lines. Lazy imports and imports for types count."""
 
@@ -39,7 +39,7 @@ CONCRETE = frozenset({"memory", "sqlite", "postgres", "redis"})
 BACKEND_USERS = frozenset({"cli"})
 """The rooms above `BACKENDS` that may import a concrete backend."""
 
-MOST_ROOT_MODULES = 9
+MOST_ROOT_MODULES = 11
 MOST_PARAMETERS = 6
 MOST_LINES = 80
 

@@ -3,10 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import semantic_llm_cache._installation  # noqa: F401 - first, see there
 from semantic_llm_cache._version import __version__
 
 if TYPE_CHECKING:
     from semantic_llm_cache import stats as stats
+    from semantic_llm_cache import sync as sync
     from semantic_llm_cache.calls.context import CacheContext
     from semantic_llm_cache.calls.lookup import Lookup, last_lookup
     from semantic_llm_cache.config import CacheConfig
@@ -109,8 +111,9 @@ _LATER = {
     "warm_cache": "stats",
     "warm_from_log": "management.logs.warming",
 }
-# Modules that programs use without importing them by name.
-_MODULES = ("config", "exceptions", "similarity", "stats", "storage", "utils")
+
+_MODULES = ("config", "exceptions", "similarity", "stats", "storage", "sync", "utils")
+"""Modules that programs use without importing them by name."""
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = [
     "check_callable", "check_count", "check_flag", "check_namespace", "check_number", "check_path", "check_tags",
-    "check_text", "shown",
+    "check_text", "shown", "unknown",
 ]  # fmt: skip
 
 _LONGEST = 80
@@ -29,6 +29,26 @@ def shown(value: object) -> str:
     except Exception:  # the value's own code
         return f"a {type(value).__name__}"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> str:
+    """Return the message about an unknown name: it gives the nearest known name, and all known names.
+
+    Args:
+        what: names the kind of thing, such as ``"option"``.
+        given: the unknown name.
+        known: the names to choose from.
+
+    Example:
+        >>> unknown("option", "similarty", ["similarity", "ttl"])
+        "unknown option 'similarty': did you mean 'similarity'? Known options: similarity, ttl"
+    """
+    import difflib  # only for the message
+
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(given, names, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {what} {shown(given)}: {hint}Known {what}s: {', '.join(names)}"
 
 
 def check_namespace(namespace: Any) -> str | None:

@@ -291,9 +291,9 @@ async def test_two_caches_share_a_schema_by_prefix():
     await two.close()
 
 
-async def test_without_the_package_the_extra_is_named(monkeypatch):
+async def test_without_the_package_it_is_named(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "asyncpg", None)
-    with pytest.raises(CacheBackendError, match=r"semantic-llm-cache\[postgres\]"):
+    with pytest.raises(CacheBackendError, match="pip install asyncpg"):
         PostgresBackend("postgresql://h/d")

@@ -48,7 +48,7 @@ def test_addresses(url, shown, expected):
     ("url", "says"),
     [
         ("redis://u:hush@h:port", "not a host and a port"),
-        ("redis://u:hush@h?color=red", "unknown option, there are client_name, connect_timeout"),
+        ("redis://u:hush@h?color=red", "unknown option. Known options: client_name, connect_timeout"),
         ("redis://u:hush@h/0?timeout=long", "timeout must be a number"),
         ("redis://u:hush@h/0?ssl_check_hostname=perhaps", "yes or no"),
         ("redis://u:hush@a,b", "redis+cluster://"),

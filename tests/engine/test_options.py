@@ -5,15 +5,22 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
+import httpx
 import pytest
 
-from semantic_llm_cache import CachedLLM, SemanticCache, cache
+from semantic_llm_cache import CacheContext, CachedLLM, PromptCacheError, SemanticCache, cache
 from semantic_llm_cache.backends import MemoryBackend
+from semantic_llm_cache.calls.control import CacheControl, cache_control
+from semantic_llm_cache.engine import keywords
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, FUNCTION_OPTIONS, Options
 from semantic_llm_cache.integrations.httpx import CachingTransport
+from semantic_llm_cache.integrations.httpx import wrap as wrap_httpx
 from semantic_llm_cache.integrations.langchain import LangChainCache
+from semantic_llm_cache.similarity import create_embedding_provider, set_default_embedder
 from semantic_llm_cache.wire import WireCache
+from semantic_llm_cache.wire.keywords import WireOptions
 
 PROJECT = Path(__file__).parents[2]
 NOT_IN_CACHE = {"clock", "max_prompt", "max_response"}
@@ -35,6 +42,25 @@ def test_the_signature_of_a_cache_is_the_table():
 def test_the_signature_of_the_decorator_is_the_table():
     table = {name: option.default for name, option in (ENGINE_OPTIONS | FUNCTION_OPTIONS).items()}
     assert defaults(cache) == {name: value for name, value in table.items() if name not in NOT_IN_CACHE}
+
+
+def types(function):
+    return {name: kind for name, kind in get_type_hints(function).items() if name not in ("unknown", "return")}
+
+
+def test_type_checkers_see_the_options_of_the_table():
+    assert types(keywords.EngineOptions) == types(SemanticCache.__init__)
+    assert types(keywords.DerivedOptions).keys() == (ENGINE_OPTIONS | FUNCTION_OPTIONS).keys()
+    seen = {name: kind for name, kind in types(keywords.DerivedOptions).items() if name not in NOT_IN_CACHE}
+    assert seen == types(cache) | {"similarity": float}  # which may also be the function
+    first = list(inspect.signature(cache).parameters)[:6]
+    assert types(keywords.DecoratorOptions) == {name: kind for name, kind in seen.items() if name not in first}
+
+
+def test_type_checkers_see_the_options_of_doors():
+    assert types(WireOptions).keys() == ENGINE_OPTIONS.keys() | defaults(WireCache).keys()
+    positional = ("similarity", "ttl", "backend", "namespace", "enabled")
+    assert types(keywords.MoreOptions).keys() == ENGINE_OPTIONS.keys() - set(positional)
 
 
 @pytest.mark.parametrize("documented", [SemanticCache, cache])
@@ -84,7 +110,13 @@ def ask(prompt: str):
         (lambda **o: WireCache(**o), "histry", "history"),
         (lambda **o: WireCache(SemanticCache("memory://"), **o), "tool_call", "tool_calls"),
         (lambda **o: CachingTransport(**o), "max_temprature", "max_temperature"),
+        (lambda **o: CachedLLM(**o), "modell", "model"),
+        (lambda **o: CachedLLM("openai", "m", **o), "providr", "provider"),
+        (lambda **o: CachingTransport(**o), "similarty", "similarity"),
         (lambda **o: LangChainCache(**o), "simlarity", "similarity"),
+        (lambda **o: LangChainCache(**o), "cach", "cache"),
+        (lambda **o: wrap_httpx(httpx.Client(), **o), "similarty", "similarity"),
+        (lambda **o: wrap_httpx(httpx.Client(), **o), "neutral_header", "neutral_headers"),
     ],
 )
 def test_an_unknown_option_is_told_with_the_nearest(make, wrong, right):
@@ -92,6 +124,49 @@ def test_an_unknown_option_is_told_with_the_nearest(make, wrong, right):
         make(**{wrong: 1})
     assert str(caught.value).startswith(f"unknown option {wrong!r}: did you mean {right!r}? Known options: ")
     assert "single_flight" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CacheContext(similarty=0.9), "unknown option 'similarty': did you mean 'similarity'? Known options: "),
+        (lambda: CacheContext(cache_control="no-cach"), "unknown directive 'no-cach': did you mean 'no-cache'?"),
+        (lambda: CacheControl.read({"max_agee": 3}), "unknown directive 'max-agee': did you mean 'max-age'?"),
+        (lambda: cache_control("onlyifcached"), "did you mean 'only-if-cached'? Known directives: no-cache, "),
+        (lambda: cache_control(similarty=0.9), "unknown directive 'similarty': did you mean 'similarity'?"),
+        (
+            lambda: SemanticCache("sqlite:///x?busy_timout=1"),
+            "unknown option 'busy_timout': did you mean 'busy_timeout'? Known options: busy_timeout, ",
+        ),
+        (lambda: SemanticCache("sqlite:///x?timout=1"), "unknown option 'timout': did you mean 'busy_timeout'?"),
+        (lambda: SemanticCache("memory://?maxsize=1"), "unknown option 'maxsize': did you mean 'max_size'?"),
+        (lambda: SemanticCache("redis://h?timout=1"), "unknown option 'timout': did you mean 'timeout'?"),
+        (lambda: SemanticCache("postgresql://h/d?pool_mx=1"), "unknown option 'pool_mx': did you mean 'pool_max'?"),
+        (lambda: SemanticCache("sqllite:///x"), "sqllite:// is not known (did you mean sqlite://?): use one of "),
+        (
+            lambda: SemanticCache(embedder="onxx", similarity=0.9),
+            "'onxx': did you mean 'onnx'? Known",
+        ),
+        (lambda: create_embedding_provider("opnai:x"), "'opnai': did you mean 'openai'? Known embedding providers: "),
+        (lambda: set_default_embedder("dumy"), "'dumy': did you mean 'dummy'? Known embedding providers: auto, "),
+        (lambda: CachedLLM("opnai").chat("q"), "unknown provider 'opnai': did you mean 'openai'? Known providers: "),
+        (
+            lambda: SemanticCache(guards="numbrs", similarity=0.9, embedder="dummy"),
+            "did you mean 'numbers'?",
+        ),
+    ],
+)
+def test_other_unknown_names_are_reported_alike(make, message):
+    with pytest.raises((TypeError, ValueError, PromptCacheError)) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+def test_a_door_and_options_beside_it_are_refused():
+    with pytest.raises(TypeError, match="door= and similarity=: options are given to the door itself"):
+        wrap_httpx(httpx.Client(), door=WireCache(), similarity=0.9)
+    with pytest.raises(TypeError, match="door= and ttl="):
+        CachingTransport(door=WireCache(), ttl=3)
 
 
 def test_one_that_is_near_to_nothing_lists_the_known_ones():

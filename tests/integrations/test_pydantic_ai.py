@@ -271,3 +271,8 @@ async def test_what_a_tool_returned_counts_whatever_its_fields_are_called(server
         messages = [ModelRequest(parts=[UserPromptPart(ASKED)]), ModelRequest(parts=[part])]
         keys.add(model()._plan(messages, None, ModelRequestParameters())[0].key)
     assert len(keys) == 5
+
+
+def test_an_unknown_option_is_reported_with_the_nearest():
+    with pytest.raises(TypeError, match="unknown option 'share_across_key': did you mean 'share_across_keys'"):
+        CachedModel("test", share_across_key=True)

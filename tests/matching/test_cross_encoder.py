@@ -89,7 +89,7 @@ def test_a_folder_without_a_model_is_told(tmp_path):
 
 
 def test_a_name_without_the_library_is_told():
-    with pytest.raises(PromptCacheError, match="semantic-llm-cache"):
+    with pytest.raises(PromptCacheError, match="pip install sentence-transformers"):
         CrossEncoderVerifier("nobody/no-such-model")("a", "b")
 
 

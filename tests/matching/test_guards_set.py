@@ -46,11 +46,11 @@ def test_a_built_in_rule_may_be_given_as_a_callable() -> None:
 
 
 def test_unknown_names_are_listed() -> None:
-    with pytest.raises(ValueError, match=r"no rule named 'nubers'.*numbers.*swap"):
+    with pytest.raises(ValueError, match=r"unknown rule 'nubers'.*numbers.*swap"):
         resolve_guards(["nubers"])
-    with pytest.raises(ValueError, match="no rule named 'nubers'"):
+    with pytest.raises(ValueError, match="unknown rule 'nubers'"):
         get_guard("nubers")
-    with pytest.raises(ValueError, match="no rule named 'none'"):
+    with pytest.raises(ValueError, match="unknown rule 'none'"):
         resolve_guards(["none", "numbers"])
 
 

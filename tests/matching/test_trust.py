@@ -80,7 +80,7 @@ class TestGuards:
         await ask(QUESTION)
         await ask(PARAPHRASE)
         assert last_lookup().reason == "veto: because"
-        with pytest.raises(ValueError, match="no rule named 'nonsense'"):
+        with pytest.raises(ValueError, match="unknown rule 'nonsense'"):
             SemanticCache("memory://", guards={"nonsense"})
 
     async def test_long_prompts_with_one_passage_and_another_instruction(self):

@@ -25,6 +25,10 @@ NAMES = {
     "semantic_llm_cache.stats": """
         get_stats clear_cache invalidate warm_cache export_cache import_cache CacheStats reset_stats
     """,
+    "semantic_llm_cache.sync": """
+        clear_cache copy_cache export_cache import_cache invalidate reembed_cache report_right report_wrong warm_cache
+        warm_from_log
+    """,
     "semantic_llm_cache.similarity": """
         create_embedding_provider EmbeddingCache EmbeddingProvider DummyEmbeddingProvider OnnxEmbeddingProvider
         SentenceTransformerProvider OpenAIEmbeddingProvider cosine_similarity CallableEmbeddingProvider Hidden Unseen
@@ -206,7 +210,7 @@ def test_no_embedder_is_told_when_decorating_with_the_two_commands(monkeypatch, 
     for options in ({"similarity": 0.9}, {"similarity": 0.0}, {"similarity": 0.9, "embedder": "auto"}):
         with pytest.raises(EmbeddingUnavailableError) as caught:
             cache(**options)(function)
-        assert 'pip install "semantic-llm-cache[semantic]"' in str(caught.value)
+        assert "pip install onnxruntime tokenizers" in str(caught.value)
         assert "semantic-llm-cache model install" in str(caught.value)
     # Nothing is looked for where nothing is needed.
     cache(similarity=1.0)(function)

@@ -44,7 +44,7 @@ def test_sqlite(tmp_path, monkeypatch):
         ("sqlite://cache.db", "three slashes"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "memory://"),
-        ("sqlite:///a.db?ttl=3", "unknown option, there are busy_timeout"),
+        ("sqlite:///a.db?ttl=3", "unknown option. Known options: busy_timeout"),
         ("sqlite:///a.db#x", "%23"),
     ],
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from contextvars import ContextVar
 from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 
+from semantic_llm_cache.arguments import unknown as unknown_name
 from semantic_llm_cache.calls.control import CacheControl
 from semantic_llm_cache.calls.evidence import read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
@@ -16,6 +17,7 @@ __all__ = ["CacheContext", "asked_control", "overrides"]
 
 _UNSET: Any = object()
 _MOST_LOOKUPS = 10_000
+_NAMES = ("similarity", "ttl", "namespace", "enabled", "cache_control", "depends_on")
 
 
 class _Overrides:
@@ -26,7 +28,7 @@ class _Overrides:
     )  # fmt: skip
 
     def __init__(self, outer: _Overrides | None, context: CacheContext) -> None:
-        for name in ("similarity", "ttl", "namespace", "enabled", "cache_control", "depends_on"):
+        for name in _NAMES:
             value = getattr(context, name)
             if value is _UNSET and outer is not None:
                 value = getattr(outer, name)
@@ -93,7 +95,10 @@ class CacheContext:
         enabled: bool = _UNSET,
         cache_control: Any = _UNSET,
         depends_on: Any = _UNSET,
+        **unknown: NoReturn,
     ) -> None:
+        for name in unknown:
+            raise TypeError(unknown_name("option", name, _NAMES))
         self.similarity = similarity if similarity is _UNSET else check_similarity(similarity)
         self.ttl = ttl if ttl is _UNSET else parse_ttl(ttl)
         self.namespace = namespace if namespace is _UNSET else CacheConfig(namespace=namespace).namespace

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.arguments import shown
+from semantic_llm_cache.arguments import shown, unknown
 from semantic_llm_cache.config import check_similarity, parse_ttl
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class CacheControl:
                     raise ValueError(f"cache_control: {name} needs a number of seconds, as in {name}=60")
                 found[name.replace("-", "_")] = seconds
             else:
-                raise ValueError(f"cache_control: {shown(name)} is not one of {', '.join(_FLAGS + _VALUES)}")
+                raise ValueError(f"cache_control: {unknown('directive', name, _FLAGS + _VALUES)}")
         return cls(**found)
 
 

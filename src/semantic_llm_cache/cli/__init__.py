@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from semantic_llm_cache._installation import PACKAGES, install
+
 __all__ = ["main"]
 
 
@@ -19,11 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         >>> main(["ls", "--db", "no-such-file.db"])
         1
     """
-    missing = [name for name in ("click", "rich") if find_spec(name) is None]
+    missing = [name for name in PACKAGES["cli"] if find_spec(name) is None]
     if missing:
         print(
-            f"semantic-llm-cache: the command line needs {' and '.join(missing)}: install this package with its extra "
-            f'"cli", from the checkout with  pip install ".[cli]"  (or run  pip install {" ".join(missing)})',
+            f"semantic-llm-cache: the command line needs {' and '.join(missing)}: {install('cli')} (or the extra "
+            '"cli" of this package: pip install ".[cli]" in the checkout)',
             file=sys.stderr,
         )
         return 2

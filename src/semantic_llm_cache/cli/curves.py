@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.cli.common import CommandError
 from semantic_llm_cache.cli.output import clean
 
@@ -60,9 +61,7 @@ def check_plot(path: str | None) -> None:
     if not Path(path).absolute().parent.is_dir():
         raise CommandError(f"--plot {clean(path)}: its directory does not exist", code=2)
     if suffix == ".png" and importlib.util.find_spec("matplotlib") is None:
-        raise CommandError(
-            '--plot: PNG needs matplotlib: pip install "semantic-llm-cache[plot]" (.html needs nothing)', code=2
-        )
+        raise CommandError(f"--plot: PNG needs matplotlib: {install('plot')} (.html needs nothing)", code=2)
 
 
 def draw(path: str, curves: Sequence[Curve], *, title: str, target: float) -> None:

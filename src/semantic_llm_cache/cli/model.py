@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.cli.common import CommandError, json_option
 from semantic_llm_cache.cli.output import say
 from semantic_llm_cache.cli.parsing import Args, argument, command
@@ -52,7 +53,7 @@ def _install(quiet: bool) -> tuple[dict[str, Any], str]:
     result = {"path": str(path), "state": state, "missing": missing}
     text = f"The weights of {weights.MODEL_NAME} are {state}: {path}"
     if missing:
-        text += f'\nStill missing: {", ".join(missing)}. Run: pip install "semantic-llm-cache[semantic]"'
+        text += f"\nStill missing: {', '.join(missing)}. Run: {install('semantic')}"
     return result, text
 
 

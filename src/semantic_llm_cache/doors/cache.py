@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL
 from semantic_llm_cache.doors.decorator import CachedFunction, bind, split
 from semantic_llm_cache.engine.engine import Engine
-from semantic_llm_cache.engine.options import Options
+from semantic_llm_cache.engine.options import Mode, OnError, Options, SingleFlight, VerifyMode
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.pricing import Price
+from semantic_llm_cache.similarity.factory import Embedder
 from semantic_llm_cache.storage.contract import StorageBackend
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.engine.keywords import DecoratorOptions, DerivedOptions
 
 __all__ = ["SemanticCache", "cache"]
 
@@ -96,26 +102,26 @@ class SemanticCache(Engine):
         self,
         backend: StorageBackend | str | None = None,
         *,
-        embedder: Any = None,
+        embedder: Embedder | None = None,
         similarity: float = 1.0,
         ttl: TTL = 3600,
         namespace: str = "default",
         enabled: bool = True,
         guards: Any = DEFAULT_GUARDS,
-        verify: Any = None,
+        verify: Callable[..., Any] | None = None,
         verify_band: tuple[float, float] | None = None,
-        verify_mode: str = "inline",
+        verify_mode: VerifyMode = "inline",
         max_error: float | None = None,
         max_error_per_hit: float | None = None,
-        same_answer: Any = None,
+        same_answer: Callable[..., Any] | None = None,
         seed: int | None = None,
-        mode: str = "serve",
+        mode: Mode = "serve",
         stale_while_revalidate: TTL = None,
         stale_if_error: TTL = None,
         jitter: float = 0.0,
-        single_flight: str = "process",
+        single_flight: SingleFlight = "process",
         on_event: Callable[[Lookup], object] | None = None,
-        on_error: str = "open",
+        on_error: OnError = "open",
         timeout: float | None = 1.0,
         clock: Callable[[], float] | None = None,
         tags: Iterable[str] = (),
@@ -131,6 +137,10 @@ class SemanticCache(Engine):
         given = dict(locals())  # the given arguments by name
         super().__init__(Options.read(_named(given, "self", "__class__")))
 
+    @overload
+    def cache(self, function: Callable[P, R], /, **options: Unpack[DerivedOptions]) -> CachedFunction[P, R]: ...
+    @overload
+    def cache(self, /, **options: Unpack[DerivedOptions]) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
     def cache(self, function: Any = None, /, **options: Any) -> Any:
         """Return a decorator (or decorate `function`) bound to this cache.
 
@@ -156,37 +166,7 @@ def cache(
     namespace: str = "default",
     enabled: bool = True,
     key_func: Callable[..., str] | None = None,
-    *,
-    embedder: Any = None,
-    prompt: str | None = None,
-    ignore: Iterable[str] = (),
-    scope: Mapping[str, Any] | Callable[[], Any] | None = None,
-    version: str | int | None = None,
-    normalizer: Callable[[str], str] | None = None,
-    tags: Iterable[str] | Callable[..., Iterable[str]] = (),
-    depends_on: Mapping[str, Any] | Iterable[str] | Callable[..., Any] = (),
-    version_of: Callable[[str], Any] | None = None,
-    evidence_overlap: float = 0.0,
-    cache_if: Callable[[Any], bool] | None = None,
-    result_type: Any = None,
-    replay_delay: float | None = None,
-    on_event: Callable[[Lookup], object] | None = None,
-    on_error: str = "open",
-    timeout: float | None = 1.0,
-    guards: Any = DEFAULT_GUARDS,
-    verify: Any = None,
-    verify_band: tuple[float, float] | None = None,
-    verify_mode: str = "inline",
-    max_error: float | None = None,
-    max_error_per_hit: float | None = None,
-    same_answer: Any = None,
-    seed: int | None = None,
-    mode: str = "serve",
-    stale_while_revalidate: TTL = None,
-    stale_if_error: TTL = None,
-    jitter: float = 0.0,
-    single_flight: str = "process",
-    price: Price = None,
+    **options: Unpack[DecoratorOptions],
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cache(
     similarity: Any = 1.0,
@@ -196,7 +176,7 @@ def cache(
     enabled: bool = True,
     key_func: Callable[..., str] | None = None,
     *,
-    embedder: Any = None,
+    embedder: Embedder | None = None,
     prompt: str | None = None,
     ignore: Iterable[str] = (),
     scope: Mapping[str, Any] | Callable[[], Any] | None = None,
@@ -210,21 +190,21 @@ def cache(
     result_type: Any = None,
     replay_delay: float | None = None,
     on_event: Callable[[Lookup], object] | None = None,
-    on_error: str = "open",
+    on_error: OnError = "open",
     timeout: float | None = 1.0,
     guards: Any = DEFAULT_GUARDS,
-    verify: Any = None,
+    verify: Callable[..., Any] | None = None,
     verify_band: tuple[float, float] | None = None,
-    verify_mode: str = "inline",
+    verify_mode: VerifyMode = "inline",
     max_error: float | None = None,
     max_error_per_hit: float | None = None,
-    same_answer: Any = None,
+    same_answer: Callable[..., Any] | None = None,
     seed: int | None = None,
-    mode: str = "serve",
+    mode: Mode = "serve",
     stale_while_revalidate: TTL = None,
     stale_if_error: TTL = None,
     jitter: float = 0.0,
-    single_flight: str = "process",
+    single_flight: SingleFlight = "process",
     price: Price = None,
     **unknown: Any,
 ) -> Any:

@@ -7,9 +7,9 @@ import functools
 import inspect
 import typing
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls.context import overrides
@@ -32,15 +32,22 @@ __all__ = ["CachedFunction", "FunctionOptions", "bind", "split"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
-S = TypeVar("S", contravariant=True)
 T = TypeVar("T")
+S = TypeVar("S")
 R = TypeVar("R", covariant=True)
 
 
-class CachedFunction(Protocol[P, R]):
-    """A cached function: called like the one it wraps, with a few methods of its own.
+class _Anything:
+    """Only a parameter without a type, or of type `object`, takes this."""
+
+
+class CachedFunction(Generic[P, R]):
+    """What type checkers see of a cached function: called like the one it wraps, with a few methods of its own.
 
     If the function is async, await `cache_clear`, `cache_invalidate` and `cache_lookup`.
+
+    At run time it is a function, or a `CachedMethod`. This is no Protocol because mypy ignores the first parameter of a
+    Protocol when it chooses among the overloads of `__get__`.
     """
 
     __wrapped__: Callable[..., Any]
@@ -49,30 +56,62 @@ class CachedFunction(Protocol[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Answer from the cache, or call the function."""
-        ...
+        raise NotImplementedError
 
+    # In this order: a function that takes anything first, from the class; a class method, from the class and from an
+    # instance; any other function, from the class; a method; a static method, from an instance. Type checkers drop
+    # `classmethod` and `staticmethod`: the first parameter is all they have.
+    @overload
+    def __get__(  # type: ignore[misc]  # this class is no first parameter of these functions
+        self: Callable[Concatenate[_Anything, Q], R], instance: None, owner: type | None = None, /
+    ) -> CachedFunction[P, R]: ...
+    @overload
+    def __get__(  # type: ignore[misc]
+        self: Callable[Concatenate[type[S], Q], R], instance: None, owner: type[S], /
+    ) -> CachedFunction[Q, R]: ...
+    @overload
+    def __get__(  # type: ignore[misc]
+        self: Callable[Concatenate[type[S], Q], R], instance: S, owner: type[S] | None = None, /
+    ) -> CachedFunction[Q, R]: ...
     @overload
     def __get__(self, instance: None, owner: type | None = None, /) -> CachedFunction[P, R]: ...
     @overload
     def __get__(
-        self: CachedFunction[Concatenate[S, Q], R], instance: S, owner: type | None = None, /
+        self: Callable[Concatenate[S, Q], R], instance: S, owner: type | None = None, /
     ) -> CachedFunction[Q, R]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None, /) -> CachedFunction[P, R]: ...
+    def __get__(self, instance: Any, owner: Any = None, /) -> Any:
+        """Return the function as an attribute of a class or of an instance."""
+        raise NotImplementedError
 
     def cache_info(self) -> CacheInfo:
         """Return the counts of hits and misses."""
-        ...
+        raise NotImplementedError
 
+    @overload
+    def cache_clear(self: _Waits[P]) -> Coroutine[Any, Any, int]: ...  # type: ignore[overload-overlap]
+    @overload
+    def cache_clear(self) -> int: ...
     def cache_clear(self) -> Any:
         """Remove the function's entries (in a shared namespace: the namespace's); return how many."""
-        ...
+        raise NotImplementedError
 
+    @overload
+    def cache_invalidate(self: _Waits[P], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, bool]: ...  # type: ignore[overload-overlap]
+    @overload
+    def cache_invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool: ...
     def cache_invalidate(self, *args: Any, **kwargs: Any) -> Any:
         """Remove the entry of exactly this call; return True if there was one."""
-        ...
+        raise NotImplementedError
 
+    @overload
+    def cache_lookup(self: _Waits[P], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Lookup]: ...  # type: ignore[overload-overlap]
+    @overload
+    def cache_lookup(self, *args: P.args, **kwargs: P.kwargs) -> Lookup: ...
     def cache_lookup(self, *args: Any, **kwargs: Any) -> Any:
         """Return the `Lookup` of this call without calling the function."""
-        ...
+        raise NotImplementedError
 
     @overload
     def with_lookup(  # type: ignore[overload-overlap]  # the first that fits is meant
@@ -88,7 +127,12 @@ class CachedFunction(Protocol[P, R]):
         Raises:
             TypeError: the function is a generator. Read its stream to the end, then ask `last_lookup()`.
         """
-        ...
+        raise NotImplementedError
+
+
+if TYPE_CHECKING:
+    _Waits = CachedFunction[P, Coroutine[Any, Any, Any]] | CachedFunction[P, AsyncIterator[Any]]
+    """A cached function that is async."""
 
 
 class FunctionOptions(NamedTuple):

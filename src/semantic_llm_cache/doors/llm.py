@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from semantic_llm_cache._installation import install
+from semantic_llm_cache.arguments import unknown
 from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL
 from semantic_llm_cache.doors.cache import SemanticCache
+from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.keys.callable_scope import CallableScope
 from semantic_llm_cache.keys.client_forms import PROXY_VARIABLES
@@ -19,6 +22,11 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import maybe_await
 from semantic_llm_cache.storage.contract import StorageBackend
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.engine.keywords import MoreOptions
 
 __all__ = ["CachedLLM"]
 
@@ -50,8 +58,9 @@ class CachedLLM:
         backend: StorageBackend | str | None = None,
         namespace: str = "default",
         enabled: bool = True,
-        **options: Any,
+        **options: Unpack[MoreOptions],
     ) -> None:
+        refuse_unknown(options, ("provider", "model", *ENGINE_OPTIONS))
         for name, value in (("provider", provider), ("model", model)):
             if not isinstance(value, str) or not value:
                 raise ValueError(f"{name}={value!r} must be a non-empty string")
@@ -126,9 +135,7 @@ class CachedLLM:
         return lambda: known.acall(options) if is_async else known.call(options)
 
     def _no_client(self) -> Any:
-        raise PromptCacheError(
-            f"provider={self.provider!r} has no built-in client: pass llm_func=, or use one of {', '.join(_PROVIDERS)}"
-        )
+        raise PromptCacheError(f"{unknown('provider', self.provider, _PROVIDERS)}. For another one pass llm_func=")
 
 
 _VARIABLES = {"openai": "OPENAI_", "anthropic": "ANTHROPIC_", "ollama": "OLLAMA_"}
@@ -150,9 +157,7 @@ def _sdk(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise PromptCacheError(
-            f'the {name} SDK is not installed: pip install "semantic-llm-cache[{name}]", or pass llm_func='
-        ) from error
+        raise PromptCacheError(f"the {name} SDK is not installed: {install(name)}, or pass llm_func=") from error
 
 
 def _question(model: str, prompt: str, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,9 @@ class CachedMethod(_FunctionLike):
     def __cache_scope__(self) -> Any:
         return self.__wrapped__  # type: ignore[attr-defined]  # as a value, it counts as the function that it wraps
 
+    def __repr__(self) -> str:
+        return f"<cached function {self.__qualname__}>"  # type: ignore[attr-defined]
+
     def __reduce__(self) -> str:
         return str(self.__qualname__)  # type: ignore[attr-defined]  # pickled by name, like a function
 

@@ -18,7 +18,7 @@ from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Unreadable
 from semantic_llm_cache.engine.state import BackendState, state_of
 from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, EmbeddingUnavailableError
-from semantic_llm_cache.redaction import describe
+from semantic_llm_cache.redaction import describe, looks_like_url, origin_of
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven, limited
 from semantic_llm_cache.runtime.breaker import CircuitBreaker
@@ -26,7 +26,7 @@ from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.similarity.cache import shared_embedder
 from semantic_llm_cache.similarity.unseen import why_unreadable
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend
-from semantic_llm_cache.storage.registry import get_default_backend
+from semantic_llm_cache.storage.registry import default_in_use, get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop
 
 __all__ = ["Access", "Storage", "entry_under"]
@@ -139,6 +139,21 @@ class Access:
         storage = self.storage()
         return storage.backend, storage.state
 
+    def described(self, similarity: float) -> str:
+        """Return backend, threshold, embedder and namespace as text without secrets. Never raises."""
+        options = self._options
+        backend = self.given if self.given is not None else default_in_use()
+        parts = ["the default backend" if backend is None else backend.url, f"similarity={similarity:g}"]
+        if similarity < 1 or options.embedder is not None:
+            parts.append(f"embedder={_embedder_named(options.embedder)}")
+        if options.namespace != "default":
+            parts.append(f"namespace={options.namespace!r}")
+        if options.mode != "serve":
+            parts.append(f"mode={options.mode!r}")
+        if not options.enabled:
+            parts.append("enabled=False")
+        return ", ".join(parts)
+
     def _bind_clock(self, backend: StorageBackend) -> None:
         if self._options.clock is not None:
             backend.clock = self.clock
@@ -200,6 +215,16 @@ class Access:
             return await limited(self.need_embedder().aencode_batch(list(texts)), self._options.timeout)
         except Exception as error:
             raise Outage(f"no embedding: {describe(error)}") from error
+
+
+def _embedder_named(embedder: Any) -> str:
+    if embedder is None or isinstance(embedder, str):
+        name = embedder or "auto"
+        return repr(origin_of(name) if looks_like_url(name) else name)
+    try:
+        return repr(str(embedder.fingerprint))
+    except Exception:  # a plain callable has none, and one of somebody else's may fail
+        return getattr(embedder, "__qualname__", type(embedder).__qualname__)
 
 
 async def _readable(embedder: Any, text: str) -> bool:

@@ -14,7 +14,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls import lookup as lookups
@@ -34,7 +34,7 @@ from semantic_llm_cache.engine.lead import Lead
 from semantic_llm_cache.engine.learning import Learning, Verdict
 from semantic_llm_cache.engine.leases import Leases
 from semantic_llm_cache.engine.notices import Notices
-from semantic_llm_cache.engine.options import Options
+from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
 from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Fresh, Outage
 from semantic_llm_cache.engine.quick import Quick
 from semantic_llm_cache.engine.reporting import Reporter
@@ -45,16 +45,26 @@ from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
+from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import need_asyncio
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import register_engine
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.engine.keywords import EngineOptions
     from semantic_llm_cache.matching.online import OnlinePolicy
 
 __all__ = ["Engine"]
 
 E = TypeVar("E", bound="Engine")
+
+_INTERNAL = frozenset(
+    """access admission decider disabled freshness lead learning leases notices options quick reporter search shadow
+    bound bypassed known log_once need_embedder of_door probe remove settings""".split()  # noqa: SIM905
+)
+"""Names of parts, and of methods for doors: not for users, so `dir` leaves them out."""
 
 
 class Engine:
@@ -99,7 +109,7 @@ class Engine:
         self.quick = Quick(options, access, learning, reporter, reference).answer
         register_engine(self)
 
-    def derive(self: E, **options: Any) -> E:
+    def derive(self: E, **options: Unpack[EngineOptions]) -> E:
         """Return an engine with some options changed, on the same backend.
 
         Raises:
@@ -164,7 +174,7 @@ class Engine:
         return self.options.cache_if
 
     @property
-    def on_error(self) -> str:
+    def on_error(self) -> OnError:
         """``"open"`` or ``"raise"``."""
         return self.options.on_error
 
@@ -174,7 +184,7 @@ class Engine:
         return self.options.timeout
 
     @property
-    def single_flight(self) -> str:
+    def single_flight(self) -> SingleFlight:
         """``"process"`` or ``"shared"``."""
         return self.options.single_flight
 
@@ -398,6 +408,38 @@ class Engine:
         """Return the counts of hits and misses of this engine, all namespaces together."""
         return self.reporter.info()
 
+    async def preload(self) -> bool:
+        """Do now what the first request would wait for; return True if the cache is ready.
+
+        Opens the backend, and for near matching loads the model, the index and the error budget. No entry is read or
+        written, and nothing is counted. Connections belong to an event loop, so await it on the loop that serves.
+
+        Returns:
+            False if the storage or the model failed; the log says why.
+
+        Raises:
+            CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
+
+        Example:
+            >>> import asyncio
+            >>> from semantic_llm_cache import SemanticCache
+            >>> asyncio.run(SemanticCache("memory://").preload())
+            True
+        """
+        if not self.enabled:
+            return True
+        call = Call(Request(self.namespace, {"preload": True}, "preload"), self._settings)
+        return (await self.search.find(call, probing=True)).outcome != "error"
+
+    def preload_blocking(self) -> bool:
+        """Do `preload` for plain code: it prepares the connections that plain functions use.
+
+        Raises:
+            RuntimeError: an event loop runs in this thread.
+        """
+        background.refuse_running_loop("preload_blocking()", "`await engine.preload()`")
+        return background.run(self.preload())
+
     async def close(self) -> None:
         """Write what is pending, and close the backend if the engine owns it. The engine may be used again."""
         backend, state = self.access.bound()
@@ -410,3 +452,42 @@ class Engine:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
+
+    def close_blocking(self) -> None:
+        """Do `close` for plain code.
+
+        Raises:
+            RuntimeError: an event loop runs in this thread.
+        """
+        background.refuse_running_loop("close_blocking()", "`await engine.close()`")
+        background.run(self.close())
+
+    def __enter__(self: E) -> E:
+        background.refuse_running_loop("`with SemanticCache(...)`", "`async with SemanticCache(...)`")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close_blocking()
+
+    # ---------------------------------------------------------------------- as a Python object
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {self.access.described(self.similarity)}>"
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _INTERNAL]
+
+    def __copy__(self: E) -> E:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)  # what a subclass has added; the parts are new
+        Engine.__init__(made, self.options)
+        return made
+
+    def __deepcopy__(self: E, memo: dict[int, Any]) -> E:
+        return self.__copy__()  # storage and embedder are shared: there is one of each
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled: it holds connections and locks of this process. Create one in "
+            "each process, with the same URL and options. A decorated function of a module is pickled by its name"
+        )

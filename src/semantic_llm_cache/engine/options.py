@@ -10,9 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
-from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_number, check_tags, shown
+from semantic_llm_cache.arguments import (
+    check_callable,
+    check_count,
+    check_flag,
+    check_number,
+    check_tags,
+    shown,
+    unknown,
+)
 from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import check_similarity, parse_ttl
@@ -21,7 +29,15 @@ from semantic_llm_cache.metrics.pricing import Price, make_price
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import shared_backend
 
-__all__ = ["DOCUMENTED", "ENGINE_OPTIONS", "FUNCTION_OPTIONS", "Option", "Options", "refuse_unknown"]
+__all__ = [
+    "DOCUMENTED", "ENGINE_OPTIONS", "FUNCTION_OPTIONS", "Mode", "OnError", "Option", "Options", "SingleFlight",
+    "VerifyMode", "refuse_unknown",
+]  # fmt: skip
+
+Mode = Literal["serve", "shadow"]
+OnError = Literal["open", "raise"]
+SingleFlight = Literal["process", "shared"]
+VerifyMode = Literal["inline", "background"]
 
 Check = Callable[[Any, str], Any]
 """Takes a value and the option's name; returns the value to keep, or raises TypeError or ValueError."""
@@ -58,7 +74,9 @@ def _overlap(value: float, name: str) -> float:
     return check_similarity(value, name) if value else 0.0
 
 
-def _one_of(*allowed: str) -> Check:
+def _one_of(words: Any) -> Check:
+    allowed = get_args(words)
+
     def check(value: str, name: str) -> str:
         if value not in allowed:
             raise ValueError(f"{name}={shown(value)} must be {' or '.join(map(repr, allowed))}")
@@ -168,16 +186,16 @@ class Options:
     verify_band: tuple[float, float] | None = _option(
         None, _band, "Ask `verify` only between these two similarities; refuse below, accept above."
     )
-    verify_mode: str = _option(
-        "inline", _one_of("inline", "background"), '`"inline"`, or `"background"` to ask after the call.'
+    verify_mode: VerifyMode = _option(
+        "inline", _one_of(VerifyMode), '`"inline"`, or `"background"` to ask after the call.'
     )
     max_error: float | None = _option(None, _share, "Upper bound on the share of all requests answered wrongly.")
     max_error_per_hit: float | None = _option(None, _share, "Upper bound on the share of hits that are wrong.")
     same_answer: Any = _option(None, check_callable, "A callable that returns whether two answers say the same.")
     seed: int | None = _option(None, _as_it_is, "Makes the random draws of the error budget repeatable.")
-    mode: str = _option(
+    mode: Mode = _option(
         "serve",
-        _one_of("serve", "shadow"),
+        _one_of(Mode),
         '`"serve"`, or `"shadow"`: always call, and record what would have been served.',
     )
     stale_while_revalidate: float | None = _option(
@@ -187,14 +205,14 @@ class Options:
         None, parse_ttl, "How long past its TTL an answer is served when the call fails."
     )
     jitter: float = _option(0.0, _jitter, "Largest share of the TTL, up to 1, by which it is shortened at random.")
-    single_flight: str = _option(
-        "process", _one_of("process", "shared"), 'Who shares one call: `"process"`, or `"shared"` for all processes.'
+    single_flight: SingleFlight = _option(
+        "process", _one_of(SingleFlight), 'Who shares one call: `"process"`, or `"shared"` for all processes.'
     )
     on_event: Callable[[Lookup], object] | None = _option(
         None, check_callable, "Called with the `Lookup` of every call."
     )
-    on_error: str = _option(
-        "open", _one_of("open", "raise"), '`"open"`: a failing cache costs only the saving; `"raise"`: it raises.'
+    on_error: OnError = _option(
+        "open", _one_of(OnError), '`"open"`: a failing cache costs only the saving; `"raise"`: it raises.'
     )
     timeout: float | None = _option(
         1.0, _timeout, "Seconds that each storage operation or embedding may take; None means no limit."
@@ -290,8 +308,4 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     names = list(dict.fromkeys(known))
     for name in given:
         if name not in names:
-            import difflib  # only for the message
-
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise TypeError(f"unknown option {name!r}: {hint}Known options: {', '.join(names)}")
+            raise TypeError(unknown("option", name, names))

@@ -11,15 +11,16 @@ from typing import Any
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
 from semantic_llm_cache.exceptions import CacheKeyError, CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.keys.fingerprint import canonical, fingerprint_instance
 from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.wire.checks import check_tool_calls
+from semantic_llm_cache.wire.checks import ToolCalls, check_tool_calls
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
-__all__ = ["Door", "cut_short", "form_of"]
+__all__ = ["Door", "check_names", "cut_short", "form_of"]
 
-_OWN = ("history", "tool_calls", "scope")
+_OWN = ("cache", "history", "tool_calls", "scope")
 _WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "eos", "completed", "complete", "tool_calls", "tool_call"})
 _WHOLE_TOO = frozenset({"tool_use", "function_call"})
 
@@ -49,6 +50,11 @@ def cut_short(finish: Any) -> bool:
     return isinstance(finish, str) and finish.lower() not in _WHOLE | _WHOLE_TOO
 
 
+def check_names(options: Mapping[str, Any], *own: str) -> None:
+    """Raise TypeError for an option that is none of a door, of the engine, or of a framework's `own` door."""
+    refuse_unknown(options, (*_OWN, *own, *ENGINE_OPTIONS))
+
+
 class Door:
     """An engine and how its requests are made.
 
@@ -68,9 +74,9 @@ class Door:
         cache: Engine | None,
         *,
         history: str,
-        tool_calls: str,
+        tool_calls: ToolCalls,
         scope: Mapping[str, Any] | Callable[[], Any] | None,
-        options: dict[str, Any],
+        options: Mapping[str, Any],
     ) -> None:
         self.name = name
         self.window = check_history(history)

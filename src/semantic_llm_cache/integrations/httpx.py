@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from semantic_llm_cache.calls.control import HEADER
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
@@ -16,6 +16,11 @@ from semantic_llm_cache.integrations._carrier import carrier_of
 from semantic_llm_cache.wire.cache import Plan, Reply, Upstream, WireCache
 from semantic_llm_cache.wire.neutral import EXTENSIONS
 from semantic_llm_cache.wire.strict import Bypass
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.wire.keywords import WireOptions
 
 __all__ = ["AsyncCachingTransport", "CachingTransport", "wrap"]
 
@@ -32,10 +37,8 @@ class _Transport:
     _default = ""
     """Name of the inner transport's type, where none is given."""
 
-    def __init__(self, transport: Any = None, *, door: WireCache | None = None, **options: Any) -> None:
-        if door is not None and options:
-            raise TypeError("options are given to the door= itself")
-        self.door = WireCache(**options) if door is None else door
+    def __init__(self, transport: Any = None, *, door: WireCache | None = None, **options: Unpack[WireOptions]) -> None:
+        self.door = _door_of(door, options)
         self._given = self._inner = transport
         self._carrier: str | None = None
         self._carrier_known = transport is None
@@ -180,18 +183,19 @@ class AsyncCachingTransport(_Transport):
             await self._inner.__aexit__(*exc)
 
 
-def wrap(client: C, **options: Any) -> C:
+def wrap(client: C, *, door: WireCache | None = None, **options: Unpack[WireOptions]) -> C:
     """Return an httpx or httpx2 client like `client`, whose model calls go through the cache.
 
     The transports, and with them the connections, are those of `client`, which is left as it is.
 
     Args:
         client: a ``Client`` or ``AsyncClient`` of either package.
+        door: a `WireCache` that several clients share; else one is made from the options.
         options: of `WireCache`, and with it of `SemanticCache`.
 
     Raises:
-        TypeError: `client` is something else.
-        ValueError: naming the option.
+        TypeError: `client` is something else, or options are given beside a door.
+        ValueError, TypeError: naming the option.
     """
     given: Any = client
     transport = getattr(given, "_transport", None)
@@ -201,12 +205,12 @@ def wrap(client: C, **options: Any) -> C:
         kind = CachingTransport
     else:
         raise TypeError(f"wrap() takes a client of httpx or httpx2, not {type(client).__qualname__}")
-    door = options.pop("door", None) or WireCache(**options)
+    shared = _door_of(door, options)
 
     def cached(inner: Any) -> Any:
         if inner is None:
             return None
-        made = kind(inner, door=door)
+        made = kind(inner, door=shared)
         made.keep_alive = given  # an SDK's client closes its connections when it is garbage collected
         return made
 
@@ -217,6 +221,14 @@ def wrap(client: C, **options: Any) -> C:
     wrapped._mounts = {pattern: cached(inner) for pattern, inner in given._mounts.items()}
     result: C = wrapped
     return result
+
+
+def _door_of(door: WireCache | None, options: Mapping[str, Any]) -> WireCache:
+    if door is None:
+        return WireCache(**options)
+    if options:
+        raise TypeError(f"door= and {next(iter(options))}=: options are given to the door itself")
+    return door
 
 
 def _cleaned(request: Any) -> Any:

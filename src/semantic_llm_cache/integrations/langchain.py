@@ -9,8 +9,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
@@ -28,7 +29,13 @@ try:
     from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
 except ImportError as error:
-    raise ImportError('LangChainCache needs langchain-core: pip install "semantic-llm-cache[langchain]"') from error
+    raise ImportError(f"LangChainCache needs langchain-core: {install('langchain')}") from error
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.engine.keywords import EngineOptions
+    from semantic_llm_cache.wire.checks import ToolCalls
 
 __all__ = ["LangChainCache"]
 
@@ -75,9 +82,9 @@ class LangChainCache(BaseCache):
         cache: Engine | None = None,
         *,
         history: str = "exact",
-        tool_calls: str = "bypass",
+        tool_calls: ToolCalls = "bypass",
         scope: Mapping[str, Any] | Callable[[], Any] | None = None,
-        **options: Any,
+        **options: Unpack[EngineOptions],
     ) -> None:
         self.door = Door("langchain", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
 

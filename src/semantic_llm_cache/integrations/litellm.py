@@ -11,18 +11,25 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls.lookup import Lookup, forget, remember
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
-from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.integrations._door import Door, check_names, cut_short
 from semantic_llm_cache.integrations._litellm_scope import digest_of
 from semantic_llm_cache.keys.fingerprint import digest
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.engine.keywords import EngineOptions
+    from semantic_llm_cache.wire.checks import ToolCalls
 
 __all__ = ["LiteLLMCache"]
 
@@ -64,12 +71,13 @@ class LiteLLMCache:
         cache: Engine | None = None,
         *,
         history: str = "exact",
-        tool_calls: str = "bypass",
+        tool_calls: ToolCalls = "bypass",
         share_across_keys: bool = False,
         scope: Mapping[str, Any] | Callable[[], Any] | None = None,
         supported_call_types: list[Any] | None = None,
-        **options: Any,
+        **options: Unpack[EngineOptions],
     ) -> None:
+        check_names(options, "share_across_keys", "supported_call_types")
         door = Door("litellm", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
         more = {} if supported_call_types is None else {"supported_call_types": supported_call_types}
         parent: Any = super()
@@ -268,7 +276,7 @@ def _types() -> tuple[type, type]:
         from litellm.caching.base_cache import BaseCache
         from litellm.caching.caching import Cache
     except ImportError as error:
-        raise ImportError('LiteLLMCache needs litellm: pip install "semantic-llm-cache[litellm]"') from error
+        raise ImportError(f"LiteLLMCache needs litellm: {install('litellm')}") from error
     return type("LiteLLMCache", (LiteLLMCache, Cache), {}), type("_Backend", (_Backend, BaseCache), {})
 
 

@@ -6,16 +6,21 @@ client = wrap(ollama.AsyncClient(), similarity=0.95)
 from __future__ import annotations
 
 import copy
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from semantic_llm_cache.integrations import httpx
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.wire.keywords import TransportOptions
 
 __all__ = ["wrap"]
 
 C = TypeVar("C")
 
 
-def wrap(client: C, **options: Any) -> C:
+def wrap(client: C, **options: Unpack[TransportOptions]) -> C:
     """Return a client like `client`, whose calls go through the cache.
 
     `client` stays as it is, and shares its connections with the new one.

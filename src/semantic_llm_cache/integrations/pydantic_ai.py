@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
-from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.integrations._door import Door, check_names, cut_short
 from semantic_llm_cache.keys.request import Request
 
 try:
@@ -23,7 +24,13 @@ try:
 
     from semantic_llm_cache.integrations._pydantic_ai_scope import form_of_model, scope_of, turns_of
 except ImportError as error:
-    raise ImportError('CachedModel needs pydantic-ai: pip install "semantic-llm-cache[pydantic-ai]"') from error
+    raise ImportError(f"CachedModel needs pydantic-ai: {install('pydantic-ai')}") from error
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.engine.keywords import EngineOptions
+    from semantic_llm_cache.wire.checks import ToolCalls
 
 __all__ = ["CachedModel"]
 
@@ -59,12 +66,13 @@ class CachedModel(WrapperModel):
         cache: Engine | None = None,
         *,
         history: str = "exact",
-        tool_calls: str = "bypass",
+        tool_calls: ToolCalls = "bypass",
         share_across_keys: bool = False,
         scope: Mapping[str, Any] | Callable[[], Any] | None = None,
-        **options: Any,
+        **options: Unpack[EngineOptions],
     ) -> None:
         super().__init__(wrapped)
+        check_names(options, "share_across_keys")
         self.door = Door("pydantic-ai", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
         self.share_across_keys = share_across_keys
         self._engine = self.door.engine.derive(cache_if=None)

@@ -52,11 +52,15 @@ class Rules(Protocol):
     guards: Any
     verify: Any
     verify_band: tuple[float, float] | None
-    verify_mode: str
     max_error: float | None
     max_error_per_hit: float | None
     same_answer: Any
     seed: int | None
+
+    @property
+    def verify_mode(self) -> str:
+        """``"inline"`` or ``"background"``."""
+        ...
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.exceptions import PromptCacheError
 
 __all__ = ["CrossEncoderVerifier", "LLMJudge", "Verifier", "as_verdict"]
@@ -80,9 +81,7 @@ class CrossEncoderVerifier:
             import onnxruntime
             from tokenizers import Tokenizer
         except ImportError as error:
-            raise PromptCacheError(
-                'a cross-encoder in ONNX needs: pip install "semantic-llm-cache[semantic]"'
-            ) from error
+            raise PromptCacheError(f"a cross-encoder in ONNX needs: {install('semantic')}") from error
         import numpy as np
 
         options = onnxruntime.SessionOptions()
@@ -113,8 +112,7 @@ class CrossEncoderVerifier:
             from sentence_transformers import CrossEncoder
         except ImportError as error:
             raise PromptCacheError(
-                f"model={self.model!r} is no folder here, and for a name it takes: "
-                'pip install "semantic-llm-cache[sentence-transformers]"'
+                f"model={self.model!r} is no folder here, and for a name it takes: {install('sentence-transformers')}"
             ) from error
         model: Any = CrossEncoder(self.model, max_length=self.max_tokens)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import semantic_llm_cache.runtime.fork  # noqa: F401 - first, see there
 from semantic_llm_cache.runtime.breaker import logger
 
-__all__ = ["after_fork", "at_exit", "call_later", "later", "run", "spawn"]
+__all__ = ["after_fork", "at_exit", "call_later", "later", "refuse_running_loop", "run", "spawn"]
 
 T = TypeVar("T")
 
@@ -61,6 +61,23 @@ def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
     except BaseException:
         future.cancel()
         raise
+
+
+def refuse_running_loop(plain: str, instead: str) -> None:
+    """Raise RuntimeError if an event loop runs in this thread.
+
+    Args:
+        plain: what was called, for the message. It would block the loop.
+        instead: what to write in async code.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        f"{plain} would block the event loop that runs in this thread: write {instead} there, or call it in another "
+        "thread, as with asyncio.to_thread()"
+    )
 
 
 def spawn(coroutine: Coroutine[Any, Any, Any]) -> None:

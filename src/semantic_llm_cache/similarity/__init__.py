@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import semantic_llm_cache._installation  # noqa: F401 - first, see there
 from semantic_llm_cache.similarity.base import EmbeddingProvider, cosine_similarity
 from semantic_llm_cache.similarity.cache import EmbeddingCache
 from semantic_llm_cache.similarity.calling import CallableEmbeddingProvider

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from semantic_llm_cache.arguments import shown as text_of
+from semantic_llm_cache.arguments import unknown
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.redaction import looks_like_url, origin_of
 from semantic_llm_cache.similarity.base import EmbeddingProvider
@@ -96,8 +96,8 @@ def create_embedding_provider(provider_type: str = "auto", model_name: str | Non
         from semantic_llm_cache.similarity.dummy import DummyEmbeddingProvider
 
         return DummyEmbeddingProvider()
-    shown = origin_of(provider_type) if looks_like_url(provider_type) else text_of(provider_type)
-    raise ValueError(f"unknown embedding provider {shown}: use one of {', '.join(PROVIDER_NAMES)}")
+    shown = origin_of(provider_type) if looks_like_url(provider_type) else kind
+    raise ValueError(unknown("embedding provider", shown, PROVIDER_NAMES))
 
 
 def _auto(model_name: str | None) -> EmbeddingProvider:

@@ -161,8 +161,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         # The first version with an option for the weights' folder of a graph in memory.
         if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < (1, 21):
             raise EmbeddingUnavailableError(
-                f"onnxruntime {onnxruntime.__version__} is too old, 1.21 is needed: "
-                'pip install --upgrade "semantic-llm-cache[semantic]"'
+                f"onnxruntime {onnxruntime.__version__} is too old, 1.21 is needed: pip install --upgrade onnxruntime"
             )
         path = weights.locate(self._model_path)
         weights.verify(path)

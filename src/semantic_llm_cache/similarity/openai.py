@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, VectorError, check_texts, unit
 from semantic_llm_cache.similarity.batching import EncodeBatcher
@@ -19,7 +20,7 @@ from semantic_llm_cache.similarity.weights import has_package
 
 __all__ = ["OpenAIEmbeddingProvider"]
 
-_INSTALL = 'pip install "semantic-llm-cache[openai]"'
+_INSTALL = install("openai")
 _MAX_REQUEST = 128
 """Most texts in one request; the API takes 2,048, but also limits their total size."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.similarity import weights
 from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts
@@ -18,7 +19,7 @@ from semantic_llm_cache.similarity.unseen import Unseen, default_unseen
 
 __all__ = ["SentenceTransformerProvider"]
 
-_INSTALL = 'pip install "semantic-llm-cache[sentence-transformers]"'
+_INSTALL = install("sentence-transformers")
 
 
 class SentenceTransformerProvider(EmbeddingProvider):

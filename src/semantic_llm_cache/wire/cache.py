@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from semantic_llm_cache.calls.control import HEADER, CacheControl
@@ -19,7 +19,7 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering
 from semantic_llm_cache.wire.base import Asked, Format, Reading
-from semantic_llm_cache.wire.checks import check_names, check_temperature, check_tool_calls
+from semantic_llm_cache.wire.checks import ToolCalls, check_names, check_temperature, check_tool_calls
 from semantic_llm_cache.wire.formats import find_format
 from semantic_llm_cache.wire.recent import Recent
 from semantic_llm_cache.wire.replies import Headers, Plan, Reply, Upstream, answer_in, format_of, words
@@ -34,11 +34,16 @@ from semantic_llm_cache.wire.steps import Call
 from semantic_llm_cache.wire.strict import Bypass, read_object
 from semantic_llm_cache.wire.turns import check_history
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from semantic_llm_cache.engine.keywords import EngineOptions
+
 __all__ = ["NoAnswer", "Plan", "Reply", "Upstream", "WireCache"]
 
 _NOTHING = CacheControl()
 _OWN = (
-    "history", "tool_calls", "max_temperature", "share_across_keys", "ignore", "neutral_headers", "scope",
+    "cache", "history", "tool_calls", "max_temperature", "share_across_keys", "ignore", "neutral_headers", "scope",
     "replay_delay",
 )  # fmt: skip
 
@@ -72,25 +77,26 @@ class WireCache:
         cache: Engine | None = None,
         *,
         history: str = "exact",
-        tool_calls: str = "bypass",
+        tool_calls: ToolCalls = "bypass",
         max_temperature: float | None = None,
         share_across_keys: bool = False,
         ignore: Iterable[str] = (),
         neutral_headers: Iterable[str] = (),
         scope: Mapping[str, Any] | Callable[[], Any] | None = None,
         replay_delay: float | None = None,
-        **options: Any,
+        **options: Unpack[EngineOptions],
     ) -> None:
         self.reading = Reading(check_history(history), check_tool_calls(tool_calls), check_names(ignore, "ignore"))
         self.max_temperature = check_temperature(max_temperature)
         self.share_across_keys = share_across_keys
-        if "ignore_headers" in options:  # its first name
+        more: dict[str, Any] = {**options}
+        if "ignore_headers" in more:  # its first name
             warnings.warn("ignore_headers= is now neutral_headers=", DeprecationWarning, stacklevel=2)
-            neutral_headers = (*check_neutral_headers(options.pop("ignore_headers")), *neutral_headers)
+            neutral_headers = (*check_neutral_headers(more.pop("ignore_headers")), *neutral_headers)
         self.neutral_headers = check_neutral_headers(neutral_headers)
         self.scope = scope
         self.replay_delay = replay_delay
-        engine = Engine.of_door(cache, options, also=_OWN)
+        engine = Engine.of_door(cache, more, also=_OWN)
         self._cache_if = engine.cache_if
         self._recent = Recent()
         self.engine = engine.derive(**self._translated(engine))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal, get_args
 
-__all__ = ["check_names", "check_temperature", "check_tool_calls"]
+__all__ = ["ToolCalls", "check_names", "check_temperature", "check_tool_calls"]
+
+ToolCalls = Literal["bypass", "cache"]
 
 
-def check_tool_calls(tool_calls: str) -> bool:
+def check_tool_calls(tool_calls: ToolCalls) -> bool:
     """Return whether answers that call tools may be stored.
 
     Raises:
         ValueError: neither ``"bypass"`` nor ``"cache"``.
     """
-    if tool_calls not in ("bypass", "cache"):
+    if tool_calls not in get_args(ToolCalls):
         raise ValueError(f"tool_calls={tool_calls!r} must be 'bypass' or 'cache'")
     return tool_calls == "cache"
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.backends.loops import PerLoop, Resource, close_socket
 from semantic_llm_cache.exceptions import CacheBackendError
 
@@ -25,8 +26,7 @@ def need_asyncpg() -> Any:
     try:
         import asyncpg
     except ImportError as error:
-        needed = 'pip install "semantic-llm-cache[postgres]"'
-        raise CacheBackendError(f"PostgresBackend needs a package: {needed}") from error
+        raise CacheBackendError(f"PostgresBackend needs a package: {install('postgres')}") from error
     return asyncpg
 
 

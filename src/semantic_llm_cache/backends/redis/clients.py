@@ -10,6 +10,7 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.backends.job import Job
 from semantic_llm_cache.backends.loops import PerLoop, Resource, close_socket
 from semantic_llm_cache.backends.redis.errors import explained, said_by
@@ -31,7 +32,7 @@ def need_redis() -> Any:
     try:
         import redis.asyncio
     except ImportError as error:
-        raise CacheBackendError('RedisBackend needs a package: pip install "semantic-llm-cache[redis]"') from error
+        raise CacheBackendError(f"RedisBackend needs a package: {install('redis')}") from error
     return redis.asyncio
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.cli.common import CommandError, cache_options, open_backend, run_async
 from semantic_llm_cache.cli.output import dim, print_json, say
 from semantic_llm_cache.cli.parsing import COUNT, SIMILARITY, Args, Number, command, option
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo_command"]
 
-_NEEDS_MODEL = (
-    'demo needs the embedding model: run  pip install "semantic-llm-cache[semantic]"  '
-    "and  semantic-llm-cache model install"
-)
+_NEEDS_MODEL = f"demo needs the embedding model: run  {install('semantic')}  and  semantic-llm-cache model install"
 
 
 @command("demo", "demo", "demo --db cache.db  # the second run starts warm", "demo --similarity 0.95")

@@ -53,6 +53,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from semantic_llm_cache.arguments import unknown
+
 from .base import Guard, GuardFeatures, GuardSet, Rule, Veto
 from .coverage import COVERAGE
 from .labels import LABELS
@@ -119,7 +121,7 @@ def get_guard(name: str) -> Guard:
     """
     rule = _RULES.get(name)
     if rule is None:
-        raise ValueError(f"guards: no rule named {name!r}; there are {', '.join(DEFAULT_GUARDS)}")
+        raise ValueError(f"guards: {unknown('rule', name, DEFAULT_GUARDS)}")
     return rule
 
 
@@ -164,8 +166,7 @@ def resolve_guards(guards: str | Guard | GuardSet | Iterable[str | Guard] | None
             elif item in _RULES:
                 chosen.add(item)
             elif item != "none" or len(items) > 1:
-                known = ", ".join(("default", "none", *DEFAULT_GUARDS))
-                raise ValueError(f"guards: no rule named {item!r}; there are {known}")
+                raise ValueError(f"guards: {unknown('rule', item, ('default', 'none', *DEFAULT_GUARDS))}")
         elif isinstance(item, Rule):
             chosen.add(item.name)
         elif callable(item):
