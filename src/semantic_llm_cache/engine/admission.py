@@ -6,13 +6,14 @@ from typing import Any
 
 from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.identity import Place
+from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
-from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome
+from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome, Put, Unreadable
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
@@ -68,17 +69,23 @@ class Admission:
 
     async def weigh(self, call: Call, value: Any, duration_ms: float) -> Fresh:
         """Return a fresh answer with everything that `admit` needs to know about it."""
-        wanted = self._is_wanted(value) and call.settings.asks.may_store
-        return Fresh(value, await self.shared(value, call.settings.target), wanted, duration_ms)
+        refused = self._refusal(value)
+        if not call.settings.asks.may_store:
+            refused = because("no-store")
+        return Fresh(value, await self.shared(value, call.settings.target), refused, duration_ms)
 
-    def _is_wanted(self, value: Any) -> bool:
+    def _refusal(self, value: Any) -> str:
+        """Return why `cache_if` does not want an answer stored, ``""`` if it does."""
         if self._options.cache_if is None:
-            return True
+            return ""
         try:
-            return bool(self._options.cache_if(value))
+            return "" if self._options.cache_if(value) else because("cache-if", "it returned False")
+        except NotStored as refusal:
+            return refusal.reason
         except Exception as error:
+            raised = f"it raised {describe(error)}"
             self._notices.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
-            return False
+            return because("cache-if", raised)
 
     # ------------------------------------------------------------------------------ storing
 
@@ -88,16 +95,16 @@ class Admission:
 
     async def admit(self, call: Call, fresh: Fresh) -> Outcome:
         """Learn from a fresh answer, store it if allowed, and return the flight's outcome."""
-        stored, cost = False, 0.0
+        put = Put(False, 0.0, fresh.refused)
         choice = call.found.choice
         kept, aliases = fresh, tuple[str, ...]()
         if choice is not None and choice.rival is not None:
             kept, aliases = await self._learn(call, fresh)
         if fresh.wanted:
-            stored, cost = await self.put(call, kept, aliases)
-            if stored and choice is not None and choice.ask_later is not None:
+            put = await self.put(call, kept, aliases)
+            if put.stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
-        return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, cost, stored)
+        return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, put.cost_usd, put.stored, put.refused)
 
     async def _learn(self, call: Call, fresh: Fresh) -> tuple[Fresh, tuple[str, ...]]:
         """Tell the online policy whether the candidate's answer would have been right.
@@ -115,13 +122,14 @@ class Admission:
         await self._learning.observe(choice, correct)
         return (fresh._replace(shared=freeze(rival.response)), (rival.prompt,)) if correct else (fresh, ())
 
-    async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> tuple[bool, float]:
-        """Store an answer; return whether it was, and what the call had cost in USD."""
+    async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> Put:
+        """Store an answer, unless something speaks against it."""
         request, found = call.request, call.found
         tokens = self._tokens(call, fresh)
         cost = self._price(*tokens, fresh.value)
-        if fresh.shared is ALONE or found.unread or not self._is_short_enough(call, fresh):
-            return False, cost
+        refused = self._obstacle(call, fresh)
+        if refused:
+            return Put(False, cost, refused)
         entry = CacheEntry(
             prompt=request.text,
             response=fresh.shared,
@@ -140,15 +148,16 @@ class Admission:
         )
         storage = self._access.storage()
         try:
-            if found.lease is None:
+            if found.lease is not None:
+                if not await found.lease.store(storage, entry):
+                    return Put(False, cost, because("lease"))
+            else:
                 await storage.put(request.key, entry)
-            elif not await found.lease.store(storage, entry):
-                return False, cost
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
-            return False, cost
+            return Put(False, cost, because("rejected" if isinstance(outage, Unreadable) else "backend", str(outage)))
         found.place = Place(request.key, entry.created_at)
-        return True, cost
+        return Put(True, cost)
 
     def _tokens(self, call: Call, fresh: Fresh) -> tuple[int, int]:
         text = fresh.shared.text if type(fresh.shared) is Encoded and is_large(fresh.shared) else None
@@ -157,16 +166,19 @@ class Admission:
         except Exception:  # reading an answer may run its code
             return 0, 0
 
-    def _is_short_enough(self, call: Call, fresh: Fresh) -> bool:
+    def _obstacle(self, call: Call, fresh: Fresh) -> str:
+        """Return why an answer cannot be stored, ``""`` if it can."""
+        if fresh.shared is ALONE:
+            return because("unserialisable", f"a {type(fresh.value).__qualname__}")
+        if call.found.unread:
+            return because("backend", "it could not be read before the call")
         most_prompt, most_response, shared = self._options.max_prompt, self._options.max_response, fresh.shared
         if len(call.request.text) > most_prompt:
-            self._notices.log_once("max_prompt", f"prompts of more than {most_prompt} characters are not stored")
-            return False
+            return because("too-large", f"prompts of more than {most_prompt} characters are not stored")
         size = len(shared.text) if type(shared) is Encoded else len(shared) if isinstance(shared, (str, bytes)) else 0
         if size > most_response:
-            self._notices.log_once("max_response", f"answers of more than {most_response} characters are not stored")
-            return False
-        return True
+            return because("too-large", f"answers of more than {most_response} characters are not stored")
+        return ""
 
     def _kept_for(self, ttl: float | None) -> float | None:
         if ttl is None:

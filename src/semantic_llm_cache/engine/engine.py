@@ -117,6 +117,7 @@ class Engine:
         """
         made = object.__new__(type(self))
         Engine.__init__(made, self.options.changed(options))
+        made.notices.share_refused(self.notices)
         return made
 
     @staticmethod
@@ -232,9 +233,9 @@ class Engine:
         """Log a warning, once per topic and engine."""
         self.notices.log_once(topic, text)
 
-    def bypassed(self, namespace: str | None = None) -> None:
-        """Count a call made while caching was off."""
-        self.reporter.bypassed(namespace)
+    def bypassed(self, namespace: str | None = None, reason: str = "") -> None:
+        """Count a call that bypasses the cache: for a reason as `because` makes it, else as caching is off."""
+        self.reporter.bypassed(namespace, reason)
 
     # ---------------------------------------------------------------------- answering
 
@@ -375,7 +376,9 @@ class Engine:
             except Outage:
                 pass
         shared = await self.admission.shared(response, settings.target)
-        return (await self.admission.put(call, Fresh(response, shared, True, duration_ms)))[0]
+        put = await self.admission.put(call, Fresh(response, shared, "", duration_ms))
+        self.notices.refused(put.refused)
+        return put.stored
 
     async def delete(self, request: Request) -> bool:
         """Delete the entry stored under exactly this request; return True if there was one."""

@@ -8,6 +8,7 @@ import copy
 from contextvars import copy_context
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Carry, Do, Run, Steps, Wait
@@ -77,7 +78,7 @@ class Lead:
         if ran.error is not None:
             self._reporter.finish_failed(call, found, ran.error)
             return Failure(ran.error)
-        self._reporter.finish(call, found)
+        self._reporter.finish(call, found, refused=because("in-flight"))
         return ran.value
 
     # ------------------------------------------------------------------------------ leading
@@ -97,7 +98,7 @@ class Lead:
         set_here(call.changes)
         if flight.state == DONE:
             outcome: Outcome = flight.result
-            self._reporter.finish(call, outcome.found, stored=outcome.stored)
+            self._reporter.finish(call, outcome.found, stored=outcome.stored, refused=outcome.refused)
             return outcome.original
         failure = flight.error if flight.error is not None else asyncio.CancelledError()
         self._reporter.finish_failed(call, found if flight.state == FAILED else Found("error", ""), failure)

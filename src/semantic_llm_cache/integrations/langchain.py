@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls import lookup as lookups
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError, PromptCacheError
-from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.integrations._door import Door, finish_refusal
 from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.redaction import describe
@@ -174,8 +175,9 @@ class LangChainCache(BaseCache):
         request, settings = planned
         try:
             stored = [_plain(generation) for generation in generations]
-        except KeyError:
-            return  # a type that is not in the table
+        except KeyError:  # a type that is not in the table
+            self.door.refused(because("unknown", "a generation of a type that is not known"))
+            return
         yield Do(lambda: self.engine.store(request, stored, settings=settings))
 
     async def aclear(self, **kwargs: Any) -> None:
@@ -187,6 +189,12 @@ class LangChainCache(BaseCache):
         background.run(self.door.clear())
 
     def _fit(self, generations: Sequence[Generation]) -> bool:
+        """Return whether generations may be stored; if not, log why, once per kind of reason."""
+        reason = self._refusal(generations)
+        self.door.refused(reason)
+        return not reason
+
+    def _refusal(self, generations: Sequence[Generation]) -> str:
         for generation in generations:
             message = getattr(generation, "message", None)
             info = dict(generation.generation_info or {})
@@ -195,23 +203,24 @@ class LangChainCache(BaseCache):
                 info.update(message.response_metadata or {})
                 refusal = (message.additional_kwargs or {}).get("refusal")
                 if refusal:
-                    return False
+                    return because("refusal")
                 calls = bool(getattr(message, "tool_calls", None) or getattr(message, "invalid_tool_calls", None))
             reasons = (info.get(name) for name in ("finish_reason", "stop_reason", "done_reason"))
-            if any(cut_short(reason) for reason in reasons):
-                return False
+            finish = next(filter(None, map(finish_refusal, reasons)), "")
+            if finish:
+                return finish
             if calls and not self.door.tool_calls:
-                return False
+                return because("tool-calls")
             if not calls and not generation.text.strip():
-                return False
+                return because("empty")
         if not generations:
-            return False
+            return because("empty")
         wanted = self.engine.cache_if
         try:
-            return wanted is None or bool(wanted(list(generations)))
+            return "" if wanted is None or wanted(list(generations)) else because("cache-if", "it returned False")
         except Exception as error:
             self.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
-            return False
+            return because("cache-if", f"it raised {describe(error)}")
 
 
 def _messages(prompt: str) -> list[dict[str, Any]] | None:

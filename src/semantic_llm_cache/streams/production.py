@@ -13,6 +13,7 @@ from contextvars import copy_context
 from time import perf_counter
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.engine.driving import Do, Left, Steps, cancel_task, drive
 from semantic_llm_cache.engine.outcome import Failure, Found
 from semantic_llm_cache.engine.variables import changes_since
@@ -173,6 +174,7 @@ class Production:
             if call.engine.on_error == "raise":
                 trouble = error  # the first reader raises it
             else:
+                broadcast.refused = because("backend", describe(error))
                 call.engine.log_once("stream", f"a stream was not stored: {describe(error)}")
         finally:
             call.streams.close(call.key, broadcast, stored, trouble)

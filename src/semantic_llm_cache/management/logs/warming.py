@@ -260,7 +260,7 @@ class _Warming:
         call = Call(answer.request, replace(answer.settings, ttl=engine.ttl)).again()
         fresh = await engine.admission.weigh(call, answer.value, answer.duration_ms)
         if not fresh.wanted:
-            _count(report.refused, "cache_if")
+            _count(report.refused, fresh.refused)
             return
         if fresh.shared is ALONE:
             self._broken(answer.place, "the answer has no stored form")
@@ -273,8 +273,8 @@ class _Warming:
             except CacheSerializationError as error:
                 self._broken(answer.place, str(error))
                 return
-            if not put[0]:
-                _count(report.refused, "longer than max_prompt or max_response")
+            if not put.stored:
+                _count(report.refused, put.refused)
                 return
         report.stored += 1
 
@@ -329,6 +329,7 @@ class _Wire:
         """Return what this door would store for a call."""
         from semantic_llm_cache.wire import records
         from semantic_llm_cache.wire.formats import find_format
+        from semantic_llm_cache.wire.strict import Bypass
 
         if not call.path:
             raise NotForCache("a plain prompt and response: it belongs to a function or a namespace")
@@ -337,6 +338,8 @@ class _Wire:
             raise NotForCache(f"no request that is cached: {call.path}")
         try:
             asked = known.read(call.body, self.door.reading)
+        except Bypass as bypass:
+            raise NotForCache(f"a request that is not cached: {bypass}") from None
         except (CacheKeyError, TypeError, ValueError, KeyError) as error:
             raise BadRecord(f"the request is not valid for {known.name} ({describe(error)})") from error
         if asked is None:
