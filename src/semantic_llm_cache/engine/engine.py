@@ -62,8 +62,9 @@ __all__ = ["Engine"]
 E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
-    """access admission categories decider disabled freshness lead learning leases notices options quick reporter
-    search shadow bound bypassed known log_once need_embedder of_door probe remove settings""".split()  # noqa: SIM905
+    """access admission categories decider disabled flight_key freshness grounds lead learn learning leases
+    notices options quick reporter search shadow bound bypassed known log_once need_embedder of_door
+    probe remove settings store_alias""".split()  # noqa: SIM905
 )
 """Names of parts, and of methods for doors: not for users, so `dir` leaves them out."""
 

@@ -22,7 +22,9 @@ from semantic_llm_cache.wire.turns import check_history, last_turn
 __all__ = ["Door", "check_names", "cut_short", "finish_refusal", "form_of"]
 
 _OWN = ("cache", "history", "tool_calls", "scope")
-_WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "eos", "completed", "complete", "tool_calls", "tool_call"})
+_WHOLE = frozenset(
+    {"stop", "end_turn", "stop_sequence", "eos", "eos_token", "completed", "complete", "tool_calls", "tool_call"}
+)
 _WHOLE_TOO = frozenset({"tool_use", "function_call"})
 
 
