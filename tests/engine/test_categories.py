@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from semantic_llm_cache import CacheContext, Request, SemanticCache, last_lookup
+from semantic_llm_cache import CacheContext, Request, SemanticCache, last_lookup, report_right
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.learning import Verdict
@@ -108,6 +108,21 @@ async def test_no_old_answer_is_served_near_to_a_time_bound_prompt() -> None:
     clock.now += 10
     found = await _ask(cache, "What will the weather be today in Oslo?")  # the older one hides no newer one
     assert (found.outcome, found.response, found.age) == ("near", None, 10)
+
+
+async def test_an_alias_of_a_time_bound_prompt_is_kept_no_longer() -> None:
+    cache, clock = _cache(embedder=lambda text: (1.0, 0.0), similarity=0.9, guards=None, ttl="1h")
+    await _ask(cache, "Oslo, and how its sky looks")
+    hit = await _ask(cache, WEATHER)
+    assert hit.outcome == "near"
+    await report_right(hit)
+    assert (await _entry(cache, WEATHER)).ttl == 300
+    clock.now += 301
+    assert (await _ask(cache, WEATHER)).outcome == "miss"
+    cache = cache.derive(categories={"time-bound": {"ttl": 0}})
+    await cache.store(Request("default", {}, "Who won last night?"), "us", ttl=5)
+    entry = await _entry(cache, "Who won last night?")
+    assert not await cache.store_alias(Lookup("near", prompt="news of today", key="k"), entry)
 
 
 # ------------------------------------------------------------------------------ settings by category

@@ -58,6 +58,19 @@ def test_every_refusal_of_a_whole_answer_is_in_the_header(way):
 
 
 @both
+def test_a_category_says_why_it_stores_nothing(way):
+    off = {"category": "chat", "categories": {"chat": {"enabled": False}}}
+    none = {"category": "chat", "categories": {"chat": {"ttl": 0}}}
+    data, blocks = answer("openai.chat"), "".join(made("openai.chat", True)).encode()
+    assert said(way, data, **off) == 'no; reason=bypass; detail="caching is off for chat"'
+    assert said(way, data, **none) == 'no; reason=ttl; detail="category chat"'
+    events = []
+    said(way, blocks, stream=True, on_event=events.append, **off)
+    said(way, blocks, stream=True, on_event=events.append, **none)
+    assert [event.stored_reason for event in events] == ["bypass: caching is off for chat", "ttl: category chat"]
+
+
+@both
 def test_a_stream_says_it_where_it_is_known_at_its_beginning_else_in_the_lookup(way):
     blocks = "".join(made("openai.chat", True)).encode()
     assert said(way, blocks, stream=True) is None

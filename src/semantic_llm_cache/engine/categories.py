@@ -66,6 +66,14 @@ class Categories:
         """Return the category of a prompt, None for no particular one. `given` is what a context says."""
         return given if given is not None else self._found(text)[0]
 
+    def longest(self, text: str, ttl: float | None) -> float | None:
+        """Return how long an answer may be kept under a prompt that `ttl` was not made for: 0 is not at all."""
+        rule = self._found(text)[1]
+        most = rule.changes.get("ttl", rule.at_most)
+        if not isinstance(most, float):
+            return ttl
+        return most if ttl is None else min(ttl, most)
+
     def budget_of(self, text: str, given: str | None = None) -> str | None:
         """Return the category of a prompt if it has an error budget of its own, else None."""
         name = self.name_of(text, given) if self.budgets else None

@@ -148,10 +148,14 @@ class Learning:
     async def _store_alias(self, request: Request, found: Found, candidate: Candidate) -> None:
         await self._put_alias(request.key, request.text, found, candidate.entry)
 
-    async def _put_alias(self, key: str, text: str, found: Found, entry: CacheEntry) -> None:
+    async def _put_alias(self, key: str, text: str, found: Found, entry: CacheEntry) -> bool:
+        ttl = self.categories.longest(text, entry.ttl)
+        if ttl == 0:
+            return False
         alias = replace(
             entry,
             prompt=text,
+            ttl=ttl,
             response=freeze(entry.response),
             embedding=found.vector,
             embedder=found.embedder,
@@ -160,6 +164,7 @@ class Learning:
             last_accessed=None,
         )
         await self._access.storage().put(key, alias)
+        return True
 
     # ------------------------------------------------------------------------ feedback
 
@@ -194,5 +199,4 @@ class Learning:
         """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""
         found = Found("near", "")
         await self._access.embed(lookup.prompt, found)
-        await self._put_alias(lookup.key, lookup.prompt, found, entry)
-        return True
+        return await self._put_alias(lookup.key, lookup.prompt, found, entry)

@@ -14,12 +14,12 @@ __all__ = ["Clusters", "clusters_of", "reset", "reset_after_fork", "summary"]
 _MOST = 32
 _ALIKE = 0.4  # a prompt less near than this to every centroid begins a cluster
 _MEMORY = 500  # a centroid moves as if it were the mean of at most so many prompts
-_WORDS = 200  # words counted per cluster
-_KNOWN = 2048  # recent prompts, so that repeating one does not count its words twice; and keys, for verdicts
+_WORDS = 120  # words counted per cluster
+_KNOWN = 1024  # recent prompts, so that repeating one does not count its words twice; and keys, for verdicts
 _SHOWN_FROM = 5  # a word is shown once so many different prompts of the cluster have it ...
 _SHOWN_SHARE = 0.1  # ... and this share of them
 _IN_LABEL = 3
-_NAMESPACES = 64
+_NAMESPACES = 16
 _LONG = 1000
 _WORD = re.compile(r"[^\W\d_]{3,20}")
 _STOP = frozenset(
@@ -152,7 +152,7 @@ _known: OrderedDict[str, Clusters] = OrderedDict()
 
 
 def clusters_of(namespace: str) -> Clusters:
-    """Return the clusters of a namespace in this process. Only the 64 namespaces used last are kept."""
+    """Return the clusters of a namespace in this process. Only the 16 namespaces used last are kept."""
     found = _known.get(namespace)
     if found is None:
         with _lock:
