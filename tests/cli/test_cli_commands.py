@@ -1,5 +1,6 @@
 """The commands that look into a cache and manage it, on real SQLite files."""
 
+import asyncio
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from cli_helpers import ENTRIES, entry, fill, read
 
-from semantic_llm_cache import __version__
+from semantic_llm_cache import Request, SemanticCache, __version__
 
 READING = [
     ["stats"],
@@ -235,6 +236,24 @@ def test_stats_json(run, db):
     assert found["backend"]["size"] == 4
     assert list(found["namespaces"]) == ["docs"]
     assert found["namespaces"]["docs"]["hit_rate"] == 0.25
+
+
+def test_stats_shows_what_the_prompts_are_about(run, tmp_path):
+    path = tmp_path / "about.db"
+
+    async def fill():
+        options = {"embedder": lambda text: (1.0, len(text) / 1000), "similarity": 0.9999999, "guards": None}
+        async with SemanticCache(f"sqlite:///{path}", namespace="about", **options) as cache:
+            for number in range(6):
+                await cache.get_or_call(Request("about", {}, f"Reset password {'x' * number * 9}"), lambda: "so")
+
+    asyncio.run(fill())
+    out = run("stats", "--db", path)[1]
+    assert re.search(r"prompts about +calls +near hits +wrong", out)
+    assert re.search(r"password, reset +6 ", out)
+    (found,) = json.loads(run("stats", "--db", path, "--json", "--namespace", "about")[1])["categories"]
+    assert (found["label"], found["requests"]) == ("password, reset", 6)
+    assert json.loads(run("stats", "--db", path, "--json", "--namespace", "x")[1])["categories"] == []
 
 
 def test_stats_before_any_call(run, db):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stats_command"]
 
+_MOST_CATEGORIES = 10
 _SAMPLE = 1000  # entries that the prices are read off
 
 
@@ -32,11 +33,14 @@ def stats_command(args: Args) -> int:
 
 
 async def _stats(args: Args) -> int:
+    from semantic_llm_cache.metrics.learned import kept_summary
+
     async with open_backend(args) as backend:
         stats = await backend.get_stats()
         counters = await backend.get_counters()
         name = backend.url
         prices = await _prices(backend, args.namespace)
+        categories = await kept_summary(backend, args.namespace)
     if args.namespace is not None:
         counters = {space: counts for space, counts in counters.items() if space == args.namespace}
     rows = {space: _rates(counts) for space, counts in sorted(counters.items())}
@@ -46,6 +50,7 @@ async def _stats(args: Args) -> int:
                 "cache": name,
                 "backend": stats,
                 "namespaces": rows,
+                "categories": categories,
                 "prices": {space: rates._asdict() for space, rates in prices.items()},
             }
         )
@@ -63,7 +68,26 @@ async def _stats(args: Args) -> int:
         rows["all"] = _rates(_total(counters))
     _print_counts(rows)
     _print_prices(prices)
+    _print_categories(categories)
     return 0
+
+
+def _print_categories(categories: list[dict[str, Any]]) -> None:
+    """Print what the largest clusters of prompts are about, as one process saw them."""
+    named = [record for record in categories if record["label"]][:_MOST_CATEGORIES]
+    if not named:
+        return
+    lines = [
+        (
+            clean(record["label"]),
+            number(record["requests"]),
+            f"{100 * record['near_hit_rate']:.1f} %",
+            "" if record["wrong_rate"] is None else f"{100 * record['wrong_rate']:.1f} % of {record['judged']}",
+        )
+        for record in named
+    ]
+    say()
+    print_table(("prompts about", "calls", "near hits", "wrong"), lines, right=range(1, 4))
 
 
 def _print_counts(rows: dict[str, dict[str, float]]) -> None:

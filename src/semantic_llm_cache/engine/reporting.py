@@ -21,7 +21,7 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
-from semantic_llm_cache.metrics.learned import clusters_of
+from semantic_llm_cache.metrics.learned import clusters_of, state_name
 from semantic_llm_cache.redaction import describe
 
 __all__ = ["Reporter", "lookup_of_exact_hit", "note_category", "off_because"]
@@ -101,7 +101,7 @@ class Reporter:
         note_category(lookup, call)
         if lookup.outcome == "coalesced":
             lookup.saved_usd = cost
-        _learn_cluster(lookup, found)
+        self._learn_cluster(lookup, found)
         self.count(lookup)
         self.announce(lookup)
 
@@ -116,7 +116,7 @@ class Reporter:
 
     def finish_shadow(self, lookup: Lookup, found: Found) -> None:
         """Count a call made in shadow mode, and report it."""
-        _learn_cluster(lookup, found)
+        self._learn_cluster(lookup, found)
         counters = self.counters(lookup.namespace)
         counters.misses += 1
         counters.miss_times.append(lookup.duration_ms)
@@ -197,6 +197,21 @@ class Reporter:
                 entry.last_accessed = now
         else:
             storage.state.note_hit(key, now)
+
+    def _learn_cluster(self, lookup: Lookup, found: Found) -> None:
+        """Add a call whose prompt was embedded to the clusters of its namespace."""
+        outcome = lookup.would or lookup.outcome
+        if found.vector is None or outcome not in ("near", "miss"):
+            return
+        clusters = clusters_of(lookup.namespace)
+        clusters.add(found.vector, found.embedder, lookup.prompt, lookup.key, outcome == "near")
+        if lookup.would_be_right is not None:
+            clusters.judge(lookup.key, lookup.would_be_right)
+        storage = self._access.storage()
+        if not storage.backend.in_process and clusters.due():
+            name = state_name(lookup.namespace)
+            storage.state.policies[name] = clusters
+            storage.state.policy_changed(name)
 
     # ------------------------------------------------------------------------ telling
 
@@ -306,17 +321,6 @@ def _category_of(engine: weakref.ref[Any], request: Request) -> str | None:
     found = engine()
     name: str | None = None if found is None else found.categories.name_of(request.text)
     return name
-
-
-def _learn_cluster(lookup: Lookup, found: Found) -> None:
-    """Add a call whose prompt was embedded to the clusters of its namespace."""
-    outcome = lookup.would or lookup.outcome
-    if found.vector is None or outcome not in ("near", "miss"):
-        return
-    clusters = clusters_of(lookup.namespace)
-    clusters.add(found.vector, found.embedder, lookup.prompt, lookup.key, outcome == "near")
-    if lookup.would_be_right is not None:
-        clusters.judge(lookup.key, lookup.would_be_right)
 
 
 def note_category(lookup: Lookup, call: Call) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_namespace
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.metrics.learned import STATES
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import shared_backend
@@ -203,7 +204,8 @@ class _Copy:
     async def copy_states(self, namespace: str | None) -> None:
         """Copy the named states that the destination lacks."""
         if namespace is None:
-            names = await self.source.list_states()
+            # The clusters of prompts describe the calls of one program; nothing depends on them.
+            names = [name for name in await self.source.list_states() if not name.startswith(STATES)]
         else:
             # online:NAMESPACE:BOUND:BOUND:MODEL, where a namespace or a model may hold colons too
             bound = "(?:[0-9.e+-]+|None)"

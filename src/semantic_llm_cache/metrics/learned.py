@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections import Counter, OrderedDict
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Clusters", "clusters_of", "reset", "reset_after_fork", "summary"]
+from semantic_llm_cache.storage.contract import StorageBackend
+
+__all__ = ["STATES", "Clusters", "clusters_of", "kept_summary", "reset", "reset_after_fork", "state_name", "summary"]
 
 _MOST = 32
 _ALIKE = 0.4  # a prompt less near than this to every centroid begins a cluster
@@ -21,7 +25,9 @@ _SHOWN_SHARE = 0.1  # ... and this share of them
 _IN_LABEL = 3
 _NAMESPACES = 16
 _LONG = 1000
+_PAUSE = 10.0
 _WORD = re.compile(r"[^\W\d_]{3,20}")
+STATES = "categories:"
 _STOP = frozenset(
     """
     the and for are was were you your yours with that this these those what when where which who whom whose why
@@ -44,6 +50,7 @@ class Clusters:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._embedder = ""
+        self._due = 0.0
         self._clear()
 
     def _clear(self) -> None:
@@ -108,6 +115,18 @@ class Clusters:
         self._clusters.append(made)
         return made
 
+    def due(self) -> bool:
+        """Return whether the summary should be written to the backend again: every ten seconds while calls are made."""
+        now = monotonic()
+        if now < self._due:
+            return False
+        self._due = now + _PAUSE
+        return True
+
+    def to_bytes(self) -> bytes:
+        """Return the summary as it is kept in a backend."""
+        return json.dumps(self.summary()).encode("ascii")
+
     def summary(self) -> list[dict[str, Any]]:
         """Return the clusters, largest first, as `get_stats` has them."""
         with self._lock:
@@ -160,6 +179,25 @@ def clusters_of(namespace: str) -> Clusters:
             if len(_known) > _NAMESPACES:
                 _known.popitem(last=False)
     return found
+
+
+def state_name(namespace: str) -> str:
+    """Return the name under which a backend keeps the summary of a namespace."""
+    return f"{STATES}{namespace}"
+
+
+async def kept_summary(backend: StorageBackend, namespace: str | None = None) -> list[dict[str, Any]]:
+    """Return what `summary` does, as the process that wrote last saw it."""
+    records = []
+    for name in await backend.list_states(STATES):
+        space = name[len(STATES) :]
+        value = await backend.get_state(name) if namespace in (None, space) else None
+        try:
+            found = json.loads(value) if value else []
+            records += [{"namespace": space, **record} for record in found]
+        except (ValueError, TypeError):
+            continue
+    return sorted(records, key=lambda record: -record["requests"])
 
 
 def summary(namespace: str | None = None) -> list[dict[str, Any]]:
