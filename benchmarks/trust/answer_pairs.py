@@ -1,7 +1,8 @@
 """Pairs of answers to one question, labelled with whether both say the same: `answer_pairs.jsonl`.
 
 The file is ours, under the project's licence, and was written before the judge of answers was tuned. A coin splits it
-in two: the judge is tuned on one half, `tuning`, and the other half, `held_out`, shows how good it is.
+in two: the judge is tuned on one half, `tuning`, together with `answer_pairs_more.jsonl`, which was written later for
+that alone. The other half, `held_out`, shows how good it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 __all__ = ["AnswerPair", "held_out", "load_pairs", "tuning"]
 
 _FILE = Path(__file__).with_name("answer_pairs.jsonl")
+_MORE = Path(__file__).with_name("answer_pairs_more.jsonl")
 _SEED = "answer pairs 1"
 
 
@@ -49,8 +51,8 @@ def _coin(pair: AnswerPair) -> bool:
 
 
 def tuning() -> list[AnswerPair]:
-    """Return the half that the judge was tuned on."""
-    return [pair for pair in load_pairs() if _coin(pair)]
+    """Return what the judge was tuned on: one half, and the pairs written for tuning only."""
+    return [*(pair for pair in load_pairs() if _coin(pair)), *load_pairs(_MORE)]
 
 
 def held_out() -> list[AnswerPair]:
