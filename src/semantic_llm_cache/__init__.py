@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.management.feedback import report_right, report_wrong
     from semantic_llm_cache.management.logs.warming import warm_from_log
     from semantic_llm_cache.management.reembedding import reembed_cache
+    from semantic_llm_cache.matching.answers import AnswerJudge, AnswerVerdict
     from semantic_llm_cache.stats import (
         CacheStats,
         clear_cache,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AnswerJudge",
+    "AnswerVerdict",
     "CacheBackendError",
     "CacheConfig",
     "CacheContext",
@@ -78,6 +81,8 @@ __all__ = [
 
 # What a program does once, if ever: imported when first asked for, which spares all others the time.
 _LATER = {
+    "AnswerJudge": "matching.answers",
+    "AnswerVerdict": "matching.answers",
     "CacheStats": "stats",
     "CachedLLM": "doors.llm",
     "clear_cache": "stats",

@@ -92,9 +92,9 @@ def load_log(args: argparse.Namespace, embedder: EmbeddingProvider) -> Log:
     if args.answers == "meaning":
 
         def meaning(long: Any) -> Any:
-            return embed(embedder, long, what="answers", quiet=args.json)
+            return embedder.encode_batch(long)
 
-    return Log(prompts, Answers(texts, meaning), vectors, readable)
+    return Log(prompts, Answers(texts, meaning, prompts), vectors, readable)
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -123,6 +123,7 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: EmbeddingProvider) -> Rule:
+    from semantic_llm_cache.matching.answers.weights import JUDGE_ERROR
     from semantic_llm_cache.matching.objections import PairCheck
     from semantic_llm_cache.matching.online import OnlinePolicy
     from semantic_llm_cache.matching.replay import OnlineRule, ThresholdRule
@@ -135,6 +136,7 @@ def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: Emb
         max_error_per_hit=args.max_error_per_hit,
         floor=_FLOOR if args.similarity is None else args.similarity,
         seed=args.seed,
+        judge_error=JUDGE_ERROR,
         extra_features=guards.names,
     )
     return OnlineRule(online, guards, veto=args.guards is not None, embedder=embedder)

@@ -90,30 +90,21 @@ class Admission:
         """Learn from a fresh answer, store it if allowed, and return the flight's outcome."""
         stored, cost = False, 0.0
         choice = call.found.choice
-        kept, aliases = fresh, tuple[str, ...]()
+        kept, aliases, learned = fresh, tuple[str, ...](), True
         if choice is not None and choice.rival is not None:
-            kept, aliases = await self._learn(call, fresh)
+            rival = choice.rival.entry
+            learned = self._learning.same_at_once(fresh.value, rival.response)
+            if learned:
+                # Two prompts with the same answer share one, so that both get the same words.
+                await self._learning.observe(choice, 1.0)
+                kept, aliases = fresh._replace(shared=freeze(rival.response)), (rival.prompt,)
         if fresh.wanted:
             stored, cost = await self.put(call, kept, aliases)
             if stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
+        if not learned:
+            background.later(self._learning.learn_answer(call, fresh, stored))
         return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, cost, stored)
-
-    async def _learn(self, call: Call, fresh: Fresh) -> tuple[Fresh, tuple[str, ...]]:
-        """Tell the online policy whether the candidate's answer would have been right.
-
-        Return what to store, and which other prompts it also answers: two prompts with the same answer share
-        one, so that both get the same words.
-        """
-        choice = call.found.choice
-        assert choice is not None
-        assert choice.rival is not None
-        rival = choice.rival.entry
-        correct = await self._learning.compare(fresh.value, rival.response, call.settings.target)
-        if correct is None:
-            return fresh, ()
-        await self._learning.observe(choice, correct)
-        return (fresh._replace(shared=freeze(rival.response)), (rival.prompt,)) if correct else (fresh, ())
 
     async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> tuple[bool, float]:
         """Store an answer; return whether it was, and what the call had cost in USD."""

@@ -39,6 +39,7 @@ class CommonOptions(TypedDict, total=False):
     max_error: float | None
     max_error_per_hit: float | None
     same_answer: Callable[..., Any] | None
+    judge_error: float | tuple[float, float] | None
     seed: int | None
     mode: Mode
     stale_while_revalidate: TTL

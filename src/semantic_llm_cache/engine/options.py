@@ -46,6 +46,14 @@ Check = Callable[[Any, str], Any]
 # ------------------------------------------------------------------------------ checks
 
 
+def _judge_error(value: Any, name: str) -> Any:
+    if value is not None:
+        from semantic_llm_cache.matching.online.labels import parse_judge_error
+
+        parse_judge_error(value)
+    return value
+
+
 def _as_it_is(value: Any, name: str) -> Any:
     return value
 
@@ -191,7 +199,12 @@ class Options:
     )
     max_error: float | None = _option(None, _share, "Upper bound on the share of all requests answered wrongly.")
     max_error_per_hit: float | None = _option(None, _share, "Upper bound on the share of hits that are wrong.")
-    same_answer: Any = _option(None, check_callable, "A callable that returns whether two answers say the same.")
+    same_answer: Any = _option(
+        None, check_callable, "What compares two answers: an `AnswerJudge` or a callable; None is the default judge."
+    )
+    judge_error: Any = _option(
+        None, _judge_error, "How often `same_answer` errs: a share, or a pair; None takes what was measured."
+    )
     seed: int | None = _option(None, _as_it_is, "Makes the random draws of the error budget repeatable.")
     mode: Mode = _option(
         "serve",

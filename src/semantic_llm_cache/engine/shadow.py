@@ -53,9 +53,11 @@ class Shadow:
         would, right, stored = found.outcome, None, False
         if would in ("exact", "near"):
             assert found.entry is not None
-            right = await self._learning.compare(value, found.entry.response, call.settings.target)
-            if right is not None and found.choice is not None:
-                await self._learning.observe(found.choice, right)
+            same = await self._learning.compare(call.request, value, found.entry.response, call.settings.target)
+            if same is not None:
+                right = same >= 0.5
+                if found.choice is not None:
+                    await self._learning.observe(found.choice, same)
         elif would == "miss":
             # Store only what the cache would have stored, so that it has the hits it would have had.
             fresh = await self._admission.weigh(call, value, duration_ms)

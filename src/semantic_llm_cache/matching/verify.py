@@ -18,7 +18,7 @@ from typing import Any
 from semantic_llm_cache._installation import install
 from semantic_llm_cache.exceptions import PromptCacheError
 
-__all__ = ["CrossEncoderVerifier", "LLMJudge", "Verifier", "as_verdict"]
+__all__ = ["CrossEncoderVerifier", "LLMJudge", "Verifier", "as_probability", "as_verdict"]
 
 Verifier = Callable[[str, str, Any], bool | float | Awaitable[bool | float]]
 
@@ -34,6 +34,19 @@ def as_verdict(value: Any) -> bool:
     if isinstance(value, (int, float)) or hasattr(value, "item"):
         return float(value) >= 0.5
     raise TypeError(f"verify returned {type(value).__name__}: it must return True, False, or a number from 0 to 1")
+
+
+def as_probability(value: Any) -> float:
+    """Return what a judge of answers says as a probability: True is 1.0, False 0.0, a number stays within 0 and 1.
+
+    Raises:
+        TypeError: neither a bool nor a number.
+    """
+    if isinstance(value, (bool, int, float)) or hasattr(value, "item"):
+        number = float(value)
+        if number == number:
+            return min(1.0, max(0.0, number))
+    raise TypeError(f"same_answer returned {type(value).__name__}: it must return True, False, or a number from 0 to 1")
 
 
 class CrossEncoderVerifier:
