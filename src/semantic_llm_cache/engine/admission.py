@@ -9,7 +9,7 @@ from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
-from semantic_llm_cache.engine.learning import Learning
+from semantic_llm_cache.engine.learning import Learning, snapshot
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome
@@ -103,7 +103,8 @@ class Admission:
             if stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
         if not learned:
-            background.later(self._learning.learn_answer(call, fresh, stored))
+            copied = fresh._replace(value=snapshot(fresh.value))
+            background.later(self._learning.learn_answer(call, copied, stored))
         return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, cost, stored)
 
     async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> tuple[bool, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.matching.online import OnlinePolicy
 from semantic_llm_cache.redaction import describe
 
-__all__ = ["Learning", "Verdict"]
+__all__ = ["Learning", "Verdict", "snapshot"]
 
 
 class Verdict(NamedTuple):
@@ -47,6 +48,19 @@ class Verdict(NamedTuple):
 
 _SAME = 0.5
 _SURELY_SAME = 0.9  # from here on two answers vote together although the policy did not propose it
+
+
+_UNCHANGEABLE = (str, bytes, int, float, bool, type(None))
+
+
+def snapshot(value: Any) -> Any:
+    """Return a copy of an answer for a later comparison: the caller may change its own."""
+    if isinstance(value, _UNCHANGEABLE):
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # it cannot be copied, so it is compared as it is then
+        return value
 
 
 class Learning:
