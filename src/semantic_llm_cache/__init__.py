@@ -26,6 +26,7 @@ from semantic_llm_cache.storage.registry import get_default_backend, set_default
 if TYPE_CHECKING:
     from semantic_llm_cache import stats as stats
     from semantic_llm_cache import sync as sync
+    from semantic_llm_cache.doors.judge import ModelJudge
     from semantic_llm_cache.doors.llm import CachedLLM
     from semantic_llm_cache.management.copying import copy_cache
     from semantic_llm_cache.management.feedback import report_right, report_wrong
@@ -55,6 +56,7 @@ __all__ = [
     "CachedLLM",
     "EmbeddingUnavailableError",
     "Lookup",
+    "ModelJudge",
     "PromptCacheError",
     "Request",
     "SemanticCache",
@@ -89,6 +91,7 @@ _LATER = {
     "copy_cache": "management.copying",
     "export_cache": "stats",
     "get_stats": "stats",
+    "ModelJudge": "doors.judge",
     "import_cache": "stats",
     "invalidate": "stats",
     "reembed_cache": "management.reembedding",

@@ -12,6 +12,7 @@ from semantic_llm_cache import (
     CacheConfig,
     CacheContext,
     CachedLLM,
+    ModelJudge,
     PromptCacheError,
     Request,
     SemanticCache,
@@ -102,6 +103,7 @@ CALLS = {
     CacheControl.read: {},
     cache: {},
     AnswerJudge: {},
+    ModelJudge: {"client": answer, "price": CacheConfig()},
     warm_from_log: {"path": "{log}", "target": cache(answer)},
     register_fingerprint: {"kind": int, "function": str},
 }

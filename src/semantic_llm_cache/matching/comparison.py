@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from semantic_llm_cache.matching.answers.judge import AnswerJudge
+from semantic_llm_cache.matching.answers.judge import AnswerJudge, AnswerVerdict
 from semantic_llm_cache.matching.answers.text import answer_text, light
 from semantic_llm_cache.matching.answers.weights import JUDGE_ERROR
 from semantic_llm_cache.redaction import describe
 
-__all__ = ["Comparison", "call_either"]
+__all__ = ["Comparison", "Judge", "call_either", "is_judge"]
 
 _SHORT = 200  # characters: two answers up to this long are compared as text at once
 
@@ -23,17 +23,31 @@ class _Notices(Protocol):
     def log_once(self, topic: str, text: str) -> None: ...
 
 
+class Judge(Protocol):
+    """Compares two answers to a question, such as an `AnswerJudge` or a `ModelJudge`."""
+
+    async def compare_with(self, embed: Embed | None, question: str, fresh: str, stored: str) -> AnswerVerdict:
+        """Compare two texts; `embed` makes unit vectors."""
+        ...
+
+
+def is_judge(value: Any) -> bool:
+    """Return whether a value of `same_answer` is a `Judge`, and no plain callable."""
+    return callable(getattr(value, "compare_with", None))
+
+
 class Comparison:
     """What decides for one engine whether two answers say the same.
 
     Args:
-        same_answer: None for the default judge, an `AnswerJudge`, or a callable ``(fresh, stored) -> bool | float``.
+        same_answer: None for the default judge, a `Judge`, or a callable ``(fresh, stored) -> bool | float``.
         judge_error: how often it errs; None takes the measured errors of the default judge, and none for a callable.
+            A `Judge` that may fail to decide asks the default judge then, so its errors count for that one too.
     """
 
     def __init__(self, same_answer: Any = None, judge_error: float | tuple[float, float] | None = None) -> None:
-        self._judge = (
-            AnswerJudge() if same_answer is None else same_answer if isinstance(same_answer, AnswerJudge) else None
+        self._judge: Judge | None = (
+            AnswerJudge() if same_answer is None else same_answer if is_judge(same_answer) else None
         )
         self._own = None if self._judge is not None else same_answer
         default = JUDGE_ERROR if self._judge is not None else 0.0
