@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.management.logs.warming import warm_from_log
     from semantic_llm_cache.management.reembedding import reembed_cache
     from semantic_llm_cache.matching.answers import AnswerJudge, AnswerVerdict
+    from semantic_llm_cache.matching.judges.cross_encoder import CrossEncoderJudge
     from semantic_llm_cache.stats import (
         CacheStats,
         clear_cache,
@@ -54,6 +55,7 @@ __all__ = [
     "CacheSerializationError",
     "CacheStats",
     "CachedLLM",
+    "CrossEncoderJudge",
     "EmbeddingUnavailableError",
     "Lookup",
     "ModelJudge",
@@ -87,6 +89,7 @@ _LATER = {
     "AnswerVerdict": "matching.answers",
     "CacheStats": "stats",
     "CachedLLM": "doors.llm",
+    "CrossEncoderJudge": "matching.judges.cross_encoder",
     "clear_cache": "stats",
     "copy_cache": "management.copying",
     "export_cache": "stats",
