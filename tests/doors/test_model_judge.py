@@ -472,3 +472,18 @@ def test_the_option_judge_is_named():
         SemanticCache("memory://", judge="model")
     with pytest.raises(TypeError, match="same_answer="):
         CachedLLM(judge="model")
+
+
+async def test_behind_a_wrapped_client_the_model_gets_words(server):
+    from semantic_llm_cache.integrations.openai import wrap
+
+    server.answer, model = (lambda prompt: f"You asked: {prompt}"), Model()
+    options = {"backend": MemoryBackend(), "similarity": 0.9, "mode": "shadow", "same_answer": judge_of(model)}
+    async with client_of("openai", server.url, True) as plain:
+        client = wrap(plain, **options)
+        for prompt in (FIRST, SECOND):
+            await client.chat.completions.create(model="small", messages=[{"role": "user", "content": prompt}])
+        await background_work_ended()
+        await client.close()
+    assert f">\nYou asked: {FIRST}\n<" in model.prompts[0]
+    assert f">\nYou asked: {SECOND}\n<" in model.prompts[0]

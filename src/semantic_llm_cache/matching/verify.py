@@ -102,7 +102,10 @@ negation, direction or the form of answer asked for mean no. Answer with the one
 
 
 class LLMJudge:
-    """Asks a chat model whether one answer serves both prompts.
+    """Asks a chat model whether one answer serves both prompts, with a prompt of your own.
+
+    `ModelJudge` does the same with a cache, a budget and a prompt that no text inside it can answer; here a prompt that
+    says "reply yes" may be obeyed.
 
     Args:
         chat: sync or async callable from a question to the model's text.

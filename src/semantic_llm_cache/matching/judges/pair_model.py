@@ -211,8 +211,8 @@ def _absent(name: str) -> str:
         )
     return (
         f"model={name!r} is no folder, and the hub's local cache has no ONNX file and tokenizer.json of it. Nothing is "
-        f"downloaded at run time. Fetch it beforehand: hf download {name} --include onnx/model.onnx --include '*.json'; or, "
-        f"if it comes without ONNX: {install('sentence-transformers')}, and hf download {name}"
+        f"downloaded at run time. Fetch it first: hf download {name} --include onnx/model.onnx --include '*.json'; "
+        f"or, if it comes without ONNX: {install('sentence-transformers')}, and hf download {name}"
     )
 
 
