@@ -23,7 +23,7 @@ from semantic_llm_cache.arguments import (
 )
 from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.config import check_similarity, parse_ttl
+from semantic_llm_cache.config import TTL, TTLFunction, check_similarity, check_ttl, parse_ttl
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.pricing import Price, make_price
 from semantic_llm_cache.storage.contract import StorageBackend
@@ -127,6 +127,13 @@ def _jitter(value: float, name: str) -> float:
     return check_similarity(value, name) if value else 0.0
 
 
+def _span(value: TTL, name: str) -> float | None:
+    seconds = parse_ttl(value, name)
+    if seconds == 0:
+        raise ValueError(f"{name}={shown(value)} must be more than zero, or None to turn it off")
+    return seconds
+
+
 def _timeout(value: float | None, name: str) -> float | None:
     if value is None or (isinstance(value, float) and value == math.inf):
         return value
@@ -191,8 +198,11 @@ class Options:
     similarity: float = _option(
         1.0, check_similarity, "Cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only."
     )
-    ttl: float | None = _option(
-        3600, parse_ttl, 'How long an answer is served: seconds, a timedelta, `"1h30m"`; None means for ever.'
+    ttl: float | TTLFunction | None = _option(
+        3600,
+        check_ttl,
+        'How long an answer is served: seconds, a timedelta, `"1h30m"`; 0 stores nothing, None means for ever; or a '
+        "callable of answer and `Request` that returns one of these.",
     )
     namespace: str = _option("default", _namespace, "Groups entries for management; part of the scope.")
     enabled: bool = _option(True, check_flag, "False lets every call through.")
@@ -221,10 +231,10 @@ class Options:
         '`"serve"`, or `"shadow"`: always call, and record what would have been served.',
     )
     stale_while_revalidate: float | None = _option(
-        None, parse_ttl, "How long past its TTL an answer is served while a fresh one is fetched."
+        None, _span, "How long past its TTL an answer is served while a fresh one is fetched."
     )
     stale_if_error: float | None = _option(
-        None, parse_ttl, "How long past its TTL an answer is served when the call fails."
+        None, _span, "How long past its TTL an answer is served when the call fails."
     )
     jitter: float = _option(0.0, _jitter, "Largest share of the TTL, up to 1, by which it is shortened at random.")
     single_flight: SingleFlight = _option(
