@@ -210,6 +210,24 @@ async def test_a_slow_model_is_not_waited_for():
     await no_verdict(judge_of(slow, timeout=0.05), "failed")
 
 
+def test_a_loop_that_ends_before_the_model():
+    ready, threads = threading.Event(), []
+
+    async def later():
+        return "never awaited"
+
+    def model(prompt):
+        threads.append(threading.current_thread())
+        ready.wait(20)
+        return later()
+
+    judge = judge_of(model, timeout=0.01)
+    assert asyncio.run(judge.compare(QUESTION, *PAIR)).layer != "model"
+    ready.set()
+    threads[0].join(20)
+    assert not threads[0].is_alive()
+
+
 async def test_at_most_eight_calls_at_one_time():
     ready, running = asyncio.Event(), 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import inspect
 import threading
@@ -63,10 +62,13 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
     future: asyncio.Future[Any] = loop.create_future()
     context = contextvars.copy_context()
 
+    def give_up(value: Any) -> None:
+        if inspect.iscoroutine(value):
+            value.close()  # nobody will await it
+
     def finish(value: Any, error: BaseException | None) -> None:
-        if future.done():  # given up
-            if inspect.iscoroutine(value):
-                value.close()
+        if future.done():
+            give_up(value)
         elif error is not None:
             future.set_exception(error)
         else:
@@ -78,8 +80,10 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
             value = context.run(function)
         except BaseException as raised:
             error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+        try:
             loop.call_soon_threadsafe(finish, value, error)
+        except RuntimeError:  # the loop is closed
+            give_up(value)
 
     threading.Thread(target=work, name="semantic-llm-cache-judge", daemon=True).start()
     return await future

@@ -27,7 +27,7 @@ from semantic_llm_cache.storage.contract import StorageBackend
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from semantic_llm_cache.engine.keywords import MoreOptions
+    from semantic_llm_cache.engine.keywords import ModelOptions
 
 __all__ = ["CachedLLM"]
 
@@ -60,7 +60,7 @@ class CachedLLM:
         backend: StorageBackend | str | None = None,
         namespace: str = "default",
         enabled: bool = True,
-        **options: Unpack[MoreOptions],
+        **options: Unpack[ModelOptions],
     ) -> None:
         refuse_unknown(options, ("provider", "model", *ENGINE_OPTIONS))
         for name, value in (("provider", provider), ("model", model)):
