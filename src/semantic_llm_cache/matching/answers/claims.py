@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from semantic_llm_cache.matching.answers.said import Said, Word, content, missing, new_values, new_words
+from semantic_llm_cache.matching.answers.said import FRAME, Said, Word, content, missing, new_values, new_words
 from semantic_llm_cache.matching.answers.values import Value, agree, values
 from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.lexicon.languages import NEGATIONS
@@ -98,8 +98,8 @@ def claim(short: Said, long: Said) -> Claim:
     """Look for the short answer's words and values in the longer one."""
     wanted: Sequence[Word] = short.new
     amounts: Sequence[Value] = short.values
-    if (not wanted and not amounts) or asks_yes(short.question):
-        # What repeats the question is what is said there: "It is included", "It raises it".
+    if (not wanted and not amounts) or asks_yes(short.question) or (short.is_label and long.is_label):
+        # What repeats the question is what is said there: "It is included", "It raises it", a label.
         wanted, amounts = short.words, values(short.text)
     words_left, values_left = _holds(wanted, amounts, long.text)
     if (
@@ -183,6 +183,7 @@ def _rival(wanted: Sequence[Word], amounts: Sequence[Value], part: str, long: Sa
     """Return another name, or another value of the same kind, that `part` claims; "" for none."""
     if any(w.name or w.written[:1].isupper() for w in wanted):
         others = [w for w in new_words(content(part), long.asked) if w.written[:1].isupper()]
+        others = [w for w in others if w.written.casefold() not in FRAME]
         others = missing(others, list(wanted))
         if others:
             return others[0].written

@@ -22,7 +22,7 @@ _COMMAND = re.compile(
 _LIKE_CODE = re.compile(
     r"\w\[[^\]]*\]|\w\([^)]*\)\s*(?:[;:.]|$)|^\s*(?:def|class|for|if|while|return|import|from|const|let|var|"
     r"function|print|public|static|void|int|"
-    r"async|elif|else|try|#include|package|fn|func|using)\b.*[:;({=]|=>|->|[;{]\s*$|\\[dwsDWSbB]|^\s*\w+\s*(?:=|\+=|"
+    r"async|elif|else|try|#include|package|fn|func|using) \w.*[:;({=]|=>|->|[;{]\s*$|\\[dwsDWSbB]|^\s*\w+\s*(?:=|\+=|"
     r":=)\s*\S+\s*;?\s*$|"
     r"^\s*(?:return|import|const|let|var) \S+",
     re.MULTILINE,
@@ -136,7 +136,7 @@ def tokens(code: str) -> list[str]:
         if token[0] == "'" and token[-1] == "'" and len(token) > 1:
             token = '"' + token[1:-1] + '"'
         found.append(token.lower() if sql and token[0] != '"' else token)
-    return [t for t, after in zip(found, [*found[1:], None], strict=True) if t != ";" or after is not None]
+    return found[:-1] if found and found[-1] == ";" else found
 
 
 def _names(code: str) -> frozenset[str]:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from semantic_llm_cache.matching.answers.claims import asks_yes, items, order_matters, same_items
 from semantic_llm_cache.matching.answers.code import codes, is_code, same_code, tokens
 from semantic_llm_cache.matching.answers.refusals import is_refusal
-from semantic_llm_cache.matching.answers.said import Said, content, missing
+from semantic_llm_cache.matching.answers.said import Said, alike, content, missing
 from semantic_llm_cache.matching.answers.text import light
+from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.lexicon.languages import NEGATIONS
 from semantic_llm_cache.matching.guards.polarity import opposites
 from semantic_llm_cache.matching.guards.text import read
@@ -82,6 +83,40 @@ def written(a: Said, b: Said) -> Finding | None:
     ):
         return Finding("equal", "equal up to spaces")
     return None
+
+
+def named(a: Said, b: Said) -> Finding | None:
+    """Answers of a few words, in any frame: "credit limit" and "credit limit change" name different things."""
+    if not (a.is_label and b.is_label):
+        return None
+    ours, theirs = [w.stem for w in a.words], [w.stem for w in b.words]
+    if ours == theirs:
+        negated = bool(_NOT_WORD.search(a.text)) != bool(_NOT_WORD.search(b.text))
+        return (
+            Finding("same label", "the same words in other frames") if ours and ours == theirs and not negated else None
+        )
+    short, long = sorted((a, b), key=lambda said: len(said.words))
+    if _JOINED.search(a.text) or _JOINED.search(b.text):
+        return None
+    if sorted(ours) == sorted(theirs):
+        return Finding("other label", "the same words in another order") if len(ours) < 4 else None
+    if missing(short.words, long.words) or not short.words:
+        return None
+    extra = missing(long.words, short.words)
+    head = alike(short.words[-1], long.words[-1])
+    if missing(extra, short.asked) and (not head or any(w.written.casefold() in _ACTIONS for w in extra)):
+        return Finding("other label", f"only one says {extra[0].written!r}")
+    return None
+
+
+_JOINED = re.compile(r"[,;()/]|\b(?:and|or|of|in|on|for|with|than|by|to|from|at)\b")
+_ACTIONS = words(
+    "add apply book buy call cancel change check close confirm convert create delete disable download edit enable "
+    "find flip freeze improve "
+    "increase decrease install make open order pay play redeem remove replace report request reset restart return "
+    "schedule send set "
+    "share start stop sync track transfer translate update upgrade upload use verify"
+)
 
 
 def labels(a: Said, b: Said) -> Finding | None:
@@ -266,7 +301,7 @@ def _implied(said: Said) -> int:
     ours, left = content(first), missing(said.asked, content(first))
     negated = (len(_NOT_WORD.findall(first)) - len(_NOT_WORD.findall(said.question))) % 2 == 1
     opposed = opposites(read(first), read(said.question)) is not None
-    pronoun = re.match(r"\W*(?:it|they|that|this|he|she|you|i)\b", first, re.IGNORECASE) is not None and len(ours) <= 3
+    pronoun = re.match(r"\W*(?:it|they|this|he|she)\b", first, re.IGNORECASE) is not None and len(ours) <= 3
     if len(left) > int(opposed) and not (pronoun and ours and not missing(ours, said.asked)):
         return 0
     return -1 if negated != opposed else 1
@@ -329,5 +364,5 @@ def _one_item(a: Said, b: Said, ours: list[str] | None, theirs: list[str] | None
     return None
 
 
-RULES = (as_json, written, refused, as_code, choice, yes_or_no, as_list, labels)
+RULES = (as_json, written, refused, as_code, choice, yes_or_no, as_list, labels, named)
 """The rules, cheap and certain ones first."""

@@ -209,15 +209,11 @@ def _other_claim(features: dict[str, float], found: Claim) -> Finding | None:
 
 
 def _only_other_words(short: Said, long: Said, features: dict[str, float]) -> bool:
-    if not (short.is_short and long.is_short) or short.values or features["same side"]:
+    labels = short.is_label and long.is_label
+    names = short.is_brief and long.is_brief and max(len(short.words), len(long.words)) <= 3
+    if not (labels or names) or features["same side"]:
         return False
-    near = features.get("odd words", 0.0)
-    return (
-        features["new covered"] < 0.5
-        and features["both odd"] > 0
-        and max(len(short.words), len(long.words)) <= 4
-        and near < _NEAR_WORDS
-    )
+    return features["both odd"] > 0 and features.get("odd words", 0.0) < _NEAR_WORDS
 
 
 def _lone_values(short: Said, long: Said) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from semantic_llm_cache.matching.answers.text import core, plain, sentences
+from semantic_llm_cache.matching.answers.text import core, light, plain, sentences
 from semantic_llm_cache.matching.answers.values import Value, agree, values, without_values
 from semantic_llm_cache.matching.answers.wordings import canonical, expand, synonym
 from semantic_llm_cache.matching.guards.lexicon import words
@@ -15,7 +15,7 @@ from semantic_llm_cache.matching.guards.lexicon.languages import CONTENTLESS, FU
 from semantic_llm_cache.matching.guards.lexicon.numerals import NUMBER_WORDS, ORDINAL_WORDS
 from semantic_llm_cache.matching.guards.text import read, stem
 
-__all__ = ["Said", "Word", "alike", "content", "missing"]
+__all__ = ["FRAME", "Said", "Word", "alike", "content", "missing"]
 
 _EMPTY = CONTENTLESS | FUNCTION_WORDS["en"] | words(
     "called named known considered also about usually typically generally commonly often likely probably "
@@ -35,8 +35,31 @@ _PIECE = re.compile(
     r"[A-Za-z]?[\w./-]*\w\.(?:[a-z]{2,5})\b|\d[\d.,]*|[^\W\d_](?:[\w'+#&]*[\w+#])?|[\u3040-\u9fff]|[-+]?\d+|[A-Za-z]",
     re.UNICODE,
 )
+_ARTICLES = words("the a an this it its is be would of to for under as about with here i d")
+_FRAMED = 110  # characters
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _SPELLED = frozenset(w for table in NUMBER_WORDS.values() for w in table) | frozenset(ORDINAL_WORDS)
+
+
+# Words that only frame a short answer: "The intent of this message is ...", "I would file it under ...".
+FRAME = words(
+    "intent intents label labels labelled labeled category categories topic topics class classification classified "
+    "classify type result "
+    "question questions results response responses final user users customer customers message request query "
+    "utterance sentence here read "
+    "input purpose goal "
+    "concern concerns concerning matter case match matches matching fit fits belong belongs fall falls file filed "
+    "go goes express expresses "
+    "mean means ask asks asking wants want judging looking reading wording view found applies apply following "
+    "fitting help case concern's"
+)
+
+
+_STATEMENT = re.compile(
+    r"(?:you|we|they|he|she|there|please|yes|no)\b|it (?!is\b|falls\b|belongs\b)|(?:the|a|an) [^\W\d_]+ (?!is\b|"
+    r"of\b|would\b|that\b)[^\W\d_]+s\b",
+    re.IGNORECASE,
+)
 
 
 class Word(NamedTuple):
@@ -144,7 +167,7 @@ class Said:
     def __init__(self, answer: str, question: str) -> None:
         self.raw = answer
         self.question = question
-        self.text = core(plain(answer), question)
+        self.text = core(_without_heading(plain(answer)), question)
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -153,8 +176,16 @@ class Said:
 
     @cached_property
     def words(self) -> tuple[Word, ...]:
-        """All words of content."""
-        return content(self.text)
+        """All words of content; those of a short answer without the words that only frame it."""
+        found = content(self.text)
+        if len(self.text) > _FRAMED:
+            return found
+        kept = tuple(w for w in found if w.written.casefold().removesuffix("'s") not in FRAME)
+        if kept or self.values:
+            return kept
+        # "The label is yes.": words that say nothing elsewhere are all that is said here.
+        bare = tuple(Word(w, False, w) for w in light(self.text).split() if w not in FRAME and w not in _ARTICLES)
+        return bare or found
 
     @cached_property
     def asked(self) -> tuple[Word, ...]:
@@ -180,6 +211,26 @@ class Said:
     def is_short(self) -> bool:
         """Return whether the answer is one claim of a few words."""
         return len(self.sentences) == 1 and len(self.new) + len(self.values) <= 6 and len(self.text) <= 90
+
+    @cached_property
+    def is_brief(self) -> bool:
+        """Return whether the answer is up to four words of content, in any frame, and no whole statement."""
+        few = len(self.sentences) <= 2 and len(self.words) <= 4 and not self.values and len(self.text) <= _FRAMED
+        return few and _STATEMENT.match(self.text) is None
+
+    @cached_property
+    def is_label(self) -> bool:
+        """Return whether the answer is hardly more than a common name for something, such as a category."""
+        names = self.words if len(self.words) == 1 and self.words[0].name else self.words[1:]
+        return self.is_brief and not any(w.written[:1].isupper() for w in names)
+
+
+def _without_heading(text: str) -> str:
+    """Return a text without a first line that only frames the rest: "Result", "The category is:"."""
+    head, _, rest = text.partition("\n")
+    if not rest.strip() or len(head) > 60:
+        return text
+    return rest.strip() if all(w.written.casefold() in FRAME for w in content(head)) else text
 
 
 def new_words(said: Iterable[Word], asked: Sequence[Word]) -> list[Word]:

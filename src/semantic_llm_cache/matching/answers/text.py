@@ -39,6 +39,12 @@ _ANSWER_IS = re.compile(
     r"(?: (?:here|to (?:your|this|the) question))?\s*(?:is|would be|ist|est|es|è|é|:|=)\s*:?\s*(?=\S)",
     re.IGNORECASE,
 )
+_DISCOURSE = re.compile(
+    r"\s*(?:well|so|right|okay|ok|in short|to sum up|in summary|in (?:my|our) (?:view|opinion)|overall|basically|"
+    r"actually|"
+    r"(?:based on|looking at|judging by|after reading|given) [^,.:\n]{3,50})[,:]\s+(?=\S)",
+    re.IGNORECASE,
+)
 _CLOSING = re.compile(
     r"\s*(?:i hope (?:this|that|it)[^.!?\n]{0,40}helps?[^.!?\n]{0,30}[.!]*|hope (?:this|that|it) "
     r"helps[^.!?\n]{0,30}[.!]*|let me know if "
@@ -140,7 +146,7 @@ def core(text: str, question: str = "") -> str:
         'Bees'
     """
     kept = text.strip()
-    for pattern in (_OPENING, _HERE, _ANSWER_IS):
+    for pattern in (_OPENING, _DISCOURSE, _HERE, _ANSWER_IS):
         rest = pattern.sub("", kept, count=1) if pattern.match(kept) else kept
         kept = rest if rest.strip() else kept
     label = _LABEL.match(kept)
