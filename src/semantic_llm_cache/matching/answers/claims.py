@@ -22,7 +22,7 @@ _SPLIT = re.compile(
 _TURNED = re.compile(
     r"^(?:but|although|though|whereas|while|unlike|rather than|instead of|not|even though|despite|contrary to|as "
     r"opposed to|"
-    r"compared (?:to|with)|having|his|her|their|its|a|an|sondern nicht|nicht|pas|no)\b",
+    r"compared (?:to|with)|having|his|her|their|its|a|an|they|sondern nicht|nicht|pas|no)\b",
     re.IGNORECASE,
 )
 _AGAINST = re.compile(
@@ -122,7 +122,7 @@ def claim(short: Said, long: Said) -> Claim:
             rival = rival or _rival(wanted, amounts, long.sentences[0], long)
             place = 0.3 if rival else min(place, 0.6)
         return Claim((), place, against, rival)
-    return Claim((), 0.3, False, "")
+    return Claim((), 0.5, False, "")
 
 
 def _in_sentence(
@@ -181,8 +181,8 @@ def _is_denied(part: str, wanted: Sequence[Word]) -> bool:
 
 def _rival(wanted: Sequence[Word], amounts: Sequence[Value], part: str, long: Said) -> str:
     """Return another name, or another value of the same kind, that `part` claims; "" for none."""
-    if any(w.name or w.written[:1].isupper() for w in wanted):
-        others = [w for w in new_words(content(part), long.asked) if w.written[:1].isupper()]
+    if not amounts and any(w.name or w.written[:1].isupper() for w in wanted):
+        others = [w for w in missing(content(part), long.asked) if w.written[:1].isupper()]
         others = [w for w in others if w.written.casefold() not in FRAME]
         others = missing(others, list(wanted))
         if others:

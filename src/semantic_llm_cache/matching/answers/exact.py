@@ -11,6 +11,7 @@ from semantic_llm_cache.matching.answers.code import codes, is_code, same_code, 
 from semantic_llm_cache.matching.answers.refusals import is_refusal
 from semantic_llm_cache.matching.answers.said import Said, alike, content, missing
 from semantic_llm_cache.matching.answers.text import light
+from semantic_llm_cache.matching.answers.values import values
 from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.lexicon.languages import NEGATIONS
 from semantic_llm_cache.matching.guards.polarity import opposites
@@ -122,6 +123,8 @@ _ACTIONS = words(
 def labels(a: Said, b: Said) -> Finding | None:
     """Labels, identifiers and symbols of one word: another one is another thing ("Na" and "Na+", "a.b" and "a.c")."""
     ours, theirs = a.text.strip(" .`\"'"), b.text.strip(" .`\"'")
+    if values(ours) and values(theirs):
+        return None
     if not ours or not theirs or len(ours.split()) > 1 or len(theirs.split()) > 1:
         return None
     joined = all(re.search(r"\w[._:/-]\w", text) for text in (ours, theirs))
@@ -218,7 +221,8 @@ def as_code(a: Said, b: Said) -> Finding | None:
     x, y = max(ours, key=len), max(theirs, key=len)
     if same_code(x, y):
         return Finding("same code", "the same code")
-    if any(same_code(x, y) for y in theirs) or any(same_code(x, y) for x in ours):
+    blocks = "```" in a.raw and "```" in b.raw
+    if blocks and (any(same_code(x, y) for y in theirs) or any(same_code(x, y) for x in ours)):
         return Finding("part code", "one of the pieces of code is the same")
     if min(len(tokens(x)), len(tokens(y))) <= _SMALL_CODE:
         return Finding("other code", "the code differs")
@@ -228,7 +232,7 @@ def as_code(a: Said, b: Said) -> Finding | None:
 def _code_in_prose(a: Said, b: Said, ours: list[str], theirs: list[str]) -> Finding | None:
     """Compare code with a plain short answer: "pwd" and "```pwd```"."""
     code, other = (ours, b) if ours else (theirs, a)
-    if len(other.text) <= 60 and any(tokens(piece) == tokens(other.raw) for piece in code):
+    if len(other.text) <= 60 and tokens(code[0]) == tokens(other.raw):
         return Finding("same code", "the same code")
     return None
 
@@ -246,12 +250,9 @@ def _chosen(said: Said, options: dict[str, str]) -> frozenset[str]:
     match = _LETTER.match(said.text) or _LETTER.match(said.raw.strip().replace("*", ""))
     if match is not None and match[1].lower() in options:
         bare = said.text[match.end() :].strip()
-        if (
-            match[1] not in "aA"
-            or not re.match(r"[a-z]", bare)
-            or re.match(r"only|and|alone|is", bare)
-            or _named(bare, options["a"])
-        ):
+        marked = match[0].rstrip()[-1] in ").:" or "(" in match[0]
+        article = match[1] in "aA" and not marked and re.match(r"(?!only\b|and\b|alone\b|is\b)[a-z]", bare)
+        if not article or _named(bare, options["a"]):
             return frozenset([match[1].lower(), *(x.lower() for x in re.findall(r"[A-H1-9]", match[2]))])
     marked = re.findall(r"(?:option|answer(?: is)?:?|choice) \(?\**([A-Ha-h1-9])\b", said.text)
     if marked:

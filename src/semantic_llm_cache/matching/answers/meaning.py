@@ -25,6 +25,7 @@ _MOST_SENTENCES = 60
 _MOST_WORDS = 12
 _ALL = 0.99  # share of words found from which an answer is all said
 _CLAIMED = 0.6
+_IN_PASSING = 0.3
 _SAME_FRAME = 0.5  # two sentences with this share of their words in the same order say the same but for a difference
 _SAME_FRAME_SLOT = 0.7
 _NARROW_FRAME_SLOT = 0.6
@@ -203,6 +204,8 @@ def _other_claim(features: dict[str, float], found: Claim) -> Finding | None:
         return Finding("other claim", "the longer answer rules it out or leaves it open")
     if found.rival:
         return Finding("other claim", f"the longer answer claims {found.rival!r} instead")
+    if found.place == _IN_PASSING and not found.lacking:
+        return Finding("other claim", "the longer answer only mentions it")
     if features["lone name"] or features["lone value"]:
         return Finding("other claim", f"the longer answer does not say {found.lacking[0]!r}")
     return None

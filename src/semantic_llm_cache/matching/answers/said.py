@@ -32,7 +32,8 @@ _OTHER_EMPTY = frozenset().union(*(w for language, w in FUNCTION_WORDS.items() i
     words("es ist sont est son sind heißt heisst llama называется это столица fue por escrito hat ha tiene a")
 )
 _PIECE = re.compile(
-    r"[A-Za-z]?[\w./-]*\w\.(?:[a-z]{2,5})\b|\d[\d.,]*|[^\W\d_](?:[\w'+#&]*[\w+#])?|[\u3040-\u9fff]|[-+]?\d+|[A-Za-z]",
+    r"[\u3040-\u30ff\u3400-\u9fff]|[A-Za-z]?[\w./-]*\w\.(?:[a-z]{2,5})\b|\d[\d.,]*|[^\W\d_](?:[\w'+#&]*[\w+#])?|"
+    r"[\u3040-\u9fff]|[-+]?\d+|[A-Za-z]",
     re.UNICODE,
 )
 _ARTICLES = words("the a an this it its is be would of to for under as about with here i d")
@@ -114,7 +115,7 @@ def content(text: str) -> tuple[Word, ...]:
         if not loud and (low in _EMPTY or (not english and low in _OTHER_EMPTY)) and not coded:
             continue
         capital = piece[0].isupper() and (not first or not piece[1:].islower())
-        found.append(Word(low if coded else stem(low, english), capital or coded, piece))
+        found.append(Word(low if coded else stem(low), capital or coded, piece))
     return tuple(found)
 
 
@@ -181,7 +182,7 @@ class Said:
         if len(self.text) > _FRAMED:
             return found
         kept = tuple(w for w in found if w.written.casefold().removesuffix("'s") not in FRAME)
-        if kept or self.values:
+        if kept or values(self.text):
             return kept
         # "The label is yes.": words that say nothing elsewhere are all that is said here.
         bare = tuple(Word(w, False, w) for w in light(self.text).split() if w not in FRAME and w not in _ARTICLES)
@@ -200,7 +201,7 @@ class Said:
     @cached_property
     def values(self) -> list[Value]:
         """The values that the question does not hold."""
-        return new_values(values(self.text), self.question)
+        return new_values(values(self.text), self.question) or list(values(self.text))
 
     @cached_property
     def size(self) -> int:
@@ -215,8 +216,11 @@ class Said:
     @cached_property
     def is_brief(self) -> bool:
         """Return whether the answer is up to four words of content, in any frame, and no whole statement."""
+        if len(self.words) > 2 and self.text.endswith(".") and len(self.words) == len(content(self.text)):
+            return False  # a statement in words of its own
         few = len(self.sentences) <= 2 and len(self.words) <= 4 and not self.values and len(self.text) <= _FRAMED
-        return few and _STATEMENT.match(self.text) is None
+        statement = _STATEMENT.match(self.text)
+        return few and (statement is None or any(word in FRAME for word in statement[0].casefold().split()))
 
     @cached_property
     def is_label(self) -> bool:

@@ -13,7 +13,9 @@ __all__ = ["answer_text", "chunks", "core", "light", "plain", "sentences"]
 _MARKS = re.compile(r"[\s\"'`*_.,;:!?()\[\]{}]+")
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _LINE_MARK = re.compile(
-    r"^[ \t]*(?:#{1,6}[ \t]+|[-*•+–][ \t]+|>[ \t]?|\(?\d{1,2}[.)][ \t]+|[-=_*]{3,}[ \t]*$)", re.MULTILINE
+    r"^[ \t]*(?:#{1,6}[ \t]+|[-=]>[ \t]*|→[ \t]*|[-*•+–][ \t]+|>[ \t]?|\(?\d{1,2}[.)][ \t]+|"
+    r"[-=_*]{3,}[ \t]*$)",
+    re.MULTILINE,
 )
 _EMPHASIS = re.compile(r"(\*\*|__|\*|`|~~)(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
 _LINK = re.compile(r"\[([^\]\n]+)\]\([^)\s]+\)")
@@ -23,7 +25,8 @@ _OPENING = re.compile(
     r")?(?:great|good|nice) "
     r"question|no problem|okay|ok|alright|happy to help|i'?d be (?:happy|glad|delighted) to(?: help(?: with "
     r"that)?)?|gladly|"
-    r"thanks? (?:you )?for (?:asking|your question)|klar|gerne|natürlich|bien sûr|claro|por supuesto|certo|certamente)"
+    r"got it|understood|thanks? (?:you )?for (?:asking|your question)|klar|gerne|natürlich|bien sûr|claro|por "
+    r"supuesto|certo|certamente)"
     r"(?:[!.,:–—-]+\s*|\s*$))+",
     re.IGNORECASE,
 )

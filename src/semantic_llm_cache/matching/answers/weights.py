@@ -1,8 +1,8 @@
 """How sure each layer of the judge is: the probabilities of the rules, and the model of the last layer.
 
 All numbers come from `python -m benchmarks.trust.answers_fit`, on the tuning half of our own pairs of answers. A rule's
-probability is (times the pairs were the same + 1/2) / (times it applied + 1), kept within 0.02 and 0.98 and smoothed
-towards the other rules of its side. The model is a logistic regression with a penalty of 1 on the squared weights of
+probability is its share of pairs that are the same, kept within 0.02 and 0.98 and moved towards the other rules of
+its side. The model is a logistic regression with a penalty of 1 on the squared weights of
 standardised features, and weights that may only have the sign that their meaning gives them.
 """
 
@@ -24,14 +24,14 @@ __all__ = [
 
 RULES: Mapping[str, float] = {
     "equal": 0.98,
-    "same value": 0.97,
-    "same code": 0.97,
-    "same items": 0.95,
-    "same label": 0.97,
-    "same side": 0.95,
+    "same value": 0.98,
+    "same code": 0.98,
+    "same items": 0.98,
+    "same label": 0.98,
+    "same side": 0.98,
     "both refuse": 0.9,
     "part code": 0.6,
-    "same claim": 0.97,
+    "same claim": 0.98,
     "other value": 0.02,
     "other code": 0.04,
     "other items": 0.04,
@@ -43,7 +43,7 @@ RULES: Mapping[str, float] = {
 }
 """Probability that two answers say the same when a rule applies."""
 
-JUDGE_ERROR = (0.05, 0.02)
+JUDGE_ERROR = (0.1, 0.02)
 """How often the judge calls different answers the same, at most, and same answers different, at least."""
 
 SIGNS: Mapping[str, int] = {
@@ -97,34 +97,32 @@ LONG = Model(-17.0, {"whole": 16.0, "on topic": 6.0, "covered": 6.0, "conflicts"
 0.78 or more in 90 % of all cases, and 0.62 or less with the answers to the nearest other instruction."""
 
 WITH_VECTORS = Model(
-    -3.45,
+    -3.55,
     {
-        "covered": 2.12,
-        "new covered": 1.59,
-        "shared value": 2.05,
-        "both odd": -2.44,
-        "whole": 0.03,
-        "best least": 0.28,
-        "rest": 5.69,
-        "beside topic": 1.13,
+        "covered": 2.14,
+        "new covered": 1.62,
+        "shared value": 2.08,
+        "both odd": -2.46,
+        "whole": 0.13,
+        "best least": 0.33,
+        "rest": 5.68,
+        "beside topic": 1.14,
         "lone words": 1.25,
-        "names": -0.1,
-        "negation": -6.66,
-        "slot": -0.44,
-        "same side": 6.51,
-        "place": 1.03,
+        "names": -0.06,
+        "negation": -6.73,
+        "slot": -0.43,
+        "same side": 6.63,
     },
 )
 WITHOUT_VECTORS = Model(
-    1.02,
+    1.01,
     {
-        "covered": 2.86,
-        "new covered": 2.51,
-        "shared value": 2.87,
-        "both odd": -3.25,
-        "negation": -8.24,
-        "slot": -0.59,
-        "same side": 4.77,
-        "place": 0.44,
+        "covered": 2.99,
+        "new covered": 2.58,
+        "shared value": 2.98,
+        "both odd": -3.39,
+        "negation": -8.37,
+        "slot": -0.56,
+        "same side": 4.92,
     },
 )
