@@ -72,6 +72,9 @@ _ASKS_YES = re.compile(
 )
 
 
+_MOST_ITEMS = 60
+
+
 class Claim(NamedTuple):
     """How a short answer stands in a longer one.
 
@@ -233,6 +236,8 @@ def items(said: Said) -> list[str] | None:
 
 def same_items(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[str], list[str], bool]:
     """Return the items without a partner on either side, and whether the partners stand in the same order."""
+    if max(len(ours), len(theirs)) > _MOST_ITEMS:  # comparing all with all would take too long
+        ours, theirs = ours[:_MOST_ITEMS], theirs[:_MOST_ITEMS]
     left = list(range(len(theirs)))
     order: list[int] = []
     alone: list[str] = []

@@ -69,6 +69,14 @@ class Finding(NamedTuple):
     reason: str
 
 
+def empty(a: Said, b: Said) -> Finding | None:
+    """An answer without text is the same only as another one."""
+    if a.sentences and b.sentences:
+        return None
+    same = a.raw.strip() == b.raw.strip()
+    return Finding("equal", "equal text") if same else Finding("other value", "only one answer has text")
+
+
 def written(a: Said, b: Said) -> Finding | None:
     """Equal up to case, markdown, preambles."""
     if is_code(a.raw) or is_code(b.raw):
@@ -96,12 +104,17 @@ def named(a: Said, b: Said) -> Finding | None:
         return (
             Finding("same label", "the same words in other frames") if ours and ours == theirs and not negated else None
         )
+    if not a.words or not b.words:
+        return None
+    if _is_classified(a, b):
+        lone = missing(a.words, b.words) or missing(b.words, a.words)
+        return Finding("other label", f"only one says {lone[0].written!r}") if lone else None
     short, long = sorted((a, b), key=lambda said: len(said.words))
     if _JOINED.search(a.text) or _JOINED.search(b.text):
         return None
     if sorted(ours) == sorted(theirs):
         return Finding("other label", "the same words in another order") if len(ours) < 4 else None
-    if missing(short.words, long.words) or not short.words:
+    if missing(short.words, long.words):
         return None
     extra = missing(long.words, short.words)
     head = alike(short.words[-1], long.words[-1])
@@ -110,6 +123,24 @@ def named(a: Said, b: Said) -> Finding | None:
     return None
 
 
+def _is_classified(a: Said, b: Said) -> bool:
+    """Return whether the answers are categories, of which each word counts, and not things that a question asks for."""
+    if _CATEGORY.search(a.raw) or _CATEGORY.search(b.raw):
+        return True
+    return bool(a.question) and "?" not in a.question and _ASKS.match(a.question) is None
+
+
+_CATEGORY = re.compile(
+    r"\b(?:intents?|labels?|labell?ed|categor(?:y|ies)|class(?:if(?:y|ied|ication))?|"
+    r"topics?)\b",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(
+    r"\W*(?:what|who|whom|whose|which|when|where|why|how|name|list|give|write|tell|explain|describe|translate|find|"
+    r"spell|define|"
+    r"summari[sz]e|convert|calculate|complete|fill|return|extract|generate|suggest|recommend)\b",
+    re.IGNORECASE,
+)
 _JOINED = re.compile(r"[,;()/]|\b(?:and|or|of|in|on|for|with|than|by|to|from|at)\b")
 _ACTIONS = words(
     "add apply book buy call cancel change check close confirm convert create delete disable download edit enable "
@@ -365,5 +396,5 @@ def _one_item(a: Said, b: Said, ours: list[str] | None, theirs: list[str] | None
     return None
 
 
-RULES = (as_json, written, refused, as_code, choice, yes_or_no, as_list, labels, named)
+RULES = (empty, as_json, written, refused, as_code, choice, yes_or_no, as_list, labels, named)
 """The rules, cheap and certain ones first."""

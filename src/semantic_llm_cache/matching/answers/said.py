@@ -32,11 +32,12 @@ _OTHER_EMPTY = frozenset().union(*(w for language, w in FUNCTION_WORDS.items() i
     words("es ist sont est son sind heißt heisst llama называется это столица fue por escrito hat ha tiene a")
 )
 _PIECE = re.compile(
-    r"[\u3040-\u30ff\u3400-\u9fff]|[A-Za-z]?[\w./-]*\w\.(?:[a-z]{2,5})\b|\d[\d.,]*|[^\W\d_](?:[\w'+#&]*[\w+#])?|"
+    r"[\u3040-\u30ff\u3400-\u9fff]|[A-Za-z]?[\w./-]{0,60}\w\.(?:[a-z]{2,5})\b|\d[\d.,]*|[^\W\d_](?:[\w'+#&]*[\w+#])?|"
     r"[\u3040-\u9fff]|[-+]?\d+|[A-Za-z]",
     re.UNICODE,
 )
 _ARTICLES = words("the a an this it its is be would of to for under as about with here i d")
+_FITTING = words("right correct best main appropriate exact")
 _FRAMED = 110  # characters
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _SPELLED = frozenset(w for table in NUMBER_WORDS.values() for w in table) | frozenset(ORDINAL_WORDS)
@@ -44,6 +45,7 @@ _SPELLED = frozenset(w for table in NUMBER_WORDS.values() for w in table) | froz
 
 # Words that only frame a short answer: "The intent of this message is ...", "I would file it under ...".
 FRAME = words(
+    "i'd i'll i've say says see let list "
     "intent intents label labels labelled labeled category categories topic topics class classification classified "
     "classify type result "
     "question questions results response responses final user users customer customers message request query "
@@ -181,7 +183,13 @@ class Said:
         found = content(self.text)
         if len(self.text) > _FRAMED:
             return found
-        kept = tuple(w for w in found if w.written.casefold().removesuffix("'s") not in FRAME)
+        low = [w.written.casefold().removesuffix("'s") for w in found]
+        after = [*low[1:], ""] if low else []
+        kept = tuple(
+            word
+            for word, name, follower in zip(found, low, after, strict=True)
+            if name not in FRAME and not (name in _FITTING and follower in FRAME)
+        )
         if kept or values(self.text):
             return kept
         # "The label is yes.": words that say nothing elsewhere are all that is said here.

@@ -25,7 +25,8 @@ _OPENING = re.compile(
     r")?(?:great|good|nice) "
     r"question|no problem|okay|ok|alright|happy to help|i'?d be (?:happy|glad|delighted) to(?: help(?: with "
     r"that)?)?|gladly|"
-    r"got it|understood|thanks? (?:you )?for (?:asking|your question)|klar|gerne|natürlich|bien sûr|claro|por "
+    r"got it|understood|let me (?:see|think|check|classify this)|thanks? (?:you )?for (?:asking|your question)|klar|"
+    r"gerne|natürlich|bien sûr|claro|por "
     r"supuesto|certo|certamente)"
     r"(?:[!.,:–—-]+\s*|\s*$))+",
     re.IGNORECASE,
