@@ -99,16 +99,18 @@ def named(a: Said, b: Said) -> Finding | None:
     if not (a.is_label and b.is_label):
         return None
     ours, theirs = [w.stem for w in a.words], [w.stem for w in b.words]
+    classified = _is_classified(a, b)
     if ours == theirs:
         negated = bool(_NOT_WORD.search(a.text)) != bool(_NOT_WORD.search(b.text))
-        return (
-            Finding("same label", "the same words in other frames") if ours and ours == theirs and not negated else None
-        )
+        same = bool(ours) and not negated and not (classified and _telling(a) != _telling(b))
+        return Finding("same label", "the same words in other frames") if same else None
     if not a.words or not b.words:
         return None
-    if _is_classified(a, b):
+    if classified:
         lone = missing(a.words, b.words) or missing(b.words, a.words)
-        return Finding("other label", f"only one says {lone[0].written!r}") if lone else None
+        if lone:
+            return Finding("other label", f"only one says {lone[0].written!r}")
+        return Finding("other label", "the same words in another order") if len(ours) == len(theirs) else None
     short, long = sorted((a, b), key=lambda said: len(said.words))
     if _JOINED.search(a.text) or _JOINED.search(b.text):
         return None
@@ -121,6 +123,14 @@ def named(a: Said, b: Said) -> Finding | None:
     if missing(extra, short.asked) and (not head or any(w.written.casefold() in _ACTIONS for w in extra)):
         return Finding("other label", f"only one says {extra[0].written!r}")
     return None
+
+
+def _telling(said: Said) -> list[str]:
+    """Return the small words that tell categories apart: "what is your name" is not "user name"."""
+    return [word for word in light(said.text).split() if word in _SMALL_WORDS]
+
+
+_SMALL_WORDS = words("what who where when why how your my you can not no yes")
 
 
 def _is_classified(a: Said, b: Said) -> bool:
@@ -285,9 +295,9 @@ def _chosen(said: Said, options: dict[str, str]) -> frozenset[str]:
         article = match[1] in "aA" and not marked and re.match(r"(?!only\b|and\b|alone\b|is\b)[a-z]", bare)
         if not article or _named(bare, options["a"]):
             return frozenset([match[1].lower(), *(x.lower() for x in re.findall(r"[A-H1-9]", match[2]))])
-    marked = re.findall(r"(?:option|answer(?: is)?:?|choice) \(?\**([A-Ha-h1-9])\b", said.text)
-    if marked:
-        return frozenset(m.lower() for m in marked) & options.keys()
+    named = re.findall(r"(?:option|answer(?: is)?:?|choice) \(?\**([A-Ha-h1-9])\b", said.text)
+    if named:
+        return frozenset(m.lower() for m in named) & options.keys()
     return frozenset(label for label, text in options.items() if _named(first, text))
 
 
@@ -352,11 +362,12 @@ def yes_or_no(a: Said, b: Said) -> Finding | None:
 
 
 def _is_bare(said: Said) -> bool:
-    return (
-        len(said.sentences) == 1
-        and not said.values
-        and len([w for w in said.new if w.stem not in NEGATIONS["en"]]) == 0
-    )
+    """Return whether an answer says yes or no, perhaps with the words of the question, and no more."""
+    more = [w for w in said.new if w.stem not in NEGATIONS["en"] and w.stem not in _SIDES]
+    return len(said.sentences) == 1 and not said.values and not more
+
+
+_SIDES = words("yes no yeah yep nope true false tru fals correct right ja nein oui non sí si não")
 
 
 # ------------------------------------------------------------------------------ lists

@@ -23,7 +23,7 @@ _EMPTY = CONTENTLESS | FUNCTION_WORDS["en"] | words(
     "think believe guess sure remember correctly seems indeed because since while which whose such much many more "
     "most very too only "
     "up out off over under both either each own same other another then therefore thus hence however well like make "
-    "sure such used use "
+    "sure such "
     "you'll you're it's that's there's theirs themselves itself himself herself someone something simply according "
     "based following "
     "option answer correct result yes no true false isn't doesn't"
@@ -37,6 +37,7 @@ _PIECE = re.compile(
     re.UNICODE,
 )
 _ARTICLES = words("the a an this it its is be would of to for under as about with here i d")
+_CATEGORY = words("intent intents label labels category categories topic topics class")
 _FITTING = words("right correct best main appropriate exact")
 _FRAMED = 110  # characters
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -87,7 +88,7 @@ def content(text: str) -> tuple[Word, ...]:
         >>> [word.stem for word in content("It is the Pacific Ocean.")]
         ['pacific', 'ocean']
     """
-    text = without_values(expand(text))
+    text = without_values(expand(text).replace("_", " "))
     found: list[Word] = []
     english = read(text[:2000]).language == "en"
     start = True
@@ -183,18 +184,28 @@ class Said:
         found = content(self.text)
         if len(self.text) > _FRAMED:
             return found
-        low = [w.written.casefold().removesuffix("'s") for w in found]
-        after = [*low[1:], ""] if low else []
-        kept = tuple(
-            word
-            for word, name, follower in zip(found, low, after, strict=True)
-            if name not in FRAME and not (name in _FITTING and follower in FRAME)
-        )
+        kept = self._unframed(found)
         if kept or values(self.text):
             return kept
         # "The label is yes.": words that say nothing elsewhere are all that is said here.
         bare = tuple(Word(w, False, w) for w in light(self.text).split() if w not in FRAME and w not in _ARTICLES)
         return bare or found
+
+    def _unframed(self, found: tuple[Word, ...]) -> tuple[Word, ...]:
+        """Return the words that do not only frame the answer; a framing word after another word is part of a name."""
+        low = [w.written.casefold().removesuffix("'s") for w in found]
+        kept: list[Word] = []
+        for at, (word, name) in enumerate(zip(found, low, strict=True)):
+            fits = name in _FITTING and at + 1 < len(low) and low[at + 1] in FRAME
+            if name in FRAME:
+                joined = kept and kept[-1] is found[at - 1] and name not in _CATEGORY
+                named = joined and re.search(
+                    rf"\b{re.escape(low[at - 1])}[ _]{re.escape(name)}\b", self.text, re.IGNORECASE
+                )
+                fits = fits or not named
+            if not fits:
+                kept.append(word)
+        return tuple(kept)
 
     @cached_property
     def asked(self) -> tuple[Word, ...]:
@@ -226,7 +237,8 @@ class Said:
         """Return whether the answer is up to four words of content, in any frame, and no whole statement."""
         if len(self.words) > 2 and self.text.endswith(".") and len(self.words) == len(content(self.text)):
             return False  # a statement in words of its own
-        few = len(self.sentences) <= 2 and len(self.words) <= 4 and not self.values and len(self.text) <= _FRAMED
+        few = len(self.sentences) <= 2 and len(self.words) <= 4 and len(self.text) <= _FRAMED
+        few = few and all(v.weak for v in self.values)
         statement = _STATEMENT.match(self.text)
         return few and (statement is None or any(word in FRAME for word in statement[0].casefold().split()))
 

@@ -103,7 +103,7 @@ _ABOUT = re.compile(
 _NUMBER_WORD = "|".join(sorted(NUMBER_WORDS["en"], key=len, reverse=True))
 _UNIT = "|".join(sorted((re.escape(unit) for unit in UNITS), key=len, reverse=True))
 _AMOUNT = re.compile(
-    rf"(?<![\w.])[-+$€£]?(?:\d[\d.,]{0, 24}|(?:{_NUMBER_WORD})\b(?=[ -]))(?:st|nd|rd|th)?(?:\s(?:thousand|million|"
+    rf"(?<![\w.])[-+$€£]?(?:\d[\d.,]{{0,24}}|(?:{_NUMBER_WORD})\b(?=[ -]))(?:st|nd|rd|th)?(?:\s(?:thousand|million|"
     rf"billion|"
     rf"trillion))?"
     rf"(?:[ -]?(?:°\s?[CF]|{_UNIT})(?:/s|/h)?[23²³]?)?(?!\w)|°\s?[CF]\b",
@@ -114,6 +114,7 @@ _CENTURY = re.compile(
     re.IGNORECASE,
 )
 _DECADE = re.compile(r"\b(\d{3,4})'?s\b")
+_NAME = re.compile(r"\b[^\W\d_]+-?\d[\w.]*")  # CO2, B12, COVID-19: the number is part of a name
 _MOST_TEXT = 8000  # characters that are read for values, and
 _MOST = 120  # values that are kept: what is more than that is a table
 _CLOSE = 0.025  # rounding may move a number by this share at most: "12 million" is no rounding of "12.4 million"
@@ -155,6 +156,7 @@ def values(text: str) -> tuple[Value, ...]:
     """
     found: list[Value] = []
     rest = _take(text[:_MOST_TEXT].rstrip(" .\n"), found)
+    rest = _NAME.sub(" ", rest)
     rest = _DEGREES.sub(lambda m: " °" + (m[1] or m[2])[0].upper(), rest)
     rest = _RANGE.sub(lambda m: f"{m[1]} {_unit_after(rest, m.end(2))} to ", rest)
     for quantity in quantities(Reading(rest)):
