@@ -59,6 +59,7 @@ FRAME = words(
 )
 
 
+_NAMING = re.compile(r"(?:it|this|that)(?:'s| is| would be) ", re.IGNORECASE)
 _STATEMENT = re.compile(
     r"(?:you|we|they|he|she|there|please|yes|no)\b|it (?!is\b|falls\b|belongs\b)|(?:the|a|an) [^\W\d_]+ (?!is\b|"
     r"of\b|would\b|that\b)[^\W\d_]+s\b",
@@ -235,7 +236,8 @@ class Said:
     @cached_property
     def is_brief(self) -> bool:
         """Return whether the answer is up to four words of content, in any frame, and no whole statement."""
-        if len(self.words) > 2 and self.text.endswith(".") and len(self.words) == len(content(self.text)):
+        own = len(self.words) == len(content(self.text)) and not _NAMING.match(self.text)
+        if own and len(self.words) > 2 and self.text.endswith("."):
             return False  # a statement in words of its own
         few = len(self.sentences) <= 2 and len(self.words) <= 4 and len(self.text) <= _FRAMED
         few = few and all(v.weak for v in self.values)
