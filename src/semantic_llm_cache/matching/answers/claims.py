@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from semantic_llm_cache.matching.answers.said import Said, Word, content, missing, new_values, new_words
+from semantic_llm_cache.matching.answers.said import FRAME, Said, Word, content, missing, new_values, new_words
 from semantic_llm_cache.matching.answers.values import Value, agree, values
 from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.lexicon.languages import NEGATIONS
@@ -22,7 +22,7 @@ _SPLIT = re.compile(
 _TURNED = re.compile(
     r"^(?:but|although|though|whereas|while|unlike|rather than|instead of|not|even though|despite|contrary to|as "
     r"opposed to|"
-    r"compared (?:to|with)|having|his|her|their|its|a|an|sondern nicht|nicht|pas|no)\b",
+    r"compared (?:to|with)|having|his|her|their|its|a|an|they|sondern nicht|nicht|pas|no)\b",
     re.IGNORECASE,
 )
 _AGAINST = re.compile(
@@ -72,6 +72,9 @@ _ASKS_YES = re.compile(
 )
 
 
+_MOST_ITEMS = 60
+
+
 class Claim(NamedTuple):
     """How a short answer stands in a longer one.
 
@@ -98,8 +101,8 @@ def claim(short: Said, long: Said) -> Claim:
     """Look for the short answer's words and values in the longer one."""
     wanted: Sequence[Word] = short.new
     amounts: Sequence[Value] = short.values
-    if (not wanted and not amounts) or asks_yes(short.question):
-        # What repeats the question is what is said there: "It is included", "It raises it".
+    if (not wanted and not amounts) or asks_yes(short.question) or (short.is_label and long.is_label):
+        # What repeats the question is what is said there: "It is included", "It raises it", a label.
         wanted, amounts = short.words, values(short.text)
     words_left, values_left = _holds(wanted, amounts, long.text)
     if (
@@ -122,7 +125,7 @@ def claim(short: Said, long: Said) -> Claim:
             rival = rival or _rival(wanted, amounts, long.sentences[0], long)
             place = 0.3 if rival else min(place, 0.6)
         return Claim((), place, against, rival)
-    return Claim((), 0.3, False, "")
+    return Claim((), 0.5, False, "")
 
 
 def _in_sentence(
@@ -181,8 +184,9 @@ def _is_denied(part: str, wanted: Sequence[Word]) -> bool:
 
 def _rival(wanted: Sequence[Word], amounts: Sequence[Value], part: str, long: Said) -> str:
     """Return another name, or another value of the same kind, that `part` claims; "" for none."""
-    if any(w.name or w.written[:1].isupper() for w in wanted):
-        others = [w for w in new_words(content(part), long.asked) if w.written[:1].isupper()]
+    if not amounts and any(w.name or w.written[:1].isupper() for w in wanted):
+        others = [w for w in missing(content(part), long.asked) if w.written[:1].isupper()]
+        others = [w for w in others if w.written.casefold() not in FRAME]
         others = missing(others, list(wanted))
         if others:
             return others[0].written
@@ -232,6 +236,8 @@ def items(said: Said) -> list[str] | None:
 
 def same_items(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[str], list[str], bool]:
     """Return the items without a partner on either side, and whether the partners stand in the same order."""
+    if max(len(ours), len(theirs)) > _MOST_ITEMS:  # comparing all with all would take too long
+        ours, theirs = ours[:_MOST_ITEMS], theirs[:_MOST_ITEMS]
     left = list(range(len(theirs)))
     order: list[int] = []
     alone: list[str] = []

@@ -22,7 +22,8 @@ _COMMAND = re.compile(
 _LIKE_CODE = re.compile(
     r"\w\[[^\]]*\]|\w\([^)]*\)\s*(?:[;:.]|$)|^\s*(?:def|class|for|if|while|return|import|from|const|let|var|"
     r"function|print|public|static|void|int|"
-    r"async|elif|else|try|#include|package|fn|func|using)\b.*[:;({=]|=>|->|[;{]\s*$|\\[dwsDWSbB]|^\s*\w+\s*(?:=|\+=|"
+    r"async|elif|else|try|#include|package|fn|func|using) \w.*[:;({=]|\w\)?\s*(?:=>|->)\s*\S|[;{]\s*$|\\[dwsDWSbB]|"
+    r"^\s*\w+\s*(?:=|\+=|"
     r":=)\s*\S+\s*;?\s*$|"
     r"^\s*(?:return|import|const|let|var) \S+",
     re.MULTILINE,
@@ -93,11 +94,11 @@ def codes(text: str) -> list[str]:
     blocks = [body.strip() for _, body in _FENCE.findall(text) if body.strip()]
     if blocks:
         return blocks
-    if is_code(text):
-        return [text.strip()]
     inline = [piece.strip() for piece in _INLINE.findall(text)]
     if inline:
         return inline
+    if is_code(text):
+        return [text.strip()]
     for paragraph in re.split(r"\n\s*\n", text):
         if "\n" in paragraph.strip() and is_code(paragraph):
             return [paragraph.strip()]
@@ -136,7 +137,7 @@ def tokens(code: str) -> list[str]:
         if token[0] == "'" and token[-1] == "'" and len(token) > 1:
             token = '"' + token[1:-1] + '"'
         found.append(token.lower() if sql and token[0] != '"' else token)
-    return [t for t, after in zip(found, [*found[1:], None], strict=True) if t != ";" or after is not None]
+    return found[:-1] if found and found[-1] == ";" else found
 
 
 def _names(code: str) -> frozenset[str]:

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from semantic_llm_cache.matching.answers.claims import asks_yes, items, order_matters, same_items
 from semantic_llm_cache.matching.answers.code import codes, is_code, same_code, tokens
 from semantic_llm_cache.matching.answers.refusals import is_refusal
-from semantic_llm_cache.matching.answers.said import Said, content, missing
+from semantic_llm_cache.matching.answers.said import Said, alike, content, missing
 from semantic_llm_cache.matching.answers.text import light
+from semantic_llm_cache.matching.answers.values import values
+from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.lexicon.languages import NEGATIONS
 from semantic_llm_cache.matching.guards.polarity import opposites
 from semantic_llm_cache.matching.guards.text import read
@@ -67,6 +69,14 @@ class Finding(NamedTuple):
     reason: str
 
 
+def empty(a: Said, b: Said) -> Finding | None:
+    """An answer without text is the same only as another one."""
+    if a.sentences and b.sentences:
+        return None
+    same = a.raw.strip() == b.raw.strip()
+    return Finding("equal", "equal text") if same else Finding("other value", "only one answer has text")
+
+
 def written(a: Said, b: Said) -> Finding | None:
     """Equal up to case, markdown, preambles."""
     if is_code(a.raw) or is_code(b.raw):
@@ -84,9 +94,78 @@ def written(a: Said, b: Said) -> Finding | None:
     return None
 
 
+def named(a: Said, b: Said) -> Finding | None:
+    """Answers of a few words, in any frame: "credit limit" and "credit limit change" name different things."""
+    if not (a.is_label and b.is_label):
+        return None
+    ours, theirs = [w.stem for w in a.words], [w.stem for w in b.words]
+    classified = _is_classified(a, b)
+    if ours == theirs:
+        negated = bool(_NOT_WORD.search(a.text)) != bool(_NOT_WORD.search(b.text))
+        same = bool(ours) and not negated and not (classified and _telling(a) != _telling(b))
+        return Finding("same label", "the same words in other frames") if same else None
+    if not a.words or not b.words:
+        return None
+    if classified:
+        lone = missing(a.words, b.words) or missing(b.words, a.words)
+        if lone:
+            return Finding("other label", f"only one says {lone[0].written!r}")
+        return Finding("other label", "the same words in another order") if len(ours) == len(theirs) else None
+    short, long = sorted((a, b), key=lambda said: len(said.words))
+    if _JOINED.search(a.text) or _JOINED.search(b.text):
+        return None
+    if sorted(ours) == sorted(theirs):
+        return Finding("other label", "the same words in another order") if len(ours) < 4 else None
+    if missing(short.words, long.words):
+        return None
+    extra = missing(long.words, short.words)
+    head = alike(short.words[-1], long.words[-1])
+    if missing(extra, short.asked) and (not head or any(w.written.casefold() in _ACTIONS for w in extra)):
+        return Finding("other label", f"only one says {extra[0].written!r}")
+    return None
+
+
+def _telling(said: Said) -> list[str]:
+    """Return the small words that tell categories apart: "what is your name" is not "user name"."""
+    return [word for word in light(said.text).split() if word in _SMALL_WORDS]
+
+
+_SMALL_WORDS = words("what who where when why how your my you can not no yes")
+
+
+def _is_classified(a: Said, b: Said) -> bool:
+    """Return whether the answers are categories, of which each word counts, and not things that a question asks for."""
+    if _CATEGORY.search(a.raw) or _CATEGORY.search(b.raw):
+        return True
+    return bool(a.question) and "?" not in a.question and _ASKS.match(a.question) is None
+
+
+_CATEGORY = re.compile(
+    r"\b(?:intents?|labels?|labell?ed|categor(?:y|ies)|class(?:if(?:y|ied|ication))?|"
+    r"topics?)\b",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(
+    r"\W*(?:what|who|whom|whose|which|when|where|why|how|name|list|give|write|tell|explain|describe|translate|find|"
+    r"spell|define|"
+    r"summari[sz]e|convert|calculate|complete|fill|return|extract|generate|suggest|recommend)\b",
+    re.IGNORECASE,
+)
+_JOINED = re.compile(r"[,;()/]|\b(?:and|or|of|in|on|for|with|than|by|to|from|at)\b")
+_ACTIONS = words(
+    "add apply book buy call cancel change check close confirm convert create delete disable download edit enable "
+    "find flip freeze improve "
+    "increase decrease install make open order pay play redeem remove replace report request reset restart return "
+    "schedule send set "
+    "share start stop sync track transfer translate update upgrade upload use verify"
+)
+
+
 def labels(a: Said, b: Said) -> Finding | None:
     """Labels, identifiers and symbols of one word: another one is another thing ("Na" and "Na+", "a.b" and "a.c")."""
     ours, theirs = a.text.strip(" .`\"'"), b.text.strip(" .`\"'")
+    if values(ours) and values(theirs):
+        return None
     if not ours or not theirs or len(ours.split()) > 1 or len(theirs.split()) > 1:
         return None
     joined = all(re.search(r"\w[._:/-]\w", text) for text in (ours, theirs))
@@ -183,7 +262,8 @@ def as_code(a: Said, b: Said) -> Finding | None:
     x, y = max(ours, key=len), max(theirs, key=len)
     if same_code(x, y):
         return Finding("same code", "the same code")
-    if any(same_code(x, y) for y in theirs) or any(same_code(x, y) for x in ours):
+    blocks = "```" in a.raw and "```" in b.raw
+    if blocks and (any(same_code(x, y) for y in theirs) or any(same_code(x, y) for x in ours)):
         return Finding("part code", "one of the pieces of code is the same")
     if min(len(tokens(x)), len(tokens(y))) <= _SMALL_CODE:
         return Finding("other code", "the code differs")
@@ -193,7 +273,7 @@ def as_code(a: Said, b: Said) -> Finding | None:
 def _code_in_prose(a: Said, b: Said, ours: list[str], theirs: list[str]) -> Finding | None:
     """Compare code with a plain short answer: "pwd" and "```pwd```"."""
     code, other = (ours, b) if ours else (theirs, a)
-    if len(other.text) <= 60 and any(tokens(piece) == tokens(other.raw) for piece in code):
+    if len(other.text) <= 60 and tokens(code[0]) == tokens(other.raw):
         return Finding("same code", "the same code")
     return None
 
@@ -211,16 +291,13 @@ def _chosen(said: Said, options: dict[str, str]) -> frozenset[str]:
     match = _LETTER.match(said.text) or _LETTER.match(said.raw.strip().replace("*", ""))
     if match is not None and match[1].lower() in options:
         bare = said.text[match.end() :].strip()
-        if (
-            match[1] not in "aA"
-            or not re.match(r"[a-z]", bare)
-            or re.match(r"only|and|alone|is", bare)
-            or _named(bare, options["a"])
-        ):
+        marked = match[0].rstrip()[-1] in ").:" or "(" in match[0]
+        article = match[1] in "aA" and not marked and re.match(r"(?!only\b|and\b|alone\b|is\b)[a-z]", bare)
+        if not article or _named(bare, options["a"]):
             return frozenset([match[1].lower(), *(x.lower() for x in re.findall(r"[A-H1-9]", match[2]))])
-    marked = re.findall(r"(?:option|answer(?: is)?:?|choice) \(?\**([A-Ha-h1-9])\b", said.text)
-    if marked:
-        return frozenset(m.lower() for m in marked) & options.keys()
+    named = re.findall(r"(?:option|answer(?: is)?:?|choice) \(?\**([A-Ha-h1-9])\b", said.text)
+    if named:
+        return frozenset(m.lower() for m in named) & options.keys()
     return frozenset(label for label, text in options.items() if _named(first, text))
 
 
@@ -266,7 +343,7 @@ def _implied(said: Said) -> int:
     ours, left = content(first), missing(said.asked, content(first))
     negated = (len(_NOT_WORD.findall(first)) - len(_NOT_WORD.findall(said.question))) % 2 == 1
     opposed = opposites(read(first), read(said.question)) is not None
-    pronoun = re.match(r"\W*(?:it|they|that|this|he|she|you|i)\b", first, re.IGNORECASE) is not None and len(ours) <= 3
+    pronoun = re.match(r"\W*(?:it|they|this|he|she)\b", first, re.IGNORECASE) is not None and len(ours) <= 3
     if len(left) > int(opposed) and not (pronoun and ours and not missing(ours, said.asked)):
         return 0
     return -1 if negated != opposed else 1
@@ -285,11 +362,12 @@ def yes_or_no(a: Said, b: Said) -> Finding | None:
 
 
 def _is_bare(said: Said) -> bool:
-    return (
-        len(said.sentences) == 1
-        and not said.values
-        and len([w for w in said.new if w.stem not in NEGATIONS["en"]]) == 0
-    )
+    """Return whether an answer says yes or no, perhaps with the words of the question, and no more."""
+    more = [w for w in said.new if w.stem not in NEGATIONS["en"] and w.stem not in _SIDES]
+    return len(said.sentences) == 1 and not said.values and not more
+
+
+_SIDES = words("yes no yeah yep nope true false tru fals correct right ja nein oui non sí si não")
 
 
 # ------------------------------------------------------------------------------ lists
@@ -329,5 +407,5 @@ def _one_item(a: Said, b: Said, ours: list[str] | None, theirs: list[str] | None
     return None
 
 
-RULES = (as_json, written, refused, as_code, choice, yes_or_no, as_list, labels)
+RULES = (empty, as_json, written, refused, as_code, choice, yes_or_no, as_list, labels, named)
 """The rules, cheap and certain ones first."""

@@ -29,7 +29,7 @@ class AnswerVerdict(NamedTuple):
     Attributes:
         probability: that both say the same, from 0 to 1; at 0.5 or more they count as the same.
         reason: why, for people; it may quote a few words of the answers.
-        layer: the layer that decided: a rule's name, or "meaning".
+        layer: the layer that decided: a rule's name, "meaning", or "passages" for two long answers.
     """
 
     probability: float
@@ -155,14 +155,18 @@ def _begin(question: str, fresh: str, stored: str) -> AnswerVerdict | tuple[Said
 
 def _texts(short: Said, long: Said) -> Any:
     from semantic_llm_cache.matching.answers.meaning import needed
+    from semantic_llm_cache.matching.answers.passages import are_long, passages
 
-    return needed(short, long)
+    return passages(short, long) if are_long(short, long) else needed(short, long)
 
 
 def _finish(short: Said, long: Said, texts: Any, vectors: Any) -> AnswerVerdict:
     from semantic_llm_cache.matching.answers.meaning import gather, settled
+    from semantic_llm_cache.matching.answers.passages import Passages, judge_passages
     from semantic_llm_cache.matching.answers.weights import WITH_VECTORS, WITHOUT_VECTORS
 
+    if isinstance(texts, Passages):
+        return AnswerVerdict(*judge_passages(short, long, texts, vectors), "passages")
     evidence = gather(short, long, texts, vectors)
     finding = settled(short, long, evidence)
     if finding is not None:

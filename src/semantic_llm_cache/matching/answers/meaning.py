@@ -25,6 +25,7 @@ _MOST_SENTENCES = 60
 _MOST_WORDS = 12
 _ALL = 0.99  # share of words found from which an answer is all said
 _CLAIMED = 0.6
+_IN_PASSING = 0.3
 _SAME_FRAME = 0.5  # two sentences with this share of their words in the same order say the same but for a difference
 _SAME_FRAME_SLOT = 0.7
 _NARROW_FRAME_SLOT = 0.6
@@ -203,21 +204,19 @@ def _other_claim(features: dict[str, float], found: Claim) -> Finding | None:
         return Finding("other claim", "the longer answer rules it out or leaves it open")
     if found.rival:
         return Finding("other claim", f"the longer answer claims {found.rival!r} instead")
+    if found.place == _IN_PASSING and not found.lacking:
+        return Finding("other claim", "the longer answer only mentions it")
     if features["lone name"] or features["lone value"]:
         return Finding("other claim", f"the longer answer does not say {found.lacking[0]!r}")
     return None
 
 
 def _only_other_words(short: Said, long: Said, features: dict[str, float]) -> bool:
-    if not (short.is_short and long.is_short) or short.values or features["same side"]:
+    labels = short.is_label and long.is_label
+    names = short.is_brief and long.is_brief and max(len(short.words), len(long.words)) <= 3
+    if not (labels or names) or features["same side"]:
         return False
-    near = features.get("odd words", 0.0)
-    return (
-        features["new covered"] < 0.5
-        and features["both odd"] > 0
-        and max(len(short.words), len(long.words)) <= 4
-        and near < _NEAR_WORDS
-    )
+    return features["both odd"] > 0 and features.get("odd words", 0.0) < _NEAR_WORDS
 
 
 def _lone_values(short: Said, long: Said) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from semantic_llm_cache.matching.answers.text import core, plain, sentences
+from semantic_llm_cache.matching.answers.text import core, light, plain, sentences
 from semantic_llm_cache.matching.answers.values import Value, agree, values, without_values
 from semantic_llm_cache.matching.answers.wordings import canonical, expand, synonym
 from semantic_llm_cache.matching.guards.lexicon import words
@@ -15,7 +15,7 @@ from semantic_llm_cache.matching.guards.lexicon.languages import CONTENTLESS, FU
 from semantic_llm_cache.matching.guards.lexicon.numerals import NUMBER_WORDS, ORDINAL_WORDS
 from semantic_llm_cache.matching.guards.text import read, stem
 
-__all__ = ["Said", "Word", "alike", "content", "missing"]
+__all__ = ["FRAME", "Said", "Word", "alike", "content", "missing"]
 
 _EMPTY = CONTENTLESS | FUNCTION_WORDS["en"] | words(
     "called named known considered also about usually typically generally commonly often likely probably "
@@ -23,7 +23,7 @@ _EMPTY = CONTENTLESS | FUNCTION_WORDS["en"] | words(
     "think believe guess sure remember correctly seems indeed because since while which whose such much many more "
     "most very too only "
     "up out off over under both either each own same other another then therefore thus hence however well like make "
-    "sure such used use "
+    "sure such "
     "you'll you're it's that's there's theirs themselves itself himself herself someone something simply according "
     "based following "
     "option answer correct result yes no true false isn't doesn't"
@@ -32,11 +32,39 @@ _OTHER_EMPTY = frozenset().union(*(w for language, w in FUNCTION_WORDS.items() i
     words("es ist sont est son sind heißt heisst llama называется это столица fue por escrito hat ha tiene a")
 )
 _PIECE = re.compile(
-    r"[A-Za-z]?[\w./-]*\w\.(?:[a-z]{2,5})\b|\d[\d.,]*|[^\W\d_](?:[\w'+#&]*[\w+#])?|[\u3040-\u9fff]|[-+]?\d+|[A-Za-z]",
+    r"[\u3040-\u30ff\u3400-\u9fff]|[A-Za-z]?[\w./-]{0,60}\w\.(?:[a-z]{2,5})\b|\d[\d.,]*|[^\W\d_](?:[\w'+#&]*[\w+#])?|"
+    r"[\u3040-\u9fff]|[-+]?\d+|[A-Za-z]",
     re.UNICODE,
 )
+_ARTICLES = words("the a an this it its is be would of to for under as about with here i d")
+_CATEGORY = words("intent intents label labels category categories topic topics class")
+_FITTING = words("right correct best main appropriate exact")
+_FRAMED = 110  # characters
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _SPELLED = frozenset(w for table in NUMBER_WORDS.values() for w in table) | frozenset(ORDINAL_WORDS)
+
+
+# Words that only frame a short answer: "The intent of this message is ...", "I would file it under ...".
+FRAME = words(
+    "i'd i'll i've say says see let list "
+    "intent intents label labels labelled labeled category categories topic topics class classification classified "
+    "classify type result "
+    "question questions results response responses final user users customer customers message request query "
+    "utterance sentence here read "
+    "input purpose goal "
+    "concern concerns concerning matter case match matches matching fit fits belong belongs fall falls file filed "
+    "go goes express expresses "
+    "mean means ask asks asking wants want judging looking reading wording view found applies apply following "
+    "fitting help case concern's"
+)
+
+
+_NAMING = re.compile(r"(?:it|this|that)(?:'s| is| would be) ", re.IGNORECASE)
+_STATEMENT = re.compile(
+    r"(?:you|we|they|he|she|there|please|yes|no)\b|it (?!is\b|falls\b|belongs\b)|(?:the|a|an) [^\W\d_]+ (?!is\b|"
+    r"of\b|would\b|that\b)[^\W\d_]+s\b",
+    re.IGNORECASE,
+)
 
 
 class Word(NamedTuple):
@@ -61,7 +89,7 @@ def content(text: str) -> tuple[Word, ...]:
         >>> [word.stem for word in content("It is the Pacific Ocean.")]
         ['pacific', 'ocean']
     """
-    text = without_values(expand(text))
+    text = without_values(expand(text).replace("_", " "))
     found: list[Word] = []
     english = read(text[:2000]).language == "en"
     start = True
@@ -91,7 +119,7 @@ def content(text: str) -> tuple[Word, ...]:
         if not loud and (low in _EMPTY or (not english and low in _OTHER_EMPTY)) and not coded:
             continue
         capital = piece[0].isupper() and (not first or not piece[1:].islower())
-        found.append(Word(low if coded else stem(low, english), capital or coded, piece))
+        found.append(Word(low if coded else stem(low), capital or coded, piece))
     return tuple(found)
 
 
@@ -144,7 +172,7 @@ class Said:
     def __init__(self, answer: str, question: str) -> None:
         self.raw = answer
         self.question = question
-        self.text = core(plain(answer), question)
+        self.text = core(_without_heading(plain(answer)), question)
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -153,8 +181,32 @@ class Said:
 
     @cached_property
     def words(self) -> tuple[Word, ...]:
-        """All words of content."""
-        return content(self.text)
+        """All words of content; those of a short answer without the words that only frame it."""
+        found = content(self.text)
+        if len(self.text) > _FRAMED:
+            return found
+        kept = self._unframed(found)
+        if kept or values(self.text):
+            return kept
+        # "The label is yes.": words that say nothing elsewhere are all that is said here.
+        bare = tuple(Word(w, False, w) for w in light(self.text).split() if w not in FRAME and w not in _ARTICLES)
+        return bare or found
+
+    def _unframed(self, found: tuple[Word, ...]) -> tuple[Word, ...]:
+        """Return the words that do not only frame the answer; a framing word after another word is part of a name."""
+        low = [w.written.casefold().removesuffix("'s") for w in found]
+        kept: list[Word] = []
+        for at, (word, name) in enumerate(zip(found, low, strict=True)):
+            fits = name in _FITTING and at + 1 < len(low) and low[at + 1] in FRAME
+            if name in FRAME:
+                joined = kept and kept[-1] is found[at - 1] and name not in _CATEGORY
+                named = joined and re.search(
+                    rf"\b{re.escape(low[at - 1])}[ _]{re.escape(name)}\b", self.text, re.IGNORECASE
+                )
+                fits = fits or not named
+            if not fits:
+                kept.append(word)
+        return tuple(kept)
 
     @cached_property
     def asked(self) -> tuple[Word, ...]:
@@ -169,7 +221,7 @@ class Said:
     @cached_property
     def values(self) -> list[Value]:
         """The values that the question does not hold."""
-        return new_values(values(self.text), self.question)
+        return new_values(values(self.text), self.question) or list(values(self.text))
 
     @cached_property
     def size(self) -> int:
@@ -180,6 +232,31 @@ class Said:
     def is_short(self) -> bool:
         """Return whether the answer is one claim of a few words."""
         return len(self.sentences) == 1 and len(self.new) + len(self.values) <= 6 and len(self.text) <= 90
+
+    @cached_property
+    def is_brief(self) -> bool:
+        """Return whether the answer is up to four words of content, in any frame, and no whole statement."""
+        own = len(self.words) == len(content(self.text)) and not _NAMING.match(self.text)
+        if own and len(self.words) > 2 and self.text.endswith("."):
+            return False  # a statement in words of its own
+        few = len(self.sentences) <= 2 and len(self.words) <= 4 and len(self.text) <= _FRAMED
+        few = few and all(v.weak for v in self.values)
+        statement = _STATEMENT.match(self.text)
+        return few and (statement is None or any(word in FRAME for word in statement[0].casefold().split()))
+
+    @cached_property
+    def is_label(self) -> bool:
+        """Return whether the answer is hardly more than a common name for something, such as a category."""
+        names = self.words if len(self.words) == 1 and self.words[0].name else self.words[1:]
+        return self.is_brief and not any(w.written[:1].isupper() for w in names)
+
+
+def _without_heading(text: str) -> str:
+    """Return a text without a first line that only frames the rest: "Result", "The category is:"."""
+    head, _, rest = text.partition("\n")
+    if not rest.strip() or len(head) > 60:
+        return text
+    return rest.strip() if all(w.written.casefold() in FRAME for w in content(head)) else text
 
 
 def new_words(said: Iterable[Word], asked: Sequence[Word]) -> list[Word]:

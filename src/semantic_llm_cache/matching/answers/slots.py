@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
-from semantic_llm_cache.matching.answers.said import Said, content, missing
+from semantic_llm_cache.matching.answers.said import FRAME, Said, content, missing
 from semantic_llm_cache.matching.answers.values import values
 
 __all__ = ["frame", "replaced", "unanswered_part"]
@@ -33,7 +33,9 @@ def replaced(ours: str, theirs: str) -> list[tuple[str, str]]:
         if kind != "replace" or j - i > 3 or m - k > 3:
             continue
         x, y = content(" ".join(a[i:j])), content(" ".join(b[k:m]))
-        left, right = missing(x, y), missing(y, x)
+        left, right = (
+            [w for w in words if w.written.casefold() not in FRAME] for words in (missing(x, y), missing(y, x))
+        )
         if left and right:
             found.append((" ".join(w.written for w in left), " ".join(w.written for w in right)))
     return found

@@ -13,7 +13,9 @@ __all__ = ["answer_text", "chunks", "core", "light", "plain", "sentences"]
 _MARKS = re.compile(r"[\s\"'`*_.,;:!?()\[\]{}]+")
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _LINE_MARK = re.compile(
-    r"^[ \t]*(?:#{1,6}[ \t]+|[-*•+–][ \t]+|>[ \t]?|\(?\d{1,2}[.)][ \t]+|[-=_*]{3,}[ \t]*$)", re.MULTILINE
+    r"^[ \t]*(?:#{1,6}[ \t]+|[-=]>[ \t]*|→[ \t]*|[-*•+–][ \t]+|>[ \t]?|\(?\d{1,2}[.)][ \t]+|"
+    r"[-=_*]{3,}[ \t]*$)",
+    re.MULTILINE,
 )
 _EMPHASIS = re.compile(r"(\*\*|__|\*|`|~~)(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
 _LINK = re.compile(r"\[([^\]\n]+)\]\([^)\s]+\)")
@@ -23,7 +25,9 @@ _OPENING = re.compile(
     r")?(?:great|good|nice) "
     r"question|no problem|okay|ok|alright|happy to help|i'?d be (?:happy|glad|delighted) to(?: help(?: with "
     r"that)?)?|gladly|"
-    r"thanks? (?:you )?for (?:asking|your question)|klar|gerne|natürlich|bien sûr|claro|por supuesto|certo|certamente)"
+    r"got it|understood|let me (?:see|think|check|classify this)|thanks? (?:you )?for (?:asking|your question)|klar|"
+    r"gerne|natürlich|bien sûr|claro|por "
+    r"supuesto|certo|certamente)"
     r"(?:[!.,:–—-]+\s*|\s*$))+",
     re.IGNORECASE,
 )
@@ -37,6 +41,12 @@ _ANSWER_IS = re.compile(
     r"\s*(?:so,? |therefore,? |thus,? |hence,? )?(?:(?:the|your|my|final|correct|short|right|best) )*"
     r"(?:answer|result|solution|output|response|antwort|réponse|respuesta|risposta|resposta)"
     r"(?: (?:here|to (?:your|this|the) question))?\s*(?:is|would be|ist|est|es|è|é|:|=)\s*:?\s*(?=\S)",
+    re.IGNORECASE,
+)
+_DISCOURSE = re.compile(
+    r"\s*(?:well|so|right|okay|ok|in short|to sum up|in summary|in (?:my|our) (?:view|opinion)|overall|basically|"
+    r"actually|"
+    r"(?:based on|looking at|judging by|after reading|given) [^,.:\n]{3,50})[,:]\s+(?=\S)",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
@@ -140,7 +150,7 @@ def core(text: str, question: str = "") -> str:
         'Bees'
     """
     kept = text.strip()
-    for pattern in (_OPENING, _HERE, _ANSWER_IS):
+    for pattern in (_OPENING, _DISCOURSE, _HERE, _ANSWER_IS):
         rest = pattern.sub("", kept, count=1) if pattern.match(kept) else kept
         kept = rest if rest.strip() else kept
     label = _LABEL.match(kept)

@@ -63,10 +63,11 @@ _RATIO = re.compile(
     r"win|score)\b)"
 )
 _VERSION = re.compile(
-    r"\b(?:version|release|v|python|java|node|django|php|ruby|go|ios|android|ubuntu|windows)[ -]?(\d+(?:\.\d+)*)\b",
+    r"\b(?:version|release|v|python|java|node|django|php|ruby|go|ios|android|ubuntu|"
+    r"windows)[ -]?(\d{1,9}(?:\.\d{1,9}){0,5})\b",
     re.IGNORECASE,
 )
-_FRACTION = re.compile(r"(?<![\d/.])(-?\d+)\s?/\s?(\d+)(?![\d/.])")
+_FRACTION = re.compile(r"(?<![\d/.])(-?\d{1,12})\s?/\s?(\d{1,12})(?![\d/.])")
 _POWER = re.compile(
     r"(\d+(?:\.\d+)?)\s?(?:\*\*|\^)\s?(-?\d+)\b|(\d+(?:\.\d+)?)\s?(?:e|x ?10\^|× ?10\^|\* ?10\^)([+-]?\d{1,3})\b",
     re.IGNORECASE,
@@ -75,7 +76,8 @@ _DEGREES = re.compile(
     r"\s*(?:degrees?|°)\s*(celsius|centigrade|fahrenheit|c\b|f\b)|(?<=\d)\s?(celsius|fahrenheit)\b", re.IGNORECASE
 )
 _SQUARE = re.compile(
-    r"(\d[\d.,]*|\b[a-z]+)\s*(?:(square|sq\.?|cubic) (kilomet(?:er|re)s?|km|met(?:er|re)s?|m|centimet(?:er|re)s?|cm|"
+    r"(\d[\d.,]{0,24}|\b[a-z]+)\s*(?:(square|sq\.?|cubic) (kilomet(?:er|re)s?|km|met(?:er|re)s?|m|centimet(?:er|"
+    r"re)s?|cm|"
     r"feet|foot|ft|miles?|inch(?:es)?)"
     r"|(km|m|cm|ft|mi|in)(\^?[23]))(?!\w)",
     re.IGNORECASE,
@@ -87,7 +89,8 @@ _COMPOUND = re.compile(
     re.IGNORECASE,
 )
 _RANGE = re.compile(
-    r"\b(\d[\d.,]*|two|three|four|five|six|seven|eight|nine|ten)\s?(?:-|–|to)\s?(?=(\d[\d.,]*|two|three|four|five|"
+    r"\b(\d[\d.,]{0,24}|two|three|four|five|six|seven|eight|nine|ten)\s?(?:-|–|to)\s?(?=(\d[\d.,]{0,24}|two|three|"
+    r"four|five|"
     r"six|seven|eight|nine|ten|twelve)\b)",
     re.IGNORECASE,
 )
@@ -100,7 +103,8 @@ _ABOUT = re.compile(
 _NUMBER_WORD = "|".join(sorted(NUMBER_WORDS["en"], key=len, reverse=True))
 _UNIT = "|".join(sorted((re.escape(unit) for unit in UNITS), key=len, reverse=True))
 _AMOUNT = re.compile(
-    rf"(?<![\w.])[-+$€£]?(?:\d[\d.,]*|(?:{_NUMBER_WORD})\b(?=[ -]))(?:st|nd|rd|th)?(?:\s(?:thousand|million|billion|"
+    rf"(?<![\w.])[-+$€£]?(?:\d[\d.,]{{0,24}}|(?:{_NUMBER_WORD})\b(?=[ -]))(?:st|nd|rd|th)?(?:\s(?:thousand|million|"
+    rf"billion|"
     rf"trillion))?"
     rf"(?:[ -]?(?:°\s?[CF]|{_UNIT})(?:/s|/h)?[23²³]?)?(?!\w)|°\s?[CF]\b",
     re.IGNORECASE,
@@ -110,6 +114,9 @@ _CENTURY = re.compile(
     re.IGNORECASE,
 )
 _DECADE = re.compile(r"\b(\d{3,4})'?s\b")
+_NAME = re.compile(r"\b[^\W\d_]+-?\d[\w.]*")  # CO2, B12, COVID-19: the number is part of a name
+_MOST_TEXT = 8000  # characters that are read for values, and
+_MOST = 120  # values that are kept: what is more than that is a table
 _CLOSE = 0.025  # rounding may move a number by this share at most: "12 million" is no rounding of "12.4 million"
 
 
@@ -148,7 +155,8 @@ def values(text: str) -> tuple[Value, ...]:
         [1500.0]
     """
     found: list[Value] = []
-    rest = _take(text.rstrip(" .\n"), found)
+    rest = _take(text[:_MOST_TEXT].rstrip(" .\n"), found)
+    rest = _NAME.sub(" ", rest)
     rest = _DEGREES.sub(lambda m: " °" + (m[1] or m[2])[0].upper(), rest)
     rest = _RANGE.sub(lambda m: f"{m[1]} {_unit_after(rest, m.end(2))} to ", rest)
     for quantity in quantities(Reading(rest)):
@@ -170,7 +178,7 @@ def values(text: str) -> tuple[Value, ...]:
                 quantity.weak,
             )
         )
-    return tuple(found)
+    return tuple(found[:_MOST])
 
 
 def without_values(text: str) -> str:
@@ -276,7 +284,7 @@ def _area(match: re.Match[str]) -> tuple[float, str] | None:
 
 
 def _digits(shown: str) -> int:
-    written = re.search(r"\d[\d,]*(?:\.\d+)?", shown)
+    written = re.search(r"\d[\d,]{0,24}(?:\.\d+)?", shown)
     if written is None:
         return 3
     number = written[0].replace(",", "")

@@ -41,7 +41,7 @@ class Clusters:
         """Note that two answers say the same; their clusters become one."""
         a, b = digest(answer), digest(other)
         x, y = self.roots.get(a, a), self.roots.get(b, b)
-        if x != y:
+        if x != y and a in self.roots:
             for member, root in self.roots.items():
                 if root == x:
                     self.roots[member] = y
