@@ -70,7 +70,7 @@ def make_model(folder, *, weights=(1.0,), one_way=False, file="model.onnx", conf
     return folder
 
 
-NLI = {"id2label": {"0": "CONTRADICTION", "1": "ENTAILMENT", "2": "NEUTRAL"}, "max_position_embeddings": 16}
+NLI = {"id2label": {"0": "CONTRADICTION", "1": "ENTAILMENT", "2": "NEUTRAL"}, "max_position_embeddings": 18}
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_labels_without_meaning_are_refused(tmp_path):
 
 def test_nothing_is_cut(nli, folder):
     long = " ".join(["my"] * 8)
-    with pytest.raises(PromptCacheError, match="19 tokens, and the model reads 16"):
+    with pytest.raises(PromptCacheError, match="19 tokens, and the model reads 18"):
         CrossEncoderVerifier(nli)(long, long)
     with pytest.raises(PromptCacheError, match="19 tokens, and the model reads 12"):
         CrossEncoderVerifier(folder, max_tokens=12)(long, long)
@@ -209,7 +209,7 @@ async def test_a_judge_without_a_verdict_asks_the_default_judge(nli, tmp_path, c
     long = " ".join(["my"] * 8)
     with caplog.at_level(logging.WARNING, "semantic_llm_cache"):
         for judge, reason in (
-            (CrossEncoderJudge(nli), "the model reads 16"),
+            (CrossEncoderJudge(nli), "the model reads 18"),
             (CrossEncoderJudge(tmp_path), "not available"),
         ):
             verdict = await judge.compare("", long, f"{long} account")
