@@ -180,14 +180,17 @@ def _open_torch(name: str, max_tokens: int | None) -> Score:
         model: Any = CrossEncoder(name, local_files_only=True)
     except OSError as error:  # not in the local cache
         raise EmbeddingUnavailableError(_absent(name)) from error
-    config = model.model.config.to_dict()
+    holders = (getattr(model, name, None) for name in ("config", "model", "transformers_model"))  # by version
+    found = next((getattr(holder, "config", holder) for holder in holders if holder is not None), None)
+    config = found.to_dict() if found is not None else {}
+    raw = _raw(model)
     labels = read_labels(config)
     most = _most_tokens(config, {"model_max_length": model.tokenizer.model_max_length}, max_tokens)
 
     def one_way(one: str, other: str) -> float:
         _check_length(len(model.tokenizer(one, other, truncation=False)["input_ids"]), most)
         # The raw outputs: which function belongs on them is read from the labels, as with ONNX.
-        tensor = model.predict([(one, other)], show_progress_bar=False, convert_to_numpy=True, **_raw(model))
+        tensor = model.predict([(one, other)], show_progress_bar=False, convert_to_numpy=True, **raw)
         return labels.probability([float(value) for value in tensor.reshape(-1)])
 
     return _both_ways(one_way) if labels.both_ways else one_way
@@ -200,7 +203,12 @@ def _raw(model: Any) -> dict[str, Any]:
     from torch.nn import Identity
 
     known = inspect.signature(model.predict).parameters
-    return {name: Identity() for name in ("activation_fn", "activation_fct") if name in known}
+    name = next((name for name in ("activation_fn", "activation_fct") if name in known), None)
+    if name is None:
+        raise EmbeddingUnavailableError(
+            "this version of sentence-transformers gives no raw outputs: use a model in ONNX"
+        )
+    return {name: Identity()}
 
 
 def _absent(name: str) -> str:
