@@ -55,6 +55,7 @@ PUBLIC_SIGNATURES: frozenset[tuple[str, str]] = frozenset(
         ("engine", "Engine.store"),
         ("doors", "CachedLLM.__init__"),
         ("calls", "CacheContext.__init__"),
+        ("doors", "ModelJudge.__init__"),
         ("keys", "CallBinder.__init__"),
         ("management", "copy_cache"),
         ("management", "reembed_cache"),
