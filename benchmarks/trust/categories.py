@@ -54,15 +54,17 @@ def _print_file(path: Path, shown: int) -> None:
 
 
 def _print_labels(path: Path, shown: int) -> None:
-    """Print the labels with the largest shares of time-bound prompts, for a file whose prompts have labels."""
-    counts: dict[str, list[int]] = {}
+    """Print the labels with the most time-bound prompts, for a file whose prompts have labels.
+
+    The rules were extended after the even rows of some labels had been read, so the odd rows count.
+    """
+    rows: dict[str, list[bool]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
-        found = counts.setdefault(record["answer"], [0, 0])
-        found[0] += is_time_bound(record["prompt"])
-        found[1] += 1
-    for label, (bound, total) in sorted(counts.items(), key=lambda item: -item[1][0] / item[1][1])[:shown]:
-        print(f"   {label:20} {bound} of {total}")
+        rows.setdefault(record["answer"], []).append(is_time_bound(record["prompt"]))
+    for label, found in sorted(rows.items(), key=lambda item: -sum(item[1]) / len(item[1]))[:shown]:
+        even, odd = found[::2], found[1::2]
+        print(f"   {label:20} even rows {sum(even)} of {len(even)}, odd rows {sum(odd)} of {len(odd)}")
 
 
 def _print_time(rows: Sequence[tuple[str, ...]]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from semantic_llm_cache import CacheContext, Request, SemanticCache, last_lookup, report_right
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.calls.lookup import Lookup
+from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Verdict
 
 WEATHER = "What's the weather today in Oslo?"
@@ -320,6 +321,20 @@ async def test_a_category_with_a_budget_has_a_policy_of_its_own() -> None:
     assert (general.summary()["exact"], chat.summary()["exact"]) == (0, 1)
     with pytest.raises(ValueError, match="'code'"):
         await cache.online_policy("code")
+
+
+async def test_what_is_learned_from_an_answer_goes_to_the_budget_of_the_category() -> None:
+    cache = _bounded()
+    await _ask(cache, "Hello there!", "welcome")
+    general, chat = await cache.online_policy(), await cache.online_policy("chat")
+    before = general.to_bytes()
+    call = Call(Request("default", {}, "hi"), cache.settings())
+    found = await cache.search.find(call)
+    asked = chat.to_bytes()
+    assert found.choice is not None
+    await cache.learning.observe(call, found.choice, 1.0)
+    assert chat.to_bytes() != asked
+    assert general.to_bytes() == before
 
 
 async def test_a_category_without_a_budget_cannot_move_the_floor_of_a_shared_one() -> None:
