@@ -38,7 +38,8 @@ class SemanticCache(Engine):
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
         ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; 0 stores nothing, None means for ever. Or
             a callable that is given the answer and its `Request`, and returns one of these.
-        namespace: groups entries for management; part of the scope.
+        namespace: groups entries for management; part of the scope. In any other than "default", the decorated
+            functions of this cache share answers, see `cache`.
         enabled: False lets every call through. So does ``SEMANTIC_LLM_CACHE_DISABLED=1``.
         guards: rules that find differences in meaning which cosine misses: ``"default"``, None, names of
             rules, or callables; see `matching.guards`.
@@ -224,8 +225,9 @@ def cache(
             means for ever. Counted from the store; a hit does not extend it. Or a callable ``(response, request)`` that
             returns one of these; of a stream it is given what `cache_if` gets. If it fails, the answer is not stored.
         backend: a `StorageBackend` or URL (``"sqlite:///cache.db"``); None is the process's default.
-        namespace: groups entries for management. In "default" each function has its own entries;
-            functions with the same other namespace share theirs.
+        namespace: groups entries for management. In "default" each function has its own entries. Functions with the
+            same other namespace share answers: give it only to functions that answer a prompt alike, or tell them
+            apart with `scope`. To group entries for deletion alone, use `tags`.
         enabled: False lets every call through.
         key_func: called with the function's arguments, returns the exact key as a string. All other
             arguments are then your responsibility: they no longer separate answers, not even in the near

@@ -189,7 +189,9 @@ class Options:
         'How long an answer is served: seconds, a timedelta, `"1h30m"`; 0 stores nothing, None means for ever; or a '
         "callable of answer and `Request` that returns one of these.",
     )
-    namespace: str = _option("default", _namespace, "Groups entries for management; part of the scope.")
+    namespace: str = _option(
+        "default", _namespace, "Groups entries. Functions that name the same one, except `default`, share answers."
+    )
     enabled: bool = _option(True, check_flag, "False lets every call through.")
     guards: Any = _option(
         DEFAULT_GUARDS, _as_it_is, "Rules that find differences which cosine misses: names, callables, or None."
