@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, TTLFunction
-from semantic_llm_cache.doors.decorator import CachedFunction, bind, refuse_idle_embedder, split
+from semantic_llm_cache.doors.decorator import CachedFunction, bind, refuse_idle, split
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import Mode, OnError, Options, SingleFlight, VerifyMode
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
@@ -154,7 +154,7 @@ class SemanticCache(Engine):
         """
         engine_options, function_options = split(options)
         derived = self.derive(**engine_options)
-        refuse_idle_embedder(engine_options, derived)
+        refuse_idle(engine_options, derived)
         if function is None:
             return lambda f: bind(f, derived.derive(), function_options)
         return bind(function, derived, function_options)
@@ -263,8 +263,8 @@ def cache(
         price: `CacheConfig` with rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``.
 
     Raises:
-        TypeError, ValueError: when decorating, naming the argument. Also for an `embedder` with ``similarity=1``,
-            which would never be asked.
+        TypeError, ValueError: when decorating, naming the argument. Also for `embedder` or `verify` with
+            ``similarity=1``, which would never be asked.
         EmbeddingUnavailableError: when decorating with `similarity` below 1 and no usable embedder.
         CacheKeyError: when calling with an argument that has no stable fingerprint.
 
@@ -282,7 +282,7 @@ def cache(
         del given["similarity"]
     engine_options, function_options = split(_named(given))
     engine = SemanticCache(**engine_options)
-    refuse_idle_embedder(engine_options, engine)
+    refuse_idle(engine_options, engine)
     if bare is not None:
         return bind(bare, engine, function_options)
     return lambda function: bind(function, engine.derive(), function_options)

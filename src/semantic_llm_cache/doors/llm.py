@@ -13,7 +13,7 @@ from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL, TTLFunction
 from semantic_llm_cache.doors.cache import SemanticCache
-from semantic_llm_cache.doors.decorator import refuse_idle_embedder
+from semantic_llm_cache.doors.decorator import refuse_idle
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.keys.callable_scope import CallableScope
@@ -70,7 +70,7 @@ class CachedLLM:
         self.engine = SemanticCache(
             backend, similarity=similarity, ttl=ttl, namespace=namespace, enabled=enabled, **options
         )
-        refuse_idle_embedder(options, self.engine)
+        refuse_idle(options, self.engine)
         self._functions = CallableScope("llm_func")
 
     def __cache_scope__(self) -> Any:
