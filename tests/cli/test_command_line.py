@@ -112,7 +112,7 @@ def test_a_file_without_its_option_is_told_the_option(run, tmp_path):
     (tmp_path / "a.db").touch()
     code, _, err = run("ls", str(tmp_path / "a.db"))
     assert code == 2
-    assert f"A cache is named by an option: --db {tmp_path / 'a.db'}" in err
+    assert f"write --db {tmp_path / 'a.db'} to name a cache." in err
     assert "--db" not in run("ls", "no-file.db")[2]
 
 

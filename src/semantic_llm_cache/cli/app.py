@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, click.NoSuchOption) and any(_DASHED.match(word) for word in words):
             text += " A text that begins with - goes after --, as in: explain -- TEXT."
         elif (file := _misplaced_file(error)) is not None:
-            text += f" A cache is named by an option: --db {file}"
+            text += f": write --db {file} to name a cache."
         return _fail(f"{text} See: {asked} --help", 2)
     except CommandError as error:
         text = str(error) if error.redacted else without_urls(str(error), words)
