@@ -132,7 +132,7 @@ def _pairs(
         for row in range(rows):
             if guarded[row] >= LOWEST and check.first(first[row], second[row]) is not None:
                 guarded[row] = -1.0
-            progress.step("asking the guards")
+            progress.step("comparing pairs")
     return _Data("pairs", Cases(similarity, labels), Cases(guarded, labels), rows, int(same_text.sum()))
 
 
