@@ -19,9 +19,10 @@ PAGE = PROJECT / "docs" / "options.md"
 INTRODUCTION = """\
 # Options
 
-Every option, its default, and what it is in one line. `SemanticCache` takes the first table; `@cache` takes both.
-The docstrings of `SemanticCache` and `cache` say more. An unknown option raises a `TypeError` that names the
-nearest one.
+Every option, its default, and one line on what it does. `SemanticCache` takes the first table; `@cache` and
+`engine.cache` take both (a type checker refuses `clock`, `max_prompt` and `max_response` in `@cache`: give them to a
+`SemanticCache`). The docstrings of `SemanticCache` and `cache` say more. An unknown option raises a `TypeError` that
+names the nearest one.
 
 Written by `python scripts/write_options.py`; do not edit.
 """

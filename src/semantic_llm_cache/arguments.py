@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = [
     "check_callable", "check_count", "check_flag", "check_namespace", "check_number", "check_path", "check_tags",
-    "check_text", "shown", "unknown",
+    "check_text", "kind_of", "shown", "unknown",
 ]  # fmt: skip
 
 _LONGEST = 80
@@ -31,24 +31,38 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def unknown(what: str, given: str, known: Iterable[str]) -> str:
+def kind_of(value: object) -> str:
+    """Return what a value is, for an error about one that may hold a secret and is not shown.
+
+    Example:
+        >>> kind_of("sk-..."), kind_of(dict)
+        ('a value of type str', 'the class dict')
+    """
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
+
+
+def unknown(what: str, given: str, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
     """Return the message about an unknown name: it gives the nearest known name, and all known names.
 
     Args:
         what: names the kind of thing, such as ``"option"``.
         given: the unknown name.
         known: the names to choose from.
+        synonyms: names that other libraries use, with the known name of the same meaning.
 
     Example:
         >>> unknown("option", "similarty", ["similarity", "ttl"])
         "unknown option 'similarty': did you mean 'similarity'? Known options: similarity, ttl"
+        >>> unknown("option", "colour", ["similarity", "ttl"])
+        "unknown option 'colour'. Known options: similarity, ttl"
     """
     import difflib  # only for the message
 
     names = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(given, names, 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {what} {shown(given)}: {hint}Known {what}s: {', '.join(names)}"
+    same = (synonyms or {}).get(given)
+    near = [same] if same in names else difflib.get_close_matches(given, names, 1)
+    hint = f": did you mean {near[0]!r}?" if near else "."
+    return f"unknown {what} {shown(given)}{hint} Known {what}s: {', '.join(names)}"
 
 
 def check_namespace(namespace: Any) -> str | None:

@@ -49,7 +49,7 @@ def parse_ttl(ttl: TTL, name: str = "ttl") -> float | None:
     if ttl is None:
         return None
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float, timedelta, str)):
-        raise TypeError(f"{name}={shown(ttl)} is a {type(ttl).__name__}: {_HELP}")
+        raise TypeError(f"{name}={shown(ttl)} is of type {type(ttl).__name__}: {_HELP}")
     if isinstance(ttl, timedelta):
         seconds = ttl.total_seconds()
     elif isinstance(ttl, str):

@@ -146,7 +146,7 @@ def test_ls_filters_by_namespace_and_text(run, db):
 def test_ls_of_nothing(run, db):
     assert run("ls", "--db", db, "--search", "no such text") == (
         0,
-        "No entry's prompt holds 'no such text'.\n",
+        "No entry has 'no such text' in its prompt.\n",
         "",
     )
     assert run("ls", "--db", db, "--namespace", "none", "--json")[1] == "[]\n"

@@ -86,6 +86,7 @@ def test_without_a_word_the_help_is_shown(run):
         (["invalidat"], "Did you mean invalidate?"),
         (["LS"], "Did you mean ls?"),
         (["list"], "Did you mean ls?"),
+        (["delete", "x"], "Did you mean invalidate?"),
         (["xyzzy"], "No such command xyzzy. See: semantic-llm-cache --help"),
         (["ls", "--limt", "3"], "--limt. Did you mean --limit? See: semantic-llm-cache ls --help"),
         (["replay", "x", "--max-eror", "1"], "--max-error"),
@@ -105,6 +106,14 @@ def test_a_mistake_is_one_line_that_names_the_right_word(run, words, said):
     assert err.count("\n") == 1
     assert " ".join(WORDS(said)) in " ".join(WORDS(err))
     assert len(err) < 600
+
+
+def test_a_file_without_its_option_is_told_the_option(run, tmp_path):
+    (tmp_path / "a.db").touch()
+    code, _, err = run("ls", str(tmp_path / "a.db"))
+    assert code == 2
+    assert f"write --db {tmp_path / 'a.db'} to name a cache." in err
+    assert "--db" not in run("ls", "no-file.db")[2]
 
 
 # ------------------------------------------------------------------------------ start-up

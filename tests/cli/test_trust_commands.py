@@ -499,7 +499,7 @@ def test_calibrate_says_when_nothing_meets_the_target(run, tmp_path):
     code, out, _ = run("calibrate", path, "--guards", "none")
     assert code == 0
     assert "no threshold from 0.5 meets the target" in out
-    assert "the least is 100.00 %" in out
+    assert "on all rows at once the least wrong share is 100.00 %" in out
 
 
 @pytest.mark.parametrize("label", ["2", "", "maybe", "0.5"])

@@ -225,7 +225,7 @@ def test_a_function_named_on_the_command_line(run, tmp_path, path, monkeypatch):
         ("warmed_answers:in_memory", "keeps its entries in its own memory"),
         ("warmed_answers:plain", "is not a function decorated with @cache"),
         ("warmed_answers:nope", "has no attribute"),
-        ("no_such_module:ask", "No module named"),
+        ("no_such_module:ask", "No module named 'no_such_module' (run this in the folder that holds it)"),
         ("warmed_answers", "write MODULE:NAME"),
     ):
         code, out, err = run("warm", log, "--function", name)

@@ -23,6 +23,12 @@ def test_an_embedder_that_would_never_be_asked_is_refused(make):
         make()
 
 
+@pytest.mark.parametrize("make", [cache, SemanticCache("memory://").cache, CachedLLM])
+def test_a_verifier_that_is_never_asked_is_refused(make):
+    with pytest.raises(ValueError, match=r"^verify= has no effect with similarity=1.*leave verify= out"):
+        make(verify=lambda prompt, candidate, response: True)
+
+
 async def test_an_embedder_that_may_be_asked_is_taken():
     engine = SemanticCache("memory://", embedder=DUMMY)
 

@@ -149,7 +149,7 @@ def test_a_keyword_without_a_form_is_named():
 async def test_an_unknown_provider_needs_a_function():
     llm = CachedLLM("mine", "m")
     for _ in range(2):
-        with pytest.raises(PromptCacheError, match=r"'mine': Known providers: openai, anthropic, ollama.*llm_func="):
+        with pytest.raises(PromptCacheError, match=r"'mine'. Known providers: openai, anthropic, ollama.*llm_func="):
             await llm.achat("q")
         with pytest.raises(PromptCacheError, match="unknown provider 'mine'"):
             llm.chat("q")

@@ -233,15 +233,15 @@ async def test_entries_stored_directly_carry_it() -> None:
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
-        (7, TypeError, "depends_on=7 is a int"),
-        ({"a": {}}, TypeError, "the version of 'a' is a dict"),
-        ([1], TypeError, "has a name that is a int"),
+        (7, TypeError, "depends_on=7 is of type int"),
+        ({"a": {}}, TypeError, "the version of 'a' is of type dict"),
+        ([1], TypeError, "has a name of type int"),
         ([""], ValueError, "has an empty name"),
-        (b"x", TypeError, "is a bytes"),
+        (b"x", TypeError, "is of type bytes"),
     ],
 )
 def test_what_cannot_be_read_is_an_error_that_says_how(value: Any, error: type[Exception], text: str) -> None:
-    with pytest.raises(error, match=r"give names with their versions|give text or a number") as caught:
+    with pytest.raises(error, match=r"give names with versions|give text or a number") as caught:
         SemanticCache(MemoryBackend(), depends_on=value)
     assert text in str(caught.value)
 

@@ -172,8 +172,23 @@ def test_a_door_and_options_beside_it_are_refused():
 
 
 def test_one_that_is_near_to_nothing_lists_the_known_ones():
-    with pytest.raises(TypeError, match="unknown option 'colour': Known options: backend, "):
+    with pytest.raises(TypeError, match=r"unknown option 'colour'\. Known options: backend, "):
         SemanticCache(colour="red")
+
+
+@pytest.mark.parametrize(("foreign", "ours"), [("threshold", "similarity"), ("expire", "ttl"), ("model", "embedder")])
+def test_a_name_from_another_library_is_answered_with_ours(foreign, ours):
+    for make in (SemanticCache, cache):
+        with pytest.raises(TypeError, match=f"unknown option '{foreign}': did you mean '{ours}'"):
+            make(**{foreign: 1})
+
+
+@pytest.mark.parametrize("name", ["evidence_overlap", "jitter"])
+@pytest.mark.parametrize(("value", "error"), [(2, ValueError), (-0.1, ValueError), ("a", TypeError)])
+def test_a_share_that_is_no_similarity_is_not_explained_as_one(name, value, error):
+    with pytest.raises(error, match=rf"^{name}=.* from 0 to 1, such as 0\.1") as caught:
+        SemanticCache(**{name: value})
+    assert "exact" not in str(caught.value)
 
 
 # ------------------------------------------------------------------------------ deriving

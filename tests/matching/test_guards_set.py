@@ -145,6 +145,10 @@ def test_stem_joins_forms_of_a_word(a: str, b: str) -> None:
         ("Jak mogę sprzedać swój samochód?", "pl"),
         ("Как продать машину?", "ru"),
         ("如何卖车？", "zh"),
+        ("Hesabımı nasıl kapatırım?", "tr"),
+        ("Kaip pakeisti slaptažodį?", "lt"),
+        ("What did Erdoğan say about Ağrı?", "en"),
+        ("Wer ist Erdoğan?", "de"),
         ("sort list", "en"),
     ],
 )

@@ -481,7 +481,7 @@ class TestByName:
 
     def test_unknown_names_list_the_known(self):
         with pytest.raises(
-            ValueError, match="'cohere': Known embedding providers: auto, onnx, sentence-transformer, openai, dummy"
+            ValueError, match=r"'cohere'\. Known embedding providers: auto, onnx, sentence-transformer, openai, dummy"
         ):
             create_embedding_provider("cohere")
         with pytest.raises(ValueError, match="has all-MiniLM-L6-v2"):

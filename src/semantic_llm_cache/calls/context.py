@@ -16,7 +16,15 @@ from semantic_llm_cache.config import TTL, CacheConfig, TTLFunction, check_simil
 
 __all__ = ["CacheContext", "asked_control", "overrides"]
 
-_UNSET: Any = object()
+
+class _Unset:
+    """The default of settings that stay as they are outside."""
+
+    def __repr__(self) -> str:
+        return "UNSET"  # in the signature that help() shows
+
+
+_UNSET: Any = _Unset()
 _MOST_LOOKUPS = 10_000
 _NAMES = ("similarity", "ttl", "namespace", "enabled", "cache_control", "depends_on", "category")
 

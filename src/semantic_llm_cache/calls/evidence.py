@@ -14,7 +14,7 @@ from semantic_llm_cache.arguments import shown
 __all__ = ["Evidence", "dependency_tags", "evidence_of", "evidence_tags", "read_dependencies"]
 
 _NAME, _VERSION = "depends-on:", "version:"
-_HELP = 'give names with their versions, {"doc:17": "v3"}, or names alone, ("doc:17",), or a callable that returns such'
+_HELP = 'give names with versions, {"doc:17": "v3"}, or names alone, ("doc:17",), or a callable that returns them'
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,18 @@ def read_dependencies(value: Any, name: str = "depends_on") -> dict[str, str]:
     if isinstance(value, str):
         value = (value,)
     if isinstance(value, (bytes, bytearray)) or not isinstance(value, (Mapping, Iterable)):
-        raise TypeError(f"{name}={shown(value)} is a {type(value).__name__}: {_HELP}")
+        raise TypeError(f"{name}={shown(value)} is of type {type(value).__name__}: {_HELP}")
     items = list(value.items()) if isinstance(value, Mapping) else [(each, None) for each in value]
     found = {}
     for each, version in items:
         if not isinstance(each, str):
-            raise TypeError(f"{name}={shown(value)} has a name that is a {type(each).__name__}: {_HELP}")
+            raise TypeError(f"{name}={shown(value)} has a name of type {type(each).__name__}: {_HELP}")
         if not each:
             raise ValueError(f"{name}={shown(value)} has an empty name: {_HELP}")
         if isinstance(version, (Mapping, list, tuple, set)):
-            raise TypeError(f"{name}: the version of {each!r} is a {type(version).__name__}: give text or a number")
+            raise TypeError(
+                f"{name}: the version of {each!r} is of type {type(version).__name__}: give text or a number"
+            )
         found[each] = "" if version is None else str(version)
     return found
 

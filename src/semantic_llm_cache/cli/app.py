@@ -49,6 +49,10 @@ COMMANDS: Mapping[str, _Row] = {
 }
 """The commands, in the order of the help. A command's module is imported when the command is used."""
 
+_SYNONYMS = {
+    "delete": "invalidate", "rm": "invalidate", "remove": "invalidate", "get": "show", "cat": "show", "info": "stats",
+    "flush": "clear", "purge": "clear", "load": "import", "dump": "export", "migrate": "copy",
+}  # fmt: skip
 _DASHED = re.compile(r"-[^-]\S*\s")
 _LONG_WORD = re.compile(r"\S{201,}")
 
@@ -69,7 +73,8 @@ class _Program(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0].lower(), COMMANDS, n=1, cutoff=0.5)
+            meant = _SYNONYMS.get(args[0].lower())
+            near = [meant] if meant else difflib.get_close_matches(args[0].lower(), COMMANDS, n=1, cutoff=0.5)
             ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
@@ -143,6 +148,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = without_urls(_ended(error.format_message()), words)
         if isinstance(error, click.NoSuchOption) and any(_DASHED.match(word) for word in words):
             text += " A text that begins with - goes after --, as in: explain -- TEXT."
+        elif (file := _misplaced_file(error)) is not None:
+            text += f": write --db {file} to name a cache."
         return _fail(f"{text} See: {asked} --help", 2)
     except CommandError as error:
         text = str(error) if error.redacted else without_urls(str(error), words)
@@ -164,6 +171,14 @@ def _run(words: list[str]) -> int:
             return 2
         code: int = program.invoke(ctx)
         return code
+
+
+def _misplaced_file(error: click.UsageError) -> str | None:
+    """Return the path of a file that the command line names without ``--db``, if that is the error."""
+    if error.ctx is None or not any(param.name == "db" for param in error.ctx.command.params):
+        return None
+    found = re.fullmatch(r"Got unexpected extra arguments? \((\S+)\)", error.format_message())
+    return found[1] if found is not None and os.path.isfile(found[1]) else None
 
 
 def _ended(text: str) -> str:

@@ -132,7 +132,7 @@ def _pairs(
         for row in range(rows):
             if guarded[row] >= LOWEST and check.first(first[row], second[row]) is not None:
                 guarded[row] = -1.0
-            progress.step("asking the guards")
+            progress.step("comparing pairs")
     return _Data("pairs", Cases(similarity, labels), Cases(guarded, labels), rows, int(same_text.sum()))
 
 
@@ -227,7 +227,8 @@ def _print_choice(label: str, result: Calibration) -> None:
         closest = (
             "there are no hits"
             if best is None
-            else f"the least is {100 * best.wrong_share:.2f} % at {best.threshold:.3f}"
+            else f"on all rows at once the least wrong share is {100 * best.wrong_share:.2f} % "
+            f"at {best.threshold:.3f}, with {best.hits:,} hits"
         )
         say(f"{click.style(label, fg='red')}: no threshold from 0.5 meets the target on held-out folds; {closest}")
         say()

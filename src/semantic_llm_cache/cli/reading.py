@@ -67,7 +67,8 @@ async def _ls(args: Args) -> int:
         print_json([entry_record(key, entry, vector=False) for _, _, key, entry in newest])
         return 0
     if not newest:
-        say("No entries." if needle is None else f"No entry's prompt holds {clean(args.search)!r}.")
+        where = "" if args.namespace is None else f" in the namespace {clean(args.namespace)!r}"
+        say(f"No entries{where}." if needle is None else f"No entry{where} has {clean(args.search)!r} in its prompt.")
         return 0
     from semantic_llm_cache.management.labels import origin_of_entry
 

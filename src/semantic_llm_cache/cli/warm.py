@@ -345,7 +345,9 @@ def _function(name: str) -> Any:
         for part in attribute.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise CommandError(f"--function {clean(name)}: {error}", code=2) from error
+        absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+        where = " (run this in the folder that holds it)" if absent else ""
+        raise CommandError(f"--function {clean(name)}: {error}{where}", code=2) from error
     if _controls_of(found) is None:
         raise CommandError(f"--function {clean(name)} is not a function decorated with @cache", code=2)
     return found

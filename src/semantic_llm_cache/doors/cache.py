@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, ov
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, TTLFunction
-from semantic_llm_cache.doors.decorator import CachedFunction, bind, refuse_idle_embedder, split
+from semantic_llm_cache.doors.decorator import CachedFunction, bind, refuse_idle, split
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import Mode, OnError, Options, SingleFlight, VerifyMode
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
@@ -38,7 +38,8 @@ class SemanticCache(Engine):
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
         ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; 0 stores nothing, None means for ever. Or
             a callable that is given the answer and its `Request`, and returns one of these.
-        namespace: groups entries for management; part of the scope.
+        namespace: groups entries for management; part of the scope. In any other than "default", the decorated
+            functions of this cache share answers, see `cache`.
         enabled: False lets every call through. So does ``SEMANTIC_LLM_CACHE_DISABLED=1``.
         guards: rules that find differences in meaning which cosine misses: ``"default"``, None, names of
             rules, or callables; see `matching.guards`.
@@ -168,7 +169,7 @@ class SemanticCache(Engine):
         """
         engine_options, function_options = split(options)
         derived = self.derive(**engine_options)
-        refuse_idle_embedder(engine_options, derived)
+        refuse_idle(engine_options, derived)
         if function is None:
             return lambda f: bind(f, derived.derive(), function_options)
         return bind(function, derived, function_options)
@@ -242,8 +243,9 @@ def cache(
             means for ever. Counted from the store; a hit does not extend it. Or a callable ``(response, request)`` that
             returns one of these; of a stream it is given what `cache_if` gets. If it fails, the answer is not stored.
         backend: a `StorageBackend` or URL (``"sqlite:///cache.db"``); None is the process's default.
-        namespace: groups entries for management. In "default" each function has its own entries;
-            functions with the same other namespace share theirs.
+        namespace: groups entries for management. In "default" each function has its own entries. Functions with the
+            same other namespace share answers: give it only to functions that answer a prompt alike, or tell them
+            apart with `scope`. To group entries for deletion alone, use `tags`.
         enabled: False lets every call through.
         key_func: called with the function's arguments, returns the exact key as a string. All other
             arguments are then your responsibility: they no longer separate answers, not even in the near
@@ -280,8 +282,8 @@ def cache(
         price: `CacheConfig` with rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``.
 
     Raises:
-        TypeError, ValueError: when decorating, naming the argument. Also for an `embedder` with ``similarity=1``,
-            which would never be asked.
+        TypeError, ValueError: when decorating, naming the argument. Also for `embedder` or `verify` with
+            ``similarity=1``, which would never be asked.
         EmbeddingUnavailableError: when decorating with `similarity` below 1 and no usable embedder.
         CacheKeyError: when calling with an argument that has no stable fingerprint.
 
@@ -299,7 +301,7 @@ def cache(
         del given["similarity"]
     engine_options, function_options = split(_named(given))
     engine = SemanticCache(**engine_options)
-    refuse_idle_embedder(engine_options, engine)
+    refuse_idle(engine_options, engine)
     if bare is not None:
         return bind(bare, engine, function_options)
     return lambda function: bind(function, engine.derive(), function_options)

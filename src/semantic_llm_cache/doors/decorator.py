@@ -29,7 +29,7 @@ from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.values.annotations import meaning
 from semantic_llm_cache.values.return_types import called, part_of, returned
 
-__all__ = ["CachedFunction", "FunctionOptions", "bind", "refuse_idle_embedder", "split"]
+__all__ = ["CachedFunction", "FunctionOptions", "bind", "refuse_idle", "split"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -175,16 +175,17 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
     return engine, FunctionOptions(given, **rest)
 
 
-def refuse_idle_embedder(given: Mapping[str, Any], engine: Engine) -> None:
-    """Raise ValueError for an embedder that a decorator names though its function matches equal text only.
+def refuse_idle(given: Mapping[str, Any], engine: Engine) -> None:
+    """Raise ValueError for an embedder or verifier that a decorator names though its function matches equal text only.
 
     A `SemanticCache` may have one for decorators, contexts and requests to come, so this is not for its own options.
     """
-    if given.get("embedder") is not None and engine.similarity >= 1:
-        raise ValueError(
-            "embedder= has no effect with similarity=1, which matches equal text only: give similarity=0.9, say, or "
-            "leave embedder= out (a SemanticCache takes one that only some functions or contexts use)"
-        )
+    for name in ("embedder", "verify"):
+        if given.get(name) is not None and engine.similarity >= 1:
+            raise ValueError(
+                f"{name}= has no effect with similarity=1, which matches equal text only: give similarity=0.9, say, or "
+                f"leave {name}= out (a SemanticCache takes one that only some functions or contexts use)"
+            )
 
 
 def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:

@@ -12,7 +12,7 @@ from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL, TTLFunction
 from semantic_llm_cache.doors.cache import SemanticCache
-from semantic_llm_cache.doors.decorator import refuse_idle_embedder
+from semantic_llm_cache.doors.decorator import refuse_idle
 from semantic_llm_cache.doors.providers import PROVIDERS
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
 from semantic_llm_cache.exceptions import PromptCacheError
@@ -74,7 +74,7 @@ class CachedLLM:
         self.engine = SemanticCache(
             backend, similarity=similarity, ttl=ttl, namespace=namespace, enabled=enabled, **given
         )
-        refuse_idle_embedder(given, self.engine)
+        refuse_idle(given, self.engine)
         self._functions = CallableScope("llm_func")
 
     def _judge_with(self, options: dict[str, Any], backend: StorageBackend | str | None) -> None:

@@ -88,32 +88,43 @@ class Admission:
 
     async def form(self, call: Call, value: Any, duration_ms: float, refused: str = "") -> Fresh:
         """Do the same as `weigh` for an answer of which it is known why it is not wanted, if so."""
-        ttl = None if refused else self._lifetime(call, value)
-        if ttl == 0:
-            refused = because("ttl", f"category {call.settings.category}") if call.settings.own_ttl else _NO_TIME
+        ttl = None
+        if not refused:
+            ttl, refused = self._lifetime(call, value)
         return Fresh(value, await self.shared(value, call.settings), refused, duration_ms, ttl)
 
-    def _lifetime(self, call: Call, value: Any) -> float | None:
-        """Return the answer's time to live: 0 if it is not to be stored, None if it never expires."""
+    def _lifetime(self, call: Call, value: Any) -> tuple[float | None, str]:
+        """Return the answer's time to live, None if it never expires, and why it is not stored, if so."""
         ttl = call.settings.ttl
-        if not callable(ttl):
-            return ttl
-        try:
-            given: Any = ttl(value, call.request)
-        except Exception as error:
-            self._notices.log_once("ttl", f"ttl raised {describe(error)}: answers are not stored")
-            return 0.0
-        try:
-            return parse_ttl(given)
-        except (TypeError, ValueError):  # whose text may quote the answer
-            if inspect.iscoroutine(given):
-                given.close()
-            self._notices.log_once(
-                "ttl",
-                f"ttl returned a {type(given).__name__} that is no time to live, so answers are not stored: return "
-                'seconds, a timedelta, text such as "1h30m", 0, or None',
-            )
-            return 0.0
+        if callable(ttl):
+            try:
+                given: Any = ttl(value, call.request)
+            except Exception as error:
+                self._notices.log_once(
+                    "ttl",
+                    f"ttl raised {describe(error)}, so answers are not stored: it is called with the answer and its "
+                    "Request",
+                )
+                return 0.0, because("ttl", f"it raised {describe(error)}")
+            try:
+                ttl = parse_ttl(given)
+            except (TypeError, ValueError):  # whose text may quote the answer
+                return 0.0, self._no_lifetime(given)
+        if ttl != 0:
+            return ttl, ""
+        return ttl, because("ttl", f"category {call.settings.category}") if call.settings.own_ttl else _NO_TIME
+
+    def _no_lifetime(self, given: Any) -> str:
+        """Log that `ttl` returned something else than a time to live, and return that as the reason."""
+        if inspect.iscoroutine(given):
+            given.close()
+        kind = type(given).__name__
+        self._notices.log_once(
+            "ttl",
+            f"ttl returned a value of type {kind} that is no time to live, so answers are not stored: return seconds, "
+            'a timedelta, text such as "1h30m", 0, or None',
+        )
+        return because("ttl", f"it returned a value of type {kind} that is no time to live")
 
     def _refusal(self, value: Any) -> str:
         """Return why `cache_if` does not want an answer stored, ``""`` if it does."""

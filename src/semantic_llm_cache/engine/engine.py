@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from semantic_llm_cache.arguments import check_tags
+from semantic_llm_cache.arguments import check_tags, kind_of
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.control import NOT_CACHED
@@ -140,7 +140,10 @@ class Engine:
         if cache is None:
             return Engine(Options.read(options, also))
         if not isinstance(cache, Engine):
-            raise TypeError(f"cache={cache!r} must be a SemanticCache; options are given by name")
+            raise TypeError(
+                f"cache= must be a SemanticCache, not {kind_of(cache)}: give options by name, such as "
+                "backend='memory://'"
+            )
         if not options:
             return cache
         made = object.__new__(type(cache))

@@ -281,9 +281,9 @@ class Flights:
             if flight in chain or any(other in chain for other in _reachable(flight)):
                 flight.waiters -= 1
                 raise CacheReentryError(
-                    "a cached call asks, from within itself, for the answer it is computing, and would wait for "
-                    "ever: call the undecorated function (__wrapped__) inside, or give the inner call another "
-                    "prompt or scope"
+                    "a cached function asked its own question while it was computing the answer, and would wait for "
+                    "itself for ever: call the undecorated function (__wrapped__) inside, or give the inner call "
+                    "another prompt or scope"
                 )
             for outer in chain:
                 outer.waits_for[flight] = outer.waits_for.get(flight, 0) + 1

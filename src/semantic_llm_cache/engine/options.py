@@ -88,8 +88,14 @@ def _names_or_callable(value: Any, name: str) -> Any:
     return value if callable(value) else read_dependencies(value, name)
 
 
-def _overlap(value: float, name: str) -> float:
-    return check_similarity(value, name) if value else 0.0
+def _fraction(value: float, name: str) -> float:
+    if not value:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={shown(value)} must be a number from 0 to 1, such as 0.1")
+    if not 0 <= value <= 1:  # also refuses NaN
+        raise ValueError(f"{name}={shown(value)} must lie from 0 to 1, such as 0.1 for 10 %")
+    return value
 
 
 def _one_of(words: Any) -> Check:
@@ -122,10 +128,6 @@ def _band(value: Any, name: str) -> tuple[float, float] | None:
     if low >= high:
         raise ValueError(f"{name}={shown(value)} must go from the lower to the higher similarity")
     return low, high
-
-
-def _jitter(value: float, name: str) -> float:
-    return check_similarity(value, name) if value else 0.0
 
 
 def _span(value: TTL, name: str) -> float | None:
@@ -205,7 +207,9 @@ class Options:
         'How long an answer is served: seconds, a timedelta, `"1h30m"`; 0 stores nothing, None means for ever; or a '
         "callable of answer and `Request` that returns one of these.",
     )
-    namespace: str = _option("default", _namespace, "Groups entries for management; part of the scope.")
+    namespace: str = _option(
+        "default", _namespace, "Groups entries. Functions that name the same one, except `default`, share answers."
+    )
     enabled: bool = _option(True, check_flag, "False lets every call through.")
     guards: Any = _option(
         DEFAULT_GUARDS, _as_it_is, "Rules that find differences which cosine misses: names, callables, or None."
@@ -237,7 +241,7 @@ class Options:
     stale_if_error: float | None = _option(
         None, _span, "How long past its TTL an answer is served when the call fails."
     )
-    jitter: float = _option(0.0, _jitter, "Largest share of the TTL, up to 1, by which it is shortened at random.")
+    jitter: float = _option(0.0, _fraction, "Largest share of the TTL, up to 1, by which it is shortened at random.")
     single_flight: SingleFlight = _option(
         "process", _one_of(SingleFlight), 'Who shares one call: `"process"`, or `"shared"` for all processes.'
     )
@@ -259,7 +263,7 @@ class Options:
         None, check_callable, "Returns the present version of a name that an answer rests on; None if it is gone."
     )
     evidence_overlap: float = _option(
-        0.0, _overlap, "Least share of names in `depends_on` that a stored answer must have in common with the call."
+        0.0, _fraction, "Least share of names in `depends_on` that a stored answer must have in common with the call."
     )
     category: Any = _option(
         None, check_category_option, "The category of all prompts, or a callable from a prompt to its category."
@@ -338,6 +342,25 @@ DOCUMENTED: dict[str, dict[str, Option]] = {
 """The tables of ``docs/options.md``."""
 
 
+_SYNONYMS = {
+    "threshold": "similarity",
+    "score_threshold": "similarity",
+    "expire": "ttl",
+    "expires": "ttl",
+    "expiration": "ttl",
+    "max_age": "ttl",
+    "key": "key_func",
+    "model": "embedder",
+    "embedding": "embedder",
+    "embeddings": "embedder",
+    "embedding_model": "embedder",
+    "storage": "backend",
+    "url": "backend",
+    "tenant": "scope",
+}
+"""Names of other libraries for our options: they look like none of them, or like the wrong one."""
+
+
 def _checked(given: Mapping[str, Any], also: Iterable[str]) -> dict[str, Any]:
     if not ENGINE_OPTIONS.keys() >= given.keys():
         refuse_unknown(given, (*also, *ENGINE_OPTIONS))
@@ -357,4 +380,4 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
         if name == "judge" and "same_answer" in names:
             raise TypeError("unknown option 'judge': pass the judge of answers as same_answer=, of prompts as verify=")
         if name not in names:
-            raise TypeError(unknown("option", name, names))
+            raise TypeError(unknown("option", name, names, _SYNONYMS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from semantic_llm_cache.arguments import kind_of
 from semantic_llm_cache.integrations import httpx
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def wrap(client: C, **options: Unpack[TransportOptions]) -> C:
     given: Any = client
     inner = getattr(given, "_client", None)
     if inner is None or not hasattr(given, "with_options"):
-        raise TypeError(f"wrap() takes a client of the SDK, not {type(client).__qualname__}")
+        raise TypeError(
+            f"client= must be a client of the SDK, such as AsyncOpenAI() or AsyncAnthropic(), not {kind_of(client)}"
+        )
     result: C = given.with_options(http_client=httpx.wrap(inner, **options))
     return result

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from semantic_llm_cache.arguments import kind_of
 from semantic_llm_cache.calls.control import HEADER
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.integrations._carrier import carrier_of
@@ -207,7 +208,9 @@ def wrap(client: C, *, door: WireCache | None = None, **options: Unpack[WireOpti
     elif hasattr(transport, "handle_request"):
         kind = CachingTransport
     else:
-        raise TypeError(f"wrap() takes a client of httpx or httpx2, not {type(client).__qualname__}")
+        raise TypeError(
+            f"client= must be a client of httpx or httpx2, such as httpx.AsyncClient(), not {kind_of(client)}"
+        )
     shared = _door_of(door, options)
 
     def cached(inner: Any) -> Any:

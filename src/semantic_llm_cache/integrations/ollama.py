@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from semantic_llm_cache.arguments import kind_of
 from semantic_llm_cache.integrations import httpx
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def wrap(client: C, **options: Unpack[TransportOptions]) -> C:
     given: Any = client
     inner = getattr(given, "_client", None)
     if inner is None or not hasattr(given, "chat"):
-        raise TypeError(f"wrap() takes an Ollama client, not {type(client).__qualname__}")
+        raise TypeError(f"client= must be a client of Ollama, such as ollama.AsyncClient(), not {kind_of(client)}")
     wrapped = copy.copy(given)
     wrapped._client = httpx.wrap(inner, **options)
     result: C = wrapped

@@ -11,7 +11,7 @@ try:
 except ImportError as error:
     from semantic_llm_cache._installation import install
 
-    raise ImportError(f"LangChainCache needs langchain-core: {install('langchain')}") from error
+    raise ImportError(f"LangChainCache and CachedChatModel need langchain-core: {install('langchain')}") from error
 
 from semantic_llm_cache.integrations.langchain.cache import LangChainCache
 from semantic_llm_cache.integrations.langchain.model import CachedChatModel

@@ -74,9 +74,9 @@ class CachedChatModel(BaseChatModel):
     hashes). Where a part of the model has no stable form, calls bypass the cache and the log says so: name the caller
     with `scope`.
 
-    ``response_metadata["semantic_llm_cache"]`` of each answer says what the cache did: ``outcome``, and where known
-    ``similarity``, ``entry_key``, ``age``. A hit keeps the tokens of the first call in `usage_metadata` and has a
-    message id of its own. LangChain's own cache (``set_llm_cache``) is not asked.
+    ``response_metadata["semantic_llm_cache"]`` of each answer says what the cache did: ``outcome``, ``id`` (for
+    `report_wrong`), and where known ``similarity``, ``entry_key``, ``age``. A hit keeps the tokens of the first call in
+    `usage_metadata` and has a message id of its own. LangChain's own cache (``set_llm_cache``) is not asked.
 
     Args:
         wrapped: a chat model: the model itself, not one with tools or a config bound.

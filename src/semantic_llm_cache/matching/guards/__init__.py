@@ -37,16 +37,15 @@ Limits of the rules: the word lists (`antonyms`, `times`, `names`, `format`, `di
 shorter in German, French, Spanish, Portuguese, Italian, Dutch, Polish, Russian, Chinese and Japanese, and absent
 elsewhere. `negation` and number words are also known in Swedish, Danish, Norwegian, Finnish, Czech, Slovak, Hungarian,
 Romanian, Indonesian, Vietnamese, Catalan, Croatian, Ukrainian, Bulgarian, Greek, Hebrew, Arabic and Korean. In other
-languages that can be recognised, by their script or by their small words, `coverage` refuses every near match; a
-language in Latin letters that it does not recognise is compared by the rules without word lists alone. These (numbers
-in digits of any script, versions, labels, identifiers, URLs, flags, quotes, code, operators, emoji, accents, swapped
-words) hold in every language that puts spaces or Han and kana characters between words. `rider`, `quantifiers`, and
-the small words of `operators`, `direction` and `swap` (and/or, unless, except, only, passives, comparatives), are
-mostly English. An accent
-that is left out by somebody who types none
-("cafe" for "café") is no difference; one that makes another word ("ano", "año") is, and so is any when the
-unaccented prompt uses accents elsewhere or asks about the word itself. For an embedder that ignores accents,
-a stricter check runs before any guard: see `semantic_llm_cache.similarity.differences`.
+languages that can be recognised, by their script, their own letters or their small words, `coverage` refuses every
+near match; a language in Latin letters that it does not recognise is compared by the rules without word lists alone.
+These (numbers in digits of any script, versions, labels, identifiers, URLs, flags, quotes, code, operators, emoji,
+accents, swapped words) hold in every language that puts spaces or Han and kana characters between words. `rider`,
+`quantifiers`, and the small words of `operators`, `direction` and `swap` (and/or, unless, except, only, passives,
+comparatives), are mostly English. An accent that is left out by somebody who types none ("cafe" for "café") is no
+difference; one that makes another word ("ano", "año") is, and so is any when the unaccented prompt uses accents
+elsewhere or asks about the word itself. For an embedder that ignores accents, a stricter check runs before any guard:
+see `semantic_llm_cache.similarity.differences`.
 """
 
 from __future__ import annotations

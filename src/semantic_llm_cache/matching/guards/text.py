@@ -10,7 +10,7 @@ from typing import Any
 
 from .lexicon import in_order
 from .lexicon.languages import FUNCTION_WORDS
-from .lexicon.more_languages import MORE_FUNCTION_WORDS, UNCOVERED_WORDS
+from .lexicon.more_languages import MORE_FUNCTION_WORDS, UNCOVERED_LETTERS, UNCOVERED_WORDS
 from .lexicon.numerals import NUMBER_WORDS
 
 __all__ = ["Reading", "read", "stem"]
@@ -255,6 +255,10 @@ class Reading:
         if not plain and (script := self._script()) is not None:
             # Bulgarian has no letter of its own.
             return "bg" if script == "ru" and scores.get("bg", 0) > scores.get("ru", 0) + 1 else script
+        if not plain:
+            for word in words:
+                for language in {UNCOVERED_LETTERS[c] for c in word if c in UNCOVERED_LETTERS}:
+                    scores[language] = scores.get(language, 0) + 1
         best, best_score = "en", english
         for language in sorted(scores, key=_RANK.__getitem__):
             # A letter beyond a-z speaks against English where the count does not decide.

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from . import words
 
-__all__ = ["MORE_FUNCTION_WORDS", "MORE_NEGATIONS", "MORE_NEGATIONS_TWICE", "SCRIPTS", "UNCOVERED", "UNCOVERED_WORDS"]
+__all__ = [
+    "MORE_FUNCTION_WORDS",
+    "MORE_NEGATIONS",
+    "MORE_NEGATIONS_TWICE",
+    "SCRIPTS",
+    "UNCOVERED",
+    "UNCOVERED_LETTERS",
+    "UNCOVERED_WORDS",
+]
 
 MORE_FUNCTION_WORDS: dict[str, frozenset[str]] = {
     lang: words(text)
@@ -122,6 +130,13 @@ UNCOVERED: dict[str, str] = {
     "kk": "Kazakh",
 }  # fmt: skip
 """Languages that are recognised but have no lists, under their names."""
+
+UNCOVERED_LETTERS: dict[str, str] = {
+    letter: language
+    for letters, language in (("ığ", "tr"), ("ėųį", "lt"), ("ķļņģ", "lv"), ("ðþ", "is"))
+    for letter in letters
+}
+"""Latin letters that, of all languages here, one alone writes, and that language."""
 
 UNCOVERED_WORDS: dict[str, frozenset[str]] = {
     lang: words(text)
