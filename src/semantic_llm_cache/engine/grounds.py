@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +34,7 @@ class Grounds:
         if evidence is None or not names:
             return
         found = await self._ask(evidence, names)
-        known = {name: version for name, version in found.items() if version}
+        known = {name: version for name, version in found.items() if version is not None}
         if known:
             call.settings = replace(call.settings, evidence=evidence.plus(known))
 
@@ -51,16 +52,21 @@ class Grounds:
         stored = evidence_of(entry.tags)
         if evidence.overlap and (reason := _too_little(evidence, stored)) is not None:
             return reason
-        present = {name: evidence.versions[name] for name in stored if evidence.versions.get(name)}
+        present = {
+            name: version for name, version in evidence.versions.items() if version is not None and name in stored
+        }
         if evidence.version_of is not None:
             names = [name for name in stored if name not in present]
             asked.update(await self._ask(evidence, [name for name in names if name not in asked]))
             for name in names:
-                if asked[name] is None:
+                version = asked[name]
+                if version is None:
                     return f"rests on {name}, which is gone or cannot be checked"
-                present[name] = asked[name] or ""
-        for name, version in stored.items():
-            if version and present.get(name) and present[name] != version:
+                present[name] = version
+        for name, version in present.items():
+            if stored[name] is None:
+                return f"rests on {name}, of which the version was not known"
+            if stored[name] != version:
                 return f"rests on {name}, which has changed"
         return None
 
@@ -82,7 +88,7 @@ class Grounds:
         return {name: None if value is None else str(value) for name, value in zip(names, values, strict=True)}
 
 
-def _too_little(evidence: Evidence, stored: dict[str, str]) -> str | None:
+def _too_little(evidence: Evidence, stored: Mapping[str, str | None]) -> str | None:
     """Return why an entry rests on too few of the things that the call rests on, or None."""
     together = stored.keys() | evidence.versions.keys()
     if not together:

@@ -229,7 +229,7 @@ class Options:
     )
     clock: Callable[[], float] | None = _option(None, check_callable, "Wall time in seconds, for tests.")
     tags: tuple[str, ...] = _option((), check_tags, "Labels of the stored entries, for `invalidate(tags=...)`.")
-    depends_on: Mapping[str, str] = _option(
+    depends_on: Mapping[str, str | None] = _option(
         (), read_dependencies, "What answers rest on: names with versions, or names; no hit once a version differs."
     )
     version_of: Callable[[str], Any] | None = _option(
