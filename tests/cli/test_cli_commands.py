@@ -390,6 +390,14 @@ def test_a_reader_that_goes_away_causes_no_traceback(tmp_path):
     assert err == b""
 
 
+def test_streams_that_are_closed_cause_no_traceback(db):
+    for closed in (">&-", "2>&-", "<&-", "<&- >&- 2>&-"):
+        line = f'"$0" -m semantic_llm_cache ls --db "$1" {closed}'
+        done = subprocess.run(["sh", "-c", line, sys.executable, str(db)], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, ""), closed
+        assert ("What is Rust?" in done.stdout) == (">&-" not in closed.split()), closed
+
+
 def test_output_survives_a_terminal_that_cannot_show_the_prompt(tmp_path):
     path = tmp_path / "wide.db"
     fill(path, {"k" * 10: entry("東京の天気は?", "晴れ")})
