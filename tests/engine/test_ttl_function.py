@@ -92,6 +92,10 @@ async def test_a_ttl_that_fails_costs_only_the_saving(bad, caplog):
         for _ in range(3):
             assert await ask("q") == "q"
             assert (last_lookup().outcome, last_lookup().stored) == ("miss", False)
+            assert last_lookup().stored_reason in (
+                "ttl: the function raised",
+                "ttl: the function returned no time to live",
+            )
     (record,) = caplog.records
     assert "answers are not stored" in record.getMessage()
     assert "secret" not in record.getMessage()

@@ -52,7 +52,7 @@ class _Overrides:
             context._record(lookup)
 
 
-overrides: ContextVar[_Overrides | None] = ContextVar("semantic_llm_cache_overrides", default=None)
+overrides: ContextVar[_Overrides | None] = ContextVar("semantic_llm_cache.overrides", default=None)
 
 
 class CacheContext:

@@ -8,7 +8,7 @@ from typing import Any
 
 from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.identity import Place
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
@@ -88,23 +88,23 @@ class Admission:
 
     async def form(self, call: Call, value: Any, duration_ms: float, refused: str = "") -> Fresh:
         """Do the same as `weigh` for an answer of which it is known why it is not wanted, if so."""
-        ttl = None if refused else self._lifetime(call, value)
-        if ttl == 0:
-            refused = _NO_TIME
+        ttl: float | None = None
+        if not refused:
+            ttl, refused = self._lifetime(call, value)
         return Fresh(value, await self.shared(value, call.settings), refused, duration_ms, ttl)
 
-    def _lifetime(self, call: Call, value: Any) -> float | None:
-        """Return the answer's time to live: 0 if it is not to be stored, None if it never expires."""
+    def _lifetime(self, call: Call, value: Any) -> tuple[float | None, str]:
+        """Return the answer's time to live, None if it never expires; and why it is not stored, ``""`` if it may be."""
         ttl = call.settings.ttl
         if not callable(ttl):
-            return ttl
+            return ttl, _NO_TIME if ttl == 0 else ""
         try:
             given: Any = ttl(value, call.request)
         except Exception as error:
             self._notices.log_once("ttl", f"ttl raised {describe(error)}: answers are not stored")
-            return 0.0
+            return 0.0, because("ttl", "the function raised")
         try:
-            return parse_ttl(given)
+            seconds = parse_ttl(given)
         except (TypeError, ValueError):  # whose text may quote the answer
             if inspect.iscoroutine(given):
                 given.close()
@@ -113,14 +113,15 @@ class Admission:
                 f"ttl returned a {type(given).__name__} that is no time to live, so answers are not stored: return "
                 'seconds, a timedelta, text such as "1h30m", 0, or None',
             )
-            return 0.0
+            return 0.0, because("ttl", "the function returned no time to live")
+        return seconds, _NO_TIME if seconds == 0 else ""
 
     def _refusal(self, value: Any) -> str:
         """Return why `cache_if` does not want an answer stored, ``""`` if it does."""
         if self._options.cache_if is None:
             return ""
         try:
-            return "" if self._options.cache_if(value) else because("cache-if", "it returned False")
+            return "" if accepts(self._options.cache_if, value) else because("cache-if", "it returned False")
         except NotStored as refusal:
             return refusal.reason
         except Exception as error:
