@@ -222,6 +222,26 @@ async def test_a_name_without_a_version_keeps_the_version_given_outside() -> Non
     assert [await with_version(v) for v in "1122"] == ["answer 1", "answer 1", "answer 2", "answer 2"]
 
 
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_version_of_that_hangs_costs_no_more_than_the_timeout(
+    plain: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    freed = threading.Event()
+
+    async def hangs(name: str) -> str:
+        await asyncio.sleep(60)
+        return "1"
+
+    version_of: Any = (lambda name: freed.wait(60)) if plain else hangs
+    ask = _ask(SemanticCache(MemoryBackend(), version_of=version_of, timeout=0.05))
+    try:
+        answers = [await asyncio.wait_for(ask(QUESTION, given), 5) for given in (("a",), ("a",), {"a": "1"})]
+    finally:
+        freed.set()
+    assert answers == ["answer 1", "answer 2", "answer 3"]
+    assert "version_of failed (no answer in time)" in caplog.text
+
+
 async def test_invalidate_by_what_answers_rest_on() -> None:
     backend = MemoryBackend()
     ask = _ask(SemanticCache(backend))

@@ -98,7 +98,7 @@ class Engine:
             access.need_embedder()
         reference = weakref.ref(self)
         self.learning = learning = Learning(options.namespace, access, decider, notices)
-        self.grounds = grounds = Grounds(notices)
+        self.grounds = grounds = Grounds(notices, options.timeout)
         self.search = search = Search(options, access, decider, learning, grounds, notices)
         self.admission = admission = Admission(options, access, decider, learning, notices)
         self.reporter = reporter = Reporter(options, access, decider, notices, reference)
