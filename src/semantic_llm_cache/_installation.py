@@ -32,7 +32,9 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 
 _NAME = __name__.partition(".")[0]
 _THEIRS = frozenset({"core.py", "similarity.py", "storage.py"})
-"""Files that the other project's folder has, and the folder of this one never."""
+"""Files that the other project's folder has, all of them, and the folder of this one never."""
+_MARKS = _THEIRS | {"__init__.py"}
+"""Without an ``__init__.py`` it is no package: a user's own folder of this name, or a checkout."""
 
 
 def install(extra: str) -> str:
@@ -57,7 +59,7 @@ def refuse_other_project(own: str, places: Iterable[str]) -> None:
     for place in dict.fromkeys((os.path.dirname(own), *places)):
         try:
             folder = os.path.join(place, _NAME)
-            if _THEIRS.isdisjoint(os.listdir(folder)):
+            if not _MARKS.issubset(os.listdir(folder)):
                 continue
         except (OSError, ValueError, TypeError):  # no folder of this name there
             continue

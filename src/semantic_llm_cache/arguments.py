@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = [
-    "check_callable", "check_count", "check_flag", "check_namespace", "check_number", "check_path", "check_tags",
-    "check_text", "kind_of", "shown", "unknown",
+    "check_callable", "check_count", "check_flag", "check_namespace", "check_number", "check_path", "check_plain",
+    "check_tags", "check_text", "is_async", "kind_of", "shown", "unknown",
 ]  # fmt: skip
 
 _LONGEST = 80
@@ -108,6 +109,18 @@ def check_callable(value: Any, name: str) -> Any:
     if value is not None and not callable(value):
         raise TypeError(f"{name}={shown(value)} must be callable, or None")
     return value
+
+
+def check_plain(value: Any, name: str) -> Any:
+    """Return a plain callable or None. TypeError for anything else, async ones too: nobody would wait for these."""
+    if check_callable(value, name) is not None and is_async(value):
+        raise TypeError(f"{name}={shown(value)} must be a plain function, not an async one: it is not awaited")
+    return value
+
+
+def is_async(function: Any) -> bool:
+    """Return whether calling `function` makes a coroutine, as far as it can be seen."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
 
 
 def check_flag(value: Any, name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import re
 import time
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from semantic_llm_cache.arguments import check_number, shown
+from semantic_llm_cache.arguments import check_number, is_async, shown
 
 __all__ = ["SCHEMA_VERSION", "CacheConfig", "CacheEntry", "check_similarity"]
 
@@ -69,7 +68,7 @@ def check_ttl(ttl: TTL | TTLFunction, name: str = "ttl") -> float | TTLFunction 
     """Return what `parse_ttl` does, or a callable as it is. TypeError for an async one."""
     if not callable(ttl):
         return parse_ttl(ttl, name)
-    if inspect.iscoroutinefunction(ttl) or inspect.iscoroutinefunction(getattr(ttl, "__call__", None)):
+    if is_async(ttl):
         raise TypeError(f"{name}={shown(ttl)} must be a plain function of answer and request, not an async one")
     return ttl
 

@@ -6,8 +6,10 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -407,6 +409,38 @@ def test_a_reader_that_goes_away_causes_no_traceback(tmp_path):
     process.stderr.close()
     assert process.wait(60) == 141
     assert err == b""
+
+
+def test_ctrl_c_at_a_question_interrupts(db):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "semantic_llm_cache", "clear", "--db", str(db)],
+        stdin=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    asked = b""
+    while b"[y/N]" not in asked:
+        asked += os.read(process.stderr.fileno(), 1000)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    try:
+        assert process.wait(20) == 130
+        assert b"interrupted" in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        os.close(ours)
+    assert command("ls", "--db", db).stdout.count("aa11") == 2
+
+
+def test_streams_that_are_closed_cause_no_traceback(db):
+    for closed in (">&-", "2>&-", "<&-", "<&- >&- 2>&-"):
+        line = f'"$0" -m semantic_llm_cache ls --db "$1" {closed}'
+        done = subprocess.run(["sh", "-c", line, sys.executable, str(db)], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, ""), closed
+        assert ("What is Rust?" in done.stdout) == (">&-" not in closed.split()), closed
 
 
 def test_output_survives_a_terminal_that_cannot_show_the_prompt(tmp_path):

@@ -1,3 +1,4 @@
+import json
 import types
 import unicodedata
 
@@ -19,6 +20,22 @@ def test_clean_leaves_nothing_that_a_terminal_obeys(text):
         allowed = {"\n", "\t"} if lines else set()
         assert not [c for c in shown if unicodedata.category(c) == "Cc" and c not in allowed]
         shown.encode("utf-8")
+
+
+@given(st.text())
+def test_json_leaves_nothing_that_a_terminal_obeys(text):
+    shown = output.json_text({"prompt": text})
+    kept = [c for c in shown if unicodedata.category(c) == "Cc" or unicodedata.bidirectional(c) in TURNS]
+    assert not kept
+    assert unescape(json.loads(shown)["prompt"]) == text
+
+
+TURNS = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+
+
+@pytest.mark.parametrize("char", ["\x7f", "\x9b", "\u202e", "\u2066", "\u061c", "\u2028"])
+def test_json_escapes_what_only_some_readers_obey(char):
+    assert output.json_text([char]) == f'["\\u{ord(char):04x}"]'
 
 
 @given(st.text(), st.integers(4, 60))

@@ -144,6 +144,40 @@ async def test_cache_if_decides(backend):
     await engine.close()
 
 
+async def _no(*given):
+    return False
+
+
+class _Later:
+    async def __call__(self, *given):
+        return False
+
+
+@pytest.mark.parametrize("name", ["cache_if", "on_event", "price", "clock"])
+def test_a_callable_that_nobody_awaits_may_not_be_async(name):
+    for given in (_no, _Later()):
+        with pytest.raises(TypeError, match=rf"{name}=.* must be a plain function, not an async one"):
+            SemanticCache("memory://", **{name: given})
+
+
+@pytest.mark.parametrize("name", ["normalizer", "key_func"])
+def test_a_callable_that_makes_a_key_may_not_be_async(name):
+    with pytest.raises(TypeError, match=rf"{name}=.* must be a plain function, not an async one"):
+        SemanticCache("memory://").cache(**{name: _no})
+
+
+async def test_a_cache_if_that_returns_a_coroutine_stores_nothing(caplog):
+    engine = SemanticCache("memory://", cache_if=lambda answer: _no(answer))
+
+    @engine.cache()
+    async def ask(prompt: str):
+        return "sorry"
+
+    _, lookup = await ask.with_lookup("q")
+    assert (lookup.stored, lookup.stored_reason.split(":")[0]) == (False, "cache-if")
+    assert "cache_if raised TypeError" in caplog.text
+
+
 async def test_who_waits_shares_an_answer_that_is_not_stored():
     engine = SemanticCache("memory://", cache_if=lambda answer: False)
     model = Model(["answer"])

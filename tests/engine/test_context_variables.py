@@ -26,6 +26,18 @@ def fresh():
     trace.set("caller's")
 
 
+async def test_a_variable_whose_name_begins_like_the_package_is_the_users(engine):
+    named = ContextVar("semantic_llm_cache_tenant", default="none")
+
+    @engine.cache
+    async def ask(prompt: str) -> str:
+        named.set("acme")
+        return "x"
+
+    await ask("x")
+    assert named.get() == "acme"
+
+
 async def test_on_a_miss_and_not_on_a_hit(engine):
     @engine.cache
     async def ask(prompt: str) -> str:

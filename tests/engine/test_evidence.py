@@ -186,6 +186,62 @@ async def test_a_failing_version_of_costs_the_hit_and_one_log_line(caplog: pytes
     assert caplog.text.count("version_of failed") == 1
 
 
+@pytest.mark.parametrize("before", [None, ConnectionError("down"), ""])
+async def test_an_answer_whose_version_was_not_known_is_not_served_once_it_is(before: Any) -> None:
+    present = [before]
+
+    def version_of(name: str) -> Any:
+        if isinstance(present[0], Exception):
+            raise present[0]
+        return present[0]
+
+    ask = _ask(SemanticCache(MemoryBackend()), version_of=version_of)
+    assert await ask(QUESTION, ("a",)) == "answer 1"
+    present[0] = "2"
+    assert await ask(QUESTION, ("a",)) == "answer 2"
+    assert last_lookup().reason.startswith("rests on a, ")
+    assert await ask(QUESTION, ("a",)) == "answer 2"
+
+
+async def test_an_empty_version_is_a_version() -> None:
+    ask = _ask(SemanticCache(MemoryBackend()))
+    assert await ask(QUESTION, {"a": ""}) == "answer 1"
+    assert await ask(QUESTION, {"a": ""}) == "answer 1"
+    assert await ask(QUESTION, {"a": "2"}) == "answer 2"
+    assert await ask(QUESTION, {"a": ""}) == "answer 3"
+
+
+async def test_a_name_without_a_version_keeps_the_version_given_outside() -> None:
+    ask = _ask(SemanticCache(MemoryBackend()))
+
+    async def with_version(version: str) -> str:
+        with CacheContext(depends_on={"a": version}), CacheContext(depends_on="a"):
+            answer: str = await ask(QUESTION, ("a",))
+            return answer
+
+    assert [await with_version(v) for v in "1122"] == ["answer 1", "answer 1", "answer 2", "answer 2"]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_version_of_that_hangs_costs_no_more_than_the_timeout(
+    plain: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    freed = threading.Event()
+
+    async def hangs(name: str) -> str:
+        await asyncio.sleep(60)
+        return "1"
+
+    version_of: Any = (lambda name: freed.wait(60)) if plain else hangs
+    ask = _ask(SemanticCache(MemoryBackend(), version_of=version_of, timeout=0.05))
+    try:
+        answers = [await asyncio.wait_for(ask(QUESTION, given), 5) for given in (("a",), ("a",), {"a": "1"})]
+    finally:
+        freed.set()
+    assert answers == ["answer 1", "answer 2", "answer 3"]
+    assert "version_of failed (no answer in time)" in caplog.text
+
+
 async def test_invalidate_by_what_answers_rest_on() -> None:
     backend = MemoryBackend()
     ask = _ask(SemanticCache(backend))
@@ -246,8 +302,8 @@ def test_what_cannot_be_read_is_an_error_that_says_how(value: Any, error: type[E
     assert text in str(caught.value)
 
 
-@given(st.dictionaries(st.text(min_size=1), st.text()))
-def test_what_an_entry_rests_on_comes_back_from_its_labels(versions: dict[str, str]) -> None:
+@given(st.dictionaries(st.text(min_size=1), st.none() | st.text()))
+def test_what_an_entry_rests_on_comes_back_from_its_labels(versions: dict[str, str | None]) -> None:
     tags = ("function:f", "version:x", *evidence_tags(versions))
     assert evidence_of(tags) == versions == read_dependencies(versions)
 

@@ -132,6 +132,23 @@ def test_it_runs_where_odd_places_are_on_the_path(tmp_path):
     _installation.refuse_other_project(str(ROOT / "src" / "semantic_llm_cache"), places)
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("core.py", "similarity.py", "storage.py"),  # a folder of scripts
+        ("README.md", "core.py", "storage.py", "src"),
+        ("__init__.py", "core.py"),  # a user's own module
+        ("answers.db", "storage.py"),
+    ],
+)
+def test_it_runs_where_a_folder_of_its_name_is_not_the_other_project(tmp_path, files):
+    folder = tmp_path / "semantic_llm_cache"
+    folder.mkdir()
+    for name in files:
+        (folder / name).touch()
+    _installation.refuse_other_project(str(ROOT / "src" / "semantic_llm_cache"), [str(tmp_path)])
+
+
 def test_this_project_has_no_file_that_marks_the_other_one():
     here = {path.name for path in (ROOT / "src" / "semantic_llm_cache").iterdir()}
     assert not here & _installation._THEIRS

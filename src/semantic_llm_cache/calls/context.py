@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from semantic_llm_cache.arguments import unknown as unknown_name
 from semantic_llm_cache.calls.categories import check_category
 from semantic_llm_cache.calls.control import CacheControl
-from semantic_llm_cache.calls.evidence import read_dependencies
+from semantic_llm_cache.calls.evidence import joined, read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, CacheConfig, TTLFunction, check_similarity, check_ttl
 
@@ -44,7 +44,7 @@ class _Overrides:
                 value = getattr(outer, name)
             setattr(self, name, value)
         if outer is not None and outer.depends_on is not _UNSET:
-            self.depends_on = {**outer.depends_on, **self.depends_on}
+            self.depends_on = joined(outer.depends_on, self.depends_on)
         self.outer = outer
         self.context = context
         known = outer.contexts if outer else ()
@@ -63,7 +63,7 @@ class _Overrides:
             context._record(lookup)
 
 
-overrides: ContextVar[_Overrides | None] = ContextVar("semantic_llm_cache_overrides", default=None)
+overrides: ContextVar[_Overrides | None] = ContextVar("semantic_llm_cache.overrides", default=None)
 
 
 class CacheContext:

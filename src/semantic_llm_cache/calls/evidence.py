@@ -11,7 +11,7 @@ from typing import Any
 
 from semantic_llm_cache.arguments import shown
 
-__all__ = ["Evidence", "dependency_tags", "evidence_of", "evidence_tags", "read_dependencies"]
+__all__ = ["Evidence", "dependency_tags", "evidence_of", "evidence_tags", "joined", "read_dependencies"]
 
 _NAME, _VERSION = "depends-on:", "version:"
 _HELP = 'give names with versions, {"doc:17": "v3"}, or names alone, ("doc:17",), or a callable that returns them'
@@ -22,23 +22,23 @@ class Evidence:
     """What a call's answer rests on, and how to learn whether a stored answer still rests on the same.
 
     Attributes:
-        versions: name -> version, as text; "" where the version is not known.
+        versions: name -> version, as text; None where the version is not known.
         version_of: returns the present version of a name, None if it is gone; plain or async. None: not known.
         overlap: the least share of names that a stored answer must have in common with the call.
     """
 
-    versions: Mapping[str, str]
+    versions: Mapping[str, str | None]
     version_of: Callable[[str], Any] | None = None
     overlap: float = 0.0
 
-    def plus(self, versions: Mapping[str, str]) -> Evidence:
+    def plus(self, versions: Mapping[str, str | None]) -> Evidence:
         """Return the same with more names; a version given now replaces an earlier one."""
-        return replace(self, versions={**self.versions, **versions}) if versions else self
+        return replace(self, versions=joined(self.versions, versions)) if versions else self
 
     @property
     def unversioned(self) -> list[str]:
         """The names whose versions must be asked for before the call."""
-        return [name for name, version in self.versions.items() if not version] if self.version_of else []
+        return [name for name, version in self.versions.items() if version is None] if self.version_of else []
 
     @cached_property
     def digest(self) -> str:
@@ -47,7 +47,20 @@ class Evidence:
         return blake2b(form, digest_size=8).hexdigest()
 
 
-def read_dependencies(value: Any, name: str = "depends_on") -> dict[str, str]:
+def joined(earlier: Mapping[str, str | None], later: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return all names. A later version replaces an earlier one; a name given without one keeps the version it has.
+
+    Example:
+        >>> joined({"kb": "1", "doc": "2"}, {"kb": "3", "doc": None})
+        {'kb': '3', 'doc': '2'}
+    """
+    return {
+        **earlier,
+        **{name: version for name, version in later.items() if version is not None or name not in earlier},
+    }
+
+
+def read_dependencies(value: Any, name: str = "depends_on") -> dict[str, str | None]:
     """Return name -> version of what a user gave.
 
     Args:
@@ -60,14 +73,14 @@ def read_dependencies(value: Any, name: str = "depends_on") -> dict[str, str]:
 
     Example:
         >>> read_dependencies({"doc:17": 3}), read_dependencies(["kb"])
-        ({'doc:17': '3'}, {'kb': ''})
+        ({'doc:17': '3'}, {'kb': None})
     """
     if isinstance(value, str):
         value = (value,)
     if isinstance(value, (bytes, bytearray)) or not isinstance(value, (Mapping, Iterable)):
         raise TypeError(f"{name}={shown(value)} is of type {type(value).__name__}: {_HELP}")
     items = list(value.items()) if isinstance(value, Mapping) else [(each, None) for each in value]
-    found = {}
+    found: dict[str, str | None] = {}
     for each, version in items:
         if not isinstance(each, str):
             raise TypeError(f"{name}={shown(value)} has a name of type {type(each).__name__}: {_HELP}")
@@ -77,7 +90,7 @@ def read_dependencies(value: Any, name: str = "depends_on") -> dict[str, str]:
             raise TypeError(
                 f"{name}: the version of {each!r} is of type {type(version).__name__}: give text or a number"
             )
-        found[each] = "" if version is None else str(version)
+        found[each] = None if version is None else str(version)
     return found
 
 
@@ -86,28 +99,28 @@ def dependency_tags(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(_NAME + name for name in names)
 
 
-def evidence_tags(versions: Mapping[str, str]) -> tuple[str, ...]:
+def evidence_tags(versions: Mapping[str, str | None]) -> tuple[str, ...]:
     """Return the labels that keep what an answer rests on with its entry, in every backend alike.
 
     Example:
-        >>> evidence_of(evidence_tags({"doc:17": "v3", "kb": ""}))
-        {'doc:17': 'v3', 'kb': ''}
+        >>> evidence_of(evidence_tags({"doc:17": "v3", "kb": None}))
+        {'doc:17': 'v3', 'kb': None}
     """
-    known = (_VERSION + json.dumps([name, version]) for name, version in versions.items() if version)
+    known = (_VERSION + json.dumps([name, version]) for name, version in versions.items() if version is not None)
     return (*dependency_tags(versions), *known)
 
 
-def evidence_of(tags: Iterable[str]) -> dict[str, str]:
+def evidence_of(tags: Iterable[str]) -> dict[str, str | None]:
     """Return name -> version of what an entry with these labels rests on; a label that cannot be read is left out."""
-    found: dict[str, str] = {}
+    found: dict[str, str | None] = {}
     versions: dict[str, str] = {}
     for tag in tags:
         if tag.startswith(_NAME):
-            found[tag[len(_NAME) :]] = ""
+            found[tag[len(_NAME) :]] = None
         elif tag.startswith(_VERSION):
             try:
                 name, version = json.loads(tag[len(_VERSION) :])
             except (ValueError, TypeError):
                 continue
             versions[str(name)] = str(version)
-    return {name: versions.get(name, "") for name in found}
+    return {name: versions.get(name) for name in found}

@@ -124,7 +124,7 @@ def _if_picklable(value: Any) -> Any:
 # A task or a copied context inherits the variable, and so the same list. Whoever makes the next call there puts None
 # in place of the tuple, and then its own list in place of this one. So nobody reads a record after a later call that
 # it could take for its own.
-_last: ContextVar[list[Any] | None] = ContextVar("semantic_llm_cache_last_lookup", default=None)
+_last: ContextVar[list[Any] | None] = ContextVar("semantic_llm_cache.last_lookup", default=None)
 latest = _last.get
 put = _last.set
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["REASONS", "NotStored", "Reason", "because", "quoted", "word_of"]
+__all__ = ["REASONS", "NotStored", "Reason", "accepts", "because", "quoted", "word_of"]
 
 _LONGEST_WORD = 40
 
@@ -66,6 +68,21 @@ def because(word: str, text: str = "") -> str:
     """
     assert word in REASONS, word
     return f"{word}: {text}" if text else word
+
+
+def accepts(cache_if: Callable[[Any], Any], answer: Any) -> bool:
+    """Return whether a user's `cache_if` wants an answer stored.
+
+    Raises:
+        TypeError: it returned something to wait for, which would count as true whatever it holds.
+        Exception: what it raises.
+    """
+    wanted = cache_if(answer)
+    if inspect.isawaitable(wanted):
+        if inspect.iscoroutine(wanted):
+            wanted.close()
+        raise TypeError("cache_if must return True or False, not something to await")
+    return bool(wanted)
 
 
 def quoted(value: Any) -> str:

@@ -126,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         >>> main(["ls", "--db", "no-such-file.db"])
         1
     """
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # Text that the terminal cannot show must not make the command fail.
@@ -156,6 +157,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(text, error.code)
     except (PromptCacheError, ImportError, OSError) as error:
         return _fail(without_urls(str(error), words) or type(error).__name__, 1)
+
+
+def _open_standard_streams() -> None:
+    """Replace streams that were closed when the process began, as by ``>&-``: Python has None for them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
 
 
 def _run(words: list[str]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 
 from semantic_llm_cache.cli.common import (
     PROGRAM,
@@ -39,11 +41,22 @@ async def _clear(args: Args) -> int:
             of = "" if args.namespace is None else f" (of {size:,} entries in all)"
             question = f"Delete {what if of else f'all {size:,} entries'} of {clean(backend.url)}{of}? [y/N] "
             print(question, end="", file=sys.stderr, flush=True)
-            if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
+            if _answer().strip().casefold() not in ("y", "yes"):
                 say(f"{PROGRAM}: nothing deleted", err=True)
                 return 1
         count = await clear_cache(args.namespace, backend=backend)
     return _report(args, count)
+
+
+def _answer() -> str:
+    """Return the line that is typed in. Ctrl-C interrupts: asyncio's own handler would only note it meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        return sys.stdin.readline()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return sys.stdin.readline()
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @command("invalidate", 'invalidate "opening hours" --db cache.db', "invalidate --tag prices --tag plans --db cache.db")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -15,11 +16,12 @@ import click
 from semantic_llm_cache.values.odd_text import portable
 
 __all__ = [
-    "age", "clean", "colour", "columns", "counted", "dim", "fit", "milliseconds", "money", "number", "print_json",
-    "print_table",
-    "say", "tally",
+    "age", "clean", "colour", "columns", "counted", "dim", "fit", "json_text", "milliseconds", "money",
+    "number", "print_json", "print_table", "say", "tally",
 ]  # fmt: skip
 
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal may obey in JSON text: further control characters, and marks that turn the direction of writing."""
 _WIDEST = 30
 """Widest column of a table on a terminal, the last one apart."""
 
@@ -156,9 +158,25 @@ def money(usd: float) -> str:
     return f"${usd:.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
 
 
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return `value` as JSON. Control characters that JSON allows in its texts are written as escapes.
+
+    Example:
+        >>> print(json_text({"prompt": "caf\u00e9 \u009b31m"}))
+        {"prompt": "caf\u00e9 \\u009b31m"}
+    """
+    text = portable(json.dumps(value, ensure_ascii=False, indent=indent))
+    return text if text.isascii() and "\x7f" not in text else _OBEYED.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    char = found.group()
+    return json.dumps(char)[1:-1] if ord(char) > 0x7F else f"\\u{ord(char):04x}"
+
+
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON."""
-    print(portable(json.dumps(value, ensure_ascii=False, indent=2)))
+    print(json_text(value, indent=2))
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> None:

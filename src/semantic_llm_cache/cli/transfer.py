@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 import click
 
 from semantic_llm_cache.cli.common import CommandError, cache_options, namespace_option, open_backend, run_async
-from semantic_llm_cache.cli.output import clean, counted, print_json, say
+from semantic_llm_cache.cli.output import clean, counted, json_text, print_json, say
 from semantic_llm_cache.cli.parsing import Args, argument, command
-from semantic_llm_cache.values.odd_text import portable
 
 __all__ = ["export_command", "import_command"]
 
@@ -32,7 +30,7 @@ def export_command(args: Args) -> int:
     entries = run_async(_read(args, filepath))
     if filepath is None:
         for entry in entries:
-            print(portable(json.dumps(entry, ensure_ascii=False)))
+            print(json_text(entry))
     elif args.json:
         print_json({"exported": len(entries), "file": filepath})
     else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.identity import Place
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
@@ -88,7 +88,7 @@ class Admission:
 
     async def form(self, call: Call, value: Any, duration_ms: float, refused: str = "") -> Fresh:
         """Do the same as `weigh` for an answer of which it is known why it is not wanted, if so."""
-        ttl = None
+        ttl: float | None = None
         if not refused:
             ttl, refused = self._lifetime(call, value)
         return Fresh(value, await self.shared(value, call.settings), refused, duration_ms, ttl)
@@ -131,7 +131,7 @@ class Admission:
         if self._options.cache_if is None:
             return ""
         try:
-            return "" if self._options.cache_if(value) else because("cache-if", "it returned False")
+            return "" if accepts(self._options.cache_if, value) else because("cache-if", "it returned False")
         except NotStored as refusal:
             return refusal.reason
         except Exception as error:

@@ -102,7 +102,7 @@ class Engine:
             decider.guards  # noqa: B018 - load the word lists now: no call should wait for them
         reference = weakref.ref(self)
         self.learning = learning = Learning(options.namespace, access, decider, categories, notices)
-        self.grounds = grounds = Grounds(notices)
+        self.grounds = grounds = Grounds(notices, options.timeout)
         self.search = search = Search(options, access, decider, learning, grounds, notices)
         self.admission = admission = Admission(options, access, decider, learning, notices)
         self.reporter = reporter = Reporter(options, access, decider, notices, reference)

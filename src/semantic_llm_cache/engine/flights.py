@@ -16,7 +16,7 @@ from semantic_llm_cache.exceptions import CacheReentryError
 
 __all__ = ["Flight", "Flights", "current_chain"]
 
-current_chain: ContextVar[tuple[Flight, ...]] = ContextVar("semantic_llm_cache_chain", default=())
+current_chain: ContextVar[tuple[Flight, ...]] = ContextVar("semantic_llm_cache.chain", default=())
 """The flights whose function is running in this context, outermost first."""
 
 PENDING, DONE, FAILED, ABANDONED = range(4)

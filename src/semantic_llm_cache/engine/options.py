@@ -17,6 +17,7 @@ from semantic_llm_cache.arguments import (
     check_count,
     check_flag,
     check_number,
+    check_plain,
     check_tags,
     shown,
     unknown,
@@ -145,6 +146,8 @@ def _timeout(value: float | None, name: str) -> float | None:
 
 def _price(value: Price, name: str) -> Price:
     make_price(value)
+    if callable(value):
+        check_plain(value, name)
     return value
 
 
@@ -245,18 +248,16 @@ class Options:
     single_flight: SingleFlight = _option(
         "process", _one_of(SingleFlight), 'Who shares one call: `"process"`, or `"shared"` for all processes.'
     )
-    on_event: Callable[[Lookup], object] | None = _option(
-        None, check_callable, "Called with the `Lookup` of every call."
-    )
+    on_event: Callable[[Lookup], object] | None = _option(None, check_plain, "Called with the `Lookup` of every call.")
     on_error: OnError = _option(
         "open", _one_of(OnError), '`"open"`: a failing cache costs only the saving; `"raise"`: it raises.'
     )
     timeout: float | None = _option(
         1.0, _timeout, "Seconds that each storage operation or embedding may take; None means no limit."
     )
-    clock: Callable[[], float] | None = _option(None, check_callable, "Wall time in seconds, for tests.")
+    clock: Callable[[], float] | None = _option(None, check_plain, "Wall time in seconds, for tests.")
     tags: tuple[str, ...] = _option((), check_tags, "Labels of the stored entries, for `invalidate(tags=...)`.")
-    depends_on: Mapping[str, str] = _option(
+    depends_on: Mapping[str, str | None] = _option(
         (), read_dependencies, "What answers rest on: names with versions, or names; no hit once a version differs."
     )
     version_of: Callable[[str], Any] | None = _option(
@@ -275,7 +276,7 @@ class Options:
         "time-bound prompts are kept for 5 minutes at most; None: no rules.",
     )
     cache_if: Callable[[Any], bool] | None = _option(
-        None, check_callable, "Called with a fresh answer; False keeps it out of the cache."
+        None, check_plain, "Called with a fresh answer; False keeps it out of the cache."
     )
     price: Price = _option(None, _price, "`CacheConfig` with rates, or a callable from tokens and answer to USD.")
     max_prompt: int = _option(1_000_000, _characters, "Longest prompt that is stored, in characters.")
@@ -326,8 +327,8 @@ FUNCTION_OPTIONS: dict[str, Option] = {
     "ignore": Option((), _as_it_is, "Parameters and closed-over variables that do not matter for the answer."),
     "scope": Option(None, _as_it_is, "What else must be equal: a mapping, or a callable that returns one."),
     "version": Option(None, _version, "Change it, for example with the prompt template, to stop using old entries."),
-    "normalizer": Option(None, check_callable, "Applied to the text before both tiers."),
-    "key_func": Option(None, check_callable, "Called with the function's arguments, returns the exact key."),
+    "normalizer": Option(None, check_plain, "Applied to the text before both tiers."),
+    "key_func": Option(None, check_plain, "Called with the function's arguments, returns the exact key."),
     "result_type": Option(None, _as_it_is, "The type that answers are rebuilt to; None takes the return annotation."),
     "replay_delay": Option(None, _delay, "For generators: seconds between the chunks of a hit; None means no delay."),
     "depends_on": Option((), _names_or_callable, "As above, or a callable that makes it from the call's arguments."),

@@ -14,8 +14,9 @@ __all__ = ["Changes", "changes_since", "set_here"]
 
 Changes = Sequence[tuple[ContextVar[Any], Any]]
 
-_OURS = "semantic_llm_cache"
-"""How the names of this package's own variables begin. They describe the task, not its caller."""
+_OURS = "semantic_llm_cache."
+"""How the names of this package's own variables begin, and with the dot no user's. They describe the task, not its
+caller."""
 
 _UNSET: Any = object()
 

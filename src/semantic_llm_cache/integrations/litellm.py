@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls.lookup import Lookup, forget, remember
-from semantic_llm_cache.calls.refusals import because
+from semantic_llm_cache.calls.refusals import accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
@@ -251,7 +251,7 @@ class _Backend:
         if reason or wanted is None:
             return reason
         try:
-            return "" if wanted(answer) else because("cache-if", "it returned False")
+            return "" if accepts(wanted, answer) else because("cache-if", "it returned False")
         except Exception as error:
             self.door.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
             return because("cache-if", f"it raised {describe(error)}")

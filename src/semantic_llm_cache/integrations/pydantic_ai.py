@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls.lookup import forget
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
@@ -176,7 +176,7 @@ class CachedModel(WrapperModel):
         wanted = self.door.engine.cache_if
         if not says:
             raise NotStored(because("empty"))
-        if wanted is not None and not wanted(response):
+        if wanted is not None and not accepts(wanted, response):
             raise NotStored(because("cache-if", "it returned False"))
         return True
 

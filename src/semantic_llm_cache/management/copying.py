@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_namespace
+from semantic_llm_cache.arguments import check_count, check_flag, check_namespace, check_plain
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.metrics.learned import STATES
@@ -105,7 +105,7 @@ async def copy_cache(
     check_flag(overwrite, "overwrite")
     check_flag(dry_run, "dry_run")
     check_count(batch_size, "batch_size", "a number of entries")
-    check_callable(progress, "progress")
+    check_plain(progress, "progress")
     source, target = shared_backend(src, "src"), shared_backend(dst, "dst")
     if await _are_one(source, target, ask=not dry_run):
         raise ValueError(f"src and dst are the same place, {source.url}: name another destination")

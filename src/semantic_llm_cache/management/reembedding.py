@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from semantic_llm_cache.arguments import check_callable, check_count, check_flag, check_namespace, check_number
+from semantic_llm_cache.arguments import check_count, check_flag, check_namespace, check_number, check_plain
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.redaction import describe
@@ -115,7 +115,7 @@ async def reembed_cache(
     check_flag(missing, "missing")
     check_flag(dry_run, "dry_run")
     check_count(batch_size, "batch_size", "a number of entries")
-    check_callable(progress, "progress")
+    check_plain(progress, "progress")
     pause = check_number(pause, "pause", "seconds, 0 for none", least=0)
     if rate is not None:
         rate = check_number(rate, "rate", "entries a second, more than 0, or None for no bound", above=0)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from semantic_llm_cache.arguments import check_callable, check_count, check_namespace, shown
+from semantic_llm_cache.arguments import check_count, check_namespace, check_plain, shown
 from semantic_llm_cache.calls.lookup import last_lookup
 from semantic_llm_cache.doors.cache import cache
 from semantic_llm_cache.redaction import describe
@@ -49,8 +49,8 @@ async def warm_cache(
     if isinstance(prompts, (str, bytes)) or not isinstance(prompts, Iterable):
         raise TypeError(f"prompts={shown(prompts)} must be a list of strings")
     check_count(concurrency, "concurrency")
-    check_callable(progress, "progress")
-    check_callable(on_failure, "on_failure")
+    check_plain(progress, "progress")
+    check_plain(on_failure, "on_failure")
     check_namespace(namespace)
     asking = _Asking(*_cached(llm_func, namespace), on_failure)
     todo = list(prompts)

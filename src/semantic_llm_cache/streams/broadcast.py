@@ -20,7 +20,7 @@ from semantic_llm_cache.values.offload import LONG, MANY
 
 __all__ = ["BREATH", "Broadcast", "Reader", "current_streams"]
 
-current_streams: ContextVar[tuple[Broadcast, ...]] = ContextVar("semantic_llm_cache_streams", default=())
+current_streams: ContextVar[tuple[Broadcast, ...]] = ContextVar("semantic_llm_cache.streams", default=())
 """The streams whose source is being read in this context, outermost first."""
 
 BREATH = 256

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from semantic_llm_cache.calls.control import HEADER, CacheControl
 from semantic_llm_cache.calls.lookup import forget
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
@@ -151,7 +151,7 @@ class WireCache:
             reason = because("no-answer", f"it is no answer of {known.name}")
         if reason:
             raise NotStored(reason)
-        return self._cache_if is None or bool(self._cache_if(answer))
+        return self._cache_if is None or accepts(self._cache_if, answer)
 
     # ---------------------------------------------------------------------------- the request
 

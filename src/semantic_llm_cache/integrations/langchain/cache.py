@@ -15,7 +15,7 @@ from langchain_core.caches import BaseCache
 from langchain_core.outputs import Generation
 
 from semantic_llm_cache.calls import lookup as lookups
-from semantic_llm_cache.calls.refusals import because
+from semantic_llm_cache.calls.refusals import accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
@@ -194,7 +194,9 @@ class LangChainCache(BaseCache):
             return reason
         wanted = self.engine.cache_if
         try:
-            return "" if wanted is None or wanted(list(generations)) else because("cache-if", "it returned False")
+            return (
+                "" if wanted is None or accepts(wanted, list(generations)) else because("cache-if", "it returned False")
+            )
         except Exception as error:
             self.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
             return because("cache-if", f"it raised {describe(error)}")

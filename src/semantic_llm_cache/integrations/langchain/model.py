@@ -18,7 +18,7 @@ from pydantic import PrivateAttr
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.control import CacheControl
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup
-from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
@@ -53,7 +53,7 @@ __all__ = ["CachedChatModel"]
 _NOT_TAKEN_OVER = ("cache", "rate_limiter")
 """Fields that the wrapped model keeps to itself: its rate limiter is asked for calls only, its cache never."""
 
-_found: ContextVar[list[Lookup | None] | None] = ContextVar("semantic_llm_cache_langchain_found", default=None)
+_found: ContextVar[list[Lookup | None] | None] = ContextVar("semantic_llm_cache.langchain_found", default=None)
 """Collects the lookups of one `agenerate`, which LangChain makes in tasks of their own."""
 
 
@@ -322,7 +322,7 @@ class CachedChatModel(BaseChatModel):
         if reason:
             raise NotStored(reason)
         wanted = self._door.engine.cache_if
-        return wanted is None or all(bool(wanted(generation.message)) for generation in generations)
+        return wanted is None or all(accepts(wanted, generation.message) for generation in generations)
 
     def _codec(self) -> ChunkCodec:
         return ChunkCodec(lambda text: self._engine.log_once("langchain stream", text))

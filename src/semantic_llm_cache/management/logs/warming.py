@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 
-from semantic_llm_cache.arguments import check_callable, check_flag, check_path, check_text, shown
+from semantic_llm_cache.arguments import check_flag, check_path, check_plain, check_text, shown
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import TTL, TTLFunction, check_ttl, parse_ttl
 from semantic_llm_cache.engine.call import Call
@@ -157,7 +157,7 @@ async def warm_from_log(
     check_text(base_url, "base_url")
     check_flag(overwrite, "overwrite")
     check_flag(dry_run, "dry_run")
-    check_callable(progress, "progress")
+    check_plain(progress, "progress")
     log = await asyncio.to_thread(lambda: CallLog(path, format, requests=requests))
     given = _pairs(headers)
     changes = _Changes(dict(models or {}), dict(fields or {}))
