@@ -1,0 +1,196 @@
+"""Pairs of long prompts that share a template, and what a cache should make of each pair.
+
+    python -m benchmarks.trust.templates [--half first|held-out|all] [--similarity 0.85] [--known 3] [--json]
+
+All pairs were written for this project before the rule that compares what differs. The rows of `APART` ask different
+things, those of `ALIKE` the same; even rows are the half that the rule was made on, odd rows were held out. `--known`
+is how many other prompts of the same template the engine has seen before, as in real traffic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+__all__ = ["ALIKE", "APART", "TEMPLATES", "LongPair", "filled", "measure"]
+
+TEMPLATES: dict[str, str] = {
+    "rag": (
+        "You are a helpful assistant of a veterinary clinic. Use only the context below to answer the question. If the "
+        "context does not hold the answer, say that you do not know. Keep the answer short and friendly, and do not "
+        "give a diagnosis. Context: Opening hours are nine to five on weekdays. Vaccinations need an appointment. "
+        "Chipping is offered every first week of the month. Food and toys are sold at the front desk. "
+        "Question: {question} Answer:"
+    ),
+    "first": (
+        "{question} Answer for a customer of an online shop that sells garden furniture. Be polite, give no more than "
+        "three sentences, and refer to the help pages where that is useful. Never promise a refund, never give legal "
+        "advice, and never mention other shops. If the customer seems upset, apologise first. If you are not sure, "
+        "offer to hand the conversation over to a colleague from the service team."
+    ),
+    "middle": (
+        "You write short texts for the website of a travel agency. The tone is warm but not childish, the sentences "
+        "are short, and there are no exclamation marks. Write one paragraph about {topic} for readers who plan their "
+        "next holiday. Mention what to see, what to eat and when to go. Do not mention prices, because these change, "
+        "and do not compare the place with others. End with a sentence that invites the reader to call us."
+    ),
+    "email": (
+        "Write an e-mail to {person} about {topic}. The e-mail is sent by the head of the department on behalf of the "
+        "whole team, so it should sound official without being cold. Start with a greeting, then give the reason for "
+        "writing in one sentence, then the details in at most two paragraphs, and close with a thank you. Do not use "
+        "bullet points or bold text. The e-mail should be ready to send, without any place to fill in."
+    ),
+    "review": (
+        "Act as a senior engineer who reviews the work of a junior colleague. Look for mistakes, unclear names, "
+        "missing tests and security problems, and explain each finding in one sentence with a suggestion. Praise what "
+        "is good. The code is part of a {kind} and is written in {language}. The most important goal is {goal}. Do "
+        "not rewrite the whole file, and do not comment on the formatting, because a tool takes care of that."
+    ),
+    "list": (
+        "Plan the meals of a week for a family with two children. The meals must be quick to cook, use vegetables of "
+        "the season and cost little. The family has the following things at home: {things}. For every day give a "
+        "breakfast, a lunch and a dinner, with one line about how to prepare each. Write a shopping list at the end, "
+        "sorted by the parts of the supermarket. Nobody in the family eats pork, and there are no allergies."
+    ),
+    "number": (
+        "You calculate for a bank how a savings plan grows. Assume that the interest is paid once a year and is not "
+        "taken out. Explain each step so that a customer without knowledge of mathematics can follow, and show the "
+        "result as a small table with one line per year. The customer pays in {amount} each month for {years} and the "
+        "interest rate is {rate}. Do not recommend any product and add the sentence that this is no advice."
+    ),
+    "name": (
+        "You are a guide in a museum and answer questions of visitors. The visitors are adults without previous "
+        "knowledge. Speak about the life of {name}, starting with the childhood, then the most important works or "
+        "deeds, and then the meaning for today. Use at most two hundred words, do not use foreign words without "
+        "explaining them, and do not repeat gossip. If dates are disputed among historians, say so."
+    ),
+}
+"""Prompt templates with named slots, each of 60 words or more without its slots."""
+
+
+class LongPair(NamedTuple):
+    """Two prompts from one template: the slots' values, in the order of the template."""
+
+    kind: str
+    template: str
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+
+    @property
+    def prompts(self) -> tuple[str, str]:
+        """The two prompts as a model gets them."""
+        return filled(self.template, self.a), filled(self.template, self.b)
+
+
+def filled(template: str, values: Sequence[str]) -> str:
+    """Return a template of `TEMPLATES` with its slots filled in order."""
+    from string import Formatter
+
+    form = TEMPLATES[template]
+    names = [name for _, name, _, _ in Formatter().parse(form) if name]
+    return form.format(**dict(zip(names, values, strict=True)))
+
+
+def _pairs(text: str) -> tuple[LongPair, ...]:
+    rows = []
+    for line in text.strip().splitlines():
+        kind, template, a, b = (part.strip() for part in line.split(" | "))
+        rows.append(LongPair(kind, template, _values(a), _values(b)))
+    return tuple(rows)
+
+
+def _values(cell: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in cell.split(" / "))
+
+
+APART = _pairs("""
+one word | rag | How often should I feed my cats? | How often should I feed my dogs?
+one word | rag | Can I bring my rabbit for a vaccination on Friday? | Can I bring my hamster for a vaccination on Friday?
+one word | rag | Do you sell toys for puppies? | Do you sell food for puppies?
+one word | rag | How long does it take to chip a kitten? | How long does it take to wash a kitten?
+question | rag | What are the opening hours? | Who is the owner of the clinic?
+question | rag | How much does chipping cost? | When is chipping offered?
+one word | first | How do I clean a wooden table? | How do I clean a metal table?
+one word | first | Where can I track my parcel? | Where can I return my parcel?
+one word | first | Is the parasol waterproof? | Is the parasol fireproof?
+number | first | Can I pay in 3 instalments? | Can I pay in 6 instalments?
+opposite | first | How do I activate the newsletter? | How do I deactivate the newsletter?
+part added | first | Can I cancel my order? | Can I cancel my order after it was shipped?
+place | middle | the coast of Portugal | the coast of Croatia
+one word | middle | the beaches of the island of Crete | the villages of the island of Crete
+season | middle | a weekend in Vienna in winter | a weekend in Vienna in summer
+one word | middle | a cycling tour along the Danube | a boat tour along the Danube
+rare place | middle | the old town of Ghent | the old town of Leuven
+phrase | middle | hiking in the mountains of Norway | a wine tasting in the valleys of Austria
+person | email | Mrs Keller / the new parking rules | Mr Brandt / the new parking rules
+second slot | email | all employees / the summer party | all employees / the fire drill
+both slots | email | our suppliers / late deliveries | the works council / holiday planning
+one word | email | the interns / the start of the training | the interns / the end of the training
+one word | email | the landlord / the broken heating | the landlord / the broken elevator
+swapped | email | the parents / a meeting with the teachers | the teachers / a meeting with the parents
+language | review | web shop / Python / security | web shop / Java / security
+goal | review | mobile app / Kotlin / speed | mobile app / Kotlin / readability
+kind | review | compiler / Rust / correctness | database / Rust / correctness
+phrase | review | payment service / Go / that no money is lost | payment service / Go / that the code is easy to test
+item | list | rice, eggs, carrots and butter | rice, eggs, onions and butter
+item left out | list | potatoes, milk, cheese, apples | potatoes, milk, cheese
+items | list | flour, sugar, yeast, raisins | chicken, lentils, tomatoes, cream
+item | list | tofu, noodles, spinach, ginger, garlic | tofu, noodles, spinach, ginger, peanuts
+number | number | 100 euros / ten years / 2 percent | 150 euros / ten years / 2 percent
+number | number | 50 dollars / five years / 3 percent | 50 dollars / eight years / 3 percent
+number | number | 200 euros / twelve years / 1.5 percent | 200 euros / twelve years / 2.5 percent
+unit | number | 80 euros / 24 months / 2 percent | 80 dollars / 24 months / 2 percent
+name | name | Frida Kahlo | Georgia O'Keeffe
+name | name | Marie Curie | Lise Meitner
+surname | name | Albert Dürer | Albert Schweitzer
+name | name | the painter Vermeer | the painter Bruegel
+""")
+"""Pairs that ask different things."""
+
+ALIKE = _pairs("""
+wording | rag | How often should I feed my cat? | How frequently should I feed my cat?
+polite | rag | Can I bring my rabbit for a vaccination on Friday? | Could I please bring my rabbit for a vaccination on Friday?
+wording | rag | Do you sell toys for puppies? | Are toys for puppies sold at your clinic?
+plural | rag | Do I need an appointment for a vaccination? | Do I need an appointment for vaccinations?
+wording | rag | What are your opening hours? | When are you open?
+wording | rag | When can I get my dog chipped? | When do you chip dogs?
+wording | first | How do I clean a wooden table? | What is the best way to clean a wooden table?
+synonym | first | Where can I track my parcel? | Where can I track my package?
+wording | first | Is the parasol waterproof? | Is the parasol resistant to water?
+polite | first | How can I change my delivery address? | Hello, how can I change my delivery address please?
+wording | first | My chair arrived broken, what can I do? | What should I do if my chair arrived damaged?
+spelling | first | Which colours does the bench come in? | Which colors does the bench come in?
+order | middle | the coast of Portugal | Portugal's coast
+wording | middle | the beaches of Crete | beaches on Crete
+wording | middle | a weekend in Vienna in winter | a winter weekend in Vienna
+wording | middle | a cycling tour along the Danube | a bike tour along the Danube
+synonym | middle | the old town of Ghent | the historic centre of Ghent
+wording | middle | hiking in the mountains of Norway | hikes in the Norwegian mountains
+article | email | all employees / the new parking rules | all employees / new parking rules
+synonym | email | all employees / the summer party | all staff / the summer party
+wording | email | our suppliers / late deliveries | our suppliers / deliveries that arrive late
+wording | email | the interns / the start of the training | the interns / the beginning of the training
+wording | email | the landlord / the broken heating | the landlord / the heating that does not work
+wording | email | the parents / the meeting with the teachers | the parents / the parent-teacher meeting
+synonym | review | web shop / Python / security | online shop / Python / security
+synonym | review | mobile app / Kotlin / speed | mobile app / Kotlin / performance
+wording | review | compiler / Rust / correctness | compiler / Rust / that it is correct
+wording | review | payment service / Go / that no money is lost | payment service / Go / that money is never lost
+order | list | rice, eggs, carrots and butter | eggs, rice, butter and carrots
+wording | list | potatoes, milk, cheese, apples | potatoes, milk, cheese and apples
+plural | list | flour, sugar, yeast, raisins | flour, sugar, yeast, and some raisins
+spelling | list | tofu, noodles, yoghurt, ginger | tofu, noodles, yogurt, ginger
+number | number | 100 euros / ten years / 2 percent | 100 euros / 10 years / 2 %
+number | number | 50 dollars / five years / 3 percent | $50 / five years / 3 percent
+number | number | 200 euros / twelve years / 1.5 percent | 200 euros / 12 years / 1.5 percent
+wording | number | 80 euros / two years / 2 percent | 80 euros / a period of two years / 2 percent
+wording | name | Frida Kahlo | the painter Frida Kahlo
+spelling | name | Leo Tolstoy | Leo Tolstoi
+wording | name | Queen Victoria of England | the English queen Victoria
+wording | name | Vermeer | the Dutch painter Vermeer
+""")
+"""Pairs that ask the same."""
