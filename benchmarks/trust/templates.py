@@ -12,9 +12,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from semantic_llm_cache import Request, SemanticCache
 
 __all__ = ["ALIKE", "APART", "TEMPLATES", "LongPair", "filled", "measure"]
 
@@ -97,7 +100,7 @@ def filled(template: str, values: Sequence[str]) -> str:
 
 def _pairs(text: str) -> tuple[LongPair, ...]:
     rows = []
-    for line in text.strip().splitlines():
+    for line in re.sub(r"\n +", " ", text.strip()).splitlines():
         kind, template, a, b = (part.strip() for part in line.split(" | "))
         rows.append(LongPair(kind, template, _values(a), _values(b)))
     return tuple(rows)
@@ -109,7 +112,8 @@ def _values(cell: str) -> tuple[str, ...]:
 
 APART = _pairs("""
 one word | rag | How often should I feed my cats? | How often should I feed my dogs?
-one word | rag | Can I bring my rabbit for a vaccination on Friday? | Can I bring my hamster for a vaccination on Friday?
+one word | rag | Can I bring my rabbit for a vaccination on Friday? | Can I bring my hamster
+  for a vaccination on Friday?
 one word | rag | Do you sell toys for puppies? | Do you sell food for puppies?
 one word | rag | How long does it take to chip a kitten? | How long does it take to wash a kitten?
 question | rag | What are the opening hours? | Who is the owner of the clinic?
@@ -153,7 +157,8 @@ name | name | the painter Vermeer | the painter Bruegel
 
 ALIKE = _pairs("""
 wording | rag | How often should I feed my cat? | How frequently should I feed my cat?
-polite | rag | Can I bring my rabbit for a vaccination on Friday? | Could I please bring my rabbit for a vaccination on Friday?
+polite | rag | Can I bring my rabbit for a vaccination on Friday? |
+  Could I please bring my rabbit for a vaccination on Friday?
 wording | rag | Do you sell toys for puppies? | Are toys for puppies sold at your clinic?
 plural | rag | Do I need an appointment for a vaccination? | Do I need an appointment for vaccinations?
 wording | rag | What are your opening hours? | When are you open?
@@ -194,3 +199,70 @@ wording | name | Queen Victoria of England | the English queen Victoria
 wording | name | Vermeer | the Dutch painter Vermeer
 """)
 """Pairs that ask the same."""
+
+
+def halves(rows: Sequence[LongPair], half: str) -> Sequence[LongPair]:
+    """Return the rows of one half: "first", "held-out" or "all"."""
+    return rows if half == "all" else rows[::2] if half == "first" else rows[1::2]
+
+
+async def _served(provider: Any, pair: LongPair, before: Sequence[str], similarity: float) -> str:
+    """Return how an engine that knows the prompts `before` and the pair's second one answers the first."""
+    engine = SemanticCache("memory://", embedder=provider, similarity=similarity)
+    ours, theirs = pair.prompts
+    for prompt in (*before, theirs):
+        await engine.get_or_call(Request("templates", None, prompt), lambda: prompt)  # noqa: B023
+    lookup = await engine.lookup(Request("templates", None, ours))
+    if lookup.hit and lookup.matched_prompt == theirs:
+        return "served"
+    return "apart" if lookup.hit or lookup.reason.startswith("veto") else "far"
+
+
+def measure(half: str = "all", similarity: float = 0.85, known: int = 0) -> dict[str, dict[str, Any]]:
+    """Return, for both tables, how many pairs there are, are near, and are served.
+
+    Args:
+        half: see `halves`.
+        similarity: the threshold of the engine.
+        known: how many prompts of the same template, from other rows, the engine has answered before.
+    """
+    from semantic_llm_cache.similarity import OnnxEmbeddingProvider
+
+    provider = OnnxEmbeddingProvider()
+    everything = (*halves(APART, half), *halves(ALIKE, half))
+    report: dict[str, dict[str, Any]] = {}
+    for name, rows in (("apart", halves(APART, half)), ("alike", halves(ALIKE, half))):
+        results = []
+        for row in rows:
+            others = [r.prompts[0] for r in everything if r.template == row.template and r is not row]
+            before = [prompt for prompt in dict.fromkeys(others) if prompt not in row.prompts][:known]
+            results.append(asyncio.run(_served(provider, row, before, similarity)))
+        served = results.count("served")
+        wrong = [
+            {"kind": row.kind, "a": row.a, "b": row.b}
+            for row, result in zip(rows, results, strict=True)
+            if (result == "served") is (name == "apart")
+        ]
+        report[name] = {"pairs": len(rows), "near": len(rows) - results.count("far"), "served": served, "wrong": wrong}
+    return report
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="templates", description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--half", choices=("first", "held-out", "all"), default="all")
+    parser.add_argument("--similarity", type=float, default=0.85, help="threshold of the engine")
+    parser.add_argument("--known", type=int, default=0, help="prompts of the same template answered before")
+    parser.add_argument("--json", action="store_true", help="print JSON, with the pairs that went wrong")
+    args = parser.parse_args(argv)
+    report = measure(args.half, args.similarity, args.known)
+    if args.json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+        return 0
+    for name, text in (("apart", "ask different things"), ("alike", "ask the same")):
+        row = report[name]
+        print(f"{row['pairs']} pairs that {text}: {row['near']} near at {args.similarity:g}, {row['served']} served")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

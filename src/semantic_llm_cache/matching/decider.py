@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY, ThresholdPolicy
+from semantic_llm_cache.matching.policy import ThresholdPolicy
+from semantic_llm_cache.matching.templates.sharing import learn, shared_slots
+from semantic_llm_cache.matching.templates.skeletons import Skeletons
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 from semantic_llm_cache.similarity.differences import unseen_difference
@@ -20,8 +22,10 @@ from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
 if TYPE_CHECKING:
+    from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
+    from semantic_llm_cache.matching.templates.comparison import Comparison
     from semantic_llm_cache.similarity.base import EmbeddingProvider
 
 __all__ = ["DEFAULT_GUARDS", "Choice", "Decider", "Rules", "answer_id"]
@@ -109,6 +113,7 @@ class Decider:
         self._guards: GuardSet | None = None
         if self.guards_given or self.similarity < 1:
             self.guards  # noqa: B018
+        self._skeletons = Skeletons()
         self._policies: dict[float, ThresholdPolicy] = {}
         self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self._answers: dict[tuple[str, float], str] = {}
@@ -154,11 +159,11 @@ class Decider:
         """Return whether a call may join one in flight by meaning: only where no verifier has to be called."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
-        return (
-            self.unseen(prompt, other) is None
-            and self.policy(threshold).same(prompt, other, similarity)
-            and self._residual(prompt, other) is None
-        )
+        if self.unseen(prompt, other) is not None or not self.policy(threshold).same(prompt, other, similarity):
+            return False
+        found = self._compared(prompt, other)
+        # Nobody waits here for an embedding: what needs one counts as different.
+        return found is None or (found.objection is None and not found.texts)
 
     def unseen(self, prompt: str, other: str) -> str | None:
         """Return how two texts differ in what their vectors do not show, or None.
@@ -167,12 +172,18 @@ class Decider:
         """
         return None if self._embedder is None else unseen_difference(self._embedder(), prompt, other)
 
-    def _residual(self, prompt: str, other: str) -> tuple[str, str] | None:
+    def _compared(self, prompt: str, other: str, scope: str = "") -> Comparison | None:
+        """Compare what differs between long prompts from one template; None if there is no such template."""
         if not len(self.guards):
             return None
-        from semantic_llm_cache.matching.guards import residual
+        from semantic_llm_cache.matching.templates.comparison import Comparison
 
-        return residual(prompt, other)
+        slots = shared_slots(prompt, other, self._skeletons, scope)
+        return None if slots is None else Comparison(slots, self.guards)
+
+    def _learn_template(self, prompt: str, nearest: Sequence[Candidate]) -> None:
+        if nearest and len(self.guards):
+            learn(self._skeletons, nearest[0].entry.scope, prompt, nearest[0].entry.prompt)
 
     # ------------------------------------------------------------------ pairs judged before
 
@@ -202,6 +213,10 @@ class Decider:
         # Almost always the nearest alone decides; it also says how close a miss was.
         candidates = await search(1, 0.0)
         choice = Choice(nearest=candidates[0] if candidates else None)
+        if len(prompt) > _LONG:
+            await asyncio.to_thread(self._learn_template, prompt, candidates)
+        else:
+            self._learn_template(prompt, candidates)
         passing, choice.reason = await self._passing(policy, key, prompt, candidates, embed)
         close = bool(candidates) and candidates[0].similarity >= floor - THRESHOLD_TOLERANCE
         if close and not passing:
@@ -235,7 +250,7 @@ class Decider:
                 reason = reason or against
                 continue
             if not known:
-                veto = await self._residual_veto(prompt, candidate.entry.prompt, embed)
+                veto = await self._slot_veto(prompt, candidate.entry, embed)
                 if veto is not None:
                     reason = reason or f"veto: {veto}"
                     continue
@@ -251,18 +266,14 @@ class Decider:
         verdict = policy.judge(prompt, [candidate])
         return verdict.reason if verdict.candidate is None else None
 
-    async def _residual_veto(self, prompt: str, other: str, embed: Embed) -> str | None:
-        left = self._residual(prompt, other)
-        if left is None:
-            return None
-        ours, theirs = (part.strip(" .,;:!?") for part in left)
-        if not ours or not theirs:
-            return "one long prompt has a part that the other has not"
-        first, second = await embed([ours, theirs])
-        cosine = float(first @ second)
-        if cosine >= RESIDUAL_SIMILARITY:
-            return None
-        return f"long prompts with one passage, the rest alike by {max(0.0, cosine):.2f} < {RESIDUAL_SIMILARITY}"
+    async def _slot_veto(self, prompt: str, entry: CacheEntry, embed: Embed) -> str | None:
+        if len(prompt) + len(entry.prompt) > _LONG:
+            found = await asyncio.to_thread(self._compared, prompt, entry.prompt, entry.scope)
+        else:
+            found = self._compared(prompt, entry.prompt, entry.scope)
+        if found is None or not found.texts:
+            return None if found is None else found.objection
+        return found.by_meaning(await embed(found.texts))
 
     async def _verified(self, key: str, prompt: str, candidate: Candidate, choice: Choice, notices: _Notices) -> bool:
         if self.options.verify is None or (self.band is not None and candidate.similarity >= self.band[1]):
