@@ -4,7 +4,7 @@
 
 All pairs were written for this project before the rule that compares what differs. The rows of `APART` ask different
 things, those of `ALIKE` the same; even rows are the half that the rule was made on, odd rows were held out. `--known`
-is how many other prompts of the same template the engine has seen before, as in real traffic.
+is how many other prompts of the same template the engine has answered before.
 """
 
 from __future__ import annotations
@@ -200,6 +200,21 @@ wording | name | Vermeer | the Dutch painter Vermeer
 """)
 """Pairs that ask the same."""
 
+OTHERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "rag": (("Who looks after my tortoise while I travel?",), ("Is there a car park?",), ("May I pay by card?",)),
+    "first": (("Do you deliver to Malta?",), ("Which hammock fits two people?",), ("I lost my invoice.",)),
+    "middle": (("skiing in Canada",), ("the night markets of Taipei",), ("a safari with children in Kenya",)),
+    "email": (("a candidate", "the job interview"), ("the printer", "wrong flyers"), ("the mayor", "bus stops")),
+    "review": (("video game", "C#", "memory use"), ("robot", "C", "safety"), ("spreadsheet", "Lua", "short code")),
+    "list": (("peas, fish fingers",), ("oats, pears, beetroot, leeks",), ("corn, quinoa and dates",)),
+    "number": (
+        ("30 pounds", "20 years", "4 percent"), ("75 francs", "six years", "1 percent"),
+        ("500 yen", "30 months", "half a percent"),
+    ),
+    "name": (("Confucius",), ("Nikola Tesla",), ("Amelia Earhart",)),
+}  # fmt: skip
+"""For each template, further prompts that the engine may have seen before."""
+
 
 def halves(rows: Sequence[LongPair], half: str) -> Sequence[LongPair]:
     """Return the rows of one half: "first", "held-out" or "all"."""
@@ -224,18 +239,16 @@ def measure(half: str = "all", similarity: float = 0.85, known: int = 0) -> dict
     Args:
         half: see `halves`.
         similarity: the threshold of the engine.
-        known: how many prompts of the same template, from other rows, the engine has answered before.
+        known: how many other prompts of the same template the engine has answered before, at most 3.
     """
     from semantic_llm_cache.similarity import OnnxEmbeddingProvider
 
     provider = OnnxEmbeddingProvider()
-    everything = (*halves(APART, half), *halves(ALIKE, half))
     report: dict[str, dict[str, Any]] = {}
     for name, rows in (("apart", halves(APART, half)), ("alike", halves(ALIKE, half))):
         results = []
         for row in rows:
-            others = [r.prompts[0] for r in everything if r.template == row.template and r is not row]
-            before = [prompt for prompt in dict.fromkeys(others) if prompt not in row.prompts][:known]
+            before = [filled(row.template, values) for values in OTHERS[row.template][:known]]
             results.append(asyncio.run(_served(provider, row, before, similarity)))
         served = results.count("served")
         wrong = [
@@ -251,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="templates", description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--half", choices=("first", "held-out", "all"), default="all")
     parser.add_argument("--similarity", type=float, default=0.85, help="threshold of the engine")
-    parser.add_argument("--known", type=int, default=0, help="prompts of the same template answered before")
+    parser.add_argument("--known", type=int, default=0, choices=range(4), help="other prompts answered before")
     parser.add_argument("--json", action="store_true", help="print JSON, with the pairs that went wrong")
     args = parser.parse_args(argv)
     report = measure(args.half, args.similarity, args.known)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from semantic_llm_cache.matching.policy import ThresholdPolicy
-from semantic_llm_cache.matching.templates.sharing import learn, shared_slots
+from semantic_llm_cache.matching.templates.sharing import is_long, learn, shared_slots
 from semantic_llm_cache.matching.templates.skeletons import Skeletons
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
@@ -181,9 +181,14 @@ class Decider:
         slots = shared_slots(prompt, other, self._skeletons, scope)
         return None if slots is None else Comparison(slots, self.guards)
 
-    def _learn_template(self, prompt: str, nearest: Sequence[Candidate]) -> None:
-        if nearest and len(self.guards):
-            learn(self._skeletons, nearest[0].entry.scope, prompt, nearest[0].entry.prompt)
+    async def _learn_template(self, prompt: str, nearest: Sequence[Candidate]) -> None:
+        if not nearest or not is_long(prompt) or not len(self.guards):
+            return
+        entry = nearest[0].entry
+        if len(prompt) + len(entry.prompt) > _LONG:
+            await asyncio.to_thread(learn, self._skeletons, entry.scope, prompt, entry.prompt)
+        else:
+            learn(self._skeletons, entry.scope, prompt, entry.prompt)
 
     # ------------------------------------------------------------------ pairs judged before
 
@@ -213,10 +218,7 @@ class Decider:
         # Almost always the nearest alone decides; it also says how close a miss was.
         candidates = await search(1, 0.0)
         choice = Choice(nearest=candidates[0] if candidates else None)
-        if len(prompt) > _LONG:
-            await asyncio.to_thread(self._learn_template, prompt, candidates)
-        else:
-            self._learn_template(prompt, candidates)
+        await self._learn_template(prompt, candidates)
         passing, choice.reason = await self._passing(policy, key, prompt, candidates, embed)
         close = bool(candidates) and candidates[0].similarity >= floor - THRESHOLD_TOLERANCE
         if close and not passing:

@@ -14,8 +14,8 @@ __all__ = ["Hunk", "Slot", "WordList", "matches", "slots"]
 
 _WORD = re.compile(r"\S+")
 _MARKS = ".,;:!?\"'`()[]{}<>«»“”‘’"
-_CLOSE = 4  # differences with at most so many equal words between them belong together, where no template is known
-_SMALL = 40_000  # product of two lengths up to which every way to align is tried: a few milliseconds
+_CLOSE = 4  # differences with at most so many equal words between them belong together
+_SMALL = 16_000  # product of two lengths up to which every way to align is tried: some milliseconds
 _LONG_SLOT = 60  # words; a longer slot is cut down to the parts that differ
 
 
@@ -129,8 +129,8 @@ def slots(
     Args:
         ours, theirs: the two texts.
         shared: their `matches`.
-        known: places in `ours` of words that belong to a known template: where one is shared, a slot ends. Without
-            any, differences that are close to each other are one slot.
+        known: places in `ours` of words that belong to a known template: a slot reaches from one to the next. Without
+            any, only differences that are close to each other are one slot.
     """
     ends = [(-1, -1), *shared, (len(ours.forms), len(theirs.forms))]
     hunks = [Hunk(i + 1, k, j + 1, m) for (i, j), (k, m) in pairwise(ends) if k - i > 1 or m - j > 1]
@@ -146,9 +146,9 @@ def slots(
 
 def _together(one: Hunk, other: Hunk, known: Collection[int]) -> bool:
     between = range(one.a_end, other.a)
-    if known and other.a_end - one.a <= _LONG_SLOT:
-        return len(between) <= 1 or not any(i in known for i in between)
-    return len(between) <= _CLOSE
+    if len(between) <= _CLOSE:
+        return True
+    return bool(known) and other.a_end - one.a <= _LONG_SLOT and not any(i in known for i in between)
 
 
 def _slot(

@@ -16,7 +16,18 @@ LEAST_WORDS = 40
 _SCOPES = 256
 _PER_SCOPE = 4
 _MOST_WORDS = 2000
+_PROMPTS = 4  # two prompts of one template share much by chance; so many do not
 _KEPT = 0.8  # share of a skeleton's words that a prompt of the same template has
+
+
+class _Skeleton:
+    """The common words of some prompts, and which prompts these were (the first few, by hash)."""
+
+    __slots__ = ("prompts", "words")
+
+    def __init__(self, words: tuple[str, ...], prompts: frozenset[int]) -> None:
+        self.words = words
+        self.prompts = prompts
 
 
 class Skeletons:
@@ -27,13 +38,16 @@ class Skeletons:
     Example:
         >>> skeletons = Skeletons()
         >>> page = [f"word{i}" for i in range(50)]
-        >>> skeletons.learn("scope", [*page, "cats", "please"], [*page, "dogs", "please"])
-        >>> 50 in skeletons.known("scope", [*page, "birds", "please"])
+        >>> for one, other in (("cats", "dogs"), ("fish", "horses")):
+        ...     skeletons.learn("scope", [*page, one, "please"], [*page, other, "please"])
+        >>> sorted(skeletons.known("scope", ["Hello", *page, "birds", "please"]))[:2]
+        [1, 2]
+        >>> 51 in skeletons.known("scope", ["Hello", *page, "birds", "please"])
         False
     """
 
     def __init__(self) -> None:
-        self._scopes: OrderedDict[str, list[tuple[str, ...]]] = OrderedDict()
+        self._scopes: OrderedDict[str, list[_Skeleton]] = OrderedDict()
         self._lock = Lock()
 
     def learn(self, scope: str, ours: Sequence[str], theirs: Sequence[str]) -> None:
@@ -43,32 +57,40 @@ class Skeletons:
         common = [ours[i] for i, _ in matches(ours, theirs)]
         if len(common) < LEAST_WORDS // 2:
             return
+        prompts = frozenset((hash(tuple(ours)), hash(tuple(theirs))))
         with self._lock:
             held = self._scopes.setdefault(scope, [])
             self._scopes.move_to_end(scope)
-            at, kept = self._nearest(held, common)
+            at, kept = _nearest(held, common)
             if at is None:
-                held.append(tuple(common))
+                held.append(_Skeleton(tuple(common), prompts))
                 del held[:-_PER_SCOPE]
             else:
-                skeleton = held.pop(at)
-                held.append(tuple(skeleton[i] for i in kept))
+                old = held.pop(at)
+                if len(old.prompts) < _PROMPTS:
+                    prompts |= old.prompts
+                else:
+                    prompts = old.prompts
+                held.append(_Skeleton(tuple(old.words[i] for i in kept), prompts))
             if len(self._scopes) > _SCOPES:
                 self._scopes.popitem(last=False)
 
     def known(self, scope: str, words: Sequence[str]) -> frozenset[int]:
-        """Return the places of a prompt's words that belong to a learned template; empty if it is of none."""
-        with self._lock:
-            held = list(self._scopes.get(scope, ()))
-        at, _ = self._nearest(held, words)
-        return frozenset() if at is None else frozenset(j for _, j in matches(held[at], words))
+        """Return the places of a prompt's words that belong to a template learned from four prompts or more.
 
-    @staticmethod
-    def _nearest(held: Sequence[tuple[str, ...]], words: Sequence[str]) -> tuple[int | None, list[int]]:
-        """Return which skeleton the words are made from, and the places of its words that they have."""
-        best: tuple[int | None, list[int]] = (None, [])
-        for at, skeleton in enumerate(held):
-            kept = [i for i, _ in matches(skeleton, words)]
-            if len(kept) >= max(_KEPT * len(skeleton), LEAST_WORDS // 2, len(best[1]) + 1):
-                best = (at, kept)
-        return best
+        Empty if the prompt is made from none of them.
+        """
+        with self._lock:
+            held = [skeleton for skeleton in self._scopes.get(scope, ()) if len(skeleton.prompts) >= _PROMPTS]
+        at, _ = _nearest(held, words)
+        return frozenset() if at is None else frozenset(j for _, j in matches(held[at].words, words))
+
+
+def _nearest(held: Sequence[_Skeleton], words: Sequence[str]) -> tuple[int | None, list[int]]:
+    """Return which skeleton the words are made from, and the places of its words that they have."""
+    best: tuple[int | None, list[int]] = (None, [])
+    for at, skeleton in enumerate(held):
+        kept = [i for i, _ in matches(skeleton.words, words)]
+        if len(kept) >= max(_KEPT * len(skeleton.words), LEAST_WORDS // 2, len(best[1]) + 1):
+            best = (at, kept)
+    return best
