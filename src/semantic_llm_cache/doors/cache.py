@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
@@ -74,6 +75,11 @@ class SemanticCache(Engine):
             None if it is gone. A plain one runs in a thread. If it fails, the answer is not served.
         evidence_overlap: from 0 to 1: of all names that the call and a stored answer rest on, the least share that
             both rest on (the Jaccard index).
+        prompt_template: a format string that prompts are made from (``"Answer about {topic} using {context}"``), or a
+            regex with named groups that matches the whole prompt. The fixed parts then are scope, and only the slots
+            are compared by meaning, each with its counterpart. A prompt that does not fit is treated as without this
+            option.
+        exact_slots: names of slots that must be equal for a hit.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         price: `CacheConfig` with rates per 1,000 tokens, or a callable ``(input_tokens, output_tokens,
             response) -> USD``.
@@ -128,6 +134,8 @@ class SemanticCache(Engine):
         depends_on: Mapping[str, Any] | Iterable[str] = (),
         version_of: Callable[[str], Any] | None = None,
         evidence_overlap: float = 0.0,
+        prompt_template: str | re.Pattern[str] | None = None,
+        exact_slots: Iterable[str] = (),
         cache_if: Callable[[Any], bool] | None = None,
         price: Price = None,
         max_prompt: int = 1_000_000,
@@ -186,6 +194,8 @@ def cache(
     depends_on: Mapping[str, Any] | Iterable[str] | Callable[..., Any] = (),
     version_of: Callable[[str], Any] | None = None,
     evidence_overlap: float = 0.0,
+    prompt_template: str | re.Pattern[str] | None = None,
+    exact_slots: Iterable[str] = (),
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
     replay_delay: float | None = None,
@@ -238,6 +248,9 @@ def cache(
         tags: labels for `invalidate(tags=...)`, or a callable that makes them from the call's arguments.
         depends_on: what the answer rests on, or a callable that makes it from the call's arguments (for example from
             the retrieved documents, which `ignore` then leaves out of the key). `version_of`, `evidence_overlap`: see
+            `SemanticCache`.
+        prompt_template, exact_slots: what the prompts are made from, for example
+            ``"Answer about {topic} using {context}"``; only the slots are then compared by meaning. See
             `SemanticCache`.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         replay_delay: for generators: seconds between the chunks of a hit; None replays at once.

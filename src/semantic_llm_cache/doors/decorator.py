@@ -213,6 +213,7 @@ class _Controls:
         self.function = function
         self.engine = engine
         self.binder = CallBinder(function, namespace=engine.namespace, **options.binding)
+        self.binder.template = engine.template
         inner = function
         while isinstance(inner, functools.partial):
             inner = inner.func

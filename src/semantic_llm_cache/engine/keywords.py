@@ -5,6 +5,7 @@ Names, types and defaults of `SemanticCache` and `cache` are held to these and t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
@@ -50,6 +51,8 @@ class CommonOptions(TypedDict, total=False):
     timeout: float | None
     version_of: Callable[[str], Any] | None
     evidence_overlap: float
+    prompt_template: str | re.Pattern[str] | None
+    exact_slots: Iterable[str]
     cache_if: Callable[[Any], bool] | None
     price: Price
 

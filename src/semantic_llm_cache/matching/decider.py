@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from semantic_llm_cache.keys.template import slots_of_text
 from semantic_llm_cache.matching.policy import ThresholdPolicy
-from semantic_llm_cache.matching.templates.sharing import is_long, learn, shared_slots
+from semantic_llm_cache.matching.templates.sharing import given_slots, is_long, learn, shared_slots
 from semantic_llm_cache.matching.templates.skeletons import Skeletons
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
@@ -23,6 +24,7 @@ from semantic_llm_cache.values.encoding import dumps, freeze
 
 if TYPE_CHECKING:
     from semantic_llm_cache.config import CacheEntry
+    from semantic_llm_cache.keys.request import Request
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
     from semantic_llm_cache.matching.templates.comparison import Comparison
@@ -155,13 +157,15 @@ class Decider:
             self._policies[similarity] = policy
         return policy
 
-    def same_in_flight(self, prompt: str, other: str, similarity: float, threshold: float) -> bool:
+    def same_in_flight(self, request: Request, other: str, similarity: float, threshold: float) -> bool:
         """Return whether a call may join one in flight by meaning: only where no verifier has to be called."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
-        if self.unseen(prompt, other) is not None or not self.policy(threshold).same(prompt, other, similarity):
+        if similarity < threshold - THRESHOLD_TOLERANCE or self.unseen(request.text, other) is not None:
             return False
-        found = self._compared(prompt, other)
+        if request.slots < 2 and not self.policy(threshold).same(request.text, other, similarity):
+            return False
+        found = self._compared(request, other)
         # Nobody waits here for an embedding: what needs one counts as different.
         return found is None or (found.objection is None and not found.texts)
 
@@ -172,17 +176,21 @@ class Decider:
         """
         return None if self._embedder is None else unseen_difference(self._embedder(), prompt, other)
 
-    def _compared(self, prompt: str, other: str, scope: str = "") -> Comparison | None:
-        """Compare what differs between long prompts from one template; None if there is no such template."""
+    def _compared(self, request: Request, other: str, scope: str = "") -> Comparison | None:
+        """Compare what differs between prompts from one template; None if there is no such template."""
         if not len(self.guards):
             return None
         from semantic_llm_cache.matching.templates.comparison import Comparison
 
-        slots = shared_slots(prompt, other, self._skeletons, scope)
+        if request.slots < 2:
+            slots = shared_slots(request.text, other, self._skeletons, scope)
+        else:
+            slots = given_slots(slots_of_text(request.text), slots_of_text(other))
         return None if slots is None else Comparison(slots, self.guards)
 
-    async def _learn_template(self, prompt: str, nearest: Sequence[Candidate]) -> None:
-        if not nearest or not is_long(prompt) or not len(self.guards):
+    async def _learn_template(self, request: Request, nearest: Sequence[Candidate]) -> None:
+        prompt = request.text
+        if not nearest or request.slots or not is_long(prompt) or not len(self.guards):
             return
         entry = nearest[0].entry
         if len(prompt) + len(entry.prompt) > _LONG:
@@ -201,13 +209,12 @@ class Decider:
     # ------------------------------------------------------------------ threshold, guards, verifier
 
     async def choose(
-        self, key: str, prompt: str, similarity: float, search: Search, embed: Embed, notices: _Notices
+        self, request: Request, similarity: float, search: Search, embed: Embed, notices: _Notices
     ) -> Choice:
         """Look at the nearest entries of the scope and choose one to serve, or none.
 
         Args:
-            key: exact key of the request.
-            prompt: its text.
+            request: the question.
             similarity: the threshold of this call.
             search: returns the k nearest at or above a similarity.
             embed: returns unit vectors of texts, shape (n, dimension).
@@ -218,61 +225,63 @@ class Decider:
         # Almost always the nearest alone decides; it also says how close a miss was.
         candidates = await search(1, 0.0)
         choice = Choice(nearest=candidates[0] if candidates else None)
-        await self._learn_template(prompt, candidates)
-        passing, choice.reason = await self._passing(policy, key, prompt, candidates, embed)
+        await self._learn_template(request, candidates)
+        passing, choice.reason = await self._passing(policy, request, candidates, embed)
         close = bool(candidates) and candidates[0].similarity >= floor - THRESHOLD_TOLERANCE
         if close and not passing:
             more = await search(_CANDIDATES, floor)
-            passing, reason = await self._passing(policy, key, prompt, more, embed)
+            passing, reason = await self._passing(policy, request, more, embed)
             choice.reason = choice.reason or reason
         for candidate in passing:
-            if await self._verified(key, prompt, candidate, choice, notices):
+            if await self._verified(request.key, request.text, candidate, choice, notices):
                 choice.candidate = candidate
                 choice.reason = choice.reason or f"similarity {candidate.similarity:.3f} >= {floor:g}"
                 break
         return choice
 
     async def _passing(
-        self, policy: ThresholdPolicy, key: str, prompt: str, candidates: Sequence[Candidate], embed: Embed
+        self, policy: ThresholdPolicy, request: Request, candidates: Sequence[Candidate], embed: Embed
     ) -> tuple[list[Candidate], str]:
         """Return the candidates without objection, and the reason against the nearest."""
         passing: list[Candidate] = []
         reason = "" if candidates else "no entries in scope"
         for candidate in candidates:
-            known = self._known.get((key, candidate.key))
+            known = self._known.get((request.key, candidate.key))
             if known is False:
                 reason = reason or "veto: judged different before"
                 continue
-            if len(prompt) + len(candidate.entry.prompt) > _LONG:
+            if len(request.text) + len(candidate.entry.prompt) > _LONG:
                 # Guards take about 4 microseconds per word: a long prompt would block the loop.
-                against = await asyncio.to_thread(self._against, policy, prompt, candidate)
+                against = await asyncio.to_thread(self._against, policy, request, candidate)
             else:
-                against = self._against(policy, prompt, candidate)
+                against = self._against(policy, request, candidate)
             if against is not None:
                 reason = reason or against
                 continue
             if not known:
-                veto = await self._slot_veto(prompt, candidate.entry, embed)
+                veto = await self._slot_veto(request, candidate.entry, embed)
                 if veto is not None:
                     reason = reason or f"veto: {veto}"
                     continue
             passing.append(candidate)
         return passing, "" if passing else reason
 
-    def _against(self, policy: ThresholdPolicy, prompt: str, candidate: Candidate) -> str | None:
+    def _against(self, policy: ThresholdPolicy, request: Request, candidate: Candidate) -> str | None:
         """Return an immediate objection to a candidate: its distance, what no vector shows, a guard."""
         if candidate.similarity >= policy.similarity - THRESHOLD_TOLERANCE:
-            unseen = self.unseen(prompt, candidate.entry.prompt)
+            unseen = self.unseen(request.text, candidate.entry.prompt)
             if unseen is not None:
                 return f"veto: {unseen}"
-        verdict = policy.judge(prompt, [candidate])
+            if request.slots > 1:
+                return None  # each slot is compared with its counterpart, see `_slot_veto`
+        verdict = policy.judge(request.text, [candidate])
         return verdict.reason if verdict.candidate is None else None
 
-    async def _slot_veto(self, prompt: str, entry: CacheEntry, embed: Embed) -> str | None:
-        if len(prompt) + len(entry.prompt) > _LONG:
-            found = await asyncio.to_thread(self._compared, prompt, entry.prompt, entry.scope)
+    async def _slot_veto(self, request: Request, entry: CacheEntry, embed: Embed) -> str | None:
+        if len(request.text) + len(entry.prompt) > _LONG:
+            found = await asyncio.to_thread(self._compared, request, entry.prompt, entry.scope)
         else:
-            found = self._compared(prompt, entry.prompt, entry.scope)
+            found = self._compared(request, entry.prompt, entry.scope)
         if found is None or not found.texts:
             return None if found is None else found.objection
         return found.by_meaning(await embed(found.texts))

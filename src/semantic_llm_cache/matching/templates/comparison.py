@@ -8,6 +8,7 @@ cosine of the parts decides.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence, Set
 from typing import Any, NamedTuple
 
@@ -58,6 +59,8 @@ for _number, _group in enumerate(SYNONYMS):
 _SMALL_WORDS = CONTENTLESS | FUNCTION_WORDS["en"]
 _NUMBERS = NUMBER_WORDS["en"].keys() | UNITS.keys()
 
+_MARKS = frozenset(".,;:!?'\"`´’‘“”()-–—/&%$€£¥…")  # punctuation, and units, which the guards compare
+
 
 def _content(text: str, without: Set[str]) -> dict[str, str]:
     """Return the words of a text that carry meaning: variant -> as written."""
@@ -90,6 +93,15 @@ class _Doubt(NamedTuple):
 
 def _differ(one: str, other: str) -> str:
     return f"{one!r} != {other!r}"
+
+
+def _signs(ours: str, theirs: str) -> str | list[_Doubt]:
+    """Return the objection to different signs ("+", "#") where the words are the same."""
+    one, other = (
+        Counter(piece for kind, piece, _ in read(text).tokens if kind == "sym" and piece not in _MARKS)
+        for text in (ours, theirs)
+    )
+    return [] if one == other else f"sign {min((one - other) + (other - one))!r} differs"
 
 
 class Comparison:
@@ -126,11 +138,18 @@ class Comparison:
             veto = guards.check(slot.ours, slot.theirs) if slot.ours and slot.theirs else None
             if veto is not None:
                 return str(veto)
-            verdict = self._by_words(slot)
+            verdict = self._by_words(slot) if slot.ours and slot.theirs else self._alone(slot.ours or slot.theirs)
             if isinstance(verdict, str):
                 return f"{_WHERE}: {verdict}"
             self._doubts += verdict
         return None
+
+    def _alone(self, text: str) -> str | list[_Doubt]:
+        """Return the objection to a part that only one prompt has, or nothing if it is mere politeness."""
+        words = " ".join(_content(text, self._empty).values())
+        if not words and any(kind == "num" for kind, _, _ in read(text).tokens):
+            words = text
+        return f"only one has {words!r}" if words else []
 
     def _by_words(self, slot: Slot) -> str | list[_Doubt]:
         """Return an objection, or what to compare by meaning: nothing if the slot says the same."""
@@ -144,7 +163,7 @@ class Comparison:
             if len(only) == len(others) == len(mine) == len(yours) == 1:
                 return _differ(mine[only[0]], yours[others[0]])
         if not left and not right:
-            return []
+            return _signs(slot.ours, slot.theirs)
         if len(left) == len(right) == 1:
             return _differ(ours[left[0]], theirs[right[0]])
         if left and right:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .alignment import Slot, WordList, matches, slots
 from .skeletons import LEAST_WORDS, Skeletons
 
-__all__ = ["is_long", "learn", "shared_slots"]
+__all__ = ["given_slots", "is_long", "learn", "shared_slots"]
 
 _SHORT = 2 * LEAST_WORDS  # characters: below this there are not so many words
 _SHARED = 0.6  # share of the longer prompt's words that two prompts of one template have in common
@@ -51,3 +53,25 @@ def shared_slots(prompt: str, other: str, skeletons: Skeletons | None = None, sc
     if not enough and not known:
         return None
     return slots(ours, theirs, shared, known)
+
+
+def given_slots(ours: Sequence[str], theirs: Sequence[str]) -> list[Slot]:
+    """Return the parts in which the slots of two prompts from a given template differ.
+
+    A slot that differs counts as a whole, whatever its length; a long one that is mostly the same, by its differing
+    parts.
+
+    Args:
+        ours, theirs: the texts of the slots, in the same order.
+    """
+    found: list[Slot] = []
+    for one, other in zip(ours, theirs, strict=True):
+        if one == other:
+            continue
+        parts = shared_slots(one, other)
+        if parts is None:
+            mine, yours = WordList(one), WordList(other)
+            pieces = slots(mine, yours, matches(mine.forms, yours.forms))
+            parts = [Slot(one, other, tuple(hunk for piece in pieces for hunk in piece.hunks))]
+        found += parts
+    return found
