@@ -84,6 +84,11 @@ def test_the_fixed_parts_and_exact_slots_are_scope():
     assert template.applied(one) is one
 
 
+def test_the_form_of_the_key_is_pinned():
+    made = PromptTemplate(FORM, ("topic",)).applied(request("Answer about cats using a book."))
+    assert made.key == "2:3bfbcb5044513e81265a6bd416768f2afd814a4a"
+
+
 def test_what_differs_anywhere_in_the_prompt_differs_in_the_key():
     template = PromptTemplate(re.compile(r"about (?P<a>.*?) +using (?P<b>.*)", re.IGNORECASE | re.DOTALL))
     prompts = [
