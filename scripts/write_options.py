@@ -12,6 +12,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT / "src") not in sys.path:
     sys.path.insert(0, str(PROJECT / "src"))
 
+from semantic_llm_cache.calls.refusals import REASONS  # noqa: E402
 from semantic_llm_cache.engine.options import DOCUMENTED  # noqa: E402
 
 PAGE = PROJECT / "docs" / "options.md"
@@ -24,6 +25,18 @@ nearest one.
 
 Written by `python scripts/write_options.py`; do not edit.
 """
+REFUSALS = """\
+## Why an answer was not stored
+
+`Lookup.stored_reason` begins with one of these words; after a colon follows what there is to say, which holds no prompt
+and no answer. It is empty when the answer was stored, and for a hit. The words are stable. A response of a wrapped
+client says the same in the header `x-cache-store: no; reason=tool-calls; detail="..."`. The log says it once for each
+word and cache: as information where the caller or an option asked for it, as a warning where not, and not at all where
+the caller learns of it in another way.
+
+| Word | What it means | Log |
+|---|---|---|
+"""
 
 
 def page() -> str:
@@ -32,7 +45,11 @@ def page() -> str:
     for title, options in DOCUMENTED.items():
         rows = [f"| `{name}` | `{option.default!r}` | {option.doc} |" for name, option in options.items()]
         parts.append("\n".join([f"## {title}", "", "| Option | Default | What it is |", "|---|---|---|", *rows, ""]))
-    return "\n".join(parts)
+    levels = {
+        word: "" if known.reported else "info" if known.expected else "warning" for word, known in REASONS.items()
+    }
+    rows = [f"| `{word}` | {known.meaning} | {levels[word]} |" for word, known in REASONS.items()]
+    return "\n".join([*parts, REFUSALS + "\n".join(rows), ""])
 
 
 def main() -> int:

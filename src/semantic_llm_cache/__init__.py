@@ -5,32 +5,30 @@ from typing import TYPE_CHECKING, Any
 
 import semantic_llm_cache._installation  # noqa: F401 - first, see there
 from semantic_llm_cache._version import __version__
-from semantic_llm_cache.calls.context import CacheContext
-from semantic_llm_cache.calls.lookup import Lookup, last_lookup
-from semantic_llm_cache.config import CacheConfig
-from semantic_llm_cache.doors.cache import SemanticCache, cache
-from semantic_llm_cache.exceptions import (
-    CacheBackendError,
-    CacheKeyError,
-    CacheNotFoundError,
-    CacheSerializationError,
-    EmbeddingUnavailableError,
-    PromptCacheError,
-)
-from semantic_llm_cache.keys.fingerprint import register_fingerprint
-from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.similarity import set_default_embedder
-from semantic_llm_cache.storage.contract import StorageBackend
-from semantic_llm_cache.storage.registry import get_default_backend, set_default_backend
 
 if TYPE_CHECKING:
     from semantic_llm_cache import stats as stats
     from semantic_llm_cache import sync as sync
+    from semantic_llm_cache.calls.context import CacheContext
+    from semantic_llm_cache.calls.lookup import Lookup, last_lookup
+    from semantic_llm_cache.config import CacheConfig
+    from semantic_llm_cache.doors.cache import SemanticCache, cache
     from semantic_llm_cache.doors.llm import CachedLLM
+    from semantic_llm_cache.exceptions import (
+        CacheBackendError,
+        CacheKeyError,
+        CacheNotFoundError,
+        CacheSerializationError,
+        EmbeddingUnavailableError,
+        PromptCacheError,
+    )
+    from semantic_llm_cache.keys.fingerprint import register_fingerprint
+    from semantic_llm_cache.keys.request import Request
     from semantic_llm_cache.management.copying import copy_cache
     from semantic_llm_cache.management.feedback import report_right, report_wrong
     from semantic_llm_cache.management.logs.warming import warm_from_log
     from semantic_llm_cache.management.reembedding import reembed_cache
+    from semantic_llm_cache.similarity import set_default_embedder
     from semantic_llm_cache.stats import (
         CacheStats,
         clear_cache,
@@ -40,6 +38,8 @@ if TYPE_CHECKING:
         invalidate,
         warm_cache,
     )
+    from semantic_llm_cache.storage.contract import StorageBackend
+    from semantic_llm_cache.storage.registry import get_default_backend, set_default_backend
 
 __all__ = [
     "CacheBackendError",
@@ -76,24 +76,43 @@ __all__ = [
     "warm_from_log",
 ]
 
-# What a program does once, if ever: imported when first asked for, which spares all others the time.
+# A name is imported when it is first asked for: the command line answers --help without loading numpy, and a program
+# does not wait for what it does not use.
 _LATER = {
+    "CacheBackendError": "exceptions",
+    "CacheConfig": "config",
+    "CacheContext": "calls.context",
+    "CacheKeyError": "exceptions",
+    "CacheNotFoundError": "exceptions",
+    "CacheSerializationError": "exceptions",
     "CacheStats": "stats",
     "CachedLLM": "doors.llm",
+    "EmbeddingUnavailableError": "exceptions",
+    "Lookup": "calls.lookup",
+    "PromptCacheError": "exceptions",
+    "Request": "keys.request",
+    "SemanticCache": "doors.cache",
+    "StorageBackend": "storage.contract",
+    "cache": "doors.cache",
     "clear_cache": "stats",
     "copy_cache": "management.copying",
     "export_cache": "stats",
+    "get_default_backend": "storage.registry",
     "get_stats": "stats",
     "import_cache": "stats",
     "invalidate": "stats",
+    "last_lookup": "calls.lookup",
     "reembed_cache": "management.reembedding",
+    "register_fingerprint": "keys.fingerprint",
     "report_right": "management.feedback",
     "report_wrong": "management.feedback",
+    "set_default_backend": "storage.registry",
+    "set_default_embedder": "similarity",
     "warm_cache": "stats",
     "warm_from_log": "management.logs.warming",
 }
 
-_MODULES = ("stats", "sync")
+_MODULES = ("config", "exceptions", "similarity", "stats", "storage", "sync", "utils")
 """Modules that programs use without importing them by name."""
 
 

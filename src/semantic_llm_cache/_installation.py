@@ -15,7 +15,8 @@ from collections.abc import Iterable
 __all__ = ["PACKAGES", "install", "refuse_other_project"]
 
 PACKAGES: dict[str, tuple[str, ...]] = {
-    "semantic": ("onnxruntime", "tokenizers"),
+    "cli": ("click", "rich"),
+    "semantic": ("onnxruntime", "tokenizers", "click", "rich"),
     "sentence-transformers": ("sentence-transformers",),
     "openai": ("openai",),
     "anthropic": ("anthropic",),

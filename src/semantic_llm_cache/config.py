@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import time
@@ -19,20 +20,26 @@ SCHEMA_VERSION = 1
 
 
 TTL = int | float | timedelta | str | None
+"""A time to live: seconds, a timedelta, text such as ``"1h30m"``, 0 to store nothing, None for no expiry."""
+
+TTLFunction = Callable[[Any, Any], TTL]
+"""Takes a fresh answer and its `Request`, and returns the answer's time to live."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_HELP = 'use seconds (3600), a timedelta, text such as "90s", "1h30m" or "7d", or None for no expiry'
+_HELP = (
+    'use seconds (3600), a timedelta, text such as "90s", "1h30m" or "7d", 0 to store nothing, or None for no expiry'
+)
 
 
 def parse_ttl(ttl: TTL, name: str = "ttl") -> float | None:
-    """Return `ttl` in seconds, or None for "never expires".
+    """Return `ttl` in seconds, 0 for "do not store", or None for "never expires".
 
     Text is one or more numbers with the units ms, s, m, h, d, w, largest first or not, as in
     ``"1h30m"``.
 
     Raises:
-        ValueError: zero, negative, not finite, or unreadable text. The message names `name`.
+        ValueError: negative, not finite, or unreadable text. The message names `name`.
         TypeError: another type.
 
     Example:
@@ -53,9 +60,18 @@ def parse_ttl(ttl: TTL, name: str = "ttl") -> float | None:
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     else:
         seconds = float(ttl) if abs(ttl) < 1e300 else math.inf
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise ValueError(f"{name}={shown(ttl)} must be more than zero: {_HELP}")
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(f"{name}={shown(ttl)} must be a span of time, zero or more: {_HELP}")
     return seconds
+
+
+def check_ttl(ttl: TTL | TTLFunction, name: str = "ttl") -> float | TTLFunction | None:
+    """Return what `parse_ttl` does, or a callable as it is. TypeError for an async one."""
+    if not callable(ttl):
+        return parse_ttl(ttl, name)
+    if inspect.iscoroutinefunction(ttl) or inspect.iscoroutinefunction(getattr(ttl, "__call__", None)):
+        raise TypeError(f"{name}={shown(ttl)} must be a plain function of answer and request, not an async one")
+    return ttl
 
 
 def check_similarity(value: float, name: str = "similarity") -> float:
@@ -77,7 +93,7 @@ class CacheConfig:
 
     Args:
         similarity_threshold: cosine from 0 to 1 at which a near entry counts as a hit; 1 is exact only.
-        ttl: how long an answer is served, see `parse_ttl`; None means for ever.
+        ttl: how long an answer is served, see `parse_ttl`; None means for ever, 0 that nothing is stored.
         namespace: name under which entries are kept and managed.
         enabled: False leaves every call uncached.
         key_func: replaces the exact key; called with the function's arguments, returns a string.

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from semantic_llm_cache import CacheContext, CachedLLM, EmbeddingUnavailableError, cache, last_lookup
+from semantic_llm_cache import CacheContext, CachedLLM, EmbeddingUnavailableError, SemanticCache, cache, last_lookup
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.similarity import EmbeddingProvider
 
@@ -107,7 +107,7 @@ def test_ttl_inside():
 async def test_similarity_inside():
     ran = []
 
-    @cache(embedder=Words())
+    @SemanticCache(embedder=Words()).cache
     async def ask(prompt):
         ran.append(prompt)
         return prompt
@@ -312,7 +312,7 @@ def test_lookups_tell_all():
     [
         ("similarity", 1.5, ValueError),
         ("similarity", "high", TypeError),
-        ("ttl", 0, ValueError),
+        ("ttl", -1, ValueError),
         ("ttl", "soon", ValueError),
         ("namespace", "", ValueError),
         ("enabled", "no", TypeError),

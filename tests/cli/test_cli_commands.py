@@ -346,7 +346,7 @@ def test_the_commands_are_all_there_and_their_help_has_examples(run):
     out = run("--help")[1]
     names = "demo stats ls show clear invalidate export import copy reembed warm model"
     for name in names.split():
-        assert re.search(rf"\n    {name}\s", out)
+        assert re.search(rf"\n  {name}\s", out)
         code, text, _ = run(name, "--help")
         assert code == 0
         assert f"semantic-llm-cache {name}" in text

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from cli_helpers import ENTRIES, entry, fill, read, vector
+from cli_helpers import ENTRIES, entry, fill, read, read_terminal, vector
 from postgres_servers import own_schema
 from postgres_servers import server_url as postgres_url
 from redis_servers import own_prefix
@@ -133,10 +133,10 @@ def test_copy_shows_its_progress_in_a_few_lines_or_on_a_terminal_in_one(tmp_path
     process = command("copy", tmp_path / "a.db", tmp_path / "c.db", stderr=theirs)
     os.close(theirs)
     assert process.communicate(timeout=60)[0].startswith("Copied 60")
-    shown = os.read(ours, 65536).decode()
-    os.close(ours)
+    shown = read_terminal(ours)
     assert "60/60" in shown
-    assert "\n" not in shown
+    assert shown.count("\n") == 1
+    assert shown.rstrip().endswith("\x1b[1A\x1b[2K")  # up again, and the one line is erased
 
 
 def _broken_off(process, number):

@@ -223,7 +223,7 @@ def test_a_function_named_on_the_command_line(run, tmp_path, path, monkeypatch):
     assert entry.ttl == 7200.0
     for name, said in (
         ("warmed_answers:in_memory", "keeps its entries in its own memory"),
-        ("warmed_answers:plain", "is no function decorated with @cache"),
+        ("warmed_answers:plain", "is not a function decorated with @cache"),
         ("warmed_answers:nope", "has no attribute"),
         ("no_such_module:ask", "No module named"),
         ("warmed_answers", "write MODULE:NAME"),

@@ -130,7 +130,7 @@ async def test_errors_pass_through_and_are_not_cached():
         (lambda: CachedLLM(provider=""), "provider="),
         (lambda: CachedLLM(model=None), "model="),
         (lambda: CachedLLM(similarity=2), "similarity="),
-        (lambda: CachedLLM(ttl=0), "ttl="),
+        (lambda: CachedLLM(ttl=-1), "ttl="),
         (lambda: CachedLLM(nonsense=1), "nonsense"),
         (lambda: CachedLLM().chat(3, llm_func=str), "prompt"),
         (lambda: CachedLLM().chat("q", llm_func="f"), "llm_func="),

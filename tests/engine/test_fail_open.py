@@ -20,7 +20,7 @@ from semantic_llm_cache import (
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.state import state_of
-from semantic_llm_cache.exceptions import CacheKeyError
+from semantic_llm_cache.exceptions import CacheKeyError, CacheWarning
 from semantic_llm_cache.similarity import EmbeddingProvider
 from semantic_llm_cache.storage import Candidate
 
@@ -323,11 +323,13 @@ async def test_an_answer_or_prompt_that_cannot_be_written_is_no_outage(tmp_path)
     engine = SemanticCache(backend)
 
     @engine.cache()
-    async def ask(prompt: str) -> str:
-        return prompt
+    async def ask(prompt: str) -> dict:
+        return {"usage": {"prompt_tokens": 2**70, "completion_tokens": 1}, "text": prompt}
 
+    with pytest.warns(CacheWarning, match="an answer is returned uncached: a field of the entry cannot be stored"):
+        assert (await ask("question"))["text"] == "question"
     for n in range(5):
-        assert await ask(f"half a pair \ud83d {n}") == f"half a pair \ud83d {n}"
+        assert (await ask(f"question {n}"))["text"] == f"question {n}"
     assert not any(breaker.open for breaker in state_of(backend).breakers.values())
     await engine.close()
 

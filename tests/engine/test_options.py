@@ -9,6 +9,7 @@ from typing import get_type_hints
 
 import httpx
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from semantic_llm_cache import CacheContext, CachedLLM, PromptCacheError, SemanticCache, cache
 from semantic_llm_cache.backends import MemoryBackend
@@ -17,7 +18,7 @@ from semantic_llm_cache.engine import keywords
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, FUNCTION_OPTIONS, Options
 from semantic_llm_cache.integrations.httpx import CachingTransport
 from semantic_llm_cache.integrations.httpx import wrap as wrap_httpx
-from semantic_llm_cache.integrations.langchain import LangChainCache
+from semantic_llm_cache.integrations.langchain import CachedChatModel, LangChainCache
 from semantic_llm_cache.similarity import create_embedding_provider, set_default_embedder
 from semantic_llm_cache.wire import WireCache
 from semantic_llm_cache.wire.keywords import WireOptions
@@ -117,6 +118,7 @@ def ask(prompt: str):
         (lambda **o: LangChainCache(**o), "cach", "cache"),
         (lambda **o: wrap_httpx(httpx.Client(), **o), "similarty", "similarity"),
         (lambda **o: wrap_httpx(httpx.Client(), **o), "neutral_header", "neutral_headers"),
+        (lambda **o: CachedChatModel(FakeListChatModel(responses=["a"]), **o), "simlarity", "similarity"),
     ],
 )
 def test_an_unknown_option_is_told_with_the_nearest(make, wrong, right):

@@ -10,6 +10,7 @@ import httpx
 import ollama
 import openai
 import pytest
+from langchain_openai import ChatOpenAI
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -19,7 +20,7 @@ from semantic_llm_cache.integrations import httpx as httpxs
 from semantic_llm_cache.integrations import ollama as ollamas
 from semantic_llm_cache.integrations import openai as openais
 from semantic_llm_cache.integrations.httpx import AsyncCachingTransport, CachingTransport
-from semantic_llm_cache.integrations.langchain import LangChainCache
+from semantic_llm_cache.integrations.langchain import CachedChatModel, LangChainCache
 from semantic_llm_cache.integrations.pydantic_ai import CachedModel
 from semantic_llm_cache.keys.fingerprint import fingerprint_instance
 from semantic_llm_cache.wire import WireCache
@@ -60,6 +61,10 @@ PAIRS = {
     "ollama": lambda who: ollamas.wrap(ollama.Client(f"http://{who}:1"), **MEMORY),
     "wire": lambda who: WireCache(**MEMORY, scope={"tenant": who}),
     "langchain": lambda who: LangChainCache(**MEMORY, scope={"tenant": who}),
+    "langchain model": lambda who: CachedChatModel(ChatOpenAI(model="m", api_key=who), **MEMORY),
+    "langchain model by scope": lambda who: CachedChatModel(
+        ChatOpenAI(model="m", api_key="k"), **MEMORY, scope={"tenant": who}
+    ),
     "pydantic-ai": model,
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from semantic_llm_cache.integrations import _carrier, _litellm_scope
+from semantic_llm_cache.integrations.langchain import scope as langchain
 from semantic_llm_cache.wire import FORMATS, neutral
 
 DOCS = (Path(__file__).parent.parent.parent / "docs" / "keys.md").read_text(encoding="utf-8")
@@ -63,6 +64,9 @@ TABLES = {
     "litellm credentials": code(_litellm_scope.CREDENTIALS),
     "litellm settings": code(_litellm_scope.SETTINGS),
     "litellm environment": code(_litellm_scope.ENVIRONMENT),
+    "langchain keywords": code(langchain.KEYWORDS),
+    "langchain messages": code(langchain.MESSAGES),
+    "langchain models": code(langchain.MODEL),
 }
 if sys.version_info >= (3, 11):  # pydantic-ai does not support Python 3.10
     from semantic_llm_cache.integrations import _pydantic_ai_scope

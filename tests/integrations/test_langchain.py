@@ -179,12 +179,14 @@ def test_another_model_temperature_or_tenant_is_another_question(server, use):
 
 
 @pytest.mark.parametrize("finish", ["length", "content_filter"])
-def test_answers_that_are_not_whole_are_not_stored(server, use, finish):
+def test_answers_that_are_not_whole_are_not_stored_and_one_line_says_why(server, use, finish, caplog):
     use()
     server.finish = finish
     for _ in range(2):
         Chat(url=server.url).invoke(ASKED)
     assert server.calls == 2
+    (line,) = [line for line in caplog.messages if "was not stored" in line]
+    assert f"finish reason {finish!r}" in line
 
 
 def test_tool_calls_are_stored_only_when_told_to(server, use):

@@ -221,19 +221,19 @@ async def test_what_the_door_would_not_store_is_not_stored(server, log):
     report = await warm(server, path, backend)
     assert report.stored == 1
     assert report.refused == {
-        "finish_reason 'length'": 1,
-        "finish_reason 'content_filter'": 1,
-        "a refusal": 1,
+        "truncated: finish_reason 'length'": 1,
+        "filtered: finish_reason 'content_filter'": 1,
+        "refusal": 1,
         "empty": 1,
-        "a tool call": 1,
-        "no answer": 1,
+        "tool-calls": 1,
+        "no-answer": 1,
     }
     assert [entry.prompt for _, entry in await backend.iterate()] == ["seven?"]
     assert (await warm(server, path, MemoryBackend(), door={"tool_calls": "cache"})).stored == 2
     report = await warm(server, path, MemoryBackend(), door={"cache_if": lambda answer: False})
-    assert (report.stored, report.refused["cache_if"]) == (0, 1)
+    assert (report.stored, report.refused["cache-if: it returned False"]) == (0, 1)
     report = await warm(server, path, MemoryBackend(), door={"max_prompt": 3})
-    assert (report.stored, report.refused["longer than max_prompt or max_response"]) == (0, 1)
+    assert (report.stored, report.refused["too-large: prompts of more than 3 characters are not stored"]) == (0, 1)
     report = await warm(server, log(pair(temperature=1.5)), MemoryBackend(), door={"max_temperature": 1})
     assert (report.stored, report.skipped) == (0, {"a request that is not cached": 1})
 
@@ -264,7 +264,7 @@ async def test_broken_lines_are_counted_named_and_in_nobodys_way(server, log):
     assert (report.records, report.stored, report.broken) == (6, 1, 3)
     assert [place for place, _ in report.problems] == ["line 1", "line 3", "line 6"]
     assert report.skipped == {"no request that is cached: /v1/images": 1}
-    assert report.refused == {"no message": 1}
+    assert report.refused == {"no-answer: no message": 1}
     assert report.position == report.size == path.stat().st_size
 
 
@@ -284,7 +284,7 @@ async def test_time_to_live_and_age(server, log):
 async def test_a_dry_run_stores_nothing(server, log):
     backend = MemoryBackend()
     report = await warm(server, log(pair(), pair("x?", completion(finish="length"))), backend, dry_run=True)
-    assert (report.stored, report.refused, report.dry_run) == (1, {"finish_reason 'length'": 1}, True)
+    assert (report.stored, report.refused, report.dry_run) == (1, {"truncated: finish_reason 'length'": 1}, True)
     assert await backend.iterate() == []
 
 

@@ -276,3 +276,29 @@ async def test_what_a_tool_returned_counts_whatever_its_fields_are_called(server
 def test_an_unknown_option_is_reported_with_the_nearest():
     with pytest.raises(TypeError, match="unknown option 'share_across_key': did you mean 'share_across_keys'"):
         CachedModel("test", share_across_key=True)
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
+async def test_an_answer_that_is_not_stored_says_why_in_one_line(server, model, streams, caplog):
+    caplog.set_level("INFO", "semantic_llm_cache")
+
+    def wrong(response):
+        raise ZeroDivisionError
+
+    async def ask(**options):
+        agent = Agent(model(backend="memory://", **options))
+        for text in ("one?", "another?"):
+            if streams:
+                async with agent.run_stream(text) as result:
+                    assert [piece async for piece in result.stream_text()]
+            else:
+                assert (await agent.run(text)).output
+
+    server.finish = "length"
+    await ask(similarity=1.0)
+    server.finish = None
+    await ask(similarity=1.0, cache_if=wrong)
+    lines = [line.partition("(")[2] for line in caplog.messages if "was not stored" in line]
+    assert len(lines) == 2
+    assert lines[0].startswith("truncated: finish reason 'length'")
+    assert lines[1].startswith("cache-if: it raised ZeroDivisionError")

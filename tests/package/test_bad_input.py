@@ -171,7 +171,7 @@ async def test_one_argument_is_bad(function, name, tmp_path, monkeypatch):
         if "backend" in parameters and name != "backend" and function in (SemanticCache, cache, CachedLLM):
             arguments["backend"] = backend
         if name in ("similarity", "embedder", "max_error") and function in (SemanticCache, cache):
-            arguments["embedder"] = "dummy"
+            arguments |= {"embedder": "dummy", "similarity": 0.9}
         if function is Request:
             arguments["text"] = "a"
         arguments[name] = value

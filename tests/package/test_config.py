@@ -39,7 +39,7 @@ def test_config_reads_times():
         ("similarity_threshold", float("nan"), ValueError),
         ("similarity_threshold", "high", TypeError),
         ("similarity_threshold", True, TypeError),
-        ("ttl", 0, ValueError),
+        ("ttl", -1, ValueError),
         ("ttl", -5, ValueError),
         ("ttl", "soon", ValueError),
         ("ttl", [1], TypeError),

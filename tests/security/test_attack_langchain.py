@@ -2,13 +2,15 @@
 
 import json
 
+import httpx2
 import pytest
 from attack_tools import AGAIN, ASKED, user
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, Generation
+from langchain_openai import ChatOpenAI
 
-from semantic_llm_cache.integrations.langchain import LangChainCache
+from semantic_llm_cache.integrations.langchain import CachedChatModel, LangChainCache
 
 
 def chat(*messages):
@@ -86,3 +88,37 @@ async def test_an_answer_is_data(stored):
     cache = LangChainCache()
     await cache.aupdate(QUESTION, MODEL, [Generation(text=json.dumps(stored))])
     assert (await cache.alookup(QUESTION, MODEL))[0].text == json.dumps(stored)
+
+
+def answering(key):
+    """Return a function that gives a key, as a rotating credential does."""
+
+    def function():
+        return key
+
+    return function
+
+
+PLACES = {
+    "key": lambda who: {"api_key": who},
+    "callable key": lambda who: {"api_key": answering(who)},
+    "header": lambda who: {"default_headers": {"x-tenant": who}},
+    "query": lambda who: {"default_query": {"tenant": who}},
+    "organization": lambda who: {"organization": who},
+    "address": lambda who: {"base_url": f"http://{who}/v1"},
+    "proxy": lambda who: {"openai_proxy": f"http://{who}:1"},
+    "client": lambda who: {"http_client": httpx2.Client(headers={"x-tenant": who})},
+    "async client": lambda who: {"http_async_client": httpx2.AsyncClient(headers={"x-tenant": who})},
+    "body": lambda who: {"extra_body": {"tenant": who}},
+    "metadata": lambda who: {"metadata": {"tenant": who}},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_models_that_differ_in_one_hidden_place_share_nothing(place):
+    def key(who):
+        model = ChatOpenAI(**{"model": "m", "api_key": "k", "base_url": "http://h/v1", **PLACES[place](who)})
+        return CachedChatModel(model, backend="memory://")._plan([HumanMessage("q")], None, {}).request.key
+
+    assert key("a") == key("a")
+    assert key("a") != key("b")

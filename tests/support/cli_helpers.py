@@ -1,9 +1,12 @@
 """Entries for the tests of the command line, and how they get into a file and out."""
 
 import asyncio
+import os
+import pty
 import time
 
 import numpy as np
+import pytest
 
 from semantic_llm_cache.backends import SQLiteBackend
 from semantic_llm_cache.config import CacheEntry
@@ -58,3 +61,31 @@ def read(path):
             return dict(await backend.iterate())
 
     return asyncio.run(every())
+
+
+def read_terminal(ours):
+    """Return all that was written to a pseudo-terminal whose other end is closed, and close it."""
+    pieces = []
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the other end is closed, and nothing is left
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(ours)
+    return b"".join(pieces).decode()
+
+
+def terminal_output(print_it, columns=40, **variables):
+    """Return what a call prints on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    with pytest.MonkeyPatch.context() as patch, open(theirs, "w", encoding="utf-8") as stream:
+        patch.delenv("NO_COLOR", raising=False)
+        for name, value in {"COLUMNS": str(columns), "TERM": "xterm", **variables}.items():
+            patch.setenv(name, value)
+        for name in ("stdout", "stderr"):
+            patch.setattr(f"sys.{name}", stream)
+        print_it()
+    return read_terminal(ours)

@@ -18,6 +18,7 @@ class Provider(ThreadingHTTPServer):
         answer: the words of the next answers; "{n}" in them is the number of the request.
         finish: why answers end, in the provider's own word; None is the usual one.
         tool: (name, arguments) of a tool call that answers make.
+        script: OpenAI chat: a function that returns words and tool of the answer to a body, in place of these two.
         fail: list of statuses: the next requests get these, one each.
         cut: number of events after which a stream breaks off.
         gate: an event that streams wait for before their third piece; plain answers before they are told.
@@ -36,6 +37,7 @@ class Provider(ThreadingHTTPServer):
         self.thinking = None
         self.finish = None
         self.tool = None
+        self.script = None
         self.fail = []
         self.cut = None
         self.gate = None
@@ -152,14 +154,15 @@ def pieces(text):
 
 
 def openai_chat(server, body, number):
-    text = server.answer.format(n=number)
+    script = getattr(server, "script", None)  # some tests have a server of their own, without one
+    text, tool = script(body) if script else (server.answer.format(n=number), server.tool)
     name = f"chatcmpl-{number}"
     base = {"id": name, "created": 1_700_000_000 + number, "model": body["model"], "system_fingerprint": "fp_1"}
     usage = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
-    finish = server.finish or ("tool_calls" if server.tool else "stop")
+    finish = server.finish or ("tool_calls" if tool else "stop")
     call = None
-    if server.tool:
-        function = {"name": server.tool[0], "arguments": json.dumps(server.tool[1])}
+    if tool:
+        function = {"name": tool[0], "arguments": json.dumps(tool[1])}
         call = {"id": f"call_{number}", "type": "function", "function": function}
     if not body.get("stream"):
         message = {"role": "assistant", "content": None if call else text, "refusal": None, "annotations": []}
@@ -181,7 +184,7 @@ def openai_chat(server, body, number):
     for piece in pieces(server.thinking or ""):
         chunk({"reasoning_content": piece})
     if call:
-        chunk({"tool_calls": [{"index": 0, **call, "function": {"name": server.tool[0], "arguments": ""}}]})
+        chunk({"tool_calls": [{"index": 0, **call, "function": {"name": tool[0], "arguments": ""}}]})
         for piece in pieces(call["function"]["arguments"]):
             chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
     else:

@@ -11,7 +11,7 @@ from semantic_llm_cache.arguments import unknown as unknown_name
 from semantic_llm_cache.calls.control import CacheControl
 from semantic_llm_cache.calls.evidence import read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.config import TTL, CacheConfig, check_similarity, parse_ttl
+from semantic_llm_cache.config import TTL, CacheConfig, TTLFunction, check_similarity, check_ttl
 
 __all__ = ["CacheContext", "asked_control", "overrides"]
 
@@ -60,7 +60,7 @@ class CacheContext:
 
     Args:
         similarity: the threshold of near matching.
-        ttl: the TTL of answers stored inside.
+        ttl: the TTL of answers stored inside; 0 stores none.
         namespace: separates the calls made inside from those outside. It only splits further: two
             functions that share nothing outside share nothing inside.
         enabled: False lets the calls through.
@@ -90,7 +90,7 @@ class CacheContext:
     def __init__(
         self,
         similarity: float = _UNSET,
-        ttl: TTL = _UNSET,
+        ttl: TTL | TTLFunction = _UNSET,
         namespace: str = _UNSET,
         enabled: bool = _UNSET,
         cache_control: Any = _UNSET,
@@ -100,7 +100,7 @@ class CacheContext:
         for name in unknown:
             raise TypeError(unknown_name("option", name, _NAMES))
         self.similarity = similarity if similarity is _UNSET else check_similarity(similarity)
-        self.ttl = ttl if ttl is _UNSET else parse_ttl(ttl)
+        self.ttl = ttl if ttl is _UNSET else check_ttl(ttl)
         self.namespace = namespace if namespace is _UNSET else CacheConfig(namespace=namespace).namespace
         if enabled is not _UNSET and not isinstance(enabled, bool):
             raise TypeError(f"enabled={enabled!r} must be True or False")

@@ -34,7 +34,7 @@ class CacheControl:
         no_store: do not store the answer.
         only_if_cached: answer from the cache or fail: with status 504 over HTTP, with `CacheNotFoundError` elsewhere.
         max_age: the highest age of an answer to accept, in seconds.
-        ttl: how long to keep the answer, in seconds, instead of the cache's TTL; None if not given.
+        ttl: how long to keep the answer, in seconds, instead of the cache's TTL; 0 stores nothing, None if not given.
         similarity: the threshold, instead of the cache's own.
     """
 
@@ -72,7 +72,7 @@ class CacheControl:
     @property
     def may_store(self) -> bool:
         """Whether the fresh answer may be stored."""
-        return not self.no_store
+        return not self.no_store and self.ttl != 0
 
     @classmethod
     def read(cls, given: Any) -> CacheControl:
@@ -101,15 +101,15 @@ class CacheControl:
                 number = value
                 if isinstance(value, str) and value.replace(".", "", 1).isdigit():
                     number = float(value)
-                if name == "max-age" and number == 0:
-                    found["no_cache"] = True
-                    continue
                 try:
                     seconds = parse_ttl(number)
                 except (TypeError, ValueError) as error:
                     raise ValueError(f"cache_control: {name}={shown(value)}: {error}") from None
                 if seconds is None:
                     raise ValueError(f"cache_control: {name} needs a number of seconds, as in {name}=60")
+                if name == "max-age" and seconds == 0:
+                    found["no_cache"] = True
+                    continue
                 found[name.replace("-", "_")] = seconds
             else:
                 raise ValueError(f"cache_control: {unknown('directive', name, _FLAGS + _VALUES)}")

@@ -33,6 +33,8 @@ class Lookup:
         namespace, scope, prompt: of the request; `scope` is a hash.
         duration_ms: how long the caller waited. `saved_ms`, `saved_usd`: what the hit saved.
         stored: whether a fresh answer was stored.
+        stored_reason: why a fresh answer was not stored: one of the words in ``docs/options.md``, and after a colon
+            what there is to say. ``""`` when it was stored, or when there was none (a hit).
         would, would_be_right: in shadow mode, the outcome that the cache would have had, and whether its
             answer agreed with the fresh one (None: unknown).
         response: the answer, if it was a plain lookup that found one (`SemanticCache.lookup`).
@@ -53,6 +55,7 @@ class Lookup:
     saved_ms: float = 0.0
     saved_usd: float = 0.0
     stored: bool = False
+    stored_reason: str = ""
     would: str | None = None
     would_be_right: bool | None = None
     response: Any = field(default=None, repr=False, compare=False)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from semantic_llm_cache.calls.context import asked_control, is_set, overrides
 from semantic_llm_cache.calls.control import NOTHING_ASKED, CacheControl, obeyed
 from semantic_llm_cache.calls.evidence import Evidence
+from semantic_llm_cache.config import TTLFunction
 
 __all__ = ["CallSettings", "current"]
 
@@ -22,15 +23,17 @@ class CallSettings:
         tags: labels of the stored entries.
         control: what the call asks of the cache; None if nothing special.
         evidence: what the answer rests on; None if nothing is said about it.
+        returned: the `Returned` of the function that is called; None if no function is known.
     """
 
     similarity: float
-    ttl: float | None
+    ttl: float | TTLFunction | None
     enabled: bool
     target: Any = Any
     tags: tuple[str, ...] = ()
     control: CacheControl | None = None
     evidence: Evidence | None = None
+    returned: Any = None
 
     @property
     def asks(self) -> CacheControl:

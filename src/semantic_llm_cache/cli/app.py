@@ -2,92 +2,113 @@
 
 from __future__ import annotations
 
-import argparse
+import difflib
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+import click
 
 from semantic_llm_cache._version import __version__
-from semantic_llm_cache.cli.common import PROGRAM, CommandError, help_format
+from semantic_llm_cache.cli.completion import COMPLETE_VARIABLE, completion_options
+from semantic_llm_cache.cli.errors import PROGRAM, CommandError
+from semantic_llm_cache.cli.output import clean, colour, say
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.redaction import without_urls
 
-if TYPE_CHECKING:
-    from semantic_llm_cache.cli.common import Subparsers
-
-__all__ = ["build_parser", "main"]
-
-_EPILOG = """\
-examples:
-  semantic-llm-cache demo
-  semantic-llm-cache ls --db cache.db --limit 10
-  semantic-llm-cache explain "5 miles in km" "6 miles in km"
-  semantic-llm-cache replay log.jsonl --max-error 0.02
-  semantic-llm-cache warm litellm.jsonl --db cache.db
-  semantic-llm-cache copy cache.db redis://localhost:6379/0
-  semantic-llm-cache invalidate "opening hours" --db cache.db
-
-Commands that read a cache take --db PATH or --url URL, or the URL in the
-variable SEMANTIC_LLM_CACHE_URL. Exit codes: 0 done; 1 it failed, and one line
-on stderr says why; 2 the command line is wrong or a part is not installed.
-"""
+__all__ = ["COMMANDS", "NOTES", "main", "program"]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line; a command's function is in `args.run`."""
-    # Only argparse code is imported here: a command imports what it needs when it runs.
-    from semantic_llm_cache.cli.calibrate import add_calibrate_parser
-    from semantic_llm_cache.cli.copy import add_copy_parser
-    from semantic_llm_cache.cli.demo.command import add_demo_parser
-    from semantic_llm_cache.cli.explain import add_explain_parser
-    from semantic_llm_cache.cli.feedback import add_report_parser
-    from semantic_llm_cache.cli.manage import add_clear_parser, add_invalidate_parser
-    from semantic_llm_cache.cli.model import add_model_parser
-    from semantic_llm_cache.cli.reading import add_ls_parser, add_show_parser, add_stats_parser
-    from semantic_llm_cache.cli.reembed import add_reembed_parser
-    from semantic_llm_cache.cli.replay import add_replay_parser
-    from semantic_llm_cache.cli.transfer import add_export_parser, add_import_parser
-    from semantic_llm_cache.cli.warm import add_warm_parser
+class _Row(NamedTuple):
+    """A command: the module with a function of its name, and a line for the list of commands."""
 
-    parser: argparse.ArgumentParser = _Parser(
-        prog=PROGRAM,
-        description="A semantic cache for LLM calls: look into a cache, manage it, see one at work.",
-        epilog=_EPILOG,
-        formatter_class=help_format,
-    )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    adders: tuple[Callable[[Subparsers], object], ...] = (
-        add_demo_parser,
-        add_stats_parser,
-        add_ls_parser,
-        add_show_parser,
-        add_explain_parser,
-        add_report_parser,
-        add_replay_parser,
-        add_calibrate_parser,
-        add_clear_parser,
-        add_invalidate_parser,
-        add_export_parser,
-        add_import_parser,
-        add_copy_parser,
-        add_reembed_parser,
-        add_warm_parser,
-        add_model_parser,
-    )
-    for add in adders:
-        add(commands)
-    return parser
+    module: str
+    summary: str
 
 
-class _Parser(argparse.ArgumentParser):
-    """Never shows a whole URL: errors quote the command line, and a URL may hold a password."""
+COMMANDS: Mapping[str, _Row] = {
+    "demo": _Row("demo.command", "send 300 labelled prompts through a cache and report"),
+    "model": _Row("model", "install, locate or check the embedding model"),
+    "stats": _Row("stats", "show how much a cache holds and what it has saved"),
+    "ls": _Row("reading", "list entries, newest first"),
+    "show": _Row("reading", "show one entry in full"),
+    "explain": _Row("explain", "say why a prompt is, or is not, answered from the cache"),
+    "report": _Row("feedback", "report that a stored answer is wrong or right"),
+    "replay": _Row("replay", "replay a log of prompts and answers, count hits and wrong hits"),
+    "calibrate": _Row("calibrate", "find the threshold that keeps wrong hits to a target"),
+    "clear": _Row("manage", "delete all entries, or those of one namespace"),
+    "invalidate": _Row("manage", "delete entries by a text in the prompt, or by tag"),
+    "export": _Row("transfer", "write entries to a file or to stdout"),
+    "import": _Row("transfer", "read entries that `export` wrote"),
+    "copy": _Row("copy", "copy a cache into another one, of any kind"),
+    "reembed": _Row("reembed", "move a cache to another embedding model while it is in use"),
+    "warm": _Row("warm", "fill a cache from logs of calls"),
+}
+"""The commands, in the order of the help. A command's module is imported when the command is used."""
 
-    words: ClassVar[Sequence[str]] = ()
+_DASHED = re.compile(r"-[^-]\S*\s")
+_LONG_WORD = re.compile(r"\S{201,}")
 
-    def error(self, message: str) -> NoReturn:
-        super().error(without_urls(message, self.words))
+
+class _Program(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"semantic_llm_cache.cli.{COMMANDS[cmd_name].module}")
+        found: click.Command = getattr(module, f"{cmd_name}_command")
+        found.short_help = COMMANDS[cmd_name].summary
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0].lower(), COMMANDS, n=1, cutoff=0.5)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, row.summary) for name, row in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for line in _EXAMPLES:
+                formatter.write(f"  {PROGRAM} {line}\n")
+        formatter.write_paragraph()
+        formatter.write_text(NOTES)
+
+
+_EXAMPLES = (
+    "demo",
+    "ls --db cache.db --limit 10",
+    'explain "5 miles in km" "6 miles in km"',
+    "replay log.jsonl --max-error 0.02",
+    "warm litellm.jsonl --db cache.db",
+    "copy cache.db redis://localhost:6379/0",
+)
+NOTES = """\
+Commands that read a cache take --db PATH or --url URL, or the URL in the variable SEMANTIC_LLM_CACHE_URL. \
+Exit codes: 0 done; 1 it failed, and one line on stderr says why; 2 the command line is wrong or a part is not \
+installed."""
+
+
+@click.group(
+    PROGRAM,
+    cls=_Program,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+@completion_options
+def program() -> None:
+    """A semantic cache for LLM calls: look into a cache, manage it, see one at work."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,43 +125,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # Text that the terminal cannot show must not make the command fail.
             stream.reconfigure(errors="backslashreplace")
-    words = _Parser.words = sys.argv[1:] if argv is None else argv
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = build_parser().parse_args(argv)
-    except SystemExit as stop:  # argparse has printed the help, the version or the error
-        return stop.code if isinstance(stop.code, int) else 0
-    try:
-        _check_text(args)
-        code: int = args.run(args)
+        code = _run(list(words))
         sys.stdout.flush()
         return code
     except BrokenPipeError:
         # The reader (such as `head`) has exited. Flushing the rest of the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # the exit code that a shell reports for SIGPIPE
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return 130
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", 130)
+    except click.exceptions.Exit as stop:  # click has printed the help or the version
+        return stop.exit_code
+    except click.UsageError as error:
+        asked = f"{PROGRAM} {words[0]}" if words[0] in COMMANDS else PROGRAM
+        text = without_urls(_ended(error.format_message()), words)
+        if isinstance(error, click.NoSuchOption) and any(_DASHED.match(word) for word in words):
+            text += " A text that begins with - goes after --, as in: explain -- TEXT."
+        return _fail(f"{text} See: {asked} --help", 2)
     except CommandError as error:
-        return _fail(error, error.code, words)
+        text = str(error) if error.redacted else without_urls(str(error), words)
+        return _fail(text, error.code)
     except (PromptCacheError, ImportError, OSError) as error:
-        return _fail(error, 1, words)
+        return _fail(without_urls(str(error), words) or type(error).__name__, 1)
 
 
-# Arguments that must be text; file paths may contain any bytes.
-_TEXTS = ("prompt", "other", "search", "namespace", "key", "pattern", "tag", "guards", "embedder", "model")
+def _run(words: list[str]) -> int:
+    asked = os.environ.get(COMPLETE_VARIABLE)
+    if asked:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(program, {}, PROGRAM, COMPLETE_VARIABLE, asked)
+    nothing_asked = not words
+    with program.make_context(PROGRAM, words, color=colour()) as ctx:
+        if nothing_asked:
+            say(program.get_help(ctx), err=True)
+            return 2
+        code: int = program.invoke(ctx)
+        return code
 
 
-def _check_text(args: argparse.Namespace) -> None:
-    """Raise CommandError for text that is not UTF-8."""
-    for name in _TEXTS:
-        value = getattr(args, name, None)
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
-                raise CommandError(f"{name.upper()} is not valid UTF-8 text: see the encoding of the terminal", code=2)
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "?", ")")) else f"{text}."
 
 
-def _fail(error: Exception, code: int, words: Sequence[str]) -> int:
-    text = without_urls(str(error), words)
-    print(f"{PROGRAM}: {' '.join(text.split()) or type(error).__name__}", file=sys.stderr)
+def _fail(text: str, code: int) -> int:
+    """Print text, which holds no secret, as one line on stderr, without control characters."""
+    line = clean(" ".join(text.split()))
+    line = _LONG_WORD.sub(lambda word: f"{word.group()[:200]}...", line)
+    say(f"{PROGRAM}: {line}", err=True)
     return code

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from semantic_llm_cache.cli.arguments import count, share
-from semantic_llm_cache.cli.common import CommandError, add_command
-from semantic_llm_cache.cli.curves import Curve, check_plot, draw
+import click
+
+from semantic_llm_cache.cli.common import CommandError, json_option
+from semantic_llm_cache.cli.curves import Choice, Curve, check_plot, draw
 from semantic_llm_cache.cli.logs import (
     Table,
-    add_answers,
-    add_embedder,
-    add_guards,
+    answer_options,
     embed,
+    embedder_option,
+    guards_option,
     make_embedder,
     make_guards,
     pair_columns,
     read_labels,
     read_table,
 )
-from semantic_llm_cache.cli.output import Style, clean, milliseconds, print_json, table
+from semantic_llm_cache.cli.output import clean, dim, fit, milliseconds, print_json, print_table, say
+from semantic_llm_cache.cli.parsing import COUNT, SHARE, Args, argument, command, option
 from semantic_llm_cache.cli.progress import Progress
 from semantic_llm_cache.cli.replay import load_log
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.cli.common import Subparsers
-    from semantic_llm_cache.matching.calibration import Calibration, Cases
+    from semantic_llm_cache.matching.calibration import Calibration, Cases, Point
     from semantic_llm_cache.matching.objections import PairCheck
     from semantic_llm_cache.similarity import EmbeddingProvider
 
-__all__ = ["add_calibrate_parser"]
+__all__ = ["calibrate_command"]
 
 _SHOWN = (0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.98, 0.99)
 _RULE_OF_THREE = 3  # no wrong hit among n: at most 3 / n are wrong, with 95 % confidence
@@ -49,36 +49,26 @@ class _Data(NamedTuple):
     repeats: int
 
 
-def add_calibrate_parser(subparsers: Subparsers) -> None:
-    """Add `calibrate`."""
-    parser = add_command(
-        subparsers,
-        "calibrate",
-        "find the threshold that keeps wrong hits to a target",
-        description="Find the similarity threshold at which at most a target share of the near\nhits is wrong. "
-        "DATA holds pairs (text_a, text_b, label 1 = same answer) or a log\n(prompt, answer). Thresholds are "
-        "chosen and judged on different rows; see\ndocs/calibration.md.",
-        examples="calibrate pairs.tsv --target-error 0.01\n"
-        "calibrate log.jsonl --target-error 0.02 --plot curve.html\ncalibrate pairs.csv --guards none --json",
-    )
-    parser.add_argument("log", metavar="DATA", help="CSV, TSV or JSONL file")
-    parser.add_argument(
-        "--target-error",
-        type=share,
-        default=0.01,
-        metavar="E",
-        help="wrong share of the hits, at most (default: 0.01)",
-    )
-    parser.add_argument("--folds", type=count, default=5, metavar="N", help="parts of the rows (default: 5)")
-    add_guards(parser)
-    parser.add_argument("--plot", metavar="FILE", help="write the curve, .png (matplotlib) or .html")
-    add_answers(parser)
-    add_embedder(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON for programs to read")
-    parser.set_defaults(run=_calibrate)
+@command(
+    "calibrate",
+    "calibrate pairs.tsv --target-error 0.01",
+    "calibrate log.jsonl --target-error 0.02 --plot curve.html",
+    "calibrate pairs.csv --guards none --json",
+)
+@argument("log", metavar="DATA", type=click.Path(), help="CSV, TSV or JSONL file.")
+@option("--target-error", type=SHARE, default=0.01, metavar="E", help="Largest wrong share of the hits.")
+@option("--folds", type=COUNT, default=5, metavar="N", help="Parts that the rows are divided into.")
+@guards_option
+@option("--plot", type=click.Path(), metavar="FILE", help="Write the curve, as .png (needs matplotlib) or .html.")
+@answer_options
+@embedder_option
+@json_option
+def calibrate_command(args: Args) -> int:
+    """Find the similarity threshold at which at most a target share of the near hits is wrong.
 
-
-def _calibrate(args: argparse.Namespace) -> int:
+    DATA holds pairs (text_a, text_b, label 1 = same answer) or a log (prompt, answer). Thresholds are chosen and
+    judged on different rows; see docs/calibration.md.
+    """
     from semantic_llm_cache.matching.calibration import calibrate, make_folds
     from semantic_llm_cache.matching.objections import PairCheck
 
@@ -114,7 +104,7 @@ def _calibrate(args: argparse.Namespace) -> int:
 
 
 def _pairs(
-    args: argparse.Namespace,
+    args: Args,
     read: Table,
     columns: tuple[str, str, str],
     embedder: EmbeddingProvider,
@@ -146,7 +136,7 @@ def _pairs(
     return _Data("pairs", Cases(similarity, labels), Cases(guarded, labels), rows, int(same_text.sum()))
 
 
-def _log(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairCheck) -> _Data:
+def _log(args: Args, embedder: EmbeddingProvider, check: PairCheck) -> _Data:
     from semantic_llm_cache.matching.calibration import log_cases
 
     log = load_log(args, embedder)
@@ -164,7 +154,7 @@ def _log(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairCheck
 # ------------------------------------------------------------------------------ results
 
 
-def _record(args: argparse.Namespace, data: _Data, found: dict[str, Calibration]) -> dict[str, Any]:
+def _record(args: Args, data: _Data, found: dict[str, Calibration]) -> dict[str, Any]:
     return {
         "data": args.log,
         "kind": data.kind,
@@ -199,17 +189,17 @@ def _result(result: Calibration) -> dict[str, Any]:
     }
 
 
-def _print(args: argparse.Namespace, data: _Data, found: dict[str, Calibration], took: float) -> None:
-    style = Style(sys.stdout)
+def _print(args: Args, data: _Data, found: dict[str, Calibration], took: float) -> None:
     what = "pairs" if data.kind == "pairs" else "requests"
     name = clean(Path(args.log).name)
-    print(style.bold(f"{name}: {data.rows:,} {what}, target {100 * args.target_error:g} % wrong of the hits"))
+    title = f"{name}: {data.rows:,} {what}, target {100 * args.target_error:g} % wrong of the hits"
+    say(click.style(title, bold=True))
     if data.repeats:
-        print(f"{data.repeats:,} of them repeat a text: exact hits, not counted as near ones below")
-    print()
+        say(f"{data.repeats:,} of them repeat a text: exact hits, not counted as near ones below")
+    say()
     for name, result in found.items():
         label = "no guards" if name == "no guards" else f"guards {args.guards or 'default'}"
-        _print_choice(label, result, style)
+        _print_choice(label, result)
     results = list(found.values())
     chosen = [r.threshold for r in results if r.threshold is not None]
     heads = ["threshold"] + [head for name in found for head in (f"hits, {name}", "precision")]
@@ -221,19 +211,17 @@ def _print(args: argparse.Namespace, data: _Data, found: dict[str, Calibration],
             cells.append(f"{100 * point.hits / result.rows:.2f} %")
             cells.append(f"{100 * (1 - point.wrong_share):.2f} %" if point.hits else "-")
         rows.append(cells)
-    print("\n".join(table(heads, rows, right=range(len(heads)))))
+    print_table(heads, rows, right=range(len(heads)))
     if chosen:
-        print(style.dim("* meets the target"))
+        say(dim("* meets the target"))
         if data.kind == "log":
-            print(
-                style.dim("A cache stores only what missed, so check: replay LOG --similarity " + f"{chosen[-1]:.3f}")
-            )
+            say(dim(f"A cache stores only what missed, so check: replay LOG --similarity {chosen[-1]:.3f}"))
     if args.plot is not None:
-        print(f"Plot: {clean(args.plot)}")
-    print(style.dim(f"calibrated in {milliseconds(took)}, embedding and guards not counted"))
+        say(f"Plot: {clean(args.plot)}")
+    say(dim(f"calibrated in {milliseconds(took)}, embedding and guards not counted"))
 
 
-def _print_choice(label: str, result: Calibration, style: Style) -> None:
+def _print_choice(label: str, result: Calibration) -> None:
     if result.threshold is None or result.interval is None:
         best = result.best
         closest = (
@@ -241,39 +229,47 @@ def _print_choice(label: str, result: Calibration, style: Style) -> None:
             if best is None
             else f"the least is {100 * best.wrong_share:.2f} % at {best.threshold:.3f}"
         )
-        print(f"{style.red(label)}: no threshold from 0.5 meets the target on held-out folds; {closest}")
-        print()
+        say(f"{click.style(label, fg='red')}: no threshold from 0.5 meets the target on held-out folds; {closest}")
+        say()
         return
     low, high = result.interval
     held = result.held_out
     least, most = (100 * share for share in result.held_out_interval)
-    print(f"{style.green(label)}: threshold {style.bold(f'{result.threshold:.3f}')} (95 %: {low:.3f} to {high:.3f})")
-    print(
+    threshold = click.style(f"{result.threshold:.3f}", bold=True)
+    say(f"{click.style(label, fg='green')}: threshold {threshold} (95 %: {low:.3f} to {high:.3f})")
+    say(
         f"  held out: {held.hits:,} hits ({100 * held.hits / result.rows:.2f} %), {held.wrong:,} wrong = "
         f"{100 * held.wrong_share:.2f} % (95 %: {least:.2f} to {most:.2f} %)"
     )
-    print("  by fold: " + ", ".join("none" if t is None else f"{t:.3f}" for t in result.by_fold))
+    say("  by fold: " + ", ".join("none" if t is None else f"{t:.3f}" for t in result.by_fold))
     needed = round(_RULE_OF_THREE / result.target)
     if held.hits < needed:
-        print(f"  {held.hits:,} hits are too few to tell {100 * result.target:g} %: that takes {needed:,} or more")
-    print()
+        say(f"  {held.hits:,} hits are too few to tell {100 * result.target:g} %: that takes {needed:,} or more")
+    say()
 
 
-def _plot(args: argparse.Namespace, found: dict[str, Calibration]) -> None:
-    def point(result: Calibration, threshold: float) -> tuple[float, float, float]:
-        at = result.at(threshold)
-        return threshold, at.hits / result.rows, 1 - at.wrong_share
+def _points(result: Calibration, points: Iterable[Point]) -> list[tuple[float, float, float]]:
+    """Return threshold, hit ratio and precision of the points that have hits."""
+    return [(p.threshold, p.hits / result.rows, 1 - p.wrong_share) for p in points if p.hits]
 
-    curves = [
-        Curve(
-            name,
-            [point(result, p.threshold) for p in result.curve if p.hits],
-            None if result.threshold is None else point(result, result.threshold),
-        )
-        for name, result in found.items()
-    ]
+
+def _choice(result: Calibration) -> Choice | None:
+    """Return what the plot marks; None when no threshold meets the target."""
+    if result.threshold is None or result.interval is None:
+        return None
+    low, high = (result.at(end).threshold for end in result.interval)
+    least, most = result.held_out_interval
+    return Choice(
+        _points(result, [result.at(result.threshold)])[0],
+        _points(result, (p for p in result.curve if low <= p.threshold <= high)),
+        (1 - most, 1 - least),
+    )
+
+
+def _plot(args: Args, found: dict[str, Calibration]) -> None:
+    curves = [Curve(name, _points(result, result.curve), _choice(result)) for name, result in found.items()]
     curves = [curve for curve in curves if curve.points]
     if not curves:
         raise CommandError("there is nothing to plot: no hits at any threshold from 0.5")
     title = f"{Path(args.log).name}: precision against hit ratio"
-    draw(args.plot, curves, title=clean(title), target=args.target_error)
+    draw(args.plot, curves, title=fit(clean(title), 90), target=args.target_error)

@@ -1,93 +1,74 @@
-"""Code shared by the commands: choosing and opening the cache, and errors."""
+"""Code shared by the commands: choosing and opening the cache."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+import click
+
+from semantic_llm_cache.cli.errors import PROGRAM, CommandError
+from semantic_llm_cache.cli.parsing import Args, argument, option
 from semantic_llm_cache.redaction import looks_like_url
 
 if TYPE_CHECKING:
     from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.storage.contract import StorageBackend
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
 __all__ = [
     "PROGRAM",
     "URL_VARIABLE",
     "CommandError",
-    "add_command",
-    "add_namespace",
-    "add_place",
-    "add_target",
+    "cache_options",
     "chosen",
     "entry_record",
-    "help_format",
+    "json_option",
+    "namespace_option",
     "open_backend",
     "place",
+    "place_argument",
+    "run_async",
 ]
 
-PROGRAM = "semantic-llm-cache"
 URL_VARIABLE = "SEMANTIC_LLM_CACHE_URL"
 
+_Declared = TypeVar("_Declared", bound="Callable[..., Any]")
 
-class CommandError(Exception):
-    """A command failed; the text is the line shown to the user.
+_Result = TypeVar("_Result")
 
-    Args:
-        message: what is wrong and what to do.
-        code: exit code: 1 for a failure, 2 for an invalid command line.
-    """
-
-    def __init__(self, message: str, code: int = 1) -> None:
-        super().__init__(message)
-        self.code = code
+json_option = option("--json", is_flag=True, show_default=False, help="Print JSON for programs to read.")
+namespace_option = option("--namespace", metavar="NAME", help="Only entries of this namespace.")
+place_argument = argument("cache", required=False, type=click.Path(), help="URL, or path of a SQLite file.")
 
 
-def add_command(
-    subparsers: Subparsers, name: str, summary: str, *, examples: str, description: str = ""
-) -> argparse.ArgumentParser:
-    """Add a command whose help ends with examples, and return its parser."""
-    lines = "".join(f"  {PROGRAM} {line}\n" for line in examples.strip().splitlines())
-    return subparsers.add_parser(
-        name,
-        help=summary,
-        description=description or summary[0].upper() + summary[1:] + ".",
-        epilog=f"examples:\n{lines}",
-        formatter_class=help_format,
-    )
-
-
-def help_format(prog: str) -> argparse.HelpFormatter:
-    """Return the argparse formatter that does not wrap descriptions, with room for our longest command."""
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=18, width=80)
-
-
-def add_target(parser: argparse.ArgumentParser, default: str = f"the variable {URL_VARIABLE}") -> None:
+def cache_options(default: str = f"the variable {URL_VARIABLE}") -> Callable[[_Declared], _Declared]:
     """Add --db, --url and --json; `default` describes the cache used without them."""
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--db", metavar="PATH", help="SQLite file that holds the cache")
-    group.add_argument("--url", help=f"URL of the cache, e.g. sqlite:///cache.db (default: {default})")
-    parser.add_argument("--json", action="store_true", help="print JSON for programs to read")
+
+    def add(function: _Declared) -> _Declared:
+        function = json_option(function)
+        function = option(
+            "--url", metavar="URL", help=f"URL of the cache, e.g. sqlite:///cache.db (default: {default})."
+        )(function)
+        return option("--db", metavar="PATH", type=click.Path(), help="SQLite file that holds the cache.")(function)
+
+    return add
 
 
-def add_namespace(parser: argparse.ArgumentParser) -> None:
-    """Add --namespace."""
-    parser.add_argument("--namespace", metavar="NAME", help="only entries of this namespace")
+def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run the work of a command to its end."""
+    import asyncio  # here, since the help and completion of commands need none of it
+
+    return asyncio.run(work)
 
 
 @asynccontextmanager
-async def open_backend(
-    args: argparse.Namespace, *, create: bool = False, pretend: bool = False
-) -> AsyncIterator[StorageBackend]:
+async def open_backend(args: Args, *, create: bool = False, pretend: bool = False) -> AsyncIterator[StorageBackend]:
     """Open the cache that `args` names, and close it at the end.
 
     Args:
@@ -112,7 +93,7 @@ async def open_backend(
         if not create and not path.exists():
             raise CommandError(f"no cache at {_shown(path)}: the file does not exist")
         if create and not path.absolute().parent.is_dir():
-            raise CommandError(f"cannot make {_shown(path)}: its directory does not exist")
+            raise CommandError(f"cannot create {_shown(path)}: its directory does not exist")
     async with _make(url, path) as backend:
         yield backend
 
@@ -122,20 +103,14 @@ def _shown(path: Path) -> str:
     return "this place (a URL begins with its scheme, such as redis://)" if looks_like_url(text) else text
 
 
-def place(text: str) -> argparse.Namespace:
+def place(text: str) -> Args:
     """Return the arguments of `open_backend` for a cache given as one word: a URL, or the path of a SQLite file."""
     known = "://" in text or text.startswith("unix:")
-    return argparse.Namespace(db=None if known else text, url=text if known else None)
+    return Args(db=None if known else text, url=text if known else None)
 
 
-def add_place(parser: argparse.ArgumentParser, name: str = "cache", metavar: str = "CACHE") -> None:
-    """Add a positional argument for `place` beside --db and --url, and --json."""
-    parser.add_argument(name, nargs="?", metavar=metavar, help="URL, or path of a SQLite file")
-    add_target(parser)
-
-
-def chosen(args: argparse.Namespace) -> argparse.Namespace:
-    """Return the arguments of `open_backend` for parsed arguments of `add_place`.
+def chosen(args: Args) -> Args:
+    """Return the arguments of `open_backend` for parsed arguments with `place_argument`.
 
     Raises:
         CommandError: the cache is named twice.
@@ -147,9 +122,11 @@ def chosen(args: argparse.Namespace) -> argparse.Namespace:
     return place(args.cache)
 
 
-def _target(args: argparse.Namespace) -> tuple[str, Path | None]:
+def _target(args: Args) -> tuple[str, Path | None]:
     """Return the URL ("" for --db) and the path of the SQLite file, None for other backends."""
     if args.db is not None:
+        if args.url is not None:
+            raise CommandError("--db and --url both name the cache: give one of them", code=2)
         if "://" in args.db:
             raise CommandError("--db takes the path of a SQLite file: give a URL as --url", code=2)
         return "", Path(args.db)
@@ -177,7 +154,8 @@ def _make(url: str, path: Path | None) -> StorageBackend:
     try:
         return backend_from_url(url)
     except ValueError as error:
-        raise CommandError(str(error), code=2) from error
+        # Its URLs are examples: of what was given, it quotes only what may be shown.
+        raise CommandError(str(error), code=2, redacted=True) from error
 
 
 def entry_record(key: str, entry: CacheEntry, *, vector: bool = True) -> dict[str, Any]:
@@ -189,12 +167,13 @@ def entry_record(key: str, entry: CacheEntry, *, vector: bool = True) -> dict[st
         vector: whether to include the embedding, as a list of floats.
     """
     from semantic_llm_cache.values.encoding import dumps
+    from semantic_llm_cache.values.odd_text import unescape
 
     record: dict[str, Any] = {"key": key}
     for field in dataclasses.fields(entry):
         if field.name != "embedding":
             record[field.name] = getattr(entry, field.name)
-    record["response"] = json.loads(dumps(entry.response))
+    record["response"] = json.loads(unescape(dumps(entry.response)))
     if vector:
         record["embedding"] = None if entry.embedding is None else [float(x) for x in entry.embedding]
     return record

@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import dataclasses
-import sys
 from typing import TYPE_CHECKING
 
-from semantic_llm_cache.cli.arguments import count
+import click
+
 from semantic_llm_cache.cli.common import (
     PROGRAM,
     CommandError,
-    add_command,
-    add_namespace,
+    json_option,
+    namespace_option,
     open_backend,
     place,
+    run_async,
 )
-from semantic_llm_cache.cli.output import clean, counted, print_json, tally
+from semantic_llm_cache.cli.output import clean, counted, print_json, say, tally
+from semantic_llm_cache.cli.parsing import COUNT, Args, argument, command, option
 from semantic_llm_cache.cli.progress import follow
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.cli.common import Subparsers
     from semantic_llm_cache.management.copying import CopyReport
 
-__all__ = ["add_copy_parser"]
+__all__ = ["copy_command"]
 
 _MOST_REASONS = 5
 
 
-def add_copy_parser(subparsers: Subparsers) -> None:
-    """Add `copy`."""
-    parser = add_command(
-        subparsers,
-        "copy",
-        "copy a cache into another one, of any kind",
-        description="Copy every live entry of SRC into DST, with its embedding, scope, tags, costs\nand hits; it "
-        "expires when it would have. Both may be in use meanwhile.\n\nWhat DST has already, as new or newer, is left "
-        "as it is: a copy that was broken\noff goes on when it is run again, and nothing is there twice.\n\nSRC and "
-        "DST are URLs, or paths of SQLite files; a file DST that does not exist is\nmade.",
-        examples="copy cache.db redis://localhost:6379/0\n"
-        "copy redis://localhost:6379/0 postgresql://localhost/caches\n"
-        "copy old.db new.db --namespace faq --dry-run",
-    )
-    parser.add_argument("src", metavar="SRC", help="cache to read, e.g. sqlite:///cache.db or cache.db")
-    parser.add_argument("dst", metavar="DST", help="cache to write")
-    add_namespace(parser)
-    parser.add_argument("--overwrite", action="store_true", help="entries of SRC replace newer ones of DST too")
-    parser.add_argument("--dry-run", action="store_true", help="only show what would be copied; DST is not changed")
-    parser.add_argument("--batch", type=count, default=500, metavar="N", help="entries at a time (default: 500)")
-    parser.add_argument("--json", action="store_true", help="print JSON for programs to read")
-    parser.set_defaults(run=_run)
+@command(
+    "copy",
+    "copy cache.db redis://localhost:6379/0",
+    "copy redis://localhost:6379/0 postgresql://localhost/caches",
+    "copy old.db new.db --namespace faq --dry-run",
+)
+@argument("src", type=click.Path(), help="Cache to read: a URL, or the path of a SQLite file.")
+@argument(
+    "dst",
+    type=click.Path(),
+    help="Cache to write: a URL, or the path of a SQLite file, which is created if it does not exist.",
+)
+@namespace_option
+@option("--overwrite", is_flag=True, show_default=False, help="Entries of SRC replace newer ones of DST too.")
+@option("--dry-run", is_flag=True, show_default=False, help="Only show what would be copied; DST is not changed.")
+@option("--batch", type=COUNT, default=500, metavar="N", help="Entries at a time.")
+@json_option
+def copy_command(args: Args) -> int:
+    """Copy every live entry of SRC into DST, with its embedding, scope, tags, costs and hits.
 
-
-def _run(args: argparse.Namespace) -> int:
+    Each entry expires when it would have. Both caches may be in use during the copy. Entries that DST already has,
+    as new or newer, are left as they are: after an interruption run the command again, and it continues without
+    duplicates.
+    """
     latest = _Latest()
     try:
-        asyncio.run(_copy(args, latest))
+        run_async(_copy(args, latest))
     except KeyboardInterrupt:
         copied = latest.report.copied if latest.report else 0
         raise CommandError(
@@ -64,7 +62,7 @@ def _run(args: argparse.Namespace) -> int:
             code=130,
         ) from None
     assert latest.report is not None
-    _tell(args, latest.report, latest.target)
+    _report(args, latest.report, latest.target)
     return 1 if latest.report.failed else 0
 
 
@@ -75,7 +73,7 @@ class _Latest:
     target = ""
 
 
-async def _copy(args: argparse.Namespace, latest: _Latest) -> None:
+async def _copy(args: Args, latest: _Latest) -> None:
     from semantic_llm_cache.management.copying import copy_cache
 
     def note(report: CopyReport) -> str:
@@ -100,19 +98,19 @@ async def _copy(args: argparse.Namespace, latest: _Latest) -> None:
                 raise CommandError(str(error), code=2) from error
 
 
-def _tell(args: argparse.Namespace, report: CopyReport, to: str) -> None:
+def _report(args: Args, report: CopyReport, to: str) -> None:
     if args.json:
         print_json({**dataclasses.asdict(report), "failures": [list(pair) for pair in report.failures]})
         return
     would = "Would copy" if report.dry_run else "Copied"
     more = f", {report.replaced:,} of them in place of another" if report.replaced else ""
-    print(f"{would} {counted(report.copied, 'entry', 'entries')} to {to}{more}.")
+    say(f"{would} {counted(report.copied, 'entry', 'entries')} to {to}{more}.")
     left = (
         (report.there, "there already"),
         (report.newer, "left: DST has a newer one (--overwrite replaces it)"),
-        (report.expired, "expired meanwhile"),
+        (report.expired, "expired during the copy"),
         (report.failed, "DST cannot hold"),
     )
-    print(tally(left), end="")
+    tally(left)
     for key, reason in report.failures[:_MOST_REASONS]:
-        print(f"{PROGRAM}: {clean(key)}: {clean(reason)}", file=sys.stderr)
+        say(f"{PROGRAM}: {clean(key)}: {clean(reason)}", err=True)

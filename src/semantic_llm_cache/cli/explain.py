@@ -2,61 +2,49 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.cli.arguments import count, similarity
-from semantic_llm_cache.cli.common import CommandError, add_command, add_namespace, add_target, open_backend
-from semantic_llm_cache.cli.logs import add_embedder, add_guards, make_embedder, make_guards
-from semantic_llm_cache.cli.output import Style, age, clean, print_json
+import click
+
+from semantic_llm_cache.cli.common import CommandError, cache_options, namespace_option, open_backend, run_async
+from semantic_llm_cache.cli.logs import embedder_option, guards_option, make_embedder, make_guards
+from semantic_llm_cache.cli.output import age, clean, dim, print_json, say
+from semantic_llm_cache.cli.parsing import COUNT, SIMILARITY, Args, argument, command, option
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.cli.common import Subparsers
     from semantic_llm_cache.matching.guards import Veto
     from semantic_llm_cache.matching.objections import PairCheck
     from semantic_llm_cache.similarity import EmbeddingProvider
     from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 
-__all__ = ["add_explain_parser"]
+__all__ = ["explain_command"]
 
 _SIMILARITY = 0.95
+_NOT_NEAREST = "would match, but a nearer one is served"
 _CANDIDATES = 8  # as many as the engine compares in one scope
-_KEY = 8
-_SCOPE = 8
 
 
-def add_explain_parser(subparsers: Subparsers) -> None:
-    """Add `explain`."""
-    parser = add_command(
-        subparsers,
-        "explain",
-        "say why a prompt is, or is not, answered from the cache",
-        description="With two texts: their cosine, every guard that objects, and the verdict.\n"
-        "With one text and a cache: the nearest entries of all scopes, and what would\nbe served.",
-        examples='explain "5 miles in km" "6 miles in km"\nexplain "How do I reset it?" --db cache.db\n'
-        'explain "How do I reset it?" --db cache.db --k 10 --json',
-    )
-    parser.add_argument("prompt", metavar="PROMPT", help="the text asked")
-    parser.add_argument("other", nargs="?", metavar="OTHER", help="the text to compare it with")
-    parser.add_argument(
-        "--similarity",
-        type=similarity,
-        default=_SIMILARITY,
-        metavar="S",
-        help=f"threshold (default: {_SIMILARITY})",
-    )
-    add_guards(parser)
-    add_embedder(parser)
-    parser.add_argument("--k", type=count, default=5, metavar="N", help="entries to show (default: 5)")
-    add_target(parser)
-    add_namespace(parser)
-    parser.set_defaults(run=_explain)
+@command(
+    "explain",
+    'explain "5 miles in km" "6 miles in km"',
+    'explain "How do I reset it?" --db cache.db',
+    'explain "How do I reset it?" --db cache.db --k 10 --json',
+)
+@argument("prompt", help="The text asked.")
+@argument("other", required=False, help="The text to compare it with.")
+@option("--similarity", type=SIMILARITY, default=_SIMILARITY, metavar="S", help="Threshold.")
+@guards_option
+@embedder_option
+@option("--k", type=COUNT, default=5, metavar="N", help="Entries to show.")
+@cache_options()
+@namespace_option
+def explain_command(args: Args) -> int:
+    """Say why a prompt is, or is not, answered from the cache.
 
-
-def _explain(args: argparse.Namespace) -> int:
+    With two texts: their cosine, every guard that objects, and the verdict. With one text and a cache: the nearest
+    entries of all scopes, and what would be served.
+    """
     from semantic_llm_cache.keys.request import clean_text
     from semantic_llm_cache.matching.objections import PairCheck
 
@@ -67,7 +55,7 @@ def _explain(args: argparse.Namespace) -> int:
         raise CommandError("there is no text to explain: it is empty", code=2)
     guards = make_guards(args.guards)
     if args.other is None:
-        return asyncio.run(_in_cache(args, guards))
+        return run_async(_in_cache(args, guards))
     args.other = clean_text(args.other)
     embedder = make_embedder(args.embedder)
     _pair(args, embedder, PairCheck(guards, embedder.encode_batch, embedder))
@@ -77,7 +65,7 @@ def _explain(args: argparse.Namespace) -> int:
 # ------------------------------------------------------------------------------ two texts
 
 
-def _pair(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairCheck) -> None:
+def _pair(args: Args, embedder: EmbeddingProvider, check: PairCheck) -> None:
     first, second = embedder.encode_batch([args.prompt, args.other])
     found = min(1.0, max(0.0, float(first @ second)))
     objections = check.all(args.prompt, args.other)
@@ -103,19 +91,18 @@ def _pair(args: argparse.Namespace, embedder: EmbeddingProvider, check: PairChec
             }
         )
         return
-    style = Style(sys.stdout)
-    print(f"similarity  {found:.4f}, threshold {args.similarity:g}")
+    say(f"similarity  {found:.4f}, threshold {args.similarity:g}")
     unseen = [veto for veto in objections if veto.rule == "unseen"]
     asked = [veto for veto in objections if veto.rule != "unseen"]
     for veto in unseen:
-        print(f"unseen      {clean(veto.reason)}")
+        say(f"unseen      {clean(veto.reason)}")
     if not len(check.guards):
-        print("guards      none asked")
+        say("guards      none asked")
     elif not asked:
-        print(f"guards      none of {len(check.guards)} objects")
+        say(f"guards      none of {len(check.guards)} objects")
     for i, veto in enumerate(asked):
-        print(f"{'guards' if i == 0 else '':10}  {veto.rule}: {clean(veto.reason)}")
-    print(f"verdict     {_painted(style, verdict)}: {clean(reason)}")
+        say(f"{'guards' if i == 0 else '':10}  {veto.rule}: {clean(veto.reason)}")
+    say(f"verdict     {_painted(verdict)}: {clean(reason)}")
 
 
 def _verdict(found: float, threshold: float, objections: list[Veto]) -> tuple[str, str]:
@@ -128,14 +115,16 @@ def _verdict(found: float, threshold: float, objections: list[Veto]) -> tuple[st
     return "same", f"similarity {found:.3f} >= {threshold:g}, and no guard objects"
 
 
-def _painted(style: Style, verdict: str) -> str:
-    return style.red(verdict) if verdict == "different" else style.green(verdict)
+def _painted(verdict: str) -> str:
+    return click.style(verdict, fg="red" if verdict == "different" else "green")
 
 
 # ------------------------------------------------------------------------------ one text, a cache
 
 
-async def _in_cache(args: argparse.Namespace, guards: Any) -> int:
+async def _in_cache(args: Args, guards: Any) -> int:
+    import asyncio
+
     from semantic_llm_cache.matching.objections import PairCheck
 
     try:
@@ -189,9 +178,7 @@ async def _in_cache(args: argparse.Namespace, guards: Any) -> int:
     return 0
 
 
-async def _scan(
-    backend: StorageBackend, args: argparse.Namespace, embedder: EmbeddingProvider
-) -> tuple[list[tuple[str, Any]], int]:
+async def _scan(backend: StorageBackend, args: Args, embedder: EmbeddingProvider) -> tuple[list[tuple[str, Any]], int]:
     """Return the entries with exactly this text, and how many have a vector of another embedder."""
     exact = []
     others = 0
@@ -203,13 +190,15 @@ async def _scan(
 
 
 def _row(
-    args: argparse.Namespace,
+    args: Args,
     candidate: Candidate,
     check: PairCheck,
     served: dict[str, Candidate | None],
     exact: Iterable[str],
     now: float,
 ) -> dict[str, Any]:
+    from semantic_llm_cache.management.labels import origin_of_entry
+
     entry = candidate.entry
     objections = check.all(args.prompt, entry.prompt)
     verdict, reason = _verdict(candidate.similarity, args.similarity, objections)
@@ -217,7 +206,7 @@ def _row(
     if candidate.key in exact:
         verdict, reason = "exact", "same text, same scope"
     elif verdict == "same" and (chosen is None or chosen.key != candidate.key):
-        reason = "would do, but a nearer one is served"
+        reason = _NOT_NEAREST
     return {
         "key": candidate.key,
         "similarity": candidate.similarity,
@@ -228,48 +217,53 @@ def _row(
         "objections": [veto.__dict__ for veto in objections],
         "verdict": verdict,
         "reason": reason,
+        "origin": origin_of_entry(entry)._asdict(),
     }
 
 
+def _where(origin: Mapping[str, str]) -> str:
+    """Return who asked and how, as far as an entry shows it."""
+    named = [f"{what} {clean(origin[what])}" for what in ("namespace", "function", "model", "scope") if origin[what]]
+    return ", ".join(named)
+
+
 def _print(
-    args: argparse.Namespace,
+    args: Args,
     rows: list[dict[str, Any]],
     exact: list[tuple[str, Any]],
     others: int,
     readable: bool,
     now: float,
 ) -> None:
-    style = Style(sys.stdout)
+    from semantic_llm_cache.management.labels import origin_of_entry
+
     if not exact:
-        print("No entry has exactly this text.")
+        say("No entry has exactly this text.")
     for key, entry in exact:
-        print(
-            f"{style.green('exact')}: this text is stored, {age(now - entry.created_at)} old, scope "
-            f"{clean(entry.scope[:_SCOPE]) or '-'}, key {clean(key)}"
+        say(
+            f"{click.style('exact', fg='green')}: this text is stored, {age(now - entry.created_at)} old, "
+            f"{_where(origin_of_entry(entry)._asdict())}, key {clean(key)}"
         )
     if not readable:
         from semantic_llm_cache.similarity.unseen import why_unreadable
 
         reason = why_unreadable(args.prompt)
-        print(f"The text is {reason}." if reason.startswith("too") else f"The text {reason}.")
+        say(f"The text is {reason}." if reason.startswith("too") else f"The text {reason}.")
     elif not rows:
-        print("No entry has a vector to compare with.")
+        say("No entry has a vector to compare with.")
     for row in rows:
-        print()
-        print(style.bold(clean(row["prompt"])))
-        print(
-            f"  similarity {row['similarity']:.4f}, scope {clean(row['scope'][:_SCOPE]) or '-'}, "
-            f"namespace {clean(row['namespace'])}, {age(row['age'])} old"
-        )
+        say()
+        say(click.style(clean(row["prompt"]), bold=True))
+        say(f"  similarity {row['similarity']:.4f}, {_where(row['origin'])}, {age(row['age'])} old")
         for veto in row["objections"]:
-            print(f"  {veto['rule']}: {clean(veto['reason'])}")
-        served = row["verdict"] == "same" and not row["reason"].startswith("would do")
-        verdict = style.green("served") if served else _painted(style, row["verdict"])
-        print(f"  {verdict}: {clean(row['reason'])}")
-        print(style.dim(f"  key {clean(row['key'])}"))
+            say(f"  {veto['rule']}: {clean(veto['reason'])}")
+        served = row["verdict"] == "same" and row["reason"] != _NOT_NEAREST
+        verdict = click.style("served", fg="green") if served else _painted(row["verdict"])
+        say(f"  {verdict}: {clean(row['reason'])}")
+        say(dim(f"  key {clean(row['key'])}"))
     if others:
-        print()
-        print(
+        say()
+        say(
             f"{others:,} {'entry has a vector' if others == 1 else 'entries have vectors'} of another embedder, "
             "never compared with this one's."
         )

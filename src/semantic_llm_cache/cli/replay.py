@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.cli.arguments import count, share, similarity
-from semantic_llm_cache.cli.common import CommandError, add_command
+import click
+
+from semantic_llm_cache.cli.common import CommandError, json_option
 from semantic_llm_cache.cli.logs import (
-    add_answers,
-    add_embedder,
-    add_guards,
+    answer_options,
     embed,
+    embedder_option,
+    guards_option,
     log_columns,
     make_embedder,
     make_guards,
     read_table,
 )
-from semantic_llm_cache.cli.output import Style, clean, columns, fit, milliseconds, print_json, table
+from semantic_llm_cache.cli.output import clean, columns, dim, fit, milliseconds, print_json, print_table, say
+from semantic_llm_cache.cli.parsing import COUNT, SHARE, SIMILARITY, Args, argument, command, option
 from semantic_llm_cache.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.cli.common import Subparsers
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.replay import Log, Replay, Rule, Tally
     from semantic_llm_cache.similarity import EmbeddingProvider
 
-__all__ = ["add_replay_parser", "load_log"]
+__all__ = ["load_log", "replay_command"]
 
 _SIMILARITY = 0.9
 _FLOOR = 0.5
@@ -37,47 +37,7 @@ _MAX_ERROR = 0.02
 _MOST_LINES = 4  # most lines of a text shown beside another
 
 
-def add_replay_parser(subparsers: Subparsers) -> None:
-    """Add `replay`."""
-    parser = add_command(
-        subparsers,
-        "replay",
-        "ask a log of prompts and answers again, and count hits and wrong hits",
-        description="Ask the prompts of LOG (.csv, .tsv or .jsonl) one by one, as if in front of\na cache. "
-        "A miss stores the row's own answer; a hit is right when its answer\nequals that. Nothing is called "
-        "and nothing is stored.",
-        examples="replay log.jsonl --similarity 0.92\nreplay log.csv --prompt-column question --max-error 0.02\n"
-        "replay log.jsonl --guards numbers,negation --worst 20",
-    )
-    parser.add_argument("log", metavar="LOG", help="CSV, TSV or JSONL file, in the order of asking")
-    parser.add_argument(
-        "--policy",
-        choices=("threshold", "online"),
-        help="threshold, or online: an error budget that learns\n(default: threshold, unless a bound is given)",
-    )
-    parser.add_argument(
-        "--similarity",
-        type=similarity,
-        metavar="S",
-        help=f"threshold (default: {_SIMILARITY}); with online, the floor under\nwhich nothing is looked at "
-        f"(default: {_FLOOR})",
-    )
-    parser.add_argument(
-        "--max-error",
-        type=share,
-        metavar="E",
-        help=f"online: bound on wrong answers, share of all requests\n(default: {_MAX_ERROR})",
-    )
-    parser.add_argument("--max-error-per-hit", type=share, metavar="E", help="online: bound as a share of near hits")
-    add_guards(parser)
-    parser.add_argument("--worst", type=count, default=5, metavar="N", help="wrong hits to show (default: 5)")
-    add_answers(parser)
-    add_embedder(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON for programs to read")
-    parser.set_defaults(run=_replay)
-
-
-def load_log(args: argparse.Namespace, embedder: EmbeddingProvider) -> Log:
+def load_log(args: Args, embedder: EmbeddingProvider) -> Log:
     """Read and embed the log that `args` names (`log`, its columns, `answers`, `limit`, `json`)."""
     from semantic_llm_cache.keys.request import clean_text
     from semantic_llm_cache.matching.replay import Answers, Log
@@ -97,7 +57,43 @@ def load_log(args: argparse.Namespace, embedder: EmbeddingProvider) -> Log:
     return Log(prompts, Answers(texts, meaning), vectors, readable)
 
 
-def _replay(args: argparse.Namespace) -> int:
+@command(
+    "replay",
+    "replay log.jsonl --similarity 0.92",
+    "replay log.csv --prompt-column question --max-error 0.02",
+    "replay log.jsonl --guards numbers,negation --worst 20",
+)
+@argument("log", type=click.Path(), help="CSV, TSV or JSONL file (.csv, .tsv, .jsonl), in the order of asking.")
+@option(
+    "--policy",
+    type=click.Choice(("threshold", "online")),
+    help="A threshold, or online: an error budget that learns (default: threshold, unless a bound is given).",
+)
+@option(
+    "--similarity",
+    type=SIMILARITY,
+    metavar="S",
+    help=f"Threshold (default: {_SIMILARITY}); with online, the floor below which nothing is compared "
+    f"(default: {_FLOOR}).",
+)
+@option(
+    "--max-error",
+    type=SHARE,
+    metavar="E",
+    help=f"online: bound on wrong answers, as a share of all requests (default: {_MAX_ERROR}).",
+)
+@option("--max-error-per-hit", type=SHARE, metavar="E", help="online: bound as a share of near hits.")
+@guards_option
+@option("--worst", type=COUNT, default=5, metavar="N", help="Wrong hits to show.")
+@answer_options
+@embedder_option
+@json_option
+def replay_command(args: Args) -> int:
+    """Replay a log of prompts and answers, and count hits and wrong hits.
+
+    The prompts of LOG are asked one by one, as if in front of a cache. A miss stores the row's own answer; a hit is
+    right when its answer equals the row's. Nothing is called and nothing is stored.
+    """
     from semantic_llm_cache.matching.replay import replay
 
     bounded = args.max_error is not None or args.max_error_per_hit is not None
@@ -122,7 +118,7 @@ def _replay(args: argparse.Namespace) -> int:
     return 0
 
 
-def _rule(args: argparse.Namespace, policy: str, guards: GuardSet, embedder: EmbeddingProvider) -> Rule:
+def _rule(args: Args, policy: str, guards: GuardSet, embedder: EmbeddingProvider) -> Rule:
     from semantic_llm_cache.matching.objections import PairCheck
     from semantic_llm_cache.matching.online import OnlinePolicy
     from semantic_llm_cache.matching.replay import OnlineRule, ThresholdRule
@@ -160,7 +156,7 @@ def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _record(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result: Replay) -> dict[str, Any]:
+def _record(args: Args, policy: str, rule: Rule, log: Log, result: Replay) -> dict[str, Any]:
     return {
         "log": args.log,
         "policy": policy,
@@ -183,10 +179,9 @@ def _record(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result:
     }
 
 
-def _print(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result: Replay, took: float) -> None:
+def _print(args: Args, policy: str, rule: Rule, log: Log, result: Replay, took: float) -> None:
     from semantic_llm_cache.metrics.statistics import wilson
 
-    style = Style(sys.stdout)
     total = result.total
     if policy == "threshold":
         what = f"threshold {rule.floor:g}"
@@ -197,12 +192,9 @@ def _print(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result: 
             if value is not None
         ]
         what = f"{', '.join(bounds)}, floor {rule.floor:g}, seed {args.seed}"
-    print(
-        style.bold(
-            f"{clean(Path(args.log).name)}: {total.requests:,} requests, {what}, guards {args.guards or 'default'}"
-        )
-    )
-    print()
+    title = f"{clean(Path(args.log).name)}: {total.requests:,} requests, {what}, guards {args.guards or 'default'}"
+    say(click.style(title, bold=True))
+    say()
     heads = ("part", "requests", "exact", "near", "hit rate", "wrong", "of hits", "of near", "of all")
     named = [*((f"quarter {i}", tally) for i, tally in enumerate(result.quarters, start=1)), ("all", total)]
     rows = [
@@ -219,24 +211,24 @@ def _print(args: argparse.Namespace, policy: str, rule: Rule, log: Log, result: 
         )
         for name, tally in named
     ]
-    print("\n".join(table(heads, rows, right=range(1, len(heads)))))
-    print()
+    print_table(heads, rows, right=range(1, len(heads)))
+    say()
     for name, whole in (("hits", total.hits), ("all requests", total.requests)):
         low, high = wilson(total.wrong, whole)
-        print(f"wrong, of {name}: {_percent(total.wrong, whole)} (95 %: {100 * low:.2f} to {100 * high:.2f} %)")
+        say(f"wrong, of {name}: {_percent(total.wrong, whole)} (95 %: {100 * low:.2f} to {100 * high:.2f} %)")
     if policy == "online":
-        _print_bounds(args, total, style)
+        _print_bounds(args, total)
     if total.exact_wrong:
-        print(f"{total.exact_wrong:,} of the wrong hits repeat a text whose answer differs in the log itself")
+        say(f"{total.exact_wrong:,} of the wrong hits repeat a text whose answer differs in the log itself")
     long = sum(log.answers.long(hit.row, hit.answered) for hit in result.wrong)
     if long and args.answers == "equal":
-        print(f"{long:,} of the wrong hits have two long answers, compared word by word:")
-        print("--answers meaning compares their embeddings")
-    print(style.dim(f"replayed in {milliseconds(took)}, embedding not counted"))
-    _print_worst(args, log, result, style)
+        say(f"{long:,} of the wrong hits have two long answers, compared word by word:")
+        say("--answers meaning compares their embeddings")
+    say(dim(f"replayed in {milliseconds(took)}, embedding not counted"))
+    _print_worst(args, log, result)
 
 
-def _print_bounds(args: argparse.Namespace, total: Tally, style: Style) -> None:
+def _print_bounds(args: Args, total: Tally) -> None:
     bounds = (
         (args.max_error, total.near_wrong, total.requests, "all requests"),
         (args.max_error_per_hit, total.near_wrong, total.near, "near hits"),
@@ -244,33 +236,37 @@ def _print_bounds(args: argparse.Namespace, total: Tally, style: Style) -> None:
     for bound, wrong, whole, name in bounds:
         if bound is not None:
             kept = wrong <= bound * whole
-            verdict = style.green("kept") if kept else style.red("exceeded")
-            print(f"bound {100 * bound:g} % of {name}: {verdict}, {_percent(wrong, whole)} by near hits")
-    print(f"{total.explored:,} would-be hits explored: called anyway, to compare")
+            verdict = click.style("kept", fg="green") if kept else click.style("exceeded", fg="red")
+            say(f"bound {100 * bound:g} % of {name}: {verdict}, {_percent(wrong, whole)} by near hits")
+    say(f"{total.explored:,} would-be hits explored: called anyway, to compare")
 
 
-def _print_worst(args: argparse.Namespace, log: Log, result: Replay, style: Style) -> None:
+def _print_worst(args: Args, log: Log, result: Replay) -> None:
     worst = result.worst(args.worst)
     if not worst:
         return
-    print()
-    print(style.bold(f"The {len(worst)} nearest of {len(result.wrong):,} wrong near hits: asked | answered from"))
-    half = (columns() - 10) // 2
+    say()
+    title = f"The {len(worst)} nearest of {len(result.wrong):,} wrong near hits: asked | answered from"
+    say(click.style(title, bold=True))
     for hit in worst:
         asked, matched = log.prompts[hit.row], log.prompts[hit.stored]
         own, served = log.answers.texts[hit.row], log.answers.texts[hit.answered]
-        lines = _beside(asked, matched, half)
-        print(f"{hit.similarity:.3f}  {lines[0]}")
+        lines = _beside(asked, matched)
+        say(f"{hit.similarity:.3f}  {lines[0]}")
         for line in lines[1:]:
-            print(f"{'':5}  {line}")
-        for line in _beside(f"= {own}", f"= {served}", half):
-            print(style.dim(f"{'':5}  {line}"))
+            say(f"{'':5}  {line}")
+        for line in _beside(f"= {own}", f"= {served}"):
+            say(dim(f"{'':5}  {line}"))
 
 
-def _beside(left: str, right: str, width: int) -> list[str]:
-    """Return the lines of two texts side by side, wrapped; what differs is often at the end."""
+def _beside(left: str, right: str) -> list[str]:
+    """Return the lines of two texts side by side: wrapped and cut on a terminal, in one line elsewhere."""
     import textwrap
     from itertools import zip_longest
+
+    if not sys.stdout.isatty():
+        return [f"{clean(left)} | {clean(right)}"]
+    width = (columns() - 10) // 2
 
     def wrapped(text: str) -> list[str]:
         cut = fit(clean(text), width * _MOST_LINES)

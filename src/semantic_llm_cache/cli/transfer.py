@@ -2,55 +2,45 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from semantic_llm_cache.cli.common import CommandError, add_command, add_namespace, add_target, open_backend
-from semantic_llm_cache.cli.output import clean, counted, print_json
+import click
 
-if TYPE_CHECKING:
-    from semantic_llm_cache.cli.common import Subparsers
+from semantic_llm_cache.cli.common import CommandError, cache_options, namespace_option, open_backend, run_async
+from semantic_llm_cache.cli.output import clean, counted, print_json, say
+from semantic_llm_cache.cli.parsing import Args, argument, command
+from semantic_llm_cache.values.odd_text import portable
 
-__all__ = ["add_export_parser", "add_import_parser"]
-
-
-def add_export_parser(subparsers: Subparsers) -> None:
-    """Add `export`."""
-    parser = add_command(
-        subparsers,
-        "export",
-        "write entries to a file or to stdout",
-        description="Write entries, answers and embeddings included, to FILE: one JSON array,\nor one object "
-        "a line where FILE ends in .jsonl. With - they go to stdout,\none object a line.",
-        examples="export backup.jsonl --db cache.db\nexport - --db cache.db --namespace demo | head -1",
-    )
-    parser.add_argument("file", metavar="FILE", help="file to write, or - for stdout")
-    add_target(parser)
-    add_namespace(parser)
-    parser.set_defaults(run=_export)
+__all__ = ["export_command", "import_command"]
 
 
-def _export(args: argparse.Namespace) -> int:
+@command("export", "export backup.jsonl --db cache.db", "export - --db cache.db --namespace demo | head -1")
+@argument("file", type=click.Path(), help="File to write, or - for stdout.")
+@cache_options()
+@namespace_option
+def export_command(args: Args) -> int:
+    """Write entries, answers and embeddings included, to FILE: one JSON array, or one object a line where FILE ends in
+    .jsonl. With - they go to stdout, one object a line.
+    """
     filepath = None if args.file == "-" else args.file
     if filepath is not None and not Path(filepath).absolute().parent.is_dir():
         raise CommandError(f"cannot write {clean(filepath)}: its directory does not exist")
-    entries = asyncio.run(_read(args, filepath))
+    entries = run_async(_read(args, filepath))
     if filepath is None:
         for entry in entries:
-            print(json.dumps(entry, ensure_ascii=False))
+            print(portable(json.dumps(entry, ensure_ascii=False)))
     elif args.json:
         print_json({"exported": len(entries), "file": filepath})
     else:
-        print(f"Exported {counted(len(entries), 'entry', 'entries')} to {clean(filepath)}.")
+        say(f"Exported {counted(len(entries), 'entry', 'entries')} to {clean(filepath)}.")
     return 0
 
 
-async def _read(args: argparse.Namespace, filepath: str | None) -> list[dict[str, Any]]:
+async def _read(args: Args, filepath: str | None) -> list[dict[str, Any]]:
     from semantic_llm_cache.stats import export_cache
 
     async with open_backend(args) as backend:
@@ -58,22 +48,13 @@ async def _read(args: argparse.Namespace, filepath: str | None) -> list[dict[str
     return entries
 
 
-def add_import_parser(subparsers: Subparsers) -> None:
-    """Add `import`."""
-    parser = add_command(
-        subparsers,
-        "import",
-        "read entries that `export` wrote",
-        description="Read entries that `export` wrote, and store them; those under the same keys\n"
-        "are replaced. A --db file that does not exist is made.",
-        examples="import backup.jsonl --db b.db\nexport - --db a.db | semantic-llm-cache import - --db b.db",
-    )
-    parser.add_argument("file", metavar="FILE", help="file to read, or - for stdin")
-    add_target(parser)
-    parser.set_defaults(run=_import)
-
-
-def _import(args: argparse.Namespace) -> int:
+@command("import", "import backup.jsonl --db b.db", "export - --db a.db | semantic-llm-cache import - --db b.db")
+@argument("file", type=click.Path(), help="File to read, or - for stdin.")
+@cache_options()
+def import_command(args: Args) -> int:
+    """Read entries that `export` wrote, and store them. Entries with the same keys are replaced. A --db file that does
+    not exist is created.
+    """
     with tempfile.TemporaryDirectory(prefix="semantic-llm-cache-") as folder:
         path = Path(args.file)
         if args.file == "-":
@@ -83,15 +64,15 @@ def _import(args: argparse.Namespace) -> int:
             path.write_bytes(data)
         elif not path.is_file():
             raise CommandError(f"cannot read {clean(args.file)}: no such file")
-        count = asyncio.run(_write(args, path))
+        count = run_async(_write(args, path))
     if args.json:
         print_json({"imported": count})
     else:
-        print(f"Imported {counted(count, 'entry', 'entries')}.")
+        say(f"Imported {counted(count, 'entry', 'entries')}.")
     return 0
 
 
-async def _write(args: argparse.Namespace, path: Path) -> int:
+async def _write(args: Args, path: Path) -> int:
     from semantic_llm_cache.stats import import_cache
 
     async with open_backend(args, create=True) as backend:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import contextlib
 import dataclasses
 import importlib
@@ -14,178 +12,216 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.cli.common import PROGRAM, URL_VARIABLE, CommandError, add_command, add_target, open_backend
+import click
+
+from semantic_llm_cache.cli.common import PROGRAM, URL_VARIABLE, CommandError, cache_options, open_backend, run_async
 from semantic_llm_cache.cli.logs import make_embedder
-from semantic_llm_cache.cli.output import age, clean, counted, print_json, tally
+from semantic_llm_cache.cli.output import age, clean, counted, print_json, say, tally
+from semantic_llm_cache.cli.parsing import Args, ValueType, argument, command, option
 from semantic_llm_cache.cli.progress import Progress
 from semantic_llm_cache.management.logs.formats import FORMATS
 
 if TYPE_CHECKING:
     from semantic_llm_cache import SemanticCache
-    from semantic_llm_cache.cli.common import Subparsers
     from semantic_llm_cache.management.logs.warming import WarmReport
     from semantic_llm_cache.storage.contract import StorageBackend
 
-__all__ = ["add_warm_parser"]
+__all__ = ["warm_command"]
 
 _SIMILARITY = 0.95  # any value below 1 embeds the prompts; the programs choose the threshold at which they match
 _MOST_PROBLEMS = 10
 _ORGANISATION = (("OPENAI_ORG_ID", "OpenAI-Organization"), ("OPENAI_PROJECT_ID", "OpenAI-Project"))
 
 
-def add_warm_parser(subparsers: Subparsers) -> None:
-    """Add `warm`."""
-    parser = add_command(
-        subparsers,
-        "warm",
-        "fill a cache from logs of calls",
-        description="Store the answers of logs, so that the calls that were logged are hits. Nothing\nis called. "
-        "What the cache would not store (refusals, cut answers, tool calls) is\nleft out, and what it has already "
-        "stays; broken lines are counted and named.\n\nKnown are the output of OpenAI's batch API (--requests names "
-        "its input), LiteLLM's\nStandardLoggingPayload, Langfuse's observations, lines with a request and its\n"
-        "response, and lines with a prompt and its response; as lines of JSON or as one\nJSON document.\n\nAn answer "
-        "is only found by a program that asks in the same way. So name here what\nthe program has: the base URL and "
-        "the key of its client, and the options of its\nwrap(client, ...). Answers of different keys are kept apart, "
-        "as a keyed hash: give\nthe variable that holds the key, or --share-across-keys if the program does. If it\n"
-        "sets SEMANTIC_LLM_CACHE_SECRET, set it here too.",
-        examples="warm output.jsonl --requests input.jsonl --db c.db --ttl 7d\n"
-        "warm litellm.jsonl --db c.db --share-across-keys\n"
-        "warm langfuse.json --db c.db --map-model gpt-x-2026-01=gpt-x\n"
-        "warm faq.jsonl --function app.answers:ask\nwarm faq.jsonl --namespace faq --db cache.db",
-    )
-    _add_logs(parser)
-    _add_client(parser.add_argument_group("programs that call through an SDK's client"))
-    _add_function(parser.add_argument_group("programs that call a decorated function"))
-    _add_changes(parser.add_argument_group("where the log differs from what is asked"))
-    parser.set_defaults(run=_run)
+# ------------------------------------------------------------------------------ values
 
 
-def _add_logs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("logs", nargs="+", metavar="LOG", help="file to read")
-    parser.add_argument(
-        "--format",
-        choices=("auto", *FORMATS),
-        default="auto",
-        metavar="NAME",
-        help=f"of the logs: {', '.join(FORMATS)}\n(default: auto: told by each file's first records)",
-    )
-    parser.add_argument("--requests", metavar="FILE", help="input of the batch whose output LOG is")
-    add_target(parser)
-    parser.add_argument("--namespace", metavar="NAME", help="of the program's cache (default: default)")
-    parser.add_argument(
-        "--ttl",
-        metavar="TIME",
-        help="how long the answers serve from now: 90s, 1h30m, 7d,\nnever (default: 1h, or the function's own)",
-    )
-    parser.add_argument(
-        "--embedder", metavar="NAME", help="of the program, or none for equal prompts only\n(default: auto)"
-    )
-    parser.add_argument("--max-age", metavar="TIME", help="leave out calls longer ago")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is in the cache")
-    parser.add_argument("--dry-run", action="store_true", help="only count")
+class _Pair(ValueType):
+    """NAME=VALUE, as a pair; with `json`, a value that is JSON is read as such, and other text needs no quotes."""
+
+    name = "NAME=VALUE"
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        if isinstance(value, tuple):
+            return value
+        name, sign, text = value.partition("=")
+        if not sign or not name:
+            self.fail(f"{value!r} must be written NAME=VALUE", param, ctx)
+        if not self.json:
+            return name.strip(), text.strip()
+        try:
+            return name.strip(), json.loads(text)
+        except ValueError:
+            return name.strip(), text.strip()
 
 
-def _add_client(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--base-url", metavar="URL", help="of the client (default: OPENAI_BASE_URL, else OpenAI's own)")
-    group.add_argument(
-        "--api-key-env",
-        metavar="NAME",
-        default="OPENAI_API_KEY",
-        help="variable with the client's key (default: OPENAI_API_KEY)",
-    )
-    group.add_argument("--share-across-keys", action="store_true", help="as in wrap(client, share_across_keys=True)")
-    group.add_argument(
-        "--api-key-header",
-        metavar="NAME",
-        help="header that the key is sent in as it is, such as x-api-key\n(default: Authorization, as a bearer token)",
-    )
-    group.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        type=_pair,
-        metavar="NAME=VALUE",
-        help="a further header that the client sends, such as one\nthat names a tenant; may be repeated",
-    )
-    group.add_argument("--history", default="exact", metavar="H", help='as in wrap: exact, or "window:2"')
-    group.add_argument("--tool-calls", choices=("bypass", "cache"), default="bypass", help="as in wrap")
-    group.add_argument("--ignore", action="append", default=[], metavar="FIELD", help="as in wrap; may be repeated")
-    group.add_argument(
-        "--ignore-header",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="neutral_headers= of wrap; may be repeated",
-    )
-    group.add_argument("--scope", type=_object, metavar="JSON", help="as in wrap, where it is a mapping")
+class _Object(ValueType):
+    """A JSON object, as a dict."""
+
+    name = "JSON"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        try:
+            found = value if isinstance(value, dict) else json.loads(value)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            self.fail(f"{value!r} must be a JSON object", param, ctx)
+        return found
 
 
-def _add_function(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--function",
-        metavar="MODULE:NAME",
-        help="the function; its options are used, and without --db and\n--url its cache. Without it, plain lines "
-        "are for functions\nthat name the --namespace and take a prompt",
-    )
-    group.add_argument(
-        "--argument",
-        action="append",
-        default=[],
-        type=_json_pair,
-        metavar="NAME=JSON",
-        help="an argument beside the prompt, as calls have it; fields\nof a plain line come first; may be repeated",
-    )
+# ------------------------------------------------------------------------------ the command
+
+_CLIENT = "Programs that call through an SDK's client"
+_FUNCTION = "Programs that call a decorated function"
+_CHANGES = "Where the log differs from what is asked"
 
 
-def _add_changes(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--map-model",
-        action="append",
-        default=[],
-        type=_pair,
-        metavar="LOGGED=ASKED",
-        help="a model that is asked for under another name than it is\nlogged; may be repeated",
-    )
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=_json_pair,
-        metavar="FIELD=JSON",
-        help="a field of the requests that is not in the log, such as\ntemperature=1; may be repeated",
-    )
-    group.add_argument("--unset", action="append", default=[], metavar="FIELD", help="a field that is only in the log")
+@command(
+    "warm",
+    "warm output.jsonl --requests input.jsonl --db c.db --ttl 7d",
+    "warm litellm.jsonl --db c.db --share-across-keys",
+    "warm langfuse.json --db c.db --map-model gpt-x-2026-01=gpt-x",
+    "warm faq.jsonl --function app.answers:ask",
+    "warm faq.jsonl --namespace faq --db cache.db",
+)
+@argument("logs", nargs=-1, required=True, metavar="LOG...", type=click.Path(), help="Files to read.")
+@option(
+    "--format",
+    type=click.Choice(("auto", *FORMATS)),
+    default="auto",
+    metavar="NAME",
+    help=f"Format of the logs: {', '.join(FORMATS)}; auto recognises it by each file's first records.",
+)
+@option("--requests", type=click.Path(), metavar="FILE", help="Input of the batch whose output LOG is.")
+@cache_options()
+@option("--namespace", metavar="NAME", help="Namespace of the program's cache (default: default).")
+@option(
+    "--ttl",
+    metavar="TIME",
+    help="How long the answers are served from now: 90s, 1h30m, 7d, never (default: 1h, or the function's own).",
+)
+@option(
+    "--embedder",
+    metavar="NAME",
+    help="Embedding model of the program, or none for equal prompts only (default: auto).",
+)
+@option("--max-age", metavar="TIME", help="Leave out calls made longer ago than this.")
+@option("--overwrite", is_flag=True, show_default=False, help="Replace what is in the cache.")
+@option("--dry-run", is_flag=True, show_default=False, help="Only count.")
+@option(
+    "--base-url",
+    section=_CLIENT,
+    metavar="URL",
+    help="Base URL of the client (default: OPENAI_BASE_URL, else OpenAI's own).",
+)
+@option(
+    "--api-key-env", section=_CLIENT, metavar="NAME", default="OPENAI_API_KEY", help="Variable with the client's key."
+)
+@option(
+    "--share-across-keys",
+    section=_CLIENT,
+    is_flag=True,
+    show_default=False,
+    help="As in wrap(client, share_across_keys=True).",
+)
+@option(
+    "--api-key-header",
+    section=_CLIENT,
+    metavar="NAME",
+    help="Header that the key is sent in as it is, such as x-api-key (default: Authorization, as a bearer token).",
+)
+@option(
+    "--header",
+    section=_CLIENT,
+    multiple=True,
+    type=_Pair(),
+    metavar="NAME=VALUE",
+    help="A further header that the client sends, such as one that names a tenant; may be repeated.",
+)
+@option("--history", section=_CLIENT, default="exact", metavar="H", help='As in wrap: exact, or "window:2".')
+@option("--tool-calls", section=_CLIENT, type=click.Choice(("bypass", "cache")), default="bypass", help="As in wrap.")
+@option("--ignore", section=_CLIENT, multiple=True, metavar="FIELD", help="As in wrap; may be repeated.")
+@option(
+    "--ignore-header",
+    section=_CLIENT,
+    multiple=True,
+    metavar="NAME",
+    help="As neutral_headers= in wrap; may be repeated.",
+)
+@option("--scope", section=_CLIENT, type=_Object(), metavar="JSON", help="As in wrap, where it is a mapping.")
+@option(
+    "--function",
+    section=_FUNCTION,
+    metavar="MODULE:NAME",
+    help="The function; its options are used, and without --db and --url its cache. Without --function, plain lines "
+    "are for functions that name the --namespace and take a prompt.",
+)
+@option(
+    "--argument",
+    section=_FUNCTION,
+    multiple=True,
+    type=_Pair(json=True),
+    metavar="NAME=JSON",
+    help="An argument beside the prompt, as calls have it; fields of a plain line come first; may be repeated.",
+)
+@option(
+    "--map-model",
+    section=_CHANGES,
+    multiple=True,
+    type=_Pair(),
+    metavar="LOGGED=ASKED",
+    help="A model that is asked for under another name than the logged one; may be repeated.",
+)
+@option(
+    "--set",
+    section=_CHANGES,
+    multiple=True,
+    type=_Pair(json=True),
+    metavar="FIELD=JSON",
+    help="A field of the requests that is not in the log, such as temperature=1; may be repeated.",
+)
+@option(
+    "--unset",
+    section=_CHANGES,
+    multiple=True,
+    metavar="FIELD",
+    help="A field that is only in the log; may be repeated.",
+)
+def warm_command(args: Args) -> int:
+    """Store the answers of logs, so that the calls that were logged are hits. Nothing is called.
 
+    What the cache would not store (refusals, cut answers, tool calls) is left out, and what it has already stays;
+    broken lines are counted and named.
 
-# ------------------------------------------------------------------------------ options
+    It reads the output of OpenAI's batch API (--requests names its input), LiteLLM's StandardLoggingPayload,
+    Langfuse's observations, lines with a request and its response, and lines with a prompt and its response; as
+    lines of JSON or as one JSON document.
 
-
-def _pair(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} must be written NAME=VALUE")
-    return name.strip(), value.strip()
-
-
-def _json_pair(text: str) -> tuple[str, Any]:
-    name, value = _pair(text)
+    An answer is only found by a program that asks in the same way. So name here what the program has: the base URL
+    and the key of its client, and the options of its wrap(client, ...). Answers of different keys are kept apart,
+    as a keyed hash: give the variable that holds the key, or --share-across-keys if the program does. If it sets
+    SEMANTIC_LLM_CACHE_SECRET, set it here too.
+    """
+    reports: list[WarmReport] = []
+    for path in (*args.logs, *([args.requests] if args.requests else [])):
+        if not Path(path).is_file():
+            raise CommandError(f"cannot read {clean(path)}: no such file")
     try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value  # text needs no quotes
+        place = run_async(_warm(args, reports))
+    except KeyboardInterrupt:
+        stored = sum(report.stored for report in reports)
+        raise CommandError(
+            f"interrupted; {counted(stored, 'answer', 'answers')} had been stored: run it again to go on", code=130
+        ) from None
+    _report(args, reports, place)
+    return 1 if any(report.broken == report.records for report in reports) else 0
 
 
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a JSON object")
-    return value
-
-
-def _ttl(args: argparse.Namespace) -> dict[str, Any]:
+def _ttl(args: Args) -> dict[str, Any]:
     from semantic_llm_cache.config import parse_ttl
 
     if args.ttl is None:
@@ -196,11 +232,14 @@ def _ttl(args: argparse.Namespace) -> dict[str, Any]:
         raise CommandError(f"--{error}", code=2) from error
 
 
-def _max_age(args: argparse.Namespace) -> float | None:
+def _max_age(args: Args) -> float | None:
     from semantic_llm_cache.config import parse_ttl
 
     try:
-        return parse_ttl(_seconds(args.max_age), "max-age") if args.max_age is not None else None
+        limit = parse_ttl(_seconds(args.max_age), "max-age") if args.max_age is not None else None
+        if limit == 0:
+            raise ValueError(f"max-age={args.max_age} must be more than zero: every record would be too old")
+        return limit
     except ValueError as error:
         raise CommandError(f"--{error}", code=2) from error
 
@@ -209,26 +248,7 @@ def _seconds(text: str) -> float | str:
     return float(text) if text.replace(".", "", 1).isdigit() else text
 
 
-# ------------------------------------------------------------------------------ the command
-
-
-def _run(args: argparse.Namespace) -> int:
-    reports: list[WarmReport] = []
-    for path in (*args.logs, *([args.requests] if args.requests else [])):
-        if not Path(path).is_file():
-            raise CommandError(f"cannot read {clean(path)}: no such file")
-    try:
-        place = asyncio.run(_warm(args, reports))
-    except KeyboardInterrupt:
-        stored = sum(report.stored for report in reports)
-        raise CommandError(
-            f"interrupted; {counted(stored, 'answer', 'answers')} had been stored: run it again to go on", code=130
-        ) from None
-    _tell(args, reports, place)
-    return 1 if any(report.broken == report.records for report in reports) else 0
-
-
-async def _warm(args: argparse.Namespace, reports: list[WarmReport]) -> str:
+async def _warm(args: Args, reports: list[WarmReport]) -> str:
     """Read all logs; return the name of the cache."""
     from semantic_llm_cache.exceptions import CacheKeyError
     from semantic_llm_cache.management.logs.reading import CallLog
@@ -287,9 +307,7 @@ def _follow(bar: Progress, reports: list[WarmReport]) -> Callable[[WarmReport], 
 
 
 @contextlib.asynccontextmanager
-async def _targets(
-    args: argparse.Namespace, ttl: dict[str, Any]
-) -> AsyncIterator[tuple[StorageBackend, Callable[[str], Any]]]:
+async def _targets(args: Args, ttl: dict[str, Any]) -> AsyncIterator[tuple[StorageBackend, Callable[[str], Any]]]:
     """Yield the cache, and a function that returns the target for a log format."""
     if args.function is not None:
         function = _function(args.function)
@@ -329,7 +347,7 @@ def _function(name: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise CommandError(f"--function {clean(name)}: {error}", code=2) from error
     if _controls_of(found) is None:
-        raise CommandError(f"--function {clean(name)} is no function decorated with @cache", code=2)
+        raise CommandError(f"--function {clean(name)} is not a function decorated with @cache", code=2)
     return found
 
 
@@ -339,7 +357,7 @@ def _controls_of(function: Any) -> Any:
     return controls_of(function)
 
 
-def _embedder(args: argparse.Namespace) -> Any:
+def _embedder(args: Args) -> Any:
     """Return the embedder, or None when prompts are not embedded."""
     if args.embedder == "none":
         return None
@@ -349,11 +367,11 @@ def _embedder(args: argparse.Namespace) -> Any:
         if args.embedder is not None:
             raise
         text = " ".join(str(error).removeprefix("--embedder auto: ").split())
-        print(f"{PROGRAM}: only equal prompts will be found: {text}", file=sys.stderr)
+        say(f"{PROGRAM}: only equal prompts will be found: {text}", err=True)
         return None
 
 
-def _engine(args: argparse.Namespace, backend: StorageBackend, provider: Any, ttl: dict[str, Any]) -> SemanticCache:
+def _engine(args: Args, backend: StorageBackend, provider: Any, ttl: dict[str, Any]) -> SemanticCache:
     from semantic_llm_cache import SemanticCache
 
     return SemanticCache(
@@ -365,7 +383,7 @@ def _engine(args: argparse.Namespace, backend: StorageBackend, provider: Any, tt
     )
 
 
-def _wire(args: argparse.Namespace, engine: SemanticCache) -> Any:
+def _wire(args: Args, engine: SemanticCache) -> Any:
     from semantic_llm_cache.wire import WireCache
 
     return WireCache(
@@ -379,13 +397,13 @@ def _wire(args: argparse.Namespace, engine: SemanticCache) -> Any:
     )
 
 
-def _base_url(args: argparse.Namespace) -> str:
+def _base_url(args: Args) -> str:
     from semantic_llm_cache.management.logs.warming import OPENAI_URL
 
     return str(args.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
 
 
-def _headers(args: argparse.Namespace, format: str) -> list[tuple[str, str]]:
+def _headers(args: Args, format: str) -> list[tuple[str, str]]:
     """Return the client's headers that separate cached answers."""
     if args.function is not None or format == "plain":
         return []
@@ -413,27 +431,27 @@ def _headers(args: argparse.Namespace, format: str) -> list[tuple[str, str]]:
 # ------------------------------------------------------------------------------ output
 
 
-def _tell(args: argparse.Namespace, reports: list[WarmReport], place: str) -> None:
+def _report(args: Args, reports: list[WarmReport], place: str) -> None:
     if args.json:
         print_json({"cache": place, "logs": [dataclasses.asdict(report) for report in reports]})
         return
     stored = sum(report.stored for report in reports)
     kept = "" if args.function is not None and args.ttl is None else f", kept {_kept(args)} (--ttl)"
-    print(f"{'Would store' if args.dry_run else 'Stored'} {counted(stored, 'answer', 'answers')} in {place}{kept}.")
+    say(f"{'Would store' if args.dry_run else 'Stored'} {counted(stored, 'answer', 'answers')} in {place}{kept}.")
     for report in reports:
-        print(f"{clean(report.path)}: {report.format}, {report.records:,} records")
+        say(f"{clean(report.path)}: {report.format}, {report.records:,} records")
         counts = [(report.stored, "to store" if args.dry_run else "stored"), (report.there, "there already")]
         counts += [(number, f"not admitted: {reason}") for reason, number in sorted(report.refused.items())]
         counts += [(number, f"left out: {reason}") for reason, number in sorted(report.skipped.items())]
         counts.append((report.broken, "broken"))
-        print(tally((number, clean(what)) for number, what in counts), end="")
+        tally((number, clean(what)) for number, what in counts)
         for where, reason in report.problems[:_MOST_PROBLEMS]:
-            print(f"{PROGRAM}: {clean(report.path)}, {where}: {clean(reason)}", file=sys.stderr)
+            say(f"{PROGRAM}: {clean(report.path)}, {where}: {clean(reason)}", err=True)
         rest = report.broken - min(len(report.problems), _MOST_PROBLEMS)
         if rest > 0:
-            print(f"{PROGRAM}: {clean(report.path)}: and {rest:,} more broken records", file=sys.stderr)
+            say(f"{PROGRAM}: {clean(report.path)}: and {rest:,} more broken records", err=True)
 
 
-def _kept(args: argparse.Namespace) -> str:
+def _kept(args: Args) -> str:
     ttl = _ttl(args).get("ttl", 3600.0)
-    return "for ever" if ttl is None else f"for {age(ttl)}"
+    return "for ever" if ttl is None else f"for {age(ttl)}" if ttl else "not at all"

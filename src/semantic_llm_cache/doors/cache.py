@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.config import TTL
-from semantic_llm_cache.doors.decorator import CachedFunction, bind, split
+from semantic_llm_cache.config import TTL, TTLFunction
+from semantic_llm_cache.doors.decorator import CachedFunction, bind, refuse_idle_embedder, split
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import Mode, OnError, Options, SingleFlight, VerifyMode
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
@@ -34,9 +34,11 @@ class SemanticCache(Engine):
         backend: a `StorageBackend` or URL (``memory://``, ``sqlite:///cache.db``); None is the process's
             default, see `get_default_backend`.
         embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:..."``), or a callable from
-            text to vector; None is ``"auto"``. Needed only if `similarity` is below 1.
+            text to vector; None is ``"auto"``. Needed only if `similarity` is below 1, here, in a decorator, in a
+            `CacheContext` or in a request.
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
-        ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; None means for ever.
+        ttl: how long an answer is served: seconds, timedelta, ``"1h30m"``; 0 stores nothing, None means for ever. Or
+            a callable that is given the answer and its `Request`, and returns one of these.
         namespace: groups entries for management; part of the scope.
         enabled: False lets every call through. So does ``SEMANTIC_LLM_CACHE_DISABLED=1``.
         guards: rules that find differences in meaning which cosine misses: ``"default"``, None, names of
@@ -110,7 +112,7 @@ class SemanticCache(Engine):
         *,
         embedder: Embedder | None = None,
         similarity: float = 1.0,
-        ttl: TTL = 3600,
+        ttl: TTL | TTLFunction = 3600,
         namespace: str = "default",
         enabled: bool = True,
         guards: Any = DEFAULT_GUARDS,
@@ -159,6 +161,7 @@ class SemanticCache(Engine):
         """
         engine_options, function_options = split(options)
         derived = self.derive(**engine_options)
+        refuse_idle_embedder(engine_options, derived)
         if function is None:
             return lambda f: bind(f, derived.derive(), function_options)
         return bind(function, derived, function_options)
@@ -169,7 +172,7 @@ def cache(function: Callable[P, R], /) -> CachedFunction[P, R]: ...
 @overload
 def cache(
     similarity: float = 1.0,
-    ttl: TTL = 3600,
+    ttl: TTL | TTLFunction = 3600,
     backend: StorageBackend | str | None = None,
     namespace: str = "default",
     enabled: bool = True,
@@ -178,7 +181,7 @@ def cache(
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cache(
     similarity: Any = 1.0,
-    ttl: TTL = 3600,
+    ttl: TTL | TTLFunction = 3600,
     backend: StorageBackend | str | None = None,
     namespace: str = "default",
     enabled: bool = True,
@@ -227,8 +230,9 @@ def cache(
 
     Args:
         similarity: cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only.
-        ttl: how long an answer is served: seconds, timedelta, ``"90s"``, ``"1h30m"``, ``"7d"``; None means for
-            ever. Counted from the store; a hit does not extend it.
+        ttl: how long an answer is served: seconds, timedelta, ``"90s"``, ``"1h30m"``, ``"7d"``; 0 stores nothing, None
+            means for ever. Counted from the store; a hit does not extend it. Or a callable ``(response, request)`` that
+            returns one of these; of a stream it is given what `cache_if` gets. If it fails, the answer is not stored.
         backend: a `StorageBackend` or URL (``"sqlite:///cache.db"``); None is the process's default.
         namespace: groups entries for management. In "default" each function has its own entries;
             functions with the same other namespace share theirs.
@@ -237,7 +241,7 @@ def cache(
             arguments are then your responsibility: they no longer separate answers, not even in the near
             tier. Put what must separate them into `scope`.
         embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:text-embedding-3-small"``),
-            or a sync or async callable from text to vector.
+            or a sync or async callable from text to vector. It needs a `similarity` below 1.
         prompt: the parameter that holds the prompt; by default the first of `prompt`, `messages`, `question`,
             `query`, `input`, `text`, `message`, else the only `str` parameter.
         ignore: parameters that do not affect the answer (a client, a callback), and variables that the
@@ -270,7 +274,8 @@ def cache(
         price: `CacheConfig` with rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``.
 
     Raises:
-        TypeError, ValueError: when decorating, naming the argument.
+        TypeError, ValueError: when decorating, naming the argument. Also for an `embedder` with ``similarity=1``,
+            which would never be asked.
         EmbeddingUnavailableError: when decorating with `similarity` below 1 and no usable embedder.
         CacheKeyError: when calling with an argument that has no stable fingerprint.
 
@@ -288,6 +293,7 @@ def cache(
         del given["similarity"]
     engine_options, function_options = split(_named(given))
     engine = SemanticCache(**engine_options)
+    refuse_idle_embedder(engine_options, engine)
     if bare is not None:
         return bind(bare, engine, function_options)
     return lambda function: bind(function, engine.derive(), function_options)

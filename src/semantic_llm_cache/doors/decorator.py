@@ -26,9 +26,10 @@ from semantic_llm_cache.metrics.counters import CacheInfo
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import StorageBackend
-from semantic_llm_cache.values.return_types import return_type
+from semantic_llm_cache.values.annotations import meaning
+from semantic_llm_cache.values.return_types import called, part_of, returned
 
-__all__ = ["CachedFunction", "FunctionOptions", "bind", "split"]
+__all__ = ["CachedFunction", "FunctionOptions", "bind", "refuse_idle_embedder", "split"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -174,6 +175,18 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
     return engine, FunctionOptions(given, **rest)
 
 
+def refuse_idle_embedder(given: Mapping[str, Any], engine: Engine) -> None:
+    """Raise ValueError for an embedder that a decorator names though its function matches equal text only.
+
+    A `SemanticCache` may have one for decorators, contexts and requests to come, so this is not for its own options.
+    """
+    if given.get("embedder") is not None and engine.similarity >= 1:
+        raise ValueError(
+            "embedder= has no effect with similarity=1, which matches equal text only: give similarity=0.9, say, or "
+            "leave embedder= out (a SemanticCache takes one that only some functions or contexts use)"
+        )
+
+
 def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
     """Return `function` cached by `engine`, which must be its own: it counts the function's calls."""
     if isinstance(function, staticmethod):
@@ -214,22 +227,18 @@ class _Controls:
         self.engine = engine
         self.binder = CallBinder(function, namespace=engine.namespace, **options.binding)
         self.binder.template = engine.template
-        inner = function
-        while isinstance(inner, functools.partial):
-            inner = inner.func
+        inner = called(function)
         self.streams = inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
-        self.is_async = inspect.isasyncgenfunction(inner) or _is_async(function)
         self.replay_delay = options.replay_delay
         self.tags_of = options.tags_of
-        result_type = options.result_type
         self.tag = f"function:{self.binder.name}"
-        target = result_type if result_type is not None else return_type(function)
-        if self.streams and result_type is None:
+        self.returned = returned(function, options.result_type)
+        if self.streams and options.result_type is None:
             # For an iterator of chunks, the stored answer is the list of chunks.
-            kinds = typing.get_args(target)
-            target = list[kinds[0]] if kinds else list  # type: ignore[valid-type]
+            self.returned = replace(self.returned, target=part_of(self.returned.target, _list_of_chunks))
+        self.is_async = inspect.isasyncgenfunction(inner) or _is_async(function, inner) or self.returned.awaitable
+        self.settings = replace(engine.settings(self.returned.target, (self.tag,)), returned=self.returned)
         self.depends_on = options.depends_on
-        self.settings = engine.settings(target, (self.tag,))
         if self.depends_on is not None and self.settings.evidence is None:
             self.settings = replace(self.settings, evidence=Evidence({}))
         self.with_lookup: Callable[..., Any]
@@ -326,11 +335,13 @@ class _Controls:
         return self._run(self.engine.probe(request, self.tagged(settings, args, kwargs)))
 
 
-def _is_async(function: Any) -> bool:
-    inner = function
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))
+def _is_async(function: Any, inner: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inner)
+
+
+def _list_of_chunks(iterator: Any) -> Any:
+    kinds = typing.get_args(meaning(iterator))
+    return list[kinds[0]] if kinds else list  # type: ignore[valid-type]
 
 
 def _async_wrapper(controls: _Controls) -> Any:

@@ -11,8 +11,9 @@ from semantic_llm_cache._installation import install
 from semantic_llm_cache.arguments import unknown
 from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.config import TTL
+from semantic_llm_cache.config import TTL, TTLFunction
 from semantic_llm_cache.doors.cache import SemanticCache
+from semantic_llm_cache.doors.decorator import refuse_idle_embedder
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.keys.callable_scope import CallableScope
@@ -54,7 +55,7 @@ class CachedLLM:
         provider: str = "openai",
         model: str = "gpt-4",
         similarity: float = 1.0,
-        ttl: TTL = 3600,
+        ttl: TTL | TTLFunction = 3600,
         backend: StorageBackend | str | None = None,
         namespace: str = "default",
         enabled: bool = True,
@@ -69,6 +70,7 @@ class CachedLLM:
         self.engine = SemanticCache(
             backend, similarity=similarity, ttl=ttl, namespace=namespace, enabled=enabled, **options
         )
+        refuse_idle_embedder(options, self.engine)
         self._functions = CallableScope("llm_func")
 
     def __cache_scope__(self) -> Any:

@@ -88,14 +88,18 @@ class Storage:
 
     async def get(self, key: str) -> CacheEntry | None:
         """Return the entry under a key. Raises what `run` does."""
-        return await self.run(lambda: entry_under(self.backend, key))
+        entry = await self.run(lambda: entry_under(self.backend, key))
+        self.state.note_read(entry is not None)
+        return entry
 
     async def candidates(self, found: Found, threshold: float, k: int, scope: str) -> list[Candidate]:
         """Return the `k` entries of a scope nearest to the vector found. Raises what `run` does."""
         backend, vector, embedder = self.backend, found.vector, found.embedder
-        return await self.run(
+        candidates = await self.run(
             lambda: _candidates(backend, vector, threshold, k=k, scope=scope, embedder=embedder), "search"
         )
+        self.state.note_read(bool(candidates))
+        return candidates
 
     async def put(self, key: str, entry: CacheEntry) -> None:
         """Write an entry. Raises what `run` does."""

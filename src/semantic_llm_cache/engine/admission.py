@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.identity import Place
-from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.config import CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
-from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome
+from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome, Put, Unreadable
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
@@ -20,9 +24,13 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.values.encoding import Encoded, dumps, freeze, is_immutable, loads, same
 from semantic_llm_cache.values.offload import is_large, off_loop
-from semantic_llm_cache.values.rebuilding import rebuild
+from semantic_llm_cache.values.rebuilding import NoSuchType, rebuild
+from semantic_llm_cache.values.return_types import Returned
 
 __all__ = ["Admission"]
+
+
+_NO_TIME = because("ttl", "its time to live is zero")
 
 
 class Admission:
@@ -48,37 +56,77 @@ class Admission:
 
     # ------------------------------------------------------------------------------ weighing
 
-    def share(self, value: Any, target: Any) -> Any:
+    def share(self, value: Any, settings: CallSettings) -> Any:
         """Return the value in a form that can be shared, or `ALONE` when it has none."""
         if is_immutable(value):
             return value
         try:
             text = dumps(value)
-            back = rebuild(loads(text), target)
+            back = rebuild(loads(text), settings.target)
             if not same(back, value):
                 raise CacheSerializationError(f"the answer (a {type(value).__qualname__}) would not come back as it is")
         except Exception as error:  # comparing may run the value's own code
-            self._notices.warn_once("unstorable", f"an answer is returned uncached: {describe(error)}")
+            self.warn_unstorable(error, settings, value)
             return ALONE
         return Encoded(text)
 
-    async def shared(self, value: Any, target: Any) -> Any:
+    def warn_unstorable(self, error: Exception, settings: CallSettings, value: Any = None) -> None:
+        """Warn, once per function, that an answer has no stored form, and say what to do."""
+        reason = _why_not(value, error, settings.returned)
+        self._notices.warn_once("unstorable", f"an answer is returned uncached: {reason}", settings.returned)
+
+    async def shared(self, value: Any, settings: CallSettings) -> Any:
         """Do the same as `share`, in a thread if the value is large."""
-        return await off_loop(self.share, value, target) if is_large(value) else self.share(value, target)
+        return await off_loop(self.share, value, settings) if is_large(value) else self.share(value, settings)
 
     async def weigh(self, call: Call, value: Any, duration_ms: float) -> Fresh:
         """Return a fresh answer with everything that `admit` needs to know about it."""
-        wanted = self._is_wanted(value) and call.settings.asks.may_store
-        return Fresh(value, await self.shared(value, call.settings.target), wanted, duration_ms)
+        refused = self._refusal(value)
+        if not call.settings.asks.may_store:
+            refused = _NO_TIME if call.settings.asks.ttl == 0 else because("no-store")
+        return await self.form(call, value, duration_ms, refused)
 
-    def _is_wanted(self, value: Any) -> bool:
-        if self._options.cache_if is None:
-            return True
+    async def form(self, call: Call, value: Any, duration_ms: float, refused: str = "") -> Fresh:
+        """Do the same as `weigh` for an answer of which it is known why it is not wanted, if so."""
+        ttl = None if refused else self._lifetime(call, value)
+        if ttl == 0:
+            refused = _NO_TIME
+        return Fresh(value, await self.shared(value, call.settings), refused, duration_ms, ttl)
+
+    def _lifetime(self, call: Call, value: Any) -> float | None:
+        """Return the answer's time to live: 0 if it is not to be stored, None if it never expires."""
+        ttl = call.settings.ttl
+        if not callable(ttl):
+            return ttl
         try:
-            return bool(self._options.cache_if(value))
+            given: Any = ttl(value, call.request)
         except Exception as error:
+            self._notices.log_once("ttl", f"ttl raised {describe(error)}: answers are not stored")
+            return 0.0
+        try:
+            return parse_ttl(given)
+        except (TypeError, ValueError):  # whose text may quote the answer
+            if inspect.iscoroutine(given):
+                given.close()
+            self._notices.log_once(
+                "ttl",
+                f"ttl returned a {type(given).__name__} that is no time to live, so answers are not stored: return "
+                'seconds, a timedelta, text such as "1h30m", 0, or None',
+            )
+            return 0.0
+
+    def _refusal(self, value: Any) -> str:
+        """Return why `cache_if` does not want an answer stored, ``""`` if it does."""
+        if self._options.cache_if is None:
+            return ""
+        try:
+            return "" if self._options.cache_if(value) else because("cache-if", "it returned False")
+        except NotStored as refusal:
+            return refusal.reason
+        except Exception as error:
+            raised = f"it raised {describe(error)}"
             self._notices.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
-            return False
+            return because("cache-if", raised)
 
     # ------------------------------------------------------------------------------ storing
 
@@ -88,16 +136,16 @@ class Admission:
 
     async def admit(self, call: Call, fresh: Fresh) -> Outcome:
         """Learn from a fresh answer, store it if allowed, and return the flight's outcome."""
-        stored, cost = False, 0.0
+        put = Put(False, 0.0, fresh.refused)
         choice = call.found.choice
         kept, aliases = fresh, tuple[str, ...]()
         if choice is not None and choice.rival is not None:
             kept, aliases = await self._learn(call, fresh)
         if fresh.wanted:
-            stored, cost = await self.put(call, kept, aliases)
-            if stored and choice is not None and choice.ask_later is not None:
+            put = await self.put(call, kept, aliases)
+            if put.stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
-        return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, cost, stored)
+        return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, put.cost_usd, put.stored, put.refused)
 
     async def _learn(self, call: Call, fresh: Fresh) -> tuple[Fresh, tuple[str, ...]]:
         """Tell the online policy whether the candidate's answer would have been right.
@@ -115,19 +163,20 @@ class Admission:
         await self._learning.observe(choice, correct)
         return (fresh._replace(shared=freeze(rival.response)), (rival.prompt,)) if correct else (fresh, ())
 
-    async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> tuple[bool, float]:
-        """Store an answer; return whether it was, and what the call had cost in USD."""
+    async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> Put:
+        """Store an answer, unless something speaks against it."""
         request, found = call.request, call.found
         tokens = self._tokens(call, fresh)
         cost = self._price(*tokens, fresh.value)
-        if fresh.shared is ALONE or found.unread or not self._is_short_enough(call, fresh):
-            return False, cost
+        refused = self._obstacle(call, fresh)
+        if refused:
+            return Put(False, cost, refused)
         entry = CacheEntry(
             prompt=request.text,
             response=fresh.shared,
             embedding=found.vector,
             created_at=self._access.clock(),
-            ttl=self._kept_for(call.settings.ttl),
+            ttl=self._kept_for(fresh.ttl),
             namespace=request.namespace,
             input_tokens=tokens[0],
             output_tokens=tokens[1],
@@ -140,15 +189,18 @@ class Admission:
         )
         storage = self._access.storage()
         try:
-            if found.lease is None:
+            if found.lease is not None:
+                if not await found.lease.store(storage, entry):
+                    return Put(False, cost, because("lease"))
+            else:
                 await storage.put(request.key, entry)
-            elif not await found.lease.store(storage, entry):
-                return False, cost
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
-            return False, cost
+            if isinstance(outage, Unreadable) and isinstance(outage.__cause__, Exception):
+                self.warn_unstorable(outage.__cause__, call.settings)
+            return Put(False, cost, because("rejected" if isinstance(outage, Unreadable) else "backend", str(outage)))
         found.place = Place(request.key, entry.created_at)
-        return True, cost
+        return Put(True, cost)
 
     def _tokens(self, call: Call, fresh: Fresh) -> tuple[int, int]:
         text = fresh.shared.text if type(fresh.shared) is Encoded and is_large(fresh.shared) else None
@@ -157,16 +209,21 @@ class Admission:
         except Exception:  # reading an answer may run its code
             return 0, 0
 
-    def _is_short_enough(self, call: Call, fresh: Fresh) -> bool:
+    def _obstacle(self, call: Call, fresh: Fresh) -> str:
+        """Return why an answer cannot be stored, ``""`` if it can."""
+        if fresh.refused:
+            return fresh.refused
+        if fresh.shared is ALONE:
+            return because("unserialisable", f"a {type(fresh.value).__qualname__}")
+        if call.found.unread:
+            return because("backend", "it could not be read before the call")
         most_prompt, most_response, shared = self._options.max_prompt, self._options.max_response, fresh.shared
         if len(call.request.text) > most_prompt:
-            self._notices.log_once("max_prompt", f"prompts of more than {most_prompt} characters are not stored")
-            return False
+            return because("too-large", f"prompts of more than {most_prompt} characters are not stored")
         size = len(shared.text) if type(shared) is Encoded else len(shared) if isinstance(shared, (str, bytes)) else 0
         if size > most_response:
-            self._notices.log_once("max_response", f"answers of more than {most_response} characters are not stored")
-            return False
-        return True
+            return because("too-large", f"answers of more than {most_response} characters are not stored")
+        return ""
 
     def _kept_for(self, ttl: float | None) -> float | None:
         if ttl is None:
@@ -183,3 +240,20 @@ def _labels(call: Call) -> tuple[str, ...]:
     """Return the labels of a call's entry, with what its answer rests on."""
     evidence = call.settings.evidence
     return call.settings.tags if evidence is None else (*call.settings.tags, *evidence_tags(evidence.versions))
+
+
+def _why_not(value: Any, error: Exception, returned: Returned | None) -> str:
+    """Return why an answer cannot be stored, and what to do."""
+    if inspect.isawaitable(value):
+        return (
+            "the function returned something to await, which a plain function cannot wait for: make it `async def`, "
+            "or annotate it as returning Awaitable[...]"
+        )
+    if isinstance(value, (Iterator, AsyncIterator)):
+        return (
+            f"the function returned an iterator (a {type(value).__qualname__}): make the function itself a generator, "
+            "with `yield`, and its chunks are cached"
+        )
+    if isinstance(error, NoSuchType):
+        return f"{describe(error)}: {(returned or Returned()).advice(error)}"
+    return describe(error)

@@ -22,7 +22,7 @@ from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.config import TTL, CacheEntry, parse_ttl
+from semantic_llm_cache.config import TTL, CacheEntry, TTLFunction, check_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
@@ -35,7 +35,7 @@ from semantic_llm_cache.engine.learning import Learning, Verdict
 from semantic_llm_cache.engine.leases import Leases
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
-from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Fresh, Outage
+from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Outage
 from semantic_llm_cache.engine.quick import Quick
 from semantic_llm_cache.engine.reporting import Reporter
 from semantic_llm_cache.engine.search import Search
@@ -61,8 +61,9 @@ __all__ = ["Engine"]
 E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
-    """access admission decider disabled freshness lead learning leases notices options quick reporter search shadow
-    template bound bypassed fitted known log_once need_embedder of_door probe remove settings""".split()  # noqa: SIM905
+    """access admission decider disabled flight_key freshness grounds lead learn learning leases
+    notices options quick reporter search shadow template bound bypassed fitted known log_once need_embedder of_door
+    probe remove settings store_alias""".split()  # noqa: SIM905
 )
 """Names of parts, and of methods for doors: not for users, so `dir` leaves them out."""
 
@@ -118,6 +119,7 @@ class Engine:
         """
         made = object.__new__(type(self))
         Engine.__init__(made, self.options.changed(options))
+        made.notices.share_refused(self.notices)
         return made
 
     @staticmethod
@@ -155,7 +157,7 @@ class Engine:
         return self.decider.similarity
 
     @property
-    def ttl(self) -> float | None:
+    def ttl(self) -> float | TTLFunction | None:
         """How long an answer is served, in seconds. None means for ever."""
         return self.options.ttl
 
@@ -238,9 +240,9 @@ class Engine:
         """Log a warning, once per topic and engine."""
         self.notices.log_once(topic, text)
 
-    def bypassed(self, namespace: str | None = None) -> None:
-        """Count a call made while caching was off."""
-        self.reporter.bypassed(namespace)
+    def bypassed(self, namespace: str | None = None, reason: str = "") -> None:
+        """Count a call that bypasses the cache: for a reason as `because` makes it, else as caching is off."""
+        self.reporter.bypassed(namespace, reason)
 
     # ---------------------------------------------------------------------- answering
 
@@ -350,7 +352,7 @@ class Engine:
         request: Request,
         response: Any,
         *,
-        ttl: TTL | None = MISS,
+        ttl: TTL | TTLFunction = MISS,
         tags: Iterable[str] = (),
         duration_ms: float = 0.0,
         result_type: Any = Any,
@@ -370,7 +372,7 @@ class Engine:
         request, settings = self._in_context(request, settings, result_type)
         changed: dict[str, Any] = {"tags": (*settings.tags, *check_tags(tags))}
         if ttl is not MISS:
-            changed["ttl"] = parse_ttl(ttl)
+            changed["ttl"] = check_ttl(ttl)
         call = Call(request, replace(settings, **changed)).again()
         await self.grounds.resolve(call)
         if not call.settings.enabled or not call.settings.asks.may_store:
@@ -380,8 +382,9 @@ class Engine:
                 await self.access.embed(request.text, call.found)
             except Outage:
                 pass
-        shared = await self.admission.shared(response, settings.target)
-        return (await self.admission.put(call, Fresh(response, shared, True, duration_ms)))[0]
+        put = await self.admission.put(call, await self.admission.form(call, response, duration_ms))
+        self.notices.refused(put.refused)
+        return put.stored
 
     async def delete(self, request: Request) -> bool:
         """Delete the entry stored under exactly this request; return True if there was one."""

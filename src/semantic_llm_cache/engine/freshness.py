@@ -7,6 +7,7 @@ import contextlib
 from time import perf_counter
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import NotStored
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
@@ -70,9 +71,12 @@ class Freshness:
             began = perf_counter()
             value = await _called(call)
             fresh = await self._admission.weigh(call, value, (perf_counter() - began) * 1000)
-            await self._admission.admit(call, fresh)
+            self._notices.refused((await self._admission.admit(call, fresh)).refused)
         except Exception as error:
-            self._notices.log_once("refresh", f"a stale answer could not be refreshed: {describe(error)}")
+            if type(error) is NotStored:  # not one of its kinds, which stand for calls that failed
+                self._notices.refused(error.reason)
+            else:
+                self._notices.log_once("refresh", f"a stale answer could not be refreshed: {describe(error)}")
         finally:
             flights.end_refresh(call.flight_key)
             call.found.release()
@@ -94,7 +98,7 @@ class Freshness:
         stale = self.in_place_of(call, error)
         if stale is None or stale.entry is None:
             return None
-        shared = self._admission.share(stale.value, call.settings.target)
+        shared = self._admission.share(stale.value, call.settings)
         return Outcome(stale, stale.value, shared, stale.entry.duration_ms, stale.entry.cost_usd, False)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.config import TTL
+from semantic_llm_cache.config import TTL, TTLFunction
 from semantic_llm_cache.engine.options import Mode, OnError, SingleFlight, VerifyMode
 from semantic_llm_cache.metrics.pricing import Price
 from semantic_llm_cache.similarity.factory import Embedder
@@ -23,7 +23,7 @@ class FirstOptions(TypedDict, total=False):
     """What some functions also take by position."""
 
     similarity: float
-    ttl: TTL
+    ttl: TTL | TTLFunction
     backend: StorageBackend | str | None
     namespace: str
     enabled: bool

@@ -8,6 +8,7 @@ import copy
 from contextvars import copy_context
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Carry, Do, Run, Steps, Wait
@@ -77,7 +78,7 @@ class Lead:
         if ran.error is not None:
             self._reporter.finish_failed(call, found, ran.error)
             return Failure(ran.error)
-        self._reporter.finish(call, found)
+        self._reporter.finish(call, found, refused=because("in-flight"))
         return ran.value
 
     # ------------------------------------------------------------------------------ leading
@@ -97,7 +98,7 @@ class Lead:
         set_here(call.changes)
         if flight.state == DONE:
             outcome: Outcome = flight.result
-            self._reporter.finish(call, outcome.found, stored=outcome.stored)
+            self._reporter.finish(call, outcome.found, stored=outcome.stored, refused=outcome.refused)
             return outcome.original
         failure = flight.error if flight.error is not None else asyncio.CancelledError()
         self._reporter.finish_failed(call, found if flight.state == FAILED else Found("error", ""), failure)
@@ -121,8 +122,7 @@ class Lead:
         if self._leases.needed(call):
             answer = yield Do(lambda: self._leases.claim_flight(call, flight))
             if answer is not None:
-                target = call.settings.target
-                shared = yield Do(lambda: self._admission.shared(answer.value, target), waits=False)
+                shared = yield Do(lambda: self._admission.shared(answer.value, call.settings), waits=False)
                 return self._land(call, flights, flight, answer, shared)
         return MISS
 
@@ -135,7 +135,7 @@ class Lead:
         assert found.entry is not None
         shared = found.value if is_immutable(found.value) else found.entry.response
         if flight.waiters > 1 and type(shared) is not Encoded and not is_immutable(shared):
-            shared = yield Do(lambda: self._admission.shared(found.value, call.settings.target), waits=False)
+            shared = yield Do(lambda: self._admission.shared(found.value, call.settings), waits=False)
         return self._land(call, flights, flight, found, shared)
 
     def _land(self, call: Call, flights: Flights, flight: Flight, found: Found, shared: Any) -> Any:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from semantic_llm_cache.arguments import (
     check_callable,
@@ -24,12 +24,14 @@ from semantic_llm_cache.arguments import (
 )
 from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup
-from semantic_llm_cache.config import check_similarity, parse_ttl
-from semantic_llm_cache.keys.template import PromptTemplate
+from semantic_llm_cache.config import TTL, TTLFunction, check_similarity, check_ttl, parse_ttl
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.pricing import Price, make_price
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import shared_backend
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.keys.template import PromptTemplate
 
 __all__ = [
     "DOCUMENTED", "ENGINE_OPTIONS", "FUNCTION_OPTIONS", "Mode", "OnError", "Option", "Options", "SingleFlight",
@@ -112,6 +114,13 @@ def _jitter(value: float, name: str) -> float:
     return check_similarity(value, name) if value else 0.0
 
 
+def _span(value: TTL, name: str) -> float | None:
+    seconds = parse_ttl(value, name)
+    if seconds == 0:
+        raise ValueError(f"{name}={shown(value)} must be more than zero, or None to turn it off")
+    return seconds
+
+
 def _timeout(value: float | None, name: str) -> float | None:
     if value is None or (isinstance(value, float) and value == math.inf):
         return value
@@ -135,6 +144,8 @@ def _version(value: str | int | None, name: str) -> str | int | None:
 
 def _template(value: Any, name: str) -> Any:
     if value is not None:
+        from semantic_llm_cache.keys.template import PromptTemplate
+
         PromptTemplate(value)
     return value
 
@@ -186,8 +197,11 @@ class Options:
     similarity: float = _option(
         1.0, check_similarity, "Cosine from 0 to 1 at which a near prompt counts as the same; 1 means equal text only."
     )
-    ttl: float | None = _option(
-        3600, parse_ttl, 'How long an answer is served: seconds, a timedelta, `"1h30m"`; None means for ever.'
+    ttl: float | TTLFunction | None = _option(
+        3600,
+        check_ttl,
+        'How long an answer is served: seconds, a timedelta, `"1h30m"`; 0 stores nothing, None means for ever; or a '
+        "callable of answer and `Request` that returns one of these.",
     )
     namespace: str = _option("default", _namespace, "Groups entries for management; part of the scope.")
     enabled: bool = _option(True, check_flag, "False lets every call through.")
@@ -211,10 +225,10 @@ class Options:
         '`"serve"`, or `"shadow"`: always call, and record what would have been served.',
     )
     stale_while_revalidate: float | None = _option(
-        None, parse_ttl, "How long past its TTL an answer is served while a fresh one is fetched."
+        None, _span, "How long past its TTL an answer is served while a fresh one is fetched."
     )
     stale_if_error: float | None = _option(
-        None, parse_ttl, "How long past its TTL an answer is served when the call fails."
+        None, _span, "How long past its TTL an answer is served when the call fails."
     )
     jitter: float = _option(0.0, _jitter, "Largest share of the TTL, up to 1, by which it is shortened at random.")
     single_flight: SingleFlight = _option(
@@ -281,6 +295,8 @@ class Options:
     def template(self) -> PromptTemplate | None:
         """How prompts are taken apart; None if they are not. Raises ValueError if the two options do not fit."""
         if self.prompt_template is not None:
+            from semantic_llm_cache.keys.template import PromptTemplate
+
             return PromptTemplate(self.prompt_template, self.exact_slots)
         if self.exact_slots:
             raise ValueError("exact_slots= names slots of prompt_template=, which is not given")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.matching.decider import Choice
 
-__all__ = ["AGAIN", "ALONE", "MISS", "Failure", "Found", "Fresh", "Outage", "Outcome", "Sentinel", "Unreadable"]
+__all__ = ["AGAIN", "ALONE", "MISS", "Failure", "Found", "Fresh", "Outage", "Outcome", "Put", "Sentinel", "Unreadable"]
 
 
 class Sentinel:
@@ -97,20 +97,35 @@ class Found:
 class Fresh(NamedTuple):
     """A fresh answer, on its way into the cache.
 
-    `shared` is its immutable or `Encoded` form, which can be shared; `ALONE` if it has none. `wanted` says whether
-    `cache_if` and the call want it stored.
+    `shared` is its immutable or `Encoded` form, which can be shared; `ALONE` if it has none. `refused` says why
+    `cache_if`, its `ttl` or the call do not want it stored; ``""`` if they do. `ttl` is its time to live in seconds,
+    None for no expiry.
     """
 
     value: Any
     shared: Any
-    wanted: bool
+    refused: str
     duration_ms: float
+    ttl: float | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether `cache_if` and the call want it stored."""
+        return not self.refused
+
+
+class Put(NamedTuple):
+    """Whether an answer was stored, what its call had cost in USD, and why it was not stored."""
+
+    stored: bool
+    cost_usd: float
+    refused: str = ""
 
 
 class Outcome(NamedTuple):
     """What a flight ended with, for its waiters.
 
-    `original` is the leader's own object; the others get copies of `shared`.
+    `original` is the leader's own object; the others get copies of `shared`. `refused` says why it was not stored.
     """
 
     found: Found
@@ -119,3 +134,4 @@ class Outcome(NamedTuple):
     duration_ms: float
     cost_usd: float
     stored: bool
+    refused: str = ""

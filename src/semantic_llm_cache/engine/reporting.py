@@ -10,6 +10,7 @@ from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.lookup import Lookup
+from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.notices import Notices
@@ -84,7 +85,7 @@ class Reporter:
 
     # ------------------------------------------------------------------------ calls that have ended
 
-    def finish(self, call: Call, found: Found, *, stored: bool = False, cost: float = 0.0) -> None:
+    def finish(self, call: Call, found: Found, *, stored: bool = False, cost: float = 0.0, refused: str = "") -> None:
         """Count and report a finished call.
 
         Args:
@@ -92,9 +93,10 @@ class Reporter:
             found: its result.
             stored: whether a fresh answer was stored.
             cost: the cost of the call that this one joined, in USD.
+            refused: why a fresh answer was not stored.
         """
         lookup = self.lookup(call, found)
-        lookup.stored = stored
+        lookup.stored, lookup.stored_reason = stored, refused
         if lookup.outcome == "coalesced":
             lookup.saved_usd = cost
         self.count(lookup)
@@ -107,7 +109,7 @@ class Reporter:
                 found.reason = f"the function raised {type(error).__name__}"
             elif not found.reason:
                 found.reason = describe(error)
-            self.finish(call, found)
+            self.finish(call, found, refused=_refusal_of(found, error))
 
     def finish_shadow(self, lookup: Lookup) -> None:
         """Count a call made in shadow mode, and report it."""
@@ -122,11 +124,13 @@ class Reporter:
                 counters.shadow_wrong += not lookup.would_be_right
         self.announce(lookup)
 
-    def bypassed(self, namespace: str | None = None) -> None:
-        """Count a call made while caching was off, and report it."""
+    def bypassed(self, namespace: str | None = None, reason: str = "") -> None:
+        """Count a call that bypasses the cache, and report it; without a reason, caching was off."""
         name = namespace or self._options.namespace
         self.counters(name).bypassed += 1
-        self.announce(Lookup("bypass", "caching is off", namespace=name))
+        refused = reason or because("bypass", "caching is off")
+        why = refused.partition(": ")[2]
+        self.announce(Lookup("bypass", why, namespace=name, stored_reason=refused))
 
     def count_feedback(self, namespace: str, right: bool) -> None:
         """Count a report about a hit."""
@@ -179,6 +183,7 @@ class Reporter:
     def announce(self, lookup: Lookup) -> None:
         """Report to `last_lookup`, to the contexts around the call, and to `on_event`."""
         lookups.remember(lookup)
+        self._notices.refused(lookup.stored_reason)
         context = overrides.get()
         if context is not None:
             context.record(lookup.without_response())
@@ -269,6 +274,13 @@ def lookup_of_exact_hit(engine: weakref.ref[Any], facts: tuple[Any, ...]) -> Loo
         handle=(engine, None),
         _place=Place(request.key, created_at),
     )
+
+
+def _refusal_of(found: Found, error: Exception) -> str:
+    """Return why the answer of a call that raised was not stored: there is none, or the cache has failed."""
+    if isinstance(error, NotStored):
+        return error.reason
+    return because("backend" if found.outcome == "error" else "call-failed", found.reason)
 
 
 def _retire(counters: Counters, state: BackendState) -> None:

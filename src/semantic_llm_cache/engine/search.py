@@ -24,9 +24,9 @@ from semantic_llm_cache.values.offload import is_large, opened
 __all__ = ["Search"]
 
 _IN_RESERVE = 8
-
-
 _TIE = 1 - 1e-4
+NO_ENTRY = "no entry under this key"
+NO_ENTRY_EXACT = f"{NO_ENTRY}, and near matching is off (similarity=1)"
 
 
 class _Same(Exception):
@@ -71,7 +71,7 @@ class Search:
         storage = self._access.storage()
         if not storage.backend.in_process:
             await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond
-        found = call.found = Found("miss", "no entry under this key")
+        found = call.found = Found("miss", NO_ENTRY if call.settings.similarity < 1 else NO_ENTRY_EXACT)
         try:
             if call.settings.evidence is not None:
                 await self.grounds.resolve(call)

@@ -6,6 +6,7 @@ from typing import Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.lookup import Lookup
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Run, Steps
@@ -50,7 +51,7 @@ class Shadow:
 
     async def _ended(self, call: Call, value: Any, duration_ms: float) -> Lookup:
         found = call.found
-        would, right, stored = found.outcome, None, False
+        would, right, stored, refused = found.outcome, None, False, because("already-stored")
         if would in ("exact", "near"):
             assert found.entry is not None
             right = await self._learning.compare(value, found.entry.response, call.settings.target)
@@ -59,11 +60,14 @@ class Shadow:
         elif would == "miss":
             # Store only what the cache would have stored, so that it has the hits it would have had.
             fresh = await self._admission.weigh(call, value, duration_ms)
-            stored = (await self._admission.admit(call, fresh)).stored
+            outcome = await self._admission.admit(call, fresh)
+            stored, refused = outcome.stored, outcome.refused
+        elif would == "error":
+            refused = because("backend", found.reason)
         lookup = self._reporter.lookup(call, found)
         lookup.outcome, lookup.would, lookup.would_be_right = "miss", would, right
         lookup.saved_ms = lookup.saved_usd = 0.0
-        lookup.stored = stored
+        lookup.stored, lookup.stored_reason = stored, refused
         if not stored:
             lookup._place = None  # the caller got a fresh answer, not the one that `found` names
         self._reporter.finish_shadow(lookup)

@@ -46,6 +46,8 @@ class BackendState:
         }
         self.hits: dict[str, int] = {}
         self.counters: weakref.WeakSet[Counters] = weakref.WeakSet()
+        self._reads = [0, 0]  # of the engines: misses and hits, as the backend counts them
+        self._requests = {"hits": 0.0, "misses": 0.0}  # of the engines, without what `counters` have still to hand over
         self._scheduled = False
         self._pending: StorageBackend | None = None
         self._flushing = 0
@@ -101,7 +103,7 @@ class BackendState:
         self._scheduled = False
         self._changed_policies = set()
         for counters in list(self.counters):
-            counters.reset_after_fork()
+            self._taken(counters)  # the parent writes them
 
     def note_hit(self, key: str, now: float) -> None:
         """Count a hit of an entry, to be written later."""
@@ -139,10 +141,29 @@ class BackendState:
             except RuntimeError as error:  # the interpreter is ending and starts no more threads
                 logger.debug("semantic-llm-cache: counters will not be written: %s", describe(error))
 
+    def note_read(self, hit: bool) -> None:
+        """Count a read by an engine, which the backend has counted as its own."""
+        self._reads[hit] += 1
+
+    def tally(self, hits: int, misses: int) -> tuple[int, int]:
+        """Return hits and misses as callers met them: see `Observer`."""
+        with self._lock:
+            now = dict(self._requests)
+            for counters in list(self.counters):
+                _add(now, {name: counters.pending(name) for name in now})
+        return hits - self._reads[True] + int(now["hits"]), misses - self._reads[False] + int(now["misses"])
+
+    def _taken(self, counters: Counters) -> dict[str, float]:
+        """Return what `counters` has counted since the last time, and include it in the requests."""
+        delta = counters.take_delta()
+        for name in self._requests:
+            self._requests[name] += delta.get(name, 0)
+        return delta
+
     def owe(self, counters: Counters) -> None:
         """Record what `counters` has counted since the last time, to be written later."""
         with self._lock:
-            delta = counters.take_delta()
+            delta = self._taken(counters)
             if delta:
                 _add(self._owed.setdefault(counters.namespace, {}), delta)
 
@@ -214,6 +235,8 @@ def state_of(backend: StorageBackend) -> BackendState:
             state = _states.get(backend)
             if state is None:
                 state = _states[backend] = BackendState(backend)
+                with contextlib.suppress(AttributeError):  # a foreign class with slots
+                    backend.observer = state
     return state
 
 

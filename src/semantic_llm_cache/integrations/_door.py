@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from semantic_llm_cache.calls.control import NOT_CACHED
+from semantic_llm_cache.calls.refusals import because, quoted
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
@@ -18,13 +19,22 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire.checks import ToolCalls, check_tool_calls
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
-__all__ = ["Door", "check_names", "cut_short", "form_of"]
+__all__ = ["Door", "check_names", "cut_short", "finish_refusal", "form_of"]
 
 _OWN = ("cache", "history", "tool_calls", "scope")
-_WHOLE = frozenset({"stop", "end_turn", "stop_sequence", "eos", "completed", "complete", "tool_calls", "tool_call"})
+_WHOLE = frozenset(
+    {"stop", "end_turn", "stop_sequence", "eos", "eos_token", "completed", "complete", "tool_calls", "tool_call"}
+)
 _WHOLE_TOO = frozenset({"tool_use", "function_call"})
 
 
+_REASONS = {
+    "length": "truncated",
+    "max_tokens": "truncated",
+    "max_output_tokens": "truncated",
+    "content_filter": "filtered",
+    "refusal": "refusal",
+}
 _KEYS = re.compile(r"\[.*\]", re.DOTALL)
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial, type)
 
@@ -53,6 +63,19 @@ def cut_short(finish: Any) -> bool:
 def check_names(options: Mapping[str, Any], *own: str) -> None:
     """Raise TypeError for an option that is none of a door, of the engine, or of a framework's `own` door."""
     refuse_unknown(options, (*_OWN, *own, *ENGINE_OPTIONS))
+
+
+def finish_refusal(finish: Any) -> str:
+    """Return why an answer with this finish reason must not be stored, ``""`` where it may be, as `because` makes it.
+
+    Example:
+        >>> finish_refusal("stop"), finish_refusal("length")
+        ('', "truncated: finish reason 'length'")
+    """
+    if not cut_short(finish):
+        return ""
+    word = _REASONS.get(finish.lower(), "finish")
+    return because(word, f"finish reason {quoted(finish)}")
 
 
 class Door:
@@ -102,6 +125,10 @@ class Door:
         # Names of keys, and messages of other errors, may hold what was asked.
         reason = _KEYS.sub("[...]", str(error)) if isinstance(error, PromptCacheError) else type(error).__name__
         self.engine.log_once(f"{self.name} {reason}", f"a call bypasses the cache: {reason}")
+
+    def refused(self, reason: str) -> None:
+        """Log, once per kind of reason, that an answer is not stored; ``""`` is none."""
+        self.engine.notices.refused(reason)
 
     def may_call(self, settings: CallSettings, reason: str) -> None:
         """Let a call that found no answer go on to the model.

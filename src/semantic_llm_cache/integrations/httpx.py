@@ -49,16 +49,16 @@ class _Transport:
         """As a field of an instance whose method is cached: the inner transport, and what the door shares."""
         return self._given, self.door  # not `_inner`, which may be made at the first request
 
-    def _plan(self, request: Any, body: bytes) -> Plan | None:
+    def _plan(self, request: Any, body: bytes) -> Plan | str:
+        """Return the plan of a request, or why it bypasses the cache: see `WireCache.plan_or_reason`."""
         for name in request.extensions:
             if name not in EXTENSIONS:
-                self.door.bypass(Bypass(f"the extension {name!r} may change where it goes or what it asks"))
-                return None
+                return self.door.bypass(Bypass(f"the extension {name!r} may change where it goes or what it asks"))
         if not self._carrier_known:
             self._carrier, self._carrier_known = carrier_of(self._inner, self.door), True
         # One character for each byte: two values never become one.
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
-        return self.door.plan(
+        return self.door.plan_or_reason(
             request.method, str(request.url), headers, body, request.extensions.get(_CONTROL), self._carrier
         )
 
@@ -69,15 +69,18 @@ class _Transport:
         inner = self._inner
         if request.extensions.get(_SEEN):
             return (yield _Pass(inner, request))
-        plan = None
+        plan: Plan | str = ""
         if request.method == "POST":
             try:
                 body = request.content
             except _module_of(request).RequestNotRead:
                 body = yield _Read(request)
             plan = self._plan(request, body)
-        if plan is None:
-            return (yield _Pass(inner, _cleaned(request)))
+        if isinstance(plan, str):
+            response = yield _Pass(inner, _cleaned(request))
+            for name, value in self.door.bypassed(plan) if plan else ():
+                response.headers[name] = value
+            return response
         return _response(request, (yield from self.door.answering(plan, _Send(inner, request))))
 
     def __repr__(self) -> str:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls.lookup import Lookup, forget, remember
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
-from semantic_llm_cache.integrations._door import Door, check_names, cut_short
+from semantic_llm_cache.integrations._door import Door, check_names, finish_refusal
 from semantic_llm_cache.integrations._litellm_scope import digest_of
 from semantic_llm_cache.keys.fingerprint import digest
 from semantic_llm_cache.keys.request import Request
@@ -210,7 +211,9 @@ class _Backend:
             return
         request, settings = planned
         answer = _answer(value)
-        if answer is not None and not self._fit(answer):
+        reason = "" if answer is None else self._refusal(answer)
+        if reason:
+            self.door.refused(reason)
             return
         stored: dict[str, Any] = {"value": value}
         if answer is not None:
@@ -236,26 +239,37 @@ class _Backend:
         """Remove all that was stored through LiteLLM."""
         background.run(self.door.clear())
 
-    def _fit(self, answer: Mapping[str, Any]) -> bool:
+    def _refusal(self, answer: Mapping[str, Any]) -> str:
+        """Return why an answer must not be stored, ``""`` where it may be."""
         choices = answer.get("choices")
         if not isinstance(choices, list):
-            return True
+            return ""
+        reason = "" if choices else because("no-answer")
         for choice in choices:
-            message = choice.get("message") if isinstance(choice, Mapping) else None
-            if not isinstance(message, Mapping) or cut_short(choice.get("finish_reason")):
-                return False
-            calls = bool(message.get("tool_calls") or message.get("function_call"))
-            content = message.get("content")
-            if message.get("refusal") or (calls and not self.door.tool_calls):
-                return False
-            if not calls and not (isinstance(content, str) and content.strip()):
-                return False
+            reason = reason or self._refusal_of_choice(choice)
         wanted = self.door.engine.cache_if
+        if reason or wanted is None:
+            return reason
         try:
-            return bool(choices) and (wanted is None or bool(wanted(answer)))
+            return "" if wanted(answer) else because("cache-if", "it returned False")
         except Exception as error:
             self.door.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
-            return False
+            return because("cache-if", f"it raised {describe(error)}")
+
+    def _refusal_of_choice(self, choice: Any) -> str:
+        message = choice.get("message") if isinstance(choice, Mapping) else None
+        if not isinstance(message, Mapping):
+            return because("no-answer", "no message")
+        calls = bool(message.get("tool_calls") or message.get("function_call"))
+        content = message.get("content")
+        finish = finish_refusal(choice.get("finish_reason"))
+        if finish:
+            return finish
+        if message.get("refusal"):
+            return because("refusal")
+        if calls and not self.door.tool_calls:
+            return because("tool-calls")
+        return "" if calls or (isinstance(content, str) and content.strip()) else because("empty")
 
 
 def _sealed(own: str) -> str:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache._installation import install
 from semantic_llm_cache.calls.lookup import forget
+from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
-from semantic_llm_cache.integrations._door import Door, check_names, cut_short
+from semantic_llm_cache.integrations._door import Door, check_names, finish_refusal
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.redaction import describe
 
 try:
     from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
@@ -92,7 +94,7 @@ class CachedModel(WrapperModel):
         if planned is None:
             return await self.wrapped.request(messages, model_settings, model_request_parameters)
         request, settings = planned
-        engine = self._engine.derive(cache_if=lambda stored: self._fit(_rebuilt(stored), model_request_parameters))
+        engine = self._engine.derive(cache_if=lambda stored: self._check(_rebuilt(stored), model_request_parameters))
 
         async def call() -> Any:
             return _plain(await self.wrapped.request(messages, model_settings, model_request_parameters))
@@ -127,7 +129,16 @@ class CachedModel(WrapperModel):
             if planned is not None:
                 whole = response.get()
                 # Without a finish reason, it may not have been read to its end.
-                if whole.finish_reason is not None and self._fit(whole, model_request_parameters):
+                if whole.finish_reason is None:
+                    self.door.refused(because("incomplete", "it named no finish reason"))
+                    return
+                try:
+                    self._check(whole, model_request_parameters)
+                except NotStored as refusal:
+                    self.door.refused(refusal.reason)
+                except Exception as error:  # cache_if, which must not keep the answer from the caller
+                    self.door.refused(because("cache-if", f"it raised {describe(error)}"))
+                else:
                     await self._engine.store(request, _plain(whole), settings=settings)
 
     def _plan(
@@ -146,22 +157,28 @@ class CachedModel(WrapperModel):
             self.door.bypass(error)
             return None
 
-    def _fit(self, response: ModelResponse, parameters: ModelRequestParameters) -> bool:
+    def _check(self, response: ModelResponse, parameters: ModelRequestParameters) -> bool:
+        """Return True. Raises NotStored for an answer that must not be stored."""
         outputs = {tool.name for tool in parameters.output_tools}
-        if response.state != "complete" or cut_short(response.finish_reason):
-            return False
+        finish = finish_refusal(response.finish_reason)
+        if finish or response.state != "complete":
+            raise NotStored(finish or because("incomplete", f"state {response.state!r}"))
         says = False
         for part in response.parts:
             if part.part_kind == "tool-call":
                 if part.tool_name not in outputs and not self.door.tool_calls:
-                    return False
+                    raise NotStored(because("tool-calls"))
                 says = True
             elif part.part_kind == "text":
                 says = says or bool(part.content.strip())
             elif part.part_kind == "file":
                 says = True
         wanted = self.door.engine.cache_if
-        return says and (wanted is None or bool(wanted(response)))
+        if not says:
+            raise NotStored(because("empty"))
+        if wanted is not None and not wanted(response):
+            raise NotStored(because("cache-if", "it returned False"))
+        return True
 
 
 def _plain(response: ModelResponse) -> Any:

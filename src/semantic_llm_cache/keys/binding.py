@@ -33,10 +33,12 @@ from semantic_llm_cache.keys.functions import (
 from semantic_llm_cache.keys.object_forms import class_captures
 from semantic_llm_cache.keys.plain_forms import content_base
 from semantic_llm_cache.keys.request import Request, looks_like_messages, split_messages
-from semantic_llm_cache.keys.template import PromptTemplate
 from semantic_llm_cache.keys.walk import ARGUMENT_ADVICE
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.values.introspection import answers_for_itself, defines, hides_state, own_slots, own_state
+
+if typing.TYPE_CHECKING:
+    from semantic_llm_cache.keys.template import PromptTemplate
 
 __all__ = ["PROMPT_NAMES", "BadCall", "CallBinder"]
 

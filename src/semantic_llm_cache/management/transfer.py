@@ -7,7 +7,7 @@ import base64
 import json
 import os
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from semantic_llm_cache.arguments import check_namespace, check_path, shown
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
@@ -18,6 +18,7 @@ from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import backends_in_use, shared_backend
 from semantic_llm_cache.values.encoding import Encoded, dumps, loads, thaw
+from semantic_llm_cache.values.odd_text import escape, portable, unescape
 
 if TYPE_CHECKING:
     import pathlib
@@ -41,7 +42,7 @@ def entry_to_dict(key: str, entry: CacheEntry, *, for_file: bool = False) -> dic
 
         vector = np.asarray(entry.embedding, dtype="<f4")
         record["embedding"] = base64.b64encode(vector.tobytes()).decode("ascii") if for_file else vector.tolist()
-    record["response"] = json.loads(dumps(entry.response)) if for_file else thaw(entry.response)
+    record["response"] = json.loads(unescape(dumps(entry.response))) if for_file else thaw(entry.response)
     return record
 
 
@@ -82,8 +83,8 @@ def entry_from_dict(record: Any, where: str) -> tuple[str, CacheEntry]:
             raise CacheSerializationError(f"{where}: {name} must be a list of strings")
         values[name] = tuple(labels)
     try:
-        text = json.dumps(record["response"], ensure_ascii=False)
-        loads(text)  # fails now rather than at the first hit
+        # Read now, so that it fails here rather than at the first hit; written again, as JSON may hold odd text.
+        text = dumps(loads(escape(json.dumps(record["response"], ensure_ascii=False))))
     except (CacheSerializationError, ValueError, RecursionError) as error:
         raise CacheSerializationError(f"{where}: 'response' cannot be read: {describe(error)}") from None
     return record["key"], CacheEntry(
@@ -161,11 +162,16 @@ def _write(path: pathlib.Path, entries: dict[str, CacheEntry]) -> None:
     with replacing(str(path)) as file:
         if path.suffix.lower() == ".jsonl":
             for key, entry in entries.items():
-                json.dump(entry_to_dict(key, entry, for_file=True), file, ensure_ascii=False)
+                _dump(entry_to_dict(key, entry, for_file=True), file)
                 file.write("\n")
         else:
             records = [entry_to_dict(key, entry, for_file=True) for key, entry in entries.items()]
-            json.dump({"format": FORMAT, "entries": records}, file, ensure_ascii=False, indent=1)
+            _dump({"format": FORMAT, "entries": records}, file, indent=1)
+
+
+def _dump(value: Any, file: IO[str], indent: int | None = None) -> None:
+    for text in json.JSONEncoder(ensure_ascii=False, indent=indent).iterencode(value):
+        file.write(portable(text))
 
 
 async def import_cache(
@@ -214,7 +220,7 @@ def _read(path: pathlib.Path) -> list[tuple[str, CacheEntry]]:
 
 def _parse(data: bytes, where: str) -> Any:
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return json.loads(unescape(data.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         raise CacheSerializationError(f"{where}: not JSON: not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:

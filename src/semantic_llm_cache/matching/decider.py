@@ -12,10 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from semantic_llm_cache.keys.template import slots_of_text
 from semantic_llm_cache.matching.policy import ThresholdPolicy
-from semantic_llm_cache.matching.templates.sharing import given_slots, is_long, learn, shared_slots
-from semantic_llm_cache.matching.templates.skeletons import Skeletons
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 from semantic_llm_cache.similarity.differences import unseen_difference
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.keys.request import Request
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
-    from semantic_llm_cache.matching.templates.comparison import Comparison
+    from semantic_llm_cache.matching.templates.check import TemplateCheck
     from semantic_llm_cache.similarity.base import EmbeddingProvider
 
 __all__ = ["DEFAULT_GUARDS", "Choice", "Decider", "Rules", "answer_id"]
@@ -39,6 +36,7 @@ _CANDIDATES = 8
 _ONLINE_CANDIDATES = 16
 _VERIFY_TIMEOUT = 30.0
 _KNOWN_PAIRS = 4096
+_SHORT = 80  # characters: a shorter prompt has not the forty words of one that is made from a template
 _LONG = 2000
 _LONG_TOGETHER = 8000  # total characters of the prompts in all pairs: guards read this many in about 3 ms
 _KNOWN_ANSWERS = 4096
@@ -113,9 +111,9 @@ class Decider:
         self.guards_given = given is not DEFAULT_GUARDS
         # Load now what will be needed: the word lists take about 40 ms, and no call should wait for that.
         self._guards: GuardSet | None = None
+        self._templates: TemplateCheck | None = None
         if self.guards_given or self.similarity < 1:
             self.guards  # noqa: B018
-        self._skeletons = Skeletons()
         self._policies: dict[float, ThresholdPolicy] = {}
         self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self._answers: dict[tuple[str, float], str] = {}
@@ -127,6 +125,10 @@ class Decider:
             from semantic_llm_cache.matching.guards import resolve_guards
 
             self._guards = resolve_guards(self.options.guards if self.guards_given else "default")
+            if len(self._guards):
+                from semantic_llm_cache.matching.templates.check import TemplateCheck
+
+                self._templates = TemplateCheck(self._guards)
         return self._guards
 
     @property
@@ -161,11 +163,12 @@ class Decider:
         """Return whether a call may join one in flight by meaning: only where no verifier has to be called."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
+        policy = self.policy(threshold)
         if similarity < threshold - THRESHOLD_TOLERANCE or self.unseen(request.text, other) is not None:
             return False
-        if request.slots < 2 and not self.policy(threshold).same(request.text, other, similarity):
+        if request.slots < 2 and not policy.same(request.text, other, similarity):
             return False
-        found = self._compared(request, other)
+        found = None if self._templates is None else self._templates.compared(request, other)
         # Nobody waits here for an embedding: what needs one counts as different.
         return found is None or (found.objection is None and not found.texts)
 
@@ -176,27 +179,14 @@ class Decider:
         """
         return None if self._embedder is None else unseen_difference(self._embedder(), prompt, other)
 
-    def _compared(self, request: Request, other: str, scope: str = "") -> Comparison | None:
-        """Compare what differs between prompts from one template; None if there is no such template."""
-        if not len(self.guards):
-            return None
-        from semantic_llm_cache.matching.templates.comparison import Comparison
-
-        if request.slots < 2:
-            slots = shared_slots(request.text, other, self._skeletons, scope)
-        else:
-            slots = given_slots(slots_of_text(request.text), slots_of_text(other))
-        return None if slots is None else Comparison(slots, self.guards)
-
     async def _learn_template(self, request: Request, nearest: Sequence[Candidate]) -> None:
-        prompt = request.text
-        if not nearest or request.slots or not is_long(prompt) or not len(self.guards):
+        if not nearest or len(request.text) < _SHORT or self._templates is None:
             return
         entry = nearest[0].entry
-        if len(prompt) + len(entry.prompt) > _LONG:
-            await asyncio.to_thread(learn, self._skeletons, entry.scope, prompt, entry.prompt)
+        if len(request.text) + len(entry.prompt) > _LONG:
+            await asyncio.to_thread(self._templates.learn, request, entry.prompt, entry.scope)
         else:
-            learn(self._skeletons, entry.scope, prompt, entry.prompt)
+            self._templates.learn(request, entry.prompt, entry.scope)
 
     # ------------------------------------------------------------------ pairs judged before
 
@@ -278,10 +268,12 @@ class Decider:
         return verdict.reason if verdict.candidate is None else None
 
     async def _slot_veto(self, request: Request, entry: CacheEntry, embed: Embed) -> str | None:
+        if self._templates is None or (request.slots < 2 and max(len(request.text), len(entry.prompt)) < _SHORT):
+            return None
         if len(request.text) + len(entry.prompt) > _LONG:
-            found = await asyncio.to_thread(self._compared, request, entry.prompt, entry.scope)
+            found = await asyncio.to_thread(self._templates.compared, request, entry.prompt, entry.scope)
         else:
-            found = self._compared(request, entry.prompt, entry.scope)
+            found = self._templates.compared(request, entry.prompt, entry.scope)
         if found is None or not found.texts:
             return None if found is None else found.objection
         return found.by_meaning(await embed(found.texts))

@@ -61,10 +61,6 @@ class Counters:
         self.miss_times.clear()
         self.flushed: dict[str, float] = {}
 
-    def reset_after_fork(self) -> None:
-        """Drop the counts that the parent has not written yet: the parent writes them."""
-        self.take_delta()
-
     @property
     def hits(self) -> int:
         """Requests answered without a call of their own."""
@@ -84,6 +80,11 @@ class Counters:
     def totals(self) -> dict[str, float]:
         """Return the running totals under the names that backends keep."""
         return {"hits": self.hits, **{kept: getattr(self, name) for kept, name in _KEPT.items()}}
+
+    def pending(self, name: str) -> float:
+        """Return what was added since the last `take_delta` to one of the totals."""
+        now = self.hits if name == "hits" else getattr(self, _KEPT[name])
+        return float(now - self.flushed.get(name, 0))
 
     def take_delta(self) -> dict[str, float]:
         """Return what was added since the last call."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from semantic_llm_cache.arguments import check_namespace
 from semantic_llm_cache.metrics import counters as counting
-from semantic_llm_cache.metrics.statistics import percentile, wilson
+from semantic_llm_cache.metrics.statistics import percentile
 from semantic_llm_cache.metrics.table import METRICS, CacheStats
 from semantic_llm_cache.storage.registry import backends_in_use
 
@@ -29,13 +29,10 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
     for metric in METRICS:
         if metric.shown is not None:
             setattr(total, metric.shown, sum((getattr(c, metric.counter) for c in found), metric.zero))
-    judged = sum(counters.shadow_judged for counters in found)
     hit_times = [time for counters in found for time in counters.hit_times]
     miss_times = [time for counters in found for time in counters.miss_times]
     total.evictions = sum(int(getattr(backend, "evictions", 0)) for backend in backends_in_use())
-    if judged:
-        total.estimated_wrong_hit_rate = total.shadow_wrong / judged
-        total.estimated_wrong_hit_interval = wilson(total.shadow_wrong, judged)
+    total.estimate()
     total.hit_p50_ms = percentile(hit_times, 0.5)
     total.hit_p99_ms = percentile(hit_times, 0.99)
     total.miss_p50_ms = percentile(miss_times, 0.5)

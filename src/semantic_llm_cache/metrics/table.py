@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
+
+from semantic_llm_cache.metrics.statistics import wilson
 
 __all__ = ["METRICS", "CacheStats", "Metric"]
 
@@ -61,6 +64,14 @@ class CacheStats:
     is what the stored calls took, less what the hits took. `estimated_savings_usd` adds up what each
     stored answer had cost. `estimated_wrong_hit_rate`, with its 95 % interval (Wilson), comes from shadow mode:
     the share of would-be hits whose answer disagreed with the fresh one; None until there are some.
+
+    Figures of several namespaces, processes or runs can be added, and summed with `sum`. Counts and savings add up,
+    rates are those of all together. The percentiles of a sum are the larger of the two, which those of all
+    together never exceed. `evictions` are of whole backends: figures that share a backend have them twice.
+
+    Example:
+        >>> sum([CacheStats(hits=1, misses=3), CacheStats(hits=3, misses=1)]).hit_rate
+        0.5
     """
 
     hits: int = 0
@@ -83,6 +94,7 @@ class CacheStats:
     shadow_requests: int = _counted("Requests in shadow mode.")
     shadow_hits: int = _counted("Requests in shadow mode that would have been hits.")
     shadow_wrong: int = _counted("Would-be hits whose answer disagreed with the fresh one.")
+    shadow_judged: int = _counted("Would-be hits whose answer was compared with the fresh one.")
     reported_right: int = _counted("Hits that `report_right` confirmed.")
     reported_wrong: int = _counted("Hits that `report_wrong` named.")
     estimated_wrong_hit_rate: float | None = None
@@ -102,6 +114,34 @@ class CacheStats:
         """Share of the requests that were hits, 0.0 when there were none."""
         return self.hits / self.total_requests if self.total_requests else 0.0
 
+    @classmethod
+    def from_dict(cls, stats: Mapping[str, Any]) -> CacheStats:
+        """Return the figures that `get_stats` or `to_dict` returned as an object, which can be added.
+
+        Names that are no field, such as ``hit_rate``, are left out.
+        """
+        return cls(**{one.name: stats[one.name] for one in fields(cls) if one.name in stats})
+
+    def __add__(self, other: object) -> CacheStats:
+        if not isinstance(other, CacheStats):
+            return NotImplemented
+        total = CacheStats()
+        for name in _ADDED:
+            setattr(total, name, getattr(self, name) + getattr(other, name))
+        for name in ("hit_p50_ms", "hit_p99_ms", "miss_p50_ms", "miss_p99_ms"):
+            setattr(total, name, max(getattr(self, name), getattr(other, name)))
+        total.estimate()
+        return total
+
+    def __radd__(self, other: object) -> CacheStats:
+        return self + CacheStats() if other == 0 else NotImplemented  # `sum` begins with 0
+
+    def estimate(self) -> None:
+        """Set the estimated rate of wrong hits, and its interval, from the counts."""
+        if self.shadow_judged:
+            self.estimated_wrong_hit_rate = self.shadow_wrong / self.shadow_judged
+            self.estimated_wrong_hit_interval = wilson(self.shadow_wrong, self.shadow_judged)
+
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as a dict."""
         return {**asdict(self), "hit_rate": self.hit_rate, "total_requests": self.total_requests}
@@ -118,8 +158,7 @@ def _shown() -> list[Metric]:
     return found
 
 
-METRICS: tuple[Metric, ...] = (
-    *_shown(),
-    Metric("Would-be hits whose answer was compared with the fresh one.", "shadow_judged", kept="shadow_judged"),
-)
-"""All metrics: the fields of `CacheStats` that are sums, and those that only go into one of its rates."""
+METRICS: tuple[Metric, ...] = tuple(_shown())
+"""All metrics: the fields of `CacheStats` that are sums over counters."""
+
+_ADDED = ("hits", "evictions", *(metric.shown for metric in METRICS if metric.shown is not None))

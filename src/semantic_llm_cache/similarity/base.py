@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,15 +92,22 @@ def unit(vector: Any, name: str = "embedding") -> Vector:
     return (array.astype(np.float64) / norm).astype(np.float32)
 
 
-def check_texts(texts: Sequence[str]) -> list[str]:
-    """Return `texts` as a list; TypeError when it is one string or holds anything but strings."""
+def check_texts(texts: Iterable[str]) -> list[str]:
+    """Return `texts` (a list, a generator, an array of strings) as a list of plain strings.
+
+    Raises:
+        TypeError: it is one string, cannot be iterated, or holds anything but strings.
+    """
     if isinstance(texts, (str, bytes)):
         raise TypeError("texts must be a list of strings; for a single one use encode or aencode")
-    texts = list(texts)
-    for text in texts:
+    try:
+        found = list(texts)
+    except TypeError:
+        raise TypeError(f"texts must be strings that can be iterated, not {type(texts).__name__}") from None
+    for text in found:
         if not isinstance(text, str):
             raise TypeError(f"an embedder takes strings, not {type(text).__name__}")
-    return texts
+    return [text if type(text) is str else str.__str__(text) for text in found]  # numpy has a type of its own
 
 
 class EmbeddingProvider(ABC):
@@ -130,12 +137,17 @@ class EmbeddingProvider(ABC):
     def encode_batch(self, texts: Sequence[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks."""
 
-    def encode(self, text: str) -> Vector:
-        """Return the unit vector of one text, shape (dimension,), float32. Blocks."""
-        vector: Vector = self.encode_batch([text])[0]
+    def encode(self, text: Any) -> Vector:  # `Any`, so that a subclass may take `str` only
+        """Return the unit vector of one text, shape (dimension,), float32. Blocks.
+
+        Of several texts (a list, a generator, an array of strings) it returns what `encode_batch` does.
+        """
+        if not isinstance(text, str):
+            return self.encode_batch(check_texts(text))
+        vector: Vector = self.encode_batch(check_texts([text]))[0]
         return vector
 
-    async def aencode(self, text: str) -> Vector:
+    async def aencode(self, text: Any) -> Vector:
         """Run `encode` without blocking the event loop. The default uses a worker thread."""
         return await asyncio.to_thread(self.encode, text)
 

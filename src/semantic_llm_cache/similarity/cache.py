@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -104,26 +104,30 @@ class EmbeddingCache(EmbeddingProvider):
         with self._lock:
             self._kept.clear()
 
-    def encode(self, text: str) -> Vector:
+    def encode(self, text: str | Iterable[str]) -> Vector:
         """Return the unit vector of one text, shape (dimension,), float32, read-only. Blocks."""
+        if not isinstance(text, str):
+            return self.encode_batch(check_texts(text))
         (text,) = check_texts([text])
         return self._encode_all([text])[text]
 
-    def encode_batch(self, texts: Sequence[str]) -> Vector:
+    def encode_batch(self, texts: Iterable[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32, read-only. Blocks."""
         texts = check_texts(texts)
         if not texts:
             return self.provider.encode_batch(texts)
         return _stack(self._encode_all(texts), texts)
 
-    async def aencode(self, text: str) -> Vector:
+    async def aencode(self, text: str | Iterable[str]) -> Vector:
         """Run `encode` without blocking the event loop."""
+        if not isinstance(text, str):
+            return await self.aencode_batch(check_texts(text))
         (text,) = check_texts([text])
         with self._lock:
             vector = self._lookup(text)
         return vector if vector is not None else (await self._aencode_all([text]))[text]
 
-    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+    async def aencode_batch(self, texts: Iterable[str]) -> Vector:
         """Run `encode_batch` without blocking the event loop."""
         texts = check_texts(texts)
         if not texts:

@@ -9,7 +9,7 @@ import inspect
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         """Return the given fingerprint, else one made from the function's name."""
         return self._fingerprint
 
-    def encode_batch(self, texts: Sequence[str]) -> Vector:
+    def encode_batch(self, texts: Iterable[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks.
 
         Raises:
@@ -106,8 +106,10 @@ class CallableEmbeddingProvider(EmbeddingProvider):
             return self._rows(self._resolve(self._func(list(texts))), len(texts))
         return self._rows([self._single(self._resolve(self._func(text))) for text in texts], len(texts))
 
-    async def aencode(self, text: str) -> Vector:
+    async def aencode(self, text: str | Iterable[str]) -> Vector:
         """Run `encode` without blocking the event loop."""
+        if not isinstance(text, str):
+            return await self.aencode_batch(check_texts(text))
         (text,) = check_texts([text])
         if not self._async:
             return await self._batcher.submit(text)
@@ -115,7 +117,7 @@ class CallableEmbeddingProvider(EmbeddingProvider):
         vector: Vector = rows[0]
         return vector
 
-    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+    async def aencode_batch(self, texts: Iterable[str]) -> Vector:
         """Run `encode_batch` without blocking the event loop."""
         texts = check_texts(texts)
         if not texts:

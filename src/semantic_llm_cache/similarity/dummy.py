@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,17 +19,22 @@ class DummyEmbeddingProvider(EmbeddingProvider):
     within about 4 / sqrt(dimension).
 
     Args:
-        dimension: length of the vectors, at least 1.
+        dimension: length of the vectors, at least 1; None means 384.
+        dim: another name for it.
 
     Raises:
-        ValueError: dimension below 1.
+        ValueError: dimension below 1, or both names are given.
 
     Example:
         >>> DummyEmbeddingProvider(dimension=8).encode("hello").shape
         (8,)
     """
 
-    def __init__(self, dimension: int = 384) -> None:
+    def __init__(self, dimension: int | None = None, *, dim: int | None = None) -> None:
+        if dimension is not None and dim is not None:
+            raise ValueError("give dimension= or dim=, which mean the same, not both")
+        given = dimension if dimension is not None else dim
+        dimension = 384 if given is None else given
         if isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 1:
             raise ValueError(f"dimension={dimension!r} must be a whole number of at least 1")
         self.dimension = dimension
@@ -39,7 +44,7 @@ class DummyEmbeddingProvider(EmbeddingProvider):
         """Return kind, dimension and normalisation."""
         return f"dummy:{self.dimension}:unit"
 
-    def encode_batch(self, texts: Sequence[str]) -> Vector:
+    def encode_batch(self, texts: Iterable[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32."""
         texts = check_texts(texts)
         rows = np.empty((len(texts), self.dimension), dtype=np.float32)
@@ -50,10 +55,10 @@ class DummyEmbeddingProvider(EmbeddingProvider):
             row[:] = values / np.linalg.norm(values)
         return rows
 
-    async def aencode(self, text: str) -> Vector:
+    async def aencode(self, text: str | Iterable[str]) -> Vector:
         """Run `encode`, which takes microseconds and needs no thread."""
         return self.encode(text)
 
-    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+    async def aencode_batch(self, texts: Iterable[str]) -> Vector:
         """Run `encode_batch`, which takes microseconds and needs no thread."""
         return self.encode_batch(texts)

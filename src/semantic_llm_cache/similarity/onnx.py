@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -210,7 +210,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         plain = surely_plain(text)
         return self._tokenizer().unseen(text) if plain is None else plain
 
-    def encode_batch(self, texts: Sequence[str]) -> Vector:
+    def encode_batch(self, texts: Iterable[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), 384), float32. Blocks.
 
         Runs in the calling thread; any number of threads may.
@@ -227,12 +227,14 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
     def _encode_distinct(self, texts: list[str]) -> Vector:
         return self._embed(self._loading.get(), texts)
 
-    async def aencode(self, text: str) -> Vector:
+    async def aencode(self, text: str | Iterable[str]) -> Vector:
         """Run `encode` in the provider's own thread, batched with other waiting texts."""
+        if not isinstance(text, str):
+            return await self.aencode_batch(check_texts(text))
         (text,) = check_texts([text])
         return await self._batcher.submit(text)
 
-    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+    async def aencode_batch(self, texts: Iterable[str]) -> Vector:
         """Run `encode_batch` in the provider's own thread, batched with other waiting texts."""
         texts = check_texts(texts)
         if not texts:

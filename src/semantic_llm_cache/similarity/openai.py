@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -128,7 +128,7 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         """Return whether `text` is short enough, by its bytes, to go into its vector completely."""
         return len(text) <= self._max_tokens and len(text.encode("utf-8", "replace")) <= self._max_tokens
 
-    def encode_batch(self, texts: Sequence[str]) -> Vector:
+    def encode_batch(self, texts: Iterable[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks.
 
         Raises:
@@ -169,12 +169,14 @@ class OpenAIEmbeddingProvider(EmbeddingProvider):
         except VectorError as error:
             raise EmbeddingUnavailableError(f"OpenAI embeddings: {error}") from error
 
-    async def aencode(self, text: str) -> Vector:
+    async def aencode(self, text: str | Iterable[str]) -> Vector:
         """Run `encode` in the provider's own thread, in one request with other waiting texts."""
+        if not isinstance(text, str):
+            return await self.aencode_batch(check_texts(text))
         (text,) = check_texts([text])
         return await self._batcher.submit(text)
 
-    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+    async def aencode_batch(self, texts: Iterable[str]) -> Vector:
         """Run `encode_batch` in the provider's own thread, batched with other waiting texts."""
         texts = check_texts(texts)
         return await self._batcher.submit_many(texts) if texts else self.encode_batch(texts)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,8 @@ from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.similarity import weights
 from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts
 from semantic_llm_cache.similarity.batching import EncodeBatcher
+from semantic_llm_cache.similarity.folders import content_of, refuse_code
+from semantic_llm_cache.similarity.forking import reset_in_child
 from semantic_llm_cache.similarity.loading import LoadOnce
 from semantic_llm_cache.similarity.selftest import self_test
 from semantic_llm_cache.similarity.unseen import Unseen, default_unseen
@@ -25,8 +31,14 @@ _INSTALL = install("sentence-transformers")
 class SentenceTransformerProvider(EmbeddingProvider):
     """Embeddings by a model of sentence-transformers, loaded on first use.
 
+    Code that comes with a model is never run: a model that needs it is refused.
+
+    Works from any number of threads and event loops, and in forked processes, each of which loads its own model. A
+    process forked after torch was imported computes with one thread, since torch's own threads do not survive a fork.
+
     Args:
-        model_name: name or folder of the model.
+        model_name: name or folder of the model. A model is told from another one by its name, one in a folder by its
+            content.
         device: as for `SentenceTransformer`: "cpu", "cuda", "mps"; None lets the library choose.
         allow_download: let the library fetch a model that is not on this machine. By default it must be
             there: a cache should not cause unexpected network traffic.
@@ -59,6 +71,13 @@ class SentenceTransformerProvider(EmbeddingProvider):
             lambda error: f"the model {self._name!r} of sentence-transformers cannot be loaded: {error}",
             native=True,
         )
+        self._content: str | None = None
+        self._forked = False
+        reset_in_child(self)
+
+    def reset_after_fork(self) -> None:
+        """Remember that torch's threads are gone; the model resets itself."""
+        self._forked = "torch" in sys.modules
 
     @property
     def _model(self) -> Any:
@@ -66,8 +85,16 @@ class SentenceTransformerProvider(EmbeddingProvider):
 
     @property
     def fingerprint(self) -> str:
-        """Return library, model and normalisation."""
-        return f"sentence-transformers:{self._name}:unit"
+        """Return library, model and normalisation. Loads nothing; of a folder, some megabytes are read once."""
+        if self._content is None:
+            self._content = f":{content_of(Path(self._name))}" if os.path.isdir(self._name) else ""
+        name = os.path.basename(os.path.normpath(self._name)) if self._content else self._name
+        return f"sentence-transformers:{name}{self._content}:unit"
+
+    @property
+    def dimension(self) -> int:
+        """Return the length of the vectors. Loads the model. Raises EmbeddingUnavailableError as `load` does."""
+        return _dimension_of(self._loading.get())
 
     @property
     def loaded(self) -> bool:
@@ -96,25 +123,48 @@ class SentenceTransformerProvider(EmbeddingProvider):
     def _open(self) -> Any:
         from sentence_transformers import SentenceTransformer
 
+        if self._forked:
+            import torch
+
+            # A parallel run would wait for ever for threads that only the parent has.
+            torch.set_num_threads(1)
+        name = self._place()
+        refuse_code(Path(name))
+        with contextlib.nullcontext() if self._allow_download else _no_progress():
+            return SentenceTransformer(
+                name, device=self._device, local_files_only=not self._allow_download, trust_remote_code=False
+            )
+
+    def _place(self) -> str:
+        """Return the model's folder on this machine; with `allow_download`, its name if there is none.
+
+        The library would ask its hub about a name, whatever `local_files_only` says.
+        """
         name = self._name
+        if os.path.exists(name):
+            return name
         if name == weights.MODEL_NAME:
-            with contextlib.suppress(EmbeddingUnavailableError):  # the library may find it elsewhere
-                name = str(weights.locate().parent)
-        return SentenceTransformer(name, device=self._device, local_files_only=not self._allow_download)
+            with contextlib.suppress(EmbeddingUnavailableError):  # the hub's cache may have it in another form
+                return str(weights.locate().parent)
+        found = _in_hub_cache(name)
+        if found is not None or self._allow_download:
+            return found or name
+        raise EmbeddingUnavailableError(
+            f"the model {name!r} of sentence-transformers is not on this machine: give the path of its folder, or let "
+            "the library fetch it once with allow_download=True"
+        )
 
     def readable(self, text: str) -> bool:
         """Return whether all of `text` goes into its vector.
 
         Before the model is loaded its limit is not known: then only ASCII of up to 126 characters counts as
-        readable, which fits any model.
+        readable, which fits most models. (The cache loads the model before it asks.)
         """
-        if len(text) <= 126 and text.isascii():
-            return True
         model = self._model
         if model is None:
-            return False
+            return len(text) <= 126 and text.isascii()
         limit = model.max_seq_length
-        if limit is None:
+        if limit is None or (text.isascii() and len(text) <= int(limit) - 2):  # no token is shorter than a character
             return True
         if len(text) > 16 * limit:
             return False
@@ -131,25 +181,31 @@ class SentenceTransformerProvider(EmbeddingProvider):
         pairs = zip(read["input_ids"], read["offset_mapping"], strict=True)
         return default_unseen(text, [span for number, span in pairs if number == tokenizer.unk_token_id])
 
-    def encode_batch(self, texts: Sequence[str]) -> Vector:
+    def encode_batch(self, texts: Iterable[str]) -> Vector:
         """Return the unit vectors of `texts`, shape (len(texts), dimension), float32. Blocks.
 
         Raises:
             EmbeddingUnavailableError: as for `load`.
         """
-        return self._encode_distinct(check_texts(texts))
+        texts = check_texts(texts)
+        return self._encode_distinct(texts) if texts else np.empty((0, self.dimension), dtype=np.float32)
 
     def _encode_distinct(self, texts: list[str]) -> Vector:
         return _embed(self._loading.get(), texts)
 
-    async def aencode(self, text: str) -> Vector:
+    async def aencode(self, text: str | Iterable[str]) -> Vector:
         """Run `encode` in the provider's own thread, batched with other waiting texts."""
+        if not isinstance(text, str):
+            return await self.aencode_batch(check_texts(text))
         (text,) = check_texts([text])
         return await self._batcher.submit(text)
 
-    async def aencode_batch(self, texts: Sequence[str]) -> Vector:
+    async def aencode_batch(self, texts: Iterable[str]) -> Vector:
         """Run `encode_batch` in the provider's own thread, batched with other waiting texts."""
-        return await self._batcher.submit_many(check_texts(texts))
+        texts = check_texts(texts)
+        if not texts:
+            return await asyncio.to_thread(self.encode_batch, texts)
+        return await self._batcher.submit_many(texts)
 
     async def close(self) -> None:
         """Release the model, unless the process shares it. May be used again."""
@@ -163,3 +219,33 @@ def _embed(model: Any, texts: list[str]) -> Vector:
         texts, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False, batch_size=32
     )
     return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
+
+
+def _dimension_of(model: Any) -> int:
+    name = "get_embedding_dimension"  # its name since version 5
+    function = getattr(model, name, None) or model.get_sentence_embedding_dimension
+    return int(function() or _embed(model, ["a"]).shape[1])
+
+
+def _in_hub_cache(name: str) -> str | None:
+    """Return the folder of a model in the hub's cache on this machine, or None."""
+    from huggingface_hub import snapshot_download
+
+    for full in (name,) if "/" in name else (f"sentence-transformers/{name}", name):
+        with contextlib.suppress(OSError, ValueError):  # not there; not a name that the hub can have
+            return str(snapshot_download(full, local_files_only=True))
+    return None
+
+
+@contextlib.contextmanager
+def _no_progress() -> Iterator[None]:
+    """Keep the library from drawing progress bars on the program's standard error."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -8,6 +8,8 @@ Rules for all of them:
 
 - *Keys* are opaque strings. *Entries* are `CacheEntry`; what a method returns is a private copy: changing it
   changes nothing that is stored.
+- *Text*: keys, prompts, names and labels hold whatever a Python string can, U+0000 and halves of surrogate pairs
+  included, and come back unchanged. Those have no UTF-8 form; ``text.encode("utf-8", "surrogatepass")`` gives one.
 - *Failure*: every failure of the storage (connection, disk, damaged file) is raised as
   `CacheBackendError` with the cause chained; a response that cannot be stored or read back is
   `CacheSerializationError`. One damaged entry is a miss and a warning, never an error for its
@@ -16,6 +18,8 @@ Rules for all of them:
   after the entry is committed: killing the process then loses nothing.
 - *Expiry*: an expired entry is never returned, counted, or allowed to hide a live one that is a little
   farther away. `clock` gives the time.
+- *Figures*: `get_stats`, `get_counters` and hits of entries include what the engines of this process have counted: see
+  `settle` and `tally`.
 - *Hits*: `get` and the near lookups may give `hit_count` and `last_accessed` as they were when the entry was
   stored; `get_many`, `scan` and `iterate` give what `record_hits` has counted since, where it is kept.
 - *Loops and forks*: one instance serves several event loops, threads and, after `fork`, the child.
@@ -28,7 +32,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from semantic_llm_cache.arguments import check_namespace
 from semantic_llm_cache.storage.selection import Selection
@@ -76,6 +80,16 @@ class Held(NamedTuple):
     seconds: float
 
 
+class Observer(Protocol):
+    """What the engines of this process know of a backend. The engine puts one on each backend that it uses."""
+
+    async def flush(self) -> None:
+        """Write what was counted and not yet written. Never raises."""
+
+    def tally(self, hits: int, misses: int) -> tuple[int, int]:
+        """Return hits and misses as callers met them, from those that the backend's own reads had."""
+
+
 class StorageBackend(ABC):
     """Keeps entries by key and finds the nearest ones by vector. See the module's text for the rules.
 
@@ -115,6 +129,9 @@ class StorageBackend(ABC):
     lease_seconds: float = 10.0
     """How long a lease runs, in seconds. Its holder renews it three times in that span, so the others wait at most
     this long for a process that has died."""
+
+    observer: Observer | None = None
+    """Set by the engine; see `settle` and `tally`."""
 
     clock: Callable[[], float] = staticmethod(time.time)
     """Wall time in seconds. The engine replaces it on the instance when it was given a `clock=`."""
@@ -168,7 +185,31 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def get_stats(self) -> dict[str, Any]:
-        """Return at least ``size`` (live entries), ``hits`` and ``misses`` (of `get` and `find_similar` here)."""
+        """Return at least ``size`` (live entries), ``hits`` and ``misses``.
+
+        Those are of `get` and `find_similar` here and, where the backend asks `tally`, of the requests of the
+        engines of this process.
+        """
+
+    # ------------------------------------------- for backends that show what engines count
+
+    async def settle(self) -> None:
+        """Have the engines of this process write what they have counted. Never raises.
+
+        A backend calls it before it shows hits of entries or counters, so that they are up to date.
+        """
+        if self.observer is not None:
+            await self.observer.flush()
+
+    def tally(self, hits: int, misses: int) -> dict[str, int]:
+        """Return ``hits`` and ``misses`` for `get_stats`: requests of engines count once, as they ended.
+
+        Args:
+            hits, misses: of all `get`, `find_similar` and `find_candidates` here, the engines' own included.
+        """
+        if self.observer is not None:
+            hits, misses = self.observer.tally(hits, misses)
+        return {"hits": hits, "misses": misses}
 
     # ------------------------------------------- what the engine would like better
 

@@ -67,6 +67,7 @@ class Broadcast:
         gone: all readers left before the end, so no more may join.
         whole: True while every chunk is held: the stream can be joined, and stored when it ends.
         settled: a future for whether the stream was stored.
+        refused: why it was not stored, once `settled` is False.
     """
 
     def __init__(self, limit: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -92,6 +93,7 @@ class Broadcast:
         self.gone = False
         self.error: BaseException | None = None
         self.unstorable = ""
+        self.refused = ""
         self.whole = True
 
     # ------------------------------------------------------------------ the source's side

@@ -10,6 +10,7 @@ from concurrent.futures import InvalidStateError
 from typing import Any, Protocol, get_args
 
 from semantic_llm_cache.calls.control import NOT_CACHED
+from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
@@ -17,6 +18,7 @@ from semantic_llm_cache.engine.outcome import Failure, Found
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader
 from semantic_llm_cache.streams.steps import END, Close, Next, Source
+from semantic_llm_cache.values.annotations import meaning
 from semantic_llm_cache.values.offload import is_large, off_loop
 from semantic_llm_cache.values.rebuilding import rebuild
 
@@ -33,7 +35,7 @@ class Codec(Protocol):
         """Return the chunks of a stored answer, or None (a miss) if it cannot be given as a stream."""
 
     def value(self, chunks: list[Any]) -> Any:
-        """Return what to store of a finished stream, or None if it must not be stored."""
+        """Return what to store of a finished stream. Raises NotStored if it must not be stored."""
 
     def ends(self, chunk: Any) -> bool:
         """Return whether no meaningful chunk follows: the stream is then stored even if its reader leaves."""
@@ -158,7 +160,7 @@ class StreamCall:
         """Return a chunk as an instance of the type that the function's annotation names."""
         if self.codec is not None:
             return chunk
-        kinds = get_args(self.call.settings.target)
+        kinds = get_args(meaning(self.call.settings.target))
         return rebuild(chunk, kinds[0] if kinds else Any)
 
     # ------------------------------------------------------------------------------ other processes, stale answers
@@ -188,7 +190,7 @@ class StreamCall:
         self.engine.freshness.refresh(self.call.again(function))
 
     def _read_to_keep(self, open: Callable[[], Any]) -> Steps:
-        """Read a stream without readers, and return what to store of it. Raises ValueError if there is nothing."""
+        """Read a stream without readers, and return what to store of it. Raises NotStored if there is nothing."""
         heard, source = self.broadcast(), Source(open)
         try:
             while heard.whole:
@@ -202,10 +204,7 @@ class StreamCall:
                     break
         finally:
             yield Close(source)
-        answer = yield Do(lambda: self.gathered(heard), waits=False)
-        if answer is None:
-            raise ValueError("nothing of the stream may be stored")
-        return answer
+        return (yield Do(lambda: self.gathered(heard), waits=False))
 
     def stand_in(self, broadcast: Broadcast, error: BaseException) -> bool:
         """Return the stale answer instead of an error before the first chunk, if that is allowed."""
@@ -224,31 +223,38 @@ class StreamCall:
         return self.codec is not None and self.codec.ends(chunk)
 
     async def gathered(self, broadcast: Broadcast) -> Any:
-        """Return what to store of a stream that succeeded, or None if nothing."""
+        """Return what to store of a stream that succeeded. Raises NotStored if there is nothing."""
         return await off_loop(self._answer, broadcast) if broadcast.large else self._answer(broadcast)
 
     def _answer(self, broadcast: Broadcast) -> Any:
         if not broadcast.whole:
             if broadcast.unstorable:
-                self.engine.notices.warn_once("unstorable", f"a stream is returned uncached: {broadcast.unstorable}")
-            return None
+                text = f"a stream is returned uncached: {broadcast.unstorable}"
+                self.engine.notices.warn_once("unstorable", text, self.call.settings.returned)
+                raise NotStored(because("unserialisable", broadcast.unstorable))
+            most = self.engine.options.max_response
+            raise NotStored(because("too-large", f"answers of more than {most} characters are not stored"))
         if self.codec is not None:
             return self.codec.value(broadcast.chunks())
         return rebuild(broadcast.chunks(), self.call.settings.target)
 
     async def store(self, broadcast: Broadcast, duration_ms: float) -> bool:
         """Store a stream that succeeded; return True if it was stored."""
-        answer = await self.gathered(broadcast)
-        if answer is None:
+        try:
+            answer = await self.gathered(broadcast)
+        except NotStored as refusal:
+            broadcast.refused = refusal.reason
             return False
         admission = self.engine.admission
-        return (await admission.admit(self.call, await admission.weigh(self.call, answer, duration_ms))).stored
+        outcome = await admission.admit(self.call, await admission.weigh(self.call, answer, duration_ms))
+        broadcast.refused = outcome.refused
+        return outcome.stored
 
-    def ended(self, found: Found, *, stored: bool = False) -> None:
+    def ended(self, found: Found, *, stored: bool = False, refused: str = "") -> None:
         """Count a finished call."""
         joined = found.entry if found.outcome == "coalesced" else None
         cost = 0.0 if joined is None else joined.cost_usd
-        self.engine.reporter.finish(self.call, found, cost=cost, stored=stored)
+        self.engine.reporter.finish(self.call, found, cost=cost, stored=stored, refused=refused)
 
     def failed(self, found: Found, error: BaseException) -> None:
         """Count a call that raised."""

@@ -13,6 +13,7 @@ from contextvars import copy_context
 from time import perf_counter
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.engine.driving import Do, Left, Steps, cancel_task, drive
 from semantic_llm_cache.engine.outcome import Failure, Found
 from semantic_llm_cache.engine.variables import changes_since
@@ -20,6 +21,7 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader, current_streams
 from semantic_llm_cache.streams.call import StreamCall
 from semantic_llm_cache.streams.steps import END, Close, Next, Pause, Source
+from semantic_llm_cache.values.rebuilding import NoSuchType
 
 __all__ = ["Production"]
 
@@ -172,7 +174,10 @@ class Production:
         except Exception as error:
             if call.engine.on_error == "raise":
                 trouble = error  # the first reader raises it
+            elif isinstance(error, NoSuchType):
+                call.engine.admission.warn_unstorable(error, call.call.settings)
             else:
+                broadcast.refused = because("backend", describe(error))
                 call.engine.log_once("stream", f"a stream was not stored: {describe(error)}")
         finally:
             call.streams.close(call.key, broadcast, stored, trouble)

@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache.calls.lookup import forget
+from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Left, Steps, Wait, drive
@@ -191,10 +192,15 @@ def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
             yield Give((chunk,))
     except Left:
         if not counted and broadcast.over:  # the reader has every chunk and did not wait for the end
-            call.ended(call.call.found, stored=(yield Settled(broadcast.settled)))
+            stored = yield Settled(broadcast.settled)
+            call.ended(call.call.found, stored=stored, refused=broadcast.refused)
         raise
     finally:
+        running = not broadcast.done
         broadcast.leave(reader)
+        if running and broadcast.gone and not counted:  # this reader was the last one
+            counted = True
+            call.ended(call.call.found, refused=because("left"))
     if not counted:
         # As with any other call, the caller continues once the answer is stored.
         try:
@@ -202,7 +208,7 @@ def _lead(call: StreamCall, broadcast: Broadcast, reader: Reader) -> Steps:
         except Exception as error:
             call.failed(Found("error", ""), error)
             raise
-        call.ended(broadcast.instead or call.call.found, stored=stored)
+        call.ended(broadcast.instead or call.call.found, stored=stored, refused=broadcast.refused)
     return None
 
 
@@ -223,11 +229,17 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
             over = call.ends(chunk)
             if not over:
                 yield Give((chunk,))
+    except Left:
+        engine.notices.refused(because("left"))
+        raise
     finally:
         yield Close(source)
     took = (perf_counter() - began) * 1000
-    whole = yield Do(lambda: call.gathered(heard), waits=False)
-    if whole is not None:
+    try:
+        whole = yield Do(lambda: call.gathered(heard), waits=False)
+    except NotStored as refusal:
+        engine.notices.refused(refusal.reason)
+    else:
         yield from engine.shadow.compare(call.call, whole, took)
     if over:  # last, since the caller may not ask for more
         yield Give((chunk,))

@@ -14,6 +14,7 @@ tests. A backend that implements only the seven abstract methods sets `keeps_cou
 
 from __future__ import annotations
 
+from semantic_llm_cache.testing._any_text import AnyText
 from semantic_llm_cache.testing._by_key import ByKey, Expiry
 from semantic_llm_cache.testing._by_vector import ByVector
 from semantic_llm_cache.testing._leases import Leases
@@ -24,5 +25,5 @@ from semantic_llm_cache.testing._upkeep import Upkeep
 __all__ = ["BackendConformance", "Clock"]
 
 
-class BackendConformance(ByKey, Expiry, ByVector, Upkeep, Leases, Running):
+class BackendConformance(AnyText, ByKey, Expiry, ByVector, Upkeep, Leases, Running):
     """The tests that every backend must pass. See the module docstring."""

@@ -21,8 +21,9 @@ import math
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
-from semantic_llm_cache.values.introspection import held_fields, known_late
+from semantic_llm_cache.values.introspection import defines, held_fields, known_late
 from semantic_llm_cache.values.json_pieces import read, write
+from semantic_llm_cache.values.odd_text import escape, unescape
 
 __all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "same", "thaw", "type_name"]
 
@@ -56,7 +57,8 @@ class StoredModel(dict):  # type: ignore[type-arg]
     """The fields of a stored model, dataclass or enum (`{"value": ...}`), and the name of its type.
 
     For a pydantic model also what it holds besides its fields: `extra` ones, `private` ones, and the names
-    of those that were `unset`, left at their defaults.
+    of those that were `unset`, left at their defaults. `adapted` ones are of other types that pydantic writes
+    and validates (URLs, and those with `__get_pydantic_core_schema__`): `{"value": ...}` is what it wrote.
     """
 
     def __init__(
@@ -66,12 +68,14 @@ class StoredModel(dict):  # type: ignore[type-arg]
         extra: dict[str, Any] | None = None,
         private: dict[str, Any] | None = None,
         unset: tuple[str, ...] = (),
+        adapted: bool = False,
     ) -> None:
         super().__init__(fields)
         self.type_name = type_name
         self.extra = extra or {}
         self.private = private or {}
         self.unset = unset
+        self.adapted = adapted
 
     def __eq__(self, other: object) -> bool:
         return dict.__eq__(self, other) is True and self.type_name == getattr(other, "type_name", self.type_name)
@@ -108,7 +112,7 @@ def thaw(value: Any) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Return `value` as tagged JSON text.
+    """Return `value` as tagged JSON text, which always has a UTF-8 encoding.
 
     Raises:
         CacheSerializationError: a value of a type that has no stored form; the message says where.
@@ -120,7 +124,7 @@ def dumps(value: Any) -> str:
     if type(value) is Encoded:
         return value.text
     try:
-        return write(_encode(value, "answer"))
+        return escape(write(_encode(value, "answer")))
     except RecursionError:
         raise CacheSerializationError("the answer refers to itself or is nested too deeply") from None
     except ValueError:  # a whole number of more digits than Python writes
@@ -139,8 +143,6 @@ def type_name(kind: type) -> str:
 def _encode(value: Any, where: str) -> Any:
     kind = type(value)
     if kind in (str, int, bool, type(None)):
-        if kind is str:
-            _check_text(value, where)
         return value
     if kind is float:
         return value if math.isfinite(value) else _tag("float", repr(value))
@@ -148,8 +150,6 @@ def _encode(value: Any, where: str) -> Any:
         return [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if kind is dict:
         if _TAG not in value and all(type(key) is str for key in value):
-            for key in value:
-                _check_text(key, where)
             return {key: _encode(item, f"{where}[{_shown(key)}]") for key, item in value.items()}
         return _tag(
             "dict",
@@ -164,13 +164,6 @@ def _encode(value: Any, where: str) -> Any:
 def _shown(key: Any) -> str:
     """Return a key for an error message: a name, not text that may be a part of the answer."""
     return repr(key) if type(key) is int or (type(key) is str and len(key) <= 40 and key.isidentifier()) else "..."
-
-
-def _check_text(text: str, where: str) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise CacheSerializationError(f"{where} holds a lone surrogate, which no storage can keep as text") from None
 
 
 def _encode_items(name: str) -> Any:
@@ -215,7 +208,17 @@ _ENCODERS: dict[type, Any] = {
     dt.timedelta: lambda value, where: _tag("timedelta", [value.days, value.seconds, value.microseconds]),
 }
 # By their module: who has such a value has imported it, and others need not wait for the import.
+_PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+_ADDRESSES = ("IPv4Address", "IPv6Address", "IPv4Interface", "IPv6Interface", "IPv4Network", "IPv6Network")
+
+
+def _encode_text(name: str) -> Any:
+    return lambda value, where: _tag(name, _encode(str(value), where))
+
+
 _LATE_ENCODERS: dict[tuple[str, str], Any] = {
+    **{(module, name): _encode_text(name) for module in ("pathlib", "pathlib._local") for name in _PATHS},
+    **{("ipaddress", name): _encode_text(name) for name in _ADDRESSES},
     ("decimal", "Decimal"): lambda value, where: _tag("Decimal", str(value)),
     ("uuid", "UUID"): lambda value, where: _tag("UUID", value.hex),
 }
@@ -241,6 +244,8 @@ def _as_stored(value: Any, kind: type, where: str) -> StoredModel:
     if isinstance(value, enum.Enum):
         return StoredModel(type_name(kind), {"value": value.value})
     fields = _model_fields(value)
+    if fields is None and defines(kind, "__get_pydantic_core_schema__"):
+        return _as_pydantic_writes(value, kind, where)
     if fields is None:
         raise CacheSerializationError(
             f"{where} is a {type_name(kind)}, which has no stored form: return plain data, a dataclass or "
@@ -252,9 +257,19 @@ def _as_stored(value: Any, kind: type, where: str) -> StoredModel:
     return StoredModel(type_name(kind), fields, extra, getattr(value, "__pydantic_private__", None), unset)
 
 
+def _as_pydantic_writes(value: Any, kind: type, where: str) -> StoredModel:
+    from pydantic import TypeAdapter  # loaded: it defines the type, or made it possible
+
+    try:
+        written = TypeAdapter(kind).dump_python(value, mode="json", warnings="error")
+    except Exception as error:  # the type's own code
+        raise CacheSerializationError(f"{where} is a {type_name(kind)}, which pydantic cannot write") from error
+    return StoredModel(type_name(kind), {"value": written}, adapted=True)
+
+
 def _encode_model(value: Any, kind: type, where: str) -> Any:
     stored = _as_stored(value, kind, where)
-    tagged: dict[str, Any] = {_TAG: "model", "t": stored.type_name}
+    tagged: dict[str, Any] = {_TAG: "adapted" if stored.adapted else "model", "t": stored.type_name}
     for name, held in (("v", stored), ("x", stored.extra), ("p", stored.private)):
         if held or name == "v":
             tagged[name] = {field: _encode(item, f"{where}.{field}") for field, item in held.items()}
@@ -273,7 +288,7 @@ def loads(text: str) -> Any:
         CacheSerializationError: text that `dumps` cannot have written.
     """
     try:
-        return _decode(read(text, _JSON))
+        return _decode(read(unescape(text), _JSON))
     except CacheSerializationError:
         raise
     except Exception as error:  # a damaged value may make a constructor raise anything
@@ -296,13 +311,14 @@ def _decode(value: Any) -> Any:
     if _TAG not in value:
         return {key: _decode(item) for key, item in value.items()}
     name = value[_TAG]
-    if name == "model":
+    if name in ("model", "adapted"):
         if not isinstance(value["t"], str):
             raise CacheSerializationError("a stored model has no type name")
         fields, extra, private = (
             {key: _decode(item) for key, item in value.get(part, {}).items()} for part in ("v", "x", "p")
         )
-        return StoredModel(value["t"], fields, extra, private, tuple(map(str, value.get("u", ()))))
+        unset = tuple(map(str, value.get("u", ())))
+        return StoredModel(value["t"], fields, extra, private, unset, name == "adapted")
     decoder = _DECODERS.get(name)
     if decoder is None:
         raise CacheSerializationError(f"a stored answer has the unknown type tag {name!r}")
@@ -333,7 +349,18 @@ def _decode_uuid(text: Any) -> Any:
     return UUID(hex=text)
 
 
+def _decode_named(module: str, name: str) -> Any:
+    def decode(text: Any) -> Any:
+        import importlib  # of a module named here, not in the data
+
+        return getattr(importlib.import_module(module), name)(_decode(text))
+
+    return decode
+
+
 _DECODERS: dict[str, Any] = {
+    **{name: _decode_named("pathlib", name) for name in _PATHS},
+    **{name: _decode_named("ipaddress", name) for name in _ADDRESSES},
     "float": float,
     "dict": lambda pairs: {_decode(key): _decode(item) for key, item in pairs},
     "tuple": lambda items: tuple(_decode(item) for item in items),

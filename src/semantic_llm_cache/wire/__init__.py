@@ -5,6 +5,7 @@ from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.cache import NoAnswer, Plan, Reply, Upstream, WireCache
 from semantic_llm_cache.wire.formats import FORMATS, find_format
 from semantic_llm_cache.wire.prices import genai_price
+from semantic_llm_cache.wire.principals import Sent
 
 __all__ = [
     "FORMATS",
@@ -16,6 +17,7 @@ __all__ = [
     "Plan",
     "Reading",
     "Reply",
+    "Sent",
     "Upstream",
     "WireCache",
     "cache_control",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from semantic_llm_cache.calls.lookup import forget, last_lookup
+from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.engine.driving import Step, Steps
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
@@ -25,6 +26,7 @@ from semantic_llm_cache.wire.replies import (
     Upstream,
     WireCodec,
     as_json,
+    bypassed,
     forwarded,
     fresh,
     not_cached,
@@ -34,7 +36,7 @@ from semantic_llm_cache.wire.steps import END, Ask, Body, Call, Close, Do, Drain
 __all__ = ["NoAnswer", "answering"]
 
 
-class NoAnswer(Exception):
+class NoAnswer(NotStored):
     """A provider's response that is no answer: an error, or something that is not of its format.
 
     Attributes:
@@ -43,7 +45,8 @@ class NoAnswer(Exception):
     """
 
     def __init__(self, reply: Reply) -> None:
-        super().__init__(f"status {reply.status}")
+        failed = reply.status != 200
+        super().__init__(because("call-failed", f"status {reply.status}") if failed else because("no-answer"))
         self.reply = reply
         self.final = 400 <= reply.status < 500 and reply.status not in (408, 409, 425, 429)
 
@@ -65,9 +68,10 @@ def answering(engine: Engine, plan: Plan, send: Step, replay_delay: float | None
         if engine.on_error == "raise":
             raise
         engine.log_once("wire", f"a request bypasses the cache: {describe(error)}")
+        refused = because("bypass", type(error).__name__)
     upstream = yield send
     body = yield Body(_passed(upstream))
-    return Reply(upstream.status, [*forwarded(upstream.headers), ("x-cache", "BYPASS")], body)
+    return Reply(upstream.status, [*forwarded(upstream.headers), *bypassed(refused)], body)
 
 
 async def _is_known(engine: Engine, plan: Plan) -> bool:
@@ -130,7 +134,17 @@ def _stream(engine: Engine, plan: Plan, send: Step, replay_delay: float | None) 
     )
     head = yield Next(source)
     body = yield Body(_encoded(source))
-    return _reply(plan, dict(head), body)
+    return _reply(plan, dict(head), body, _refused_early(engine, plan))
+
+
+def _refused_early(engine: Engine, plan: Plan) -> str:
+    """Return why a stream will not be stored, where that is known when it begins; else ``""``."""
+    if not plan.settings.asks.may_store:
+        return because("no-store")
+    most = engine.options.max_prompt
+    if len(plan.request.text) > most:
+        return because("too-large", f"prompts of more than {most} characters are not stored")
+    return ""
 
 
 def _chunks(plan: Plan, send: Step, codec: WireCodec) -> Steps:
@@ -182,17 +196,18 @@ def _passed(upstream: Upstream) -> Steps:
 # ------------------------------------------------------------------------------------ the reply
 
 
-def _reply(plan: Plan, kept: Mapping[str, str], body: Any) -> Reply:
+def _reply(plan: Plan, kept: Mapping[str, str], body: Any, refused: str = "") -> Reply:
     """Return the reply to an answered request.
 
     Args:
         plan: of the request.
         kept: the headers that were stored with the answer.
         body: bytes, or an iterator of bytes.
+        refused: why the answer will not be stored, where that is known before its end.
     """
     found = last_lookup()
     if plan.received and (found is None or not found.hit):
-        return fresh(Reply(200, plan.received, body), found)
+        return fresh(Reply(200, plan.received, body), found, refused)
     outcome = "miss" if found is None else found.outcome
     headers = [*kept.items(), ("x-cache", OUTCOMES.get(outcome, "MISS"))]
     if found is not None:

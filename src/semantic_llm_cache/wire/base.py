@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.wire.events import payload
 from semantic_llm_cache.wire.strict import without
 
@@ -73,8 +74,6 @@ class Format(ABC):
             CacheKeyError, TypeError, ValueError, KeyError: a body that this format does not know; the request
                 bypasses the cache.
         """
-        if not isinstance(body.get("model"), str):
-            return None
         rest = {
             name: value
             for name, value in body.items()
@@ -102,11 +101,31 @@ class Format(ABC):
 
     @abstractmethod
     def unfit(self, answer: Mapping[str, Any], tool_calls: bool) -> str:
-        """Return why an answer must not be stored, ``""`` when it may be."""
+        """Return why an answer must not be stored, as `because` makes it; ``""`` when it may be."""
 
-    def collect(self, blocks: Sequence[str]) -> dict[str, Any] | None:
+    def collect(self, blocks: Sequence[str], asked: Asked | None = None) -> dict[str, Any] | None:
         """Return the answer that a whole, well-formed stream adds up to; None for any other stream."""
-        return None
+        try:
+            return self.read_stream(blocks, asked)
+        except NotStored:
+            return None
+
+    def read_stream(self, blocks: Sequence[str], asked: Asked | None = None) -> dict[str, Any]:
+        """Do the same as `collect`, and raise NotStored with the reason where that returns None.
+
+        Args:
+            blocks: of the stream, whose body has ended.
+            asked: the request, which may say what must be there; None is not known.
+        """
+        try:
+            return self.assemble(blocks, asked)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+            reason = because("incomplete", f"an event is not valid ({type(error).__name__})")
+            raise NotStored(reason) from None
+
+    def assemble(self, blocks: Sequence[str], asked: Asked | None = None) -> dict[str, Any]:
+        """Do `read_stream`; may also raise what an event that is not valid leads to."""
+        raise NotStored(because("unknown", "this format has no streams"))
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
         """Return an answer as the blocks of a stream; None when this format has no such stream."""

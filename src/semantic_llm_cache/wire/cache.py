@@ -11,18 +11,21 @@ from urllib.parse import urlsplit
 
 from semantic_llm_cache.calls.control import HEADER, CacheControl
 from semantic_llm_cache.calls.lookup import forget
+from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering
 from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.checks import ToolCalls, check_names, check_temperature, check_tool_calls
 from semantic_llm_cache.wire.formats import find_format
+from semantic_llm_cache.wire.principals import Given, Principal
 from semantic_llm_cache.wire.recent import Recent
-from semantic_llm_cache.wire.replies import Headers, Plan, Reply, Upstream, answer_in, format_of, words
+from semantic_llm_cache.wire.replies import Headers, Plan, Reply, Upstream, answer_in, bypassed, format_of, words
 from semantic_llm_cache.wire.scoping import (
     check_neutral_headers,
     counting,
@@ -42,9 +45,12 @@ if TYPE_CHECKING:
 __all__ = ["NoAnswer", "Plan", "Reply", "Upstream", "WireCache"]
 
 _NOTHING = CacheControl()
+_TRAVELS = ("stream", "stream_options", "n")
+"""Fields of a body that are needed after it was read: they say in which form the answer comes, and how much."""
+
 _OWN = (
-    "cache", "history", "tool_calls", "max_temperature", "share_across_keys", "ignore", "neutral_headers", "scope",
-    "replay_delay",
+    "cache", "history", "tool_calls", "max_temperature", "share_across_keys", "principal", "ignore", "neutral_headers",
+    "scope", "replay_delay",
 )  # fmt: skip
 
 
@@ -60,6 +66,10 @@ class WireCache:
         max_temperature: requests with a higher temperature bypass the cache; None is no bound. A
             request without a temperature is never too high.
         share_across_keys: whether callers with different credentials share answers.
+        principal: who asks, in place of the credential, which may rotate: a text, or a plain callable that returns it.
+            It is called for each request, with a `Sent` (its URL and headers) if it takes an argument. **Callers with
+            the same principal share answers.** For None and ``""`` the credential counts; a request for which it
+            raises, or returns something else, bypasses the cache.
         ignore: fields of the request's body that do not count, such as ``"user"``.
         neutral_headers: headers that do not count, beside those listed in ``docs/keys.md``: exact names of headers
             that can neither change an answer nor name a caller, such as a gateway's own tracing.
@@ -80,6 +90,7 @@ class WireCache:
         tool_calls: ToolCalls = "bypass",
         max_temperature: float | None = None,
         share_across_keys: bool = False,
+        principal: Given = None,
         ignore: Iterable[str] = (),
         neutral_headers: Iterable[str] = (),
         scope: Mapping[str, Any] | Callable[[], Any] | None = None,
@@ -89,6 +100,7 @@ class WireCache:
         self.reading = Reading(check_history(history), check_tool_calls(tool_calls), check_names(ignore, "ignore"))
         self.max_temperature = check_temperature(max_temperature)
         self.share_across_keys = share_across_keys
+        self.principal = Principal(principal)
         more: dict[str, Any] = {**options}
         if "ignore_headers" in more:  # its first name
             warnings.warn("ignore_headers= is now neutral_headers=", DeprecationWarning, stacklevel=2)
@@ -120,22 +132,24 @@ class WireCache:
             "reading": self.reading,
             "max_temperature": self.max_temperature,
             "share_across_keys": self.share_across_keys,
+            "principal": self.principal,
             "neutral_headers": self.neutral_headers,
             "scope": self.scope() if callable(self.scope) else self.scope,
             "namespace": self.engine.namespace,
         }
 
     def _fit(self, record: Any) -> bool:
-        """Return whether a record may be stored."""
+        """Return whether a record may be stored. Raises NotStored with the reason where the answer is not fit."""
         known = format_of(record)
         answer = None if known is None else records.answer_of(known, record)
         if known is None or answer is None:
-            return False
+            raise NotStored(because("no-answer"))
         try:
-            if known.unfit(answer, self.reading.tool_calls):
-                return False
+            reason = known.unfit(answer, self.reading.tool_calls)
         except (TypeError, KeyError, AttributeError, IndexError, ValueError):
-            return False
+            reason = because("no-answer", f"it is no answer of {known.name}")
+        if reason:
+            raise NotStored(reason)
         return self._cache_if is None or bool(self._cache_if(answer))
 
     # ---------------------------------------------------------------------------- the request
@@ -143,7 +157,14 @@ class WireCache:
     def plan(
         self, method: str, url: str, headers: Headers, body: bytes, control: Any = None, carrier: str | None = None
     ) -> Plan | None:
-        """Read a request; None for one that bypasses the cache. Never raises.
+        """Do `plan_or_reason`, and return None in place of a reason."""
+        made = self.plan_or_reason(method, url, headers, body, control, carrier)
+        return made if isinstance(made, Plan) else None
+
+    def plan_or_reason(
+        self, method: str, url: str, headers: Headers, body: bytes, control: Any = None, carrier: str | None = None
+    ) -> Plan | str:
+        """Read a request; return why it bypasses the cache where it does, ``""`` for no model call. Never raises.
 
         Args:
             method: of HTTP.
@@ -157,16 +178,22 @@ class WireCache:
             known = find_format(urlsplit(url).path) if method == "POST" else None
             if known is not None:
                 forget()  # a request that bypasses the cache must not pass for the one before it
-            return None if known is None else self._plan(known, url, headers, body, control, carrier)
+            made = None if known is None else self._plan(known, url, headers, body, control, carrier)
+            return "" if made is None else made
         except Exception as error:  # the provider must get whatever a caller sends, and say what is wrong with it
-            self.bypass(error)
-            return None
+            return self.bypass(error)
 
-    def bypass(self, error: Exception) -> None:
-        """Log, once for each reason, that a request bypasses the cache."""
+    def bypass(self, error: Exception) -> str:
+        """Log, once for each reason, that a request bypasses the cache; return the reason as `because` makes it."""
         # Messages of other errors may hold what was asked.
         reason = str(error) if isinstance(error, Bypass) else type(error).__name__
         self.engine.log_once(f"plan {reason}", f"a request bypasses the cache: {reason}")
+        return because("bypass", reason)
+
+    def bypassed(self, reason: str) -> Headers:
+        """Count and report a request that bypasses the cache; return the headers that say so."""
+        self.engine.bypassed(reason=reason)
+        return bypassed(reason)
 
     def _plan(
         self, known: Format, url: str, headers: Headers, body: bytes, control: Any, carrier: str | None
@@ -176,43 +203,52 @@ class WireCache:
         asks = None if control is None else CacheControl.read(control)
         settings, namespace = current(self.engine, self.engine.settings(), asks)
         place = found = None
+        who = self.principal.of(url, headers)
         if self.scope is None:
             secret = os.environ.get("SEMANTIC_LLM_CACHE_SECRET", "")
-            parts = (url, namespace or "", secret, carrier or "", *counting(headers, self.neutral_headers))
+            about = (url, namespace or "", secret, carrier or "", "" if who is None else f"by {who}")
+            parts = (*about, *counting(headers, self.neutral_headers))
             place = self._recent.place(parts, body)
             found = self._recent.get(place)
         if found is None:
-            read = self._read(known, url, headers, body)
+            read = self._read(known, url, headers, body, who)
             if read is None:
                 return None
             found = self._found(*read, carrier, namespace)
             self._recent.put(place, found)
-        asked, request, tag = found
-        settings = replace(settings, tags=(*settings.tags, tag))
+        asked, request, tags = found
+        settings = replace(settings, tags=(*settings.tags, *tags))
         if not asked.near:
             settings.similarity = 1.0
         return Plan(known, asked, request, settings, settings.control or _NOTHING)
 
-    def _read(self, known: Format, url: str, headers: Headers, body: bytes) -> tuple[Asked, str] | None:
-        """Return what a request asks, and its model; None for one that bypasses the cache."""
+    def _read(
+        self, known: Format, url: str, headers: Headers, body: bytes, who: str | None
+    ) -> tuple[Asked, str] | None:
+        """Return what a request asks, and the model that its body names, if any; None for one with no question."""
         read = read_object(body)
         asked = None if read is None else known.read(read, self.reading)
-        if read is None or asked is None or self._too_warm(read):
+        if read is None or asked is None:
             return None
+        if self._too_warm(read):
+            raise Bypass("its temperature is above max_temperature")
+        shares = self.share_across_keys or who is not None
         scope = {
             "door": "wire",
             **asked.scope,
-            **scope_of_address(url, self.share_across_keys),
-            "headers": scope_of_headers(headers, self.share_across_keys, self.neutral_headers, host_of(url)),
+            **scope_of_address(url, shares),
+            "headers": scope_of_headers(headers, shares, self.neutral_headers, host_of(url)),
         }
-        # From here on only the fields that say how the answer is sent are needed.
-        travels: dict[str, Any] = {name: read[name] for name in ("stream", "stream_options") if name in read}
-        return replace(asked, scope=scope, body=travels), read["model"]
+        if who is not None:
+            scope["principal"] = secret_hash(who)
+        travels: dict[str, Any] = {name: read[name] for name in _TRAVELS if name in read}
+        model = read.get("model")
+        return replace(asked, scope=scope, body=travels), model if isinstance(model, str) else ""
 
     def _found(
         self, asked: Asked, model: str, carrier: str | None, namespace: str | None
-    ) -> tuple[Asked, Request, str]:
-        """Return what a request asks, the engine's request for it, and its tag."""
+    ) -> tuple[Asked, Request, tuple[str, ...]]:
+        """Return what a request asks, the engine's request for it, and its tags."""
         scope = {
             **asked.scope,
             "carrier": carrier,
@@ -220,7 +256,7 @@ class WireCache:
             "within": self.engine.namespace if namespace else None,
         }
         request = self.engine.fitted(Request(namespace or self.engine.namespace, scope, asked.text))
-        return replace(asked, scope=None), request, f"model:{model}"
+        return replace(asked, scope=None), request, (f"model:{model}",) if model else ()
 
     def _too_warm(self, body: Mapping[str, Any]) -> bool:
         options = body.get("options")

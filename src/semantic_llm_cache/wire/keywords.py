@@ -9,6 +9,7 @@ from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.keywords import EngineOptions
 from semantic_llm_cache.wire.cache import WireCache
 from semantic_llm_cache.wire.checks import ToolCalls
+from semantic_llm_cache.wire.principals import Given
 
 __all__ = ["TransportOptions", "WireOptions"]
 
@@ -21,6 +22,7 @@ class WireOptions(EngineOptions, total=False):
     tool_calls: ToolCalls
     max_temperature: float | None
     share_across_keys: bool
+    principal: Given
     ignore: Iterable[str]
     neutral_headers: Iterable[str]
     scope: Mapping[str, Any] | Callable[[], Any] | None

@@ -175,6 +175,7 @@ EXTENSIONS: dict[str, str] = {
     "timeout": "how long the client waits",
     "trace": "a callback that is told of the connection's events",
     "cache_control": "what this call asks of this cache; obeyed, and never sent on",
+    "openai.azure_auth_origin": "where the SDK first sent it, so that its key follows no redirect; both count",
     "semantic_llm_cache.seen": "mark of this cache: a transport further out has seen the request",
 }
 """Extensions of an httpx request that are left out. One that is not here bypasses the cache."""

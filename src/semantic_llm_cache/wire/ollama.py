@@ -5,11 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import NotStored, because, quoted
 from semantic_llm_cache.wire.base import Asked, Format, Reading, is_blank
+from semantic_llm_cache.wire.deltas import Gathered, Rule, listed, nested, pieces, repeated, stable
 from semantic_llm_cache.wire.events import as_line, payloads
 from semantic_llm_cache.wire.turns import last_turn
 
 __all__ = ["OllamaChat", "OllamaEmbed", "OllamaGenerate"]
+
+
+def _last(name: str, values: list[Any]) -> Any:
+    return values[-1]
+
+
+def _joined(name: str, values: list[Any]) -> Any:
+    return [item for part in values for item in part]
+
+
+_LINE: Mapping[str, Rule] = {"created_at": _last, "done": _last, "logprobs": _joined}
+_MESSAGE: Mapping[str, Rule] = {
+    "role": repeated,
+    "content": pieces,
+    "thinking": pieces,
+    "tool_calls": listed,
+    "images": listed,
+}
 
 
 class _Ollama(Format):
@@ -35,31 +55,32 @@ class _Ollama(Format):
         found = {name: answer[name] for name in names if isinstance(answer.get(name), int)}
         return found or None
 
-    def collect(self, blocks: Sequence[str]) -> dict[str, Any] | None:
-        """Add the lines up; the last one, and no other, says done."""
-        try:
-            lines = list(payloads(blocks))
-        except (ValueError, RecursionError):
-            return None
-        if not lines or not all(isinstance(line, dict) and not line.get("error") for line in lines):
-            return None
-        if any(line.get("done") for line in lines[:-1]) or lines[-1].get("done") is not True:
-            return None
-        if any(line.get("model") != lines[0].get("model") for line in lines):
-            return None
-        try:
-            return self._add(lines)
-        except (TypeError, AttributeError):
-            return None
+    def assemble(self, blocks: Sequence[str], asked: Asked | None = None) -> dict[str, Any]:
+        """Add the lines up. After the first that says done there may only be repeats of it."""
+        whole, done = Gathered(self._rules, stable), False
+        for line in payloads(blocks):
+            if not isinstance(line, dict) or line.get("error"):
+                raise NotStored(because("no-answer", "a line is an error, or no object"))
+            if done and (line.get("done") is not True or self._says(line)):
+                raise NotStored(because("incomplete", "there is more after the line that says done"))
+            done = line.get("done") is True
+            whole.add(line)
+        if not done:
+            raise NotStored(because("incomplete", "it ended before the line that says done"))
+        return whole.whole()
 
-    def _add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
-        raise NotImplementedError
+    _rules: Mapping[str, Rule] = {}
+
+    def _says(self, line: Mapping[str, Any]) -> bool:
+        """Return whether a line holds a piece of the answer."""
+        return False
 
     def _ended(self, answer: Mapping[str, Any]) -> str:
         if answer.get("error") or answer.get("done") is not True:
-            return "not done"
+            return because("no-answer", "not done")
         reason = answer.get("done_reason", "stop")
-        return "" if reason == "stop" else f"done_reason {reason!r}"
+        word = "truncated" if reason == "length" else "finish"
+        return "" if reason == "stop" else because(word, f"done_reason {quoted(reason)}")
 
 
 class OllamaChat(_Ollama):
@@ -77,22 +98,18 @@ class OllamaChat(_Ollama):
         """Judge by how it ended, and by what the message holds."""
         message = answer.get("message")
         if not isinstance(message, Mapping):
-            return "no message"
+            return because("no-answer", "no message")
         if message.get("tool_calls") and not tool_calls:
-            return "a tool call"
+            return because("tool-calls")
         if is_blank(message.get("content")) and not message.get("tool_calls"):
-            return "empty"
+            return because("empty")
         return self._ended(answer)
 
-    def _add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
-        whole: dict[str, Any] = {}
-        for line in lines:
-            for name, value in line.get("message", {}).items():
-                if name in whole and name != "role" and value is not None:
-                    whole[name] = whole[name] + value
-                elif name not in whole and value is not None:
-                    whole[name] = value
-        return {**lines[-1], "message": whole}
+    _rules: Mapping[str, Rule] = {**_LINE, "message": nested(_MESSAGE)}
+
+    def _says(self, line: Mapping[str, Any]) -> bool:
+        message = line.get("message") or {}
+        return any(value not in (None, "", []) for name, value in message.items() if name != "role")
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
         """Return the message in one line, and the counts in the next."""
@@ -121,14 +138,12 @@ class OllamaGenerate(_Ollama):
 
     def unfit(self, answer: Mapping[str, Any], tool_calls: bool) -> str:
         """Judge by how it ended and whether it says something."""
-        return "empty" if is_blank(answer.get("response")) else self._ended(answer)
+        return because("empty") if is_blank(answer.get("response")) else self._ended(answer)
 
-    def _add(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
-        whole = dict(lines[-1])
-        for name in self._pieces:
-            if any(name in line for line in lines):
-                whole[name] = "".join(line.get(name) or "" for line in lines)
-        return whole
+    _rules: Mapping[str, Rule] = {**_LINE, "response": pieces, "thinking": pieces}
+
+    def _says(self, line: Mapping[str, Any]) -> bool:
+        return any(line.get(name) for name in self._pieces)
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
         """Return the text in one line, and the counts in the next."""
@@ -159,4 +174,4 @@ class OllamaEmbed(_Ollama):
 
     def unfit(self, answer: Mapping[str, Any], tool_calls: bool) -> str:
         """Judge by whether there are vectors."""
-        return "" if answer.get("embeddings") or answer.get("embedding") else "no vectors"
+        return "" if answer.get("embeddings") or answer.get("embedding") else because("no-answer", "no vectors")

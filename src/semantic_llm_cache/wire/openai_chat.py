@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import because, quoted
 from semantic_llm_cache.wire.base import Asked, Format, Reading, is_blank
 from semantic_llm_cache.wire.events import as_event, payload, payloads
 from semantic_llm_cache.wire.neutral import STREAM_OPTIONS
+from semantic_llm_cache.wire.openai_chat_stream import assemble
 from semantic_llm_cache.wire.turns import last_turn
 
 __all__ = ["OpenAIChat"]
 
 _TOOLS = ("tool_calls", "function_call")
-_ONCE = frozenset({"role", "id", "type", "index"})
-"""Fields of a delta that are given whole; other texts come in pieces."""
-
-
-class Broken(Exception):
-    """A stream that is not the whole, ordered stream of one answer."""
+_KNOWN = frozenset({"index", "message", "logprobs", "finish_reason"})
+_REASONS = {"length": "truncated", "content_filter": "filtered"}
 
 
 class OpenAIChat(Format):
@@ -37,21 +35,21 @@ class OpenAIChat(Format):
         """Judge by finish reason, refusal and content of every choice."""
         choices = answer.get("choices")
         if answer.get("error") or not isinstance(choices, list) or not choices:
-            return "no answer"
+            return because("no-answer")
         for choice in choices:
             message = choice.get("message") if isinstance(choice, Mapping) else None
             if not isinstance(message, Mapping):
-                return "no message"
+                return because("no-answer", "no message")
             finish = choice.get("finish_reason")
             calls = bool(message.get("tool_calls") or message.get("function_call"))
             if finish not in ("stop", *_TOOLS):
-                return f"finish_reason {finish!r}"
+                return because(_REASONS.get(str(finish), "finish"), f"finish_reason {quoted(finish)}")
             if message.get("refusal"):
-                return "a refusal"
+                return because("refusal")
             if (calls or finish in _TOOLS) and not tool_calls:
-                return "a tool call"
+                return because("tool-calls")
             if not calls and is_blank(message.get("content")) and not message.get("audio"):
-                return "empty"
+                return because("empty")
         return ""
 
     def ends(self, block: str) -> bool:
@@ -59,12 +57,10 @@ class OpenAIChat(Format):
         data = payload(block)
         return data is not None and data.startswith("[DONE]")
 
-    def collect(self, blocks: Sequence[str]) -> dict[str, Any] | None:
-        """Add the deltas up. ``[DONE]`` must be last, and every choice must have finished before it."""
-        try:
-            return _collect(blocks)
-        except (Broken, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return None
+    def assemble(self, blocks: Sequence[str], asked: Asked | None = None) -> dict[str, Any]:
+        """Add the deltas up. Every choice must have finished; ``[DONE]`` may be missing where nothing else is."""
+        choices = None if asked is None else asked.body.get("n")
+        return assemble(blocks, asked is not None and _wants_usage(asked), choices if type(choices) is int else 1)
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
         """Return an answer as deltas: role, reasoning, content, tool calls, finish; usage when asked for."""
@@ -75,8 +71,8 @@ class OpenAIChat(Format):
         base["object"] = "chat.completion.chunk"
         blocks = []
 
-        def say(index: int, delta: Any, finish: Any = None, logprobs: Any = None) -> None:
-            choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        def say(index: int, delta: Any, finish: Any = None, logprobs: Any = None, **others: Any) -> None:
+            choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish, **others}
             blocks.append(as_event({**base, "choices": [choice]}))
 
         for place, choice in enumerate(answer["choices"]):
@@ -95,7 +91,8 @@ class OpenAIChat(Format):
                 logprobs = None
             for number, call in enumerate(calls or ()):
                 say(index, {"tool_calls": [{"index": number, **call}]})
-            say(index, {}, choice.get("finish_reason"), logprobs)
+            others = {name: value for name, value in choice.items() if name not in _KNOWN}
+            say(index, {}, choice.get("finish_reason"), logprobs, **others)
         if _wants_usage(asked):
             blocks.append(as_event({**base, "choices": [], "usage": usage}))
         blocks.append(as_event("[DONE]"))
@@ -128,97 +125,3 @@ class OpenAIChat(Format):
 def _wants_usage(asked: Asked) -> bool:
     options = asked.body.get("stream_options")
     return isinstance(options, Mapping) and options.get("include_usage") is True
-
-
-def _collect(blocks: Sequence[str]) -> dict[str, Any]:
-    answer: dict[str, Any] = {}
-    choices: dict[int, dict[str, Any]] = {}
-    usage, done = None, False
-    for chunk in payloads(blocks):
-        if done:
-            raise Broken
-        if isinstance(chunk, str):
-            done = True
-            continue
-        if not isinstance(chunk, dict) or chunk.get("error"):
-            raise Broken
-        if answer.get("id") and chunk.get("id") not in (answer["id"], None, ""):
-            raise Broken
-        for name, value in chunk.items():
-            if name not in ("choices", "usage", "obfuscation") and (name not in answer or answer[name] in (None, "")):
-                answer[name] = value
-        if isinstance(chunk.get("usage"), dict):
-            usage = chunk["usage"]
-        for choice in chunk.get("choices") or ():
-            _add(choices, choice)
-    if not done or not choices or any(choice["finish_reason"] is None for choice in choices.values()):
-        raise Broken
-    ordered = [choices[index] for index in sorted(choices)]
-    for choice in ordered:
-        message = choice["message"]
-        choice["message"] = {"role": "assistant", "content": None, **message}
-        if "tool_calls" in message:
-            choice["message"]["tool_calls"] = _calls(message["tool_calls"])
-    answer.update(object="chat.completion", choices=ordered)
-    if usage is not None:
-        answer["usage"] = usage
-    return answer
-
-
-def _add(choices: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
-    index = piece["index"]
-    fresh = {"index": index, "message": {}, "logprobs": None, "finish_reason": None}
-    choice = choices.setdefault(index, fresh)
-    delta = piece.get("delta") or {}
-    says = any(value not in (None, "", [], {}) for name, value in delta.items() if name != "role")
-    if choice["finish_reason"] is not None and (says or piece.get("finish_reason")):
-        raise Broken  # more content after the end
-    message = choice["message"]
-    for name, value in delta.items():
-        if name == "tool_calls":
-            if value:
-                calls = message.setdefault("tool_calls", {})
-                for call in value:
-                    _merge(calls.setdefault(call["index"], {}), call)
-        else:
-            _merge(message, {name: value})
-    logprobs = piece.get("logprobs")
-    if isinstance(logprobs, dict):
-        kept = choice["logprobs"] = choice["logprobs"] or {}
-        for name, value in logprobs.items():
-            kept[name] = [*(kept.get(name) or ()), *value] if isinstance(value, list) else kept.get(name)
-    if piece.get("finish_reason") is not None:
-        choice["finish_reason"] = piece["finish_reason"]
-    for name, value in piece.items():
-        if name not in ("index", "delta", "logprobs", "finish_reason"):
-            choice[name] = value
-
-
-def _merge(whole: dict[str, Any], piece: Mapping[str, Any]) -> None:
-    for name, value in piece.items():
-        old = whole.get(name)
-        if value is None:
-            whole.setdefault(name, None)
-        elif old is None:
-            whole[name] = dict(value) if isinstance(value, dict) else value
-        elif name in _ONCE:
-            continue
-        elif isinstance(old, str) and isinstance(value, str):
-            whole[name] = old + value
-        elif isinstance(old, list) and isinstance(value, list):
-            whole[name] = [*old, *value]
-        elif isinstance(old, dict) and isinstance(value, dict):
-            _merge(old, value)
-        else:
-            whole[name] = value
-
-
-def _calls(calls: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    ordered = []
-    for place, index in enumerate(sorted(calls)):
-        call = {name: value for name, value in calls[index].items() if name != "index"}
-        function = call.get("function")
-        if place != index or not call.get("id") or not ((function and function.get("name")) or call.get("custom")):
-            raise Broken
-        ordered.append(call)
-    return ordered

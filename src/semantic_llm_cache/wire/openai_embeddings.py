@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.wire.base import Format, Reading
 
 __all__ = ["OpenAIEmbeddings"]
@@ -30,7 +31,7 @@ class OpenAIEmbeddings(Format):
         """Every input has its vector."""
         data = answer.get("data")
         if answer.get("error") or not isinstance(data, list) or not data:
-            return "no vectors"
+            return because("no-answer", "no vectors")
         if not all(isinstance(item, Mapping) and item.get("embedding") for item in data):
-            return "an empty vector"
+            return because("no-answer", "an empty vector")
         return ""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import NotStored, because, quoted
 from semantic_llm_cache.wire.base import Asked, Format, Reading, event_type, is_blank
+from semantic_llm_cache.wire.deltas import doubt
 from semantic_llm_cache.wire.events import as_event, payloads
+from semantic_llm_cache.wire.strict import Bypass
 from semantic_llm_cache.wire.turns import last_turn
 
 __all__ = ["OpenAIResponses"]
@@ -19,6 +22,7 @@ _FOR_CALLER = frozenset(
     }
 )  # fmt: skip
 """Output items that ask the caller to do something."""
+_REASONS = {"max_output_tokens": "truncated", "max_tokens": "truncated", "content_filter": "filtered"}
 
 
 class OpenAIResponses(Format):
@@ -34,7 +38,9 @@ class OpenAIResponses(Format):
         neither is cached. `previous_response_id` names a fixed history, and counts.
         """
         if rest.get("conversation") is not None or rest.get("background"):
-            return None
+            raise Bypass("a conversation that the provider keeps, or a response in the background")
+        if rest.get("input") is None and rest.get("prompt") is not None:  # a template that the provider keeps
+            return "", {"body": rest, "messages": None}, False
         asked = rest.pop("input")
         if isinstance(asked, str):
             return asked, {"body": rest, "messages": None}, True
@@ -45,17 +51,17 @@ class OpenAIResponses(Format):
         """Judge by status, errors and output."""
         output = answer.get("output")
         if answer.get("error") or answer.get("status") != "completed" or not isinstance(output, list):
-            return f"status {answer.get('status')!r}"
+            return _ended(answer)
         if answer.get("incomplete_details"):
-            return "incomplete"
+            return _ended(answer)
         calls = any(isinstance(item, Mapping) and item.get("type") in _FOR_CALLER for item in output)
         if calls and not tool_calls:
-            return "a tool call"
+            return because("tool-calls")
         parts = list(_parts(output))
         if any(part.get("type") == "refusal" for part in parts):
-            return "a refusal"
+            return because("refusal")
         if not calls and all(is_blank(part.get("text")) for part in parts):
-            return "empty"
+            return because("empty")
         return ""
 
     def ends(self, block: str) -> bool:
@@ -64,12 +70,9 @@ class OpenAIResponses(Format):
             return False
         return event_type(block) in _LAST
 
-    def collect(self, blocks: Sequence[str]) -> dict[str, Any] | None:
+    def assemble(self, blocks: Sequence[str], asked: Asked | None = None) -> dict[str, Any]:
         """Return the response that the last event holds, if the pieces before it agree with it."""
-        try:
-            return _whole(blocks)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return None
+        return _whole(blocks)
 
     def split(self, answer: Mapping[str, Any], asked: Asked) -> list[str] | None:
         """Return an answer as the events that would have built it."""
@@ -91,6 +94,15 @@ class OpenAIResponses(Format):
         return "".join(part.get("text") or "" for part in _parts(answer["output"]) if part.get("type") == "output_text")
 
 
+def _ended(answer: Mapping[str, Any]) -> str:
+    """Return the reason of a response that is not complete, or of what is no response."""
+    details = answer.get("incomplete_details")
+    why = details.get("reason") if isinstance(details, Mapping) else None
+    if answer.get("status") == "incomplete" or details:
+        return because(_REASONS.get(str(why), "finish"), f"incomplete: {quoted(why)}")
+    return because("no-answer", f"status {quoted(answer.get('status'))}")
+
+
 def _parts(output: Sequence[Any]) -> list[Mapping[str, Any]]:
     return [
         part
@@ -101,33 +113,47 @@ def _parts(output: Sequence[Any]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _whole(blocks: Sequence[str]) -> dict[str, Any] | None:
+def _whole(blocks: Sequence[str]) -> dict[str, Any]:
     said: dict[tuple[int, int], str] = {}
-    last, number = None, None
+    last: dict[str, Any] | None = None
+    number = None
     for event in payloads(blocks):
         if isinstance(event, str) and last is not None:
             continue  # some servers close with [DONE]
-        if not isinstance(event, dict) or last is not None:
-            return None
+        if not isinstance(event, dict):
+            raise NotStored(because("incomplete", "an event is no object"))
         order = event.get("sequence_number")
         if order is not None:
             if number is not None and order != number + 1:
-                return None
+                raise NotStored(because("incomplete", "its events are not in order"))
             number = order
-        if event["type"] == "response.output_text.delta":
+        kind = event["type"]
+        if kind in _LAST:
+            last = event if last is None else _one_end(last, event)
+        elif last is not None:
+            raise NotStored(because("incomplete", "there is more after its last event"))
+        elif kind == "response.output_text.delta":
             place = event["output_index"], event["content_index"]
             said[place] = said.get(place, "") + event["delta"]
-        elif event["type"] in _LAST:
-            last = event
-    if last is None or last["type"] != "response.completed":
-        return None
-    answer = last["response"]
-    if not isinstance(answer, dict):
-        return None
+    if last is None:
+        raise NotStored(because("incomplete", "it ended before its last event"))
+    answer = last.get("response")
+    if last["type"] == "error" or not isinstance(answer, dict):
+        raise NotStored(because("no-answer", "an event is an error"))
+    if last["type"] != "response.completed":
+        raise NotStored(_ended(answer))
     for (item, part), text in said.items():
-        if answer["output"][item]["content"][part]["text"] != text:
-            return None
+        if not answer.get("output") or answer["output"][item]["content"][part]["text"] != text:
+            raise doubt("output", "of the last event is not what its pieces said")
     return answer
+
+
+def _one_end(former: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    """Return the last event of a stream that has two: equal ones, or one with and one without usage."""
+    ends = [{**each["response"], "usage": None} for each in (former, event)]
+    if former["type"] != event["type"] or ends[0] != ends[1]:
+        raise doubt("response", "comes twice, and differs")
+    return former if former["response"].get("usage") else event
 
 
 def _item(item: Mapping[str, Any], place: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.wire.base import Asked, Format
 
 __all__ = ["answer_of", "blocks_of", "body_of", "kept_headers", "of_blocks", "of_body"]
@@ -29,12 +30,17 @@ def of_body(known: Format, headers: Mapping[str, str], body: str) -> dict[str, A
     return _record(known, headers, answer, "body", body)
 
 
-def of_blocks(known: Format, headers: Mapping[str, str], blocks: list[str]) -> dict[str, Any] | None:
-    """Return the record of a stream; None when it is not the whole stream of one answer."""
+def of_blocks(
+    known: Format, headers: Mapping[str, str], blocks: list[str], asked: Asked | None = None
+) -> dict[str, Any]:
+    """Return the record of a stream. Raises NotStored when it is not the whole stream of one answer."""
     if not all(_is_text(block) for block in blocks):
-        return None
-    answer = known.collect(blocks)
-    return None if answer is None else _record(known, headers, answer, "events", blocks)
+        raise NotStored(because("incomplete", "it is not UTF-8"))
+    record = _record(known, headers, known.read_stream(blocks, asked), "events", blocks)
+    options = None if asked is None else asked.body.get("stream_options")
+    if options is not None:
+        record["stream_options"] = options
+    return record
 
 
 def _record(known: Format, headers: Mapping[str, str], answer: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
@@ -92,7 +98,10 @@ def blocks_of(known: Format, record: Any, asked: Asked) -> list[str] | None:
     try:
         events = record.get("events")
         if isinstance(events, list):
-            return known.fit_stream(events, asked)
+            fit = known.fit_stream(events, asked)
+            if fit is None and record.get("stream_options") == asked.body.get("stream_options"):
+                return events  # asked for in the same way, the provider gave no more
+            return fit
         answer = answer_of(known, record)
         return None if answer is None else known.split(answer, asked)
     except (TypeError, KeyError, AttributeError, IndexError, ValueError):

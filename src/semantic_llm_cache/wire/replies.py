@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from semantic_llm_cache.calls.control import NOT_CACHED, CacheControl
 from semantic_llm_cache.calls.lookup import Lookup
+from semantic_llm_cache.calls.refusals import NotStored, because, word_of
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.wire import records
@@ -25,10 +27,12 @@ __all__ = [
     "WireCodec",
     "answer_in",
     "as_json",
+    "bypassed",
     "format_of",
     "forwarded",
     "fresh",
     "not_cached",
+    "store_header",
     "words",
 ]
 
@@ -36,8 +40,19 @@ ID_HEADER = "x-cache-id"
 """Of a reply: the `Lookup.id` of the call."""
 
 _NOT_FORWARDED = frozenset(
-    {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive", "x-cache", ID_HEADER}
+    {
+        "content-encoding",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "x-cache",
+        "x-cache-store",
+        ID_HEADER,
+    }
 )
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+_LONGEST_DETAIL = 120
 Headers = list[tuple[str, str]]
 
 
@@ -116,14 +131,35 @@ def forwarded(headers: Headers) -> Headers:
     return [(name, value) for name, value in headers if name.lower() not in _NOT_FORWARDED]
 
 
-def fresh(reply: Reply, found: Lookup | None) -> Reply:
-    """Return a provider's own reply, marked as one."""
+def store_header(reason: str) -> Headers:
+    """Return the header that says why an answer was not stored; none for ``""``.
+
+    Example:
+        >>> store_header("truncated: at 100 tokens")
+        [('x-cache-store', 'no; reason=truncated; detail="at 100 tokens"')]
+    """
+    if not reason:
+        return []
+    word = word_of(reason)
+    # What a provider said may be in it, so only what a quoted string may hold (RFC 9110, 5.6.4) is kept.
+    detail = _UNSAFE.sub("?", reason[len(word) + 1 :].strip())[:_LONGEST_DETAIL]
+    return [("x-cache-store", f"no; reason={word}" + (f'; detail="{detail}"' if detail else ""))]
+
+
+def bypassed(reason: str) -> Headers:
+    """Return the headers of a reply to a request that bypassed the cache."""
+    return [("x-cache", "BYPASS"), *store_header(reason)]
+
+
+def fresh(reply: Reply, found: Lookup | None, refused: str = "") -> Reply:
+    """Return a provider's own reply, marked as one; `refused` says why it will not be stored, if that is known."""
     name = "BYPASS" if found is not None and found.outcome == "bypass" else "MISS"
     headers = [*reply.headers, ("x-cache", name)]
     if found is not None:
         headers.append((ID_HEADER, found.id))
     if name == "MISS" and found is not None and found.similarity is not None:
         headers.append(("x-cache-similarity", f"{found.similarity:.4f}"))
+    headers += store_header(refused if found is None else found.stored_reason or refused)
     return Reply(reply.status, headers, reply.body)
 
 
@@ -156,10 +192,10 @@ class WireCodec:
         return [tuple(kept.items()), *blocks]
 
     def value(self, chunks: list[Any]) -> Any:
-        """Return chunks as a record; None when they are not the whole stream of one answer."""
+        """Return chunks as a record. Raises NotStored when they are not the whole stream of one answer."""
         if not chunks:
-            return None
-        return records.of_blocks(self.plan.known, dict(chunks[0]), chunks[1:])
+            raise NotStored(because("incomplete"))
+        return records.of_blocks(self.plan.known, dict(chunks[0]), chunks[1:], self.plan.asked)
 
     def ends(self, chunk: Any) -> bool:
         """Return whether a chunk is the last of its stream."""

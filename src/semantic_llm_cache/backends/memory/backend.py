@@ -325,6 +325,7 @@ class MemoryBackend(CandidateBackend):
 
     async def get_counters(self) -> dict[str, dict[str, float]]:
         """Return the sums by namespace."""
+        await self.settle()
         with self._lock:
             return {namespace: dict(sums) for namespace, sums in self._counters.items()}
 
@@ -359,8 +360,7 @@ class MemoryBackend(CandidateBackend):
         return {
             "backend": "memory",
             "size": len(self._records),
-            "hits": self._hits,
-            "misses": self._misses,
+            **self.tally(self._hits, self._misses),
             "evictions": self._evictions,
             "expired": self._expired,
             "bytes": self._bytes,

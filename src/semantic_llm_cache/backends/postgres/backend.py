@@ -204,6 +204,8 @@ class PostgresBackend(PostgresLeases):
 
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order; with `touch` False without using them."""
+        if not touch:
+            await self.settle()
         places = [digest(key) for key in keys]
         wanted = list(dict.fromkeys(places))
         found: dict[bytes, Any] = {}
@@ -334,6 +336,7 @@ class PostgresBackend(PostgresLeases):
         """Yield all live entries, in the order of their keys' digests."""
         check_namespace(namespace)
         check_count(batch_size, "batch_size")
+        await self.settle()
         after, pace = b"", Pace()
         space = None if namespace is None else escape(namespace)
         with self._damage.together():
@@ -395,6 +398,7 @@ class PostgresBackend(PostgresLeases):
 
     async def get_counters(self) -> dict[str, dict[str, float]]:
         """Return the sums by namespace, of all processes."""
+        await self.settle()
         sums: dict[str, dict[str, float]] = {}
         for namespace, name, value in await self._link.fetch(lambda schema: schema.get_counters):
             sums.setdefault(unescape(namespace), {})[unescape(name)] = value
@@ -446,8 +450,7 @@ class PostgresBackend(PostgresLeases):
             "schema": self.schema,
             "size": size[0][0],
             "bytes": used[0][0],
-            "hits": self._hits,
-            "misses": self._misses,
+            **self.tally(self._hits, self._misses),
             "evictions": self.evictions,
             "expired": self._upkeep.expired,
             "max_size": self.max_size,

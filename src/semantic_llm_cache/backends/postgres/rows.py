@@ -1,14 +1,11 @@
 """Entries to rows and back.
 
-PostgreSQL's text holds neither the character U+0000 nor halves of surrogate pairs. They are written as a
-mark, U+FDD0 (which Unicode gives no meaning), and a character of plane 15 that stands for the one that
-cannot be stored; the mark itself is written the same way. So a text can still be searched for substrings.
+PostgreSQL's text holds neither the character U+0000 nor halves of surrogate pairs: see `values.odd_text`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +14,9 @@ import numpy as np
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.similarity.base import Vector, unit
+from semantic_llm_cache.values import odd_text
 from semantic_llm_cache.values.encoding import dumps, loads
+from semantic_llm_cache.values.odd_text import unescape
 
 __all__ = ["FIELDS", "Damage", "decode", "digest", "encode", "escape", "unescape"]
 
@@ -28,11 +27,6 @@ FIELDS = (
 )  # fmt: skip
 """Columns, in the order of what `encode` returns."""
 
-_MARK = "\ufdd0"
-_PLANE = 0xF0000
-_UNFIT = re.compile("[\x00\ufdd0\ud800-\udfff]")
-_WRITTEN = re.compile("\ufdd0([\U000f0000-\U000fffff])")
-
 
 class Damage(Exception):
     """A row that cannot be read."""
@@ -40,16 +34,7 @@ class Damage(Exception):
 
 def escape(text: str) -> str:
     """Return `text` as PostgreSQL can hold it."""
-    if text.isascii() and "\x00" not in text:
-        return text
-    return _UNFIT.sub(lambda found: _MARK + chr(_PLANE + ord(found[0])), text)
-
-
-def unescape(text: str) -> str:
-    """Undo `escape`."""
-    if text.isascii() or _MARK not in text:
-        return text
-    return _WRITTEN.sub(lambda found: chr(ord(found[1]) - _PLANE), text)
+    return odd_text.escape(text, nul=True)
 
 
 def digest(key: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from semantic_llm_cache.arguments import check_count, check_namespace
 from semantic_llm_cache.backends.checks import check_seconds, check_whole
 from semantic_llm_cache.backends.redis.clients import Clients, Link, need_redis
-from semantic_llm_cache.backends.redis.entries import LAYOUT, Names, Row, encode
+from semantic_llm_cache.backends.redis.entries import LAYOUT, Names, Row, encode, to_bytes, to_text
 from semantic_llm_cache.backends.redis.lease import RedisLeases
 from semantic_llm_cache.backends.redis.listen import RedisListener
 from semantic_llm_cache.backends.redis.lua.entries import ADD
@@ -35,6 +35,7 @@ from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.storage.front import Front
 from semantic_llm_cache.storage.urls import merged
+from semantic_llm_cache.values.odd_text import escape, unescape
 
 __all__ = ["RedisBackend"]
 
@@ -187,7 +188,7 @@ class RedisBackend(RedisLeases):
     async def get(self, key: str) -> CacheEntry | None:
         """Return the live entry under `key`, or None; its hits are those of when it was stored, see `get_many`."""
         way = self._way or await self._ask()
-        entry = await way.get(key.encode(), self.clock())
+        entry = await way.get(to_bytes(key), self.clock())
         self._count(entry is not None)
         return entry
 
@@ -196,8 +197,10 @@ class RedisBackend(RedisLeases):
 
         With `touch` False they are not counted; but for the server's own eviction order it is a use.
         """
+        if not touch:
+            await self.settle()
         way = self._way or await self._ask()
-        entries = await way.get_many([key.encode() for key in keys], self.clock())
+        entries = await way.get_many([to_bytes(key) for key in keys], self.clock())
         if touch:
             for entry in entries:
                 self._count(entry is not None)
@@ -235,7 +238,7 @@ class RedisBackend(RedisLeases):
         return encode(key, entry, self.clock(), injected=self.clock is not time.time)
 
     async def _write(self, way: Way, rows: list[Any]) -> None:
-        with self._changing([row.key.decode() for row in rows]):
+        with self._changing([to_text(row.key) for row in rows]):
             await way.write(rows)
 
     async def delete(self, key: str) -> bool:
@@ -249,11 +252,11 @@ class RedisBackend(RedisLeases):
         count = 0
         for start in range(0, len(wanted), _PAGE):
             some = wanted[start : start + _PAGE]
-            count += await self._remove(way, [key.encode() for key in some])
+            count += await self._remove(way, [to_bytes(key) for key in some])
         return count
 
     async def _remove(self, way: Way, keys: list[bytes]) -> int:
-        with self._changing([key.decode("utf-8", "replace") for key in keys]):
+        with self._changing([to_text(key) for key in keys]):
             return await way.remove(keys, self.clock())
 
     # ---------------------------------------------------------------------------- all of them
@@ -278,13 +281,14 @@ class RedisBackend(RedisLeases):
         """
         check_namespace(namespace)
         check_count(batch_size, "batch_size")
+        await self.settle()
         way = self._way or await self._ask()
         with way.damage.together():
             async for keys in self._pages(way, batch_size):
                 entries = await way.get_many(keys, self.clock())
                 for key, entry in zip(keys, entries, strict=True):
                     if entry is not None and namespace in (None, entry.namespace):
-                        yield key.decode(), entry
+                        yield to_text(key), entry
 
     async def _pages(self, way: Way, size: int) -> AsyncIterator[list[bytes]]:
         """Yield the keys of all entries, about `size` at a time, none twice."""
@@ -330,41 +334,42 @@ class RedisBackend(RedisLeases):
         """Add to hit counts and set the access times. Times to live stay as they are."""
         if hits:
             way = self._way or await self._ask()
-            await way.record_hits({key.encode(): count for key, count in hits.items()}, now)
+            await way.record_hits({to_bytes(key): count for key, count in hits.items()}, now)
 
     async def add_counters(self, namespace: str, counters: Mapping[str, float]) -> None:
         """Add to the running counters of a namespace."""
         words: list[str] = []
         for name, value in counters.items():
-            words += [json.dumps([namespace, name]), repr(float(value))]
+            words += [json.dumps([escape(namespace), escape(name)]), repr(float(value))]
         if words:
-            await self._link.script(ADD, [self._name("counters").encode()], words)
+            await self._link.script(ADD, [to_bytes(self._name("counters"))], words)
 
     async def get_counters(self) -> dict[str, dict[str, float]]:
         """Return the sums by namespace, of all processes."""
-        stored = await self._link.execute("HGETALL", self._name("counters"))
+        await self.settle()
+        stored = await self._link.execute("HGETALL", to_bytes(self._name("counters")))
         pairs = stored.items() if isinstance(stored, dict) else zip(stored[::2], stored[1::2], strict=True)
         sums: dict[str, dict[str, float]] = {}
         for field, value in pairs:
-            namespace, name = json.loads(field)
+            namespace, name = map(unescape, json.loads(field))
             sums.setdefault(namespace, {})[name] = float(value)
         return sums
 
     async def get_state(self, name: str) -> bytes | None:
         """Return a named blob, or None."""
-        found: bytes | None = await self._link.execute("GET", self._name(f"state:{name}"))
+        found: bytes | None = await self._link.execute("GET", to_bytes(self._name(f"state:{name}")))
         return found
 
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None."""
         if value is None:
-            await self._link.execute("DEL", self._name(f"state:{name}"))
+            await self._link.execute("DEL", to_bytes(self._name(f"state:{name}")))
         else:
-            await self._link.execute("SET", self._name(f"state:{name}"), bytes(value))
+            await self._link.execute("SET", to_bytes(self._name(f"state:{name}")), bytes(value))
 
     async def list_states(self, prefix: str = "") -> list[str]:
         """Return the names of the blobs that begin with `prefix`. Walks over all keys of the server with SCAN."""
-        begin = self._name("state:").encode()
+        begin = to_bytes(self._name("state:"))
         found: set[bytes] = set()
         for node in await self._link.primaries():
             cursor: Any = 0
@@ -373,9 +378,7 @@ class RedisBackend(RedisLeases):
                 found.update(name for name in names if name.startswith(begin))
                 if not int(cursor):
                     break
-        return sorted(
-            name for one in found if (name := one[len(begin) :].decode("utf-8", "replace")).startswith(prefix)
-        )
+        return sorted(name for one in found if (name := to_text(one[len(begin) :])).startswith(prefix))
 
     async def get_stats(self) -> dict[str, Any]:
         """Return size and way; hits and misses of this process.
@@ -394,8 +397,7 @@ class RedisBackend(RedisLeases):
             "url": self._url,
             "way": way.name,
             "size": size,
-            "hits": self._hits,
-            "misses": self._misses,
+            **self.tally(self._hits, self._misses),
             "shards": way.names.shards,
             **await way.stats(),
         }
@@ -448,5 +450,4 @@ class RedisBackend(RedisLeases):
 def _check_prefix(prefix: Any) -> str:
     if not isinstance(prefix, str) or not prefix:
         raise ValueError(f"prefix={prefix!r} must be text that is not empty, such as 'semantic_llm_cache:'")
-    prefix.encode()
     return prefix

@@ -30,10 +30,11 @@ from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.values.encoding import dumps, loads
+from semantic_llm_cache.values.odd_text import escape, unescape
 
 __all__ = [
     "LAYOUT", "Damage", "Names", "Row", "decode", "digest", "encode", "place_of", "read_vector", "slot_of",
-    "split_place",
+    "split_place", "to_bytes", "to_text",
 ]  # fmt: skip
 
 LAYOUT = "1"
@@ -67,14 +68,24 @@ class Row(NamedTuple):
     accessed: bytes
 
 
+def to_bytes(name: str) -> bytes:
+    """Return a key or name as the server gets it: UTF-8 without U+0000, at which the search module cuts names off."""
+    return escape(name, nul=True).encode()
+
+
+def to_text(name: bytes) -> str:
+    """Undo `to_bytes`. Bytes of another program that are no UTF-8 are replaced."""
+    return unescape(name.decode("utf-8", "replace"))
+
+
 @lru_cache(maxsize=4096)
 def digest(*parts: str) -> str:
     """Return 32 hex digits that stand for some texts."""
     hasher = hashlib.blake2b(digest_size=16)
     for part in parts:
-        raw = part.encode("utf-8", "surrogatepass")
-        hasher.update(b"%d:" % len(raw))
-        hasher.update(raw)
+        data = part.encode("utf-8", "surrogatepass")
+        hasher.update(b"%d:" % len(data))
+        hasher.update(data)
     return hasher.hexdigest()
 
 
@@ -108,9 +119,9 @@ def encode(key: str, entry: CacheEntry, now: float, *, injected: bool) -> Row:
         entry.cost_usd, entry.schema_version,
     ]  # fmt: skip
     try:
-        head = _to_json(fields).encode()
+        head = escape(_to_json(fields)).encode()
         body = answer.encode()
-        raw_key = key.encode()
+        key_bytes = to_bytes(key)
     except (UnicodeEncodeError, TypeError) as error:
         raise CacheSerializationError(
             f"the entry holds something that cannot be stored ({type(error).__name__})"
@@ -126,7 +137,7 @@ def encode(key: str, entry: CacheEntry, now: float, *, injected: bool) -> Row:
             left += _GRACE_MS
         expires = b"%d" % math.ceil(max(-9e15, min(9e15, end * 1000.0)))  # up: nothing is over too early
     return Row(
-        raw_key,
+        key_bytes,
         _HEAD.pack(_MARK, _VERSION, checksum, len(head), len(body)) + head + body,
         vector,
         expires,
@@ -152,6 +163,7 @@ def decode(data: Any, vector: Any, hits: Any, accessed: Any) -> CacheEntry | Non
         if len(data) != middle + body_length or zlib.crc32(vector or b"", zlib.crc32(data[start:])) != checksum:
             raise Damage("its checksum is wrong")
         head = data[start:middle].decode()
+        head = unescape(head)
         fields, end = _from_json(head)
         if end != len(head):
             raise Damage("its fields are followed by something else")
@@ -211,7 +223,7 @@ class Names:
 
     def __init__(self, prefix: str, letter: str, shards: int) -> None:
         self.shards = shards
-        self.base = f"{prefix}{LAYOUT}{letter}:".encode()
+        self.base = to_bytes(f"{prefix}{LAYOUT}{letter}:")
         self.tags = _tags(shards)
         self._entries = [self.base + b"e:{%s}" % tag for tag in self.tags]
         self._hits = [self.base + b"h:{%s}" % tag for tag in self.tags]
@@ -243,7 +255,7 @@ class Names:
 
     def other(self, kind: str, shard: int, name: str = "") -> bytes:
         """Return the name of something else that belongs to a shard."""
-        return self.base + b"%s:{%s}%s" % (kind.encode(), self.tags[shard], name.encode())
+        return self.base + b"%s:{%s}%s" % (kind.encode(), self.tags[shard], to_bytes(name))
 
     @property
     def all_entries(self) -> bytes:

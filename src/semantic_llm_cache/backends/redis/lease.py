@@ -12,7 +12,7 @@ from abc import abstractmethod
 from typing import Any
 
 from semantic_llm_cache.backends.redis.clients import Link
-from semantic_llm_cache.backends.redis.entries import Names, Row, digest
+from semantic_llm_cache.backends.redis.entries import Names, Row, digest, to_bytes
 from semantic_llm_cache.backends.redis.listen import RedisListener
 from semantic_llm_cache.backends.redis.lua import lease as lua
 from semantic_llm_cache.backends.redis.lua.conditional import leased
@@ -59,9 +59,9 @@ class RedisLeases(CandidateBackend):
     async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
         """Take the lease on `key` if it is free."""
         names = (await self._ask()).names
-        raw = key.encode()
+        name = to_bytes(key)
         reply = await self._link.script(
-            lua.ACQUIRE, [names.lease(raw), names.entry(raw)], [token, int(seconds * 1000), _kept(seconds)]
+            lua.ACQUIRE, [names.lease(name), names.entry(name)], [token, int(seconds * 1000), _kept(seconds)]
         )
         if reply[0]:
             return Lease(key, token, bool(reply[1]))
@@ -71,20 +71,20 @@ class RedisLeases(CandidateBackend):
         """Renew the lease from now on; False when another one was given since."""
         names = (await self._ask()).names
         arguments = [lease.token, int(seconds * 1000), _kept(seconds)]
-        return bool(await self._link.script(lua.RENEW, [names.lease(lease.key.encode())], arguments))
+        return bool(await self._link.script(lua.RENEW, [names.lease(to_bytes(lease.key))], arguments))
 
     async def release_lease(self, lease: Lease) -> None:
         """Give the lease back."""
         names = (await self._ask()).names
         arguments = [lease.token, names.freed, digest(lease.key)]
-        await self._link.script(lua.RELEASE, [names.lease(lease.key.encode())], arguments)
+        await self._link.script(lua.RELEASE, [names.lease(to_bytes(lease.key))], arguments)
 
     async def wait_for_lease(self, key: str, seconds: float) -> None:
         """Wait for a message by pub/sub; where none can be heard, look from time to time."""
         names = (await self._ask()).names
 
         async def look(mark: bool) -> float:
-            left: int = await self._link.script(lua.LOOK, [names.lease(key.encode())], [int(mark)])
+            left: int = await self._link.script(lua.LOOK, [names.lease(to_bytes(key))], [int(mark)])
             return left / 1000
 
         await self._listener.wait(digest(key), seconds, look)

@@ -14,7 +14,7 @@ from typing import Any
 
 from semantic_llm_cache.backends.listener import TICK, Listener, Unheard
 from semantic_llm_cache.backends.redis.clients import Link
-from semantic_llm_cache.backends.redis.entries import Names
+from semantic_llm_cache.backends.redis.entries import Names, to_text
 from semantic_llm_cache.storage.front import Front
 
 __all__ = ["RedisListener"]
@@ -142,7 +142,7 @@ class RedisListener(Listener):
             return
         assert self.names is not None
         keys = [self.names.key(name) for name in names]
-        front.told([key.decode("utf-8", "replace") for key in keys if key is not None])
+        front.told([to_text(key) for key in keys if key is not None])
 
 
 async def _ask(connection: Any, *words: Any) -> Any:

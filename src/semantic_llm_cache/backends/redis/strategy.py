@@ -12,7 +12,7 @@ import numpy as np
 
 from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.redis.clients import Link, together
-from semantic_llm_cache.backends.redis.entries import Damage, Names, Row, decode, digest, place_of
+from semantic_llm_cache.backends.redis.entries import Damage, Names, Row, decode, digest, place_of, to_text
 from semantic_llm_cache.backends.redis.errors import said_by
 from semantic_llm_cache.backends.redis.lua.entries import HITS, READ, SUMMARY
 from semantic_llm_cache.backends.redis.lua.script import Script
@@ -147,7 +147,7 @@ class Way(ABC):
                 return None
             found = decode(*fields[:4])
         except Damage as damage:
-            self.damage.note(key, key.decode("utf-8", "replace"), str(damage))
+            self.damage.note(key, to_text(key), str(damage))
             return None
         return None if found is None or found.is_expired(now) else found
 
@@ -171,7 +171,7 @@ class Way(ABC):
             cosine = float(wide @ other) / (length * math.sqrt(float(other @ other)))
             similarity = max(0.0, min(1.0, cosine))
             if similarity >= threshold - THRESHOLD_TOLERANCE:
-                found[key] = Candidate(key.decode(), entry, similarity)
+                found[key] = Candidate(to_text(key), entry, similarity)
         self.damage.tell()
         return sorted(found.values(), key=_farness)
 

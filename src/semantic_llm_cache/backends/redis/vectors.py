@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from semantic_llm_cache.backends.redis.clients import Link, together
-from semantic_llm_cache.backends.redis.entries import Row
+from semantic_llm_cache.backends.redis.entries import Row, to_bytes
 from semantic_llm_cache.backends.redis.lua.conditional import unchanged
 from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.backends.redis.strategy import READ_CHUNK, Way
@@ -51,7 +51,7 @@ async def set_vectors(
 
     Two round trips: one that reads, one that writes.
     """
-    keys = [key.encode() for key, _, _ in items]
+    keys = [to_bytes(key) for key, _, _ in items]
     stored: dict[bytes, Any] = {}
     for some in await together([way._read(*chunk) for chunk in way.chunks(list(dict.fromkeys(keys)), READ_CHUNK)]):
         stored.update(some)

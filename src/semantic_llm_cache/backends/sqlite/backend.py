@@ -208,6 +208,8 @@ class SQLiteBackend(CandidateBackend):
 
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order; with `touch` False without using them."""
+        if not touch:
+            await self.settle()
         now = self._now()
         entries = await self._reading.run(self._reader.get_many, list(keys), now)
         if touch:
@@ -309,6 +311,7 @@ class SQLiteBackend(CandidateBackend):
         """Yield all live entries there are now, in the order in which they were written."""
         check_namespace(namespace)
         check_count(batch_size, "batch_size")
+        await self.settle()
         after, until = 0, await self._reading.run(self._reader.last_id)
         with self._reader.damage.together():
             while True:
@@ -376,6 +379,7 @@ class SQLiteBackend(CandidateBackend):
 
     async def get_counters(self) -> dict[str, dict[str, float]]:
         """Return the sums by namespace, of all processes."""
+        await self.settle()
         return await self._reading.run(self._reader.counters)
 
     async def get_state(self, name: str) -> bytes | None:
@@ -436,8 +440,7 @@ class SQLiteBackend(CandidateBackend):
             "backend": "sqlite",
             "path": self.db_path,
             **stored,
-            "hits": self._hits,
-            "misses": self._misses,
+            **self.tally(self._hits, self._misses),
             "evictions": self._writer.evictions,
             "expired": self._writer.expired,
             "index_size": len(self._searcher.index),

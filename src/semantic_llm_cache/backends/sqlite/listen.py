@@ -12,6 +12,7 @@ import asyncio
 import sqlite3
 
 from semantic_llm_cache.backends.listener import Listener, Unheard
+from semantic_llm_cache.backends.sqlite.rows import text_of
 from semantic_llm_cache.backends.sqlite.schema import sequence
 from semantic_llm_cache.backends.sqlite.watch import Connection
 from semantic_llm_cache.runtime.worker import Worker
@@ -66,4 +67,4 @@ class SQLiteListener(Listener):
             some = keys[start : start + _IN]
             among = ",".join("?" * len(some))
             rows = connection.execute(f"SELECT key FROM entries WHERE key IN ({among}) AND id <= ?", (*some, last_id))
-            front.told(set(some) - {key for (key,) in rows})
+            front.told(set(some) - {text_of(key) for (key,) in rows})

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from semantic_llm_cache.backends.damage import DamageLog
-from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fetch, is_over
+from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fetch, is_over, text_of
 from semantic_llm_cache.backends.sqlite.schema import sequence
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.storage.selection import Selection
@@ -76,7 +76,7 @@ class Reader:
 
     def get_many(self, connection: sqlite3.Connection, keys: Sequence[str], now: float) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order."""
-        found = {row[1]: row for row in self.rows(connection, "key", keys)}
+        found = {text_of(row[1]): row for row in self.rows(connection, "key", keys)}
         entries = [None if key not in found else self.entry(found[key], now) for key in keys]
         self.damage.tell()
         return entries
@@ -100,7 +100,7 @@ class Reader:
     ) -> tuple[int, list[tuple[str, CacheEntry]]]:
         """Return the next id to go on from (0 at the end) and live entries, by id."""
         rows = fetch(connection, *step.query(COLUMNS))
-        entries = [(row[1], self.entry(row, now)) for row in rows]
+        entries = [(text_of(row[1]), self.entry(row, now)) for row in rows]
         last = rows[-1][0] if len(rows) == step.limit else 0
         return last, [(key, entry) for key, entry in entries if entry is not None]
 
@@ -134,7 +134,7 @@ class Reader:
         """Return the counters by namespace."""
         sums: dict[str, dict[str, float]] = {}
         for namespace, name, value in connection.execute("SELECT namespace, name, value FROM counters"):
-            sums.setdefault(namespace, {})[name] = value
+            sums.setdefault(text_of(namespace), {})[text_of(name)] = value
         return sums
 
     def state(self, connection: sqlite3.Connection, name: str) -> bytes | None:
@@ -144,8 +144,8 @@ class Reader:
 
     def states(self, connection: sqlite3.Connection, prefix: str) -> list[str]:
         """Return the names of the blobs that begin with `prefix`."""
-        names = connection.execute("SELECT name FROM states ORDER BY name")
-        return [name for (name,) in names if name.startswith(prefix)]
+        names = connection.execute("SELECT name FROM states")
+        return sorted(name for (held,) in names if (name := text_of(held)).startswith(prefix))
 
 
 def _matches(wanted: Selection, prompt: Any, packed: Any) -> bool:
@@ -153,8 +153,8 @@ def _matches(wanted: Selection, prompt: Any, packed: Any) -> bool:
     if wanted.needle is not None and type(prompt) is not str:
         return False
     if wanted.tags is None:
-        return wanted.needle is None or wanted.needle in prompt.casefold()
+        return wanted.needle is None or wanted.needle in text_of(prompt).casefold()
     try:
-        return bool(packed) and wanted.matches(prompt, json.loads(packed))
+        return bool(packed) and wanted.matches(text_of(prompt), json.loads(text_of(packed)))
     except (ValueError, TypeError):
         return False

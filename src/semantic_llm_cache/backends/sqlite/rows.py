@@ -13,6 +13,7 @@ from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.values.encoding import dumps, loads
+from semantic_llm_cache.values.odd_text import unescape
 
 __all__ = [
     "COLUMNS",
@@ -25,6 +26,7 @@ __all__ = [
     "is_over",
     "pack_vector",
     "read_vector",
+    "text_of",
 ]
 
 _FIELDS = (
@@ -87,7 +89,9 @@ def decode(row: Sequence[Any]) -> CacheEntry:
         raise Damage("text that is not UTF-8")
     try:
         vector = None if row[4] is None else read_vector(row[4])
-        fields = [row[2], loads(row[3]), vector, *row[5:15], _unpack(row[15]), _unpack(row[16]), *row[17:]]
+        scope, embedder, kind = map(text_of, row[12:15])
+        texts = [text_of(row[7]), *row[8:12], scope, embedder, kind, _unpack(row[15]), _unpack(row[16])]
+        fields = [unescape(row[2]), loads(unescape(row[3])), vector, row[5], row[6], *texts, *row[17:]]
         return CacheEntry(*fields)
     except CacheSerializationError as error:
         raise Damage(str(error)) from error
@@ -135,8 +139,13 @@ def _text_or_bytes(raw: bytes) -> str | bytes:
 
 
 def _pack(items: Sequence[str]) -> str:
-    return json.dumps(list(items), ensure_ascii=False) if items else ""
+    return json.dumps(list(items), ensure_ascii=False) if items else ""  # the connection escapes it
 
 
 def _unpack(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text)) if text else ()
+    return tuple(json.loads(unescape(text))) if text else ()
+
+
+def text_of(held: Any) -> Any:
+    """Return a text as it was before the connection escaped it; what is no text, in a damaged row, as it is."""
+    return unescape(held) if type(held) is str else held

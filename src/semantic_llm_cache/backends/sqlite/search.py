@@ -12,12 +12,14 @@ import numpy as np
 
 from semantic_llm_cache.backends.sqlite.index import IndexFile, Position
 from semantic_llm_cache.backends.sqlite.read import Reader
+from semantic_llm_cache.backends.sqlite.rows import text_of
 from semantic_llm_cache.backends.sqlite.schema import sequence
 from semantic_llm_cache.backends.sqlite.watch import Connection
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.values.odd_text import escape
 
 __all__ = ["Searcher"]
 
@@ -59,8 +61,9 @@ class Searcher(Reader):
         try:
             self._catch_up(connection)
             wanted, read_anew = k, False
+            held = {name: None if limit is None else escape(limit) for name, limit in limits.items()}
             while True:
-                pairs = self.index.search(vector, wanted, threshold, **limits)
+                pairs = self.index.search(vector, wanted, threshold, **held)
                 found = self._read(connection, pairs, vector, limits, now)
                 if found is None:
                     if read_anew:
@@ -102,7 +105,7 @@ class Searcher(Reader):
                 logger.warning("%s does not agree with its database: its vectors are read again", self.file.path)
                 return None
             else:
-                found.append(Candidate(row[1], entry, max(0.0, cosine)))
+                found.append(Candidate(text_of(row[1]), entry, max(0.0, cosine)))
         return found
 
     def _catch_up(self, connection: Connection) -> None:

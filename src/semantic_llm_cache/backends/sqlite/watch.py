@@ -11,10 +11,11 @@ import logging
 import os
 import sqlite3
 import weakref
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from semantic_llm_cache.runtime.fork import fork_safe_lock
+from semantic_llm_cache.values.odd_text import escape
 
 __all__ = ["Connection", "OpenFile", "Watch", "clear_away_old", "identity", "note"]
 
@@ -39,14 +40,29 @@ class OpenFile(NamedTuple):
 
 
 class Connection(sqlite3.Connection):
-    """A connection that knows its file; None where that cannot change unseen."""
+    """A connection that knows its file (None where that cannot change unseen), and takes any text as a parameter.
+
+    Texts are written by `escape`. Who reads one undoes that with `unescape`.
+    """
 
     opened: OpenFile | None = None
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run a statement."""
+        return super().execute(sql, _written(parameters) if parameters else ())
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """Run a statement for each of several rows of parameters."""
+        return super().executemany(sql, map(_written, parameters))
 
     def close(self) -> None:
         """Close it. From then on its file's numbers may be another's."""
         self.opened = None
         super().close()
+
+
+def _written(parameters: Sequence[Any]) -> list[Any]:
+    return [escape(one) if type(one) is str and not one.isascii() else one for one in parameters]
 
 
 class Watch:

@@ -2,97 +2,74 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from semantic_llm_cache._installation import install
-from semantic_llm_cache.cli.arguments import count, similarity, within
-from semantic_llm_cache.cli.common import CommandError, add_command, add_target, open_backend
+from semantic_llm_cache.cli.common import CommandError, cache_options, open_backend, run_async
+from semantic_llm_cache.cli.output import dim, print_json, say
+from semantic_llm_cache.cli.parsing import COUNT, SIMILARITY, Args, Number, command, option
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.cli.common import Subparsers
     from semantic_llm_cache.cli.demo.questions import Prompt
     from semantic_llm_cache.cli.demo.summary import Summary
     from semantic_llm_cache.similarity.base import EmbeddingProvider
     from semantic_llm_cache.storage.contract import StorageBackend
 
-__all__ = ["add_demo_parser"]
+__all__ = ["demo_command"]
 
-_DESCRIPTION = """\
-Send some 300 prompts of a help desk's day to a cached function that stands for
-a model: paraphrases, repeats, and traps such as "5 miles" after "6 miles". Every
-prompt is labelled, so the report can say which hits were wrong. Nothing leaves
-this machine.
-"""
 _NEEDS_MODEL = f"demo needs the embedding model: run  {install('semantic')}  and  semantic-llm-cache model install"
 
 
-def add_demo_parser(subparsers: Subparsers) -> None:
-    """Add `demo`."""
-    parser = add_command(
-        subparsers,
-        "demo",
-        "send 300 labelled prompts through a cache and report",
-        description=_DESCRIPTION,
-        examples="demo\ndemo --db cache.db        (the second run starts warm)\ndemo --similarity 0.95",
-    )
-    add_target(parser, default="memory")
-    parser.add_argument(
-        "--similarity",
-        type=similarity,
-        default=0.9,
-        metavar="COSINE",
-        help="least cosine of a near hit, 0 to 1; 1 is exact only (default: 0.9)",
-    )
-    parser.add_argument(
-        "--delay-ms",
-        type=_delay,
-        default=350.0,
-        metavar="MS",
-        help="mean time of a call, give or take 30 %% (default: 350)",
-    )
-    parser.add_argument(
-        "--concurrency", type=count, default=4, metavar="N", help="prompts under way at once (default: 4)"
-    )
-    parser.add_argument("--seed", type=int, default=7, help="another order and other delays (default: 7)")
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar on stderr")
-    parser.add_argument("--limit", type=count, default=None, help=argparse.SUPPRESS)
-    parser.set_defaults(run=_run)
+@command("demo", "demo", "demo --db cache.db  # the second run starts warm", "demo --similarity 0.95")
+@cache_options(default="memory")
+@option(
+    "--similarity",
+    type=SIMILARITY,
+    default=0.9,
+    metavar="COSINE",
+    help="Least cosine of a near hit, 0 to 1; 1 is exact only.",
+)
+@option(
+    "--delay-ms",
+    type=Number("a number of milliseconds, at most 60000", 0, 60_000),
+    default=350,
+    metavar="MS",
+    help="Mean time of a call, give or take 30 %.",
+)
+@option("--concurrency", type=COUNT, default=4, metavar="N", help="Prompts in progress at the same time.")
+@option("--seed", type=int, default=7, metavar="N", help="Decides the order of the prompts and the delays.")
+@option("--no-progress", is_flag=True, show_default=False, help="Show no progress bar on stderr.")
+@option("--limit", type=COUNT, hidden=True)
+def demo_command(args: Args) -> int:
+    """Send some 300 prompts of a help desk's day to a cached function that stands for a model.
 
-
-def _delay(text: str) -> float:
-    return within(text, 0, 60_000, "a number of milliseconds, at most 60000")
-
-
-def _run(args: argparse.Namespace) -> int:
+    They are paraphrases, repeats, and traps such as "5 miles" after "6 miles". Every prompt is labelled, so the
+    report can say which hits were wrong. Nothing leaves this machine.
+    """
     from semantic_llm_cache.cli.demo.report import report
-    from semantic_llm_cache.cli.output import Style, print_json
     from semantic_llm_cache.config import CacheConfig
     from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 
     prices = CacheConfig()
     rates = (prices.input_cost_per_1k, prices.output_cost_per_1k)
     try:
-        summary, where = asyncio.run(_demo(args, rates))
+        summary, where = run_async(_demo(args, rates))
     except EmbeddingUnavailableError as error:
         detail = "" if "model install" in str(error) else f" ({error})"
         raise CommandError(_NEEDS_MODEL + detail, code=2) from error
     if args.json:
         print_json(summary.as_json())
         return 0
-    style = Style(sys.stdout)
-    print("\n".join(report(summary, where, rates, style)))
+    say("\n".join(report(summary, where, rates)))
     if args.db is None and args.url is None:
-        print(style.dim("\nRun it twice with --db cache.db, and the second run starts warm."))
+        say(dim("\nRun it twice with --db cache.db, and the second run starts warm."))
     return 0
 
 
-async def _demo(args: argparse.Namespace, rates: tuple[float, float]) -> tuple[Summary, str]:
+async def _demo(args: Args, rates: tuple[float, float]) -> tuple[Summary, str]:
     from semantic_llm_cache.cli.demo.prompts import build_stream
     from semantic_llm_cache.cli.demo.run import NAMESPACE, Result, Run, Settings, run_demo
     from semantic_llm_cache.cli.demo.summary import summarise
@@ -110,7 +87,7 @@ async def _demo(args: argparse.Namespace, rates: tuple[float, float]) -> tuple[S
     async with _backend(args) as backend:
         warm = sum([1 async for _ in backend.scan(namespace=NAMESPACE)])
         if warm and not args.no_progress:
-            print(f"starting warm with {warm:,} entries", file=sys.stderr)
+            say(f"starting warm with {warm:,} entries", err=True)
         counts = {"exact": 0, "near": 0, "coalesced": 0, "calls": 0}
         with Progress(len(stream), enabled=not args.no_progress) as progress:
 
@@ -127,7 +104,7 @@ async def _demo(args: argparse.Namespace, rates: tuple[float, float]) -> tuple[S
     return summary, where
 
 
-def _backend(args: argparse.Namespace) -> AbstractAsyncContextManager[StorageBackend]:
+def _backend(args: Args) -> AbstractAsyncContextManager[StorageBackend]:
     if args.db is None and args.url is None:
         # SEMANTIC_LLM_CACHE_URL may name a cache in use: a demo must not write to it unless asked.
         from semantic_llm_cache.backends import MemoryBackend
@@ -138,6 +115,8 @@ def _backend(args: argparse.Namespace) -> AbstractAsyncContextManager[StorageBac
 
 async def _load_embedder() -> EmbeddingProvider:
     """Return the embedder, already loaded: the first prompt should not wait for that."""
+    import asyncio
+
     from semantic_llm_cache.similarity import create_embedding_provider
 
     embedder: EmbeddingProvider = create_embedding_provider("auto")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import click
+
 from semantic_llm_cache.cli.demo.run import SPREAD, Result
 from semantic_llm_cache.cli.demo.summary import TIERS, Summary, Tier, Trap
-from semantic_llm_cache.cli.output import Style, clean, columns, fit, milliseconds, money
+from semantic_llm_cache.cli.output import clean, columns, dim, fit, milliseconds, money
 
 __all__ = ["instructive", "report"]
 
@@ -29,53 +31,53 @@ def _header(summary: Summary, where: str) -> list[str]:
     ]
 
 
-def report(summary: Summary, where: str, rates: tuple[float, float], style: Style) -> list[str]:
+def report(summary: Summary, where: str, rates: tuple[float, float]) -> list[str]:
     """Return the lines of the report.
 
     Args:
         summary: the figures.
         where: the cache, in a few words.
         rates: USD per 1,000 tokens of input and of output, for the note on the estimate.
-        style: the style of the output stream.
     """
     return [
-        *map(style.dim, _header(summary, where)),
+        *map(dim, _header(summary, where)),
         "",
-        *_table(summary, style),
+        *_table(summary),
         "",
-        *_savings(summary, rates, style),
-        *_wrong_hits(summary, style),
-        *_lessons(summary, style),
+        *_savings(summary, rates),
+        *_wrong_hits(summary),
+        *_lessons(summary),
     ]
 
 
 # ------------------------------------------------------------------------------ figures
 
 
-def _table(summary: Summary, style: Style) -> list[str]:
-    lines = [style.dim(f"{'':<20}{'prompts':>9}{'share':>10}{'p50':>12}{'p99':>12}{'wrong':>9}")]
+def _table(summary: Summary) -> list[str]:
+    lines = [dim(f"{'':<20}{'prompts':>9}{'share':>10}{'p50':>12}{'p99':>12}{'wrong':>9}")]
     names = {"exact": "exact hits", "near": "near hits", "coalesced": "coalesced"}
     for name in TIERS:
-        lines.append(_row(names[name], summary.tiers[name], summary, style, "green"))
-    lines.append(_row("misses (calls)", summary.tiers["miss"], summary, style, "yellow", wrong=False))
+        lines.append(_row(names[name], summary.tiers[name], summary, "green"))
+    lines.append(_row("misses (calls)", summary.tiers["miss"], summary, "yellow", wrong=False))
     for name, count in summary.others.items():
-        lines.append(_row(name, Tier(count, 0, None, None), summary, style, "red", wrong=False))
-    lines.append(style.dim("-" * 72))
-    lines.append(_row("exact + near", summary.tiers["hit"], summary, style, "bold"))
+        lines.append(_row(name, Tier(count, 0, None, None), summary, "red", wrong=False))
+    lines.append(dim("-" * 72))
+    lines.append(_row("exact + near", summary.tiers["hit"], summary, None))
     return lines
 
 
-def _row(name: str, tier: Tier, summary: Summary, style: Style, colour: str, *, wrong: bool = True) -> str:
+def _row(name: str, tier: Tier, summary: Summary, colour: str | None, *, wrong: bool = True) -> str:
     share = f"{100 * tier.count / summary.prompts:.1f} %" if summary.prompts else "-"
     p50 = "-" if tier.p50_ms is None else milliseconds(tier.p50_ms)
     p99 = "-" if tier.p99_ms is None else milliseconds(tier.p99_ms)
     mark = f"{tier.wrong if wrong else '-':>9}"
     if wrong and tier.wrong:
-        mark = style.red(mark)
-    return style.paint(f"{name:<20}", colour) + f"{tier.count:>9}{share:>10}{p50:>12}{p99:>12}" + mark
+        mark = click.style(mark, fg="red")
+    named = click.style(f"{name:<20}", fg=colour, bold=colour is None)
+    return named + f"{tier.count:>9}{share:>10}{p50:>12}{p99:>12}" + mark
 
 
-def _savings(summary: Summary, rates: tuple[float, float], style: Style) -> list[str]:
+def _savings(summary: Summary, rates: tuple[float, float]) -> list[str]:
     saved = summary.prompts - summary.calls
     fooled = [trap for trap in summary.traps if trap.fooled]
     wrong = len(summary.wrong)
@@ -104,41 +106,42 @@ def _savings(summary: Summary, rates: tuple[float, float], style: Style) -> list
     for name, value, note in rows:
         bad = name == "Wrong hits" and wrong
         shown = f"{value:<22}"
-        shown = style.red(shown) if bad else shown
-        lines.append(f"{style.bold(f'{name:<14}')} {shown} {style.dim(note)}")
-    lines.append(style.dim(f"{'':<15}tokens estimated from length, ${rates[0]:g} per 1k in, ${rates[1]:g} out"))
+        shown = click.style(shown, fg="red") if bad else shown
+        lines.append(f"{click.style(f'{name:<14}', bold=True)} {shown} {dim(note)}")
+    lines.append(dim(f"{'':<15}tokens estimated from length, ${rates[0]:g} per 1k in, ${rates[1]:g} out"))
     return lines
 
 
 # ------------------------------------------------------------------------------ examples
 
 
-def _wrong_hits(summary: Summary, style: Style) -> list[str]:
+def _wrong_hits(summary: Summary) -> list[str]:
     if not summary.wrong:
         return []
-    lines = ["", style.bold("Wrong hits") + style.dim("  (got the answer of another question)")]
+    lines = ["", click.style("Wrong hits", bold=True) + dim("  (got the answer of another question)")]
     pairs: dict[tuple[str, str], list[Result]] = {}
     for result in summary.wrong:
         pairs.setdefault((result.prompt.text, result.matched or "?"), []).append(result)
     for (text, matched), results in list(pairs.items())[:_WRONG_SHOWN]:
         why = f"{len(results)} times" if len(results) > 1 else ""
-        lines += _pair(style.red("wrong   "), results[0].similarity, text, matched, why)
+        lines += _pair(click.style("wrong   ", fg="red"), results[0].similarity, text, matched, why)
     more = len(pairs) - _WRONG_SHOWN
     if more > 0:
-        lines.append(style.dim(f"  and {more} more; --json lists them all"))
+        lines.append(dim(f"  and {more} more; --json lists them all"))
     return lines
 
 
-def _lessons(summary: Summary, style: Style) -> list[str]:
+def _lessons(summary: Summary) -> list[str]:
     near, traps = instructive(summary)
     if not near and not traps:
         return []
-    lines = ["", style.bold("Worth a look")]
+    lines = ["", click.style("Worth a look", bold=True)]
     for result in near:
-        lines += _pair(style.green("hit     "), result.similarity, result.prompt.text, result.matched or "?")
+        verdict = click.style("hit     ", fg="green")
+        lines += _pair(verdict, result.similarity, result.prompt.text, result.matched or "?")
     for trap in traps:
         why = _why(trap, summary.settings.similarity)
-        lines += _pair(style.yellow("refused "), trap.cosine, trap.prompt.text, trap.prompt.twin, why)
+        lines += _pair(click.style("refused ", fg="yellow"), trap.cosine, trap.prompt.text, trap.prompt.twin, why)
     return lines
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 
 from semantic_llm_cache.arguments import check_callable, check_flag, check_path, check_text, shown
 from semantic_llm_cache.calls.settings import CallSettings
-from semantic_llm_cache.config import TTL, parse_ttl
+from semantic_llm_cache.config import TTL, TTLFunction, check_ttl, parse_ttl
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.outcome import ALONE, MISS
@@ -24,6 +24,7 @@ from semantic_llm_cache.management.logs.reading import BadRecord, CallLog, Item,
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import shared_backend
+from semantic_llm_cache.values.annotations import meaning
 
 if TYPE_CHECKING:
     from semantic_llm_cache.wire.cache import WireCache
@@ -92,7 +93,7 @@ async def warm_from_log(
     arguments: Mapping[str, Any] | None = None,
     models: Mapping[str, str] | None = None,
     fields: Mapping[str, Any] | None = None,
-    ttl: TTL = MISS,
+    ttl: TTL | TTLFunction = MISS,
     max_age: TTL = None,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -145,6 +146,8 @@ async def warm_from_log(
         (1, '4')
     """
     limit = parse_ttl(max_age, "max_age")
+    if limit == 0:
+        raise ValueError(f"max_age={shown(max_age)} must be more than zero: every record of the log would be too old")
     check_path(path, "path")
     if requests is not None:
         check_path(requests, "requests")
@@ -160,7 +163,7 @@ async def warm_from_log(
     changes = _Changes(dict(models or {}), dict(fields or {}))
     changed: dict[str, Any] = {} if backend is None else {"backend": shared_backend(backend)}
     if ttl is not MISS:
-        changed["ttl"] = parse_ttl(ttl)
+        changed["ttl"] = check_ttl(ttl)
     door = _door(target, changed, base_url, given, arguments or {})
     report = WarmReport(str(log.path), log.format, log.size, dry_run=dry_run)
     job = _Warming(door, changes, report, overwrite)
@@ -260,7 +263,7 @@ class _Warming:
         call = Call(answer.request, replace(answer.settings, ttl=engine.ttl)).again()
         fresh = await engine.admission.weigh(call, answer.value, answer.duration_ms)
         if not fresh.wanted:
-            _count(report.refused, "cache_if")
+            _count(report.refused, fresh.refused)
             return
         if fresh.shared is ALONE:
             self._broken(answer.place, "the answer has no stored form")
@@ -273,8 +276,8 @@ class _Warming:
             except CacheSerializationError as error:
                 self._broken(answer.place, str(error))
                 return
-            if not put[0]:
-                _count(report.refused, "longer than max_prompt or max_response")
+            if not put.stored:
+                _count(report.refused, put.refused)
                 return
         report.stored += 1
 
@@ -329,6 +332,7 @@ class _Wire:
         """Return what this door would store for a call."""
         from semantic_llm_cache.wire import records
         from semantic_llm_cache.wire.formats import find_format
+        from semantic_llm_cache.wire.strict import Bypass
 
         if not call.path:
             raise NotForCache("a plain prompt and response: it belongs to a function or a namespace")
@@ -337,6 +341,8 @@ class _Wire:
             raise NotForCache(f"no request that is cached: {call.path}")
         try:
             asked = known.read(call.body, self.door.reading)
+        except Bypass as bypass:
+            raise NotForCache(f"a request that is not cached: {bypass}") from None
         except (CacheKeyError, TypeError, ValueError, KeyError) as error:
             raise BadRecord(f"the request is not valid for {known.name} ({describe(error)})") from error
         if asked is None:
@@ -409,7 +415,7 @@ class _Function:
         if self.controls.streams:
             return _Answer(request, settings, [response], call.duration_ms, place)
         try:
-            value = _typed(response, settings.target)
+            value = _typed(response, meaning(settings.target))
         except Exception as error:  # a model's own validation may raise anything
             raise BadRecord(f"the response is not what {self.binder.name} returns ({describe(error)})") from error
         return _Answer(request, settings, value, call.duration_ms, place)

@@ -11,25 +11,23 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache._installation import install
+from langchain_core.caches import BaseCache
+from langchain_core.outputs import Generation
+
 from semantic_llm_cache.calls import lookup as lookups
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError, PromptCacheError
-from semantic_llm_cache.integrations._door import Door, cut_short
+from semantic_llm_cache.integrations._door import Door
+from semantic_llm_cache.integrations.langchain.scope import ROLES
+from semantic_llm_cache.integrations.langchain.stored import cut_off, misfit, of_run, plain, rebuilt, usage_of
 from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.wire.steps import Do
-
-try:
-    from langchain_core.caches import BaseCache
-    from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage
-    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
-except ImportError as error:
-    raise ImportError(f"LangChainCache needs langchain-core: {install('langchain')}") from error
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -39,16 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LangChainCache"]
 
-# Stored answers name their types here, and no others are ever made.
-_GENERATIONS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Generation, GenerationChunk, ChatGeneration, ChatGenerationChunk)
-}
-_MESSAGES: dict[str, Any] = {kind.__name__: kind for kind in (AIMessage, AIMessageChunk, ChatMessage)}
 _SECRET = re.compile(r'{"id": \["([^"]+)"\], "lc": 1, "type": "secret"}')
 """How LangChain writes a secret of a model down."""
 _HIDDEN = '"type": "not_implemented"'
 _MEMORY = re.compile(r" at 0x[0-9a-fA-F]+")
-_ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "function"}
 
 
 class LangChainCache(BaseCache):
@@ -63,7 +55,8 @@ class LangChainCache(BaseCache):
     that LangChain cannot write down bypasses the cache unless `scope` is given. A call that LangChain describes by an
     address in memory always bypasses it.
 
-    LangChain's ``stream`` and ``astream`` do not ask any cache; a transport under the SDK does.
+    LangChain's ``stream`` and ``astream`` do not ask any cache, and concurrent equal calls each reach the model: a
+    `CachedChatModel` serves both.
 
     Args:
         cache: the engine; None makes one from `options`.
@@ -172,10 +165,11 @@ class LangChainCache(BaseCache):
         if planned is None or not self._fit(generations):
             return
         request, settings = planned
-        try:
-            stored = [_plain(generation) for generation in generations]
-        except KeyError:
-            return  # a type that is not in the table
+        stored = [_plain(generation) for generation in generations]
+        reason = next(filter(None, map(cut_off, stored)), "")
+        if reason:
+            self.door.refused(reason)
+            return
         yield Do(lambda: self.engine.store(request, stored, settings=settings))
 
     async def aclear(self, **kwargs: Any) -> None:
@@ -187,31 +181,23 @@ class LangChainCache(BaseCache):
         background.run(self.door.clear())
 
     def _fit(self, generations: Sequence[Generation]) -> bool:
-        for generation in generations:
-            message = getattr(generation, "message", None)
-            info = dict(generation.generation_info or {})
-            calls = False
-            if message is not None:
-                info.update(message.response_metadata or {})
-                refusal = (message.additional_kwargs or {}).get("refusal")
-                if refusal:
-                    return False
-                calls = bool(getattr(message, "tool_calls", None) or getattr(message, "invalid_tool_calls", None))
-            reasons = (info.get(name) for name in ("finish_reason", "stop_reason", "done_reason"))
-            if any(cut_short(reason) for reason in reasons):
-                return False
-            if calls and not self.door.tool_calls:
-                return False
-            if not calls and not generation.text.strip():
-                return False
+        """Return whether generations may be stored; if not, log why, once per kind of reason."""
+        reason = self._refusal(generations)
+        self.door.refused(reason)
+        return not reason
+
+    def _refusal(self, generations: Sequence[Generation]) -> str:
         if not generations:
-            return False
+            return because("empty")
+        reason = next(filter(None, (misfit(generation, self.door.tool_calls) for generation in generations)), "")
+        if reason:
+            return reason
         wanted = self.engine.cache_if
         try:
-            return wanted is None or bool(wanted(list(generations)))
+            return "" if wanted is None or wanted(list(generations)) else because("cache-if", "it returned False")
         except Exception as error:
             self.engine.log_once("cache_if", f"cache_if raised {describe(error)}: answers are not stored")
-            return False
+            return because("cache-if", f"it raised {describe(error)}")
 
 
 def _messages(prompt: str) -> list[dict[str, Any]] | None:
@@ -226,7 +212,7 @@ def _messages(prompt: str) -> list[dict[str, Any]] | None:
             kind = fields.pop("type")
             if item.get("type") != "constructor":
                 return None
-            role = fields.pop("role", kind) if kind == "chat" else _ROLES.get(kind, kind)
+            role = fields.pop("role", kind) if kind == "chat" else ROLES.get(kind, kind)
             messages.append({"role": str(role), **fields, "kind": item["id"][-1]})
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
         return None
@@ -234,36 +220,22 @@ def _messages(prompt: str) -> list[dict[str, Any]] | None:
 
 
 def _plain(generation: Generation) -> dict[str, Any]:
-    """Return a generation as plain data. Raises KeyError for a type that is not in the table."""
-    kind = type(generation).__name__
-    if _GENERATIONS[kind] is not type(generation):
-        raise KeyError(kind)
-    plain: dict[str, Any] = {"kind": kind, "info": generation.generation_info}
+    """Return a generation as plain data, with what people and policies read of it."""
+    data = plain(generation)
     message = getattr(generation, "message", None)
     if message is None:
-        return {**plain, "text": generation.text}
-    name = type(message).__name__
-    if _MESSAGES[name] is not type(message):
-        raise KeyError(name)
-    usage = getattr(message, "usage_metadata", None)
+        return data
+    if of_run(data["message"].get("id")):
+        # In the state of an agent, a message replaces another one with its id.
+        del data["message"]["id"]
+    usage = usage_of(message)
     # `usage` is where the engine counts tokens, `content` what people and policies read.
-    plain.update(message_kind=name, message=message.model_dump(), content=str(generation.text))
-    if usage:
-        plain["usage"] = {k: v for k, v in usage.items() if isinstance(v, int)}
-    return plain
+    return {**data, "content": str(generation.text), **({"usage": usage} if usage else {})}
 
 
 def _rebuilt(stored: Any) -> list[Generation] | None:
     """Return stored generations; None for anything that is not of the table."""
     try:
-        made = []
-        for plain in stored:
-            kind = _GENERATIONS[plain["kind"]]
-            if "message" in plain:
-                message = _MESSAGES[plain["message_kind"]](**plain["message"])
-                made.append(kind(message=message, generation_info=plain["info"]))
-            else:
-                made.append(kind(text=plain["text"], generation_info=plain["info"]))
+        return [rebuilt(data) for data in stored]
     except (KeyError, TypeError, ValueError):
         return None
-    return made

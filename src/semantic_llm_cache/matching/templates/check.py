@@ -1,0 +1,44 @@
+"""`TemplateCheck`: what one engine knows of templates, and what it says about two prompts from one."""
+
+from __future__ import annotations
+
+from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.keys.template import slots_of_text
+from semantic_llm_cache.matching.guards import GuardSet
+
+from .comparison import Comparison
+from .sharing import given_slots, learn, shared_slots
+from .skeletons import Skeletons
+
+__all__ = ["TemplateCheck"]
+
+
+class TemplateCheck:
+    """Compares what differs between prompts from one template, given or learned.
+
+    Args:
+        guards: are asked about the parts that differ.
+    """
+
+    def __init__(self, guards: GuardSet) -> None:
+        self._guards = guards
+        self._skeletons = Skeletons()
+
+    def compared(self, request: Request, other: str, scope: str = "") -> Comparison | None:
+        """Return what is known so far about the differences; None if the prompts are not from one template.
+
+        Args:
+            request: the question.
+            other: the stored prompt.
+            scope: the scope of both, for what was learned; "" uses nothing learned.
+        """
+        if request.slots < 2:
+            slots = shared_slots(request.text, other, self._skeletons, scope)
+        else:
+            slots = given_slots(slots_of_text(request.text), slots_of_text(other))
+        return None if slots is None else Comparison(slots, self._guards)
+
+    def learn(self, request: Request, other: str, scope: str) -> None:
+        """Learn from a request and a stored prompt of its scope."""
+        if not request.slots:
+            learn(self._skeletons, scope, request.text, other)
