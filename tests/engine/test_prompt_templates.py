@@ -104,6 +104,20 @@ async def test_keys_are_the_same_as_before_without_the_option_and_for_prompts_th
     assert (await SemanticCache(backend, prompt_template=FORM).lookup(asked)).hit
 
 
+async def test_guards_of_the_users_own_see_all_slots_together():
+    seen = []
+
+    def refuses(prompt, candidate):
+        seen.append((prompt, candidate))
+        return "never"
+
+    cache = engine(guards=["default", refuses], prompt_template="About {a} for {b}.")
+    await cache.store(Request("n", None, "About cats for my mother."), "x")
+    found = await cache.lookup(Request("n", None, "About the cats for my mother."))
+    assert (found.hit, found.reason) == (False, "veto: never")
+    assert set(seen) == {("the cats\n---\nmy mother", "cats\n---\nmy mother")}
+
+
 def test_exact_slots_need_a_template():
     with pytest.raises(ValueError, match="exact_slots= names slots of prompt_template=, which is not given"):
         SemanticCache(exact_slots=("a",))

@@ -168,7 +168,11 @@ class Decider:
             return False
         if request.slots < 2 and not policy.same(request.text, other, similarity):
             return False
-        found = None if self._templates is None else self._templates.compared(request, other)
+        if self._templates is None:
+            return True
+        if request.slots > 1 and self._templates.veto(request.text, other) is not None:
+            return False
+        found = self._templates.compared(request, other)
         # Nobody waits here for an embedding: what needs one counts as different.
         return found is None or (found.objection is None and not found.texts)
 
@@ -262,8 +266,9 @@ class Decider:
             unseen = self.unseen(request.text, candidate.entry.prompt)
             if unseen is not None:
                 return f"veto: {unseen}"
-            if request.slots > 1:
-                return None  # each slot is compared with its counterpart, see `_slot_veto`
+            if request.slots > 1:  # the built-in guards compare each slot with its counterpart, see `_slot_veto`
+                veto = self._templates and self._templates.veto(request.text, candidate.entry.prompt)
+                return f"veto: {veto}" if veto else None
         verdict = policy.judge(request.text, [candidate])
         return verdict.reason if verdict.candidate is None else None
 

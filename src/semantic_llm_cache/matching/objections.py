@@ -77,7 +77,7 @@ class PairCheck:
         slots = shared_slots(prompt, candidate) if len(self.guards) else None
         if slots is None:
             return None
-        found = Comparison(slots, self.guards)
+        found = Comparison(slots, self.guards.built_in)
         reason = found.objection
         if found.texts:
             reason = found.by_meaning(np.stack([self._vector(text) for text in found.texts]))

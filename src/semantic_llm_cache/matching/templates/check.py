@@ -17,11 +17,13 @@ class TemplateCheck:
     """Compares what differs between prompts from one template, given or learned.
 
     Args:
-        guards: are asked about the parts that differ.
+        guards: the built-in ones are asked about the parts that differ. The user's own, which may expect a whole
+            prompt, are asked about all slots of a given template together.
     """
 
     def __init__(self, guards: GuardSet) -> None:
-        self._guards = guards
+        self._rules = guards.built_in
+        self._own = guards.own
         self._skeletons = Skeletons()
 
     def compared(self, request: Request, other: str, scope: str = "") -> Comparison | None:
@@ -36,7 +38,12 @@ class TemplateCheck:
             slots = shared_slots(request.text, other, self._skeletons, scope)
         else:
             slots = given_slots(slots_of_text(request.text), slots_of_text(other))
-        return None if slots is None else Comparison(slots, self._guards)
+        return None if slots is None else Comparison(slots, self._rules)
+
+    def veto(self, prompt: str, other: str) -> str | None:
+        """Return the objection of the user's own guards, given the slots of a template."""
+        veto = self._own.check(prompt, other)
+        return None if veto is None else str(veto)
 
     def learn(self, request: Request, other: str, scope: str) -> None:
         """Learn from a request and a stored prompt of its scope."""

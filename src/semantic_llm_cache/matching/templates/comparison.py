@@ -62,14 +62,6 @@ _NUMBERS = NUMBER_WORDS["en"].keys() | UNITS.keys()
 _MARKS = frozenset(".,;:!?'\"`´’‘“”()-–—/&%$€£¥…")  # punctuation, and units, which the guards compare
 
 
-def _content(text: str, without: Set[str]) -> dict[str, str]:
-    """Return the words of a text that carry meaning: variant -> as written."""
-    reading = read(text)
-    return {
-        _variant(base): word for word, base in zip(reading.words, reading.stems, strict=True) if word not in without
-    }
-
-
 def _apart(ours: dict[str, str], theirs: dict[str, str]) -> tuple[list[str], list[str]]:
     """Return the words that only one of two sides has, synonyms paired off."""
     left = [name for name in ours if name not in theirs]
@@ -113,8 +105,8 @@ class Comparison:
     """
 
     def __init__(self, slots: Sequence[Slot], guards: GuardSet) -> None:
-        numbers = _NUMBERS if "numbers" in guards.names else frozenset()  # the guard has compared them
-        self._small = _SMALL_WORDS | numbers
+        self._numbers = "numbers" not in guards.names  # else the guard has compared them
+        self._small = _SMALL_WORDS if self._numbers else _SMALL_WORDS | _NUMBERS
         self._empty = self._small | FILLER
         self._doubts: list[_Doubt] = []
         self.objection = self._first(slots, guards)
@@ -133,6 +125,15 @@ class Comparison:
                 return f"{_WHERE}, the rest alike by {cosine:.2f} < {doubt.least:g}"
         return None
 
+    def _content(self, text: str, without: Set[str]) -> dict[str, str]:
+        """Return the words of a text that carry meaning: variant -> as written."""
+        reading = read(text)
+        # The guess of a few words' language is poor, so all are taken for English: what counts is that both sides are.
+        found = {_variant(stem(word)): word for word in reading.words if word not in without}
+        if self._numbers and reading.has_number:
+            found.update((piece, piece) for kind, piece, _ in reading.tokens if kind == "num")
+        return found
+
     def _first(self, slots: Sequence[Slot], guards: GuardSet) -> str | None:
         for slot in slots:
             veto = guards.check(slot.ours, slot.theirs) if slot.ours and slot.theirs else None
@@ -146,14 +147,14 @@ class Comparison:
 
     def _alone(self, text: str) -> str | list[_Doubt]:
         """Return the objection to a part that only one prompt has, or nothing if it is mere politeness."""
-        words = " ".join(_content(text, self._empty).values())
+        words = " ".join(self._content(text, self._empty).values())
         if not words and any(kind == "num" for kind, _, _ in read(text).tokens):
             words = text
         return f"only one has {words!r}" if words else []
 
     def _by_words(self, slot: Slot) -> str | list[_Doubt]:
         """Return an objection, or what to compare by meaning: nothing if the slot says the same."""
-        ours, theirs = _content(slot.ours, self._empty), _content(slot.theirs, self._empty)
+        ours, theirs = self._content(slot.ours, self._empty), self._content(slot.theirs, self._empty)
         left, right = _apart(ours, theirs)
         pieces = [self._words_of(hunk) for hunk in slot.hunks]
         for mine, yours in pieces:
@@ -176,10 +177,10 @@ class Comparison:
 
     def _words_of(self, hunk: tuple[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """Return the content words of a differing piece's two sides."""
-        mine, yours = _content(hunk[0], self._empty), _content(hunk[1], self._empty)
+        mine, yours = self._content(hunk[0], self._empty), self._content(hunk[1], self._empty)
         if not mine and not yours:
             # "team" and "friend" are filler beside a question, but not where one stands in place of the other.
-            mine, yours = _content(hunk[0], self._small), _content(hunk[1], self._small)
+            mine, yours = self._content(hunk[0], self._small), self._content(hunk[1], self._small)
             if not (mine and yours):
                 return {}, {}
         return mine, yours
