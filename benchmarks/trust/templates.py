@@ -1,8 +1,8 @@
 """Pairs of long prompts that share a template, and what a cache should make of each pair.
 
-    python -m benchmarks.trust.templates [--half first|held-out|all] [--similarity 0.85] [--known 3] [--json]
+    python -m benchmarks.trust.templates [--half first|held-out|all|later] [--similarity 0.85] [--known 3] [--json]
 
-All pairs were written for this project before the rule that compares what differs. The rows of `APART` ask different
+All pairs but the `LATER_` ones were written before the rule that compares what differs. Rows of `APART` ask different
 things, those of `ALIKE` the same; even rows are the half that the rule was made on, odd rows were held out. `--known`
 is how many other prompts of the same template the engine has answered before.
 """
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from semantic_llm_cache import Request, SemanticCache
 
-__all__ = ["ALIKE", "APART", "TEMPLATES", "LongPair", "filled", "measure"]
+__all__ = ["ALIKE", "APART", "LATER_ALIKE", "LATER_APART", "TEMPLATES", "LongPair", "filled", "measure"]
 
 TEMPLATES: dict[str, str] = {
     "rag": (
@@ -200,6 +200,55 @@ wording | name | Vermeer | the Dutch painter Vermeer
 """)
 """Pairs that ask the same."""
 
+LATER_APART = _pairs("""
+later | middle | renewing an expired passport | replacing a lost passport
+later | middle | heart attack symptoms in women | stroke symptoms in men
+later | middle | how to lose weight fast | how to gain muscle fast
+later | middle | booking a window seat | cancelling an aisle seat
+later | middle | large red roses | small white lilies
+later | middle | grilled chicken salad | fried fish sandwich
+later | middle | the wedding of my sister | the funeral of my brother
+later | middle | an offer for new customers | a reminder for late payers
+later | middle | a complaint about slow service | praise for quick service
+later | middle | train tickets to Milan | bus timetables to Turin
+later | middle | a job advert for a nurse | a reference letter for a cook
+later | middle | winter tyres for vans | summer tyres for trucks
+later | middle | paint for wooden fences | varnish for metal gates
+later | middle | the history of jazz music | the future of rock music
+later | middle | opening a savings account | closing a current account
+later | middle | deep sea fish | freshwater birds
+later | middle | a baby boy | a teenage girl
+later | middle | learning the violin | teaching the piano
+later | middle | Monday morning meeting | Friday evening party
+later | middle | cheap hotels near the airport | luxury hotels near the beach
+later | middle | cleaning a leather sofa | repairing a fabric armchair
+later | middle | the causes of the war | the consequences of the war
+later | middle | the price of gold bars | the weight of silver coins
+later | middle | my older colleague | your younger cousin
+later | middle | visa rules for tourists | tax rules for students
+later | middle | Samsung television | Sony monitor
+later | middle | allergic reactions to nuts | intolerance of milk
+""")
+LATER_ALIKE = _pairs("""
+later | middle | renewing an expired passport | getting a new passport when the old one has expired
+later | middle | cheap hotels near the airport | low-cost hotels close to the airport
+later | middle | cleaning a leather sofa | how to clean a couch made of leather
+later | middle | the causes of the war | why the war started
+later | middle | opening a savings account | how to set up a savings account
+later | middle | losing weight quickly | how to slim down fast
+later | middle | the price of gold bars | what gold bars cost
+later | middle | a complaint about slow service | a complaint that the service was slow
+later | middle | learning the violin | how to learn to play the violin
+later | middle | large red roses | big roses that are red
+later | middle | the wedding of my sister | my sister's marriage ceremony
+later | middle | a job advert for a nurse | a job posting for nurses
+later | middle | booking a window seat | reserving a seat by the window
+later | middle | the history of jazz music | how jazz music developed
+later | middle | paint for wooden fences | fence paint for wood
+later | middle | winter tyres for vans | van winter tires
+""")
+"""Pairs of both kinds that were written after the rule, to look for holes; the like ones are reworded heavily."""
+
 OTHERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "rag": (("Who looks after my tortoise while I travel?",), ("Is there a car park?",), ("May I pay by card?",)),
     "first": (("Do you deliver to Malta?",), ("Which hammock fits two people?",), ("I lost my invoice.",)),
@@ -216,9 +265,12 @@ OTHERS: dict[str, tuple[tuple[str, ...], ...]] = {
 """For each template, further prompts that the engine may have seen before."""
 
 
-def halves(rows: Sequence[LongPair], half: str) -> Sequence[LongPair]:
-    """Return the rows of one half: "first", "held-out" or "all"."""
-    return rows if half == "all" else rows[::2] if half == "first" else rows[1::2]
+def tables(half: str) -> dict[str, Sequence[LongPair]]:
+    """Return the rows of both tables: of a half ("first", "held-out"), of both ("all"), or those written "later"."""
+    if half == "later":
+        return {"apart": LATER_APART, "alike": LATER_ALIKE}
+    part = {"first": slice(0, None, 2), "held-out": slice(1, None, 2), "all": slice(None)}[half]
+    return {"apart": APART[part], "alike": ALIKE[part]}
 
 
 async def _served(provider: Any, pair: LongPair, before: Sequence[str], similarity: float) -> str:
@@ -237,7 +289,7 @@ def measure(half: str = "all", similarity: float = 0.85, known: int = 0) -> dict
     """Return, for both tables, how many pairs there are, are near, and are served.
 
     Args:
-        half: see `halves`.
+        half: see `tables`.
         similarity: the threshold of the engine.
         known: how many other prompts of the same template the engine has answered before, at most 3.
     """
@@ -245,7 +297,7 @@ def measure(half: str = "all", similarity: float = 0.85, known: int = 0) -> dict
 
     provider = OnnxEmbeddingProvider()
     report: dict[str, dict[str, Any]] = {}
-    for name, rows in (("apart", halves(APART, half)), ("alike", halves(ALIKE, half))):
+    for name, rows in tables(half).items():
         results = []
         for row in rows:
             before = [filled(row.template, values) for values in OTHERS[row.template][:known]]
@@ -262,7 +314,7 @@ def measure(half: str = "all", similarity: float = 0.85, known: int = 0) -> dict
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="templates", description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--half", choices=("first", "held-out", "all"), default="all")
+    parser.add_argument("--half", choices=("first", "held-out", "all", "later"), default="all")
     parser.add_argument("--similarity", type=float, default=0.85, help="threshold of the engine")
     parser.add_argument("--known", type=int, default=0, choices=range(4), help="other prompts answered before")
     parser.add_argument("--json", action="store_true", help="print JSON, with the pairs that went wrong")

@@ -54,6 +54,7 @@ PUBLIC_SIGNATURES: frozenset[tuple[str, str]] = frozenset(
         ("backends", "PostgresBackend.__init__"),
         ("engine", "Engine.store"),
         ("doors", "CachedLLM.__init__"),
+        ("doors", "ModelJudge.__init__"),
         ("keys", "CallBinder.__init__"),
         ("management", "copy_cache"),
         ("management", "reembed_cache"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.calls.lookup import Lookup, last_lookup
     from semantic_llm_cache.config import CacheConfig
     from semantic_llm_cache.doors.cache import SemanticCache, cache
+    from semantic_llm_cache.doors.judge import ModelJudge
     from semantic_llm_cache.doors.llm import CachedLLM
     from semantic_llm_cache.exceptions import (
         CacheBackendError,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from semantic_llm_cache.management.feedback import report_right, report_wrong
     from semantic_llm_cache.management.logs.warming import warm_from_log
     from semantic_llm_cache.management.reembedding import reembed_cache
+    from semantic_llm_cache.matching.answers import AnswerJudge, AnswerVerdict
+    from semantic_llm_cache.matching.judges.cross_encoder import CrossEncoderJudge
     from semantic_llm_cache.similarity import set_default_embedder
     from semantic_llm_cache.stats import (
         CacheStats,
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from semantic_llm_cache.storage.registry import get_default_backend, set_default_backend
 
 __all__ = [
+    "AnswerJudge",
+    "AnswerVerdict",
     "CacheBackendError",
     "CacheConfig",
     "CacheContext",
@@ -50,8 +55,10 @@ __all__ = [
     "CacheSerializationError",
     "CacheStats",
     "CachedLLM",
+    "CrossEncoderJudge",
     "EmbeddingUnavailableError",
     "Lookup",
+    "ModelJudge",
     "PromptCacheError",
     "Request",
     "SemanticCache",
@@ -79,6 +86,8 @@ __all__ = [
 # A name is imported when it is first asked for: the command line answers --help without loading numpy, and a program
 # does not wait for what it does not use.
 _LATER = {
+    "AnswerJudge": "matching.answers",
+    "AnswerVerdict": "matching.answers",
     "CacheBackendError": "exceptions",
     "CacheConfig": "config",
     "CacheContext": "calls.context",
@@ -87,8 +96,10 @@ _LATER = {
     "CacheSerializationError": "exceptions",
     "CacheStats": "stats",
     "CachedLLM": "doors.llm",
+    "CrossEncoderJudge": "matching.judges.cross_encoder",
     "EmbeddingUnavailableError": "exceptions",
     "Lookup": "calls.lookup",
+    "ModelJudge": "doors.judge",
     "PromptCacheError": "exceptions",
     "Request": "keys.request",
     "SemanticCache": "doors.cache",

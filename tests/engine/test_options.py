@@ -61,7 +61,7 @@ def test_type_checkers_see_the_options_of_the_table():
 def test_type_checkers_see_the_options_of_doors():
     assert types(WireOptions).keys() == ENGINE_OPTIONS.keys() | defaults(WireCache).keys()
     positional = ("similarity", "ttl", "backend", "namespace", "enabled")
-    assert types(keywords.MoreOptions).keys() == ENGINE_OPTIONS.keys() - set(positional)
+    assert types(keywords.ModelOptions).keys() == ENGINE_OPTIONS.keys() - set(positional)
 
 
 @pytest.mark.parametrize("documented", [SemanticCache, cache])

@@ -213,7 +213,7 @@ def test_the_audit_holds_whatever_the_world(share: float) -> None:
             probability = 0.05 if t < 300 else 0.2
             if rng.random() < probability:
                 if wrong:
-                    audit.explored_wrong(probability)
+                    audit.explored(1.0, probability)
             else:
                 served_wrong += wrong
                 passed = passed or served_wrong > audit.bound(delta)
@@ -226,5 +226,5 @@ def test_the_audit_holds_whatever_the_world(share: float) -> None:
 
 def test_exploring_for_certain_says_nothing_about_what_was_served() -> None:
     audit = Audit(0.05)
-    audit.explored_wrong(1.0)
+    audit.explored(1.0, 1.0)
     assert audit.estimate == 0.0

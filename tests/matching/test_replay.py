@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from engine_helpers import background_work_ended
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,24 +66,26 @@ def test_answers_are_the_same_up_to_case_and_marks():
     assert answers.ids[0] != answers.ids[1]
 
 
-def test_long_answers_are_compared_by_meaning_only_when_asked_for():
-    one, other, third = "a" * 90, "b" * 90, "c" * 90
-    vectors = {one: [1.0, 0.0], other: [0.9, np.sqrt(1 - 0.81)], third: [0.0, 1.0]}
-    texts = [one, other, third, "short"]
+def test_answers_are_compared_by_meaning_only_when_asked_for(provider):
+    texts = [
+        "Cutting an onion releases a gas that irritates the eyes; tears wash it away.",
+        "Chopped onions give off an irritating gas, and your eyes make tears to flush it out.",
+        "Potatoes should be kept in a cool and dark place, away from onions and apples.",
+        "short",
+    ]
+    questions = ["Why do onions make you cry?"] * 4
     assert not Answers(texts).same(0, 1)
     embedded = []
 
-    def encode(long):
-        embedded.extend(long)
-        return np.array([vectors[text] for text in long])
+    def encode(several):
+        embedded.extend(several)
+        return provider.encode_batch(several)
 
-    answers = Answers(texts, encode)
-    assert embedded == [one, other, third]
+    answers = Answers(texts, encode, questions)
     assert answers.same(0, 1)
     assert not answers.same(0, 2)
     assert not answers.same(0, 3)
-    assert answers.long(0, 1)
-    assert not answers.long(0, 3)
+    assert len(embedded) == len(set(embedded))  # each text once
 
 
 # ------------------------------------------------------------------------------ the stream
@@ -286,12 +289,17 @@ def long_log(provider):
     return Log(prompts, Answers([rows[i][1] for i in order]), provider.encode_batch(prompts))
 
 
+def equal(fresh, stored):
+    return fresh == stored
+
+
 async def through_the_engine(engine, log):
     """Return for each row the outcome and the similarity, and whether the answer was the row's own."""
     outcomes = []
     async with engine:
         for row, prompt in enumerate(log.prompts):
             answer = await engine.get_or_call(Request("log", None, prompt), lambda row=row: log.answers.texts[row])
+            await background_work_ended()
             outcomes.append((last_lookup().outcome, answer == log.answers.texts[row]))
     return outcomes
 
@@ -322,7 +330,9 @@ async def test_a_threshold_replay_does_what_the_engine_does(provider, log, guard
 @pytest.mark.parametrize("guards", ["given", "not given"])
 async def test_an_online_replay_does_what_the_engine_does(provider, long_log, guards):
     options = {"guards": "default"} if guards == "given" else {}
-    engine = SemanticCache("memory://", embedder=provider, similarity=0.6, max_error=0.5, seed=5, **options)
+    engine = SemanticCache(
+        "memory://", embedder=provider, similarity=0.6, max_error=0.5, seed=5, same_answer=equal, **options
+    )
     expected = counts(await through_the_engine(engine, long_log))
     names = resolve_guards("default")
     policy = OnlinePolicy(max_error=0.5, floor=0.6, seed=5, extra_features=len(names))

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from engine_helpers import background_work_ended
 
 from semantic_llm_cache import (
     CacheNotFoundError,
@@ -235,6 +236,7 @@ class TestShadow:
         for prompt in (QUESTION, PARAPHRASE, QUESTION, "What is Rust?"):
             await ask(prompt)
         assert model.calls == [QUESTION, PARAPHRASE, QUESTION, "What is Rust?"]
+        await background_work_ended()
         stats = get_stats("shadow-1")
         assert (stats["shadow_requests"], stats["shadow_hits"], stats["shadow_wrong"]) == (4, 2, 0)
         assert stats["estimated_wrong_hit_rate"] == 0.0
@@ -247,6 +249,7 @@ class TestShadow:
         ask = model.function(SemanticCache("memory://", similarity=0.95, mode="shadow"))
         await ask(QUESTION)
         assert await ask(PARAPHRASE) == "no"
+        await background_work_ended()
         lookup = last_lookup()
         assert (lookup.outcome, lookup.would, lookup.would_be_right) == ("miss", "near", False)
 
@@ -270,6 +273,7 @@ class TestShadow:
         ask = model.function(SemanticCache("memory://", similarity=0.95, mode="shadow"))
         await ask(QUESTION)
         await ask(PARAPHRASE)
+        await background_work_ended()
         assert last_lookup().would_be_right is True
 
 

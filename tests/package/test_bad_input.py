@@ -8,9 +8,12 @@ import pytest
 
 import semantic_llm_cache as package
 from semantic_llm_cache import (
+    AnswerJudge,
     CacheConfig,
     CacheContext,
     CachedLLM,
+    CrossEncoderJudge,
+    ModelJudge,
     PromptCacheError,
     Request,
     SemanticCache,
@@ -100,6 +103,9 @@ CALLS = {
     resolve_backend: {},
     CacheControl.read: {},
     cache: {},
+    AnswerJudge: {},
+    CrossEncoderJudge: {"model": "none"},
+    ModelJudge: {"client": answer, "price": CacheConfig()},
     warm_from_log: {"path": "{log}", "target": cache(answer)},
     register_fingerprint: {"kind": int, "function": str},
 }
@@ -185,7 +191,14 @@ async def test_one_argument_is_bad(function, name, tmp_path, monkeypatch):
 
 
 def test_every_public_function_is_here():
-    classes_of_values = {"CacheStats", "Lookup", "StorageBackend", "last_lookup", "get_default_backend"}
+    classes_of_values = {
+        "AnswerVerdict",
+        "CacheStats",
+        "Lookup",
+        "StorageBackend",
+        "last_lookup",
+        "get_default_backend",
+    }
     for name in package.__all__:
         one = getattr(package, name)
         if callable(one) and not (isinstance(one, type) and issubclass(one, Exception)):

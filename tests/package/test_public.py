@@ -17,7 +17,8 @@ NAMES = {
         register_fingerprint set_default_embedder get_stats clear_cache invalidate warm_cache export_cache
         import_cache get_default_backend set_default_backend StorageBackend PromptCacheError CacheBackendError
         CacheSerializationError CacheNotFoundError CacheKeyError EmbeddingUnavailableError __version__
-        report_right report_wrong copy_cache reembed_cache warm_from_log
+        report_right report_wrong copy_cache reembed_cache warm_from_log AnswerJudge AnswerVerdict
+        CrossEncoderJudge ModelJudge
     """,
     "semantic_llm_cache.backends": """
         MemoryBackend PostgresBackend RedisBackend SQLiteBackend backend_from_url resolve_backend

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.similarity import OnnxEmbeddingProvider, weights
-from semantic_llm_cache.similarity.onnx import _import_onnxruntime
+from semantic_llm_cache.similarity.onnx import import_onnxruntime
 from semantic_llm_cache.similarity.wordpiece import MAX_PIECES, WordPieces
 
 TEXTS = [
@@ -205,7 +205,7 @@ def test_bad_arguments():
 
 
 def test_cuda_without_the_package_for_it_says_so():
-    onnxruntime = _import_onnxruntime()
+    onnxruntime = import_onnxruntime()
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         assert OnnxEmbeddingProvider(device="cuda").encode("hello").shape == (384,)
     else:

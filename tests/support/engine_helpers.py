@@ -1,12 +1,21 @@
 """What the tests of the engine have in common."""
 
 import asyncio
+import contextlib
 import threading
 
 from semantic_llm_cache.backends import MemoryBackend
+from semantic_llm_cache.runtime import background
 
 LIMIT = 20.0
 """Seconds after which a test that waits for ever is ended: a limit, not an expectation."""
+
+
+async def background_work_ended():
+    """Wait until the running loop has ended what goes on after calls, such as learning from their answers."""
+    async with asyncio.timeout(LIMIT) if hasattr(asyncio, "timeout") else contextlib.nullcontext():
+        while background._tasks:
+            await asyncio.wait(list(background._tasks))
 
 
 class Clock:

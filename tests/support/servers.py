@@ -9,7 +9,7 @@ __all__ = ["ChatServer", "chat_server"]
 
 
 class ChatServer(ThreadingHTTPServer):
-    """Answers with the last prompt in capitals. Notes each request as (path, headers, body)."""
+    """Answers with the last prompt in capitals, or what `answer` makes of it. Notes each (path, headers, body)."""
 
     daemon_threads = True
 
@@ -17,6 +17,7 @@ class ChatServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.seen = []
         self.fail_with = None
+        self.answer = None
 
     @property
     def url(self):
@@ -34,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         prompt = body["messages"][-1]["content"]
         answers = {"/v1/chat/completions": _openai, "/v1/messages": _anthropic, "/api/chat": _ollama}
-        self._reply(200, answers[self.path](body["model"], prompt.upper()))
+        self._reply(200, answers[self.path](body["model"], (self.server.answer or str.upper)(prompt)))
 
     def _reply(self, status, body):
         data = json.dumps(body).encode()

@@ -52,9 +52,9 @@ def load_log(args: Args, embedder: EmbeddingProvider) -> Log:
     if args.answers == "meaning":
 
         def meaning(long: Any) -> Any:
-            return embed(embedder, long, what="answers", quiet=args.json)
+            return embedder.encode_batch(long)
 
-    return Log(prompts, Answers(texts, meaning), vectors, readable)
+    return Log(prompts, Answers(texts, meaning, prompts), vectors, readable)
 
 
 @command(
@@ -119,6 +119,7 @@ def replay_command(args: Args) -> int:
 
 
 def _rule(args: Args, policy: str, guards: GuardSet, embedder: EmbeddingProvider) -> Rule:
+    from semantic_llm_cache.matching.answers.weights import JUDGE_ERROR
     from semantic_llm_cache.matching.objections import PairCheck
     from semantic_llm_cache.matching.online import OnlinePolicy
     from semantic_llm_cache.matching.replay import OnlineRule, ThresholdRule
@@ -131,6 +132,7 @@ def _rule(args: Args, policy: str, guards: GuardSet, embedder: EmbeddingProvider
         max_error_per_hit=args.max_error_per_hit,
         floor=_FLOOR if args.similarity is None else args.similarity,
         seed=args.seed,
+        judge_error=JUDGE_ERROR,
         extra_features=guards.names,
     )
     return OnlineRule(online, guards, veto=args.guards is not None, embedder=embedder)

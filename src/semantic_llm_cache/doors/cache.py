@@ -44,7 +44,8 @@ class SemanticCache(Engine):
         guards: rules that find differences in meaning which cosine misses: ``"default"``, None, names of
             rules, or callables; see `matching.guards`.
         verify: a sync or async callable ``(prompt, candidate_prompt, response) -> bool | float`` asked about
-            near candidates that passed threshold and guards; see `matching.verify` for ready-made ones.
+            near candidates that passed threshold and guards, such as a `ModelJudge` or a `CrossEncoderJudge`: see
+            ``docs/judges.md``.
         verify_band: ask only between these two similarities, refuse below, accept above.
         verify_mode: ``"inline"``, or ``"background"``: the caller gets a fresh answer now, and a yes makes both
             prompts aliases of one answer for the next time.
@@ -52,8 +53,13 @@ class SemanticCache(Engine):
             is then the minimum below which no candidate is considered (0.5 if not given). See
             ``docs/error-budget.md``.
         max_error_per_hit: the same for the share of hits that are wrong.
-        same_answer: ``(fresh, stored) -> bool | float``, for the online policy and shadow mode: whether two
-            answers say the same. Default: equal up to case and marks, or for long answers near in meaning.
+        same_answer: an `AnswerJudge`, `ModelJudge` or `CrossEncoderJudge`, or ``(fresh, stored) -> bool | float``, for
+            the online policy and shadow mode: whether two answers say the same, or how probably. Default: an
+            `AnswerJudge` with this cache's embedder.
+        judge_error: how often `same_answer` errs: a share for both directions, or a pair (share of different answers
+            that it calls the same, share of same answers that it calls different); the bounds are corrected for it.
+            None: what was measured for the default judge, which the ready-made judges ask where they have no verdict;
+            no errors for a callable. See ``docs/answers.md``.
         seed: makes the online policy's random draws repeatable.
         mode: ``"serve"``, or ``"shadow"``: always call, and record what the cache would have answered.
         on_event: called with the `Lookup` of every call.
@@ -122,6 +128,7 @@ class SemanticCache(Engine):
         max_error: float | None = None,
         max_error_per_hit: float | None = None,
         same_answer: Callable[..., Any] | None = None,
+        judge_error: float | tuple[float, float] | None = None,
         seed: int | None = None,
         mode: Mode = "serve",
         stale_while_revalidate: TTL = None,
@@ -212,6 +219,7 @@ def cache(
     max_error: float | None = None,
     max_error_per_hit: float | None = None,
     same_answer: Callable[..., Any] | None = None,
+    judge_error: float | tuple[float, float] | None = None,
     seed: int | None = None,
     mode: Mode = "serve",
     stale_while_revalidate: TTL = None,
@@ -264,8 +272,8 @@ def cache(
         timeout: seconds that each storage operation or embedding may take.
         guards: rules that find differences which cosine misses; None for none.
         verify, verify_band, verify_mode: a second opinion about near candidates; see `SemanticCache`.
-        max_error, max_error_per_hit, same_answer, seed: an upper bound on wrong answers, learned online; see
-            `SemanticCache`.
+        max_error, max_error_per_hit, same_answer, judge_error, seed: an upper bound on wrong answers, learned
+            online; see `SemanticCache`.
         mode: ``"shadow"`` always calls and records what the cache would have answered.
         stale_while_revalidate, stale_if_error, jitter: how long past its TTL an answer may still serve, and how
             much TTLs vary; see `SemanticCache`.

@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache._installation import install
 from semantic_llm_cache.arguments import unknown
 from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.settings import CallSettings, current
 from semantic_llm_cache.config import TTL, TTLFunction
 from semantic_llm_cache.doors.cache import SemanticCache
 from semantic_llm_cache.doors.decorator import refuse_idle_embedder
+from semantic_llm_cache.doors.providers import PROVIDERS
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.keys.callable_scope import CallableScope
@@ -27,7 +27,7 @@ from semantic_llm_cache.storage.contract import StorageBackend
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from semantic_llm_cache.engine.keywords import MoreOptions
+    from semantic_llm_cache.engine.keywords import ModelOptions
 
 __all__ = ["CachedLLM"]
 
@@ -39,7 +39,8 @@ class CachedLLM:
         provider: ``"openai"``, ``"anthropic"``, ``"ollama"``, or any name when you pass `llm_func`.
         model: the model's name.
         similarity, ttl, backend, namespace, enabled: as in `cache`.
-        options: further options of `SemanticCache`, such as `embedder` or `on_event`.
+        options: further options of `SemanticCache`, such as `embedder` or `on_event`. Here `same_answer` and `verify`
+            may also be ``"model"``: this provider and model judge, see `ModelJudge`.
 
     Provider, model, every keyword of the call, and `llm_func` are part of the scope; without `llm_func`, the
     environment variables that the provider's SDK reads (``OPENAI_...``), as a keyed hash.
@@ -59,7 +60,7 @@ class CachedLLM:
         backend: StorageBackend | str | None = None,
         namespace: str = "default",
         enabled: bool = True,
-        **options: Unpack[MoreOptions],
+        **options: Unpack[ModelOptions],
     ) -> None:
         refuse_unknown(options, ("provider", "model", *ENGINE_OPTIONS))
         for name, value in (("provider", provider), ("model", model)):
@@ -67,11 +68,20 @@ class CachedLLM:
                 raise ValueError(f"{name}={value!r} must be a non-empty string")
         self.provider = provider
         self.model = model
+        given: dict[str, Any] = {**options}
+        if "model" in (given.get("same_answer"), given.get("verify")):
+            self._judge_with(given, backend)
         self.engine = SemanticCache(
-            backend, similarity=similarity, ttl=ttl, namespace=namespace, enabled=enabled, **options
+            backend, similarity=similarity, ttl=ttl, namespace=namespace, enabled=enabled, **given
         )
-        refuse_idle_embedder(options, self.engine)
+        refuse_idle_embedder(given, self.engine)
         self._functions = CallableScope("llm_func")
+
+    def _judge_with(self, options: dict[str, Any], backend: StorageBackend | str | None) -> None:
+        from semantic_llm_cache.doors.judge import ModelJudge
+
+        judge = ModelJudge(self.provider, self.model, backend=backend)
+        options.update({name: judge for name in ("same_answer", "verify") if options.get(name) == "model"})
 
     def __cache_scope__(self) -> Any:
         # Used as a field of an instance whose method is cached, or is an `llm_func`.
@@ -131,14 +141,14 @@ class CachedLLM:
     ) -> Callable[[], Any]:
         if llm_func is not None:
             return lambda: llm_func(prompt, **kwargs)
-        known = _PROVIDERS.get(self.provider)
+        known = PROVIDERS.get(self.provider)
         if known is None:
             return self._no_client
         options = _question(self.model, prompt, kwargs)
         return lambda: known.acall(options) if is_async else known.call(options)
 
     def _no_client(self) -> Any:
-        raise PromptCacheError(f"{unknown('provider', self.provider, _PROVIDERS)}. For another one pass llm_func=")
+        raise PromptCacheError(f"{unknown('provider', self.provider, PROVIDERS)}. For another one pass llm_func=")
 
 
 _VARIABLES = {"openai": "OPENAI_", "anthropic": "ANTHROPIC_", "ollama": "OLLAMA_"}
@@ -154,67 +164,5 @@ def _environment(provider: str) -> str | None:
     return secret_hash(canonical(read))
 
 
-def _sdk(name: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise PromptCacheError(f"the {name} SDK is not installed: {install(name)}, or pass llm_func=") from error
-
-
 def _question(model: str, prompt: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     return dict(model=model, messages=[{"role": "user", "content": prompt}], **kwargs)
-
-
-class _Provider(NamedTuple):
-    """How to call a provider's SDK, with its plain or its async client.
-
-    Attributes:
-        package: the package to import.
-        clients: the names of its plain and its async client.
-        ask: called with a client and the options of the call; its result is awaited if the client is async.
-        text: returns the answer's text from the response.
-        closed: returns the part of a client to close after the call, as a context manager.
-    """
-
-    package: str
-    clients: tuple[str, str]
-    ask: Callable[[Any, dict[str, Any]], Any]
-    text: Callable[[Any], Any]
-    closed: Callable[[Any], Any] = lambda client: client
-
-    def call(self, options: dict[str, Any]) -> Any:
-        """Ask with the plain client."""
-        client = getattr(_sdk(self.package), self.clients[0])()
-        with self.closed(client):
-            return self.text(self.ask(client, options))
-
-    async def acall(self, options: dict[str, Any]) -> Any:
-        """Ask with the async client."""
-        client = getattr(_sdk(self.package), self.clients[1])()
-        async with self.closed(client):
-            return self.text(await self.ask(client, options))
-
-
-_PROVIDERS = {
-    "openai": _Provider(
-        "openai",
-        ("OpenAI", "AsyncOpenAI"),
-        lambda client, options: client.chat.completions.create(**options),
-        lambda reply: reply.choices[0].message.content,
-    ),
-    "anthropic": _Provider(
-        "anthropic",
-        ("Anthropic", "AsyncAnthropic"),
-        lambda client, options: client.messages.create(**{"max_tokens": 1024, **options}),
-        lambda reply: "".join(block.text for block in reply.content if block.type == "text"),
-    ),
-    "ollama": _Provider(
-        "ollama",
-        ("Client", "AsyncClient"),
-        lambda client, options: client.chat(**options),
-        lambda reply: reply.message.content,
-        lambda client: client._client,  # in some versions the outer client cannot be closed
-    ),
-}

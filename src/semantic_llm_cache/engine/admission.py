@@ -13,7 +13,7 @@ from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
-from semantic_llm_cache.engine.learning import Learning
+from semantic_llm_cache.engine.learning import Learning, snapshot
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome, Put, Unreadable
@@ -138,30 +138,22 @@ class Admission:
         """Learn from a fresh answer, store it if allowed, and return the flight's outcome."""
         put = Put(False, 0.0, fresh.refused)
         choice = call.found.choice
-        kept, aliases = fresh, tuple[str, ...]()
+        kept, aliases, learned = fresh, tuple[str, ...](), True
         if choice is not None and choice.rival is not None:
-            kept, aliases = await self._learn(call, fresh)
+            rival = choice.rival.entry
+            learned = self._learning.same_at_once(fresh.value, rival.response)
+            if learned:
+                # Two prompts with the same answer share one, so that both get the same words.
+                await self._learning.observe(choice, 1.0)
+                kept, aliases = fresh._replace(shared=freeze(rival.response)), (rival.prompt,)
         if fresh.wanted:
             put = await self.put(call, kept, aliases)
             if put.stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
+        if not learned:
+            copied = fresh._replace(value=snapshot(fresh.value))
+            background.later(self._learning.learn_answer(call, copied, put.stored))
         return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, put.cost_usd, put.stored, put.refused)
-
-    async def _learn(self, call: Call, fresh: Fresh) -> tuple[Fresh, tuple[str, ...]]:
-        """Tell the online policy whether the candidate's answer would have been right.
-
-        Return what to store, and which other prompts it also answers: two prompts with the same answer share
-        one, so that both get the same words.
-        """
-        choice = call.found.choice
-        assert choice is not None
-        assert choice.rival is not None
-        rival = choice.rival.entry
-        correct = await self._learning.compare(fresh.value, rival.response, call.settings.target)
-        if correct is None:
-            return fresh, ()
-        await self._learning.observe(choice, correct)
-        return (fresh._replace(shared=freeze(rival.response)), (rival.prompt,)) if correct else (fresh, ())
 
     async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> Put:
         """Store an answer, unless something speaks against it."""

@@ -62,8 +62,8 @@ E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
     """access admission decider disabled flight_key freshness grounds lead learn learning leases
-    notices options quick reporter search shadow template bound bypassed fitted known log_once need_embedder of_door
-    probe remove settings store_alias""".split()  # noqa: SIM905
+    notices options quick reporter search shadow template bound bypassed fitted known log_once
+    need_embedder of_door probe remove settings store_alias""".split()  # noqa: SIM905
 )
 """Names of parts, and of methods for doors: not for users, so `dir` leaves them out."""
 
@@ -221,8 +221,7 @@ class Engine:
         """Return request and settings as the `CacheContext` changes them; doors have applied it already."""
         if settings is not None:
             return request, settings
-        request = self.fitted(request)
-        settings = self.settings(target)
+        request, settings = self.fitted(request), self.settings(target)
         if overrides.get() is None:
             return request, settings
         settings, namespace = current(self, settings)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, TTLFunction
@@ -16,7 +16,7 @@ from semantic_llm_cache.metrics.pricing import Price
 from semantic_llm_cache.similarity.factory import Embedder
 from semantic_llm_cache.storage.contract import StorageBackend
 
-__all__ = ["CommonOptions", "DecoratorOptions", "DerivedOptions", "EngineOptions", "MoreOptions"]
+__all__ = ["CommonOptions", "DecoratorOptions", "DerivedOptions", "EngineOptions", "ModelOptions", "MoreOptions"]
 
 
 class FirstOptions(TypedDict, total=False):
@@ -29,17 +29,16 @@ class FirstOptions(TypedDict, total=False):
     enabled: bool
 
 
-class CommonOptions(TypedDict, total=False):
-    """What a cache and a decorated function take, but for `FirstOptions`, `tags` and `depends_on`."""
+class PlainOptions(TypedDict, total=False):
+    """What a cache, a decorated function and a `CachedLLM` take alike, but for `FirstOptions`."""
 
     embedder: Embedder | None
     guards: Any
-    verify: Callable[..., Any] | None
     verify_band: tuple[float, float] | None
     verify_mode: VerifyMode
     max_error: float | None
     max_error_per_hit: float | None
-    same_answer: Callable[..., Any] | None
+    judge_error: float | tuple[float, float] | None
     seed: int | None
     mode: Mode
     stale_while_revalidate: TTL
@@ -57,6 +56,13 @@ class CommonOptions(TypedDict, total=False):
     price: Price
 
 
+class CommonOptions(PlainOptions, total=False):
+    """What a cache and a decorated function take, but for `FirstOptions`, `tags` and `depends_on`."""
+
+    verify: Callable[..., Any] | None
+    same_answer: Callable[..., Any] | None
+
+
 class CacheOptions(TypedDict, total=False):
     """What only a cache takes."""
 
@@ -68,6 +74,15 @@ class CacheOptions(TypedDict, total=False):
 class MoreOptions(CommonOptions, CacheOptions, total=False):
     """What a cache takes, but for `FirstOptions`."""
 
+    tags: Iterable[str]
+    depends_on: Mapping[str, Any] | Iterable[str]
+
+
+class ModelOptions(PlainOptions, CacheOptions, total=False):
+    """What a `CachedLLM` takes, but for `FirstOptions`: its own model may judge."""
+
+    verify: Callable[..., Any] | Literal["model"] | None
+    same_answer: Callable[..., Any] | Literal["model"] | None
     tags: Iterable[str]
     depends_on: Mapping[str, Any] | Iterable[str]
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.access import Access
+from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.notices import Notices
-from semantic_llm_cache.engine.outcome import Found, Outage
+from semantic_llm_cache.engine.outcome import Found, Fresh, Outage
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Choice, Decider, answer_id
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import freeze
-from semantic_llm_cache.values.offload import opened
+from semantic_llm_cache.values.offload import is_large, opened
 
 if TYPE_CHECKING:
     from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.matching.online import OnlinePolicy
 from semantic_llm_cache.redaction import describe
 
-__all__ = ["Learning", "Verdict"]
+__all__ = ["Learning", "Verdict", "snapshot"]
 
 
 class Verdict(NamedTuple):
@@ -42,6 +44,23 @@ class Verdict(NamedTuple):
     namespace: str
     entry: CacheEntry | None
     lookup: Lookup | None
+
+
+_SAME = 0.5
+_SURELY_SAME = 0.9  # from here on two answers vote together although the policy did not propose it
+
+
+_UNCHANGEABLE = (str, bytes, int, float, bool, type(None))
+
+
+def snapshot(value: Any) -> Any:
+    """Return a copy of an answer for a later comparison: the caller may change its own."""
+    if isinstance(value, _UNCHANGEABLE):
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # it cannot be copied, so it is compared as it is then
+        return value
 
 
 class Learning:
@@ -97,16 +116,21 @@ class Learning:
 
     # ------------------------------------------------------------------------ fresh answers
 
-    async def compare(self, value: Any, stored: Any, target: Any) -> bool | None:
-        """Return whether a fresh answer and a stored one say the same; None if unknown."""
+    def same_at_once(self, value: Any, stored: Any) -> bool:
+        """Return whether two answers are so plainly the same that no judge has to be asked."""
+        return not is_large(stored) and self._decider.comparison.at_once(value, stored)
+
+    async def compare(self, request: Request, value: Any, stored: Any, target: Any) -> float | None:
+        """Return the probability that a fresh answer and a stored one say the same; None if unknown."""
         try:
             other = await opened(stored, target)
         except CacheSerializationError:
             return None
-        return await self._decider.same_answer(value, other, self._access.vectors, self._notices)
+        comparison = self._decider.comparison
+        return await comparison.probability(request.text, value, other, self._access.vectors, self._notices)
 
-    async def observe(self, choice: Choice, correct: bool) -> None:
-        """Tell the online policy whether its decision was right."""
+    async def observe(self, choice: Choice, correct: float) -> None:
+        """Tell the online policy whether its decision was right, or how probably."""
         if choice.decision is None:
             return
         try:
@@ -114,6 +138,45 @@ class Learning:
         except Outage:
             return
         policy.observe(choice.decision, correct)
+        self._access.storage().state.policy_changed(self.policy_name())
+
+    async def learn_answer(self, call: Call, fresh: Fresh, stored: bool) -> None:
+        """Compare a fresh answer with the candidate's after the caller has it, and learn.
+
+        An answer that says the same votes with the candidate's from now on. It keeps its own words: only a judge that
+        is taken to be right makes it an alias, with the candidate's words.
+        """
+        found, choice = call.found, call.found.choice
+        assert choice is not None
+        assert choice.rival is not None
+        correct = await self.compare(call.request, fresh.value, choice.rival.entry.response, call.settings.target)
+        if correct is None:
+            return
+        await self.observe(choice, correct)
+        if not stored:
+            return
+        try:
+            if correct < _SAME:
+                await self._join_another(call, fresh)
+            elif self._decider.comparison.judge_error == 0.0:
+                await self._store_alias(call.request, found, choice.rival)
+            else:
+                self._join(await self.policy(), fresh, choice.rival)
+        except Outage:
+            pass
+
+    async def _join_another(self, call: Call, fresh: Fresh) -> None:
+        """Look for another near answer that the fresh one says too."""
+        choice = call.found.choice
+        assert choice is not None
+        for candidate in choice.others:
+            same = await self.compare(call.request, fresh.value, candidate.entry.response, call.settings.target)
+            if same is not None and same >= _SURELY_SAME:
+                self._join(await self.policy(), fresh, candidate)
+                return
+
+    def _join(self, policy: OnlinePolicy, fresh: Fresh, candidate: Candidate) -> None:
+        policy.join(answer_id(fresh.shared), self._decider.answer_id(candidate))
         self._access.storage().state.policy_changed(self.policy_name())
 
     # ------------------------------------------------------------------------ aliases

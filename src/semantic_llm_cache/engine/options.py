@@ -50,6 +50,23 @@ Check = Callable[[Any, str], Any]
 # ------------------------------------------------------------------------------ checks
 
 
+def _judge_error(value: Any, name: str) -> Any:
+    if value is not None:
+        from semantic_llm_cache.matching.online.labels import parse_judge_error
+
+        parse_judge_error(value)
+    return value
+
+
+def _judge(value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        raise TypeError(
+            f"{name}={shown(value)} must be callable. For a model pass {name}=ModelJudge(client, model=...); "
+            'only CachedLLM knows which model "model" is'
+        )
+    return check_callable(value, name)
+
+
 def _as_it_is(value: Any, name: str) -> Any:
     return value
 
@@ -208,7 +225,7 @@ class Options:
     guards: Any = _option(
         DEFAULT_GUARDS, _as_it_is, "Rules that find differences which cosine misses: names, callables, or None."
     )
-    verify: Any = _option(None, check_callable, "A callable that is asked about near candidates.")
+    verify: Any = _option(None, _judge, "A callable or `ModelJudge` that is asked about near candidates.")
     verify_band: tuple[float, float] | None = _option(
         None, _band, "Ask `verify` only between these two similarities; refuse below, accept above."
     )
@@ -217,7 +234,12 @@ class Options:
     )
     max_error: float | None = _option(None, _share, "Upper bound on the share of all requests answered wrongly.")
     max_error_per_hit: float | None = _option(None, _share, "Upper bound on the share of hits that are wrong.")
-    same_answer: Any = _option(None, check_callable, "A callable that returns whether two answers say the same.")
+    same_answer: Any = _option(
+        None, _judge, "What compares two answers: an `AnswerJudge`, a `ModelJudge`, or a callable; None is the default."
+    )
+    judge_error: Any = _option(
+        None, _judge_error, "How often `same_answer` errs: a share, or a pair; None takes what was measured."
+    )
     seed: int | None = _option(None, _as_it_is, "Makes the random draws of the error budget repeatable.")
     mode: Mode = _option(
         "serve",
@@ -348,5 +370,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     """
     names = list(dict.fromkeys(known))
     for name in given:
+        if name == "judge" and "same_answer" in names:
+            raise TypeError("unknown option 'judge': pass the judge of answers as same_answer=, of prompts as verify=")
         if name not in names:
             raise TypeError(unknown("option", name, names))

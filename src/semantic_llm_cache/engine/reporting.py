@@ -113,16 +113,44 @@ class Reporter:
 
     def finish_shadow(self, lookup: Lookup) -> None:
         """Count a call made in shadow mode, and report it."""
+        self._count_shadow(lookup)
+        self.announce(lookup)
+
+    def begin_shadow(self, lookup: Lookup) -> list[Lookup]:
+        """Count a call made in shadow mode whose answers are still to be compared; return its records.
+
+        `end_shadow` takes them. `on_event` is called then, once, with the result.
+        """
+        self._count_shadow(lookup)
+        lookups.remember(lookup)
+        context = overrides.get()
+        if context is None:
+            return [lookup]
+        copy = lookup.without_response()
+        context.record(copy)
+        return [lookup, copy]
+
+    def end_shadow(self, records: list[Lookup], right: bool | None) -> None:
+        """Report whether the cache would have been right; None if that is unknown."""
+        for record in records:
+            record.would_be_right = right
+        self._count_judged(records[0])
+        self.send_event(records[0])
+
+    def _count_shadow(self, lookup: Lookup) -> None:
         counters = self.counters(lookup.namespace)
         counters.misses += 1
         counters.miss_times.append(lookup.duration_ms)
         counters.shadow_requests += 1
         if lookup.would in ("exact", "near"):
             counters.shadow_hits += 1
-            if lookup.would_be_right is not None:
-                counters.shadow_judged += 1
-                counters.shadow_wrong += not lookup.would_be_right
-        self.announce(lookup)
+            self._count_judged(lookup)
+
+    def _count_judged(self, lookup: Lookup) -> None:
+        if lookup.would_be_right is not None:
+            counters = self.counters(lookup.namespace)
+            counters.shadow_judged += 1
+            counters.shadow_wrong += not lookup.would_be_right
 
     def bypassed(self, namespace: str | None = None, reason: str = "") -> None:
         """Count a call that bypasses the cache, and report it; without a reason, caching was off."""

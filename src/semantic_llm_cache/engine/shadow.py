@@ -10,16 +10,20 @@ from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Run, Steps
-from semantic_llm_cache.engine.learning import Learning
+from semantic_llm_cache.engine.learning import Learning, snapshot
 from semantic_llm_cache.engine.outcome import Failure
 from semantic_llm_cache.engine.reporting import Reporter
 from semantic_llm_cache.engine.search import Search
+from semantic_llm_cache.runtime import background
 
 __all__ = ["Shadow"]
 
 
 class Shadow:
     """Makes every call of one engine and only records what the cache would do.
+
+    Answers that are not plainly equal are compared after the caller has its own: `would_be_right` and `on_event` come
+    then.
 
     Args:
         search: finds what the cache would have answered.
@@ -51,12 +55,16 @@ class Shadow:
 
     async def _ended(self, call: Call, value: Any, duration_ms: float) -> Lookup:
         found = call.found
-        would, right, stored, refused = found.outcome, None, False, because("already-stored")
+        would, right, stored, later = found.outcome, None, False, False
+        refused = because("already-stored")
         if would in ("exact", "near"):
             assert found.entry is not None
-            right = await self._learning.compare(value, found.entry.response, call.settings.target)
-            if right is not None and found.choice is not None:
-                await self._learning.observe(found.choice, right)
+            if self._learning.same_at_once(value, found.entry.response):
+                right = True
+                if found.choice is not None:
+                    await self._learning.observe(found.choice, 1.0)
+            else:
+                later = True
         elif would == "miss":
             # Store only what the cache would have stored, so that it has the hits it would have had.
             fresh = await self._admission.weigh(call, value, duration_ms)
@@ -70,5 +78,21 @@ class Shadow:
         lookup.stored, lookup.stored_reason = stored, refused
         if not stored:
             lookup._place = None  # the caller got a fresh answer, not the one that `found` names
-        self._reporter.finish_shadow(lookup)
+        if later:
+            background.later(self._judge(call, snapshot(value), self._reporter.begin_shadow(lookup)))
+        else:
+            self._reporter.finish_shadow(lookup)
         return lookup
+
+    async def _judge(self, call: Call, value: Any, records: list[Lookup]) -> None:
+        """Compare the answers after the caller has its own, since a judge may take seconds; then report."""
+        found, right = call.found, None
+        assert found.entry is not None
+        try:
+            same = await self._learning.compare(call.request, value, found.entry.response, call.settings.target)
+            if same is not None:
+                right = same >= 0.5
+                if found.choice is not None:
+                    await self._learning.observe(found.choice, same)
+        finally:
+            self._reporter.end_shadow(records, right)

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import inspect
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from semantic_llm_cache.matching.comparison import Comparison, call_either
 from semantic_llm_cache.matching.policy import ThresholdPolicy
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
@@ -41,6 +41,7 @@ _LONG = 2000
 _LONG_TOGETHER = 8000  # total characters of the prompts in all pairs: guards read this many in about 3 ms
 _KNOWN_ANSWERS = 4096
 _DEFAULT_FLOOR = 0.5
+_OTHER_ANSWERS = 3  # answers besides the proposed one that a fresh one is compared with
 
 Search = Callable[[int, float], Awaitable[Sequence[Candidate]]]
 Embed = Callable[[Sequence[str]], Awaitable[Any]]
@@ -59,6 +60,7 @@ class Rules(Protocol):
     max_error: float | None
     max_error_per_hit: float | None
     same_answer: Any
+    judge_error: Any
     seed: int | None
 
     @property
@@ -72,7 +74,8 @@ class Choice:
     """The decision about the candidates of one request.
 
     `candidate` is the entry to serve, or None. `rival`, on a miss, is the entry that a fresh answer is
-    compared with; `ask_later` is the entry to ask a verifier about after the call.
+    compared with, and `others` hold the answers that it may say instead; `ask_later` is the entry to ask a verifier
+    about after the call.
     """
 
     candidate: Candidate | None = None
@@ -81,6 +84,7 @@ class Choice:
     rival: Candidate | None = None
     ask_later: Candidate | None = None
     decision: Decision | None = None
+    others: tuple[Candidate, ...] = ()
 
 
 class Decider:
@@ -114,6 +118,7 @@ class Decider:
         self._templates: TemplateCheck | None = None
         if self.guards_given or self.similarity < 1:
             self.guards  # noqa: B018
+        self.comparison = Comparison(options.same_answer, options.judge_error)
         self._policies: dict[float, ThresholdPolicy] = {}
         self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self._answers: dict[tuple[str, float], str] = {}
@@ -303,7 +308,7 @@ class Decider:
 
         try:
             value = await asyncio.wait_for(
-                _call(self.options.verify, prompt, candidate.entry.prompt, candidate.entry.response),
+                call_either(self.options.verify, prompt, candidate.entry.prompt, candidate.entry.response),
                 _VERIFY_TIMEOUT,
             )
             same = as_verdict(value)
@@ -325,6 +330,7 @@ class Decider:
             max_error_per_hit=self.options.max_error_per_hit,
             floor=self.similarity,
             seed=self.options.seed,
+            judge_error=self.comparison.judge_error,
             extra_features=names,
         )
 
@@ -351,8 +357,20 @@ class Decider:
             choice.candidate, choice.reason = found, decision.reason
         else:
             choice.rival = found
+            choice.others = self._other_answers(policy, usable, decision.answer)
             choice.reason = choice.reason or decision.reason
         return choice
+
+    def _other_answers(
+        self, policy: OnlinePolicy, candidates: Sequence[Candidate], proposed: str
+    ) -> tuple[Candidate, ...]:
+        """Return the nearest candidate of each other answer: a fresh one may say the same."""
+        found: dict[str, Candidate] = {}
+        for candidate in candidates:
+            name = policy.cluster(self.answer_id(candidate))
+            if name != proposed and len(found) < _OTHER_ANSWERS:
+                found.setdefault(name, candidate)
+        return tuple(found.values())
 
     def _views(
         self, prompt: str, candidates: Sequence[Candidate], *, at_once: bool
@@ -376,14 +394,15 @@ class Decider:
                 CandidateView(
                     key=candidate.key,
                     similarity=candidate.similarity,
-                    answer=self._answer_id(candidate),
+                    answer=self.answer_id(candidate),
                     prompt=entry.prompt,
                     features=tuple(features) if at_once else features,
                 )
             )
         return usable, views, reason
 
-    def _answer_id(self, candidate: Candidate) -> str:
+    def answer_id(self, candidate: Candidate) -> str:
+        """Return the fingerprint of a candidate's answer."""
         name = (candidate.key, candidate.entry.created_at)
         known = self._answers.get(name)
         if known is None:
@@ -392,35 +411,8 @@ class Decider:
             known = self._answers[name] = answer_id(candidate.entry.response)
         return known
 
-    async def same_answer(self, fresh: Any, stored: Any, embed: Embed, notices: _Notices) -> bool | None:
-        """Return whether two answers mean the same; None when that is unknown."""
-        from semantic_llm_cache.matching.answers import LONG_SIMILARITY, answer_text, same_short
-
-        try:
-            if self.options.same_answer is not None:
-                from semantic_llm_cache.matching.verify import as_verdict
-
-                return as_verdict(await _call(self.options.same_answer, fresh, stored))
-            one, other = answer_text(fresh), answer_text(stored)
-            same = same_short(one, other)
-            if same is None:
-                first, second = await embed([one, other])
-                same = float(first @ second) >= LONG_SIMILARITY
-            return same
-        except Exception as error:
-            notices.log_once("same_answer", f"answers could not be compared ({describe(error)})")
-            return None
-
-
-async def _call(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a sync or async callable; a sync one in a thread, since it may be a model."""
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(type(function), "__call__", None)):
-        return await function(*args)
-    value = await asyncio.to_thread(function, *args)
-    return await value if inspect.isawaitable(value) else value
-
 
 def answer_id(response: Any) -> str:
-    """Return the fingerprint by which the error budget knows an answer."""
+    """Return the fingerprint by which the error budget knows an answer: equal for equal stored forms."""
     frozen = freeze(response)
     return hashlib.blake2b(dumps(frozen).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

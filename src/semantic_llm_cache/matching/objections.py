@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semantic_llm_cache.matching.guards import GuardSet, Veto
-from semantic_llm_cache.matching.templates.comparison import Comparison
 from semantic_llm_cache.matching.templates.sharing import shared_slots
+from semantic_llm_cache.matching.templates.slot_comparison import SlotComparison
 from semantic_llm_cache.similarity.differences import unseen_difference
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class PairCheck:
         slots = shared_slots(prompt, candidate) if len(self.guards) else None
         if slots is None:
             return None
-        found = Comparison(slots, self.guards.built_in)
+        found = SlotComparison(slots, self.guards.built_in)
         reason = found.objection
         if found.texts:
             reason = found.by_meaning(np.stack([self._vector(text) for text in found.texts]))

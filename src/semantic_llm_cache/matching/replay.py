@@ -8,26 +8,52 @@ served equals the row's own.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from semantic_llm_cache.matching.answers import LONG_SIMILARITY, SHORT, light
+from semantic_llm_cache.matching.answers import AnswerJudge, light
 from semantic_llm_cache.matching.guards import GuardFeatures, GuardSet
 from semantic_llm_cache.matching.neighbours import Neighbours
 from semantic_llm_cache.matching.objections import PairCheck
 from semantic_llm_cache.matching.online import CandidateView, OnlinePolicy
+from semantic_llm_cache.similarity.base import EmbeddingProvider
 from semantic_llm_cache.similarity.differences import unseen_difference
-
-if TYPE_CHECKING:
-    from semantic_llm_cache.similarity.base import EmbeddingProvider
 
 __all__ = ["Answers", "Log", "OnlineRule", "Replay", "Tally", "ThresholdRule", "WrongHit", "replay"]
 
 QUARTERS = 4
+_LONG = 80  # characters
+_REMEMBERED = 50_000
+
+
+class _Remembering(EmbeddingProvider):
+    """Embeds each text once: the sentences of an answer are compared with those of many others."""
+
+    def __init__(self, encode: Callable[[Sequence[str]], Any]) -> None:
+        self._encode = encode
+        self._vectors: OrderedDict[str, Any] = OrderedDict()
+
+    @property
+    def fingerprint(self) -> str:
+        """Its vectors go nowhere."""
+        return "replay"
+
+    def encode_batch(self, texts: Sequence[str]) -> Any:
+        """Return the vectors of `texts`, computed or remembered."""
+        new = list(dict.fromkeys(text for text in texts if text not in self._vectors))
+        found = {text: self._vectors[text] for text in texts if text in self._vectors}
+        if new:
+            found.update(zip(new, self._encode(new), strict=True))
+        for text in new:
+            self._vectors[text] = found[text]
+        while len(self._vectors) > _REMEMBERED:
+            self._vectors.popitem(last=False)
+        return np.stack([found[text] for text in texts])
 
 
 class Answers:
@@ -35,39 +61,49 @@ class Answers:
 
     Args:
         texts: one answer per row.
-        encode: when given, two long answers (more than 80 characters each) that differ are compared by
-            the cosine of their vectors, as the engine does by default; else they are different.
+        encode: when given, answers that differ in writing are compared by the judge of answers with these vectors, as
+            the engine does by default; else they are different.
+        questions: the rows' prompts, for the judge.
 
     Example:
         >>> Answers(["Paris.", "paris", "Rome"]).same(0, 1)
         True
     """
 
-    def __init__(self, texts: Sequence[str], encode: Callable[[Sequence[str]], Any] | None = None) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        encode: Callable[[Sequence[str]], Any] | None = None,
+        questions: Sequence[str] | None = None,
+    ) -> None:
         self.texts = texts
+        self.questions = questions
         numbers: dict[str, int] = {}
         self.ids = [numbers.setdefault(text, len(numbers)) for text in texts]
         """A number per row, equal where the answers are exactly equal."""
         meanings: dict[str, int] = {}
         lights = [meanings.setdefault(light(text), len(meanings)) for text in numbers]
         self._light = [lights[number] for number in self.ids]
-        self._encode = encode
-        self._vectors: dict[int, Any] = {}
-        if encode is not None:
-            long = {text: number for text, number in numbers.items() if len(text) > SHORT}
-            if long:
-                self._vectors = dict(zip(long.values(), encode(list(long)), strict=True))
+        self._judge = None if encode is None else AnswerJudge(_Remembering(encode))
+        self._judged: dict[tuple[int, int], bool] = {}
 
     def same(self, row: int, other: int) -> bool:
-        """Return whether two rows' answers mean the same."""
+        """Return whether two rows' answers mean the same; the question is that of `row`."""
         if self._light[row] == self._light[other]:
             return True
-        first, second = self._vectors.get(self.ids[row]), self._vectors.get(self.ids[other])
-        return first is not None and second is not None and float(first @ second) >= LONG_SIMILARITY
+        if self._judge is None:
+            return False
+        pair = (self.ids[row], self.ids[other])
+        known = self._judged.get(pair)
+        if known is None:
+            question = "" if self.questions is None else self.questions[row]
+            known = self._judge.compare_now(question, self.texts[row], self.texts[other]).same
+            self._judged[pair] = known
+        return known
 
     def long(self, row: int, other: int) -> bool:
         """Return whether both answers are long, so that comparing their text says little."""
-        return min(len(self.texts[row]), len(self.texts[other])) > SHORT
+        return min(len(self.texts[row]), len(self.texts[other])) > _LONG
 
 
 @dataclass

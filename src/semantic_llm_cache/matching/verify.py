@@ -9,16 +9,13 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import pathlib
 import re
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from semantic_llm_cache._installation import install
-from semantic_llm_cache.exceptions import PromptCacheError
+from semantic_llm_cache.arguments import check_count, check_number, check_path
 
-__all__ = ["CrossEncoderVerifier", "LLMJudge", "Verifier", "as_verdict"]
+__all__ = ["CrossEncoderVerifier", "LLMJudge", "Verifier", "as_probability", "as_verdict"]
 
 Verifier = Callable[[str, str, Any], bool | float | Awaitable[bool | float]]
 
@@ -36,17 +33,36 @@ def as_verdict(value: Any) -> bool:
     raise TypeError(f"verify returned {type(value).__name__}: it must return True, False, or a number from 0 to 1")
 
 
-class CrossEncoderVerifier:
-    """Scores both prompts together with a cross-encoder: slower than vectors, but aware of word order.
-
-    Args:
-        model: a name for sentence-transformers (``"cross-encoder/quora-roberta-base"``), or a folder that
-            holds ``model.onnx`` and ``tokenizer.json``, which runs on onnxruntime without torch.
-        threshold: score, after a sigmoid, from which two prompts count as the same.
-        max_tokens: most tokens of both prompts together.
+def as_probability(value: Any) -> float:
+    """Return what a judge of answers says as a probability: True is 1.0, False 0.0, a number stays within 0 and 1.
 
     Raises:
-        PromptCacheError: the library is not installed, or the folder lacks a file.
+        TypeError: neither a bool nor a number.
+    """
+    if isinstance(value, (bool, int, float)) or hasattr(value, "item"):
+        number = float(value)
+        if number == number:
+            return min(1.0, max(0.0, number))
+    raise TypeError(f"same_answer returned {type(value).__name__}: it must return True, False, or a number from 0 to 1")
+
+
+class CrossEncoderVerifier:
+    """Scores both prompts together with a model: slower than vectors, but aware of word order.
+
+    Args:
+        model: a folder that holds ``model.onnx`` or ``onnx/model.onnx``, ``tokenizer.json`` and ``config.json``; an
+            ONNX file in such a folder; or a name (``"cross-encoder/nli-deberta-v3-small"``) that is in the hub's
+            local cache. It runs on onnxruntime, without torch. With sentence-transformers installed, a model without
+            ONNX will do. Nothing is downloaded.
+        threshold: score from which two prompts count as the same.
+        max_tokens: most tokens of both prompts together; None is what the model reads.
+
+    The model may be a cross-encoder (one output: its sigmoid; two labels: the one that means the same) or one for
+    natural language inference (entailment, neutral, contradiction: each prompt must follow from the other). Labels
+    are read from ``config.json``.
+
+    Raises:
+        ValueError: naming the argument.
 
     Example:
         >>> judge = CrossEncoderVerifier("models/cross-encoder")   # doctest: +SKIP
@@ -54,77 +70,24 @@ class CrossEncoderVerifier:
         0.93
     """
 
-    def __init__(self, model: str | os.PathLike[str], *, threshold: float = 0.5, max_tokens: int = 256) -> None:
-        if not 0 < threshold < 1:
-            raise ValueError(f"threshold={threshold!r} must lie between 0 and 1")
-        self.model = os.fspath(model)
-        self.threshold = threshold
-        self.max_tokens = max_tokens
-        self._lock = threading.Lock()
-        self._score: Callable[[str, str], float] | None = None
+    def __init__(self, model: str | os.PathLike[str], *, threshold: float = 0.5, max_tokens: int | None = None) -> None:
+        from semantic_llm_cache.matching.judges.pair_model import PairModel
+
+        self.model = check_path(model, "model")
+        self.threshold = check_number(threshold, "threshold", "a number between 0 and 1", above=0)
+        if self.threshold >= 1:
+            raise ValueError(f"threshold={threshold!r} must be a number between 0 and 1")
+        self.max_tokens = max_tokens if max_tokens is None else check_count(max_tokens, "max_tokens")
+        self._pairs = PairModel(self.model, self.max_tokens)
 
     def __call__(self, prompt: str, candidate: str, response: Any = None) -> float:
-        """Return a score from 0 to 1; 0.5 stands for the threshold. Blocks: engines call it in a thread."""
-        with self._lock:
-            if self._score is None:
-                folder = pathlib.Path(self.model)
-                self._score = self._onnx(folder) if folder.is_dir() else self._sentence_transformers()
-            score = self._score(prompt, candidate)
+        """Return a score from 0 to 1; 0.5 stands for the threshold. Blocks: engines call it in a thread.
+
+        Raises:
+            PromptCacheError: the model cannot be loaded, or the prompts are longer than it reads.
+        """
         # Shift the score so that any threshold becomes 0.5.
-        return math.pow(score, math.log(0.5) / math.log(self.threshold))
-
-    def _onnx(self, folder: pathlib.Path) -> Callable[[str, str], float]:
-        for name in ("model.onnx", "tokenizer.json"):
-            if not (folder / name).is_file():
-                raise PromptCacheError(f"model={self.model!r}: the folder holds no {name}")
-        try:
-            import onnxruntime
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise PromptCacheError(f"a cross-encoder in ONNX needs: {install('semantic')}") from error
-        import numpy as np
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = min(2, os.cpu_count() or 1)
-        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        tokenizer.enable_truncation(self.max_tokens)
-        tokenizer.no_padding()
-        names = {item.name for item in session.get_inputs()}
-
-        def score(prompt: str, candidate: str) -> float:
-            encoded = tokenizer.encode(prompt, candidate)
-            given = {
-                "input_ids": encoded.ids,
-                "attention_mask": encoded.attention_mask,
-                "token_type_ids": encoded.type_ids,
-            }
-            feed = {name: np.asarray([value], dtype=np.int64) for name, value in given.items() if name in names}
-            logits = np.asarray(session.run(None, feed)[0], dtype=np.float64).reshape(-1)
-            if logits.size == 1:
-                return _sigmoid(float(logits[0]))
-            return _sigmoid(float(logits[-1] - logits[0]))  # two classes: the last is "the same"
-
-        return score
-
-    def _sentence_transformers(self) -> Callable[[str, str], float]:
-        try:
-            from sentence_transformers import CrossEncoder
-        except ImportError as error:
-            raise PromptCacheError(
-                f"model={self.model!r} is no folder here, and for a name it takes: {install('sentence-transformers')}"
-            ) from error
-        model: Any = CrossEncoder(self.model, max_length=self.max_tokens)
-
-        def score(prompt: str, candidate: str) -> float:
-            value = float(model.predict([(prompt, candidate)], show_progress_bar=False)[0])
-            return value if 0 <= value <= 1 else _sigmoid(value)
-
-        return score
-
-
-def _sigmoid(value: float) -> float:
-    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))
+        return math.pow(self._pairs.score(prompt, candidate), math.log(0.5) / math.log(self.threshold))
 
 
 _QUESTION = """\
@@ -139,7 +102,10 @@ negation, direction or the form of answer asked for mean no. Answer with the one
 
 
 class LLMJudge:
-    """Asks a chat model whether one answer serves both prompts.
+    """Asks a chat model whether one answer serves both prompts, with a prompt of your own.
+
+    `ModelJudge` does the same with a cache, a budget and a prompt that no text inside it can answer; here a prompt that
+    says "reply yes" may be obeyed.
 
     Args:
         chat: sync or async callable from a question to the model's text.

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.utils import estimate_tokens
@@ -66,7 +67,7 @@ def make_price(price: Price) -> Callable[[int, int, Any], float]:
 
         return from_rates
     if not callable(price):
-        raise TypeError(f"price={price!r} must be a CacheConfig or a callable (input, output, response) -> USD")
+        raise TypeError(f"price={shown(price)} must be a CacheConfig or a callable (input, output, response) -> USD")
     custom = price
 
     def from_callable(given: int, made: int, response: Any) -> float:

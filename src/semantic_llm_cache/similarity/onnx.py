@@ -30,7 +30,7 @@ from semantic_llm_cache.similarity.wordpiece import (
     surely_readable,
 )
 
-__all__ = ["THREADS_ENV", "OnnxEmbeddingProvider"]
+__all__ = ["THREADS_ENV", "OnnxEmbeddingProvider", "import_onnxruntime"]
 
 THREADS_ENV = "SEMANTIC_LLM_CACHE_THREADS"
 _TELEMETRY_ENV = "ORT_DISABLE_TELEMETRY"
@@ -157,7 +157,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return session
 
     def _open(self) -> Any:
-        onnxruntime = _import_onnxruntime()
+        onnxruntime = import_onnxruntime()
         # The first version with an option for the weights' folder of a graph in memory.
         if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < (1, 21):
             raise EmbeddingUnavailableError(
@@ -327,7 +327,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             self._tokens = None
 
 
-def _import_onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
     """Import onnxruntime with its telemetry off.
 
     From 1.29 on it reports sessions to its maker unless this variable is set when it is first imported;

@@ -18,6 +18,7 @@ __all__ = [
     "WEIGHTS_PACKAGE",
     "WEIGHTS_SHA256",
     "has_package",
+    "hub_folders",
     "locate",
     "read_vocabulary",
     "verify",
@@ -60,7 +61,7 @@ def locate(model_path: str | os.PathLike[str] | None = None) -> Path:
     for source, given in (("model_path", model_path), (MODEL_ENV, os.environ.get(MODEL_ENV) or None)):
         if given is not None:
             return _given(source, Path(given).expanduser())
-    for folder in (*_package_folders(), *_hub_folders()):
+    for folder in (*_package_folders(), *hub_folders(f"sentence-transformers/{MODEL_NAME}")):
         if _complete(folder / _FILE):
             return folder / _FILE
     raise EmbeddingUnavailableError(f"The weights of {MODEL_NAME} are not on this machine. {REMEDY}")
@@ -92,11 +93,12 @@ def _package_folders() -> list[Path]:
     return [Path(folder) / "model" for folder in (spec.submodule_search_locations or ())] if spec else []
 
 
-def _hub_folders() -> list[Path]:
+def hub_folders(repository: str) -> list[Path]:
+    """Return the folders of a repository in the hub's local cache, the one in use first; [] if there is none."""
     environ = os.environ
     home = environ.get("HF_HOME") or os.path.join(environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
     cache = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")
-    model = Path(cache).expanduser() / f"models--sentence-transformers--{MODEL_NAME}"
+    model = Path(cache).expanduser() / f"models--{repository.replace('/', '--')}"
     folders = []
     try:
         folders.append(model / "snapshots" / (model / "refs" / "main").read_text().strip())

@@ -14,8 +14,11 @@ from __future__ import annotations
 
 import math
 
+from semantic_llm_cache.matching.online.labels import JudgeError
+
 __all__ = ["RATES", "Audit", "spendable", "upper"]
 
+_NO_ERROR = JudgeError()
 RATES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Rates of the exponential martingales: slow ones for long streams, fast ones for the first wrong answers."""
 
@@ -47,31 +50,30 @@ class Audit:
 
     Args:
         least: the smallest probability of exploring in use, in (0, 1).
+        error: the errors of the judge that compares the explored ones.
 
     Example:
         >>> audit = Audit(least=0.05)
-        >>> audit.explored_wrong(0.05)
+        >>> audit.explored(1.0, 0.05)
         >>> audit.bound(0.01) > 20
         True
     """
 
-    def __init__(self, least: float) -> None:
-        # Any rate under -log(1 - least) makes a martingale; half of it balances slack against slope.
-        self.rate = 0.5 * -math.log1p(-least)
+    def __init__(self, least: float, error: JudgeError = _NO_ERROR) -> None:
+        self.error = error
+        self.rate = error.audit_rate(least)
         self.mass = 0.0
 
-    def explored_wrong(self, probability: float) -> None:
-        """Count a would-be hit that was explored with `probability` and turned out wrong."""
-        if probability < 1.0:
-            rest = 1.0 - (1.0 - probability) * math.exp(self.rate)
-            self.mass -= math.log(rest / probability)
-        # at probability 1 nothing could have been served: no evidence about what was
+    def explored(self, said: float, probability: float) -> None:
+        """Count a would-be hit that was explored with `probability` and judged wrong (1), right (0), or between."""
+        if said or not self.error.is_right:
+            self.mass += self.error.audit_step(said, probability, self.rate)
 
     @property
     def estimate(self) -> float:
         """Return an estimate of the wrong answers served, on the high side."""
-        return self.mass / self.rate
+        return max(0.0, self.mass) / self.rate
 
     def bound(self, delta: float) -> float:
         """Return a bound on the wrong answers served, valid at all times, with confidence 1 - delta."""
-        return (self.mass - math.log(delta)) / self.rate
+        return max(0.0, (self.mass - math.log(delta)) / self.rate)

@@ -16,10 +16,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from semantic_llm_cache.matching.online.labels import JudgeError
+
 __all__ = ["ChangeDetector", "Logistic", "Recalibration"]
 
 Array = npt.NDArray[np.float64]
 
+_NO_ERROR = JudgeError()
 _SETTLE = 64  # observations between two exact mixes of posterior and prior
 
 
@@ -64,13 +67,16 @@ class Logistic:
         v = float(x @ (self.covariance @ x))
         return _sigmoid(m / math.sqrt(1.0 + math.pi / 8.0 * max(v, 0.0)))
 
-    def update(self, x: Array, right: bool, weight: float = 1.0) -> None:
-        """Learn one outcome, counted `weight` times."""
+    def update(self, x: Array, right: float, weight: float = 1.0) -> None:
+        """Learn one outcome, 1.0 for right and 0.0 for wrong, counted `weight` times.
+
+        The outcome of a judge that errs, corrected for that, may lie outside [0, 1].
+        """
         p = _sigmoid(float(self.weights @ x))
         gain = self.covariance @ x
         curvature = weight * max(p * (1.0 - p), 1e-4)
         scale = 1.0 / (1.0 + curvature * float(x @ gain))
-        self.weights = self.weights + gain * (weight * (float(right) - p) * scale)
+        self.weights = self.weights + gain * (weight * (right - p) * scale)
         self.covariance = self.covariance - np.outer(gain, gain) * (curvature * scale)
         self.count += 1
         if self.memory < 1.0 and self.count % _SETTLE == 0:
@@ -119,10 +125,10 @@ class Recalibration:
         index = self._bin(wrong)
         return min(1.0, wrong * self._factors[index] + self._doubts[index])
 
-    def update(self, wrong: float, was_wrong: bool) -> None:
-        """Learn the outcome of the uncorrected prediction `wrong`."""
+    def update(self, wrong: float, was_wrong: float) -> None:
+        """Learn the outcome of the uncorrected prediction `wrong`: 1.0 for wrong, 0.0 for right."""
         index = self._bin(wrong)
-        self.actual[index] = self.actual[index] * self.memory + float(was_wrong)
+        self.actual[index] = self.actual[index] * self.memory + was_wrong
         self.predicted[index] = self.predicted[index] * self.memory + wrong
         self.seen[index] += 1.0
         self.refresh()
@@ -138,7 +144,8 @@ class Recalibration:
         """Recompute the corrections from the sums."""
         factor = 1.0
         factors = []
-        actual, predicted = self.actual.tolist(), self.predicted.tolist()
+        # A judge's errors, corrected, may sum to less than nothing.
+        actual, predicted = np.maximum(self.actual, 0.0).tolist(), self.predicted.tolist()
         for index in range(self.BINS - 1, -1, -1):
             factor = (self.prior * factor + actual[index]) / (self.prior + predicted[index])
             factors.append(min(max(factor, 0.2), 20.0))
@@ -166,12 +173,19 @@ class ChangeDetector:
         """Return how close a sudden change is to an alarm, in [0, 1]; one unlikely error is about 0.2."""
         return min(1.0, max(0.0, self.sums[-1] - 1.0) / self.limit)
 
-    def update(self, wrong: float, was_wrong: bool) -> bool:
-        """Learn one outcome of a prediction; return True for an alarm, which resets the sums."""
+    def update(self, wrong: float, was_wrong: float, error: JudgeError = _NO_ERROR) -> bool:
+        """Learn one outcome of a prediction; return True for an alarm, which resets the sums.
+
+        Args:
+            wrong: the predicted probability of an error.
+            was_wrong: what the judge said, from 0.0 for right to 1.0 for wrong.
+            error: the judge's errors.
+        """
         wrong = min(max(wrong, 1e-4), 1.0 - 1e-3)
+        said = error.judged(wrong)
         for index, odds in enumerate(self.ODDS):
-            scale = 1.0 + (odds - 1.0) * wrong  # the alternative's probability is odds * wrong / scale
-            step = math.log((odds if was_wrong else 1.0) / scale)
+            then = error.judged(odds * wrong / (1.0 + (odds - 1.0) * wrong))
+            step = was_wrong * math.log(then / said) + (1.0 - was_wrong) * math.log((1.0 - then) / (1.0 - said))
             self.sums[index] = max(0.0, self.sums[index] + step)
         if max(self.sums) <= self.limit:
             return False

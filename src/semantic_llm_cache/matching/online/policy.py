@@ -14,6 +14,7 @@ import numpy as np
 
 from semantic_llm_cache.config import check_similarity
 from semantic_llm_cache.matching.online.budget import Audit, spendable, upper
+from semantic_llm_cache.matching.online.clusters import Clusters, digest
 from semantic_llm_cache.matching.online.decision import Decision
 from semantic_llm_cache.matching.online.features import (
     FEATURE_NAMES,
@@ -22,6 +23,7 @@ from semantic_llm_cache.matching.online.features import (
     gather,
     parse_extra_features,
 )
+from semantic_llm_cache.matching.online.labels import parse_judge_error
 from semantic_llm_cache.matching.online.model import Array, ChangeDetector, Logistic, Recalibration
 from semantic_llm_cache.matching.online.state import (
     BUDGET_SETTINGS,
@@ -85,6 +87,9 @@ class OnlinePolicy:
         confidence: probability that the bound holds at all times at once, in (0, 1).
         explore: smallest probability of exploring a would-be hit, in (0, 0.2]; up to five times as much is
             used near the price, where errors occur, and more for a while after an unexpected error.
+        judge_error: how often the judge whose verdicts are observed errs: a share for both directions, or a pair
+            (share of different answers that it calls the same, at most; share of same answers that it calls
+            different, at least).
         extra_features: what `CandidateView.features` holds: the names of its entries in order, or only their
             number. With names, `load` keeps what a saved state has learned of each, whatever was added or
             removed since.
@@ -107,6 +112,7 @@ class OnlinePolicy:
         *,
         confidence: float = 0.99,
         explore: float = 0.025,
+        judge_error: float | tuple[float, float] = 0.0,
         extra_features: int | Sequence[str] = 0,
     ) -> None:
         self.max_error = None if max_error is None else _check_share(max_error, "max_error")
@@ -125,6 +131,7 @@ class OnlinePolicy:
         if not 0.0 < explore <= 0.2:
             raise ValueError(f"explore={explore!r} must lie above 0 and not above 0.2")
         self.explore = float(explore)
+        self._error = parse_judge_error(judge_error)
         self.extra_features, self.extra_names = parse_extra_features(extra_features)
         self.seed = seed
         self._key = (secrets.randbits(64) if seed is None else seed % 2**64).to_bytes(8, "little")
@@ -139,6 +146,7 @@ class OnlinePolicy:
         self._recalibration = Recalibration()
         self._detector = ChangeDetector()
         self._records: OrderedDict[int, list[int]] = OrderedDict()
+        self._clusters = Clusters()
         self._recent: Array = np.ones(_WINDOW)
         self._price = 0.0
         self._self_funding = 0.0  # a hit less doubtful than this earns a per-hit budget more than it costs
@@ -147,6 +155,11 @@ class OnlinePolicy:
         self._outcomes = 0.0  # outcomes learned, without those forgotten after an alarm
         self._alarms = 0
         self._restart_budget()
+
+    @property
+    def judge_error(self) -> tuple[float, float]:
+        """Return how often the judge calls different answers the same, and same answers different."""
+        return self._error.false_same, self._error.false_different
 
     @property
     def reach(self) -> float:
@@ -160,11 +173,12 @@ class OnlinePolicy:
         self._hits = 0
         self._explored = 0
         self._spent = 0.0  # sum of the error probabilities of what was served
-        self._explored_wrong = 0.0  # errors among the explored ...
+        self._explored_judged = 0.0  # what the judge said of the explored, 1 for an error ...
+        self._explored_wrong = 0.0  # ... corrected for its own errors ...
         self._explored_expected = 0.0  # ... and how many were expected
         self._rehearsed = 0  # would-be hits compared before a bound per hit serves its first
-        self._rehearsed_wrong = 0
-        self._audit = Audit(self.explore)
+        self._rehearsed_wrong = 0.0
+        self._audit = Audit(self.explore, self._error)
 
     # ------------------------------------------------------------------ deciding
 
@@ -187,6 +201,7 @@ class OnlinePolicy:
         """
         reach = self.reach - THRESHOLD_TOLERANCE
         near = [candidate for candidate in candidates if candidate.similarity >= reach]
+        near = [candidate._replace(answer=self._clusters.name(candidate.answer)) for candidate in near]
         evidence = gather(prompt, near) if near else None
         if evidence is not None and len(evidence.best.features) != self.extra_features:
             raise ValueError(
@@ -203,7 +218,7 @@ class OnlinePolicy:
                 why = "no entries in scope" if nearest is None else f"nearest {nearest:.3f} < {self.floor:g}"
                 return Decision("miss", None, 0.0, 0.0, why)
             best = evidence.best
-            right, wrong_before = self._records.get(_digest(best.answer), (0, 0))
+            right, wrong_before = self._records.get(digest(best.answer), (0, 0))
             x = np.array(
                 [
                     *evidence.values,
@@ -312,8 +327,9 @@ class OnlinePolicy:
 
     def _corrected(self) -> float:
         """Return what was spent plus a tenth; more when explored answers were wrong more often than expected."""
-        wrong = _AUDIT_PRIOR + self._explored_wrong
-        ratio = (wrong + _AUDIT_DEVIATIONS * math.sqrt(wrong)) / (_AUDIT_PRIOR + self._explored_expected)
+        wrong = max(0.0, _AUDIT_PRIOR + self._explored_wrong)
+        deviation = math.sqrt(_AUDIT_PRIOR + self._explored_judged / self._error.slope**2)
+        ratio = (wrong + _AUDIT_DEVIATIONS * deviation) / (_AUDIT_PRIOR + self._explored_expected)
         return self._spent * max(_LEAST_CORRECTION, ratio)
 
     def _audit_limit(self) -> float:
@@ -328,44 +344,73 @@ class OnlinePolicy:
 
     # ------------------------------------------------------------------ learning
 
-    def observe(self, decision: Decision, correct: bool) -> None:
+    def observe(self, decision: Decision, correct: bool | float) -> None:
         """Learn whether the candidate of `decision` had the same answer as the function call.
 
         For "explore" and "miss"; in shadow mode, where the function is always called, also for "serve".
 
+        Args:
+            decision: made by this policy.
+            correct: what a judge says: True or False, or the probability that the two answers say the same.
+
         Raises:
-            ValueError: the decision had no candidate.
+            ValueError: the decision had no candidate, or `correct` is not between 0 and 1.
         """
         if decision.key is None or decision._x is None:
             raise ValueError("this decision had no candidate to compare with: observe only when key is set")
+        said = 1.0 - float(correct)
+        if not 0.0 <= said <= 1.0:
+            raise ValueError(f"correct={correct!r} must be True, False, or a probability from 0 to 1")
         with self._lock:
             if decision.settled:
                 return
             decision.settled = True
+            wrong = self._error.corrected(said)
             predicted = 1.0 - decision.probability
-            self._model.update(decision._x, correct)
-            self._recalibration.update(decision._raw, not correct)
-            self._record(decision.answer, correct)
+            self._model.update(decision._x, 1.0 - wrong, self._error.weight(decision._raw))
+            self._recalibration.update(decision._raw, wrong)
+            self._record(decision.answer, said < 0.5)
             self._outcomes += 1.0
             self._hold = max(0, self._hold - 1)
             if predicted <= self._price:  # explored, or as cheap: it would have been served
                 self._explored_expected += predicted
-                self._explored_wrong += float(not correct)
+                self._explored_judged += said
+                self._explored_wrong += wrong
             if decision.action == "explore":
                 if decision.propensity >= 1.0 and not self._rehearsal_passed():
                     self._rehearsed += 1
-                    self._rehearsed_wrong += not correct
-                if not correct:
-                    self._audit.explored_wrong(decision.propensity)
+                    self._rehearsed_wrong += wrong
+                self._audit.explored(said, decision.propensity)
             elif decision.action == "serve":
-                self._spent += (0.0 if correct else 1.0) - predicted
-            if self._detector.update(predicted, not correct):
-                self._alarms += 1
-                self._hold = _ALARM_HOLD
-                self._rehearsed = self._rehearsed_wrong = 0
-                self._outcomes *= _ALARM_KEEP
-                self._model.forget(_ALARM_KEEP)
-                self._recalibration.forget(_ALARM_KEEP)
+                self._spent += wrong - predicted
+            if self._detector.update(predicted, said, self._error):
+                self._start_over()
+
+    def _start_over(self) -> None:
+        """Discard most of what was learned: the traffic has changed."""
+        self._alarms += 1
+        self._hold = _ALARM_HOLD
+        self._rehearsed, self._rehearsed_wrong = 0, 0.0
+        self._outcomes *= _ALARM_KEEP
+        self._model.forget(_ALARM_KEEP)
+        self._recalibration.forget(_ALARM_KEEP)
+
+    def join(self, answer: str, other: str) -> None:
+        """Note that two answers, by their fingerprints, say the same: from now on they vote together."""
+        with self._lock:
+            names = {self._clusters.name(answer), self._clusters.name(other)}
+            self._clusters.join(answer, other)
+            together = digest(self._clusters.name(answer))
+            for name in names:
+                record = self._records.pop(digest(name), None)
+                if record is not None:
+                    kept = self._records.setdefault(together, [0, 0])
+                    kept[0] += record[0]
+                    kept[1] += record[1]
+
+    def cluster(self, answer: str) -> str:
+        """Return the name under which an answer votes: equal for answers that were judged to say the same."""
+        return self._clusters.name(answer)
 
     def report(self, decision: Decision, correct: bool) -> None:
         """Learn a person's verdict on an answer that was served (`report_wrong`, `report_right`).
@@ -378,21 +423,21 @@ class OnlinePolicy:
                 return
             decision.settled = True
             self._spent += (0.0 if correct else 1.0) - (1.0 - decision.probability)
-            self._model.update(decision._x, correct)
+            self._model.update(decision._x, float(correct))
             self._record(decision.answer, correct)
 
     def report_answer(self, answer: str, correct: bool) -> None:
         """Learn a verdict like `report`, but from the answer's fingerprint without the decision."""
         with self._lock:
-            self._record(answer, correct)
+            self._record(self._clusters.name(answer), correct)
             if not correct:
                 self._spent += 1.0
 
     def _record(self, answer: str, correct: bool) -> None:
-        digest = _digest(answer)
-        record = self._records.setdefault(digest, [0, 0])
+        key = digest(answer)
+        record = self._records.setdefault(key, [0, 0])
         record[0 if correct else 1] += 1
-        self._records.move_to_end(digest)
+        self._records.move_to_end(key)
         while len(self._records) > _MOST_RECORDS:
             self._records.popitem(last=False)
 
@@ -450,6 +495,7 @@ class OnlinePolicy:
             outcomes=self._outcomes,
             alarms=self._alarms,
             records=self._records,
+            clusters=self._clusters.roots,
         )
 
     def load(self, data: bytes) -> None:
@@ -476,6 +522,7 @@ class OnlinePolicy:
         self._hold, self._misses, self._alarms = state.hold, state.misses, state.alarms
         self._outcomes = state.outcomes
         self._records = OrderedDict(state.records)
+        self._clusters.restore(state.clusters)
         if self.seed is not None and state.key == self._key:
             self._draws = state.draws
         if all(state.settings[name] == getattr(self, name) for name in BUDGET_SETTINGS):
@@ -493,7 +540,3 @@ class OnlinePolicy:
         policy = cls(**{**saved_settings(data), **settings})
         policy.load(data)
         return policy
-
-
-def _digest(answer: str) -> int:
-    return int.from_bytes(blake2b(answer.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

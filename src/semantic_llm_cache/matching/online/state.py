@@ -1,7 +1,7 @@
 """The stored form of an `OnlinePolicy`: a tag, then JSON with its arrays in base64, compressed.
 
 The state names the features that the model's weights belong to, so a later release may add or remove one: what was
-learned of the others is kept. Version 1 had no names; it is still read.
+learned of the others is kept. Version 1 had no names, version 2 no clusters of answers; both are still read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from semantic_llm_cache.matching.online.model import Array
 
 __all__ = ["BUDGET_SETTINGS", "COUNTERS", "SETTINGS", "VERSION", "PolicyState", "dump", "load", "saved_settings"]
 
-VERSION = 2
+VERSION = 3
 """Version of the stored form. Adding or removing a feature does not change it; changing what one means does."""
 
 _VERSION_1_BASE = [
@@ -59,15 +59,16 @@ COUNTERS: Mapping[str, type[int] | type[float]] = {
     "_hits": int,
     "_explored": int,
     "_spent": float,
+    "_explored_judged": float,
     "_explored_wrong": float,
     "_explored_expected": float,
     "_rehearsed": int,
-    "_rehearsed_wrong": int,
+    "_rehearsed_wrong": float,
 }
 """The counters of a running budget, by the names that the stored form has for them, and their types."""
-SETTINGS = ("max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "extra_features")
+SETTINGS = ("max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "judge_error", "extra_features")
 """The settings that are saved."""
-BUDGET_SETTINGS = ("max_error", "max_error_per_hit", "confidence", "explore")
+BUDGET_SETTINGS = ("max_error", "max_error_per_hit", "confidence", "explore", "judge_error")
 """The settings that a running budget depends on: it cannot continue with others."""
 
 
@@ -89,6 +90,7 @@ class PolicyState:
         recent: error probabilities of the last decisions.
         price, hold, misses, outcomes, alarms: as in the policy.
         records: digest of an answer -> how often it was right and how often wrong.
+        clusters: digest of an answer -> digest that names the cluster of answers that say the same.
     """
 
     settings: Mapping[str, Any]
@@ -111,6 +113,7 @@ class PolicyState:
     outcomes: float
     alarms: int
     records: Mapping[int, list[int]]
+    clusters: Mapping[int, int]
 
 
 def _pack(array: Any, dtype: str) -> str:
@@ -157,15 +160,16 @@ def dump(state: PolicyState) -> bytes:
         "alarms": state.alarms,
         "answers": _pack(np.array(list(state.records), dtype=np.uint64), "<u8"),
         "records": _pack(counts, "<u2"),
+        "clusters": _pack(np.array([*state.clusters.items()], dtype=np.uint64).reshape(-1, 2), "<u8"),
     }
     return _TAG + b"%d\n" % VERSION + zlib.compress(json.dumps(document).encode("ascii"))
 
 
 def _read(data: bytes) -> dict[str, Any]:
     head, _, body = bytes(data).partition(b"\n")
-    if head not in (_TAG + b"1", _TAG + b"%d" % VERSION):
+    if head not in [_TAG + b"%d" % version for version in range(1, VERSION + 1)]:
         raise CacheSerializationError(
-            f"not a state of an online policy of version 1 or {VERSION} (it begins {bytes(data[:24])!r}):"
+            f"not a state of an online policy of version 1 to {VERSION} (it begins {bytes(data[:24])!r}):"
             " remove it, and the policy starts to learn again"
         )
     try:
@@ -178,9 +182,26 @@ def _read(data: bytes) -> dict[str, Any]:
             raise ValueError("no mapping")
         if head == _TAG + b"1":
             document["base_names"], document["extra_names"] = list(_VERSION_1_BASE), None
+        if head != _TAG + b"%d" % VERSION:
+            _complete(document)
         return document
     except (zlib.error, ValueError) as error:
         raise _damaged(error) from error
+
+
+def _setting(document: dict[str, Any], name: str) -> Any:
+    value = document["settings"][name]
+    return tuple(value) if isinstance(value, list) else value  # JSON knows no tuples
+
+
+def _complete(document: dict[str, Any]) -> None:
+    """Add what versions before 3 did not have: judges that err, and clusters."""
+    document.setdefault("clusters", "")
+    settings, counters = document.get("settings"), document.get("counters")
+    if isinstance(settings, dict):
+        settings.setdefault("judge_error", [0.0, 0.0])
+    if isinstance(counters, dict) and "_explored_wrong" in counters:
+        counters.setdefault("_explored_judged", counters["_explored_wrong"])
 
 
 def _damaged(error: Exception) -> CacheSerializationError:
@@ -194,7 +215,7 @@ def saved_settings(data: bytes) -> dict[str, Any]:
     """Return the arguments with which the saved policy was created."""
     document = _read(data)
     try:
-        settings = {name: document["settings"][name] for name in SETTINGS}
+        settings = {name: _setting(document, name) for name in SETTINGS}
         if document["extra_names"] is not None:
             settings["extra_features"] = tuple(document["extra_names"])
         return settings
@@ -271,7 +292,7 @@ def load(data: bytes, like: PolicyState, prior: tuple[Array, Array]) -> PolicySt
         whole = [state.draws, state.count, state.hold, state.misses, state.alarms]
         if not np.isfinite([*numbers, *state.counters.values(), *state.cusum]).all() or len(state.key) != 8:
             raise ValueError("a counter that is no number")
-        if min(*numbers, *whole, *state.cusum) < 0.0:
+        if min(*numbers[1:], *whole, *state.cusum) < 0.0:
             raise ValueError("a counter below zero")
         if len(state.cusum) != len(like.cusum):
             raise ValueError("sums of another detector")
@@ -287,8 +308,9 @@ def _plain(document: dict[str, Any], like: PolicyState, prior: tuple[Array, Arra
     weights, covariance = _carried_over(document, like, prior)
     answers = np.frombuffer(base64.b64decode(document["answers"], validate=True), dtype="<u8").tolist()
     records = _unpack(document["records"], "<u2", (len(answers), 2)).tolist()
+    clusters = np.frombuffer(base64.b64decode(document["clusters"], validate=True), dtype="<u8").reshape(-1, 2).tolist()
     return PolicyState(
-        settings={name: document["settings"][name] for name in SETTINGS},
+        settings={name: _setting(document, name) for name in SETTINGS},
         extra_names=like.extra_names,
         key=bytes.fromhex(document["key"]),
         draws=int(document["draws"]),
@@ -308,4 +330,5 @@ def _plain(document: dict[str, Any], like: PolicyState, prior: tuple[Array, Arra
         outcomes=float(document["outcomes"]),
         alarms=int(document["alarms"]),
         records=dict(zip(answers, records, strict=True)),
+        clusters=dict(clusters),
     )

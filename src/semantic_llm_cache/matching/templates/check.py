@@ -6,9 +6,9 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.keys.template import slots_of_text
 from semantic_llm_cache.matching.guards import GuardSet
 
-from .comparison import Comparison
 from .sharing import given_slots, learn, shared_slots
 from .skeletons import Skeletons
+from .slot_comparison import SlotComparison
 
 __all__ = ["TemplateCheck"]
 
@@ -26,7 +26,7 @@ class TemplateCheck:
         self._own = guards.own
         self._skeletons = Skeletons()
 
-    def compared(self, request: Request, other: str, scope: str = "") -> Comparison | None:
+    def compared(self, request: Request, other: str, scope: str = "") -> SlotComparison | None:
         """Return what is known so far about the differences; None if the prompts are not from one template.
 
         Args:
@@ -38,7 +38,7 @@ class TemplateCheck:
             slots = shared_slots(request.text, other, self._skeletons, scope)
         else:
             slots = given_slots(slots_of_text(request.text), slots_of_text(other))
-        return None if slots is None else Comparison(slots, self._rules)
+        return None if slots is None else SlotComparison(slots, self._rules)
 
     def veto(self, prompt: str, other: str) -> str | None:
         """Return the objection of the user's own guards, given the slots of a template."""

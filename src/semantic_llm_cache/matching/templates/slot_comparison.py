@@ -21,7 +21,7 @@ from semantic_llm_cache.matching.guards.text import read, stem
 
 from .alignment import Slot
 
-__all__ = ["LEAST_SIMILARITY", "Comparison"]
+__all__ = ["LEAST_SIMILARITY", "SlotComparison"]
 
 LEAST_SIMILARITY = 0.6
 """Lowest cosine of two differing parts, and of the words that only one of them has."""
@@ -96,7 +96,7 @@ def _signs(ours: str, theirs: str) -> str | list[_Doubt]:
     return [] if one == other else f"sign {min((one - other) + (other - one))!r} differs"
 
 
-class Comparison:
+class SlotComparison:
     """What the guards and the words say about the parts in which two prompts differ, and what meaning must decide.
 
     Attributes:
