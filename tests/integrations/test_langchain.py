@@ -8,6 +8,7 @@ from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import LLM, BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
 from pydantic import SecretStr
 
@@ -312,3 +313,16 @@ async def test_a_context_asks_of_it_what_it_asks_of_functions(server, use, plain
     for _ in range(2):  # what is stored inside is found inside
         inside = await ask(namespace="tenant")
     assert (server.calls, inside) == (4, await ask(namespace="tenant"))
+
+
+async def test_the_slots_of_a_prompt_template_are_compared_and_the_rest_must_be_equal(server, use):
+    form = "Use only this page: {page} Now answer in one word: {question}"
+    prompt = ChatPromptTemplate.from_messages([("system", "Be kind."), ("human", form)])
+    use(embedder="onnx", prompt_template=prompt.messages[-1].prompt.template)
+    chain = prompt | Chat(url=server.url)
+    page = "We sell food and toys for animals on weekdays from nine to five. " * 8
+    first = await chain.ainvoke({"page": page, "question": "What is the price of cat food?"})
+    same = await chain.ainvoke({"page": page, "question": "What is the cost of the cat food?"})
+    assert (same.content, server.calls) == (first.content, 1)
+    await chain.ainvoke({"page": page, "question": "What is the price of owl food?"})
+    assert server.calls == 2

@@ -12,6 +12,7 @@ from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_models import AGAIN, ASKED, NOTE, Bare, Maker, note, said, summed, ways
 from langchain_openai import ChatOpenAI
@@ -504,3 +505,16 @@ async def test_an_agent_of_langgraph(server, model):
     assert again.id not in {message.id for message in state["messages"]}
     streamed = [part async for part, _ in agent.astream({"messages": [HumanMessage(ASKED)]}, stream_mode="messages")]
     assert "".join(part.content for part in streamed if part.type == "AIMessageChunk") == "Paris is the capital (4)."
+
+
+def test_the_template_of_the_human_turn_says_what_its_slots_are():
+    form = "Use only this page: {page} Now answer in one word: {question}"
+    prompt = ChatPromptTemplate.from_messages([("system", "Be kind."), ("human", form)])
+    template = prompt.messages[-1].prompt.template
+    chain = prompt | CachedChatModel(Bare(), similarity=0.85, embedder="onnx", prompt_template=template)
+    page = "We sell food and toys for animals on weekdays from nine to five. " * 8
+    outcomes = [
+        note(chain.invoke({"page": page, "question": f"What is the {asked} food?"}))["outcome"]
+        for asked in ("price of cat", "cost of the cat", "price of owl")
+    ]
+    assert outcomes == ["miss", "near", "miss"]

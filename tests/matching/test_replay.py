@@ -206,18 +206,27 @@ class TestResidual:
         return PairCheck(resolve_guards(["emoji"]), encode), calls
 
     def test_what_is_left_of_long_prompts_must_be_alike(self):
+        ours, theirs = f"{self.PASSAGE} one green bottle", f"{self.PASSAGE} brown glass flasks"
         check, calls = self.check(0.5)
-        veto = check.remainder(f"{self.PASSAGE} one", f"{self.PASSAGE} two")
+        veto = check.remainder(ours, theirs)
         assert veto.rule == "residual"
         assert "0.50 < 0.6" in veto.reason
-        assert calls == ["one", "two"]
-        assert check.first(f"{self.PASSAGE} one", f"{self.PASSAGE} two") == veto.reason
-        assert calls == ["one", "two"]  # kept, not embedded again
-        assert self.check(0.7)[0].remainder(f"{self.PASSAGE} one", f"{self.PASSAGE} two") is None
+        assert set(calls) == {"one green bottle", "brown glass flasks", "green bottle"}
+        assert check.first(ours, theirs) == veto.reason
+        assert len(calls) == 3  # kept, not embedded again
+        assert self.check(0.7)[0].remainder(ours, theirs) is None
+
+    def test_one_word_is_not_compared_by_cosine(self):
+        check, calls = self.check(1.0)
+        assert "'cello' != 'violin'" in check.first(f"{self.PASSAGE} cello", f"{self.PASSAGE} violin")
+        assert check.first(f"{self.PASSAGE} colours", f"{self.PASSAGE} color") is None
+        assert check.first(f"{self.PASSAGE} lorry", f"{self.PASSAGE} truck") is None
+        assert calls == []
 
     def test_a_part_that_only_one_has_is_a_difference(self):
         check, calls = self.check(1.0)
-        assert "has not" in check.first(f"{self.PASSAGE} one", self.PASSAGE)
+        assert "only one has 'cello'" in check.first(f"{self.PASSAGE} cello", self.PASSAGE)
+        assert check.first(f"{self.PASSAGE} please", self.PASSAGE) is None
         assert calls == []
 
     def test_without_guards_nothing_is_checked(self):

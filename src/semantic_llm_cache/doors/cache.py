@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
@@ -89,6 +90,11 @@ class SemanticCache(Engine):
             `enabled`. The built-in rules know "time-bound", "code", "chat", and "facts" for the rest. By default,
             answers to time-bound prompts (weather, prices, news, "today") are kept for 5 minutes at most; a mapping is
             added to that; ``{"time-bound": None}`` or None switches it off. See ``docs/categories.md``.
+        prompt_template: a format string that prompts are made from (``"Answer about {topic} using {context}"``), or a
+            regex with named groups that matches the whole prompt. The fixed parts then are scope, and only the slots
+            are compared by meaning, each with its counterpart. A prompt that does not fit is treated as without this
+            option.
+        exact_slots: names of slots that must be equal for a hit.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         price: `CacheConfig` with rates per 1,000 tokens, or a callable ``(input_tokens, output_tokens,
             response) -> USD``.
@@ -146,6 +152,8 @@ class SemanticCache(Engine):
         evidence_overlap: float = 0.0,
         category: str | Callable[[str], str | Mapping[str, Any] | None] | None = None,
         categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None = "default",
+        prompt_template: str | re.Pattern[str] | None = None,
+        exact_slots: Iterable[str] = (),
         cache_if: Callable[[Any], bool] | None = None,
         price: Price = None,
         max_prompt: int = 1_000_000,
@@ -207,6 +215,8 @@ def cache(
     evidence_overlap: float = 0.0,
     category: str | Callable[[str], str | Mapping[str, Any] | None] | None = None,
     categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None = "default",
+    prompt_template: str | re.Pattern[str] | None = None,
+    exact_slots: Iterable[str] = (),
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
     replay_delay: float | None = None,
@@ -264,6 +274,9 @@ def cache(
             the retrieved documents, which `ignore` then leaves out of the key). `version_of`, `evidence_overlap`: see
             `SemanticCache`.
         category, categories: settings by the category of the prompt; see `SemanticCache`.
+        prompt_template, exact_slots: what the prompts are made from, for example
+            ``"Answer about {topic} using {context}"``; only the slots are then compared by meaning. See
+            `SemanticCache`.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         replay_delay: for generators: seconds between the chunks of a hit; None replays at once.
         result_type: the type to rebuild stored answers to, if the return annotation does not say it.

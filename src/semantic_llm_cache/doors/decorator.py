@@ -227,6 +227,7 @@ class _Controls:
         self.function = function
         self.engine = engine
         self.binder = CallBinder(function, namespace=engine.namespace, **options.binding)
+        self.binder.template = engine.template
         inner = called(function)
         self.streams = inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
         self.replay_delay = options.replay_delay

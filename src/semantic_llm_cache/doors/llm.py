@@ -133,7 +133,8 @@ class CachedLLM:
             "within": self.engine.namespace if namespace else None,
             "by": _environment(self.provider) if llm_func is None else self._functions.of(llm_func),
         }
-        return settings, Request(namespace or self.engine.namespace, scope, prompt)
+        request = Request(namespace or self.engine.namespace, scope, prompt)
+        return settings, self.engine.fitted(request)
 
     def _caller(
         self, prompt: str, llm_func: Callable[..., Any] | None, kwargs: dict[str, Any], *, is_async: bool

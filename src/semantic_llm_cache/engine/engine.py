@@ -63,8 +63,8 @@ E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
     """access admission categories decider disabled flight_key freshness grounds lead learn learning leases
-    notices options quick reporter search shadow bound bypassed known log_once need_embedder of_door
-    probe remove settings store_alias""".split()  # noqa: SIM905
+    notices options quick reporter search shadow template bound bypassed fitted known log_once
+    need_embedder of_door probe remove settings store_alias""".split()  # noqa: SIM905
 )
 """Names of parts, and of methods for doors: not for users, so `dir` leaves them out."""
 
@@ -90,6 +90,7 @@ class Engine:
         self.options = options
         self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.notices = notices = Notices()
+        self.template = options.template
         self.access = access = Access(options, notices)
         self.decider = decider = Decider(options, options.similarity, access.need_embedder)
         self._settings = CallSettings(
@@ -227,11 +228,15 @@ class Engine:
         """Return request and settings as the `CacheContext` changes them; doors have applied it already."""
         if settings is not None:
             return request, settings
-        settings = self.settings(target)
+        request, settings = self.fitted(request), self.settings(target)
         if overrides.get() is None:
             return request, settings
         settings, namespace = current(self, settings)
         return request if namespace is None else request.within(namespace), settings
+
+    def fitted(self, request: Request) -> Request:
+        """Return a request whose text is the slots of `prompt_template=`, if it is given and the text fits."""
+        return request if self.template is None else self.template.applied(request)
 
     def flight_key(self, request: Request, settings: CallSettings) -> str:
         """Return the key under which calls of this request share one call in flight."""

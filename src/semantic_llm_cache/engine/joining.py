@@ -123,7 +123,7 @@ class Joining:
         return AGAIN
 
     def _same_meaning(self, call: Call, flights: Flights, flight: Flight) -> Flight | None:
-        text, vector, threshold = call.request.text, call.found.vector, call.settings.similarity
+        request, vector, threshold = call.request, call.found.vector, call.settings.similarity
         if vector is None:
             return None
 
@@ -131,7 +131,7 @@ class Joining:
             if vector.shape != other.vector.shape:
                 return False
             similarity = max(0.0, float(vector @ other.vector))
-            return self._decider.same_in_flight(text, other.text, similarity, threshold)
+            return self._decider.same_in_flight(request, other.text, similarity, threshold)
 
         return flights.calling(flight, call.found.embedder, vector, alike)
 

@@ -5,6 +5,7 @@ Names, types and defaults of `SemanticCache` and `cache` are held to these and t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypedDict
 
@@ -51,6 +52,8 @@ class PlainOptions(TypedDict, total=False):
     evidence_overlap: float
     category: str | Callable[[str], str | Mapping[str, Any] | None] | None
     categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None
+    prompt_template: str | re.Pattern[str] | None
+    exact_slots: Iterable[str]
     cache_if: Callable[[Any], bool] | None
     price: Price
 

@@ -8,9 +8,10 @@ The decorator, the engine, the doors, `derive` and ``docs/options.md`` take thei
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from semantic_llm_cache.arguments import (
     check_callable,
@@ -30,6 +31,9 @@ from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.pricing import Price, make_price
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import shared_backend
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.keys.template import PromptTemplate
 
 __all__ = [
     "DOCUMENTED", "ENGINE_OPTIONS", "FUNCTION_OPTIONS", "Mode", "OnError", "Option", "Options", "SingleFlight",
@@ -161,6 +165,18 @@ def _version(value: str | int | None, name: str) -> str | int | None:
     return value
 
 
+def _template(value: Any, name: str) -> Any:
+    if value is not None:
+        from semantic_llm_cache.keys.template import PromptTemplate
+
+        PromptTemplate(value)
+    return value
+
+
+def _slot_names(value: Any, name: str) -> tuple[str, ...]:
+    return check_tags(value, name)
+
+
 def _delay(value: float | None, name: str) -> float | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
         raise TypeError(f"{name}={shown(value)} must be seconds between chunks, or None")
@@ -275,6 +291,10 @@ class Options:
         'Settings by category: `{"code": {"similarity": 0.97}, "chat": {"ttl": "10m"}}`. `"default"`: answers to '
         "time-bound prompts are kept for 5 minutes at most; None: no rules.",
     )
+    prompt_template: str | re.Pattern[str] | None = _option(
+        None, _template, "A format string or regex that prompts are made from: only its slots are compared by meaning."
+    )
+    exact_slots: tuple[str, ...] = _option((), _slot_names, "Slots of `prompt_template` that must be equal.")
     cache_if: Callable[[Any], bool] | None = _option(
         None, check_plain, "Called with a fresh answer; False keeps it out of the cache."
     )
@@ -312,6 +332,17 @@ class Options:
         if not self.depends_on and self.version_of is None and not self.evidence_overlap:
             return None
         return Evidence(dict(self.depends_on), self.version_of, self.evidence_overlap)
+
+    @property
+    def template(self) -> PromptTemplate | None:
+        """How prompts are taken apart; None if they are not. Raises ValueError if the two options do not fit."""
+        if self.prompt_template is not None:
+            from semantic_llm_cache.keys.template import PromptTemplate
+
+            return PromptTemplate(self.prompt_template, self.exact_slots)
+        if self.exact_slots:
+            raise ValueError("exact_slots= names slots of prompt_template=, which is not given")
+        return None
 
     @property
     def stale_window(self) -> float:

@@ -191,9 +191,7 @@ class Search:
 
         if not decider.bounded:
             similarity = call.settings.similarity
-            return await decider.choose(
-                request.key, request.text, similarity, search, self._access.vectors, self._notices
-            )
+            return await decider.choose(request, similarity, search, self._access.vectors, self._notices)
         category = self._budget(call)
         policy = await self._learning.policy(category)
         if probing:

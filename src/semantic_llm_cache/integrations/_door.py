@@ -150,7 +150,7 @@ class Door:
         whole = {"door": self.name, "messages": rest, "scope": scope, "more": more}
         if namespace:
             whole["within"] = self.engine.namespace
-        return Request(namespace or self.engine.namespace, whole, text)
+        return self.engine.fitted(Request(namespace or self.engine.namespace, whole, text))
 
     async def clear(self) -> int:
         """Remove the entries made through doors of this name; return how many."""

@@ -37,6 +37,9 @@ from semantic_llm_cache.keys.walk import ARGUMENT_ADVICE
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.values.introspection import answers_for_itself, defines, hides_state, own_slots, own_state
 
+if typing.TYPE_CHECKING:
+    from semantic_llm_cache.keys.template import PromptTemplate
+
 __all__ = ["PROMPT_NAMES", "BadCall", "CallBinder"]
 
 PROMPT_NAMES = ("prompt", "messages", "question", "query", "input", "text", "message")
@@ -89,6 +92,7 @@ class CallBinder:
         self.key_func = key_func
         self.normalizer = normalizer
         self.version = version
+        self.template: PromptTemplate | None = None
         self._scope = scope
         if not callable(scope) and scope is not None:
             canonical(scope, "scope")  # report a bad scope when decorating, not at the first call
@@ -288,6 +292,8 @@ class CallBinder:
         if self.normalizer is not None:
             text = self.normalizer(text)
         request = Request(context_namespace or self.namespace, parts, text, key=self._custom_key(args, kwargs))
+        if self.template is not None:
+            request = self.template.applied(request)
         if context_namespace is None and len(text) <= _MEMO_TEXT and self.key_func is None:
             token = self._token(args, kwargs)
             if token is not None:

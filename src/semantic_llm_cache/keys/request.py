@@ -36,6 +36,7 @@ class Request:
     Attributes:
         scope_hash: hex digest of namespace and scope.
         key: the exact key, a string of 42 characters that starts with the version of its form.
+        slots: how many slots of a `prompt_template=` the text holds; 0 if it is a whole prompt.
 
     Raises:
         CacheKeyError: the scope holds something without a stable fingerprint.
@@ -47,7 +48,7 @@ class Request:
         False
     """
 
-    __slots__ = ("key", "namespace", "scope_hash", "text")
+    __slots__ = ("key", "namespace", "scope_hash", "slots", "text")
 
     def __init__(
         self, namespace: str = "default", scope: Any = None, text: str = "", *, key: str | None = None
@@ -59,6 +60,7 @@ class Request:
         if not isinstance(text, str):
             raise TypeError(f"text={text!r} must be a string")
         self.namespace = namespace
+        self.slots = 0
         self.text = clean_text(text)
         self.scope_hash = digest("scope", KEY_VERSION, namespace, scope)
         if key is None:
@@ -69,6 +71,7 @@ class Request:
     def within(self, namespace: str) -> Request:
         """Return the same question under a more specific namespace, which only splits the entries further."""
         other = Request(namespace, {"within": self.scope_hash, "key": self.key}, self.text)
+        other.slots = self.slots
         return other
 
     def __eq__(self, other: object) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from semantic_llm_cache.matching.comparison import Comparison, call_either
-from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY, ThresholdPolicy
+from semantic_llm_cache.matching.policy import ThresholdPolicy
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 from semantic_llm_cache.similarity.differences import unseen_difference
@@ -20,8 +20,11 @@ from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
 if TYPE_CHECKING:
+    from semantic_llm_cache.config import CacheEntry
+    from semantic_llm_cache.keys.request import Request
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
+    from semantic_llm_cache.matching.templates.check import TemplateCheck
     from semantic_llm_cache.similarity.base import EmbeddingProvider
 
 __all__ = ["DEFAULT_GUARDS", "Choice", "Decider", "Rules", "answer_id"]
@@ -33,6 +36,7 @@ _CANDIDATES = 8
 _ONLINE_CANDIDATES = 16
 _VERIFY_TIMEOUT = 30.0
 _KNOWN_PAIRS = 4096
+_SHORT = 80  # characters: a shorter prompt has not the forty words of one that is made from a template
 _LONG = 2000
 _LONG_TOGETHER = 8000  # total characters of the prompts in all pairs: guards read this many in about 3 ms
 _KNOWN_ANSWERS = 4096
@@ -111,6 +115,7 @@ class Decider:
         self.guards_given = given is not DEFAULT_GUARDS
         # Load now what will be needed: the word lists take about 40 ms, and no call should wait for that.
         self._guards: GuardSet | None = None
+        self._templates: TemplateCheck | None = None
         if self.guards_given or self.similarity < 1:
             self.guards  # noqa: B018
         self.comparison = Comparison(options.same_answer, options.judge_error)
@@ -125,6 +130,10 @@ class Decider:
             from semantic_llm_cache.matching.guards import resolve_guards
 
             self._guards = resolve_guards(self.options.guards if self.guards_given else "default")
+            if len(self._guards):
+                from semantic_llm_cache.matching.templates.check import TemplateCheck
+
+                self._templates = TemplateCheck(self._guards)
         return self._guards
 
     @property
@@ -155,15 +164,22 @@ class Decider:
             self._policies[similarity] = policy
         return policy
 
-    def same_in_flight(self, prompt: str, other: str, similarity: float, threshold: float) -> bool:
+    def same_in_flight(self, request: Request, other: str, similarity: float, threshold: float) -> bool:
         """Return whether a call may join one in flight by meaning: only where no verifier has to be called."""
         if self.bounded or (self.options.verify is not None and (self.band is None or similarity < self.band[1])):
             return False
-        return (
-            self.unseen(prompt, other) is None
-            and self.policy(threshold).same(prompt, other, similarity)
-            and self._residual(prompt, other) is None
-        )
+        policy = self.policy(threshold)
+        if similarity < threshold - THRESHOLD_TOLERANCE or self.unseen(request.text, other) is not None:
+            return False
+        if request.slots < 2 and not policy.same(request.text, other, similarity):
+            return False
+        if self._templates is None:
+            return True
+        if request.slots > 1 and self._templates.veto(request.text, other) is not None:
+            return False
+        found = self._templates.compared(request, other)
+        # Nobody waits here for an embedding: what needs one counts as different.
+        return found is None or (found.objection is None and not found.texts)
 
     def unseen(self, prompt: str, other: str) -> str | None:
         """Return how two texts differ in what their vectors do not show, or None.
@@ -172,12 +188,14 @@ class Decider:
         """
         return None if self._embedder is None else unseen_difference(self._embedder(), prompt, other)
 
-    def _residual(self, prompt: str, other: str) -> tuple[str, str] | None:
-        if not len(self.guards):
-            return None
-        from semantic_llm_cache.matching.guards import residual
-
-        return residual(prompt, other)
+    async def _learn_template(self, request: Request, nearest: Sequence[Candidate]) -> None:
+        if not nearest or len(request.text) < _SHORT or self._templates is None:
+            return
+        entry = nearest[0].entry
+        if len(request.text) + len(entry.prompt) > _LONG:
+            await asyncio.to_thread(self._templates.learn, request, entry.prompt, entry.scope)
+        else:
+            self._templates.learn(request, entry.prompt, entry.scope)
 
     # ------------------------------------------------------------------ pairs judged before
 
@@ -190,13 +208,12 @@ class Decider:
     # ------------------------------------------------------------------ threshold, guards, verifier
 
     async def choose(
-        self, key: str, prompt: str, similarity: float, search: Search, embed: Embed, notices: _Notices
+        self, request: Request, similarity: float, search: Search, embed: Embed, notices: _Notices
     ) -> Choice:
         """Look at the nearest entries of the scope and choose one to serve, or none.
 
         Args:
-            key: exact key of the request.
-            prompt: its text.
+            request: the question.
             similarity: the threshold of this call.
             search: returns the k nearest at or above a similarity.
             embed: returns unit vectors of texts, shape (n, dimension).
@@ -207,67 +224,69 @@ class Decider:
         # Almost always the nearest alone decides; it also says how close a miss was.
         candidates = await search(1, 0.0)
         choice = Choice(nearest=candidates[0] if candidates else None)
-        passing, choice.reason = await self._passing(policy, key, prompt, candidates, embed)
+        await self._learn_template(request, candidates)
+        passing, choice.reason = await self._passing(policy, request, candidates, embed)
         close = bool(candidates) and candidates[0].similarity >= floor - THRESHOLD_TOLERANCE
         if close and not passing:
             more = await search(_CANDIDATES, floor)
-            passing, reason = await self._passing(policy, key, prompt, more, embed)
+            passing, reason = await self._passing(policy, request, more, embed)
             choice.reason = choice.reason or reason
         for candidate in passing:
-            if await self._verified(key, prompt, candidate, choice, notices):
+            if await self._verified(request.key, request.text, candidate, choice, notices):
                 choice.candidate = candidate
                 choice.reason = choice.reason or f"similarity {candidate.similarity:.3f} >= {floor:g}"
                 break
         return choice
 
     async def _passing(
-        self, policy: ThresholdPolicy, key: str, prompt: str, candidates: Sequence[Candidate], embed: Embed
+        self, policy: ThresholdPolicy, request: Request, candidates: Sequence[Candidate], embed: Embed
     ) -> tuple[list[Candidate], str]:
         """Return the candidates without objection, and the reason against the nearest."""
         passing: list[Candidate] = []
         reason = "" if candidates else "no entries in scope"
         for candidate in candidates:
-            known = self._known.get((key, candidate.key))
+            known = self._known.get((request.key, candidate.key))
             if known is False:
                 reason = reason or "veto: judged different before"
                 continue
-            if len(prompt) + len(candidate.entry.prompt) > _LONG:
+            if len(request.text) + len(candidate.entry.prompt) > _LONG:
                 # Guards take about 4 microseconds per word: a long prompt would block the loop.
-                against = await asyncio.to_thread(self._against, policy, prompt, candidate)
+                against = await asyncio.to_thread(self._against, policy, request, candidate)
             else:
-                against = self._against(policy, prompt, candidate)
+                against = self._against(policy, request, candidate)
             if against is not None:
                 reason = reason or against
                 continue
             if not known:
-                veto = await self._residual_veto(prompt, candidate.entry.prompt, embed)
+                veto = await self._slot_veto(request, candidate.entry, embed)
                 if veto is not None:
                     reason = reason or f"veto: {veto}"
                     continue
             passing.append(candidate)
         return passing, "" if passing else reason
 
-    def _against(self, policy: ThresholdPolicy, prompt: str, candidate: Candidate) -> str | None:
+    def _against(self, policy: ThresholdPolicy, request: Request, candidate: Candidate) -> str | None:
         """Return an immediate objection to a candidate: its distance, what no vector shows, a guard."""
         if candidate.similarity >= policy.similarity - THRESHOLD_TOLERANCE:
-            unseen = self.unseen(prompt, candidate.entry.prompt)
+            unseen = self.unseen(request.text, candidate.entry.prompt)
             if unseen is not None:
                 return f"veto: {unseen}"
-        verdict = policy.judge(prompt, [candidate])
+            if request.slots > 1:  # the built-in guards compare each slot with its counterpart, see `_slot_veto`
+                veto = self._templates and self._templates.veto(request.text, candidate.entry.prompt)
+                return f"veto: {veto}" if veto else None
+        verdict = policy.judge(request.text, [candidate])
         return verdict.reason if verdict.candidate is None else None
 
-    async def _residual_veto(self, prompt: str, other: str, embed: Embed) -> str | None:
-        left = self._residual(prompt, other)
-        if left is None:
+    async def _slot_veto(self, request: Request, entry: CacheEntry, embed: Embed) -> str | None:
+        if self._templates is None or (request.slots < 2 and max(len(request.text), len(entry.prompt)) < _SHORT):
             return None
-        ours, theirs = (part.strip(" .,;:!?") for part in left)
-        if not ours or not theirs:
-            return "one long prompt has a part that the other has not"
-        first, second = await embed([ours, theirs])
-        cosine = float(first @ second)
-        if cosine >= RESIDUAL_SIMILARITY:
-            return None
-        return f"long prompts with one passage, the rest alike by {max(0.0, cosine):.2f} < {RESIDUAL_SIMILARITY}"
+        if len(request.text) + len(entry.prompt) > _LONG:
+            found = await asyncio.to_thread(self._templates.compared, request, entry.prompt, entry.scope)
+        else:
+            found = self._templates.compared(request, entry.prompt, entry.scope)
+        if found is None or not found.texts:
+            return None if found is None else found.objection
+        return found.by_meaning(await embed(found.texts))
 
     async def _verified(self, key: str, prompt: str, candidate: Candidate, choice: Choice, notices: _Notices) -> bool:
         if self.options.verify is None or (self.band is not None and candidate.similarity >= self.band[1]):

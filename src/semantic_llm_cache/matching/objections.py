@@ -1,4 +1,4 @@
-"""Objections to a pair of prompts: the guards, and the rest of long prompts that share a passage."""
+"""Objections to a pair of prompts: the guards, and what differs between long prompts from one template."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.matching.guards import GuardSet, Veto, residual
-from semantic_llm_cache.matching.policy import RESIDUAL_SIMILARITY
+import numpy as np
+
+from semantic_llm_cache.matching.guards import GuardSet, Veto
+from semantic_llm_cache.matching.templates.sharing import shared_slots
+from semantic_llm_cache.matching.templates.slot_comparison import SlotComparison
 from semantic_llm_cache.similarity.differences import unseen_difference
 
 if TYPE_CHECKING:
@@ -70,20 +73,15 @@ class PairCheck:
         return found if rest is None else [*found, rest]
 
     def remainder(self, prompt: str, candidate: str) -> Veto | None:
-        """Return only the objection of the residual check: long prompts share a passage, but the rest differs."""
-        left = residual(prompt, candidate) if len(self.guards) else None
-        if left is None:
+        """Return only the objection to what differs between long prompts from one template."""
+        slots = shared_slots(prompt, candidate) if len(self.guards) else None
+        if slots is None:
             return None
-        ours, theirs = (part.strip(" .,;:!?") for part in left)
-        if not ours or not theirs:
-            return Veto("residual", "one long prompt has a part that the other has not")
-        cosine = float(self._vector(ours) @ self._vector(theirs))
-        if cosine >= RESIDUAL_SIMILARITY:
-            return None
-        return Veto(
-            "residual",
-            f"long prompts with one passage, the rest alike by {max(0.0, cosine):.2f} < {RESIDUAL_SIMILARITY}",
-        )
+        found = SlotComparison(slots, self.guards.built_in)
+        reason = found.objection
+        if found.texts:
+            reason = found.by_meaning(np.stack([self._vector(text) for text in found.texts]))
+        return None if reason is None else Veto("residual", reason)
 
     def _vector(self, text: str) -> Any:
         vector = self._vectors.get(text)

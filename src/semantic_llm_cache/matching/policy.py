@@ -10,10 +10,7 @@ from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 if TYPE_CHECKING:
     from semantic_llm_cache.storage.contract import Candidate
 
-__all__ = ["RESIDUAL_SIMILARITY", "Policy", "ThresholdPolicy", "Verdict"]
-
-RESIDUAL_SIMILARITY = 0.6
-"""Lowest cosine allowed for the rest of two long prompts, without the passage they share."""
+__all__ = ["Policy", "ThresholdPolicy", "Verdict"]
 
 
 class Verdict(NamedTuple):

@@ -256,7 +256,7 @@ class WireCache:
             "scope": self.scope() if callable(self.scope) else self.scope,
             "within": self.engine.namespace if namespace else None,
         }
-        request = Request(namespace or self.engine.namespace, scope, asked.text)
+        request = self.engine.fitted(Request(namespace or self.engine.namespace, scope, asked.text))
         return replace(asked, scope=None), request, (f"model:{model}",) if model else ()
 
     def _too_warm(self, body: Mapping[str, Any]) -> bool:

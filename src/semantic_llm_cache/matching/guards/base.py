@@ -98,6 +98,16 @@ class GuardSet:
         """Names of all guards in this set, in the order in which they are asked."""
         return tuple(r.name for r in self._rules) + tuple(name for name, _ in self._own)
 
+    @property
+    def built_in(self) -> GuardSet:
+        """The built-in rules alone. Parts of prompts are shown to these only."""
+        return GuardSet(self._rules)
+
+    @property
+    def own(self) -> GuardSet:
+        """The callables of the user alone."""
+        return GuardSet((), self._own)
+
     def __len__(self) -> int:
         return len(self._rules) + len(self._own)
 
