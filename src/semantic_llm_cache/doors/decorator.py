@@ -203,7 +203,6 @@ def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
     else:
         make = _async_wrapper if controls.is_async else _plain_wrapper
     wrapper = make(controls)
-    controls.with_lookup = _with_lookup(controls, wrapper)
     if _in_class_body(function):
         return CachedMethod(function, wrapper, controls)
     functools.update_wrapper(wrapper, function)
@@ -242,7 +241,6 @@ class _Controls:
         self.depends_on = options.depends_on
         if self.depends_on is not None and self.settings.evidence is None:
             self.settings = replace(self.settings, evidence=Evidence({}))
-        self.with_lookup: Callable[..., Any]
         self._identified: weakref.WeakSet[StorageBackend] = weakref.WeakSet()
 
     def now(self) -> tuple[CallSettings, str | None]:
@@ -335,6 +333,20 @@ class _Controls:
         request = self.binder.bind(args, kwargs, namespace)
         return self._run(self.engine.probe(request, self.tagged(settings, args, kwargs)))
 
+    # Nothing here may hold the wrapper: a decorated function that is dropped is freed with its engine at once.
+    def with_lookup(self, *args: Any, **kwargs: Any) -> Any:
+        if self.streams:
+            raise TypeError(
+                f"{self.binder.name} is a generator, and its Lookup is only known once the stream has ended: read it "
+                "to the end, then call last_lookup() in the same task or thread"
+            )
+        if self.is_async:
+            return self._awaited(args, kwargs)
+        return _plain_wrapper(self)(*args, **kwargs), _lookup_made(self)
+
+    async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return await _async_wrapper(self)(*args, **kwargs), _lookup_made(self)
+
 
 def _is_async(function: Any, inner: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inner)
@@ -393,30 +405,6 @@ def _plain_wrapper(controls: _Controls) -> Any:
         return engine.get_or_call_blocking(request, lambda: function(*args, **kwargs), settings=now)
 
     return wrapper
-
-
-def _with_lookup(controls: _Controls, wrapper: Any) -> Any:
-    """Return the function's `with_lookup`."""
-    name = controls.binder.name
-
-    def refused(*args: Any, **kwargs: Any) -> Any:
-        raise TypeError(
-            f"{name} is a generator, and its Lookup is only known once the stream has ended: read it to the end, then "
-            "call last_lookup() in the same task or thread"
-        )
-
-    def plain(*args: Any, **kwargs: Any) -> Any:
-        value = wrapper(*args, **kwargs)
-        return value, _lookup_made(controls)
-
-    async def awaited(*args: Any, **kwargs: Any) -> Any:
-        value = await wrapper(*args, **kwargs)
-        return value, _lookup_made(controls)
-
-    made = refused if controls.streams else awaited if controls.is_async else plain
-    made.__name__ = "with_lookup"
-    made.__qualname__ = f"{getattr(controls.function, '__qualname__', name)}.with_lookup"
-    return made
 
 
 def _lookup_made(controls: _Controls) -> Lookup:
