@@ -302,6 +302,11 @@ def test_what_cannot_be_read_is_an_error_that_says_how(value: Any, error: type[E
     assert text in str(caught.value)
 
 
+def test_halves_of_surrogate_pairs_side_by_side_stay_apart() -> None:
+    versions: dict[str, str | None] = {"d\ud83d\ude00": "\ud83d\ude00", "d\U0001f600": "2", "\x00\u2028": "\n"}
+    assert evidence_of(evidence_tags(versions)) == versions
+
+
 @given(st.dictionaries(st.text(min_size=1), st.none() | st.text()))
 def test_what_an_entry_rests_on_comes_back_from_its_labels(versions: dict[str, str | None]) -> None:
     tags = ("function:f", "version:x", *evidence_tags(versions))

@@ -104,7 +104,12 @@ def evidence_tags(versions: Mapping[str, str | None]) -> tuple[str, ...]:
         >>> evidence_of(evidence_tags({"doc:17": "v3", "kb": None}))
         {'doc:17': 'v3', 'kb': None}
     """
-    known = (_VERSION + json.dumps([name, version]) for name, version in versions.items() if version is not None)
+    # Not as escapes of ASCII: JSON would join two halves of surrogate pairs to one character.
+    known = (
+        _VERSION + json.dumps([name, version], ensure_ascii=False)
+        for name, version in versions.items()
+        if version is not None
+    )
     return (*dependency_tags(versions), *known)
 
 
