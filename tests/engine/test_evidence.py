@@ -291,6 +291,8 @@ async def test_entries_stored_directly_carry_it() -> None:
     [
         (7, TypeError, "depends_on=7 is a int"),
         ({"a": {}}, TypeError, "the version of 'a' is a dict"),
+        ({"a": object()}, TypeError, "the version of 'a' is a object"),
+        ({"a": len}, TypeError, "the version of 'a' is a builtin_function_or_method"),
         ([1], TypeError, "has a name that is a int"),
         ([""], ValueError, "has an empty name"),
         (b"x", TypeError, "is a bytes"),
@@ -313,6 +315,15 @@ def test_what_an_entry_rests_on_comes_back_from_its_labels(versions: dict[str, s
     assert evidence_of(tags) == versions == read_dependencies(versions)
 
 
-def test_an_overlap_beyond_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="evidence_overlap"):
-        SemanticCache(MemoryBackend(), evidence_overlap=1.5)
+@pytest.mark.parametrize("name", ["evidence_overlap", "jitter"])
+@pytest.mark.parametrize(("value", "error"), [(1.5, ValueError), (-1, ValueError), (False, TypeError), ("", TypeError)])
+def test_a_share_beyond_its_bounds_is_refused(name: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=rf"{name}=.* from 0 to 1 \(0 ") as caught:
+        SemanticCache(MemoryBackend(), **{name: value})
+    assert "exact" not in str(caught.value)
+
+
+async def test_a_version_of_that_returns_what_has_no_text_costs_the_hit(caplog: pytest.LogCaptureFixture) -> None:
+    ask = _ask(SemanticCache(MemoryBackend(), version_of=lambda name: object()))
+    assert [await ask(QUESTION, ("a",)) for _ in range(2)] == ["answer 1", "answer 2"]
+    assert "version_of failed (TypeError" in caplog.text

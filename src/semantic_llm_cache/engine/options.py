@@ -72,7 +72,15 @@ def _names_or_callable(value: Any, name: str) -> Any:
 
 
 def _overlap(value: float, name: str) -> float:
-    return check_similarity(value, name) if value else 0.0
+    return _part(value, name, "0 asks for nothing in common")
+
+
+def _part(value: float, name: str, meaning: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={shown(value)} must be a number from 0 to 1 ({meaning})")
+    if not 0 <= value <= 1:  # also refuses NaN
+        raise ValueError(f"{name}={shown(value)} must lie from 0 to 1 ({meaning})")
+    return float(value)
 
 
 def _one_of(words: Any) -> Check:
@@ -108,7 +116,7 @@ def _band(value: Any, name: str) -> tuple[float, float] | None:
 
 
 def _jitter(value: float, name: str) -> float:
-    return check_similarity(value, name) if value else 0.0
+    return _part(value, name, "0 shortens no TTL")
 
 
 def _span(value: TTL, name: str) -> float | None:
