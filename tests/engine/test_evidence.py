@@ -292,6 +292,8 @@ async def test_entries_stored_directly_carry_it() -> None:
         (7, TypeError, "depends_on=7 is of type int"),
         ({"a": {}}, TypeError, "the version of 'a' is of type dict"),
         ([1], TypeError, "has a name of type int"),
+        ({"a": object()}, TypeError, "the version of 'a' is of type object"),
+        ({"a": len}, TypeError, "the version of 'a' is of type builtin_function_or_method"),
         ([""], ValueError, "has an empty name"),
         (b"x", TypeError, "is of type bytes"),
     ],
@@ -302,12 +304,26 @@ def test_what_cannot_be_read_is_an_error_that_says_how(value: Any, error: type[E
     assert text in str(caught.value)
 
 
+def test_halves_of_surrogate_pairs_side_by_side_stay_apart() -> None:
+    versions: dict[str, str | None] = {"d\ud83d\ude00": "\ud83d\ude00", "d\U0001f600": "2", "\x00\u2028": "\n"}
+    assert evidence_of(evidence_tags(versions)) == versions
+
+
 @given(st.dictionaries(st.text(min_size=1), st.none() | st.text()))
 def test_what_an_entry_rests_on_comes_back_from_its_labels(versions: dict[str, str | None]) -> None:
     tags = ("function:f", "version:x", *evidence_tags(versions))
     assert evidence_of(tags) == versions == read_dependencies(versions)
 
 
-def test_an_overlap_beyond_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="evidence_overlap"):
-        SemanticCache(MemoryBackend(), evidence_overlap=1.5)
+@pytest.mark.parametrize("name", ["evidence_overlap", "jitter"])
+@pytest.mark.parametrize(("value", "error"), [(1.5, ValueError), (-1, ValueError), (False, TypeError), ("", TypeError)])
+def test_a_share_beyond_its_bounds_is_refused(name: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=rf"{name}=.* from 0 to 1, such as 0\.1") as caught:
+        SemanticCache(MemoryBackend(), **{name: value})
+    assert "exact" not in str(caught.value)
+
+
+async def test_a_version_of_that_returns_what_has_no_text_costs_the_hit(caplog: pytest.LogCaptureFixture) -> None:
+    ask = _ask(SemanticCache(MemoryBackend(), version_of=lambda name: object()))
+    assert [await ask(QUESTION, ("a",)) for _ in range(2)] == ["answer 1", "answer 2"]
+    assert "version_of failed (TypeError" in caplog.text

@@ -46,6 +46,33 @@ def freed(seen):
     return [ref() for ref in seen] == [None] * len(seen)
 
 
+class Stop(BaseException):
+    """Is no Exception, as what a program raises to end a part of itself."""
+
+
+async def test_what_reaches_the_caller_is_not_reported_as_never_retrieved(engine):
+    reported = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["message"]))
+
+    @engine.cache
+    async def ask(prompt: str) -> str:
+        await asyncio.sleep(0)
+        raise Stop
+
+    @engine.cache
+    async def stream(prompt: str):
+        yield "a"
+        raise Stop
+
+    with pytest.raises(Stop):
+        await ask("q")
+    with pytest.raises(Stop):
+        [chunk async for chunk in stream("q")]
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert reported == []
+
+
 @pytest.mark.usefixtures("without_collector")
 class TestFreed:
     def test_of_a_plain_function(self, engine, seen):

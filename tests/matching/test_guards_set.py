@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -12,6 +13,7 @@ from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.text import Reading, read, stem
 
 ALL = resolve_guards("default")
+NUMBERS = resolve_guards(["numbers"])
 
 
 def test_default_is_all_rules_and_none_is_no_rule() -> None:
@@ -19,6 +21,19 @@ def test_default_is_all_rules_and_none_is_no_rule() -> None:
     assert len(resolve_guards(None)) == len(resolve_guards("none")) == 0
     assert resolve_guards(None).check("5 miles", "6 miles") is None
     assert resolve_guards(ALL) is ALL
+
+
+def test_many_times_of_day_take_no_quadratic_time() -> None:
+    def seconds(count: int) -> float:
+        text = "12:00 " * count
+        best = 9.0
+        for end in ("a", "b", "c"):  # each a text that is read for the first time
+            began = time.process_time()
+            NUMBERS.check(text + end, text + end + " x")
+            best = min(best, time.process_time() - began)
+        return best
+
+    assert seconds(4000) < 12 * max(seconds(500), 0.001)  # 64 times as long if quadratic
 
 
 def test_names_switch_rules_on_one_by_one() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from semantic_llm_cache.arguments import shown
 
-__all__ = ["Evidence", "dependency_tags", "evidence_of", "evidence_tags", "joined", "read_dependencies"]
+__all__ = ["Evidence", "dependency_tags", "evidence_of", "evidence_tags", "joined", "read_dependencies", "version_text"]
 
 _NAME, _VERSION = "depends-on:", "version:"
 _HELP = 'give names with versions, {"doc:17": "v3"}, or names alone, ("doc:17",), or a callable that returns them'
@@ -86,12 +86,28 @@ def read_dependencies(value: Any, name: str = "depends_on") -> dict[str, str | N
             raise TypeError(f"{name}={shown(value)} has a name of type {type(each).__name__}: {_HELP}")
         if not each:
             raise ValueError(f"{name}={shown(value)} has an empty name: {_HELP}")
-        if isinstance(version, (Mapping, list, tuple, set)):
-            raise TypeError(
-                f"{name}: the version of {each!r} is of type {type(version).__name__}: give text or a number"
-            )
-        found[each] = None if version is None else str(version)
+        try:
+            found[each] = version_text(version)
+        except TypeError as error:
+            raise TypeError(f"{name}: the version of {each!r} {error}") from None
     return found
+
+
+def version_text(version: Any) -> str | None:
+    """Return a version as text, None if it is not known.
+
+    Raises:
+        TypeError: it is a collection, or its text would hold its address in memory, which says nothing of its content.
+
+    Example:
+        >>> version_text(3), version_text("v3")
+        ('3', 'v3')
+    """
+    kind: Any = type(version)
+    nameless = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
+    if nameless or callable(version) or isinstance(version, (Mapping, list, tuple, set, frozenset)):
+        raise TypeError(f"is of type {kind.__name__}: give text or a number")
+    return None if version is None else str(version)
 
 
 def dependency_tags(names: Iterable[str]) -> tuple[str, ...]:
@@ -106,7 +122,12 @@ def evidence_tags(versions: Mapping[str, str | None]) -> tuple[str, ...]:
         >>> evidence_of(evidence_tags({"doc:17": "v3", "kb": None}))
         {'doc:17': 'v3', 'kb': None}
     """
-    known = (_VERSION + json.dumps([name, version]) for name, version in versions.items() if version is not None)
+    # Not as escapes of ASCII: JSON would join two halves of surrogate pairs to one character.
+    known = (
+        _VERSION + json.dumps([name, version], ensure_ascii=False)
+        for name, version in versions.items()
+        if version is not None
+    )
     return (*dependency_tags(versions), *known)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from semantic_llm_cache.calls.evidence import Evidence, evidence_of
+from semantic_llm_cache.calls.evidence import Evidence, evidence_of, version_text
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.notices import Notices
@@ -79,10 +79,10 @@ class Grounds:
             return {}
         try:
             values = await limited(_values(version_of, names), self._timeout and self._timeout * len(names))
+            return {name: version_text(value) for name, value in zip(names, values, strict=True)}
         except Exception as error:
             self._notices.log_once("version_of", f"version_of failed ({describe(error)}): its answers are not served")
             return dict.fromkeys(names)
-        return {name: None if value is None else str(value) for name, value in zip(names, values, strict=True)}
 
 
 async def _values(version_of: Callable[[str], Any], names: list[str]) -> list[Any]:

@@ -94,13 +94,11 @@ def _names_or_callable(value: Any, name: str) -> Any:
 
 
 def _fraction(value: float, name: str) -> float:
-    if not value:
-        return 0.0
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}={shown(value)} must be a number from 0 to 1, such as 0.1")
     if not 0 <= value <= 1:  # also refuses NaN
         raise ValueError(f"{name}={shown(value)} must lie from 0 to 1, such as 0.1 for 10 %")
-    return value
+    return float(value)
 
 
 def _one_of(words: Any) -> Check:

@@ -52,14 +52,19 @@ class Production:
         if loop is None:
             return
         task = loop.create_task(self._alone())
-        # A task that is cancelled before its first step never gets to end its stream.
-        task.add_done_callback(lambda _: self._over(asyncio.CancelledError()))
+        task.add_done_callback(self._ended)
 
         def cancel(_: Reader) -> None:
             self._call.call.found.release()
             cancel_task(task, loop)
 
         self.broadcast.on_idle = cancel
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        # A task that is cancelled before its first step never gets to end its stream.
+        self._over(asyncio.CancelledError())
+        if not task.cancelled():
+            task.exception()  # the readers get it, so asyncio need not report that nobody did
 
     def _close_plain(self, last: Reader) -> None:
         self._call.call.found.release()

@@ -180,8 +180,9 @@ def _find(reading: Reading) -> list[Quantity]:
     english = reading.language == "en"
     words = _ENGLISH_NUMBERS if english else NUMBER_WORDS.get(reading.language, _ENGLISH_NUMBERS)
     # Times of day are compared by rule "times"; "like I'm five" is a wish for simple words.
-    skipped = [m.span() for m in CLOCK.finditer(text)] if reading.has_number else []
-    skipped += [m.span() for m in _LIKE_FIVE.finditer(text)]
+    spans = [m.span() for m in CLOCK.finditer(text)] if reading.has_number else []
+    spans += [m.span() for m in _LIKE_FIVE.finditer(text)]
+    skipped = {place for first, end in spans for place in range(first, end)}
     found: list[Quantity] = []
     attached: set[int] = set()  # tokens that are units of a number
     at, count = 0, len(tokens)
@@ -190,7 +191,7 @@ def _find(reading: Reading) -> list[Quantity]:
         value: float | None = None
         weak = ordinal = False
         begin = at
-        if skipped and any(a <= start < b for a, b in skipped):
+        if start in skipped:
             at += 1
             continue
         if kind == "num":
