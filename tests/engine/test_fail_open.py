@@ -265,7 +265,7 @@ async def test_the_breaker_opens_after_three_failures_and_tries_again(monkeypatc
 async def test_what_fails_of_the_storage_takes_nothing_else_along(kind, caplog):
     caplog.set_level(logging.WARNING, LOG)
     backend = FaultyBackend(only=(kind,))
-    engine = engine_on(backend, similarity=0.9)
+    engine = engine_on(backend, similarity=0.9, timeout=0.2)  # the healthy operations have time on a busy machine
 
     @engine.cache()
     async def ask(prompt: str):
