@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from semantic_llm_cache.matching.answers.judge import AnswerJudge
 from semantic_llm_cache.matching.answers.text import answer_text, light
-from semantic_llm_cache.matching.answers.weights import JUDGE_ERROR
+from semantic_llm_cache.matching.answers.weights import JUDGE_ERROR, SUREST
+from semantic_llm_cache.matching.online.labels import parse_judge_error
 from semantic_llm_cache.redaction import describe
 
 __all__ = ["Comparison", "call_either"]
@@ -39,10 +40,16 @@ class Comparison:
         default = JUDGE_ERROR if self._judge is not None else 0.0
         self.judge_error: float | tuple[float, float] = default if judge_error is None else judge_error
 
-    def at_once(self, fresh: Any, stored: Any) -> bool:
-        """Return True for short answers that are equal up to writing; False when that is left to `probability`."""
-        if self._judge is None:
-            return False
+    @property
+    def is_right(self) -> bool:
+        """Return whether the judge is taken to make no errors."""
+        return parse_judge_error(self.judge_error).is_right
+
+    def at_once(self, fresh: Any, stored: Any) -> float | None:
+        """Return the probability for short answers that are equal up to writing; None leaves it to `probability`."""
+        return SUREST if self._judge is not None and self._equal(fresh, stored) else None
+
+    def _equal(self, fresh: Any, stored: Any) -> bool:
         ours, theirs = answer_text(fresh), answer_text(stored)
         if ours == theirs:
             return True

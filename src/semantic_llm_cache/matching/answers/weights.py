@@ -18,10 +18,14 @@ __all__ = [
     "LONG",
     "RULES",
     "SIGNS",
+    "SUREST",
     "WITHOUT_VECTORS",
     "WITH_VECTORS",
     "Model",
 ]
+
+SUREST = 0.98
+"""The highest probability that the judge gives, and 1 minus the lowest."""
 
 RULES: Mapping[str, float] = {
     "equal": 0.98,
@@ -44,7 +48,7 @@ RULES: Mapping[str, float] = {
 }
 """Probability that two answers say the same when a rule applies."""
 
-JUDGE_ERROR = (0.1, 0.02)
+JUDGE_ERROR = (0.08, 0.02)
 """How often the judge calls different answers the same, at most, and same answers different, at least."""
 
 SIGNS: Mapping[str, int] = {
@@ -90,7 +94,8 @@ class Model(NamedTuple):
     def probability(self, features: Mapping[str, float]) -> float:
         """Return the probability that two answers say the same."""
         z = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, z))))
+        probability = 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, z))))
+        return min(SUREST, max(1.0 - SUREST, probability))
 
 
 LONG = Model(-17.0, {"whole": 16.0, "on topic": 6.0, "covered": 6.0, "conflicts": -6.0})
