@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
@@ -11,9 +9,10 @@ from semantic_llm_cache.matching.answers.judge import AnswerJudge
 from semantic_llm_cache.matching.answers.text import answer_text, light
 from semantic_llm_cache.matching.answers.weights import JUDGE_ERROR, SUREST
 from semantic_llm_cache.matching.online.labels import parse_judge_error
+from semantic_llm_cache.matching.verify import as_probability, call_either
 from semantic_llm_cache.redaction import describe
 
-__all__ = ["Comparison", "call_either"]
+__all__ = ["Comparison"]
 
 _SHORT = 200  # characters: two answers up to this long are compared as text at once
 
@@ -67,17 +66,7 @@ class Comparison:
             if self._judge is not None:
                 ours, theirs = answer_text(fresh), answer_text(stored)
                 return (await self._judge.compare_with(embed, question, ours, theirs)).probability
-            from semantic_llm_cache.matching.verify import as_probability
-
             return as_probability(await call_either(self._own, fresh, stored))
         except Exception as error:
             notices.log_once("same_answer", f"answers could not be compared ({describe(error)})")
             return None
-
-
-async def call_either(function: Any, *args: Any) -> Any:
-    """Call a sync or async callable; a sync one in a thread, since it may be a model."""
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(type(function), "__call__", None)):
-        return await function(*args)
-    value = await asyncio.to_thread(function, *args)
-    return await value if inspect.isawaitable(value) else value
