@@ -50,7 +50,7 @@ _NO = re.compile(
     r"不)(?![\w-])",
     re.IGNORECASE,
 )
-_NOT_WORD = re.compile(r"\b(?:not|no|never|cannot|nor|without|nobody|nothing)\b|n't\b", re.IGNORECASE)
+_NOT_WORD = re.compile(r"\b(?:not|no|never|cannot|nor|without|nobody|nothing)\b|n't\b|\bnon-", re.IGNORECASE)
 _UNDECIDED = re.compile(r"\b(?:depends|sometimes|may or may not|partly|partially|yes and no)\b", re.IGNORECASE)
 _SMALL_CODE = 60  # tokens: code up to this long that differs does something else
 _SHORT_CODE = 100  # characters of an answer with one piece of inline code
