@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.trust.answer_pairs import AnswerPair, tuning
-from semantic_llm_cache.matching.answers.judge import AnswerVerdict, _begin
+from semantic_llm_cache.matching.answers.judge import AnswerVerdict, begin
 from semantic_llm_cache.matching.answers.meaning import gather, needed, settled
 from semantic_llm_cache.matching.answers.weights import SIGNS, Model
 
@@ -32,7 +32,7 @@ def evidence(
     rules: dict[str, list[bool]] = defaultdict(list)
     left = []
     for pair in pairs:
-        begun = _begin(pair.question, pair.fresh, pair.stored)
+        begun = begin(pair.question, pair.fresh, pair.stored)
         if isinstance(begun, AnswerVerdict):
             rules[begun.layer].append(pair.same)
             continue
