@@ -49,6 +49,7 @@ DIFFERENT = [
     ("other value", MAMMAL, "A", "The correct answer is (B) dolphin."),
     ("other value", "Is the Earth flat?", "Yes", "No, it is round."),
     ("other value", "Which ion is it?", "Na", "Na+"),
+    ("other words", "Which sign?", "😀", "👍👍 for you"),
     ("other value", "Is it transferable?", "It is transferable.", "It is non-transferable."),
     ("other items", "Name the primary colours.", "red, yellow, blue", "red, green, blue"),
     ("other items", "Sort 3, 1, 2 ascending.", "1, 2, 3", "3, 2, 1"),

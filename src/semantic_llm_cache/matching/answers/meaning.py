@@ -171,6 +171,8 @@ def gather(short: Said, long: Said, texts: Texts | None, vectors: Any) -> Eviden
 def settled(short: Said, long: Said, evidence: Evidence) -> Finding | None:
     """Return what the evidence settles by rule; None leaves it to the model."""
     features, found, against = evidence.features, evidence.claim, evidence.conflicts
+    if not short.words and not values(short.text):
+        return Finding("other words", "one answer has no words to compare")
     part = unanswered_part(short, long)
     if part:
         return Finding("other claim", f"only one answers the part {part!r} of the question")

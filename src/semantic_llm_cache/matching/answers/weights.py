@@ -48,7 +48,7 @@ RULES: Mapping[str, float] = {
 }
 """Probability that two answers say the same when a rule applies."""
 
-JUDGE_ERROR = (0.08, 0.02)
+JUDGE_ERROR = (0.16, 0.02)
 """How often the judge calls different answers the same, at most, and same answers different, at least."""
 
 SIGNS: Mapping[str, int] = {
