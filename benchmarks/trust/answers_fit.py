@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.trust.answer_pairs import AnswerPair, tuning
-from semantic_llm_cache.matching.answers.judge import AnswerVerdict, _begin
+from semantic_llm_cache.matching.answers.judge import AnswerVerdict, begin
 from semantic_llm_cache.matching.answers.meaning import gather, needed, settled
 from semantic_llm_cache.matching.answers.weights import SIGNS, Model
 
 PENALTY = 1.0
+CAUTION = 2.0  # weight of a pair that differs: calling it the same costs more than the reverse
 STEPS = 4000
 FOLDS = 20
 
@@ -31,7 +32,7 @@ def evidence(
     rules: dict[str, list[bool]] = defaultdict(list)
     left = []
     for pair in pairs:
-        begun = _begin(pair.question, pair.fresh, pair.stored)
+        begun = begin(pair.question, pair.fresh, pair.stored)
         if isinstance(begun, AnswerVerdict):
             rules[begun.layer].append(pair.same)
             continue
@@ -53,11 +54,12 @@ def fit(x: np.ndarray, y: np.ndarray, names: Sequence[str], penalty: float = PEN
     signs = np.array([0, *(SIGNS[name] for name in names)])
     low, high = np.where(signs > 0, 0.0, -np.inf), np.where(signs < 0, 0.0, np.inf)
     shrink = np.array([0.0, *[penalty] * len(names)])
-    step = 1.0 / (0.25 * np.linalg.eigvalsh(z.T @ z)[-1] + penalty)
+    weight = np.where(y == 1, 1.0, CAUTION)
+    step = 1.0 / (0.25 * np.linalg.eigvalsh((z * weight[:, None]).T @ z)[-1] + penalty)
     weights = ahead = np.zeros(z.shape[1])
     speed = 1.0
     for _ in range(STEPS):
-        slope = z.T @ (1.0 / (1.0 + np.exp(-(z @ ahead))) - y) + shrink * ahead
+        slope = z.T @ (weight * (1.0 / (1.0 + np.exp(-(z @ ahead))) - y)) + shrink * ahead
         new = np.clip(ahead - step * slope, low, high)
         faster = (1.0 + np.sqrt(1.0 + 4.0 * speed * speed)) / 2.0
         ahead = new + (speed - 1.0) / faster * (new - weights)

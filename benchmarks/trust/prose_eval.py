@@ -10,6 +10,7 @@ the row's. Seed s shuffles the stream, draws the wordings and seeds the policy. 
 - flip: the oracle, turned round with the probability `--error` in both directions, with `judge_error` set to that;
 - flip-untold: the same, with `judge_error` 0;
 - bytes: the judge, but answers vote by their bytes, as they did before clusters.
+"Blind" is the share of the wrong answers served that the judge, asked about them, calls right: these no budget can see.
 """
 
 from __future__ import annotations
@@ -75,7 +76,13 @@ class Counted:
         self._judge = judge
         self._labels = labels
         self.same = self.different = self.false_same = self.false_different = 0
+        self.served_wrong = self.blind = 0
         self.seconds = 0.0
+
+    def miss(self, row: int, other: int, fresh: str, stored: str) -> None:
+        """Note whether it would have seen that an answer served is wrong."""
+        self.served_wrong += 1
+        self.blind += self._judge(row, other, fresh, stored) >= 0.5
 
     def __call__(self, row: int, other: int, fresh: str, stored: str) -> float:
         began = time.perf_counter()
@@ -119,8 +126,12 @@ def run(stream: Stream, policy: OnlinePolicy, order: Any, judge: Judge, seed: in
         decision = policy.decide(stream.prompts[row], views)
         if decision.action == "serve":
             assert decision.key is not None
-            outcome.served(stream.answers[int(decision.key)] == stream.answers[row])
+            right = stream.answers[int(decision.key)] == stream.answers[row]
+            outcome.served(right)
             outcome.mark()
+            if not right and isinstance(judge, Counted):
+                fresh = prose(stream.answers[row], random.Random(f"unasked {seed} {row}"), set())
+                judge.miss(row, int(decision.key), fresh, texts[int(decision.key)])
             continue
         outcome.explored += decision.action == "explore"
         texts[row] = prose(stream.answers[row], draw, taken)
@@ -166,7 +177,9 @@ def evaluate(stream: Stream, names: Sequence[str], seeds: range, error: float) -
     """Return one row per judge and bound; print each as it comes."""
     embedder = Remembering() if {"judge", "bytes"} & set(names) else None
     rows = []
-    print("judge        bound  hits (least)     wrong (most)     broken  judged wrongly: different, same  s/order")
+    print(
+        "judge        bound  hits (least)     wrong (most)     broken  judged wrongly: different, same  blind  s/order"
+    )
     for name in names:
         told: Any = {"oracle": 0.0, "judge": JUDGE_ERROR, "bytes": JUDGE_ERROR, "flip": error, "flip-untold": 0.0}[name]
         for bound in BOUNDS:
@@ -181,7 +194,8 @@ def evaluate(stream: Stream, names: Sequence[str], seeds: range, error: float) -
             print(
                 f"{name:12} {bound:4.0%}  {row['hits']:6.1%} ({row['hits_least']:6.1%})  {row['wrong']:6.2%} "
                 f"({row['wrong_most']:6.2%})  {row['broken']}/{row['seeds']}    {row['false_same']:6.2%} of "
-                f"{row['different']:,}, {row['false_different']:6.2%} of {row['same']:,}  {row['seconds']:.0f}",
+                f"{row['different']:,}, {row['false_different']:6.2%} of {row['same']:,}  {row['blind']:.0%}  "
+                f"{row['seconds']:.0f}",
                 flush=True,
             )
     return rows
@@ -202,6 +216,7 @@ def _row(name: str, bound: float, outcomes: list[Outcome], counts: list[Counted]
         "same": same,
         "false_same": sum(c.false_same for c in counts) / max(1, different),
         "false_different": sum(c.false_different for c in counts) / max(1, same),
+        "blind": sum(c.blind for c in counts) / max(1, sum(c.served_wrong for c in counts)),
         "seconds": statistics.mean(c.seconds for c in counts),
     }
 

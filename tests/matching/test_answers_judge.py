@@ -49,6 +49,8 @@ DIFFERENT = [
     ("other value", MAMMAL, "A", "The correct answer is (B) dolphin."),
     ("other value", "Is the Earth flat?", "Yes", "No, it is round."),
     ("other value", "Which ion is it?", "Na", "Na+"),
+    ("other words", "Which sign?", "😀", "👍👍 for you"),
+    ("other value", "Is it transferable?", "It is transferable.", "It is non-transferable."),
     ("other items", "Name the primary colours.", "red, yellow, blue", "red, green, blue"),
     ("other items", "Sort 3, 1, 2 ascending.", "1, 2, 3", "3, 2, 1"),
     ("one refuses", CAPITAL, "I'm sorry, I can't help with that.", "Paris"),
@@ -130,13 +132,15 @@ async def test_long_answers_are_compared_as_a_whole_in_one_batch():
 async def test_the_loop_is_not_held_up():
     long = "The cat sat on the mat in 1999, and 3 dogs barked at it. " * 60
     other = long.replace("cat", "fox")
-    longest, last = 0.0, time.perf_counter()
+    began = last = time.perf_counter()
+    longest = 0.0
     task = asyncio.ensure_future(AnswerJudge().compare("What happened?", long, other))
     while not task.done():
         await asyncio.sleep(0)
         now = time.perf_counter()
         longest, last = max(longest, now - last), now
-    assert longest < 0.25  # the interpreter changes threads every 5 ms; a busy machine takes longer
+    # The interpreter changes threads every 5 ms; how long that takes on a busy machine is not ours to say.
+    assert longest < max(0.25, (last - began) / 2)
 
 
 @settings(max_examples=60, deadline=None)

@@ -152,10 +152,11 @@ class Admission:
         kept, aliases, learned = fresh, tuple[str, ...](), True
         if choice is not None and choice.rival is not None:
             rival = choice.rival.entry
-            learned = self._learning.same_at_once(fresh.value, rival.response)
-            if learned:
+            same = self._learning.same_at_once(fresh.value, rival.response)
+            learned = same is not None
+            if same is not None:
                 # Two prompts with the same answer share one, so that both get the same words.
-                await self._learning.observe(call, choice, 1.0)
+                await self._learning.observe(call, choice, same)
                 kept, aliases = fresh._replace(shared=freeze(rival.response)), (rival.prompt,)
         if fresh.wanted:
             put = await self.put(call, kept, aliases)

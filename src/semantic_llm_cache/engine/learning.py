@@ -133,9 +133,9 @@ class Learning:
 
     # ------------------------------------------------------------------------ fresh answers
 
-    def same_at_once(self, value: Any, stored: Any) -> bool:
-        """Return whether two answers are so plainly the same that no judge has to be asked."""
-        return not is_large(stored) and self._decider.comparison.at_once(value, stored)
+    def same_at_once(self, value: Any, stored: Any) -> float | None:
+        """Return the probability that two answers say the same, if that is plain; None where a judge must be asked."""
+        return None if is_large(stored) else self._decider.comparison.at_once(value, stored)
 
     async def compare(self, request: Request, value: Any, stored: Any, target: Any) -> float | None:
         """Return the probability that a fresh answer and a stored one say the same; None if unknown."""
@@ -176,7 +176,7 @@ class Learning:
         try:
             if correct < _SAME:
                 await self._join_another(call, fresh)
-            elif self._decider.comparison.judge_error == 0.0:
+            elif self._decider.comparison.is_right:
                 await self._store_alias(call.request, found, choice.rival)
             else:
                 await self._join(call, fresh, choice.rival)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from semantic_llm_cache.matching.answers.judge import AnswerJudge, AnswerVerdict
 from semantic_llm_cache.matching.answers.text import answer_text, light
-from semantic_llm_cache.matching.answers.weights import JUDGE_ERROR
+from semantic_llm_cache.matching.answers.weights import JUDGE_ERROR, SUREST
+from semantic_llm_cache.matching.online.labels import parse_judge_error
+from semantic_llm_cache.matching.verify import as_probability, call_either
 from semantic_llm_cache.redaction import describe
 
-__all__ = ["Comparison", "Judge", "call_either", "is_judge"]
+__all__ = ["Comparison", "Judge", "is_judge"]
 
 _SHORT = 200  # characters: two answers up to this long are compared as text at once
 
@@ -53,10 +53,16 @@ class Comparison:
         default = JUDGE_ERROR if self._judge is not None else 0.0
         self.judge_error: float | tuple[float, float] = default if judge_error is None else judge_error
 
-    def at_once(self, fresh: Any, stored: Any) -> bool:
-        """Return True for short answers that are equal up to writing; False when that is left to `probability`."""
-        if self._judge is None:
-            return False
+    @property
+    def is_right(self) -> bool:
+        """Return whether the judge is taken to make no errors."""
+        return parse_judge_error(self.judge_error).is_right
+
+    def at_once(self, fresh: Any, stored: Any) -> float | None:
+        """Return the probability for short answers that are equal up to writing; None leaves it to `probability`."""
+        return SUREST if self._judge is not None and self._equal(fresh, stored) else None
+
+    def _equal(self, fresh: Any, stored: Any) -> bool:
         ours, theirs = answer_text(fresh), answer_text(stored)
         if ours == theirs:
             return True
@@ -74,17 +80,7 @@ class Comparison:
             if self._judge is not None:
                 ours, theirs = answer_text(fresh), answer_text(stored)
                 return (await self._judge.compare_with(embed, question, ours, theirs)).probability
-            from semantic_llm_cache.matching.verify import as_probability
-
             return as_probability(await call_either(self._own, fresh, stored))
         except Exception as error:
             notices.log_once("same_answer", f"answers could not be compared ({describe(error)})")
             return None
-
-
-async def call_either(function: Any, *args: Any) -> Any:
-    """Call a sync or async callable; a sync one in a thread, since it may be a model."""
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(type(function), "__call__", None)):
-        return await function(*args)
-    value = await asyncio.to_thread(function, *args)
-    return await value if inspect.isawaitable(value) else value

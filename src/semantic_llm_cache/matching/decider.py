@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from semantic_llm_cache.matching.comparison import Comparison, call_either
 from semantic_llm_cache.matching.policy import ThresholdPolicy
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
@@ -22,6 +21,7 @@ from semantic_llm_cache.values.encoding import dumps, freeze
 if TYPE_CHECKING:
     from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.keys.request import Request
+    from semantic_llm_cache.matching.comparison import Comparison
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
     from semantic_llm_cache.matching.templates.check import TemplateCheck
@@ -118,7 +118,7 @@ class Decider:
         self._templates: TemplateCheck | None = None
         if self.guards_given or self.similarity < 1:
             self.guards  # noqa: B018
-        self.comparison = Comparison(options.same_answer, options.judge_error)
+        self._comparison: Comparison | None = None
         self._policies: dict[float, ThresholdPolicy] = {}
         self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self._answers: dict[tuple[str, float], str] = {}
@@ -135,6 +135,15 @@ class Decider:
 
                 self._templates = TemplateCheck(self._guards)
         return self._guards
+
+    @property
+    def comparison(self) -> Comparison:
+        """Return what compares answers; load it if necessary."""
+        if self._comparison is None:
+            from semantic_llm_cache.matching.comparison import Comparison
+
+            self._comparison = Comparison(self.options.same_answer, self.options.judge_error)
+        return self._comparison
 
     @property
     def plain(self) -> bool:
@@ -304,7 +313,7 @@ class Decider:
 
     async def ask(self, key: str, prompt: str, candidate: Candidate, notices: _Notices) -> bool:
         """Ask the verifier about one candidate; an error counts as no."""
-        from semantic_llm_cache.matching.verify import as_verdict
+        from semantic_llm_cache.matching.verify import as_verdict, call_either
 
         try:
             value = await asyncio.wait_for(

@@ -6,6 +6,7 @@ number of at least 0.5, means that the candidate's answer also answers the new p
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 import os
@@ -15,7 +16,7 @@ from typing import Any
 
 from semantic_llm_cache.arguments import check_count, check_number, check_path
 
-__all__ = ["CrossEncoderVerifier", "LLMJudge", "Verifier", "as_probability", "as_verdict"]
+__all__ = ["CrossEncoderVerifier", "LLMJudge", "Verifier", "as_probability", "as_verdict", "call_either"]
 
 Verifier = Callable[[str, str, Any], bool | float | Awaitable[bool | float]]
 
@@ -44,6 +45,14 @@ def as_probability(value: Any) -> float:
         if number == number:
             return min(1.0, max(0.0, number))
     raise TypeError(f"same_answer returned {type(value).__name__}: it must return True, False, or a number from 0 to 1")
+
+
+async def call_either(function: Any, *args: Any) -> Any:
+    """Call a sync or async callable; a sync one in a thread, since it may be a model."""
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(type(function), "__call__", None)):
+        return await function(*args)
+    value = await asyncio.to_thread(function, *args)
+    return await value if inspect.isawaitable(value) else value
 
 
 class CrossEncoderVerifier:

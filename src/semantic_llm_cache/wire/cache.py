@@ -18,7 +18,6 @@ from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.matching.comparison import is_judge
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering
 from semantic_llm_cache.wire.base import Asked, Format, Reading
@@ -121,7 +120,7 @@ class WireCache:
         verify, same, price = given.verify, given.same_answer, given.price
         if verify is not None:
             changed["verify"] = lambda prompt, other, record: verify(prompt, other, words(record))
-        if same is not None and not is_judge(same):  # a judge gets the words anyway
+        if same is not None and not hasattr(same, "compare_with"):  # an AnswerJudge reads records itself
             changed["same_answer"] = lambda fresh, stored: same(words(fresh), words(stored))
         if price is not None and not isinstance(price, CacheConfig) and callable(price):
             changed["price"] = lambda given, made, record: price(given, made, answer_in(record))

@@ -75,6 +75,9 @@ _ASKS_YES = re.compile(
 _MOST_ITEMS = 60
 
 
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+
+
 class Claim(NamedTuple):
     """How a short answer stands in a longer one.
 
@@ -104,6 +107,8 @@ def claim(short: Said, long: Said) -> Claim:
     if (not wanted and not amounts) or asks_yes(short.question) or (short.is_label and long.is_label):
         # What repeats the question is what is said there: "It is included", "It raises it", a label.
         wanted, amounts = short.words, values(short.text)
+    if _UNSPACED.search(short.text) and short.text.strip("。.!！ ") not in long.text:
+        return Claim((short.text[:20],), 0.0, False, "")  # its characters may stand there in other words
     words_left, values_left = _holds(wanted, amounts, long.text)
     if (
         _ONLY.search(short.text)

@@ -11,7 +11,7 @@ from semantic_llm_cache.matching.answers.code import codes, is_code, same_code, 
 from semantic_llm_cache.matching.answers.refusals import is_refusal
 from semantic_llm_cache.matching.answers.said import Said, alike, content, missing
 from semantic_llm_cache.matching.answers.text import light
-from semantic_llm_cache.matching.answers.values import values
+from semantic_llm_cache.matching.answers.values import agree, values
 from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.lexicon.languages import NEGATIONS
 from semantic_llm_cache.matching.guards.polarity import opposites
@@ -50,7 +50,7 @@ _NO = re.compile(
     r"不)(?![\w-])",
     re.IGNORECASE,
 )
-_NOT_WORD = re.compile(r"\b(?:not|no|never|cannot|nor|without|nobody|nothing)\b|n't\b", re.IGNORECASE)
+_NOT_WORD = re.compile(r"\b(?:not|no|never|cannot|nor|without|nobody|nothing)\b|n't\b|\bnon-", re.IGNORECASE)
 _UNDECIDED = re.compile(r"\b(?:depends|sometimes|may or may not|partly|partially|yes and no)\b", re.IGNORECASE)
 _SMALL_CODE = 60  # tokens: code up to this long that differs does something else
 _SHORT_CODE = 100  # characters of an answer with one piece of inline code
@@ -397,14 +397,19 @@ def _one_item(a: Said, b: Said, ours: list[str] | None, theirs: list[str] | None
     if several is None or not single.is_short:
         return None
     amounts = single.values
-    held = (
-        [item for item in several if not missing(single.new, content(item)) and not missing(content(item), single.new)]
-        if single.new
-        else []
-    )
-    if len(held) == 1 and len(single.new) and not amounts:
+    held = [item for item in several if _is_item(single, item)]
+    if len(held) == 1 and single.new and not amounts:
         return Finding("other items", f"one of {len(several)} items")
+    listed = [values(item) for item in several]
+    if len(amounts) == 1 and not single.new and all(len(v) == 1 for v in listed):
+        like = [v[0] for v in listed if (v[0].kind, v[0].unit) == (amounts[0].kind, amounts[0].unit)]
+        if len(like) == len(several) and not all(agree(v, amounts[0]) for v in like):
+            return Finding("other items", f"one of {len(several)} values")
     return None
+
+
+def _is_item(single: Said, item: str) -> bool:
+    return bool(single.new) and not missing(single.new, content(item)) and not missing(content(item), single.new)
 
 
 RULES = (empty, as_json, written, refused, as_code, choice, yes_or_no, as_list, labels, named)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.matching.answers.said import Said
     from semantic_llm_cache.similarity.base import EmbeddingProvider
 
-__all__ = ["AnswerJudge", "AnswerVerdict"]
+__all__ = ["AnswerJudge", "AnswerVerdict", "begin"]
 
 Embed = Callable[[Sequence[str]], "Awaitable[Any]"]
 
@@ -92,7 +92,7 @@ class AnswerJudge:
 
     async def compare_with(self, embed: Embed | None, question: str, fresh: str, stored: str) -> AnswerVerdict:
         """Do what `compare` does for two texts; `embed` is used where the judge has no embedder of its own."""
-        begun = await asyncio.to_thread(_begin, _whole(question), _whole(fresh), _whole(stored))
+        begun = await asyncio.to_thread(begin, _whole(question), _whole(fresh), _whole(stored))
         if isinstance(begun, AnswerVerdict):
             return begun
         embed = embed if self.embedder is None else self._embed
@@ -110,7 +110,7 @@ class AnswerJudge:
         embedder: Any = self.embedder
         if embedder is not None and not hasattr(embedder, "encode_batch"):
             raise TypeError("compare_now needs a judge whose embedder is an EmbeddingProvider or None: use compare")
-        begun = _begin(_whole(question), _whole(answer_text(fresh)), _whole(answer_text(stored)))
+        begun = begin(_whole(question), _whole(answer_text(fresh)), _whole(answer_text(stored)))
         if isinstance(begun, AnswerVerdict):
             return begun
         texts = None if embedder is None else _texts(*begun)
@@ -138,7 +138,7 @@ def _verdict(finding: Finding) -> AnswerVerdict:
     return AnswerVerdict(_rules()[finding.rule], finding.reason, finding.rule)
 
 
-def _begin(question: str, fresh: str, stored: str) -> AnswerVerdict | tuple[Said, Said]:
+def begin(question: str, fresh: str, stored: str) -> AnswerVerdict | tuple[Said, Said]:
     """Return what the rules say; or, if they say nothing, the prepared answers, the one with less content first."""
     from semantic_llm_cache.matching.answers.exact import RULES
     from semantic_llm_cache.matching.answers.said import Said

@@ -27,6 +27,7 @@ _ALL = 0.99  # share of words found from which an answer is all said
 _CLAIMED = 0.6
 _IN_PASSING = 0.3
 _SAME_FRAME = 0.5  # two sentences with this share of their words in the same order say the same but for a difference
+_NAMES_FRAME = 0.3
 _SAME_FRAME_SLOT = 0.7
 _NARROW_FRAME_SLOT = 0.6
 _NARROW = 6
@@ -170,6 +171,8 @@ def gather(short: Said, long: Said, texts: Texts | None, vectors: Any) -> Eviden
 def settled(short: Said, long: Said, evidence: Evidence) -> Finding | None:
     """Return what the evidence settles by rule; None leaves it to the model."""
     features, found, against = evidence.features, evidence.claim, evidence.conflicts
+    if not short.words and not values(short.text):
+        return Finding("other words", "one answer has no words to compare")
     part = unanswered_part(short, long)
     if part:
         return Finding("other claim", f"only one answers the part {part!r} of the question")
@@ -182,6 +185,8 @@ def settled(short: Said, long: Said, evidence: Evidence) -> Finding | None:
         finding = _other_claim(features, found)
         if finding is not None:
             return finding
+    if "names" in against and features["frame"] >= _NAMES_FRAME:
+        return Finding("conflict", f"names: {against['names']}")
     clear = {kind for kind in against if kind != "slot" or _is_one_word(short, long, features)}
     if clear and (features["frame"] >= _SAME_FRAME or (short.is_short and long.is_short and "antonyms" in clear)):
         kind = min(clear, key=KINDS.index)

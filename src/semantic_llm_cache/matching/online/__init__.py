@@ -14,16 +14,17 @@ How the engine uses it::
     else:                                            # "explore" or "miss": call the function
         fresh = call()
         if decision.key is not None:                 # compare on a miss too: it is free evidence
-            correct = same_answer(fresh, stored answer of decision.key)
+            correct = same_answer(fresh, stored answer of decision.key)    # True, False, or a probability
             policy.observe(decision, correct)
-        # store the prompt under its own key and vector: with the candidate's stored answer when
-        # `correct` (the two are now aliases of one answer), else with the fresh one.
+            # If correct: policy.join(fresh answer's fingerprint, that of the stored one), so that they vote together.
+        # store the prompt under its own key and vector with the fresh answer; or, where the judge is taken to be
+        # right (`judge_error` 0), with the candidate's stored one, an alias of it
     policy.report(decision, correct)                 # later, when a person says so (report_wrong/_right)
     await backend.set_state(name, policy.to_bytes()) # now and then, and at close
 
 - `CandidateView.answer` is a fingerprint of the stored answer: equal exactly when two entries hold the
-  same one. An alias holds the candidate's own answer, so a hash of the encoded response is enough. Whether
-  neighbours agree on it is the best evidence available.
+  same one; a hash of the encoded response is enough. The policy knows which fingerprints were joined. Whether
+  neighbours agree on an answer is the best evidence available.
 - Call `decide` or `count_exact` exactly once per request: `max_error` is a share of their sum. A caller who
   joins a call in flight under the same key counts as exact; one who joins by meaning gets that
   call's answer because of a cosine and must not bypass the policy: decide first.

@@ -525,10 +525,16 @@ class OnlinePolicy:
         self._clusters.restore(state.clusters)
         if self.seed is not None and state.key == self._key:
             self._draws = state.draws
-        if all(state.settings[name] == getattr(self, name) for name in BUDGET_SETTINGS):
+        unknown = state.settings["judge_error"] is None
+        if all(
+            state.settings[name] == getattr(self, name) or (unknown and name == "judge_error")
+            for name in BUDGET_SETTINGS
+        ):
             for name, value in state.counters.items():
                 setattr(self, name, value)
-            self._audit.mass = state.audit
+            # Saved before judges could err: its evidence is kept at the same number of wrong answers.
+            scale = self._audit.rate / Audit(self.explore).rate if unknown else 1.0
+            self._audit.mass = state.audit * scale
             self._price = state.price
         else:
             self._restart_budget()

@@ -199,7 +199,7 @@ def _complete(document: dict[str, Any]) -> None:
     document.setdefault("clusters", "")
     settings, counters = document.get("settings"), document.get("counters")
     if isinstance(settings, dict):
-        settings.setdefault("judge_error", [0.0, 0.0])
+        settings.setdefault("judge_error", None)  # unknown: the budget goes on with any
     if isinstance(counters, dict) and "_explored_wrong" in counters:
         counters.setdefault("_explored_judged", counters["_explored_wrong"])
 
@@ -216,6 +216,8 @@ def saved_settings(data: bytes) -> dict[str, Any]:
     document = _read(data)
     try:
         settings = {name: _setting(document, name) for name in SETTINGS}
+        if settings["judge_error"] is None:
+            del settings["judge_error"]
         if document["extra_names"] is not None:
             settings["extra_features"] = tuple(document["extra_names"])
         return settings
