@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, _Row] = {
     "ls": _Row("reading", "list entries, newest first"),
     "show": _Row("reading", "show one entry in full"),
     "explain": _Row("explain", "say why a prompt is, or is not, answered from the cache"),
+    "judge": _Row("judge", "say whether two answers say the same, and why"),
     "report": _Row("feedback", "report that a stored answer is wrong or right"),
     "replay": _Row("replay", "replay a log of prompts and answers, count hits and wrong hits"),
     "calibrate": _Row("calibrate", "find the threshold that keeps wrong hits to a target"),

@@ -11,6 +11,7 @@ import click
 
 from semantic_llm_cache.cli.common import CommandError, json_option
 from semantic_llm_cache.cli.curves import Choice, Curve, check_plot, draw
+from semantic_llm_cache.cli.judge import calibrate_judge
 from semantic_llm_cache.cli.logs import (
     Table,
     answer_options,
@@ -54,8 +55,10 @@ class _Data(NamedTuple):
     "calibrate pairs.tsv --target-error 0.01",
     "calibrate log.jsonl --target-error 0.02 --plot curve.html",
     "calibrate pairs.csv --guards none --json",
+    "calibrate judge answers.jsonl",
 )
-@argument("log", metavar="DATA", type=click.Path(), help="CSV, TSV or JSONL file.")
+@argument("log", metavar="DATA", type=click.Path(), help="CSV, TSV or JSONL file; or the word `judge`.")
+@argument("pairs", metavar="FILE", required=False, type=click.Path(), help="With `judge`: labelled pairs of answers.")
 @option("--target-error", type=SHARE, default=0.01, metavar="E", help="Largest wrong share of the hits.")
 @option("--folds", type=COUNT, default=5, metavar="N", help="Parts that the rows are divided into.")
 @guards_option
@@ -67,8 +70,14 @@ def calibrate_command(args: Args) -> int:
     """Find the similarity threshold at which at most a target share of the near hits is wrong.
 
     DATA holds pairs (text_a, text_b, label 1 = same answer) or a log (prompt, answer). Thresholds are chosen and
-    judged on different rows; see docs/calibration.md.
+    judged on different rows; see docs/calibration.md. `calibrate judge FILE` measures how often the judge of answers
+    errs on the pairs of a JSONL file (question, fresh, stored, same), and says what to pass as `judge_error=`; see
+    docs/answers.md.
     """
+    if args.log == "judge" and args.pairs is not None:
+        return calibrate_judge(args)
+    if args.pairs is not None:
+        raise CommandError(f"calibrate takes one file, or `judge` and a file: {clean(args.pairs)} is too much", code=2)
     from semantic_llm_cache.matching.calibration import calibrate, make_folds
     from semantic_llm_cache.matching.objections import PairCheck
 

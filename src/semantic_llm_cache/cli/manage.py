@@ -62,11 +62,14 @@ def _answer() -> str:
 @command("invalidate", 'invalidate "opening hours" --db cache.db', "invalidate --tag prices --tag plans --db cache.db")
 @argument("pattern", required=False, help="Text that the prompt contains.")
 @option("--tag", multiple=True, metavar="TAG", help="Tag of the entries; may be repeated.")
+@option(
+    "--depends-on", multiple=True, metavar="NAME", help="What the answers rest on, such as doc:17; may be repeated."
+)
 @cache_options()
 @namespace_option
 def invalidate_command(args: Args) -> int:
-    """Delete the entries whose prompt contains PATTERN, in any case, or that have one of the tags; with both, those to
-    which both apply.
+    """Delete the entries whose prompt contains PATTERN, in any case, or that have one of the tags or rest on one of the
+    names of --depends-on; with PATTERN and others, those to which both apply.
     """
     return run_async(_invalidate(args))
 
@@ -74,10 +77,16 @@ def invalidate_command(args: Args) -> int:
 async def _invalidate(args: Args) -> int:
     from semantic_llm_cache.stats import invalidate
 
-    if not args.pattern and not args.tag:
-        raise CommandError("invalidate needs a PATTERN or --tag TAG (`clear` deletes everything)", code=2)
+    if not args.pattern and not args.tag and not args.depends_on:
+        raise CommandError("invalidate needs a PATTERN, --tag or --depends-on (`clear` deletes everything)", code=2)
     async with open_backend(args) as backend:
-        count = await invalidate(args.pattern or None, args.namespace, tags=list(args.tag) or None, backend=backend)
+        count = await invalidate(
+            args.pattern or None,
+            args.namespace,
+            tags=list(args.tag) or None,
+            depends_on=list(args.depends_on) or None,
+            backend=backend,
+        )
     return _report(args, count)
 
 
