@@ -102,7 +102,7 @@ class Admission:
             if stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
         if not learned:
-            background.later(self._learning.learn(call, fresh, stored))
+            self._learning.learn_later(call, fresh, stored)
         return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, cost, stored)
 
     async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> tuple[bool, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls.lookup import Lookup
@@ -13,6 +15,7 @@ from semantic_llm_cache.engine.outcome import Found, Fresh, Outage
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Choice, Decider, fingerprint
+from semantic_llm_cache.runtime import background
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import freeze
 from semantic_llm_cache.values.offload import is_large, opened
@@ -24,6 +27,7 @@ from semantic_llm_cache.redaction import describe
 __all__ = ["Learning"]
 
 _SAME = 0.5
+_PATIENCE = 5.0  # seconds that closing waits for comparisons under way
 _SURELY_SAME = 0.9  # from here on two answers vote together although the policy did not propose it
 
 
@@ -42,6 +46,7 @@ class Learning:
         self._access = access
         self._decider = decider
         self._notices = notices
+        self._open = 0  # comparisons under way
 
     # ------------------------------------------------------------------------ the error budget
 
@@ -103,6 +108,25 @@ class Learning:
             return
         policy.observe(choice.decision, correct)
         self._access.storage().state.policy_changed(self.policy_name())
+
+    def learn_later(self, call: Call, fresh: Fresh, stored: bool) -> None:
+        """Do what `learn` does, without waiting for it."""
+        self._open += 1
+        # The request counts already, whatever the comparison says and even if the process ends before.
+        self._access.storage().state.policy_changed(self.policy_name())
+        background.later(self._learn_and_count(call, fresh, stored))
+
+    async def _learn_and_count(self, call: Call, fresh: Fresh, stored: bool) -> None:
+        try:
+            await self.learn(call, fresh, stored)
+        finally:
+            self._open -= 1
+
+    async def settled(self) -> None:
+        """Wait until what was begun by `learn_later` has ended, a few seconds at most."""
+        until = perf_counter() + _PATIENCE
+        while self._open > 0 and perf_counter() < until:  # noqa: ASYNC110 - they may run on several loops
+            await asyncio.sleep(0.002)
 
     async def learn(self, call: Call, fresh: Fresh, stored: bool) -> None:
         """Compare a fresh answer with the candidate's after the caller has it, and learn.
