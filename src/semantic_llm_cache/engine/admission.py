@@ -164,7 +164,7 @@ class Admission:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
         if not learned:
             copied = fresh._replace(value=snapshot(fresh.value))
-            background.later(self._learning.learn_answer(call, copied, put.stored))
+            self._learning.learn_later(call, copied, put.stored)
         return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, put.cost_usd, put.stored, put.refused)
 
     async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> Put:

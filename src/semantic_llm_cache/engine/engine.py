@@ -471,6 +471,7 @@ class Engine:
     async def close(self) -> None:
         """Write what is pending, and close the backend if the engine owns it. The engine may be used again."""
         backend, state = self.access.bound()
+        await self.learning.settled()
         await state.flush()
         if self.access.given is not None:
             await backend.close()

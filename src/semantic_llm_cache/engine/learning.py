@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semantic_llm_cache.calls.lookup import Lookup
@@ -16,6 +18,7 @@ from semantic_llm_cache.engine.outcome import Found, Fresh, Outage
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Choice, Decider, answer_id
+from semantic_llm_cache.runtime import background
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import freeze
 from semantic_llm_cache.values.offload import is_large, opened
@@ -49,6 +52,7 @@ class Verdict(NamedTuple):
 
 
 _SAME = 0.5
+_PATIENCE = 5.0  # seconds that closing waits for comparisons under way
 _SURELY_SAME = 0.9  # from here on two answers vote together although the policy did not propose it
 
 
@@ -84,6 +88,7 @@ class Learning:
         self._access = access
         self._decider = decider
         self._notices = notices
+        self._open: set[object] = set()  # comparisons under way, whatever the thread
 
     # ------------------------------------------------------------------------ the error budget
 
@@ -157,6 +162,26 @@ class Learning:
             return
         policy.observe(choice.decision, correct)
         self._access.storage().state.policy_changed(self.policy_name(category))
+
+    def learn_later(self, call: Call, fresh: Fresh, stored: bool) -> None:
+        """Do what `learn_answer` does, without waiting for it."""
+        token = object()
+        self._open.add(token)
+        # The request counts already, whatever the comparison says and even if the process ends before.
+        self._access.storage().state.policy_changed(self.policy_name(self._budget(call)))
+        background.later(self._learn_and_count(token, call, fresh, stored))
+
+    async def _learn_and_count(self, token: object, call: Call, fresh: Fresh, stored: bool) -> None:
+        try:
+            await self.learn_answer(call, fresh, stored)
+        finally:
+            self._open.discard(token)
+
+    async def settled(self) -> None:
+        """Wait until what was begun by `learn_later` has ended, a few seconds at most."""
+        until = perf_counter() + _PATIENCE
+        while self._open and perf_counter() < until:  # noqa: ASYNC110 - they may run on several loops
+            await asyncio.sleep(0.002)
 
     async def learn_answer(self, call: Call, fresh: Fresh, stored: bool) -> None:
         """Compare a fresh answer with the candidate's after the caller has it, and learn.
