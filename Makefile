@@ -28,7 +28,7 @@ demo: $(VENV)/.demo
 	$(BIN)/semantic-llm-cache demo $(ARGS)
 
 test: $(VENV)/.dev check
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # An environment of its own: torch and sentence-transformers take 1.4 GB.
 $(TORCH_VENV)/.made: pyproject.toml

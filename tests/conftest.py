@@ -19,9 +19,17 @@ from semantic_llm_cache.storage import registry
 pytest.register_assert_rewrite("semantic_llm_cache.testing")
 
 
+_LONG = (
+    "test_other_versions", "test_secrets", "test_benchmarks", "test_postgres_lost_parts", "test_scope_pairs",
+    "test_postgres_conformance", "test_bad_input_commands", "test_large_answers", "test_every_keyword",
+    "test_front_listening", "test_online_worlds", "test_shared_", "test_redis_conformance", "test_attack_",
+    "test_langchain_standard",
+)  # fmt: skip
+
+
 def pytest_collection_modifyitems(items):
-    """Start the file that takes longest first, so that no worker runs it alone at the end."""
-    items.sort(key=lambda item: "test_other_versions" not in item.nodeid)
+    """Start the files that take longest first, so that no worker runs one alone at the end."""
+    items.sort(key=lambda item: next((i for i, name in enumerate(_LONG) if name in item.nodeid), len(_LONG)))
 
 
 @pytest.fixture(autouse=True)

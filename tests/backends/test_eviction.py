@@ -319,3 +319,20 @@ async def test_stats_count_the_living_alone():
     assert (stats["size"], stats["expired"]) == (250, 250)
     clock.now -= 100
     assert (await backend.get_stats())["size"] == 250
+
+
+async def test_a_read_of_an_entry_does_not_date_back_the_one_that_replaces_it(tmp_path):
+    clock = Clock()
+    async with backend_from_url(f"sqlite:///{tmp_path / 'c.db'}?max_size=4") as backend:
+        backend.clock = clock
+
+        async def put(key):
+            clock.now += 1
+            await backend.set(key, CacheEntry(key, "v", created_at=clock.now, ttl=None))
+
+        await put("k1")
+        clock.now += 1
+        assert await backend.get("k1") is not None
+        for key in ("k0", "k1", "k2", "k3", "k4"):
+            await put(key)
+        assert {key for key, _ in await backend.iterate()} == {"k1", "k2", "k3", "k4"}

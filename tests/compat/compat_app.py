@@ -356,7 +356,7 @@ async def contents(backend: StorageBackend) -> dict[str, Any]:
         for entry in await export_cache(backend=backend)
     ]
     budget = {}
-    for name in await backend.list_states():
+    for name in await backend.list_states("online:"):
         saved = await backend.get_state(name)
         assert saved is not None, f"{name} is listed and not there"
         budget[name] = OnlinePolicy.from_bytes(saved).summary()["requests"]

