@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import weakref
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -89,3 +90,13 @@ def run_script():
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def only_own_engines(monkeypatch):
+    """What acts on all caches in use sees those of this test alone.
+
+    Engines of earlier tests live on while something, such as hypothesis, holds the test that made them.
+    """
+    monkeypatch.setattr(registry, "_engines", weakref.WeakSet())
+    monkeypatch.setattr(registry, "_by_url", weakref.WeakValueDictionary())

@@ -22,6 +22,8 @@ from semantic_llm_cache.calls.identity import Place, new_id, read_id
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.management.feedback import report
 
+pytestmark = pytest.mark.usefixtures("only_own_engines")
+
 ASKED, AGAIN = "What is Python?", "What's Python?"
 FORMS = {
     "lookup": lambda lookup: lookup,

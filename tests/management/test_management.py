@@ -33,6 +33,8 @@ from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity import DummyEmbeddingProvider
 
+pytestmark = pytest.mark.usefixtures("only_own_engines")
+
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def backend(request, tmp_path):

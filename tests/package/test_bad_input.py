@@ -39,6 +39,8 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.stats import reset_stats
 from semantic_llm_cache.storage.registry import backend_from_url, resolve_backend
 
+pytestmark = pytest.mark.usefixtures("only_own_engines")
+
 BAD = (
     None, 5, b"x", "", [], (), {}, object(), math.nan, math.inf, -math.inf, 10**400, -1, 0, True, "x\0y", "\ud800",
     "1e999", "no such thing", 1.5, -(10**400), 10**5000, [None], [5], {"a": object()}, range(3), {5}, 1j, ...,

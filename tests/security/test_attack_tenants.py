@@ -183,10 +183,15 @@ class Tenants(RuleBasedStateMachine):
         if hasattr(self, "backends"):
             for made in {id(made): made for made in self.backends}.values():
                 self.run(made.close())
-            self.run(asyncio.sleep(0))
+            left = asyncio.all_tasks(self.loop)
+            for task in left:
+                task.cancel()
+            if left:
+                self.loop.run_until_complete(asyncio.wait(left))
             self.loop.close()
         if getattr(self, "folder", None):
             self.folder.cleanup()
+        del self.doors, self.backends, self.last  # hypothesis keeps the machine
 
 
 Tenants.TestCase.settings = settings(

@@ -14,8 +14,9 @@ LIMIT = 20.0
 async def background_work_ended():
     """Wait until the running loop has ended what goes on after calls, such as learning from their answers."""
     async with asyncio.timeout(LIMIT) if hasattr(asyncio, "timeout") else contextlib.nullcontext():
-        while background._tasks:
-            await asyncio.wait(list(background._tasks))
+        loop = asyncio.get_running_loop()
+        while tasks := [task for task in list(background._tasks) if task.get_loop() is loop]:
+            await asyncio.wait(tasks)
 
 
 class Clock:

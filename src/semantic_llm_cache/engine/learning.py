@@ -88,7 +88,7 @@ class Learning:
         self._access = access
         self._decider = decider
         self._notices = notices
-        self._open: set[object] = set()  # comparisons under way, whatever the thread
+        self._open: dict[object, asyncio.AbstractEventLoop | None] = {}  # comparisons under way, with their loops
 
     # ------------------------------------------------------------------------ the error budget
 
@@ -166,7 +166,7 @@ class Learning:
     def learn_later(self, call: Call, fresh: Fresh, stored: bool) -> None:
         """Do what `learn_answer` does, without waiting for it."""
         token = object()
-        self._open.add(token)
+        self._open[token] = asyncio._get_running_loop()
         # The request counts already, whatever the comparison says and even if the process ends before.
         self._access.storage().state.policy_changed(self.policy_name(self._budget(call)))
         background.later(self._learn_and_count(token, call, fresh, stored))
@@ -175,13 +175,17 @@ class Learning:
         try:
             await self.learn_answer(call, fresh, stored)
         finally:
-            self._open.discard(token)
+            self._open.pop(token, None)
 
     async def settled(self) -> None:
         """Wait until what was begun by `learn_later` has ended, a few seconds at most."""
         until = perf_counter() + _PATIENCE
-        while self._open and perf_counter() < until:  # noqa: ASYNC110 - they may run on several loops
+        while perf_counter() < until and self._is_open():  # noqa: ASYNC110 - they may run on several loops
             await asyncio.sleep(0.002)
+
+    def _is_open(self) -> bool:
+        """Return whether a comparison is under way on a loop that can still end it."""
+        return any(loop is None or not loop.is_closed() for loop in list(self._open.values()))
 
     async def learn_answer(self, call: Call, fresh: Fresh, stored: bool) -> None:
         """Compare a fresh answer with the candidate's after the caller has it, and learn.

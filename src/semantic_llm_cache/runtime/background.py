@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import semantic_llm_cache.runtime.fork  # noqa: F401 - first, see there
 from semantic_llm_cache.runtime.breaker import logger
 
-__all__ = ["after_fork", "at_exit", "call_later", "later", "refuse_running_loop", "run", "spawn"]
+__all__ = ["after_fork", "at_exit", "call_later", "drop_stranded", "later", "refuse_running_loop", "run", "spawn"]
 
 T = TypeVar("T")
 
@@ -92,9 +92,19 @@ def later(coroutine: Coroutine[Any, Any, Any]) -> None:
     except RuntimeError:
         spawn(coroutine)
         return
+    drop_stranded()
     task = loop.create_task(coroutine)
     _tasks.add(task)
     task.add_done_callback(_done)
+
+
+def drop_stranded() -> None:
+    """Forget work whose loop was closed before its end: it never goes on, and would be kept alive for ever."""
+    for task in list(_tasks):
+        if task.get_loop().is_closed():
+            _tasks.discard(task)
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            task.get_coro().close()
 
 
 def _done(task: asyncio.Task[Any]) -> None:
