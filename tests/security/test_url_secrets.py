@@ -168,6 +168,7 @@ COMMANDS = (
 @settings(max_examples=120, deadline=None)
 @given(st.sampled_from(COMMANDS), URLS)
 @example(["stats", "--url", "{}"], "sqlite:///redis://user:hush#@host")
+@example(["stats", "--url", "{}"], "sqlite:/user:hush#@127.0.0.1:1/0")
 def test_commands(tmp_path_factory, command, url):
     folder = tmp_path_factory.mktemp("commands")
     with pytest.MonkeyPatch.context() as patch:

@@ -83,7 +83,7 @@ async def open_backend(args: Args, *, create: bool = False, pretend: bool = Fals
     url, path = _target(args)
     if path is not None:
         if path.is_dir():
-            raise CommandError(f"{path} is a directory: name the SQLite file in it")
+            raise CommandError(f"{_shown(path, url)} is a directory: name the SQLite file in it")
         if pretend and not path.exists():
             from semantic_llm_cache.backends import MemoryBackend
 
@@ -91,16 +91,17 @@ async def open_backend(args: Args, *, create: bool = False, pretend: bool = Fals
                 yield stand_in
             return
         if not create and not path.exists():
-            raise CommandError(f"no cache at {_shown(path)}: the file does not exist")
+            raise CommandError(f"no cache at {_shown(path, url)}: the file does not exist")
         if create and not path.absolute().parent.is_dir():
-            raise CommandError(f"cannot create {_shown(path)}: its directory does not exist")
+            raise CommandError(f"cannot create {_shown(path, url)}: its directory does not exist")
     async with _make(url, path) as backend:
         yield backend
 
 
-def _shown(path: Path) -> str:
-    text = str(path)  # may be a URL without its scheme, with a password
-    return "this place (a URL begins with its scheme, such as redis://)" if looks_like_url(text) else text
+def _shown(path: Path, url: str) -> str:
+    text = str(path)  # may be a URL without its scheme, with a password, or the part of one up to its "#"
+    hidden = looks_like_url(text) or "@" in url
+    return "this place (a URL begins with its scheme, such as redis://)" if hidden else text
 
 
 def place(text: str) -> Args:
