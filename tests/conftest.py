@@ -10,7 +10,6 @@ import weakref
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 from semantic_llm_cache import set_default_backend, set_default_embedder
 from semantic_llm_cache.backends import MemoryBackend
@@ -101,22 +100,3 @@ def only_own_engines(monkeypatch):
     """
     monkeypatch.setattr(registry, "_engines", weakref.WeakSet())
     monkeypatch.setattr(registry, "_by_url", weakref.WeakValueDictionary())
-
-
-def pytest_runtest_protocol(item, nextitem):
-    """Try a test of the plain way on a Redis cluster twice.
-
-    Two of its tests have each failed once in a busy run: a search straight after a write found nothing, which costs a
-    hit. The cause is not known yet.
-    """
-    if "TestPlainOnACluster" not in item.nodeid:
-        return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    if any(report.failed for report in reports):
-        item._initrequest()
-        reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
