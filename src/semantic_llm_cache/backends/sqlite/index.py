@@ -147,11 +147,12 @@ class IndexFile:
 
     def finish(self) -> None:
         """Write what is worth writing, and end the work in the background. Blocks; some seconds at most."""
-        if self._is_due() or self._has_grown(20):
-            self._ask()
         end = time.monotonic() + _CLOSE_SECONDS
-        while self._asked and time.monotonic() < end:
-            time.sleep(0.005)
+        for _ in range(2):  # a file that is being written now may lack what was read last
+            if self._is_due() or self._has_grown(20):
+                self._ask()
+            while self._asked and time.monotonic() < end:
+                time.sleep(0.005)
         self.index.indexer.pause()
 
     def _check(self) -> None:
