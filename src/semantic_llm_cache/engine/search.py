@@ -96,19 +96,25 @@ class Search:
         found, front = call.found, storage.backend.front
         generation = 0 if front is None else front.generation
         try:
-            entry = await storage.get(call.request.key)
+            text = self._access.unknown_text(call)
+            if text is None:
+                entry = await storage.get(call.request.key)
+            else:
+                entry = await storage.recall(call.request.key, text, found)
         except Outage as outage:
             found.unread = not isinstance(outage, Unreadable)
             raise
         if not call.settings.asks.may_look:
             found.reason = "no-cache was asked for"
             if call.needs_vector:
-                await self._access.embed(call.request.text, found)  # the fresh answer is stored with this vector
+                self._access.reuse(entry, call)
+                await self._access.embed_request(call)  # the fresh answer is stored with this vector
             return
         same = None
         if exact and entry is not None and self._fits(entry, call) and await self._rests(entry, call):
             same = Candidate(call.request.key, entry, 1.0)
         if (same is None or not await self._take(call, same, probing)) and call.settings.similarity < 1:
+            self._access.reuse(entry, call)
             try:
                 await self._look_near(storage, call, probing)
             except _Same as meanwhile:
@@ -146,7 +152,7 @@ class Search:
         if not call.request.text:
             found.reason = "no text to compare"
             return
-        await self._access.embed(call.request.text, found)
+        await self._access.embed_request(call)
         if found.vector is None:
             return
         if storage.backend.in_process:

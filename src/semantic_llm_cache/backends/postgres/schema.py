@@ -80,6 +80,7 @@ class Schema:
         return {
             "entries": names.entries,
             "hits": names.hits,
+            "vectors": names.vectors,
             "counters": names.counters,
             "state": names.state,
             "leases": names.leases,
@@ -109,6 +110,11 @@ class Schema:
     # -------------------------------------------------------------------------------- entries
 
     get = _Statement("SELECT {columns} {joined} WHERE e.digest = $1 AND {live}")
+    # The vector is fetched only where there is no live entry.
+    recall = _Statement("""
+        SELECT {columns}, v.vector FROM (SELECT $1::bytea AS digest) q
+        LEFT JOIN {entries} e ON e.digest = q.digest LEFT JOIN {hits} h ON h.digest = e.digest
+        LEFT JOIN {vectors} v ON v.digest = $3 AND v.expires_at > $2 AND (e.digest IS NULL OR NOT {live})""")
     get_many = _Statement("SELECT e.digest, {columns} {joined} WHERE e.digest = ANY($1::bytea[]) AND {live}")
     page = _Statement("""
         SELECT e.digest, {columns} {joined} WHERE e.digest > $1 AND {live}
@@ -134,6 +140,20 @@ class Schema:
         gone AS (DELETE FROM {entries} WHERE digest IN (SELECT digest FROM page) RETURNING expires_at)
         SELECT (SELECT digest FROM page ORDER BY digest DESC LIMIT 1), (SELECT count(*) FROM page),
         count(*) FILTER (WHERE expires_at IS NULL OR expires_at > $2) FROM gone""")
+
+    # -------------------------------------------------------------------------- vectors of texts
+
+    make_vectors = _Statement("""
+        CREATE TABLE IF NOT EXISTS {vectors} (digest bytea NOT NULL PRIMARY KEY, namespace text COLLATE "C" NOT NULL,
+        expires_at double precision NOT NULL, vector bytea NOT NULL) WITH (toast_tuple_target = 4080)""")
+    vectors_there = _Statement("SELECT to_regclass($1::text) IS NOT NULL")
+    keep_vector = _Statement("""
+        INSERT INTO {vectors} (digest, namespace, expires_at, vector) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (digest) DO UPDATE SET expires_at = EXCLUDED.expires_at, vector = EXCLUDED.vector""")
+    clear_vectors = _Statement("DELETE FROM {vectors} WHERE $1::text IS NULL OR namespace = $1")
+    sweep_vectors = _Statement("""
+        DELETE FROM {vectors} WHERE expires_at <= greatest($1::float8,
+        (SELECT expires_at FROM {vectors} ORDER BY expires_at DESC OFFSET $2 LIMIT 1))""")
 
     # --------------------------------------------------------------------------------- leases
 
