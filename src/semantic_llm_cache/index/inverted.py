@@ -166,13 +166,15 @@ class InvertedLists:
             own -= (1.0 - _ALIKE) * rest * rest  # the estimate for the query itself
             query[-1] *= _ALIKE
         scores, ids = self._look(query, k, lowest, own)
-        # `slack` is the most that the remainders can add to an estimate.
-        kept = np.flatnonzero(scores >= np.float32(lowest - slack))
-        if len(kept) > count:
-            kept = kept[np.argpartition(scores[kept], len(kept) - count)[-count:]]
-        kept = kept[np.argsort(-scores[kept])]
-        found: list[int] = ids[kept].tolist()
-        estimates: list[float] = scores[kept].tolist()
+        if len(scores) > count:
+            kept = scores.argpartition(len(scores) - count)[-count:]
+            scores, ids = scores[kept], ids[kept]
+        order = (-scores).argsort()
+        found: list[int] = ids[order].tolist()
+        estimates: list[float] = scores[order].tolist()
+        if estimates and estimates[-1] < lowest - slack:  # `slack` is the most that the remainders can add
+            end = next(place for place, estimate in enumerate(estimates) if estimate < lowest - slack)
+            del found[end:], estimates[end:]
         return Candidates(found, estimates, slack)
 
     def _short(self, vector: Vector) -> Vector:
@@ -193,7 +195,7 @@ class InvertedLists:
         lists = self._lists
         near = dots(self._centroids, query) + self._empty
         ends = [probes for _, probes in _PROBES if probes < len(lists)]
-        order = np.argpartition(-near, [end - 1 for end in ends]).tolist() if ends else range(len(lists))
+        order = (-near).argpartition([end - 1 for end in ends]).tolist() if ends else range(len(lists))
         scores: list[Matrix] = [np.zeros(0, dtype=np.float32)]
         ids: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
         done, direct = 0, MOST_BY_VECTOR // len(query)
@@ -213,7 +215,7 @@ class InvertedLists:
             # A vector this near is as likely to be in these lists as one at the wanted cosine.
             if len(found) >= k and (found.max() if k == 1 else np.partition(found, -k)[-k]) >= (cosine + 0.03) * own:
                 break
-        return np.concatenate(scores), np.concatenate(ids)
+        return (scores[0], ids[0]) if len(scores) == 1 else (np.concatenate(scores), np.concatenate(ids))
 
     # ------------------------------------------------------------------------------ in a file
 

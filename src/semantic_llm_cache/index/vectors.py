@@ -35,6 +35,7 @@ _FIRST_WEIGHED = 4
 _MOST_CANDIDATES = 1024  # a search that needs more scans all vectors vectors
 # Largest error of a float32 product; what passes with this margin is computed again in double precision.
 _SCAN_ERROR = 1e-5
+_NO_SCORES = np.zeros(0, dtype=np.float32)
 _ROW_BITS = 40
 _ROW_MASK = (1 << _ROW_BITS) - 1
 
@@ -387,8 +388,10 @@ class VectorIndex:
             if first:
                 assert lists is not None
                 candidates = lists.search(query.vector, query.k, wanted, query.lowest)
-            scores = partition.scan(blocks, count, query.vector, first)
-            numbers = [first + number for number in top(scores, query.k, query.lowest - _SCAN_ERROR)]
+            scores, numbers = _NO_SCORES, []
+            if first < count:
+                scores = partition.scan(blocks, count, query.vector, first)
+                numbers = [first + number for number in top(scores, query.k, query.lowest - _SCAN_ERROR)]
         except BaseException:
             with self.lock:
                 self._unwatch(partition, changed)
