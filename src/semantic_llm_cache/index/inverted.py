@@ -21,6 +21,7 @@ _SAMPLE = 4096  # number of vectors used to learn the directions
 _PER_CENTROID = 32  # number of vectors used to learn one centroid
 _BLOCK = 32  # rows of a list allocated together
 _ROOT = 2.0  # number of lists = this times the square root of the number of vectors
+_COARSER = 4  # coarse lists are this many times fewer
 # How much the remainders of two near vectors, which their short vectors leave out, typically agree: 1 is the most.
 _ALIKE = 0.6
 _PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # number of lists searched, by the wanted cosine
@@ -89,7 +90,9 @@ class InvertedLists:
     # ------------------------------------------------------------------------------ building
 
     @classmethod
-    def build(cls, ids: array[int], blocks: Sequence[Vector], count: int, pause: Callable[[], None]) -> InvertedLists:
+    def build(
+        cls, ids: array[int], blocks: Sequence[Vector], count: int, pause: Callable[[], None], *, coarse: bool = False
+    ) -> InvertedLists:
         """Build lists from the first `count` rows of `blocks`.
 
         Args:
@@ -98,6 +101,8 @@ class InvertedLists:
                 Rows may be overwritten during the build; the caller must add those again.
             count: at least 1.
             pause: called every few milliseconds; an exception from it ends the work.
+            coarse: make fewer, longer lists, which takes a third of the time. A search of them takes longer. `trained`
+                then says that they are outdated.
         """
         random = np.random.default_rng(count)
         per_block, dimension = blocks[0].shape
@@ -105,13 +110,13 @@ class InvertedLists:
         sample = np.stack([blocks[number // per_block][number % per_block] for number in picked.tolist()])
         basis = _directions(sample, min(WIDTH, dimension) - 1, random, pause) if dimension > WIDTH else None
         short = _shorten_all(blocks, count, basis, pause)
-        k = max(1, min(count, int(_ROOT * count**0.5)))
+        k = max(1, min(count, int(_ROOT * count**0.5) // (_COARSER if coarse else 1)))
         some: Matrix = short
         if count > _PER_CENTROID * k:
             some = short[np.sort(random.choice(count, _PER_CENTROID * k, replace=False))]
         lists = cls(dimension, basis, kmeans(some, k, random, pause))
         lists._fill(np.frombuffer(ids, dtype=np.int64, count=count), short, pause)
-        lists.trained = count
+        lists.trained = count // _COARSER if coarse else count
         return lists
 
     def _fill(self, ids: npt.NDArray[np.int64], short: Matrix, pause: Callable[[], None]) -> None:
