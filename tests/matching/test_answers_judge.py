@@ -46,6 +46,7 @@ SAME = [
     ("same claim", "What is the capital of Peru?", "Lima.", "The capital of Peru is Lima."),
     ("same claim", "What was the cause?", "Fire.", "It was caused by a fire."),
     ("same claim", "What may I bring?", "A pet.", "You may bring a pet."),
+    ("same claim", "Which bird was it?", "Dove.", "It was a dove."),  # dove is where in Italian
     ("same claim", "¿Cuántos son?", "Tres.", "Son tres."),
     ("same claim", "Wie viele?", "Fünf.", "Es sind 5."),
     ("same claim", "Wie viele?", "Elf.", "Es sind 11."),

@@ -10,9 +10,9 @@ from semantic_llm_cache.matching.guards.text import Reading, read
 
 __all__ = ["is_number_word", "language_of", "reading_of"]
 
-# Number words of other languages that are English words or names too: alone they do not show that a text is in
-# another language, and where it is, they are read both as a word and as a number.
-_ALSO_ENGLISH = words("ba cent elva fire firs hai hat lima ni opt otto pet set sex sis sto to tri")
+# Number words, and other small words, of other languages that are English words or names too: alone they do not show
+# that a text is in another language. Where it is, the numbers are read both as a word and as a number.
+_ALSO_ENGLISH = words("ba cent dove elva fire firs hai hat lima men ni opt otto pet set sex sis sto to tri")
 _AMBIGUOUS = re.compile(rf"\b(?:{'|'.join(sorted(_ALSO_ENGLISH))})\b", re.IGNORECASE)
 _ENGLISH = frozenset(NUMBER_WORDS["en"]) | frozenset(ORDINAL_WORDS)
 _MOST = 2000  # characters that are read for the language
