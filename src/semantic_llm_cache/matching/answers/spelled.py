@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from semantic_llm_cache.matching.guards.lexicon import words
+from semantic_llm_cache.matching.guards.lexicon.languages import ALSO_ENGLISH
 from semantic_llm_cache.matching.guards.lexicon.numerals import NUMBER_WORDS, ORDINAL_WORDS
 from semantic_llm_cache.matching.guards.text import Reading, read
 
@@ -12,7 +13,7 @@ __all__ = ["is_number_word", "language_of", "reading_of"]
 
 # Number words, and other small words, of other languages that are English words or names too: alone they do not show
 # that a text is in another language. Where it is, the numbers are read both as a word and as a number.
-_ALSO_ENGLISH = words("ba cent dove elva fire firs hai hat lima men ni opt otto pet set sex sis sto to tri")
+_ALSO_ENGLISH = ALSO_ENGLISH | words("ba cent elva firs hai ni opt sis sto to tri")
 _AMBIGUOUS = re.compile(rf"\b(?:{'|'.join(sorted(_ALSO_ENGLISH))})\b", re.IGNORECASE)
 _ENGLISH = frozenset(NUMBER_WORDS["en"]) | frozenset(ORDINAL_WORDS)
 _MOST = 2000  # characters that are read for the language
