@@ -14,8 +14,8 @@ DIFFERENT = [
     ("Who signs?", "Your manager signs the form.", "Our manager signs the form."),
     (
         "Why are the leaves yellow?",
-        "You are probably watering it too much.",
-        "You are probably watering it too little.",
+        "You are watering it too much.",
+        "You are watering it too little.",
     ),
     ("Why is it pale?", "There are too many plants in the pot.", "There are too few plants in the pot."),
     ("Why is it pale?", "It gets too much light.", "It does not get enough light."),

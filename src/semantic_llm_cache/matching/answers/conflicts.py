@@ -76,7 +76,8 @@ def _without_side(ours: str, theirs: str) -> tuple[str, str]:
 
 _MUCH = re.compile(r"\b(?:too (?:much|many)|excess\w*|more than enough)\b", re.IGNORECASE)
 _LITTLE = re.compile(
-    r"\b(?:too (?:little|few)|insufficient\w*|lacks?|lacking|(?:not|n't|never)(?: \w+){0,2} enough)\b|n't(?: \w+)? enough\b",
+    r"\b(?:too (?:little|few)|insufficient\w*|lacks?|lacking|(?:not|never)(?: \w+){0,2} enough)\b|"
+    r"n't(?: \w+){0,2} enough\b",
     re.IGNORECASE,
 )
 
