@@ -224,7 +224,7 @@ async def test_a_failing_callable_is_logged_and_the_built_in_rules_decide(caplog
     assert "category= raised RuntimeError" in caplog.text
     cache, _ = _cache(category=lambda prompt: 7)
     assert (await _ask(cache, WEATHER)).category == "time-bound"
-    assert "category= returned an int" in caplog.text
+    assert "category= returned a value of type int" in caplog.text
 
 
 # ------------------------------------------------------------------------------ through the doors
