@@ -1,10 +1,13 @@
 """Answers that differ in who, how often or too much and too little, and a "No" before what says it anyway."""
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
 
 from semantic_llm_cache import AnswerJudge
+from semantic_llm_cache.matching.answers.measure import read_pairs
 from semantic_llm_cache.matching.answers.values import agree, values
 
 DIFFERENT = [
@@ -75,3 +78,25 @@ def test_how_often_is_a_value(one: str, other: str, same: bool) -> None:
 def test_a_question_that_is_no_text_is_named(question: object) -> None:
     with pytest.raises(TypeError, match=r"question=.* must be text"):
         asyncio.run(AnswerJudge().compare(question, "a", "b"))  # type: ignore[arg-type]
+
+
+def test_labelled_pairs_may_hold_any_line_separator(tmp_path: Path) -> None:
+    rows = [
+        {"question": "q", "fresh": "one\u2028two\x85three\x0c", "stored": "a", "same": same} for same in (True, False)
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\ufeff" + "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    assert [pair.fresh for pair in read_pairs(path)] == ["one\u2028two\x85three\x0c"] * 2
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["[1]", "7", '"question"', '{"question": "q", "fresh": null, "stored": "b", "same": true}',
+     '{"question": 1, "fresh": "a", "stored": "b", "same": true}',
+     '{"question": "q", "fresh": "a", "stored": "b", "same": 7}'],
+)  # fmt: skip
+def test_a_line_that_is_no_pair_is_named(row: str, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(row + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"line 1: needs an object with question, fresh, stored"):
+        read_pairs(path)

@@ -19,6 +19,7 @@ DIFFERENT = [
     ("quantifiers", "How do I mail everyone in the group?", "How do I mail one person in the group?"),
 ]
 SAME = [
+    ("antonyms", "Give me another example of a noun", "Give me other examples of a noun"),
     ("swap", "How do I ask my boss for a raise?", "How should I ask my boss for a raise?"),
     ("swap", "When do I get the invoice?", "When does the invoice arrive?"),
     ("swap", "Can I use the coupon twice?", "Can the coupon be used twice?"),

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from semantic_llm_cache.matching.answers.judge import AnswerJudge
 from semantic_llm_cache.metrics.statistics import wilson
@@ -64,16 +64,20 @@ def read_pairs(path: str | Path) -> list[LabelledPair]:
         ValueError: a line is no JSON object or lacks a key, or there are not both kinds of pairs; it names the line.
     """
     found = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    # Not `splitlines`: an answer may hold other separators, such as U+2028, which JSON leaves as they are.
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
+            if not isinstance(row, dict):
+                raise TypeError(f"a {type(row).__name__}")
             if "question" not in row:
                 continue
-            if not isinstance(row["same"], (bool, int)):
+            if row["same"] not in (True, False):
                 raise TypeError(f"same={row['same']!r}")
-            found.append(LabelledPair(str(row["question"]), str(row["fresh"]), str(row["stored"]), bool(row["same"])))
+            question, fresh, stored = (_text(row, name) for name in ("question", "fresh", "stored"))
+            found.append(LabelledPair(question, fresh, stored, bool(row["same"])))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"line {number}: needs an object with question, fresh, stored and same (true or false): {error}"
@@ -81,6 +85,12 @@ def read_pairs(path: str | Path) -> list[LabelledPair]:
     if not found or all(pair.same == found[0].same for pair in found):
         raise ValueError(f"{len(found)} pairs: a judge is measured on pairs that are the same and pairs that are not")
     return found
+
+
+def _text(row: dict[str, Any], name: str) -> str:
+    if not isinstance(row[name], str):
+        raise TypeError(f"{name} is no text")
+    return str(row[name])
 
 
 def judge_errors(said: Sequence[float], same: Sequence[bool]) -> JudgeErrors:
