@@ -62,7 +62,7 @@ __all__ = ["Engine"]
 E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
-    """access admission categories decider disabled flight_key freshness grounds lead learn learning leases
+    """access admission categories changes decider disabled flight_key freshness grounds lead learn learning leases
     notices options quick reporter search shadow template bound bypassed fitted known log_once
     need_embedder of_door probe remove settings store_alias""".split()  # noqa: SIM905
 )
@@ -88,6 +88,7 @@ class Engine:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.changes: Mapping[str, Any] = {}
         self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.notices = notices = Notices()
         self.template = options.template
@@ -126,6 +127,37 @@ class Engine:
         made.notices.share_refused(self.notices)
         return made
 
+    def adjust(self, *, similarity: float = MISS, ttl: TTL | TTLFunction = MISS) -> None:
+        """Change the threshold or the TTL of a cache in use. All calls from now on see it; stored entries stay.
+
+        A `CacheContext`, a request or a category that gives its own value still decides. Engines derived from this one
+        keep theirs. `options` holds what the cache was made with.
+
+        Args:
+            similarity, ttl: as for `SemanticCache`. What is not given stays.
+
+        Raises:
+            ValueError, TypeError: the value cannot be used, or something else decides in place of the threshold.
+                Nothing has changed then.
+            EmbeddingUnavailableError: `similarity` is below 1 and there is no usable embedder.
+
+        Example:
+            >>> from semantic_llm_cache import SemanticCache
+            >>> cache = SemanticCache("memory://")
+            >>> cache.adjust(ttl="10m")
+            >>> cache.ttl
+            600.0
+        """
+        given = {name: value for name, value in (("similarity", similarity), ("ttl", ttl)) if value is not MISS}
+        checked = Options.read(given)
+        if "similarity" in given:
+            self.decider.refuse_other_threshold()
+            if checked.similarity < 1:
+                self.access.need_embedder()
+                self.decider.guards  # noqa: B018 - load the word lists now: no call should wait for them
+        self.changes = {**self.changes, **{name: getattr(checked, name) for name in given}}
+        self._settings = replace(self._settings, **self.changes)
+
     @staticmethod
     def of_door(cache: Engine | None, options: Mapping[str, Any], also: Iterable[str] = ()) -> Engine:
         """Return the engine of a door: a new one, or `cache` with some options changed.
@@ -161,12 +193,14 @@ class Engine:
     @property
     def similarity(self) -> float:
         """The threshold. With an error budget, the minimum below which no candidate is considered."""
-        return self.decider.similarity
+        changed: float = self.changes.get("similarity", self.decider.similarity)
+        return changed
 
     @property
     def ttl(self) -> float | TTLFunction | None:
         """How long an answer is served, in seconds. None means for ever."""
-        return self.options.ttl
+        changed: float | TTLFunction | None = self.changes.get("ttl", self.options.ttl)
+        return changed
 
     @property
     def namespace(self) -> str:
