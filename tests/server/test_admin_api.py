@@ -4,6 +4,10 @@ import pytest
 from admin_helpers import ask, served
 
 
+ALL = """health ready backends stats traffic similarities lookups near-hits near-misses not-stored scopes entries
+    settings audit openapi.json""".split()  # noqa: SIM905
+
+
 @pytest.fixture(params=["memory://", "sqlite"])
 def place(request, tmp_path):
     return request.param if request.param == "memory://" else f"sqlite:///{tmp_path}/cache.db"
@@ -20,8 +24,7 @@ async def fill(cache):
 async def test_all_lists_after_some_traffic(place):
     async with served(place) as (client, cache, _):
         await fill(cache)
-        for path in ("health", "ready", "backends", "stats", "traffic", "similarities", "lookups", "near-hits",
-                     "near-misses", "not-stored", "scopes", "entries", "settings", "audit", "openapi.json"):  # fmt: skip
+        for path in ALL:
             reply = await client.get(f"/admin/{path}")
             assert reply.status_code == 200, (path, reply.text)
         total = (await client.get("/admin/traffic")).json()["total"]
@@ -61,11 +64,15 @@ async def test_a_dry_run_says_how_many_and_deletes_nothing(place):
         assert reply.json() == {"count": 2, "dry_run": False}
         assert (await client.get("/admin/entries")).json()["matching"] == 1
         [record] = (await client.get("/admin/audit")).json()["records"]
-        assert (record["action"], record["target"], record["who"]) == ("invalidate", "2 entries", "token from 127.0.0.1")
+        assert (record["action"], record["target"], record["who"]) == (
+            "invalidate",
+            "2 entries",
+            "token from 127.0.0.1",
+        )
 
 
 async def test_a_changed_threshold_is_seen_by_the_next_call(place):
-    async with served(place) as (client, cache, operator):
+    async with served(place) as (client, cache, _operator):
         await fill(cache)
         reply = await client.patch("/admin/settings/main", json={"similarity": 0.8, "ttl": "1h30m"})
         assert reply.json()["current"] == {"similarity": 0.8, "ttl": 5400.0}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = [
     "AuditQuery", "BackendQuery", "EntriesQuery", "ExportQuery", "HistogramQuery", "InvalidateBody", "LimitQuery",
@@ -12,9 +12,18 @@ __all__ = [
     "TrafficQuery", "WhatIfQuery",
 ]  # fmt: skip
 
+
+def _whole(value: Any) -> Any:
+    # In JSON, 5.0 is an integer.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Namespace = Annotated[str | None, Field(max_length=1000, description="Only this namespace.")]
-Backend = Annotated[int | None, Field(ge=0, le=1000, description="Only the backend with this number.")]
+Backend = Annotated[
+    Annotated[int, Field(ge=0, le=1000), BeforeValidator(_whole)] | None,
+    Field(description="Only the backend with this number."),
+]
 Limit = Annotated[int, Field(ge=1, le=200, description="Most items to return.")]
 MOST_ENTRIES = 1000
 
@@ -94,7 +103,7 @@ class SearchBody(_Request):
     """What to look for."""
 
     text: Annotated[str, Field(min_length=1, max_length=20_000, description="What to look for, by meaning.")]
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)] = 20
     namespace: Namespace = None
     backend: Backend = None
 

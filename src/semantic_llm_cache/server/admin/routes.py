@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -51,11 +52,26 @@ def admin_routes(operator: Operator, access: Access | str | Mapping[str, str] | 
         by_path.setdefault(one.path, {})[one.method] = one
     made = [Route(f"{PREFIX}/openapi.json", _protected(rules, operator, _document))]
     for path, methods in by_path.items():
-        pattern = path.replace("{key}", "{key:path}").replace("{name}", "{name:path}")
+        pattern = path.replace("}", f":{_ANY}}}")
         # All methods lead here, so that the answer to a wrong one is a problem too.
         made.append(Route(PREFIX + pattern, _endpoint(operator, rules, methods), methods=_METHODS))
     return made
 
+
+class _AnyText(Convertor[str]):
+    """A part of a path that may hold slashes and line ends: keys are any text."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+_ANY = "semantic_llm_cache_any_text"
+register_url_convertor(_ANY, _AnyText())
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 

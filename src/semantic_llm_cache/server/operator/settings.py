@@ -94,10 +94,12 @@ class Settings:
         async with self._lock:
             before, old = dict(engine.changes), _values(engine.similarity, engine.ttl)
             await asyncio.to_thread(engine.adjust, **_configured(engine, back), **values)
-            changed = {one: value for one, value in engine.changes.items() if one not in back}
+            earlier = self._known.get(known, {}).get("changed", {})
+            changed = {one: value for one, value in earlier.items() if one not in back}
+            changed.update({one: engine.changes[one] for one in values})
             record = {
                 "version": secrets.token_hex(8),
-                "changed": {one: value for one, value in changed.items() if not callable(value)},
+                "changed": changed,
                 "configured": _values(engine.decider.similarity, engine.options.ttl),
                 "at": now,
                 "by": who,
