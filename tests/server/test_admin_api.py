@@ -3,7 +3,6 @@
 import pytest
 from admin_helpers import ask, served
 
-
 ALL = """health ready backends stats traffic similarities lookups near-hits near-misses not-stored scopes entries
     settings audit openapi.json""".split()  # noqa: SIM905
 

@@ -31,12 +31,12 @@ MOST_BODY = 256 * 1024
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def admin_routes(operator: Operator, access: Access | str | Mapping[str, str] | None = None) -> list[Route]:
+def admin_routes(operator: Operator, token: str | Mapping[str, str] | Access | None = None) -> list[Route]:
     """Return the routes of the admin API, to mount in a Starlette or FastAPI application.
 
     Args:
         operator: what they show and change.
-        access: who may use them: an `Access`, or the token that `Access` takes. None: only this machine.
+        token: who may use them: what `Access` takes, or an `Access`. None: only this machine.
 
     Raises:
         ValueError, TypeError: the token cannot be used.
@@ -46,7 +46,7 @@ def admin_routes(operator: Operator, access: Access | str | Mapping[str, str] | 
         >>> [route.path for route in admin_routes(Operator())][0]
         '/admin/openapi.json'
     """
-    rules = access if isinstance(access, Access) else Access(access)
+    rules = token if isinstance(token, Access) else Access(token)
     by_path: dict[str, dict[str, Operation]] = {}
     for one in OPERATIONS:
         by_path.setdefault(one.path, {})[one.method] = one
