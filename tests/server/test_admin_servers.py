@@ -47,7 +47,7 @@ async def test_all_that_touches_the_storage(make):
         async with served(make()) as (_, other, operator), operator.running(), client(operator) as there:
             assert other.similarity == 0.8
             actions = [one["action"] for one in (await there.get("/admin/audit")).json()["records"]]
-            assert actions == ["delete", "settings", "invalidate"]
+            assert actions == ["delete", "settings", "invalidate", "export"]
         async with make() as backend, client(Operator(backend)) as lone:
             figures = (await lone.get("/admin/stats")).json()
             assert (figures["live"], figures["total"]["default"]["misses"]) == (False, 3)

@@ -12,6 +12,7 @@ from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.server.operator import Operator
 from semantic_llm_cache.server.operator.minutes import OTHER, Minutes
+from semantic_llm_cache.storage.contract import StorageBackend
 
 # ---------------------------------------------------------------------------------- the history
 
@@ -136,7 +137,7 @@ async def test_another_process_takes_a_change_over_unless_its_configuration_was_
         await later.settings.refresh()
         assert (other.similarity, other.ttl) == (0.95, 3600.0)
         assert later.settings.view("main", other)["changed_at"] is None
-        assert await cache.backend.list_states("settings:") == []
+        assert await cache.backend.list_states("operator:settings:") == []
 
 
 async def test_a_change_that_cannot_be_kept_is_no_change():
@@ -148,6 +149,21 @@ async def test_a_change_that_cannot_be_kept_is_no_change():
         reply = await client.patch("/admin/settings/main", json={"similarity": 0.8})
         assert (reply.status_code, reply.json()["detail"]) == (503, "the disk is full")
         assert cache.similarity == 0.95
+
+
+async def test_a_backend_without_state_keeps_the_change_in_this_process():
+    class Stateless(MemoryBackend):
+        set_state = StorageBackend.set_state
+        get_state = StorageBackend.get_state
+        list_states = StorageBackend.list_states
+
+    async with served(Stateless()) as (client, cache, operator):
+        reply = (await client.patch("/admin/settings/main", json={"similarity": 0.8})).json()
+        assert (reply["current"]["similarity"], reply["shared"]) == (0.8, False)
+        await operator.settings.refresh()
+        assert cache.similarity == 0.8
+        [record] = (await client.get("/admin/audit")).json()["records"]
+        assert record["action"] == "settings"
 
 
 async def test_what_cannot_change_is_refused():
@@ -171,7 +187,7 @@ async def test_the_log_keeps_a_thousand_records(monkeypatch):
     for number in range(25):
         clock.now += 1
         await log.add(backend, "ann", "delete", f"k{number}")
-    assert len(await backend.list_states("audit:")) == 10
+    assert len(await backend.list_states("operator:audit:")) == 10
     assert [record.target for record in await log.read(backend, 3)] == ["k24", "k23", "k22"]
 
 
@@ -235,6 +251,17 @@ async def test_an_export_is_what_import_reads(tmp_path):
         assert {key: entry.prompt for key, entry in await copy.iterate()} == {
             key: entry.prompt for key, entry in await cache.backend.iterate()
         }
+
+
+async def test_an_embedder_that_fails_is_a_problem():
+    def fails(text):
+        raise RuntimeError("the prompt")
+
+    for embedder in (fails, lambda text: [0.0, 0.0]):
+        async with served(embedder=embedder) as (client, _, _):
+            reply = await client.post("/admin/entries/search", json={"text": "anything"})
+            assert reply.status_code == 503
+            assert "the prompt" not in reply.text
 
 
 async def test_several_backends_are_looked_through():

@@ -71,6 +71,8 @@ class Access:
     """
 
     def __init__(self, token: str | Mapping[str, str] | None = None, *, hosts: Iterable[str] = ()) -> None:
+        if token is not None and not token:
+            raise ValueError(f"the admin token is empty: it must have {_SHORTEST} or more characters; {_HELP}")
         given = {} if token is None else {"token": token} if isinstance(token, str) else dict(token)
         for name, one in given.items():
             _check_token(name, one)

@@ -315,6 +315,7 @@ class Settings(_Answer):
     configured: Changeable
     changed_at: Number
     changed_by: str | None
+    shared: bool = Field(description="False: the backend keeps no such change, so it is of this process alone.")
     changeable: list[str]
     max_error: Number
     max_error_per_hit: Number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,10 +11,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from semantic_llm_cache.management.transfer import entry_to_dict
 from semantic_llm_cache.server.admin.operations import Call
+from semantic_llm_cache.server.operator import whatif
 from semantic_llm_cache.server.operator.entries import Conditions, Found
 from semantic_llm_cache.server.operator.history import Event
 from semantic_llm_cache.server.operator.views import event_view
-from semantic_llm_cache.server.operator.whatif import passes_guards
 from semantic_llm_cache.values.odd_text import portable
 
 Answer = dict[str, Any]
@@ -55,13 +56,12 @@ async def stats(call: Call) -> Answer:
 async def traffic(call: Call) -> Answer:
     """Return calls over time."""
     history, asked = call.operator.history, call.query
-    found = history.traffic(asked.minutes, asked.step, asked.namespace)
+    found = await asyncio.to_thread(history.traffic, asked.minutes, asked.step, asked.namespace)
     return _live(
         call,
         since=history.since,
         minutes=asked.minutes,
         step=asked.step,
-        namespaces=history.read(lambda one: one.minutes.namespaces),
         **found,
     )
 
@@ -69,7 +69,7 @@ async def traffic(call: Call) -> Answer:
 async def similarities(call: Call) -> Answer:
     """Return the histogram of similarities, and the thresholds."""
     operator, asked = call.operator, call.query
-    counts = operator.history.read(lambda one: one.comparisons.histogram(asked.bins, asked.namespace))
+    counts = operator.history.histogram(asked.bins, asked.namespace)
     thresholds = [
         {"name": name, "namespace": engine.namespace, "similarity": engine.similarity}
         for name, engine in operator.caches.engines.items()
@@ -97,18 +97,11 @@ async def near_hits(call: Call) -> Answer:
 
 async def near_misses(call: Call) -> Answer:
     """Return the last near misses."""
-    asked, chosen = call.query, []
-    for event in call.operator.history.near_misses(500, asked.namespace):
-        if (event.lookup.similarity or 0.0) < asked.at_least:
-            continue
-        below = event.lookup.reason.startswith("nearest ")
-        worth = passes_guards(event) if below else False
-        if asked.worth and not worth:
-            continue
-        chosen.append({**_view(call, event), "worth": worth})
-        if len(chosen) >= asked.limit:
-            break
-    return _live(call, lookups=chosen)
+    history, asked = call.operator.history, call.query
+    found = await asyncio.to_thread(
+        whatif.near_misses, history, asked.at_least, asked.limit, asked.namespace, worth=asked.worth
+    )
+    return _live(call, lookups=[{**_view(call, event), "worth": worth} for event, worth in found])
 
 
 def _view(call: Call, event: Event) -> Answer:
@@ -173,8 +166,7 @@ async def invalidate(call: Call) -> Answer:
 
 async def export(call: Call) -> Response:
     """Return all entries, one in a line, as `import_cache` reads them."""
-    found = call.operator.export(call.query.namespace, call.query.backend)
-    await call.operator.audit.add(None, call.who, "export", call.query.namespace or "all")
+    found = await call.operator.export(call.query.namespace, call.who, call.query.backend)
     headers = {"content-disposition": 'attachment; filename="cache.jsonl"'}
     return StreamingResponse(_lines(found), 200, headers, "application/jsonl")
 

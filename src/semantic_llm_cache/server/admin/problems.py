@@ -15,7 +15,7 @@ from semantic_llm_cache.exceptions import (
     EmbeddingUnavailableError,
 )
 from semantic_llm_cache.server.access import AccessDenied
-from semantic_llm_cache.server.operator.errors import Conflict, Invalid, NotThere, TextHidden
+from semantic_llm_cache.server.operator.errors import Conflict, Invalid, NotThere, TextHidden, Unavailable
 
 __all__ = ["Problem", "problem_of", "response_of"]
 
@@ -43,6 +43,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (TextHidden, 403),
     (Conflict, 409),
     (Invalid, 422),
+    (Unavailable, 503),
     (EmbeddingUnavailableError, 409),
     (CacheSerializationError, 409),
     (CacheBackendError, 503),

@@ -18,6 +18,11 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _no_default(schema: dict[str, Any]) -> None:
+    # What is left out is left as it is.
+    schema.pop("default", None)
+
+
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Namespace = Annotated[str | None, Field(max_length=1000, description="Only this namespace.")]
 Backend = Annotated[
@@ -126,10 +131,15 @@ class InvalidateBody(_Request):
 class SettingsBody(_Request):
     """What is left out stays as it is."""
 
-    similarity: Annotated[float, Field(ge=0, le=1, description="The new threshold.")] = 1.0
+    similarity: Annotated[float, Field(ge=0, le=1, description="The new threshold.", json_schema_extra=_no_default)] = (
+        1.0
+    )
     ttl: Annotated[
         Annotated[float, Field(ge=0, allow_inf_nan=False)] | Annotated[str, Field(max_length=40)] | None,
-        Field(description='How long new answers are kept: seconds, "1h30m", or null for ever.'),
+        Field(
+            description='How long new answers are kept: seconds, "1h30m", or null for ever.',
+            json_schema_extra=_no_default,
+        ),
     ] = None
     reset: Annotated[
         list[Literal["similarity", "ttl"]], Field(max_length=2, description="What goes back to the configured value.")

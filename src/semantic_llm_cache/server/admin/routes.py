@@ -50,7 +50,7 @@ def admin_routes(operator: Operator, token: str | Mapping[str, str] | Access | N
     by_path: dict[str, dict[str, Operation]] = {}
     for one in OPERATIONS:
         by_path.setdefault(one.path, {})[one.method] = one
-    made = [Route(f"{PREFIX}/openapi.json", _protected(rules, operator, _document))]
+    made = [Route(f"{PREFIX}/openapi.json", _protected(rules, _document))]
     for path, methods in by_path.items():
         pattern = path.replace("}", f":{_ANY}}}")
         # All methods lead here, so that the answer to a wrong one is a problem too.
@@ -80,25 +80,25 @@ async def _document(request: Request) -> Response:
     return _json(document())
 
 
-def _protected(rules: Access, operator: Operator, endpoint: Endpoint) -> Endpoint:
+def _protected(rules: Access, endpoint: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         async def checked() -> Response:
             rules.check(request)
             return await endpoint(request)
 
-        return await _guarded(operator, checked)
+        return await _guarded(checked)
 
     return answer
 
 
 def _endpoint(operator: Operator, rules: Access, methods: Mapping[str, Operation]) -> Endpoint:
     async def answer(request: Request) -> Response:
-        return await _guarded(operator, lambda: _answer(operator, rules, methods, request))
+        return await _guarded(lambda: _answer(operator, rules, methods, request))
 
     return answer
 
 
-async def _guarded(operator: Operator, work: Callable[[], Awaitable[Response]]) -> Response:
+async def _guarded(work: Callable[[], Awaitable[Response]]) -> Response:
     """Do the work; turn what it raises into a problem, and add the headers that all answers have."""
     try:
         response = await work()
@@ -110,7 +110,6 @@ async def _guarded(operator: Operator, work: Callable[[], Awaitable[Response]]) 
         response = response_of(problem)
     response.headers["cache-control"] = "no-store"
     response.headers["x-content-type-options"] = "nosniff"
-    response.headers["x-worker"] = operator.worker
     return response
 
 
@@ -127,7 +126,10 @@ async def _answer(operator: Operator, rules: Access, methods: Mapping[str, Opera
     query = _query(one.query, request)
     body = None if one.body is None else one.body.model_validate_json(await _body(request), strict=True)
     found = await one.handler(Call(operator, caller, path, query, body))
-    return found if isinstance(found, Response) else _json(found)
+    response = found if isinstance(found, Response) else _json(found)
+    if caller is not None:
+        response.headers["x-worker"] = operator.worker
+    return response
 
 
 # ---------------------------------------------------------------------------------- reading

@@ -15,7 +15,7 @@ from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["AuditLog", "Record"]
 
-_PREFIX = "audit:"
+_PREFIX = "operator:audit:"
 _KEPT = 1000
 _PRUNED_AT = 50  # one record in so many looks whether there are too many
 

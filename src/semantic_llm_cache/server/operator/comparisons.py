@@ -60,6 +60,12 @@ class Comparisons:
             self._found.append(Comparison(now, lookup.namespace, lookup.similarity, kind))
         return kind
 
+    def copy(self) -> Comparisons:
+        """Return a copy that another thread may read."""
+        made = Comparisons()
+        made._found = self._found.copy()
+        return made
+
     def _of(self, namespace: str | None) -> Iterator[Comparison]:
         return (one for one in self._found if namespace in (None, one.namespace))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from semantic_llm_cache.exceptions import PromptCacheError
 
-__all__ = ["Conflict", "Invalid", "NotThere", "OperatorError", "TextHidden"]
+__all__ = ["Conflict", "Invalid", "NotThere", "OperatorError", "TextHidden", "Unavailable"]
 
 
 class OperatorError(PromptCacheError):
@@ -21,6 +21,10 @@ class Conflict(OperatorError):
 
 class Invalid(OperatorError):
     """A value cannot be used."""
+
+
+class Unavailable(OperatorError):
+    """Something that is needed fails at the moment."""
 
 
 class TextHidden(OperatorError):

@@ -45,6 +45,12 @@ class _Cell:
         place = round(math.log(max(_FASTEST, lookup.duration_ms)) / _LOG_STEP)
         self.times[place] = self.times.get(place, 0) + 1
 
+    def copy(self) -> _Cell:
+        made = _Cell()
+        made.count, made.saved_ms, made.saved_usd = self.count, self.saved_ms, self.saved_usd
+        made.times = self.times.copy()
+        return made
+
 
 class Minutes:
     """The last minutes with calls, oldest first. Not safe for threads: see `History`.
@@ -90,6 +96,15 @@ class Minutes:
                 return OTHER
             self._namespaces.add(namespace)
         return namespace
+
+    def copy(self) -> Minutes:
+        """Return a copy that another thread may read: only the last minute still changes."""
+        made = Minutes(self._kept)
+        made._minutes = self._minutes.copy()
+        if self._minutes:
+            made._minutes[self._last] = {name: cell.copy() for name, cell in self._minutes[self._last].items()}
+        made._namespaces = set(self._namespaces)
+        return made
 
     @property
     def namespaces(self) -> list[str]:

@@ -15,13 +15,15 @@ from semantic_llm_cache.exceptions import CacheNotFoundError, EmbeddingUnavailab
 from semantic_llm_cache.management.feedback import Report, report
 from semantic_llm_cache.metrics.learned import kept_summary
 from semantic_llm_cache.metrics.stats import get_stats
+from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.server.operator import entries, health, views, whatif
 from semantic_llm_cache.server.operator.audit import AuditLog, Record
 from semantic_llm_cache.server.operator.caches import Caches, Place
 from semantic_llm_cache.server.operator.entries import Conditions
-from semantic_llm_cache.server.operator.errors import Conflict, Invalid, NotThere, TextHidden
+from semantic_llm_cache.server.operator.errors import Conflict, Invalid, NotThere, TextHidden, Unavailable
 from semantic_llm_cache.server.operator.history import History
 from semantic_llm_cache.server.operator.settings import Change, Settings
+from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.similarity.cache import shared_embedder
 from semantic_llm_cache.storage.contract import StorageBackend
 
@@ -182,11 +184,16 @@ class Operator:
         Raises:
             TextHidden: prompts are hidden.
             Conflict: there is no embedder.
-            EmbeddingUnavailableError: the embedder fails.
+            Unavailable: the embedder fails.
         """
         self.need_text("searching by meaning")
         embedder = self._searcher()
-        vector = await embedder.aencode(text)
+        try:
+            if not embedder.loaded:
+                await asyncio.to_thread(embedder.load)
+            vector = unit(await embedder.aencode(text))
+        except Exception as error:  # whatever the embedder's own code raises
+            raise Unavailable(f"the embedder failed: {describe(error)}") from error
         found = await entries.near(self.caches.places(backend), vector, embedder.fingerprint, limit, namespace)
         return {
             "embedder": embedder.fingerprint,
@@ -248,10 +255,12 @@ class Operator:
             await self.audit.add(self._home(places), who, "invalidate", f"{count} entries", new=asked)
         return count
 
-    def export(self, namespace: str | None, backend: int | None = None) -> AsyncIterator[entries.Found]:
-        """Yield all entries. Raises TextHidden at once."""
+    async def export(self, namespace: str | None, who: str, backend: int | None = None) -> AsyncIterator[entries.Found]:
+        """Return an iterator over all entries. Raises TextHidden."""
         self.need_text("an export")
-        return entries.walk(self.caches.places(backend), namespace)
+        places = self.caches.places(backend)
+        await self.audit.add(self._home(places), who, "export", "all entries", new={"namespace": namespace})
+        return entries.walk(places, namespace)
 
     async def groups(self, namespace: str | None, limit: int) -> dict[str, Any]:
         """Return entries and hits by scope: see `entries.groups`."""

@@ -21,7 +21,7 @@ from semantic_llm_cache.server.operator.errors import Conflict
 __all__ = ["CHANGEABLE", "Change", "Settings"]
 
 CHANGEABLE = ("similarity", "ttl")
-_PREFIX = "settings:"
+_PREFIX = "operator:settings:"
 
 
 class Change(NamedTuple):
@@ -44,6 +44,7 @@ class Settings:
         self._caches = caches
         self._lock = asyncio.Lock()
         self._known: dict[str, dict[str, Any]] = {}
+        self._alone: set[str] = set()  # changed in this process only: their backend keeps no state
 
     def view(self, name: str, engine: Engine) -> dict[str, Any]:
         """Return a cache's settings as plain data: those that can change, and what else decides."""
@@ -59,6 +60,7 @@ class Settings:
             "configured": _values(engine.decider.similarity, options.ttl),
             "changed_at": changed.get("at"),
             "changed_by": changed.get("by"),
+            "shared": name not in self._alone,
             "changeable": [] if engine.decider.bounded else list(CHANGEABLE),
             "max_error": options.max_error,
             "max_error_per_hit": options.max_error_per_hit,
@@ -105,7 +107,7 @@ class Settings:
                 "by": who,
             }
             try:
-                await engine.backend.set_state(_PREFIX + known, json.dumps(record).encode() if changed else None)
+                await self._keep(known, engine, record if changed else None)
             except BaseException:
                 engine.adjust(**{**_configured(engine, CHANGEABLE), **before})
                 raise
@@ -114,6 +116,14 @@ class Settings:
             else:
                 self._known.pop(known, None)
             return Change(known, old, _values(engine.similarity, engine.ttl))
+
+    async def _keep(self, name: str, engine: Engine, record: dict[str, Any] | None) -> None:
+        """Write a change to the backend, and find out whether it keeps such things."""
+        await engine.backend.set_state(_PREFIX + name, None if record is None else json.dumps(record).encode())
+        if record is not None and await engine.backend.get_state(_PREFIX + name) is None:
+            self._alone.add(name)
+        else:
+            self._alone.discard(name)
 
     async def refresh(self) -> None:
         """Take over what other processes have changed, or an earlier one. Never raises."""
@@ -125,6 +135,8 @@ class Settings:
                 logger.debug("semantic-llm-cache: settings could not be read: %s", describe(error))
 
     async def _refresh(self, name: str, engine: Engine) -> None:
+        if name in self._alone:
+            return
         value = await engine.backend.get_state(_PREFIX + name)
         record = json.loads(value) if value else None
         if (record or {}).get("version") == self._known.get(name, {}).get("version"):
