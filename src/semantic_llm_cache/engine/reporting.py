@@ -86,6 +86,10 @@ class Reporter:
         self._counters = {}
         self._state = state
 
+    def all_counters(self) -> list[Counters]:
+        """Return this engine's counters of all namespaces."""
+        return list(self._counters.values())
+
     def info(self) -> CacheInfo:
         """Return the counts of hits and misses of this engine, all namespaces together."""
         total = Counters(self._options.namespace)
