@@ -25,9 +25,9 @@ answer unless you ask for prompts.
 ```python
 from semantic_llm_cache.telemetry import events, otel, prometheus
 
-prometheus.instrument()   # metrics, in prometheus_client.REGISTRY; needs prometheus-client (extra "prometheus")
-otel.instrument()         # metrics and traces, through the OpenTelemetry API; needs opentelemetry-api (extra "otel")
-events.log_lookups()      # one JSON event per call, in the logger "semantic_llm_cache.lookups"
+prometheus.instrument()  # metrics, in prometheus_client.REGISTRY; needs prometheus-client (extra "prometheus")
+otel.instrument()  # metrics and traces, through the OpenTelemetry API; needs opentelemetry-api (extra "otel")
+events.log_lookups()  # one JSON event per call, in the logger "semantic_llm_cache.lookups"
 ```
 
 Each takes `cache=`: a `SemanticCache`, with all that is derived from it. Without it, all caches of the process are
