@@ -25,14 +25,19 @@ answer unless you ask for prompts.
 ```python
 from semantic_llm_cache.telemetry import events, otel, prometheus
 
-prometheus.instrument()  # metrics, in prometheus_client.REGISTRY; needs prometheus-client (extra "prometheus")
-otel.instrument()  # metrics and traces, through the OpenTelemetry API; needs opentelemetry-api (extra "otel")
-events.log_lookups()  # one JSON event per call, in the logger "semantic_llm_cache.lookups"
+metrics = prometheus.instrument()  # metrics, in prometheus_client.REGISTRY; needs the extra "prometheus"
+traces = otel.instrument()  # metrics and traces, through the OpenTelemetry API; needs the extra "otel"
+log = events.log_lookups()  # one JSON event per call, in the logger "semantic_llm_cache.lookups"
 ```
 
 Each takes `cache=`: a `SemanticCache`, with all that is derived from it. Without it, all caches of the process are
-meant, also those made later. Each returns an object with `close()`. The same call twice counts nothing twice. What a
-listener raises is logged once and never reaches a caller.
+meant, also those made later. The same call twice counts nothing twice. What a listener raises is logged once and
+never reaches a caller. To end it:
+
+```python
+for attachment in (metrics, traces, log):
+    attachment.close()
+```
 
 All three, and `on_event=`, are fed by one hook: each call is announced once, when it has ended; in shadow mode, when
 its answer has been judged. `on_event=` gets the `Lookup`; the listeners get the phases and tokens too. While nobody
@@ -61,7 +66,7 @@ second. The limit of 100 namespaces is each process's own. Gauges show the large
 The number of entries is counted in the background where that means asking a server. A scrape in a thread waits half a
 second for the first count, one on an event loop does not wait: there the first scrape may lack the gauge.
 
-[grafana.json](../examples/grafana.json) is a dashboard, [alerts.yml](../examples/alerts.yml) has alert rules: outage,
+`examples/grafana.json` is a dashboard for Grafana, `examples/alerts.yml` has alert rules: outage,
 share of wrong hits above the bound, hit rate fell, budget exhausted. The tests check their names against this page.
 
 """
