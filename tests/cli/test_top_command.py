@@ -27,13 +27,13 @@ from semantic_llm_cache.server.operator import Operator
 def server():
     """The URL of a server with some calls behind it."""
     operator = Operator()
-    cache = SemanticCache("memory://", embedder=embed, guards=None, similarity=0.95, on_event=operator.record)
+    cache = SemanticCache("memory://", embedder=embed, guards=None, similarity=0.95)
     operator.add(cache)
 
     async def fill():
         for text in ("What is Python?", "What is Python?", "What's Python?", "red \x1b[31malert"):
             await ask(cache, text)
-        operator.record(Lookup("miss", stored_reason="refusal"))
+        operator.history.record(Lookup("miss", stored_reason="refusal"))
 
     asyncio.run(fill())
     app = Starlette(routes=admin_routes(operator, TOKEN))

@@ -27,7 +27,7 @@ def schema(request, tmp_path_factory):
     operator = Operator()
     cache = SemanticCache(
         "memory://" if request.param == "memory" else f"sqlite:///{folder}/cache.db",
-        embedder=embed, guards=None, similarity=0.95, on_event=operator.record,
+        embedder=embed, guards=None, similarity=0.95,
     )  # fmt: skip
     operator.add(cache, "main")
 

@@ -51,4 +51,4 @@ async def test_all_that_touches_the_storage(make):
         async with make() as backend, client(Operator(backend)) as lone:
             figures = (await lone.get("/admin/stats")).json()
             assert (figures["live"], figures["total"]["default"]["misses"]) == (False, 3)
-            assert "on_event=operator.record" in figures["hint"]
+            assert "operator.add(cache)" in figures["hint"]

@@ -54,12 +54,14 @@ def test_a_clock_that_is_set_back_loses_no_call():
 
 def test_long_prompts_are_cut_and_answers_not_kept():
     operator = Operator()
-    operator.record(Lookup("near", similarity=0.9, prompt="p" * 10_000, matched_prompt="m" * 10_000, response="secret"))
+    operator.history.record(
+        Lookup("near", similarity=0.9, prompt="p" * 10_000, matched_prompt="m" * 10_000, response="secret")
+    )
     [event] = operator.history.near_hits(10)
     assert (len(event.lookup.prompt), len(event.lookup.matched_prompt)) == (2000, 2000)
     assert event.lookup.response is None
     for number in range(2000):
-        operator.record(Lookup("miss", similarity=0.5, scope=f"s{number}"))
+        operator.history.record(Lookup("miss", similarity=0.5, scope=f"s{number}"))
     assert len(operator.history.recent(0, 10_000)) == len(operator.history.near_misses(10_000)) == 500
     assert len(operator.history._scopes) == 1000
     assert operator.history.count == 2001
@@ -103,8 +105,41 @@ async def test_a_listener_costs_a_hit_little():
 def _timed(operator, lookup, clock):
     began = clock()
     for _ in range(200):
-        operator.record(lookup)
+        operator.history.record(lookup)
     return (clock() - began) / 200
+
+
+async def test_it_listens_beside_others_and_to_what_is_derived():
+    seen, operator = [], Operator()
+    cache = SemanticCache("memory://", on_event=seen.append)
+    operator.add(cache)
+    operator.add(cache.derive(ttl=5))
+
+    @cache.cache(namespace="functions")
+    async def ask_it(prompt: str) -> dict:
+        return {"usage": {"input_tokens": 3, "output_tokens": 4}}
+
+    await ask_it("one")
+    await ask_it("one")
+    await ask(cache, "another")
+    assert (len(seen), operator.history.count) == (3, 3)
+    assert operator.history.traffic(1, 1)["total"]["saved_tokens"] == 7
+    operator.close()
+    await ask_it("one")
+    assert (len(seen), operator.history.count) == (4, 3)
+
+
+async def test_all_caches_of_the_process(only_own_engines):
+    operator = Operator()
+    one = SemanticCache("memory://", namespace="one")
+    operator.add_all()
+    try:
+        assert list(operator.caches.engines) == ["one"]
+        for cache in (one, SemanticCache("memory://", namespace="two")):
+            await ask(cache, "a prompt")
+        assert {event.lookup.namespace for event in operator.history.recent()} == {"one", "two"}
+    finally:
+        operator.close()
 
 
 # ---------------------------------------------------------------------------------- settings
@@ -268,7 +303,7 @@ async def test_several_backends_are_looked_through():
     one, two = MemoryBackend(), MemoryBackend()
     operator = Operator()
     for name, backend in (("one", one), ("two", two)):
-        cache = SemanticCache(backend, embedder=embed, on_event=operator.record)
+        cache = SemanticCache(backend, embedder=embed)
         operator.add(cache, name)
         await ask(cache, f"of {name}")
     async with client(operator) as opened:

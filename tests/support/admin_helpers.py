@@ -36,9 +36,7 @@ async def served(backend="memory://", **options):
     """Run a cache with an operator; yield client, cache and operator."""
     shown = options.pop("show_text", True)
     operator = Operator(show_text=shown)
-    cache = SemanticCache(
-        backend, **{"embedder": embed, "guards": None, "similarity": 0.95, "on_event": operator.record, **options}
-    )
+    cache = SemanticCache(backend, **{"embedder": embed, "guards": None, "similarity": 0.95, **options})
     operator.add(cache, "main")
     async with client(operator) as opened, cache:
         yield opened, cache, operator

@@ -75,6 +75,7 @@ class Calls(_Answer):
     bypass: int
     saved_ms: Number
     saved_usd: Number
+    saved_tokens: int
     hit_p50_ms: Number
     hit_p99_ms: Number
     miss_p50_ms: Number

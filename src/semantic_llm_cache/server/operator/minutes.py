@@ -26,28 +26,31 @@ class _Cell:
 
     Attributes:
         count: how many.
-        saved_ms, saved_usd: what they saved.
+        saved_ms, saved_usd, saved_tokens: what they saved.
         times: how many took about so long: each place is 15 % longer than the one before.
     """
 
-    __slots__ = ("count", "saved_ms", "saved_usd", "times")
+    __slots__ = ("count", "saved_ms", "saved_tokens", "saved_usd", "times")
 
     def __init__(self) -> None:
         self.count = 0
         self.saved_ms = 0.0
         self.saved_usd = 0.0
+        self.saved_tokens = 0
         self.times: dict[int, int] = {}
 
-    def add(self, lookup: Lookup) -> None:
+    def add(self, lookup: Lookup, tokens: int) -> None:
         self.count += 1
         self.saved_ms += lookup.saved_ms
         self.saved_usd += lookup.saved_usd
+        self.saved_tokens += tokens
         place = round(math.log(max(_FASTEST, lookup.duration_ms)) / _LOG_STEP)
         self.times[place] = self.times.get(place, 0) + 1
 
     def copy(self) -> _Cell:
         made = _Cell()
-        made.count, made.saved_ms, made.saved_usd = self.count, self.saved_ms, self.saved_usd
+        made.count, made.saved_ms = self.count, self.saved_ms
+        made.saved_usd, made.saved_tokens = self.saved_usd, self.saved_tokens
         made.times = self.times.copy()
         return made
 
@@ -66,8 +69,8 @@ class Minutes:
         self._last = 0
         self._namespaces: set[str] = set()
 
-    def add(self, now: float, lookup: Lookup) -> None:
-        """Count a call that ended at `now`, in wall seconds."""
+    def add(self, now: float, lookup: Lookup, tokens: int = 0) -> None:
+        """Count a call that ended at `now`, in wall seconds, and the tokens that it saved."""
         minute = max(self._last, int(now // 60))  # a clock that is set back changes nothing
         cells = self._minutes.get(minute)
         if cells is None:
@@ -77,7 +80,7 @@ class Minutes:
         if cell is None:
             cell = cells[name] = _Cell()
             self._cells += 1
-        cell.add(lookup)
+        cell.add(lookup, tokens)
 
     def _begin(self, minute: int) -> dict[tuple[str, str], _Cell]:
         self._last = minute
@@ -114,8 +117,8 @@ class Minutes:
     def points(self, now: float, minutes: int, step: int, namespace: str | None = None) -> list[dict[str, Any]]:
         """Return the traffic up to `now`, in points of `step` minutes, oldest first; empty ones too.
 
-        Each has ``at`` (wall seconds of its start), counts by outcome, ``saved_ms``, ``saved_usd``, and ``hit_p50_ms``,
-        ``hit_p99_ms``, ``miss_p50_ms``, ``miss_p99_ms``: within 8 %, None where there were none.
+        Each has ``at`` (wall seconds of its start), counts by outcome, ``saved_ms``, ``saved_usd``, ``saved_tokens``, and
+        ``hit_p50_ms``, ``hit_p99_ms``, ``miss_p50_ms``, ``miss_p99_ms``: within 8 %, None where there were none.
         """
         end = int(now // 60) // step
         first = end - minutes // step + 1
@@ -140,12 +143,14 @@ def _of(cells: dict[tuple[str, str], _Cell], namespace: str | None) -> Iterator[
 def _summary(cells: Iterable[tuple[str, _Cell]]) -> dict[str, Any]:
     counts = dict.fromkeys(OUTCOMES, 0)
     saved_ms = saved_usd = 0.0
+    saved_tokens = 0
     hits: dict[int, int] = {}
     misses: dict[int, int] = {}
     for outcome, cell in cells:
         counts[outcome] = counts.get(outcome, 0) + cell.count
         saved_ms += cell.saved_ms
         saved_usd += cell.saved_usd
+        saved_tokens += cell.saved_tokens
         times = hits if outcome in HITS else misses if outcome in ("miss", "error") else None
         if times is not None:
             for place, count in cell.times.items():
@@ -154,6 +159,7 @@ def _summary(cells: Iterable[tuple[str, _Cell]]) -> dict[str, Any]:
         **{name: counts[name] for name in OUTCOMES},
         "saved_ms": saved_ms,
         "saved_usd": saved_usd,
+        "saved_tokens": saved_tokens,
         "hit_p50_ms": _percentile(hits, 0.5),
         "hit_p99_ms": _percentile(hits, 0.99),
         "miss_p50_ms": _percentile(misses, 0.5),

@@ -9,8 +9,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.engine.listening import EVERYWHERE, Audience, Event, Listener
 from semantic_llm_cache.exceptions import CacheNotFoundError, EmbeddingUnavailableError
 from semantic_llm_cache.management.feedback import Report, report
 from semantic_llm_cache.metrics.learned import kept_summary
@@ -26,15 +26,27 @@ from semantic_llm_cache.server.operator.settings import Change, Settings
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.similarity.cache import shared_embedder
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import engines_in_use
 
 __all__ = ["Operator"]
 
 _REFRESH = 5.0
 _ELSEWHERE = ("gone", "replaced")  # the entry may be in another backend
 NO_TRAFFIC = (
-    "No cache is in use in this process, so there is no live traffic here: only what is stored can be shown. Pass "
-    "on_event=operator.record to the cache in your program, or run the server."
+    "No cache is in use in this process, so there is no live traffic here: only what is stored can be shown. To see "
+    "traffic, run the server, or add the cache of your program with operator.add(cache)."
 )
+
+
+class _Ear(Listener):
+    """Passes calls on to a history."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def ended(self, event: Event) -> None:
+        """Record a call."""
+        self._history.record(event.lookup, sum(event.tokens))
 
 
 class Operator:
@@ -44,7 +56,7 @@ class Operator:
     and the audit log are in the backend, and the same for all processes on it.
 
     Args:
-        caches: engines whose calls `record` is given, or backends (objects or URLs) to look into.
+        caches: engines to listen to, or backends (objects or URLs) to look into.
         show_text: whether prompts and answers may be shown.
         embedder: for searches by meaning where no engine is in use; as for `SemanticCache`.
         clock: wall time in seconds.
@@ -55,8 +67,7 @@ class Operator:
     Example:
         >>> from semantic_llm_cache import SemanticCache
         >>> operator = Operator()
-        >>> cache = SemanticCache("memory://", on_event=operator.record)
-        >>> operator.add(cache, "main")
+        >>> operator.add(SemanticCache("memory://"), "main")
         'main'
     """
 
@@ -75,6 +86,7 @@ class Operator:
         self.settings = Settings(self.caches)
         self.clock = clock
         self._embedder = embedder
+        self._ear = _Ear(self.history)
         self._started = clock()
         self.audit = AuditLog(self.worker, clock)
         for one in caches:
@@ -96,12 +108,38 @@ class Operator:
         return None if self.live else NO_TRAFFIC
 
     def add(self, cache: Engine | StorageBackend | str, name: str | None = None) -> str:
-        """Look after another cache. See `Caches.add`."""
+        """Look after another cache: listen to its calls and to those of all that is derived from it.
+
+        Args:
+            cache: a `SemanticCache`, or a backend or its URL to look into.
+            name: of the cache; by default its namespace, with a number if that is taken. Settings that were changed are
+                kept under it, so give each cache of a service the same name in all processes.
+
+        Returns:
+            The name, or the URL of a backend.
+
+        Raises:
+            ValueError: another cache has the name, or the URL cannot be used.
+            TypeError: something else.
+        """
+        if isinstance(cache, Engine):
+            self._listen(cache.hook.own)
         return self.caches.add(cache, name)
 
-    def record(self, lookup: Lookup) -> None:
-        """Take note of a call: pass it to the cache as ``on_event=operator.record``. Takes some 5 microseconds."""
-        self.history.record(lookup)
+    def add_all(self) -> None:
+        """Look after all caches of this process; listen to those made later too."""
+        self._listen(EVERYWHERE)
+        for engine in engines_in_use():
+            self.caches.add(engine)
+
+    def _listen(self, audience: Audience) -> None:
+        if self._ear not in audience.listeners:
+            audience.add(self._ear)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for audience in (EVERYWHERE, *(engine.hook.own for engine in self.caches.engines.values())):
+            audience.remove(self._ear)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Operator]:
