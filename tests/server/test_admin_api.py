@@ -28,6 +28,9 @@ async def test_all_lists_after_some_traffic(place):
             assert reply.status_code == 200, (path, reply.text)
         total = (await client.get("/admin/traffic")).json()["total"]
         assert (total["exact"], total["near"], total["miss"]) == (1, 1, 3)
+        figures = (await client.get("/admin/stats")).json()
+        assert (figures["summary"]["requests"], figures["summary"]["hits"], figures["summary"]["judged"]) == (5, 2, 0)
+        assert (figures["process"]["near_hits"], figures["total"]["default"]["near_hits"]) == (1, 1)
         [hit] = (await client.get("/admin/near-hits")).json()["lookups"]
         assert (hit["prompt"], hit["matched_prompt"]) == ("What's Python?", "What is Python?")
         assert hit["similarity"] == pytest.approx(0.98, abs=1e-3)

@@ -74,6 +74,9 @@ async def test_shadow_mode_is_shown_with_its_verdict():
         await background_work_ended()
         [hit] = (await client.get("/admin/near-hits")).json()["lookups"]
         assert (hit["outcome"], hit["would"], hit["would_be_right"]) == ("miss", "near", False)
+        summary = (await client.get("/admin/stats")).json()["summary"]
+        assert (summary["judged"], summary["wrong"], summary["wrong_rate"]) == (1, 1, 1.0)
+        assert 0 < summary["wrong_interval"][0] < summary["wrong_interval"][1] == 1.0
 
 
 async def test_misses_worth_a_lower_threshold_pass_the_guards():

@@ -49,6 +49,22 @@ class BackendSize(_Answer):
     size: int
 
 
+class Summary(_Answer):
+    """The totals of all namespaces together; the share of wrong hits is measured in shadow mode."""
+
+    requests: int
+    hits: int
+    hit_rate: Number
+    saved_ms: Number
+    saved_usd: Number
+    reported_right: int
+    reported_wrong: int
+    judged: int
+    wrong: int
+    wrong_rate: Number
+    wrong_interval: list[float] | None = Field(description="95 % interval (Wilson).")
+
+
 class Stats(_Answer):
     """The figures of this process, and by namespace the totals of all processes that have used the backends."""
 
@@ -59,6 +75,7 @@ class Stats(_Answer):
     hint: str | None = Field(description="How to see calls, where it sees none.")
     process: dict[str, Any] = Field(description="What `get_stats()` returns.")
     total: dict[str, dict[str, float]]
+    summary: Summary
     backends: list[BackendSize]
     categories: list[dict[str, Any]]
 

@@ -117,8 +117,8 @@ class Minutes:
     def points(self, now: float, minutes: int, step: int, namespace: str | None = None) -> list[dict[str, Any]]:
         """Return the traffic up to `now`, in points of `step` minutes, oldest first; empty ones too.
 
-        Each has ``at`` (wall seconds of its start), counts by outcome, ``saved_ms``, ``saved_usd``, ``saved_tokens``, and
-        ``hit_p50_ms``, ``hit_p99_ms``, ``miss_p50_ms``, ``miss_p99_ms``: within 8 %, None where there were none.
+        Each has ``at`` (wall seconds of its start), counts by outcome, ``saved_ms``, ``saved_usd``, ``saved_tokens``,
+        and ``hit_p50_ms``, ``hit_p99_ms``, ``miss_p50_ms``, ``miss_p99_ms``: within 8 %, None where there were none.
         """
         end = int(now // 60) // step
         first = end - minutes // step + 1

@@ -16,7 +16,7 @@ from semantic_llm_cache.management.feedback import Report, report
 from semantic_llm_cache.metrics.learned import kept_summary
 from semantic_llm_cache.metrics.stats import get_stats
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.server.operator import entries, health, views, whatif
+from semantic_llm_cache.server.operator import entries, figures, health, views, whatif
 from semantic_llm_cache.server.operator.audit import AuditLog, Record
 from semantic_llm_cache.server.operator.caches import Caches, Place
 from semantic_llm_cache.server.operator.entries import Conditions
@@ -161,7 +161,8 @@ class Operator:
     # ------------------------------------------------------------------------------ figures
 
     async def stats(self, namespace: str | None = None) -> dict[str, Any]:
-        """Return the figures: of this process (``process``), and of all processes so far (``total``), by namespace.
+        """Return the figures: of this process (``process``); of all processes so far by namespace (``total``), and
+        together (``summary``).
 
         Raises:
             CacheBackendError: a storage fails.
@@ -186,6 +187,7 @@ class Operator:
             "hint": self.hint,
             "process": {name: value for name, value in process.items() if name != "categories"},
             "total": total,
+            "summary": figures.summary(total.values()),
             "backends": sizes,
             "categories": process["categories"] or categories,
         }
