@@ -11,6 +11,7 @@ from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.server.operator import Operator
+from semantic_llm_cache.server.operator.comparisons import kind_of
 from semantic_llm_cache.server.operator.minutes import OTHER, Minutes
 from semantic_llm_cache.storage.contract import StorageBackend
 
@@ -110,6 +111,25 @@ def _timed(operator, lookup, clock):
     for _ in range(200):
         operator.history.record(lookup)
     return (clock() - began) / 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"outcome": "near"}, "hit"),
+        ({"outcome": "miss", "would": "near"}, "hit"),
+        ({"outcome": "miss", "reason": "nearest 0.900 < 0.95; time-bound: stored for 300 s"}, "below"),
+        ({"outcome": "miss", "reason": "veto: numbers differ"}, "refused"),
+        ({"outcome": "miss", "reason": "the function raised OSError", "policy": "threshold 0.95"}, "below"),
+        ({"outcome": "miss", "reason": "the function raised OSError", "policy": "threshold 0.9"}, "refused"),
+        ({"outcome": "miss", "reason": "the function raised OSError", "policy": "max_error 0.02"}, "refused"),
+        ({"outcome": "exact"}, None),
+        ({"outcome": "coalesced"}, None),
+        ({"outcome": "miss", "similarity": None}, None),
+    ],
+)
+def test_the_kind_of_a_comparison(fields, kind):
+    assert kind_of(Lookup(**{"similarity": 0.9, **fields})) == kind
 
 
 async def test_it_listens_beside_others_and_to_what_is_derived():

@@ -88,7 +88,7 @@ class History:
             elif kind is not None:
                 self._near_misses.append(event)
             if lookup.stored_reason:
-                self._not_stored[(lookup.namespace, word_of(lookup.stored_reason))] += 1
+                self._not_stored[(self._minutes.counted_as(lookup.namespace), word_of(lookup.stored_reason))] += 1
             if lookup.scope:
                 self._count_scope(lookup)
 
