@@ -14,6 +14,7 @@ from semantic_llm_cache.server.operator import Operator
 from semantic_llm_cache.server.operator.comparisons import kind_of
 from semantic_llm_cache.server.operator.minutes import OTHER, Minutes
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.wire import WireCache
 
 # ---------------------------------------------------------------------------------- the history
 
@@ -174,6 +175,20 @@ def caches(path, **options):
     cache = SemanticCache(backend, embedder=embed, guards=None, **{"similarity": 0.95, **options})
     operator.add(cache, "main")
     return operator, cache
+
+
+async def test_the_next_request_through_a_proxy_has_the_changed_settings():
+    operator = Operator()
+    door = WireCache(SemanticCache("memory://", embedder=embed, similarity=0.95))
+    operator.add(door.engine, "chat")
+    await operator.change("chat", {"similarity": 0.8, "ttl": "5m"}, (), "ann")
+
+    def settings(path, **body):
+        plan = door.plan("POST", f"http://provider{path}", [], json.dumps({"model": "m", **body}).encode())
+        return plan.settings.similarity, plan.settings.ttl
+
+    assert settings("/v1/chat/completions", messages=[{"role": "user", "content": "hello"}]) == (0.8, 300.0)
+    assert settings("/v1/embeddings", input="hello") == (1.0, 300.0)
 
 
 async def test_another_process_takes_a_change_over_unless_its_configuration_was_edited(tmp_path):
