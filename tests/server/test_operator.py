@@ -98,6 +98,27 @@ async def test_misses_worth_a_lower_threshold_pass_the_guards():
         assert (found["misses_above"], found["checked"], found["passed"]) == (2, 2, 1)
 
 
+async def test_the_answers_behind_a_near_miss_are_compared(place):
+    async with served(place) as (client, cache, _):
+        await ask(cache, "What is Python?", "Python is a language.")
+        await ask(cache, "Explain Python", "It is a language named Python.")
+        [one] = (await client.get("/admin/near-misses", params={"at_least": 0.8})).json()["lookups"]
+        assert (one["prompt"], one["agree"]) == ("Explain Python", None)
+        [one] = (await client.get("/admin/near-misses", params={"at_least": 0.8, "compare": 1})).json()["lookups"]
+        assert 0 < one["agree"] <= 1
+        await cache.backend.clear()
+        [one] = (await client.get("/admin/near-misses", params={"at_least": 0.8, "compare": 1})).json()["lookups"]
+        assert one["agree"] is None
+    asked = []
+    async with served(place + "2" if "sqlite" in place else place, same_answer=lambda *both: asked.append(both)) as (
+        client, cache, _
+    ):  # fmt: skip
+        for text, answer in (("What is Python?", "Yes"), ("Explain Python", "No")):
+            await ask(cache, text, answer)
+        [one] = (await client.get("/admin/near-misses", params={"at_least": 0.8, "compare": 1})).json()["lookups"]
+        assert (one["agree"], asked) == (None, [])
+
+
 async def test_a_listener_costs_a_hit_little():
     from time import perf_counter
 
