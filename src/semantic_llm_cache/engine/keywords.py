@@ -39,6 +39,7 @@ class PlainOptions(TypedDict, total=False):
     max_error: float | None
     max_error_per_hit: float | None
     judge_error: float | tuple[float, float] | None
+    noise: float | Literal["measure"] | None
     seed: int | None
     mode: Mode
     stale_while_revalidate: TTL
