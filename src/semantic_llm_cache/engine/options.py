@@ -72,7 +72,7 @@ def _judge(value: Any, name: str) -> Any:
     if isinstance(value, str):
         raise TypeError(
             f"{name}={shown(value)} must be callable. For a model pass {name}=ModelJudge(client, model=...); "
-            'only CachedLLM knows which model "model" is'
+            'the word "model" is for CachedLLM and for cached models of LangChain and pydantic-ai: they know theirs'
         )
     return check_callable(value, name)
 
