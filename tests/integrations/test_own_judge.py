@@ -7,15 +7,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from openai import AsyncOpenAI
-from pydantic_ai import Agent
-from pydantic_ai.messages import ModelResponse, TextPart
-from pydantic_ai.models.function import FunctionModel
 
 from semantic_llm_cache import ModelJudge, SemanticCache
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.integrations.langchain import CachedChatModel, LangChainCache
 from semantic_llm_cache.integrations.openai import wrap
-from semantic_llm_cache.integrations.pydantic_ai import CachedModel
 
 FIRST, SECOND = "How do I reset my password?", "How can I reset my password?"
 
@@ -64,18 +60,6 @@ async def test_langchains_model_judges(plain):
     for prompt in (FIRST, SECOND):
         answer = model.invoke(prompt) if plain else await model.ainvoke(prompt)
     assert answer.response_metadata["semantic_llm_cache"]["outcome"] == "near"
-    assert asked.judged == [False, True]
-
-
-async def test_pydantic_ais_model_judges():
-    asked = Asked()
-
-    async def answer(messages, info):
-        return ModelResponse(parts=[TextPart(asked.reply(messages[-1].parts[-1].content))], finish_reason="stop")
-
-    agent = Agent(CachedModel(FunctionModel(answer), backend=MemoryBackend(), **OPTIONS))
-    for prompt in (FIRST, SECOND):
-        assert (await agent.run(prompt)).output == "an answer"
     assert asked.judged == [False, True]
 
 
