@@ -327,3 +327,27 @@ async def test_a_version_of_that_returns_what_has_no_text_costs_the_hit(caplog: 
     ask = _ask(SemanticCache(MemoryBackend(), version_of=lambda name: object()))
     assert [await ask(QUESTION, ("a",)) for _ in range(2)] == ["answer 1", "answer 2"]
     assert "version_of failed (TypeError" in caplog.text
+
+
+async def test_a_callable_that_does_not_take_the_arguments_of_the_call_says_so() -> None:
+    for option in ("depends_on", "tags"):
+
+        @SemanticCache(MemoryBackend()).cache(ignore=("docs",), **{option: lambda question: ("a",)})
+        async def ask(question: str, docs: Any) -> str:
+            return question
+
+        with pytest.raises(
+            TypeError, match=rf"^{option}= is called with the arguments of the call to .*ask: .*too many"
+        ):
+            await ask("hello", ("a",))
+        with pytest.raises(TypeError, match=rf"^{option}= .*unexpected keyword argument 'docs'"):
+            await ask("hello", docs=("a",))
+
+
+async def test_a_type_error_within_a_callable_stays_what_it_is() -> None:
+    @SemanticCache(MemoryBackend()).cache(depends_on=lambda question: question + 1)
+    async def ask(question: str) -> str:
+        return question
+
+    with pytest.raises(TypeError, match="concatenate"):
+        await ask("hello")

@@ -472,7 +472,7 @@ class Engine:
         """Write what is pending, and close the backend if the engine owns it. The engine may be used again."""
         backend, state = self.access.bound()
         await self.learning.settled()
-        await state.flush()
+        await state.flush_all()
         if self.access.given is not None:
             await backend.close()
 

@@ -61,6 +61,7 @@ class BackendState:
         self._parts: dict[type, Any] = {}
         self._near: OrderedDict[str, Lookup] = OrderedDict()
         self._changed_policies: set[str] = set()
+        self._waiting: set[str] = set()  # changed, but not yet to be written while the cache is in use
 
     def part(self, kind: type[T]) -> T:
         """Return the backend's object of this type in this process; create it on first use."""
@@ -82,8 +83,12 @@ class BackendState:
             pass
         return False
 
-    def policy_changed(self, name: str) -> None:
-        """Schedule a write of what a policy has learned to the backend."""
+    def policy_changed(self, name: str, *, at_close: bool = False) -> None:
+        """Schedule a write of what a policy has learned to the backend; `at_close`: only when the cache is closed."""
+        if at_close:
+            self._waiting.add(name)
+            return
+        self._waiting.discard(name)
         self._changed_policies.add(name)
         backend = self._backend()
         if backend is not None and not backend.in_process:
@@ -103,6 +108,7 @@ class BackendState:
         self.hits = {}
         self._scheduled = False
         self._changed_policies = set()
+        self._waiting = set()
         for counters in list(self.counters):
             self._taken(counters)  # the parent writes them
 
@@ -206,10 +212,16 @@ class BackendState:
             with self._lock:
                 self._flushing -= 1
 
+    async def flush_all(self) -> None:
+        """Do a `flush`, with what waits for the cache to be closed."""
+        while self._waiting:
+            self._changed_policies.add(self._waiting.pop())
+        await self.flush()
+
     async def settle(self) -> None:
-        """Do a `flush` of what is pending, and wait for a flush that is under way."""
-        if self._scheduled:
-            await self.flush()
+        """Do a `flush_all` of what is pending, and wait for a flush that is under way."""
+        if self._scheduled or self._waiting:
+            await self.flush_all()
         while self._flushing:  # noqa: ASYNC110 - once, at exit
             await asyncio.sleep(0.005)
 

@@ -311,11 +311,12 @@ class Decider:
             choice.reason = f"similarity {candidate.similarity:.3f} to be verified in the background"
             return False
         same = await self.ask(key, prompt, candidate, notices)
-        choice.reason = f"{'verified' if same else 'refused by verify'}, similarity {candidate.similarity:.3f}"
-        return same
+        verdict = "no verdict from verify" if same is None else "verified" if same else "refused by verify"
+        choice.reason = f"{verdict}, similarity {candidate.similarity:.3f}"
+        return bool(same)
 
-    async def ask(self, key: str, prompt: str, candidate: Candidate, notices: _Notices) -> bool:
-        """Ask the verifier about one candidate; an error counts as no."""
+    async def ask(self, key: str, prompt: str, candidate: Candidate, notices: _Notices) -> bool | None:
+        """Ask the verifier about one candidate. None: it failed, which counts as no."""
         from semantic_llm_cache.matching.verify import as_verdict, call_either
 
         try:
@@ -326,7 +327,7 @@ class Decider:
             same = as_verdict(value)
         except Exception as error:
             notices.log_once("verify", f"verify failed ({describe(error)}): candidates count as different")
-            return False
+            return None
         self.remember(key, candidate.key, same)
         return same
 

@@ -7,9 +7,9 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from semantic_llm_cache.matching.answers.spelled import reading_of
 from semantic_llm_cache.matching.guards.lexicon.numerals import NUMBER_WORDS, ORDINAL_WORDS, UNITS
 from semantic_llm_cache.matching.guards.numbers import quantities
-from semantic_llm_cache.matching.guards.text import Reading
 
 __all__ = ["Value", "agree", "values", "without_values"]
 
@@ -159,7 +159,7 @@ def values(text: str) -> tuple[Value, ...]:
     rest = _NAME.sub(" ", rest)
     rest = _DEGREES.sub(lambda m: " °" + (m[1] or m[2])[0].upper(), rest)
     rest = _RANGE.sub(lambda m: f"{m[1]} {_unit_after(rest, m.end(2))} to ", rest)
-    for quantity in quantities(Reading(rest)):
+    for quantity in quantities(reading_of(rest)):
         at = rest.find(quantity.shown)
         about = at >= 0 and _ABOUT.search(rest[:at]) is not None
         unit, number = quantity.key
@@ -274,7 +274,7 @@ def _compound(match: re.Match[str]) -> tuple[float, str]:
 
 
 def _area(match: re.Match[str]) -> tuple[float, str] | None:
-    written = list(quantities(Reading(match[1])))
+    written = list(quantities(reading_of(match[1])))
     if len(written) != 1:
         return None
     name = (match[3] or match[4]).lower()

@@ -254,7 +254,7 @@ def _compare_negation(new: Reading, old: Reading) -> str | None:
         if any(word.startswith(p) and word[len(p) :] in negated.bag for p in ("un", "in", "im", "dis", "non")):
             return None
     where = "not in the stored prompt" if ours > theirs else "only in the stored prompt"
-    return f"negation {_negation_word(negated)} {where}"
+    return f'negation "{_negation_word(negated)}" {where}'
 
 
 @lru_cache(maxsize=1)
