@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
@@ -12,7 +11,6 @@ from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.variables import Changes
 from semantic_llm_cache.keys.request import Request
-from semantic_llm_cache.runtime.awaiting import maybe_await
 
 __all__ = ["Call"]
 
@@ -71,13 +69,6 @@ class Call:
         made = Call(self.request, self.settings, function or self.function, plain=self.plain)
         made.found = Found("miss", "")
         return made
-
-    async def in_background(self) -> Any:
-        """Call the function in the background. A function of plain code blocks, so it runs in a thread."""
-        assert self.function is not None
-        if self.plain:
-            return await asyncio.to_thread(self.function)
-        return await maybe_await(self.function())
 
     def exact(self) -> Call:
         """Return the same call, limited to equal text and with nothing found."""

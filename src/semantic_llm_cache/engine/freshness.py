@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from time import perf_counter
+from typing import Any
 
 from semantic_llm_cache.calls.refusals import NotStored
 from semantic_llm_cache.engine.access import Access
@@ -17,6 +19,7 @@ from semantic_llm_cache.engine.outcome import Found, Outage, Outcome
 from semantic_llm_cache.engine.search import Search
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.awaiting import maybe_await
 
 __all__ = ["Freshness"]
 
@@ -66,7 +69,7 @@ class Freshness:
             elif await self._search.is_fresh(call):
                 return
             began = perf_counter()
-            value = await call.in_background()
+            value = await _called(call)
             fresh = await self._admission.weigh(call, value, (perf_counter() - began) * 1000)
             self._notices.refused((await self._admission.admit(call, fresh)).refused)
         except Exception as error:
@@ -97,3 +100,11 @@ class Freshness:
             return None
         shared = self._admission.share(stale.value, call.settings)
         return Outcome(stale, stale.value, shared, stale.entry.duration_ms, stale.entry.cost_usd, False)
+
+
+async def _called(call: Call) -> Any:
+    """Call the function in the background. A function of plain code blocks, so it runs in a thread."""
+    assert call.function is not None
+    if call.plain:
+        return await asyncio.to_thread(call.function)
+    return await maybe_await(call.function())
