@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SecondCalls"]
 
-
 _THREAD = "semantic-llm-cache-second"
 _PAUSE = 0.01  # seconds, in which the caller gets its answer: the call may take time on the caller's loop
 
