@@ -172,12 +172,12 @@ class OnlinePolicy:
         """Return the setting: a share, ``"measure"`` or None."""
         return self._noise.setting
 
-    def _error_with(self, noise: float) -> JudgeError:
-        """Return the errors of a judge that calls so many pairs of fresh answers to one prompt different."""
+    def _error_with(self, least: float) -> JudgeError:
+        """Return the errors of the judge where it calls at least so many right answers different."""
         wrong = self._error
-        if noise <= wrong.false_different:
+        if least <= wrong.false_different:
             return wrong
-        return JudgeError(wrong.false_same, max(wrong.false_different, min(noise, 0.9 - wrong.false_same)))
+        return JudgeError(wrong.false_same, max(wrong.false_different, min(least, 0.9 - wrong.false_same)))
 
     @property
     def _error_now(self) -> JudgeError:
@@ -514,9 +514,9 @@ class OnlinePolicy:
         served; ``wrong_most``, its bound if the model is calibrated; ``wrong_most_any``, its bound without any
         assumption about the model; both bounds at `confidence`, over all times at once.
 
-        With `noise` there are also ``noise``, the share of pairs of fresh
-        answers that differ, ``noise_interval`` (95 %), ``noise_pairs``, and ``noise_allowed``: how many of the answers
-        served may differ from a fresh one before that counts.
+        With `noise` there are also ``noise``, the share of pairs of fresh answers that differ, ``noise_interval``
+        (95 %), ``noise_pairs``, and ``noise_allowed``: how many of the answers served may differ from a fresh one
+        before that counts.
         """
         with self._lock:
             spent = self._corrected()
