@@ -422,11 +422,15 @@ class Decider:
         if known is None:
             if len(self._answers) >= _KNOWN_ANSWERS:
                 self._answers.clear()
-            known = self._answers[name] = answer_id(candidate.entry.response)
+            known = self._answers[name] = answer_id(candidate.entry.response, candidate.entry.scope)
         return known
 
 
-def answer_id(response: Any) -> str:
-    """Return the fingerprint by which the error budget knows an answer: equal for equal stored forms."""
-    frozen = freeze(response)
-    return hashlib.blake2b(dumps(frozen).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+def answer_id(response: Any, scope: str) -> str:
+    """Return the fingerprint by which the error budget knows an answer: equal for equal stored forms in one scope.
+
+    What is learned of an answer in one scope says nothing about equal words in another: what "B" stands for depends on
+    the question, and one tenant's verdicts must not change what another is served.
+    """
+    form = f"{scope}\n{dumps(freeze(response))}"
+    return hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
