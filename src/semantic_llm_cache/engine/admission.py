@@ -13,6 +13,7 @@ from semantic_llm_cache.config import CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning, snapshot
+from semantic_llm_cache.engine.noise import SecondCalls
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, NOTHING_USED, Fresh, Outage, Outcome, Put, Unreadable, Used
@@ -51,6 +52,7 @@ class Admission:
         self._decider = decider
         self._learning = learning
         self._notices = notices
+        self._second_calls = SecondCalls(learning, notices)
         self._price = make_price(options.price)
 
     # ------------------------------------------------------------------------------ weighing
@@ -159,6 +161,7 @@ class Admission:
                 kept, aliases = fresh._replace(shared=freeze(rival.response)), (rival.prompt,)
         if fresh.wanted:
             put = await self.put(call, kept, aliases)
+            self._second_calls.begin(call, fresh.value)
             if put.stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
         if not learned:

@@ -61,6 +61,7 @@ class Rules(Protocol):
     max_error_per_hit: float | None
     same_answer: Any
     judge_error: Any
+    noise: Any
     seed: int | None
 
     @property
@@ -110,6 +111,8 @@ class Decider:
         self.bounded = options.max_error is not None or options.max_error_per_hit is not None
         if self.bounded and options.verify is not None:
             raise ValueError("verify= and max_error= exclude each other: pass the judge as same_answer=")
+        if options.noise is not None and not self.bounded:
+            raise ValueError("noise= is for an error budget: give max_error= or max_error_per_hit= too")
         self.similarity = (similarity if similarity < 1 else _DEFAULT_FLOOR) if self.bounded else similarity
         given = options.guards
         self.guards_given = given is not DEFAULT_GUARDS
@@ -350,6 +353,7 @@ class Decider:
             floor=self.similarity if floor is None else floor,
             seed=self.options.seed,
             judge_error=self.comparison.judge_error,
+            noise=self.options.noise,
             extra_features=names,
         )
 
