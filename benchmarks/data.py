@@ -19,7 +19,7 @@ DIMENSION = 384
 EMBEDDER = "bench-ready-384"
 ANSWER = "It depends on the settings of the account. " * 24  # about 1 KB
 SIMILARITY = 0.95
-TEXT = Text("bench", EMBEDDER, "a text whose vector is not kept")
+TEXT = Text("bench", "scope", EMBEDDER, "a text whose vector is not kept")
 ALSO = "it also asks for the vector of the text, for a miss"
 
 

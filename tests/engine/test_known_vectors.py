@@ -73,23 +73,24 @@ async def test_another_process_does_not_embed_a_known_text(path):
     await one.flush()
     assert await other.ask(ASKED) == "near"
     assert await other.ask(ASKED) == "near"
-    assert await other.ask(STORED, scope={"model": "large"}) == "miss"  # another scope, the same text
     assert other.embedder.asked == []
+    assert await other.ask(ASKED, scope={"tenant": 2}) == "miss"
     await one.close()
     await other.close()
 
 
-async def test_vectors_of_another_namespace_or_model_are_not_used(path):
+async def test_vectors_of_another_scope_or_model_are_not_used(path):
     one, other = Process(path), Process(path, model="other letters")
     await one.call(STORED)
     await one.ask(ASKED)
     await one.flush()
     assert await other.ask(ASKED) == "miss"  # its own vector is of no use here
-    assert other.embedder.asked == [ASKED]
-    third = Process(path)
+    third, fourth = Process(path), Process(path)
     assert await third.ask(ASKED, namespace="m") == "miss"
-    assert third.embedder.asked == [ASKED]
-    for process in (one, other, third):
+    assert await fourth.ask(ASKED, scope={"tenant": 2}) == "miss"
+    for process in (other, third, fourth):
+        assert process.embedder.asked == [ASKED]
+    for process in (one, other, third, fourth):
         await process.close()
 
 
@@ -214,7 +215,7 @@ async def test_a_damaged_vector_counts_as_none(path):
     await other.close()
 
 
-_PARTS = st.tuples(*[st.text(alphabet="ab:1\x00\ud800", max_size=4)] * 3)
+_PARTS = st.tuples(*[st.text(alphabet="ab:1\x00\ud800", max_size=4)] * 4)
 
 
 @settings(max_examples=200, deadline=None)

@@ -209,7 +209,8 @@ class Access:
             embedder = self.need_embedder()
             if embedder.known(call.request.text) is not None:
                 return None
-            return Text(call.request.namespace, embedder.fingerprint, call.request.text)
+            request = call.request
+            return Text(request.namespace, request.scope_hash, embedder.fingerprint, request.text)
         except Exception:  # `embed` meets the same, and reports it
             return None
 

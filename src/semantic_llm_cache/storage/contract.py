@@ -62,18 +62,21 @@ class Text(NamedTuple):
     """A text whose vector may be kept in a backend, apart from entries.
 
     Attributes:
-        namespace: where it was asked. Vectors are not shared between namespaces.
+        namespace: where it was asked; for `clear`.
+        scope: the scope in which it was asked. Vectors are not shared between scopes: how fast an answer comes must not
+            say what was asked in another one.
         embedder: fingerprint of what makes the vector.
         text: as it is embedded.
     """
 
     namespace: str
+    scope: str
     embedder: str
     text: str
 
     @property
     def digest(self) -> bytes:
-        """20 bytes that stand for all three."""
+        """20 bytes that stand for all of it."""
         hasher = hashlib.blake2b(digest_size=20)
         for part in self:
             data = part.encode("utf-8", "surrogatepass")

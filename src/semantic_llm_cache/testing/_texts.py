@@ -11,8 +11,14 @@ from semantic_llm_cache.testing._suite import Suite, X, at_cosine, with_backend
 
 __all__ = ["Texts"]
 
-_TEXT = Text("n", "model", "What is Python?")
-_OTHERS = (Text("m", "model", "What is Python?"), Text("n", "other", "What is Python?"), Text("n", "model", "what?"))
+_TEXT = Text("n", "scope", "model", "What is Python?")
+_OTHERS = (
+    _TEXT._replace(namespace="m"),
+    _TEXT._replace(scope="other"),
+    _TEXT._replace(embedder="other"),
+    _TEXT._replace(text="what?"),
+)
+_ODD = _TEXT._replace(text="odd \x00 \ud800")
 
 
 class Texts(Suite):
@@ -32,13 +38,13 @@ class Texts(Suite):
         assert (await backend.recall("k", _TEXT))[0] is None
 
     @with_backend
-    async def test_a_kept_vector_belongs_to_one_text_embedder_and_namespace(self, backend: StorageBackend) -> None:
-        await backend.keep_vectors({_TEXT: _vector(0.5), Text("n", "model", "odd \x00 \ud800"): _vector(0.6)})
+    async def test_a_kept_vector_belongs_to_one_text_and_scope(self, backend: StorageBackend) -> None:
+        await backend.keep_vectors({_TEXT: _vector(0.5), _ODD: _vector(0.6)})
         if not backend.vector_seconds:
             assert await backend.recall("k", _TEXT) == (None, None)
             return
         assert await _kept(backend, _TEXT, 0.5)
-        assert await _kept(backend, Text("n", "model", "odd \x00 \ud800"), 0.6)
+        assert await _kept(backend, _ODD, 0.6)
         for text in _OTHERS:
             assert await backend.recall("k", text) == (None, None)
         await backend.keep_vectors({_TEXT: _vector(0.7)})
@@ -66,7 +72,9 @@ class Texts(Suite):
     @with_backend
     async def test_an_expired_entry_gives_its_vector_to_its_own_text_only(self, backend: StorageBackend) -> None:
         for text in (_TEXT, *_OTHERS):
-            await backend.set("k", self.entry(ttl=5, embedding=at_cosine(0.5), namespace="n", embedder="model"))
+            await backend.set(
+                "k", self.entry(ttl=5, embedding=at_cosine(0.5), namespace="n", scope="scope", embedder="model")
+            )
             self.clock.now += 5
             entry, vector = await backend.recall("k", text)
             assert entry is None

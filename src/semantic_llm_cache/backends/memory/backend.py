@@ -143,7 +143,7 @@ class MemoryBackend(CandidateBackend):
         if item is not None and _is_over(item, self.clock()):
             with self._lock:
                 old = view(item)
-                if (old.prompt, old.embedder, old.namespace) == (text.text, text.embedder, text.namespace):
+                if Text(old.namespace, old.scope, old.embedder, old.prompt) == text:
                     vector = self._index.vector(old.id)
         return await self.get(key), vector
 

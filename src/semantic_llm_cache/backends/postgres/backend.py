@@ -218,7 +218,7 @@ class PostgresBackend(PostgresLeases):
         if entry is not None:
             self._upkeep.used(digest(key), now)
             return entry, None
-        if stored is not None and Text(stored.namespace, stored.embedder, stored.prompt) == text:
+        if stored is not None and Text(stored.namespace, stored.scope, stored.embedder, stored.prompt) == text:
             return None, stored.embedding
         return None, read(row[-1])
 

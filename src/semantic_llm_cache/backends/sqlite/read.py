@@ -170,9 +170,10 @@ class Reader:
 
 def _vector_of(row: Sequence[Any], text: Text) -> bytes | None:
     """Return the vector in a row that cannot be served, if it is that of the text."""
-    if not all(type(held) is str for held in (row[2], row[7], row[13])) or type(row[4]) is not bytes:
+    if type(row[4]) is not bytes:
         return None
-    return row[4] if Text(text_of(row[7]), text_of(row[13]), text_of(row[2])) == text else None
+    stored = Text(*(text_of(row[column]) for column in (7, 12, 13, 2)))  # namespace, scope, embedder, prompt
+    return row[4] if stored == text else None
 
 
 def _matches(wanted: Selection, prompt: Any, packed: Any) -> bool:
