@@ -26,13 +26,14 @@ SUBSETS = {
     "earlier": ("earlier", "a whole near hit with the real model against that of an earlier commit"),
     "clients": ("clients", "hits and missed streams through the openai client, against the bare client"),
     "index": ("index", "the vector index in memory and in SQLite; INDEX_MILLION=1 adds a million entries"),
+    "large": ("large", "the index at millions of vectors in a file, beside usearch and faiss; INDEX_SIZES=10000000"),
     "gptcache": ("against_gptcache", "near hits and puts against GPTCache on SQLite and faiss"),
     "redis": ("redis_server", "Redis in three ways: hits and puts against the bare commands and redisvl"),
     "postgres": ("postgres_server", "PostgreSQL with pgvector: hits and puts against bare statements"),
     "scale": ("scale", "1, 2 and 4 client processes on Redis and PostgreSQL, a cluster, shared single flight"),
 }
-BY_NAME = ("redis", "postgres", "scale")
-"""Measured only when named: they fetch servers, fill them with 100,000 entries, and take minutes each."""
+BY_NAME = ("large", "redis", "postgres", "scale")
+"""Measured only when named: they take minutes each, or more; all but `large` fetch servers and fill them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

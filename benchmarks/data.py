@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ Matrix = npt.NDArray[np.float32]
 
 DIMENSION = 384
 EMBEDDER = "bench-ready-384"
+_PIECE = 250_000
 ANSWER = "It depends on the settings of the account. " * 24  # about 1 KB
 SIMILARITY = 0.95
 TEXT = Text("bench", "scope", EMBEDDER, "a text whose vector is not kept")
 ALSO = "it also asks for the vector of the text, for a miss"
 
 
-def clustered(count: int, seed: int = 7) -> Matrix:
+def clustered(count: int, seed: int = 7, common: Matrix | None = None) -> Matrix:
     """Return unit vectors of shape (count, 384) that lie as sentence embeddings of real prompts do.
 
     A vector is the sum of its area's, its topic's and its own part, plus a direction common to all;
@@ -33,10 +35,14 @@ def clustered(count: int, seed: int = 7) -> Matrix:
     all-MiniLM-L6-v2 (in brackets): cosine of random pairs, median .05 (.03), 99 % .31 (.30), 99.9 % .47
     (.47); of nearest neighbours, median .54 (.56), 75 % .62 (.68), 95 % .93 (.90); of 10th neighbours,
     median .39 (.39).
+
+    Args:
+        count: how many.
+        seed: other seeds give other vectors.
+        common: the direction common to all, shape (384,); drawn by default. Pass the same for parts of one set.
     """
     rng = np.random.default_rng(seed)
-    fall = (8.0 + np.arange(DIMENSION)) ** -0.5
-    spectrum: Any = (fall / np.sqrt((fall**2).sum())).astype(np.float32)
+    spectrum = _spectrum()
 
     def parts(k: int) -> Matrix:
         return np.asarray(rng.standard_normal((k, DIMENSION), dtype=np.float32) * spectrum)
@@ -49,11 +55,17 @@ def clustered(count: int, seed: int = 7) -> Matrix:
     again = again[again > 0]
     earlier = (rng.random(len(again)) * again).astype(np.int64)
     rows[again] = rows[earlier] + rng.random((len(again), 1), dtype=np.float32) * parts(len(again))
-    common = rng.standard_normal(DIMENSION)
+    own = rng.standard_normal(DIMENSION)
+    common = own if common is None else common
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     rows += (0.21 * common / np.linalg.norm(common)).astype(np.float32)
     normalised: Matrix = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return normalised
+
+
+def _spectrum() -> Any:
+    fall = (8.0 + np.arange(DIMENSION)) ** -0.5
+    return (fall / np.sqrt((fall**2).sum())).astype(np.float32)
 
 
 def _zipf(count: int, power: float) -> Any:
@@ -61,13 +73,42 @@ def _zipf(count: int, power: float) -> Any:
     return weights / weights.sum()
 
 
-def reworded(rows: Matrix, seed: int = 8) -> Matrix:
-    """Return for each row a unit vector at a cosine of .96 to .99 with it, as another wording has."""
+def write_clustered(path: Path, count: int, seed: int = 7) -> None:
+    """Write `count` unit vectors to a file, float32, row after row; see `read_vectors`.
+
+    They are made in pieces of a quarter of a million, each with areas and topics of its own, so this needs 2 GB of
+    memory at any count.
+    """
+    common = np.random.default_rng(seed).standard_normal(DIMENSION)
+    with path.open("wb") as file:
+        for number, first in enumerate(range(0, count, _PIECE)):
+            clustered(min(_PIECE, count - first), 1000 * seed + number, common).tofile(file)
+
+
+def read_vectors(path: Path) -> Matrix:
+    """Map a file of vectors, shape (count, 384), read-only."""
+    return np.memmap(path, np.float32, "r").reshape(-1, DIMENSION)
+
+
+def reworded(rows: Matrix, seed: int = 8, low: float = 0.96, high: float = 0.99) -> Matrix:
+    """Return for each row a unit vector at a cosine of `low` to `high` with it, as another wording has.
+
+    It differs from the row by as much in every direction.
+    """
     rng = np.random.default_rng(seed)
-    noise = rng.standard_normal(rows.shape, dtype=np.float32)
+    return _turned(rows, rng.standard_normal(rows.shape, dtype=np.float32), rng, low, high)
+
+
+def spread(rows: Matrix, seed: int = 8, low: float = 0.96, high: float = 0.99) -> Matrix:
+    """Do `reworded`, but let the result differ from the row mostly where rows of `clustered` differ."""
+    rng = np.random.default_rng(seed)
+    return _turned(rows, rng.standard_normal(rows.shape, dtype=np.float32) * _spectrum(), rng, low, high)
+
+
+def _turned(rows: Matrix, noise: Any, rng: np.random.Generator, low: float, high: float) -> Matrix:
     noise -= (noise * rows).sum(axis=1, keepdims=True) * rows
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    cosine = rng.uniform(0.96, 0.99, size=(len(rows), 1)).astype(np.float32)
+    cosine = rng.uniform(low, high, size=(len(rows), 1)).astype(np.float32)
     mixed = cosine * rows + np.sqrt(1 - cosine**2) * noise
     return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), dtype=np.float32)
 

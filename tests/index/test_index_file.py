@@ -10,30 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_helpers import DIM, PRELUDE, ROWS, consistent, filled, only
+from index_helpers import DIM, PRELUDE, ROWS, consistent, filled, only, saved
 
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.index import indexer as indexer_module
 from semantic_llm_cache.index import partition as partition_module
-from semantic_llm_cache.index.snapshot import Snapshot, write
-
-
-def saved(index, path, check=lambda: None, **info):
-    """Write in the thread of the indexer, as the backend does."""
-    problems, results = [], []
-
-    def job():
-        try:
-            with open(path, "w+b") as file:
-                results.append(write(index, file, info, check))
-        except BaseException as error:
-            problems.append(error)
-
-    assert index.indexer.run(job)
-    assert index.indexer.wait(20)
-    if problems:
-        raise problems[0]
-    return results[0]
+from semantic_llm_cache.index.snapshot import Snapshot
 
 
 def opened(path, list_rows=500):

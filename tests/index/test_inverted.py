@@ -292,13 +292,15 @@ def test_products_cut_into_groups_are_the_same_products(count, dimension, width)
 class ListsAgainstADict(RuleBasedStateMachine):
     """Whatever is added, replaced, removed and searched while lists are built: no wrong pair, no lost vector."""
 
+    compact_rows = 2_000_000
+
     def __init__(self):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(indexer_module, "_TAIL", 4)
         self.patch.setattr(indexer_module, "_GHOSTS", 30)
         self.patch.setattr(partition_module, "_BLOCK_BYTES", 4 * DIM * 20)
-        self.index = VectorIndex(list_rows=40)
+        self.index = VectorIndex(list_rows=40, compact_rows=self.compact_rows)
         self.model = {}
 
     def teardown(self):
@@ -341,6 +343,16 @@ class ListsAgainstADict(RuleBasedStateMachine):
 
 ListsAgainstADict.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 TestListsAgainstADict = ListsAgainstADict.TestCase
+
+
+class CompactListsAgainstADict(ListsAgainstADict):
+    """The same of compact lists, from 60 vectors on: full lists become compact ones meanwhile."""
+
+    compact_rows = 60
+
+
+CompactListsAgainstADict.TestCase.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
+TestCompactListsAgainstADict = CompactListsAgainstADict.TestCase
 
 
 def test_threads_that_search_while_others_add_and_remove(small_steps):

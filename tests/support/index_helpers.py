@@ -6,6 +6,7 @@ import sys
 import numpy as np
 
 from semantic_llm_cache.index import VectorIndex
+from semantic_llm_cache.index.snapshot import write
 
 DIM = 16
 
@@ -46,6 +47,24 @@ def consistent(index):
         else:
             assert set(partition.ids[: partition.indexed]) <= listed(partition.lists)
     assert sum(p.count for p in index.partitions()) == len(index)
+
+
+def saved(index, path, check=lambda: None, **info):
+    """Write in the thread of the indexer, as the backend does."""
+    problems, results = [], []
+
+    def job():
+        try:
+            with open(path, "w+b") as file:
+                results.append(write(index, file, info, check))
+        except BaseException as error:
+            problems.append(error)
+
+    assert index.indexer.run(job)
+    assert index.indexer.wait(20)
+    if problems:
+        raise problems[0]
+    return results[0]
 
 
 def run(code):

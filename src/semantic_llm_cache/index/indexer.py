@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from semantic_llm_cache.index.compact import CompactLists
 from semantic_llm_cache.index.inverted import InvertedLists
 from semantic_llm_cache.index.linear import Vector
 from semantic_llm_cache.index.partition import Partition, PartitionView
@@ -72,11 +73,13 @@ class Indexer:
     Args:
         index: the index that the thread serves.
         list_rows: number of vectors at which a partition gets inverted lists; None means never.
+        compact_rows: number of vectors at which its lists are compact.
     """
 
-    def __init__(self, index: IndexedVectors, list_rows: int | None) -> None:
+    def __init__(self, index: IndexedVectors, list_rows: int | None, compact_rows: int = 2_000_000) -> None:
         self._index = weakref.ref(index)
         self.list_rows = list_rows
+        self.compact_rows = compact_rows
         self._todo: dict[int, Partition] = {}
         self._jobs: deque[Callable[[], Any]] = deque()
         self._job: Callable[[], Any] | None = None  # in progress
@@ -249,7 +252,7 @@ class Indexer:
                 return
             count, tail = partition.count, partition.count - partition.indexed
             stale = lists is None or self._is_stale(partition, lists)
-            coarse = tail > count // 2 and count > _COARSE * self.list_rows
+            coarse = tail > count // 2 and _COARSE * self.list_rows < count < self.compact_rows
         if coarse:  # until then each search scans all of them
             self._build(index, partition, coarse=True)
             return
@@ -304,7 +307,8 @@ class Indexer:
                     self._add_tail(index, partition, view.lists, _TAIL)
 
             try:
-                lists = InvertedLists.build(view.ids, view.blocks, count, keep_up, coarse=coarse)
+                kind = InvertedLists if count < self.compact_rows else CompactLists
+                lists = kind.build(view.ids, view.blocks, count, keep_up, coarse=coarse)
             except _Outgrown:
                 return
             for _ in range(_MOST_ROUNDS):

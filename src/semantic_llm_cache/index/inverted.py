@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ __all__ = ["WIDTH", "Candidates", "InvertedLists"]
 WIDTH = 96
 """Length of a short vector; vectors of at most this length are kept whole."""
 _SAMPLE = 4096  # number of vectors used to learn the directions
-_PER_CENTROID = 32  # number of vectors used to learn one centroid
+PER_CENTROID = 32
+"""Number of vectors used to learn one centroid."""
 _BLOCK = 32  # rows of a list allocated together
 _ROOT = 2.0  # number of lists = this times the square root of the number of vectors
 _COARSER = 4  # coarse lists are this many times fewer
@@ -28,8 +29,12 @@ _PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # number of lists searc
 _ROUNDING = 1e-4
 _CHUNK = 1024
 
-List = tuple[Matrix, npt.NDArray[np.int64], int]
+Rows = npt.NDArray[Any]
+List = tuple[Rows, npt.NDArray[np.int64], int]
 """Short vectors, ids, and how many of both are valid. Only the rows after those change."""
+
+
+L = TypeVar("L", bound="InvertedLists")
 
 
 class Candidates(NamedTuple):
@@ -58,6 +63,11 @@ class InvertedLists:
     A removed vector stays in its list as a ghost until the lists are rebuilt: the caller knows which ids are valid.
     """
 
+    kind: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
+    """Type of the numbers of a short vector in a list."""
+    rounding: ClassVar[float] = _ROUNDING
+    """Most by which an estimate typically differs from the product of the short vectors."""
+
     __slots__ = ("_across", "_basis", "_centroids", "_empty", "_lists", "count", "dimension", "trained")
 
     def __init__(self, dimension: int, basis: Matrix | None, centroids: Matrix) -> None:
@@ -66,7 +76,7 @@ class InvertedLists:
         self._across = None if basis is None else np.ascontiguousarray(basis.T)  # one query needs no matrix product
         self._centroids = centroids
         k, width = centroids.shape
-        nothing = np.zeros((0, width), dtype=np.float32)
+        nothing = np.zeros((0, width), dtype=self.kind)
         self._lists: list[List] = [(nothing, np.zeros(0, dtype=np.int64), 0)] * k
         self._empty = np.full(k, -9.0, dtype=np.float32)  # added to the products, so that empty lists are searched last
         self.count = 0
@@ -105,15 +115,13 @@ class InvertedLists:
                 then says that they are outdated.
         """
         random = np.random.default_rng(count)
-        per_block, dimension = blocks[0].shape
-        picked = np.sort(random.choice(count, min(count, _SAMPLE), replace=False))
-        sample = np.stack([blocks[number // per_block][number % per_block] for number in picked.tolist()])
-        basis = _directions(sample, min(WIDTH, dimension) - 1, random, pause) if dimension > WIDTH else None
+        dimension = blocks[0].shape[1]
+        basis = learn_basis(blocks, count, random, pause)
         short = _shorten_all(blocks, count, basis, pause)
-        k = max(1, min(count, int(_ROOT * count**0.5) // (_COARSER if coarse else 1)))
+        k = list_count(count) if not coarse else max(1, list_count(count) // _COARSER)
         some: Matrix = short
-        if count > _PER_CENTROID * k:
-            some = short[np.sort(random.choice(count, _PER_CENTROID * k, replace=False))]
+        if count > PER_CENTROID * k:
+            some = short[np.sort(random.choice(count, PER_CENTROID * k, replace=False))]
         lists = cls(dimension, basis, kmeans(some, k, random, pause))
         lists._fill(np.frombuffer(ids, dtype=np.int64, count=count), short, pause)
         lists.trained = count // _COARSER if coarse else count
@@ -127,7 +135,7 @@ class InvertedLists:
         for number, count in enumerate(counts):
             if count:
                 rows = order[start : start + count]
-                self._put(number, _list(short[rows], ids[rows]))
+                self._put(number, new_list(short[rows], ids[rows]))
                 start += count
             if not number % 64:
                 pause()
@@ -139,13 +147,13 @@ class InvertedLists:
 
     def add(self, ids: Sequence[int], rows: Vector) -> None:
         """Add ids with their vectors, shape (len(ids), dimension). Only one thread at a time."""
-        short = _shorten(np.ascontiguousarray(rows), self._basis)
+        short = shorten(np.ascontiguousarray(rows), self._basis)
         nearest = product(short, np.ascontiguousarray(self._centroids.T)).argmax(axis=1).tolist()
         for id, number, row in zip(ids, nearest, short, strict=True):
             there, own, count = self._lists[number]
             if count == len(own):
                 wanted = max(_BLOCK, count + count // 4)
-                there, own, _ = _list(there[:count], own[:count], wanted)
+                there, own, _ = new_list(there[:count], own[:count], wanted)
             there[count] = row
             own[count] = id
             # Write the row first, then raise the count: searches need no lock.
@@ -164,7 +172,7 @@ class InvertedLists:
             lowest: lowest cosine wanted.
         """
         query = self._short(vector)
-        slack, own = _ROUNDING, 1.0
+        slack, own = self.rounding, 1.0
         if self._basis is not None:
             rest = float(query[-1])
             slack += (1.0 - _ALIKE) * rest
@@ -235,13 +243,13 @@ class InvertedLists:
         return [length for *_, length in lists], buffers
 
     @classmethod
-    def restore(cls, dimension: int, lengths: list[int], trained: int, data: memoryview) -> InvertedLists:
+    def restore(cls: type[L], dimension: int, lengths: list[int], trained: int, data: memoryview) -> L:
         """Rebuild lists from what `parts` returned. Raise ValueError if the sizes do not match."""
         width = min(WIDTH, dimension)
         total = sum(lengths)
         directions = dimension * (width - 1) if dimension > WIDTH else 0
         if (
-            len(data) != 4 * (directions + len(lengths) * width + total * width) + 8 * total
+            len(data) != 4 * (directions + len(lengths) * width) + (cls.kind.itemsize * width + 8) * total
             or min(lengths, default=-1) < 0
         ):
             raise ValueError("its lists are damaged")
@@ -250,27 +258,29 @@ class InvertedLists:
         end = place + 4 * len(lengths) * width
         lists = cls(dimension, basis, np.frombuffer(data[place:end], np.float32).reshape(-1, width))
         ids = np.frombuffer(data[end : end + 8 * total], np.int64).copy()
-        rows = np.frombuffer(data[end + 8 * total :], np.float32).reshape(-1, width)
+        rows = np.frombuffer(data[end + 8 * total :], cls.kind).reshape(-1, width)
         start = 0
         for number, length in enumerate(lengths):
             if length:
-                lists._put(number, _list(rows[start : start + length], ids[start : start + length]))
+                lists._put(number, new_list(rows[start : start + length], ids[start : start + length]))
                 start += length
         lists.count, lists.trained = total, trained
         return lists
 
 
-def _list(rows: Matrix, ids: npt.NDArray[np.int64], room: int = 0) -> List:
+def new_list(rows: Rows, ids: npt.NDArray[np.int64], room: int = 0) -> List:
+    """Return a list with copies of rows and ids, and with room for `room` of both."""
     count, width = rows.shape
     room = -(-max(count, room) // _BLOCK) * _BLOCK
-    own = np.empty((room, width), dtype=np.float32)
+    own = np.empty((room, width), dtype=rows.dtype)
     own[:count] = rows
     numbers = np.empty(room, dtype=np.int64)
     numbers[:count] = ids
     return own, numbers, count
 
 
-def _shorten(rows: Vector, basis: Matrix | None) -> Matrix:
+def shorten(rows: Vector, basis: Matrix | None) -> Matrix:
+    """Return the short vectors of unit vectors, shape (n, dimension): shape (n, up to `WIDTH`)."""
     if basis is None:
         whole: Matrix = rows.copy()
         return whole
@@ -290,10 +300,30 @@ def _shorten_all(blocks: Sequence[Vector], count: int, basis: Matrix | None, pau
         while done < min(first + _CHUNK, count):
             block, offset = divmod(done, per_block)
             rows = blocks[block][offset : min(offset + first + _CHUNK, offset + count) - done]
-            short[done : done + len(rows)] = _shorten(rows, basis)
+            short[done : done + len(rows)] = shorten(rows, basis)
             done += len(rows)
         pause()
     return short
+
+
+def list_count(count: int) -> int:
+    """Return how many lists `count` vectors are divided into."""
+    return max(1, min(count, int(_ROOT * count**0.5)))
+
+
+def pick(blocks: Sequence[Vector], numbers: npt.NDArray[np.int64]) -> Matrix:
+    """Return copies of the rows `numbers` of `blocks`."""
+    per_block = len(blocks[0])
+    return np.stack([blocks[number // per_block][number % per_block] for number in numbers.tolist()])
+
+
+def learn_basis(
+    blocks: Sequence[Vector], count: int, random: np.random.Generator, pause: Callable[[], None]
+) -> Matrix | None:
+    """Return the directions in which the first `count` rows differ most; None when whole vectors are short enough."""
+    sample = pick(blocks, np.sort(random.choice(count, min(count, _SAMPLE), replace=False)))
+    dimension = sample.shape[1]
+    return _directions(sample, WIDTH - 1, random, pause) if dimension > WIDTH else None
 
 
 def _directions(sample: Matrix, count: int, random: np.random.Generator, pause: Callable[[], None]) -> Matrix:

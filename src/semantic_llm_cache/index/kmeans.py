@@ -33,11 +33,18 @@ def assign(rows: Matrix, centroids: Matrix, pause: Callable[[], None]) -> Number
     return nearest
 
 
-def kmeans(rows: Matrix, k: int, random: np.random.Generator, pause: Callable[[], None]) -> Matrix:
+def kmeans(
+    rows: Matrix,
+    k: int,
+    random: np.random.Generator,
+    pause: Callable[[], None],
+    assign: Callable[[Matrix, Matrix, Callable[[], None]], Numbers] = assign,
+) -> Matrix:
     """Return `k` centroids of length 1, shape (k, d), for unit vectors of shape (n, d), n >= k.
 
     Start from random rows and take five times the mean of the rows nearest to each centroid (Dhillon and Modha, 2001,
-    doi:10.1023/A:1007612920971). A centroid with no rows is replaced by a random row.
+    doi:10.1023/A:1007612920971). A centroid with no rows is replaced by a random row. `assign` says for each row which
+    centroid is nearest.
     """
     centroids: Matrix = rows[random.choice(len(rows), k, replace=False)].copy()
     for _ in range(_ROUNDS):

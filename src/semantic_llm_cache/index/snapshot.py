@@ -2,8 +2,8 @@
 
 File layout, all numbers little-endian: 64 bytes (magic, then offset, length and CRC-32 of the header), the
 sections, and at the end the header, a JSON object. For each partition the header gives the offsets and
-CRC-32 of its ids, its vectors (float32, row by row) and its inverted lists. Rows that changed
-during the writing are listed as dead, and their new content is written again after the others.
+CRC-32 of its ids, its vectors (float32, row by row) and its inverted lists, and whether those are compact. Rows that
+changed during the writing are listed as dead, and their new content is written again after the others.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from semantic_llm_cache.index.compact import CompactLists
 from semantic_llm_cache.index.inverted import InvertedLists
 from semantic_llm_cache.index.linear import Vector
 from semantic_llm_cache.index.partition import Partition
@@ -28,6 +29,7 @@ from semantic_llm_cache.index.vectors import VectorIndex
 __all__ = ["Snapshot", "write"]
 
 _MAGIC = b"SLLC vectors 2\n\0"
+_MAGIC_COMPACT = b"SLLC vectors 3\n\0"  # as 2, with compact lists, which a version that knows only 2 must not read
 _FRONT = struct.Struct("<16sQQI")
 _FRONT_BYTES = 64
 _CHUNK = 4 << 20
@@ -51,7 +53,7 @@ def write(index: VectorIndex, file: BinaryIO, info: dict[str, Any], check: Check
     """
     writer = _Writer(file, check)
     file.write(b"\0" * _FRONT_BYTES)
-    partitions = []
+    partitions: list[dict[str, Any]] = []
     indexed = 0
     for partition in index.partitions():
         check()
@@ -61,7 +63,8 @@ def write(index: VectorIndex, file: BinaryIO, info: dict[str, Any], check: Check
     header = json.dumps({"info": info, "byteorder": sys.byteorder, "partitions": partitions}).encode()
     place, length, crc = writer.section(header)
     file.seek(0)
-    file.write(_FRONT.pack(_MAGIC, place, length, crc))
+    magic = _MAGIC_COMPACT if any(described.get("compact") for described in partitions) else _MAGIC
+    file.write(_FRONT.pack(magic, place, length, crc))
     file.flush()
     os.fsync(file.fileno())
     return indexed
@@ -100,6 +103,8 @@ def _write_partition(index: VectorIndex, partition: Partition, writer: _Writer) 
             lengths, parts = lists.parts()
             described["lists"] = writer.section(*parts)
             described.update(indexed=indexed, lengths=lengths, trained=lists.trained)
+            if isinstance(lists, CompactLists):
+                described["compact"] = True
     # `changed` is complete now. A moved id can be in a dead row and also in a live or an extra one.
     if changed:
         described["dead"] = sorted(number for number in changed if number < count)
@@ -133,7 +138,7 @@ class Snapshot:
         self.size = size
         self._waiting: list[dict[str, Any]] = []
         magic, place, length, crc = _FRONT.unpack_from(self._file)
-        if magic != _MAGIC:
+        if magic not in (_MAGIC, _MAGIC_COMPACT):
             raise ValueError("it is of another kind or version")
         try:
             header = json.loads(bytes(self._section((place, length, crc), "header")))
@@ -190,7 +195,8 @@ class Snapshot:
         lists = None
         if described["indexed"]:
             data = self._section(described["lists"], "lists")
-            lists = InvertedLists.restore(dimension, described["lengths"], described["trained"], data)
+            kind = CompactLists if described.get("compact") else InvertedLists
+            lists = kind.restore(dimension, described["lengths"], described["trained"], data)
         index.adopt((scope, embedder, namespace, dimension), ids, vectors, lists, described["indexed"])
         for name in range(len(dead)):
             index.remove(-1 - name)

@@ -30,6 +30,7 @@ def _list_rows() -> int | None:
 
 
 _LIST_ROWS = _list_rows()
+_COMPACT_ROWS = 2_000_000  # float32 lists would take 768 MB
 _CANDIDATES = 32  # fewest candidates to request: the nearest does not always have the highest estimate
 _FIRST_WEIGHED = 4
 _MOST_CANDIDATES = 1024  # a search that needs more scans all vectors vectors
@@ -63,6 +64,7 @@ class VectorIndex:
 
     Args:
         list_rows: number of vectors at which a partition gets inverted lists; None means never.
+        compact_rows: number of vectors at which its lists take a quarter of the memory.
 
     Example:
         >>> index = VectorIndex()
@@ -71,7 +73,7 @@ class VectorIndex:
         [(7, 1.0)]
     """
 
-    def __init__(self, *, list_rows: int | None = _LIST_ROWS) -> None:
+    def __init__(self, *, list_rows: int | None = _LIST_ROWS, compact_rows: int = _COMPACT_ROWS) -> None:
         self.lock = fork_safe_lock()
         """Protects the index and its partitions; never held during a scan."""
         self._partitions: dict[tuple[str, str, str, int], Partition] = {}
@@ -79,7 +81,7 @@ class VectorIndex:
         self._by_number: dict[int, Partition] = {}
         self._next_number = 0
         self._where = Places()  # partition number and row in one int
-        self.indexer = Indexer(self, list_rows)
+        self.indexer = Indexer(self, list_rows, compact_rows)
 
     def __len__(self) -> int:
         return len(self._where)
