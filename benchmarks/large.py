@@ -11,18 +11,26 @@ import os
 import sys
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.data import Matrix, read_vectors, reworded, spread, write_clustered
+from benchmarks.data import DIMENSION, Matrix, read_vectors, reworded, spread, write_clustered
 from benchmarks.harness import Bench, at_least, at_most
 from benchmarks.peers import PeerUnavailable, Worker, environment
 
 _SIMILARITY = 0.7
 _BLOCK = 100_000
 _LIBRARIES = {"ours": [], "usearch": ["usearch", "numpy"], "faiss": ["faiss-cpu", "numpy"]}
-_CPU = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class _Questions(NamedTuple):
+    """Queries of one kind, the highest cosine of each with any vector, and where they begin in which file."""
+
+    kind: str
+    best: Any
+    first: int
+    file: Path
 
 
 def run(bench: Bench) -> None:
@@ -31,36 +39,31 @@ def run(bench: Bench) -> None:
     names = os.environ.get("INDEX_LIBRARIES", ",".join(_LIBRARIES)).split(",")
     for size in sizes if not bench.quick else [20_000]:
         with bench.temporary() as folder:
-            _at(bench, size, folder, [name for name in names if name == "ours" or bench.peers])
+            path = Path(os.environ.get("INDEX_FILE") or folder / "vectors")
+            if not path.exists() or path.stat().st_size < 4 * DIMENSION * size:
+                bench.say(f"{size:,} vectors: writing them")
+                write_clustered(path, size)
+            questions = _ask(bench, read_vectors(path)[:size], folder)
+            for name in names:
+                if name == "ours" or bench.peers:
+                    _library(bench, name, path, size, questions)
+                else:
+                    bench.missing(f"{size:,}: {name}", "peers were left out (--no-peers)")
 
 
-def _at(bench: Bench, size: int, folder: Path, names: list[str]) -> None:
-    path = Path(os.environ.get("INDEX_FILE") or folder / "vectors")
-    if not path.exists() or path.stat().st_size < 1536 * size:
-        bench.say(f"{size:,} vectors: writing them")
-        write_clustered(path, size)
-    rows = read_vectors(path)[:size]
-    asked = np.sort(np.random.default_rng(3).permutation(size)[: bench.size(300, 20)])
-    kinds = {
-        "even": reworded(rows[asked], low=0.7, high=0.9),
-        "as entries differ": spread(rows[asked], low=0.7, high=0.9),
-    }
-    queries = np.concatenate(list(kinds.values()))
-    np.save(folder / "queries.npy", queries)
-    bench.say(f"{size:,} vectors: comparing all with {len(queries)} queries")
+def _ask(bench: Bench, rows: Matrix, folder: Path) -> list[_Questions]:
+    """Write two kinds of queries to a file beside the vectors, and find what is nearest to each."""
+    some = rows[np.sort(np.random.default_rng(3).permutation(len(rows))[: bench.size(300, 20)])]
+    kinds = {"by as much in all directions": reworded, "as entries differ": spread}
+    queries = np.concatenate([make(some, low=_SIMILARITY, high=0.9) for make in kinds.values()])
+    file = folder / "queries.npy"
+    np.save(file, queries)
+    bench.say(f"{len(rows):,} vectors: comparing all with {len(queries)} queries")
     best = nearest(rows, queries)
-    for name in names:
-        try:
-            _library(
-                bench,
-                size,
-                name,
-                path,
-                folder,
-                {kind: best[n * len(asked) :][: len(asked)] for n, kind in enumerate(kinds)},
-            )
-        except PeerUnavailable as error:
-            bench.missing(f"{size:,}: {name}", str(error))
+    return [
+        _Questions(kind, best[first : first + len(some)], first, file)
+        for kind, first in zip(kinds, range(0, len(queries), len(some)), strict=True)
+    ]
 
 
 def nearest(rows: Matrix, queries: Matrix) -> Any:
@@ -72,35 +75,29 @@ def nearest(rows: Matrix, queries: Matrix) -> Any:
     return best
 
 
-def _library(bench: Bench, size: int, name: str, path: Path, folder: Path, best: dict[str, Any]) -> None:
+def _library(bench: Bench, name: str, path: Path, size: int, questions: list[_Questions]) -> None:
+    queries = str(questions[0].file)
     bench.say(f"{size:,} vectors: {name}")
-    requirements = _LIBRARIES[name]
-    python = environment(f"large-{name}", requirements) if requirements else sys.executable
-    with Worker(python, "run_large", bench.folder / f"large-{name}.log") as worker:
-        built = worker.ask(
-            "build", library=name, path=str(path), count=size, similarity=_SIMILARITY, folder=str(folder)
-        )
-        worker.ask("search", queries=str(folder / "queries.npy"))  # reads the pages of the file that are needed
-        found = worker.ask("search", queries=str(folder / "queries.npy"))
-        bench.versions[f"large-{name}"] = worker.ask("versions")
     what = f"{size:,}: {name}"
-    bench.value(f"{what}, build", built["seconds"], "s", note=f"{built['cpu']:.0f} s of processor time")
-    bench.value(
-        f"{what}, memory at most", built["peak"], "B", note=f"{built['kept']:,.0f} kept; pages of the file apart"
-    )
-    bench.value(f"{what}, index", built["size"] / size, "B", note="per vector, the vectors in the file apart")
-    place = 0
-    for kind, values in best.items():
-        cosines = np.array([cosine for _, cosine in found["best"][place : place + len(values)]])
-        hits = values >= _SIMILARITY
-        place += len(values)
-        right = (cosines >= values - 2e-6)[hits].mean()
-        bench.value(f"{what}, recall@1, {kind}", float(right), "", at_least(0.99, ""), note=f"{hits.sum()} queries")
+    try:
+        python = environment(f"large-{name}", _LIBRARIES[name]) if _LIBRARIES[name] else sys.executable
+        with Worker(python, "run_large", bench.folder / f"large-{name}.log") as worker:
+            bench.versions[f"large-{name}"] = worker.ask("versions")
+            built = worker.ask("build", library=name, path=str(path), count=size, similarity=_SIMILARITY)
+            worker.ask("search", queries=queries)  # reads the pages of the file that are needed
+            found = worker.ask("search", queries=queries)
+    except PeerUnavailable as error:
+        bench.missing(what, str(error))
+        return
+    processor = f"{built['cpu']:.0f} s of processor time"
+    bench.value(f"{what}, build", built["seconds"], "s", note=processor)
+    bench.value(f"{what}, memory during the build", built["peak"], "B", note="without pages of the file")
+    bench.value(f"{what}, index", built["size"] / size, "B", note="per vector, without the vector in the file")
+    cosines = np.array([cosine for _, cosine in found["best"]])
+    for kind, best, first, _ in questions:
+        hits = best >= _SIMILARITY
+        right = cosines[first : first + len(best)] >= best - 2e-6
+        bench.value(f"{what}, recall@1, {kind}", float(right[hits].mean()), "", at_least(0.99, ""))
     times = sorted(found["seconds"])
-    bench.value(
-        f"{what}, a search",
-        median(times),
-        "s",
-        at_most(0.005, "s"),
-        note=f"p95 {1000 * times[int(0.95 * len(times))]:.2f} ms",
-    )
+    late = f"p95 {1000 * times[int(0.95 * len(times))]:.2f} ms"
+    bench.value(f"{what}, a search", median(times), "s", at_most(0.005, "s"), note=late)

@@ -6,7 +6,6 @@ Each library gives candidates, which are compared by exact cosine with the vecto
 from __future__ import annotations
 
 import mmap
-import os
 import threading
 from array import array
 from collections.abc import Callable
@@ -52,13 +51,13 @@ class _Peak:
         self._thread.join()
 
 
-def build(library: str, path: str, count: int, similarity: float, folder: str) -> dict[str, float]:
+def build(library: str, path: str, count: int, similarity: float) -> dict[str, float]:
     """Build an index over the first `count` vectors of a file."""
     rows = np.memmap(path, np.float32, "r", shape=(count, _DIMENSION))
     before = anonymous_bytes()
     began, spent = perf_counter(), process_time()
     with _Peak() as peak:
-        search, size = _LIBRARIES[library](path, rows, similarity, folder)
+        search, size = _LIBRARIES[library](path, rows, similarity)
     _searches[:] = [search]
     return {
         "seconds": perf_counter() - began,
@@ -69,15 +68,14 @@ def build(library: str, path: str, count: int, similarity: float, folder: str) -
     }
 
 
-def _ours(path: str, rows: Any, similarity: float, folder: str) -> tuple[Search, int]:
+def _ours(path: str, rows: Any, similarity: float) -> tuple[Search, int]:
     from semantic_llm_cache.index import VectorIndex
 
     count = len(rows)
     with open(path, "rb") as file:
         own = mmap.mmap(file.fileno(), 4 * _DIMENSION * count, access=mmap.ACCESS_COPY)
     vectors = np.frombuffer(own, np.float32).reshape(count, _DIMENSION)
-    compact = os.environ.get("COMPACT_ROWS")
-    index = VectorIndex(**({"compact_rows": int(compact)} if compact else {}))
+    index = VectorIndex()
     index.adopt(("s", "e", "bench", _DIMENSION), array("q", range(count)), vectors)
     index.indexer.wait(36_000)
     if index.indexed < count - 512:
@@ -93,7 +91,7 @@ def _weighed(rows: Any, found: Any, query: Any) -> list[tuple[int, float]]:
     return list(zip(numbers[order].tolist(), scores[order].tolist(), strict=True))
 
 
-def _usearch(path: str, rows: Any, similarity: float, folder: str) -> tuple[Search, int]:
+def _usearch(path: str, rows: Any, similarity: float) -> tuple[Search, int]:
     from usearch.index import Index  # type: ignore[import-not-found]
 
     index = Index(ndim=_DIMENSION, metric="ip", dtype="i8", connectivity=16, expansion_add=64, expansion_search=128)
@@ -104,7 +102,7 @@ def _usearch(path: str, rows: Any, similarity: float, folder: str) -> tuple[Sear
     return lambda query: _weighed(rows, index.search(query * scale, 64).keys, query), int(index.memory_usage)
 
 
-def _faiss(path: str, rows: Any, similarity: float, folder: str) -> tuple[Search, int]:
+def _faiss(path: str, rows: Any, similarity: float) -> tuple[Search, int]:
     import faiss  # type: ignore[import-not-found]
 
     faiss.omp_set_num_threads(1)
@@ -114,9 +112,8 @@ def _faiss(path: str, rows: Any, similarity: float, folder: str) -> tuple[Search
     for first in range(0, len(rows), _PIECE):
         index.add(np.ascontiguousarray(rows[first : first + _PIECE]))
     index.nprobe = 48
-    file = os.path.join(folder, "faiss.index")
-    faiss.write_index(index, file)
-    return lambda query: _weighed(rows, index.search(query[None], _MANY)[1][0], query), os.path.getsize(file)
+    size = len(rows) * (index.pq.code_size + 8) + 4 * lists * _DIMENSION
+    return lambda query: _weighed(rows, index.search(query[None], _MANY)[1][0], query), size
 
 
 _LIBRARIES = {"ours": _ours, "usearch": _usearch, "faiss": _faiss}

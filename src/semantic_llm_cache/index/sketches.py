@@ -21,7 +21,7 @@ _CHUNK = 1 << 14  # sketches compared at one time: 256 KB
 _PLACE_BITS = 32
 _MOST = 1024  # positions that a search returns at most
 # How much of all is searched, by the wanted cosine. Measured on generated clusters, see docs/storage.md.
-_SHARES = ((0.95, 0.02), (0.9, 0.05), (0.8, 0.2), (0.7, 0.5))
+_SHARES = ((0.95, 0.1), (0.9, 0.25), (0.85, 0.5))
 
 Positions = npt.NDArray[np.uint64]
 
