@@ -1,0 +1,109 @@
+"""Who asks: the tenant of a request, from its credential or from a trusted proxy in front."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from semantic_llm_cache.keys.fingerprint import secret_hash
+from semantic_llm_cache.server.proxy.headers import CREDENTIALS, Pairs
+from semantic_llm_cache.server.proxy.refusals import Refusal
+
+__all__ = ["Tenant", "Tenants"]
+
+_MOST_KNOWN = 1024
+_LONGEST_NAME = 200
+
+
+class Tenant(NamedTuple):
+    """Who asks.
+
+    Attributes:
+        label: names the tenant to people: its configured name, or the beginning of a hash of its credential.
+        name: its configured name, or the one that a trusted proxy gave; None where the credential alone counts.
+    """
+
+    label: str
+    name: str | None
+
+
+_ANONYMOUS = Tenant("anonymous", None)
+
+
+class Tenants:
+    """Finds the tenant of a request.
+
+    Args:
+        keys: names of tenants by the SHA-256 (hex) of their keys.
+        header: a header in which a trusted proxy names the tenant, in lower case; ``""`` for none.
+        trusted: addresses and networks of the proxies that may do so.
+        only_known: refuse requests of tenants that neither `keys` nor the header names.
+    """
+
+    def __init__(
+        self, keys: Mapping[str, str], header: str = "", trusted: Iterable[str] = (), only_known: bool = False
+    ) -> None:
+        self._keys = {digest.lower(): name for digest, name in keys.items()}
+        self._header = header.encode()
+        self._trusted = [ipaddress.ip_network(text, strict=False) for text in trusted]
+        self._only_known = only_known
+        self._seen: dict[str, bool] = {}
+
+    @property
+    def dropped(self) -> frozenset[bytes]:
+        """Headers that are only for this server, and not sent on."""
+        return frozenset({self._header}) if self._header else frozenset()
+
+    def of(self, headers: Pairs, peer: str | None) -> Tenant:
+        """Return the tenant of a request.
+
+        Args:
+            headers: of the request, with names in lower case.
+            peer: the address of who opened the connection, None where it is not known.
+
+        Raises:
+            Refusal: 401 for a tenant that is not known where only known ones are served; 400 for a tenant header
+                that is given twice or is too long.
+        """
+        if self._header and peer is not None and self._is_trusted(peer):
+            named = [value for name, value in headers if name == self._header]
+            if named:
+                return self._named(named)
+        given = [value for name, value in headers if name in CREDENTIALS]
+        if self._keys:
+            for value in given:
+                name = self._keys.get(hashlib.sha256(_token(value)).hexdigest())
+                if name is not None:
+                    return Tenant(name, f"tenant {name}")
+        if self._only_known:
+            raise Refusal(401, "this key is not known here: ask who runs this proxy for one")
+        if not given:
+            return _ANONYMOUS
+        return Tenant(secret_hash(b"\n".join(given))[:12], None)
+
+    def _named(self, values: list[bytes]) -> Tenant:
+        if len(values) > 1 or not 0 < len(values[0]) <= _LONGEST_NAME:
+            raise Refusal(400, f"the header {self._header.decode()} must name one tenant, in {_LONGEST_NAME} bytes")
+        label = values[0].decode("latin-1")
+        return Tenant(label, f"header {label}")
+
+    def _is_trusted(self, peer: str) -> bool:
+        known = self._seen.get(peer)
+        if known is None:
+            try:
+                address = ipaddress.ip_address(peer)
+            except ValueError:  # a Unix socket
+                address = None
+            known = address is not None and any(address in network for network in self._trusted)
+            if len(self._seen) >= _MOST_KNOWN:
+                self._seen.clear()
+            self._seen[peer] = known
+        return known
+
+
+def _token(value: bytes) -> bytes:
+    scheme, separator, token = value.partition(b" ")
+    return token.strip() if separator and hmac.compare_digest(scheme.lower(), b"bearer") else value.strip()

@@ -1,0 +1,45 @@
+"""Runs the server with uvicorn, in one process or several."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from semantic_llm_cache.server.application import create_app
+from semantic_llm_cache.server.loading import HANDOVER_VARIABLE
+from semantic_llm_cache.server.settings import Settings
+
+__all__ = ["run", "uvicorn_options"]
+
+
+def uvicorn_options(settings: Settings) -> dict[str, Any]:
+    """Return what uvicorn is told."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "log_level": settings.log_level,
+        "access_log": False,  # its lines hold queries, and these may hold keys
+        "proxy_headers": False,  # who asks is decided by the address of the connection, not by a header
+        "server_header": False,
+        "timeout_keep_alive": settings.keep_alive,
+        "timeout_graceful_shutdown": settings.shutdown_timeout,
+        "limit_concurrency": settings.max_connections,
+        "h11_max_incomplete_event_size": settings.max_headers,
+        "http": "h11",
+        "ws": "none",
+        "lifespan": "on",
+    }
+
+
+def run(settings: Settings) -> None:
+    """Serve until the process is told to stop. Answers under way are sent to their end."""
+    import uvicorn
+
+    options = uvicorn_options(settings)
+    if settings.workers == 1:
+        uvicorn.run(create_app(settings), **options)
+        return
+    # Each worker is a new process: it reads the settings from its environment.
+    os.environ[HANDOVER_VARIABLE] = settings.model_dump_json(exclude_unset=True)
+    factory = "semantic_llm_cache.server.application:create_app"
+    uvicorn.run(factory, factory=True, workers=settings.workers, **options)
