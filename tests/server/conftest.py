@@ -23,4 +23,5 @@ def server(upstream):
     upstream.answer = "Paris is the capital ({n})."
     upstream.tool = upstream.finish = upstream.gate = upstream.cut = upstream.raw = upstream.script = None
     upstream.fail = []
+    upstream.arrived.clear()
     return upstream

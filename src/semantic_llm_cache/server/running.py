@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 from semantic_llm_cache.server.application import create_app
 from semantic_llm_cache.server.loading import HANDOVER_VARIABLE
+from semantic_llm_cache.server.protocol import GuardedProtocol, Waits
 from semantic_llm_cache.server.settings import Settings
 
 __all__ = ["run", "uvicorn_options"]
@@ -25,7 +27,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "timeout_graceful_shutdown": settings.shutdown_timeout,
         "limit_concurrency": settings.max_connections,
         "h11_max_incomplete_event_size": settings.max_headers,
-        "http": "h11",
+        "http": partial(GuardedProtocol, waits=Waits(settings.header_timeout, settings.client_timeout)),
         "ws": "none",
         "lifespan": "on",
     }

@@ -205,6 +205,7 @@ class Settings(CacheSettings):
     body_timeout: float = Field(
         60.0, gt=0, description="Seconds for a body, or for each piece of an upload, to arrive."
     )
+    client_timeout: float = Field(60.0, gt=0, description="Seconds for a client to read anything of its answer.")
     connect_timeout: float = Field(10.0, gt=0, description="Seconds to open a connection to an upstream.")
     read_timeout: float = Field(600.0, gt=0, description="Seconds between two pieces of an upstream's answer.")
     keep_alive: float = Field(75.0, gt=0, description="Seconds that an idle connection is kept.")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from semantic_llm_cache.server.proxy.headers import Head
 from semantic_llm_cache.server.proxy.refusals import Refusal
 
-__all__ = ["Gone", "Message", "Receive", "Send", "passing_body", "whole_body"]
+__all__ = ["Gone", "Message", "Receive", "Send", "drain", "passing_body", "whole_body"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+_DRAIN = 5.0
+_QUIET = 1.0
+"""Seconds to read what is left of a refused body: at most, and without a byte."""
 
 
 class Gone(Exception):
@@ -34,24 +40,29 @@ async def whole_body(receive: Receive, head: Head, most: int, seconds: float) ->
         Gone: the client has left.
     """
     _check_length(head, most)
-    message = None
-    if head.length is not None and head.length <= _USUAL:
-        message = await _first(receive, seconds)
-        if not message.get("more_body", False):
-            body: bytes = message.get("body", b"")
+    with _Deadline(seconds):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False) and len(body) <= most:
             return body
-    try:
-        return await asyncio.wait_for(_rest(receive, message, most), seconds)
-    except (asyncio.TimeoutError, TimeoutError):
-        raise _late(seconds) from None
+        return await _rest(receive, message, most)
 
 
-async def passing_body(receive: Receive, head: Head, most: int, seconds: float) -> AsyncIterator[bytes]:
-    """Yield the body of a request as it comes. Raises what `whole_body` does; `seconds` count for each piece."""
-    _check_length(head, most)
+def passing_body(receive: Receive, head: Head, most: int, seconds: float) -> AsyncIterator[bytes]:
+    """Return the body of a request as it comes. Raises what `whole_body` does; `seconds` count for each piece."""
+    _check_length(head, most)  # at once: nothing is sent on of a request that announces too much
+    return _passing(receive, most, seconds)
+
+
+async def _passing(receive: Receive, most: int, seconds: float) -> AsyncIterator[bytes]:
     size, more = 0, True
     while more:
-        message = await _first(receive, seconds)
+        with _Deadline(seconds):
+            message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
         part = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(part)
@@ -61,24 +72,52 @@ async def passing_body(receive: Receive, head: Head, most: int, seconds: float) 
             yield part
 
 
-_USUAL = 1 << 16
+async def drain(receive: Receive) -> None:
+    """Read what a client still sends of a body that was refused, for a short time.
 
-
-async def _first(receive: Receive, seconds: float) -> Message:
+    A connection that is closed with unread bytes is reset, and the client might never see why it was refused.
+    """
     try:
-        message = await asyncio.wait_for(receive(), seconds)
-    except (asyncio.TimeoutError, TimeoutError):
-        raise _late(seconds) from None
-    if message["type"] == "http.disconnect":
-        raise Gone
-    return message
+        with _Deadline(_DRAIN):
+            while True:
+                with _Deadline(_QUIET):
+                    message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+    except Refusal:
+        pass
 
 
-async def _rest(receive: Receive, message: Message | None, most: int) -> bytes:
+class _Deadline:
+    """Raises Refusal where the body of the block takes longer. What `asyncio.timeout` does, on Python 3.10 too."""
+
+    __slots__ = ("_handle", "_late", "_seconds", "_task")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._late = False
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._handle = asyncio.get_running_loop().call_later(self._seconds, self._expire)
+
+    def _expire(self) -> None:
+        self._late = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        self._handle.cancel()
+        if self._late and kind is asyncio.CancelledError:
+            if self._task is not None and sys.version_info >= (3, 11):
+                self._task.uncancel()
+            seconds = self._seconds
+            raise Refusal(408, f"the body was not complete after {seconds:g} seconds", close=True) from None
+
+
+async def _rest(receive: Receive, message: Message, most: int) -> bytes:
     body = bytearray()
     while True:
-        if message is None:
-            message = await receive()
         if message["type"] == "http.disconnect":
             raise Gone
         body += message.get("body", b"")
@@ -86,7 +125,7 @@ async def _rest(receive: Receive, message: Message | None, most: int) -> bytes:
             raise _too_large(most)
         if not message.get("more_body", False):
             return bytes(body)
-        message = None
+        message = await receive()
 
 
 def _check_length(head: Head, most: int) -> None:
@@ -95,8 +134,4 @@ def _check_length(head: Head, most: int) -> None:
 
 
 def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"the body is larger than the limit of {most:,} bytes", close=True)
-
-
-def _late(seconds: float) -> Refusal:
-    return Refusal(408, f"the body was not complete after {seconds:g} seconds", close=True)
+    return Refusal(413, f"the body is larger than the limit of {most:,} bytes", unread=True)

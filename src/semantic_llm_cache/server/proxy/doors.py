@@ -67,8 +67,7 @@ class Doors:
         self._rules = tuple(rules)
         self._made: dict[tuple[int, ...], WireCache] = {}
         self._known: dict[Asker, WireCache] = {}
-        self.needs_model = any("model" in rule.match for rule in self._rules)
-        """Whether the model decides which cache answers."""
+        self._matched = frozenset(part for rule in self._rules for part in rule.match)
         self._only = None if self._rules else self._door(())
 
     @property
@@ -76,16 +75,17 @@ class Doors:
         """The engines in use."""
         return [self.engine, *(door.engine for door in self._made.values())]
 
-    def find(self, upstream: str, route: str, tenant: str, model: Callable[[], str]) -> WireCache:
+    def find(self, upstream: str, route: str, tenant: Callable[[], str], model: Callable[[], str]) -> WireCache:
         """Return the cache for a request.
 
         Args:
-            upstream, route, tenant: see `Asker`.
-            model: returns the model; called only where a rule depends on it.
+            upstream, route: see `Asker`.
+            tenant, model: return these; called only where a rule depends on them.
         """
         if self._only is not None:
             return self._only
-        asker = Asker(upstream, route, model() if self.needs_model else "", tenant)
+        wants = self._matched
+        asker = Asker(upstream, route, model() if "model" in wants else "", tenant() if "tenant" in wants else "")
         found = self._known.get(asker)
         if found is None:
             found = self._door(tuple(i for i, rule in enumerate(self._rules) if rule.applies(asker)))

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import httpx
 
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup
+from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.server.proxy.bodies import Gone, Message, Receive, Send, passing_body, whole_body
+from semantic_llm_cache.server.proxy.bodies import Gone, Message, Receive, Send, drain, passing_body, whole_body
 from semantic_llm_cache.server.proxy.doors import Doors
 from semantic_llm_cache.server.proxy.forwarding import ENCODINGS, Forwarder, Outgoing
 from semantic_llm_cache.server.proxy.headers import (
@@ -28,10 +29,10 @@ from semantic_llm_cache.server.proxy.headers import (
 )
 from semantic_llm_cache.server.proxy.refusals import Refusal, error_body
 from semantic_llm_cache.server.proxy.routing import Routes, Target
-from semantic_llm_cache.server.proxy.status import NAME, cache_status
+from semantic_llm_cache.server.proxy.status import HIT, NAME, cache_status
 from semantic_llm_cache.server.proxy.tenants import Tenant, Tenants
 from semantic_llm_cache.wire.cache import Plan, Reply, WireCache
-from semantic_llm_cache.wire.strict import Bypass, read_object
+from semantic_llm_cache.wire.strict import NOT_UTF8, TOO_DEEP, Bypass, read_object
 
 __all__ = ["Limits", "Proxy"]
 
@@ -40,8 +41,12 @@ _log = logging.getLogger("semantic_llm_cache")
 Scope = Message
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_VERSIONS = frozenset({"1.0", "1.1", "2", "2.0", "3"})
 _HAS_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _MOST_HEADERS = 100
+_HIT = HIT.encode()
+_MALFORMED = frozenset(because("bypass", text) for text in (NOT_UTF8, TOO_DEEP))
+"""Why a body bypasses the cache that no provider can read either."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Proxy:
                 await exchange.passed()
         except Refusal as refusal:
             if not answer.begun:  # else the server closes the connection: the client must see that something is missing
-                await answer.refuse(refusal, name)
+                await answer.refuse(refusal, name, receive)
         except (Gone, _Broken):
             pass
         except Exception as error:
@@ -108,6 +113,8 @@ class Proxy:
                 await answer.refuse(Refusal(500, "the proxy failed: its log says where"), name)
 
     def _check(self, scope: Scope) -> None:
+        if scope.get("http_version", "1.1") not in _VERSIONS:
+            raise Refusal(505, "this version of HTTP is not spoken here: use HTTP/1.1", close=True)
         if scope["method"] not in METHODS:
             raise Refusal(
                 405, f"this method is not passed on: use {', '.join(METHODS)}", (("allow", ", ".join(METHODS)),)
@@ -154,14 +161,22 @@ class _Answer:
     async def piece(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b""})
+    async def end(self, data: bytes = b"") -> None:
+        await self._send({"type": "http.response.body", "body": data})
 
-    async def refuse(self, refusal: Refusal, name: str) -> None:
+    async def refuse(self, refusal: Refusal, name: str, receive: Receive | None = None) -> None:
         headers = as_bytes([("content-type", "application/json"), *refusal.headers])
         if refusal.close:
             headers.append((b"connection", b"close"))
-        await self.whole(refusal.status, headers, error_body(name, refusal.status, refusal.message))
+        body = error_body(name, refusal.status, refusal.message)
+        if refusal.unread and receive is not None:
+            headers.append((b"content-length", b"%d" % len(body)))
+            await self.begin(refusal.status, headers)
+            await self.piece(body)
+            await drain(receive)
+            await self.end()
+        else:
+            await self.whole(refusal.status, headers, body)
 
 
 class _Broken(Exception):
@@ -188,13 +203,22 @@ class _Exchange:
         body = await whole_body(self._receive, self._head, limits.body, limits.seconds)
         target = self._target
         assert target.known is not None
-        door = proxy.doors.find(target.place.name, target.known.name, self._tenant.label, lambda: _model_of(body))
+        door = proxy.doors.find(
+            target.place.name, target.known.name, lambda: self._tenant.label, lambda: _model_of(body)
+        )
         plan = self._plan(door, body)
-        outgoing = self._outgoing(body, ENCODINGS)
         if isinstance(plan, str):
+            if plan in _MALFORMED:
+                raise Refusal(400, f"{plan.partition(': ')[2]}: it is not passed on")
             said = door.bypassed(plan) if plan else []
-            await self._relayed(outgoing, as_bytes([*said, ("cache-status", f"{NAME}; fwd=bypass")]))
+            more = as_bytes([*said, ("cache-status", f"{NAME}; fwd=bypass")])
+            await self._relayed(self._outgoing(body, ENCODINGS), more)
             return
+        held = door.held(plan)
+        if held is not None:
+            await self._held(held, plan.asked.stream)
+            return
+        outgoing = self._outgoing(body, ENCODINGS)
         reply, found = await self._unless_gone(_answered(door, plan, lambda: proxy.forwarder.send_cached(outgoing)))
         headers = as_bytes(reply.headers)
         status = None if found is not None and found.hit else reply.status
@@ -205,15 +229,25 @@ class _Exchange:
         else:
             await self._stream(reply.status, headers, reply.body)
 
+    async def _held(self, reply: Reply, stream: bool) -> None:
+        """Send an exact hit that needed no waiting."""
+        headers = as_bytes(reply.headers)
+        headers.append((b"cache-status", _HIT))
+        if stream:
+            await self._answer.begin(200, headers)
+            await self._answer.end(reply.body)
+        else:
+            await self._answer.whole(200, headers, reply.body)
+
     def _plan(self, door: WireCache, body: bytes) -> Plan | str:
         target, head, tenant = self._target, self._head, self._tenant
         query = self._scope["query_string"]
         url = f"{target.url}?{query.decode('latin-1')}" if query else target.url
         counting = head.counting
-        if tenant.name is not None:
+        if tenant.scope is not None:
             counting = [pair for pair in counting if pair[0] not in CREDENTIALS and pair[0] not in self._proxy._dropped]
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in counting]
-        return door.plan_or_reason("POST", url, headers, body, head.control, tenant.name)
+        return door.plan_or_reason("POST", url, headers, body, head.control, tenant.scope)
 
     def _outgoing(self, body: bytes | AsyncIterator[bytes], encodings: bytes | None) -> Outgoing:
         headers = to_upstream(self._head, self._proxy._dropped, encodings)

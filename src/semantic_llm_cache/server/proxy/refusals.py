@@ -28,16 +28,24 @@ class Refusal(Exception):
         message: what is wrong and what to do; holds nothing of the request but names.
         headers: further headers of the reply.
         close: whether the connection is closed after the reply, as when the request was not read to its end.
+        unread: whether the client may still be sending its body.
     """
 
     def __init__(
-        self, status: int, message: str, headers: tuple[tuple[str, str], ...] = (), *, close: bool = False
+        self,
+        status: int,
+        message: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        close: bool = False,
+        unread: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers
-        self.close = close
+        self.close = close or unread
+        self.unread = unread
 
 
 def error_body(name: str, status: int, message: str) -> bytes:

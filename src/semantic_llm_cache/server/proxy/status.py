@@ -5,13 +5,14 @@ from __future__ import annotations
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.refusals import word_of
 
-__all__ = ["NAME", "cache_status"]
+__all__ = ["HIT", "NAME", "cache_status"]
 
 NAME = "semantic-llm-cache"
 """The name of this cache in ``Cache-Status`` and ``Proxy-Status``."""
 
 _HITS = {"exact": f"{NAME}; hit", "near": f"{NAME}; hit; detail=near", "stale": f"{NAME}; hit; detail=stale"}
 HIT = _HITS["exact"]
+"""The value for an exact hit."""
 
 
 def cache_status(found: Lookup | None, status: int | None, refused: str = "", forced: bool = False) -> str:

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.server.proxy.headers import CREDENTIALS, Pairs
@@ -18,19 +17,31 @@ _MOST_KNOWN = 1024
 _LONGEST_NAME = 200
 
 
-class Tenant(NamedTuple):
+class Tenant:
     """Who asks.
 
+    Args:
+        name: as configured, or as a trusted proxy gave it; None where the credential alone counts.
+        kind: ``"tenant"`` or ``"header"``: who gave the name.
+        credential: of the caller; ``b""`` for none.
+
     Attributes:
-        label: names the tenant to people: its configured name, or the beginning of a hash of its credential.
-        name: its configured name, or the one that a trusted proxy gave; None where the credential alone counts.
+        scope: what counts in the key in place of the credential; None where the credential itself counts.
     """
 
-    label: str
-    name: str | None
+    __slots__ = ("_credential", "_name", "scope")
 
+    def __init__(self, name: str | None, kind: str = "", credential: bytes = b"") -> None:
+        self._name = name
+        self._credential = credential
+        self.scope = None if name is None else f"{kind} {name}"
 
-_ANONYMOUS = Tenant("anonymous", None)
+    @property
+    def label(self) -> str:
+        """Names the tenant to people: its name, or the beginning of a keyed hash of its credential."""
+        if self._name is not None:
+            return self._name
+        return secret_hash(self._credential)[:12] if self._credential else "anonymous"
 
 
 class Tenants:
@@ -77,18 +88,15 @@ class Tenants:
             for value in given:
                 name = self._keys.get(hashlib.sha256(_token(value)).hexdigest())
                 if name is not None:
-                    return Tenant(name, f"tenant {name}")
+                    return Tenant(name, "tenant")
         if self._only_known:
             raise Refusal(401, "this key is not known here: ask who runs this proxy for one")
-        if not given:
-            return _ANONYMOUS
-        return Tenant(secret_hash(b"\n".join(given))[:12], None)
+        return Tenant(None, credential=b"\n".join(given))
 
     def _named(self, values: list[bytes]) -> Tenant:
         if len(values) > 1 or not 0 < len(values[0]) <= _LONGEST_NAME:
             raise Refusal(400, f"the header {self._header.decode()} must name one tenant, in {_LONGEST_NAME} bytes")
-        label = values[0].decode("latin-1")
-        return Tenant(label, f"header {label}")
+        return Tenant(values[0].decode("latin-1"), "header")
 
     def _is_trusted(self, peer: str) -> bool:
         known = self._seen.get(peer)
