@@ -59,13 +59,13 @@ async def test_one_who_leaves_does_not_stop_the_stream_of_another(shared, server
     async with httpx.AsyncClient() as client:
         leaving = opened(shared, "shared stream")
         await asyncio.to_thread(server.arrived.wait, 5)
-        staying = asyncio.create_task(lines_of(client, shared.url, "shared stream"))
-        await asyncio.to_thread(leaving.recv, 100)
+        made = client.build_request("POST", f"{shared.url}{CHAT}", json=asked("shared stream"))
+        staying = await client.send(made, stream=True)
         leaving.close()
         await asyncio.sleep(0.1)
         server.gate.set()
-        outcome, lines = await staying
-        assert (outcome, lines[-1]) == ("COALESCED", "data: [DONE]")
+        lines = [line async for line in staying.aiter_lines() if line]
+        assert (staying.headers["x-cache"], lines[-1]) == ("COALESCED", "data: [DONE]")
         assert (await lines_of(client, shared.url, "shared stream"))[0] == "HIT"
     assert server.calls == 1
 
