@@ -98,3 +98,17 @@ def test_curl(shared, server):
     assert "cache-status: semantic-llm-cache; fwd=miss" in texts[0]
     assert "cache-status: semantic-llm-cache; hit" in texts[1]
     assert server.calls == 1
+
+
+async def test_langchain(shared, server):
+    from langchain_openai import ChatOpenAI
+
+    # LangChain keeps its HTTP clients for ever, so connections are closed after each answer.
+    fields = {"model": "m", "api_key": "k", "base_url": f"{shared.url}/v1", "default_headers": {"connection": "close"}}
+    model = ChatOpenAI(**fields, max_retries=0)
+    first = model.invoke("langchain").content
+    assert model.invoke("langchain").content == first
+    assert (await model.ainvoke("langchain")).content == first
+    assert "".join([part.content async for part in model.astream("langchain, stream")]) == first.replace("1", "2")
+    assert "".join(part.content for part in model.stream("langchain, stream")) == first.replace("1", "2")
+    assert server.calls == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ def serve_command(args: Args) -> int:
     if missing:
         raise CommandError(f"serve needs {', '.join(missing)}: run  {install('server')}", code=2)
     from semantic_llm_cache.server.loading import ServerSettingsError, load_settings
+    from semantic_llm_cache.server.running import run, warnings_of
 
     try:
         settings = load_settings(_given(args), args.config)
@@ -57,10 +59,8 @@ def serve_command(args: Args) -> int:
             say(f"{PROGRAM}: {clean(without_urls(line))}", err=True)
         return 2
     if args.check:
-        say("\n".join(_summary(settings)))
+        say("\n".join(map(clean, _summary(settings, warnings_of(settings)))))
         return 0
-    from semantic_llm_cache.server.running import run
-
     run(settings)
     return 0
 
@@ -78,11 +78,28 @@ def _given(args: Args) -> dict[str, Any]:
     return given
 
 
-def _summary(settings: Settings) -> list[str]:
-    lines = [f"listen      {settings.host}:{settings.port}, {settings.workers} worker(s)"]
+def _summary(settings: Settings, warnings: Sequence[str]) -> list[str]:
+    """Return what the settings do, a line each."""
+    lines = [f"listen  {settings.host}:{settings.port}, {settings.workers} worker{'s' * (settings.workers > 1)}"]
     for name, upstream in settings.upstream.items():
         path = "/" if name == "default" else f"/{name}/"
-        key = f", with the key in {upstream.key_env}" if upstream.key_env else ", with the caller's key"
-        lines.append(f"{path:11} -> {upstream.url}{key}")
-    lines.append(f"cache       {'memory' if settings.url is None else origin_of(settings.url)}")
-    return lines
+        key = f"the key in {upstream.key_env}" if upstream.key_env else "the caller's key"
+        lines.append(f"{path}  to {upstream.url}, with {key}")
+    lines.append(f"cache  {'in memory' if settings.url is None else origin_of(settings.url)}")
+    for name, tenant in settings.tenants.items():
+        lines.append(f"tenant {name}  {len(tenant.keys_sha256)} keys")
+    for rule in settings.rules:
+        match = ", ".join(f"{part} {pattern}" for part, pattern in rule.match.items())
+        lines.append(f"rule {rule.name}  for {match}: {_listed(rule.options())}")
+    shown = {name: getattr(settings, name) for name in type(settings).model_fields if name in settings.model_fields_set}
+    others = {name: value for name, value in shown.items() if name not in _SHOWN}
+    if others:
+        lines.append(f"set  {_listed(others)}")
+    return lines + [f"warning: {text}" for text in warnings]
+
+
+_SHOWN = frozenset({"host", "port", "workers", "upstream", "url", "tenants", "rules"})
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())

@@ -129,6 +129,12 @@ class EnvironmentApp:
             self._server = create_app()
         await self._server(scope, receive, send)
 
+    async def aclose(self) -> None:
+        """Close connections, where the app around this one does not pass the lifespan on."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.aclose()
+
 
 app = EnvironmentApp()
 """The server that the environment describes, to be mounted or served."""

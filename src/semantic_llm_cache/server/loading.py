@@ -52,7 +52,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: str | None = N
     for source, given in (
         (str(path), {} if path is None else _file(path)),
         ("the environment", _environment()),
-        ("the command line", dict(flags or {})),
+        ("the command line", _decoded(flags or {})),
     ):
         found.update(given)
         sources.update(dict.fromkeys(given, source))
@@ -95,6 +95,15 @@ def _environment() -> dict[str, Any]:
     return found
 
 
+def _decoded(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _value(f"--set {name}", value, name)
+        if isinstance(value, str) and name in Settings.model_fields
+        else value
+        for name, value in flags.items()
+    }
+
+
 def _value(variable: str, text: str, name: str) -> Any:
     """Return the value of a variable: lists are separated by commas, tables are JSON."""
     default = Settings.model_fields[name].get_default()
@@ -112,7 +121,8 @@ def _lines(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
     lines = []
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         place = [str(part) for part in fault["loc"]]
-        source = f"{sources[place[0]]}: " if place and place[0] in sources else ""
+        about = place[0] if place else fault["msg"].removeprefix("Value error, ").split()[0].rstrip(":")
+        source = f"{sources[about]}: " if about in sources else ""
         if fault["type"] == "extra_forbidden":
             text = unknown("setting", place[-1], _known(place[:-1]))
             place = place[:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import partial
 from typing import Any
@@ -11,7 +12,10 @@ from semantic_llm_cache.server.loading import HANDOVER_VARIABLE
 from semantic_llm_cache.server.protocol import GuardedProtocol, Waits
 from semantic_llm_cache.server.settings import Settings
 
-__all__ = ["run", "uvicorn_options"]
+__all__ = ["run", "uvicorn_options", "warnings_of"]
+
+_log = logging.getLogger("semantic_llm_cache")
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:
@@ -33,10 +37,30 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def warnings_of(settings: Settings) -> list[str]:
+    """Return what of the settings is likely not meant."""
+    found = []
+    if settings.workers > 1 and (settings.url or "memory:").startswith("memory:"):
+        found.append("each worker has a cache of its own in memory: give --url, such as sqlite:///cache.db or redis://")
+    for name, upstream in settings.upstream.items():
+        if upstream.key_env is None:
+            continue
+        if not os.environ.get(upstream.key_env):
+            found.append(f"upstream {name}: the environment variable {upstream.key_env} is not set")
+        if settings.host not in _LOOPBACK and not settings.only_known_tenants:
+            found.append(
+                f"upstream {name}: anybody who can reach {settings.host} uses the key in {upstream.key_env}: "
+                "list the tenants, and set only_known_tenants"
+            )
+    return found
+
+
 def run(settings: Settings) -> None:
     """Serve until the process is told to stop. Answers under way are sent to their end."""
     import uvicorn
 
+    for text in warnings_of(settings):
+        _log.warning("%s", text)
     options = uvicorn_options(settings)
     if settings.workers == 1:
         uvicorn.run(create_app(settings), **options)
