@@ -27,9 +27,10 @@ SUBSETS = {
     "gptcache": ("against_gptcache", "near hits and puts against GPTCache on SQLite and faiss"),
     "redis": ("redis_server", "Redis in three ways: hits and puts against the bare commands and redisvl"),
     "postgres": ("postgres_server", "PostgreSQL with pgvector: hits and puts against bare statements"),
+    "proxy": ("proxy.load", "hits through the proxy against a bare app on its server and LiteLLM's proxy"),
     "scale": ("scale", "1, 2 and 4 client processes on Redis and PostgreSQL, a cluster, shared single flight"),
 }
-BY_NAME = ("redis", "postgres", "scale")
+BY_NAME = ("redis", "postgres", "proxy", "scale")
 """Measured only when named: they fetch servers, fill them with 100,000 entries, and take minutes each."""
 
 

@@ -1,11 +1,16 @@
 """The settings of the server: where they come from, and what is said of wrong ones."""
 
+import pathlib
+import subprocess
+import sys
+
 import pytest
 
 from semantic_llm_cache.server import ServerSettingsError, Settings, create_app, load_settings
 from semantic_llm_cache.server.loading import HANDOVER_VARIABLE, PREFIX
 
 URL = "https://api.openai.com/v1"
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -128,3 +133,10 @@ def test_an_error_budget_of_a_rule_has_a_namespace_of_its_own(monkeypatch):
     doors = create_app(Settings(upstream=URL, url="memory://", similarity=0.9, rules=rules)).doors
     names = [doors.find("default", "openai.chat", str, lambda m=m: m).engine.namespace for m in ("gpt-4", "other")]
     assert names == ["default/careful", "default"]
+
+
+def test_the_page_lists_every_setting():
+    done = subprocess.run(
+        [sys.executable, "scripts/write_proxy.py", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

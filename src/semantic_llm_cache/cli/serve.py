@@ -87,7 +87,8 @@ def _summary(settings: Settings, warnings: Sequence[str]) -> list[str]:
         lines.append(f"{path}  to {upstream.url}, with {key}")
     lines.append(f"cache  {'in memory' if settings.url is None else origin_of(settings.url)}")
     for name, tenant in settings.tenants.items():
-        lines.append(f"tenant {name}  {len(tenant.keys_sha256)} keys")
+        count = len(tenant.keys_sha256)
+        lines.append(f"tenant {name}  {count} key{'s' * (count != 1)}")
     for rule in settings.rules:
         match = ", ".join(f"{part} {pattern}" for part, pattern in rule.match.items())
         lines.append(f"rule {rule.name}  for {match}: {_listed(rule.options())}")

@@ -54,7 +54,7 @@ class CacheSettings(_Model):
     jitter: float = Field(0.0, description="Largest share of the TTL by which it is shortened at random.")
     timeout: float | None = Field(1.0, description="Seconds that each storage operation or embedding may take.")
     max_prompt: int = Field(1_000_000, description="Longest prompt that is stored, in characters.")
-    max_response: int = Field(2_000_000, description="Longest answer that is stored, in characters.")
+    max_response: int = Field(1_000_000, description="Longest answer that is stored, in characters.")
     namespace: str = Field("default", description="Groups the entries.")
     history: str = Field("exact", description='How much of a conversation counts: "exact", or "window:2".')
     tool_calls: Literal["bypass", "cache"] = Field("bypass", description="Whether answers that call tools are stored.")
