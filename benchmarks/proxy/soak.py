@@ -1,9 +1,9 @@
 """The proxy for minutes under faults: of the upstream, of the line to the backend, and of clients that leave.
 
-`python -m benchmarks.proxy.soak --seconds 600`. Eight tenants ask repeated and new questions, whole and as streams. One
-request in 20 meets a fault of the upstream; the line to Redis is cut or stalls every few seconds. Every answer names the
-credential and the question that it was made for, and the clients check both. Reported are answers of the wrong tenant or
-to the wrong question, errors of the proxy's own, answers that never came, and the memory over time.
+`python -m benchmarks.proxy.soak --seconds 600`. Eight tenants ask repeated and new questions, whole and as streams.
+One request in 20 meets a fault of the upstream; the line to Redis is cut or stalls every few seconds. Every answer
+names the credential and the question that it was made for, and the clients check both. Reported are answers of the
+wrong tenant or to the wrong question, errors of the proxy's own, answers that never came, and the memory over time.
 """
 
 from __future__ import annotations

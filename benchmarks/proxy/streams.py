@@ -1,7 +1,7 @@
 """A thousand slow streams at once through one worker: memory, and whether each client gets its own answer.
 
-`python -m benchmarks.proxy.streams [STREAMS]`. Each stream has 40 pieces of some 50 characters, one in half a second. All
-are open at the same time; none is answered from the cache.
+`python -m benchmarks.proxy.streams [STREAMS]`. Each stream has 40 pieces of some 50 characters, one in half a second.
+All are open at the same time; none is answered from the cache.
 """
 
 from __future__ import annotations
