@@ -212,3 +212,27 @@ def test_cache_control_of_the_request(origin):
     assert ask("No-Cache") == (200, "fwd=request; fwd-status=200; stored")
     assert len(server.seen) == 4
     assert not any("cache-control" in {name.lower() for name in seen[2]} for seen in server.seen)
+
+
+def test_a_model_call_that_bypasses_the_cache_comes_in_the_coding_that_the_caller_accepts(origin):
+    server, running = origin
+
+    def answer(handler):
+        asked = handler.headers.get("accept-encoding", "")
+        data = gzip.compress(b"packed") if "gzip" in asked else b"plain"
+        coding = [("Content-Encoding", "gzip")] if "gzip" in asked else []
+        handler.reply(200, [*coding, ("Content-Length", str(len(data)))], data)
+
+    server.answer = answer
+    twice = b'{"model": "m", "model": "n", "messages": []}'
+    for accepted, expected in (("identity", b"plain"), ("gzip", b"packed")):
+        reply = httpx.post(f"{running.url}/v1/chat/completions", content=twice, headers={"accept-encoding": accepted})
+        assert (reply.content, reply.headers["x-cache"]) == (expected, "BYPASS")
+        assert "an object has a name twice" in reply.headers["x-cache-store"]
+
+
+def test_an_answer_only_from_the_cache_was_not_forwarded(origin):
+    _, running = origin
+    body = {"model": "m", "messages": [{"role": "user", "content": "not known"}]}
+    reply = httpx.post(f"{running.url}/v1/chat/completions", json=body, headers={"cache-control": "only-if-cached"})
+    assert (reply.status_code, reply.headers["cache-status"]) == (504, "semantic-llm-cache; detail=only-if-cached")

@@ -90,6 +90,7 @@ WRONG = [
     ('[upstream.default]\nurl = "https://h"\nkey = "sk-secret"', "unknown setting 'key'"),
     ('upstream = ["https://a", "https://b"]', "upstream: names 'default' twice"),
     ("upstream = 7", "upstream: "),
+    (f'upstream = "metrics={URL}"', "the name 'metrics' is taken"),
     ("upstream = ", "is not TOML"),
 ]
 

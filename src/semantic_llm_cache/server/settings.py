@@ -24,6 +24,9 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 ROUTES = tuple(known.name for known in FORMATS)
 
+RESERVED = frozenset({"admin", "dashboard", "healthz", "metrics"})
+"""First parts of the paths of the server's own."""
+
 Span = float | str | None
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -241,6 +244,9 @@ class Settings(CacheSettings):
     @field_validator("upstream", mode="after")
     @classmethod
     def _some(cls, value: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(RESERVED & value.keys())
+        if taken:
+            raise ValueError(f"the name {taken[0]!r} is taken: /{taken[0]} is a path of the proxy's own")
         if not value:
             raise ValueError("must name at least one upstream, such as https://api.openai.com/v1")
         return value

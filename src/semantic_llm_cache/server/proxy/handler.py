@@ -29,7 +29,7 @@ from semantic_llm_cache.server.proxy.headers import (
 )
 from semantic_llm_cache.server.proxy.refusals import Refusal, error_body
 from semantic_llm_cache.server.proxy.routing import Routes, Target
-from semantic_llm_cache.server.proxy.status import HIT, NAME, cache_status
+from semantic_llm_cache.server.proxy.status import HIT, NAME, NOT_FORWARDED, cache_status
 from semantic_llm_cache.server.proxy.tenants import Tenant, Tenants
 from semantic_llm_cache.wire.cache import Plan, Reply, WireCache
 from semantic_llm_cache.wire.strict import NOT_UTF8, TOO_DEEP, Bypass, read_object
@@ -212,7 +212,7 @@ class _Exchange:
                 raise Refusal(400, f"{plan.partition(': ')[2]}: it is not passed on")
             said = door.bypassed(plan) if plan else []
             more = as_bytes([*said, ("cache-status", f"{NAME}; fwd=bypass")])
-            await self._relayed(self._outgoing(body, ENCODINGS), more)
+            await self._relayed(self._outgoing(body, None), more)
             return
         held = door.held(plan)
         if held is not None:
@@ -221,9 +221,7 @@ class _Exchange:
         outgoing = self._outgoing(body, ENCODINGS)
         reply, found = await self._unless_gone(_answered(door, plan, lambda: proxy.forwarder.send_cached(outgoing)))
         headers = as_bytes(reply.headers)
-        status = None if found is not None and found.hit else reply.status
-        forced = plan.control.no_cache
-        headers.append((b"cache-status", cache_status(found, status, "", forced).encode()))
+        headers.append((b"cache-status", _status(plan, reply, found).encode()))
         if isinstance(reply.body, bytes):
             await self._answer.whole(reply.status, headers, reply.body)
         else:
@@ -272,7 +270,10 @@ class _Exchange:
             response = await self._proxy.forwarder.send(outgoing)
         keep = frozenset() if "transfer-encoding" in response.headers else frozenset({b"content-length"})
         headers = response_headers(response.headers.raw, keep)
-        await self._stream(response.status_code, [*headers, *more], _raw(response))
+        try:
+            await self._stream(response.status_code, [*headers, *more], response.aiter_raw())
+        finally:
+            await response.aclose()
 
     # ------------------------------------------------------------------------- sending
 
@@ -317,17 +318,15 @@ async def _answered(door: WireCache, plan: Plan, send: Callable[[], Awaitable[An
     return reply, last_lookup()
 
 
+def _status(plan: Plan, reply: Reply, found: Lookup | None) -> str:
+    if not plan.control.may_call and not (found is not None and found.hit):
+        return NOT_FORWARDED
+    return cache_status(found, reply.status, forced=not plan.control.may_look)
+
+
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
-    try:
-        async for part in response.aiter_raw():
-            yield part
-    finally:
-        await response.aclose()
 
 
 def _model_of(body: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
 
@@ -114,4 +113,4 @@ class Tenants:
 
 def _token(value: bytes) -> bytes:
     scheme, separator, token = value.partition(b" ")
-    return token.strip() if separator and hmac.compare_digest(scheme.lower(), b"bearer") else value.strip()
+    return token.strip() if separator and scheme.lower() == b"bearer" else value.strip()
