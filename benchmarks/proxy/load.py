@@ -22,7 +22,7 @@ from benchmarks.proxy.processes import Started, free_port, started, started_prox
 LITELLM = ["litellm[proxy]>=1.80"]
 _CONNECTIONS = 16
 _ASKED = request("What is the capital of France?")
-_STREAMED = request("What is the capital of France?", stream=True)
+_STREAMED = request("What is the capital of Italy?", stream=True)
 
 _CONFIG = """\
 model_list:
