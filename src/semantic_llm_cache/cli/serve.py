@@ -50,7 +50,7 @@ def serve_command(args: Args) -> int:
     if missing:
         raise CommandError(f"serve needs {', '.join(missing)}: run  {install('server')}", code=2)
     from semantic_llm_cache.server.loading import ServerSettingsError, load_settings
-    from semantic_llm_cache.server.running import run, warnings_of
+    from semantic_llm_cache.server.running import cache_url, run, warnings_of
 
     try:
         settings = load_settings(_given(args), args.config)
@@ -59,7 +59,7 @@ def serve_command(args: Args) -> int:
             say(f"{PROGRAM}: {clean(without_urls(line))}", err=True)
         return 2
     if args.check:
-        say("\n".join(map(clean, _summary(settings, warnings_of(settings)))))
+        say("\n".join(map(clean, _summary(settings, cache_url(settings), warnings_of(settings)))))
         return 0
     run(settings)
     return 0
@@ -78,14 +78,14 @@ def _given(args: Args) -> dict[str, Any]:
     return given
 
 
-def _summary(settings: Settings, warnings: Sequence[str]) -> list[str]:
+def _summary(settings: Settings, url: str, warnings: Sequence[str]) -> list[str]:
     """Return what the settings do, a line each."""
     lines = [f"listen  {settings.host}:{settings.port}, {settings.workers} worker{'s' * (settings.workers > 1)}"]
     for name, upstream in settings.upstream.items():
         path = "/" if name == "default" else f"/{name}/"
         key = f"the key in {upstream.key_env}" if upstream.key_env else "the caller's key"
         lines.append(f"{path}  to {upstream.url}, with {key}")
-    lines.append(f"cache  {'in memory' if settings.url is None else origin_of(settings.url)}")
+    lines.append(f"cache  {'in memory' if url.startswith('memory:') else origin_of(url)}")
     for name, tenant in settings.tenants.items():
         count = len(tenant.keys_sha256)
         lines.append(f"tenant {name}  {count} key{'s' * (count != 1)}")

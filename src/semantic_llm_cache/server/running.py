@@ -12,7 +12,7 @@ from semantic_llm_cache.server.loading import HANDOVER_VARIABLE
 from semantic_llm_cache.server.protocol import GuardedProtocol, Waits
 from semantic_llm_cache.server.settings import Settings
 
-__all__ = ["run", "uvicorn_options", "warnings_of"]
+__all__ = ["cache_url", "run", "uvicorn_options", "warnings_of"]
 
 _log = logging.getLogger("semantic_llm_cache")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -37,10 +37,15 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def cache_url(settings: Settings) -> str:
+    """Return the URL of the backend that is used."""
+    return settings.url or os.environ.get("SEMANTIC_LLM_CACHE_URL") or "memory://"
+
+
 def warnings_of(settings: Settings) -> list[str]:
     """Return what of the settings is likely not meant."""
     found = []
-    if settings.workers > 1 and (settings.url or "memory:").startswith("memory:"):
+    if settings.workers > 1 and cache_url(settings).startswith("memory:"):
         found.append("each worker has a cache of its own in memory: give --url, such as sqlite:///cache.db or redis://")
     for name, upstream in settings.upstream.items():
         if upstream.key_env is None:
