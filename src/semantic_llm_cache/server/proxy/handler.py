@@ -43,7 +43,6 @@ Scope = Message
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _VERSIONS = frozenset({"1.0", "1.1", "2", "2.0", "3"})
 _HAS_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_MOST_HEADERS = 100
 _HIT = HIT.encode()
 _MALFORMED = frozenset(because("bypass", text) for text in (NOT_UTF8, TOO_DEEP))
 """Why a body bypasses the cache that no provider can read either."""
@@ -93,9 +92,9 @@ class Proxy:
             self._check(scope)
             target = self.routes.find(_path_of(scope))
             name = "" if target.known is None else target.known.name
-            head = read_head(scope["headers"])
+            head = read_head(scope["headers"], self.limits.headers)
             client = scope.get("client")
-            tenant = self.tenants.of(scope["headers"], None if client is None else client[0])
+            tenant = self.tenants.of(head, None if client is None else client[0])
             exchange = _Exchange(self, scope, receive, answer, _Asked(target, head, tenant))
             if target.known is not None and scope["method"] == "POST":
                 await exchange.cached()
@@ -112,17 +111,13 @@ class Proxy:
             if not answer.begun:
                 await answer.refuse(Refusal(500, "the proxy failed: its log says where"), name)
 
-    def _check(self, scope: Scope) -> None:
+    @staticmethod
+    def _check(scope: Scope) -> None:
         if scope.get("http_version", "1.1") not in _VERSIONS:
             raise Refusal(505, "this version of HTTP is not spoken here: use HTTP/1.1", close=True)
         if scope["method"] not in METHODS:
             raise Refusal(
                 405, f"this method is not passed on: use {', '.join(METHODS)}", (("allow", ", ".join(METHODS)),)
-            )
-        headers = scope["headers"]
-        if len(headers) > _MOST_HEADERS or sum(len(n) + len(v) for n, v in headers) > self.limits.headers:
-            raise Refusal(
-                431, f"a request may have {_MOST_HEADERS} headers of {self.limits.headers:,} bytes together", close=True
             )
 
 

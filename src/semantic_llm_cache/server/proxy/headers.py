@@ -59,6 +59,8 @@ _NOT_SENT = HOP_BY_HOP | {b"content-length", b"accept-encoding"}
 _OWN_RESPONSE = frozenset({b"date", b"server", b"content-length"})
 """The server in front writes its own."""
 
+_MOST_HEADERS = 100
+
 _FLAGS = {"no-cache": "no_cache", "no-store": "no_store", "only-if-cached": "only_if_cached"}
 
 
@@ -67,33 +69,41 @@ class Head:
 
     Attributes:
         counting: names and values that may count in the key, without those that are not passed on.
+        credentials: the values of headers that carry one.
         control: what the caller asks of the cache, None for nothing.
         length: the announced length of the body in bytes, None if it is not announced.
         chunked: whether the body comes in chunks.
         nominated: names that the ``connection`` header names: they are not passed on.
     """
 
-    __slots__ = ("chunked", "control", "counting", "length", "nominated")
+    __slots__ = ("chunked", "control", "counting", "credentials", "length", "nominated")
 
     def __init__(self) -> None:
         self.counting: Pairs = []
+        self.credentials: list[bytes] = []
         self.control: CacheControl | str | None = None
         self.length: int | None = None
         self.chunked = False
         self.nominated: frozenset[bytes] = frozenset()
 
 
-def read_head(headers: Iterable[tuple[bytes, bytes]]) -> Head:
+def read_head(headers: Pairs, most: int) -> Head:
     """Read the headers of a request, with names in lower case.
 
+    Args:
+        headers: as they came.
+        most: bytes that they may have together.
+
     Raises:
-        Refusal: lengths that servers could read differently, so that one request could hide another.
+        Refusal: too many headers, or lengths that servers could read differently, so that one request could hide
+            another.
     """
-    head = Head()
+    head, size = Head(), 0
     asked: list[str] = []
     own: str | None = None
     for pair in headers:
         name, value = pair
+        size += len(name) + len(value)
         if name == b"content-length":
             head.length = _length(value, head)
         elif name in _LEFT_OUT:
@@ -103,12 +113,16 @@ def read_head(headers: Iterable[tuple[bytes, bytes]]) -> Head:
                 own = value.decode("latin-1")
         else:
             head.counting.append(pair)
-            if name == b"transfer-encoding":
+            if name in CREDENTIALS:
+                head.credentials.append(value)
+            elif name == b"transfer-encoding":
                 if value.strip().lower() != b"chunked" or head.chunked:
                     raise Refusal(501, "transfer-encoding must be chunked, given once", close=True)
                 head.chunked = True
             elif name == b"connection":
                 head.nominated |= _nominated(value)
+    if size > most or len(headers) > _MOST_HEADERS:
+        raise Refusal(431, f"a request may have {_MOST_HEADERS} headers of {most:,} bytes together", close=True)
     if head.chunked and head.length is not None:
         raise Refusal(400, "a request has content-length and transfer-encoding: send one of them", close=True)
     if own is not None:

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 
 from semantic_llm_cache.keys.fingerprint import secret_hash
-from semantic_llm_cache.server.proxy.headers import CREDENTIALS, Pairs
+from semantic_llm_cache.server.proxy.headers import Head
 from semantic_llm_cache.server.proxy.refusals import Refusal
 
 __all__ = ["Tenant", "Tenants"]
@@ -67,11 +67,11 @@ class Tenants:
         """Headers that are only for this server, and not sent on."""
         return frozenset({self._header}) if self._header else frozenset()
 
-    def of(self, headers: Pairs, peer: str | None) -> Tenant:
+    def of(self, head: Head, peer: str | None) -> Tenant:
         """Return the tenant of a request.
 
         Args:
-            headers: of the request, with names in lower case.
+            head: of the request.
             peer: the address of who opened the connection, None where it is not known.
 
         Raises:
@@ -79,18 +79,17 @@ class Tenants:
                 that is given twice or is too long.
         """
         if self._header and peer is not None and self._is_trusted(peer):
-            named = [value for name, value in headers if name == self._header]
+            named = [value for name, value in head.counting if name == self._header]
             if named:
                 return self._named(named)
-        given = [value for name, value in headers if name in CREDENTIALS]
         if self._keys:
-            for value in given:
+            for value in head.credentials:
                 name = self._keys.get(hashlib.sha256(_token(value)).hexdigest())
                 if name is not None:
                     return Tenant(name, "tenant")
         if self._only_known:
             raise Refusal(401, "this key is not known here: ask who runs this proxy for one")
-        return Tenant(None, credential=b"\n".join(given))
+        return Tenant(None, credential=b"\n".join(head.credentials))
 
     def _named(self, values: list[bytes]) -> Tenant:
         if len(values) > 1 or not 0 < len(values[0]) <= _LONGEST_NAME:
@@ -103,8 +102,9 @@ class Tenants:
             try:
                 address = ipaddress.ip_address(peer)
             except ValueError:  # a Unix socket
-                address = None
-            known = address is not None and any(address in network for network in self._trusted)
+                return False
+            address = getattr(address, "ipv4_mapped", None) or address
+            known = any(address in network for network in self._trusted)
             if len(self._seen) >= _MOST_KNOWN:
                 self._seen.clear()
             self._seen[peer] = known
