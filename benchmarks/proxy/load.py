@@ -46,7 +46,8 @@ class _Side:
         self.rate: list[float] = []
         self.p50: list[float] = []
         self.p99: list[float] = []
-        self.last = self._load(64).last  # workers are warm, and the answer is stored
+        self._load(64)  # workers are warm, and the answer is stored
+        self.last = self._load(1).last
 
     def _load(self, requests: int) -> Done:
         return self._bench.run(load(self._server.port, self._asked, requests, _CONNECTIONS))

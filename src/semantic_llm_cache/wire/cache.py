@@ -18,6 +18,7 @@ from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.values.rebuilding import AsStored
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering, held
 from semantic_llm_cache.wire.base import Asked, Format, Reading
@@ -201,7 +202,7 @@ class WireCache:
         if control is None:
             control = next((v for name, v in headers if len(name) == len(HEADER) and name.lower() == HEADER), None)
         asks = None if control is None else CacheControl.read(control)
-        settings, namespace = current(self.engine, self.engine.settings(), asks)
+        settings, namespace = current(self.engine, self.engine.settings(AsStored), asks)
         place = found = None
         who = self.principal.of(url, headers)
         if self.scope is None:
