@@ -70,6 +70,25 @@ async def test_one_who_leaves_does_not_stop_the_stream_of_another(shared, server
     assert server.calls == 1
 
 
+async def test_one_who_leaves_does_not_stop_the_call_of_another(shared, server):
+    server.gate = threading.Event()
+    async with httpx.AsyncClient() as client:
+        leaving = opened(shared, "shared call", stream=False)
+        await asyncio.to_thread(server.arrived.wait, 5)
+        body = asked("shared call", stream=False)
+        staying = asyncio.create_task(client.post(f"{shared.url}{CHAT}", json=body))
+        while len(shared.server.server_state.tasks) < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        leaving.close()
+        await asyncio.sleep(0.1)
+        server.gate.set()
+        reply = await staying
+    assert (reply.status_code, reply.headers["x-cache"]) == (200, "COALESCED")
+    assert reply.headers["cache-status"] == "semantic-llm-cache; fwd=miss; collapsed"
+    assert server.calls == 1
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_when_all_have_left_the_upstream_is_left_too_and_nothing_is_stored(shared, server, stream):
     server.gate = threading.Event()
