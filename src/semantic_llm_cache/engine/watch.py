@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from semantic_llm_cache.calls.lookup import Lookup
@@ -14,6 +14,14 @@ __all__ = ["Phase", "Span", "Surrounding", "Watch"]
 
 OnFailure = Callable[[BaseException], None]
 """Logs what a listener raised."""
+
+
+class _Ran(Protocol):
+    @property
+    def error(self) -> BaseException | None: ...
+
+
+R = TypeVar("R", bound=_Ran)
 
 
 class Phase(NamedTuple):
@@ -142,6 +150,14 @@ class Surrounding:
         if self._mark is not None:
             self._mark("")
         return self
+
+    def around(self, ran: R) -> R:
+        """Take note of what the function raised, and return `ran`.
+
+        The caller's frame must not hold it: the exception's traceback may refer to that frame.
+        """
+        self.error = ran.error
+        return ran
 
     def __exit__(self, _: object, raised: BaseException | None, __: object) -> None:
         if self._mark is not None:
