@@ -1,6 +1,7 @@
 """The code blocks of the documentation run as written."""
 
 import pathlib
+from contextlib import closing
 
 import pytest
 from pages import PageRun, blocks, commands
@@ -31,14 +32,14 @@ def test_blocks_run(page, tmp_path, monkeypatch, local_provider):
         monkeypatch.setenv(variable, local_provider.url + path)
     for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(variable, "sk-local")
-    run = PageRun(page)
-    for block in blocks(page):
-        if block.language not in RUN or block.reason:
-            continue
-        try:
-            run.run(block)
-        except Exception as error:
-            raise AssertionError(f"{name(page)}, line {block.line}: {error!r}") from error
+    with closing(PageRun(page)) as run:
+        for block in blocks(page):
+            if block.language not in RUN or block.reason:
+                continue
+            try:
+                run.run(block)
+            except Exception as error:
+                raise AssertionError(f"{name(page)}, line {block.line}: {error!r}") from error
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -58,21 +59,28 @@ def test_a_block_in_a_list_and_a_hidden_one_are_found(tmp_path):
     hidden, shown = blocks(page)
     assert (hidden.language, hidden.code, hidden.line) == ("set-up", "x = 1\n", 2)
     assert (shown.language, shown.code, shown.line) == ("python", "if x:\n    y = x\n", 8)
-    run = PageRun(page)
-    run.run(hidden)
-    run.run(shown)
+    with closing(PageRun(page)) as run:
+        run.run(hidden)
+        run.run(shown)
+    assert run.names["y"] == 1
+
+
+def run_all(page):
+    with closing(PageRun(page)) as run:
+        for block in blocks(page):
+            run.run(block)
 
 
 def test_a_transcript_must_be_what_is_printed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("```console\n$ printf 'a 12 ms\\nb\\n'\na ... ms\nb\n```\n")
-    PageRun(page).run(blocks(page)[0])
+    run_all(page)
     page.write_text("```console\n$ printf 'a 12 ms\\nb\\n'\na ... ms\nc\n```\n")
     with pytest.raises(AssertionError, match="the page says"):
-        PageRun(page).run(blocks(page)[0])
+        run_all(page)
     page.write_text("```console\n$ exit 3\n```\n")
     with pytest.raises(AssertionError, match="status 3"):
-        PageRun(page).run(blocks(page)[0])
+        run_all(page)
 
 
 def test_commands_go_on_after_a_backslash():

@@ -67,6 +67,19 @@ class PageRun:
     def __init__(self, page: Path) -> None:
         self.page = page
         self.names: dict[str, Any] = {}
+        self.loop = asyncio.new_event_loop()
+
+    def close(self) -> None:
+        """Close what the blocks left open: clients, caches, the loop."""
+
+        async def close() -> None:
+            for value in self.names.values():
+                if not isinstance(value, type) and inspect.iscoroutinefunction(getattr(value, "close", None)):
+                    await value.close()
+
+        self.loop.run_until_complete(close())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
 
     def run(self, block: Block) -> None:
         """Run a block.
@@ -93,7 +106,7 @@ class PageRun:
             warnings.simplefilter("error")
             result = eval(code, module.__dict__)
             if inspect.iscoroutine(result):
-                asyncio.run(result)
+                self.loop.run_until_complete(result)
         self.names.update({k: v for k, v in vars(module).items() if not k.startswith("__")})
 
     def _command(self, command: str, expected: str) -> None:

@@ -105,6 +105,15 @@ class Storage:
         """Write an entry. Raises what `run` does."""
         await self.run(lambda: self.backend.set(key, entry), "write")
 
+    async def holds(self, key: str, created_at: float) -> bool:
+        """Return whether the entry that was stored at this time is still there. Not counted. Raises what `run` does."""
+        (entry,) = await self.run(lambda: self.backend.get_many([key], touch=False))
+        return entry is not None and entry.created_at == created_at
+
+    async def delete_stored(self, key: str, created_at: float) -> bool:
+        """Delete the entry that was stored at this time; True when there was one. Raises what `run` does."""
+        return await self.run(lambda: self.backend.delete_stored(key, created_at), "write")
+
     async def delete(self, key: str) -> bool:
         """Delete an entry; True when there was one. Raises what `run` does."""
         return await self.run(lambda: self.backend.delete(key), "write")

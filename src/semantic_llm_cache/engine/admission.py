@@ -6,7 +6,6 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
@@ -186,18 +185,24 @@ class Admission:
             output_tokens=used.output_tokens,
             scope=request.scope_hash,
             embedder=found.embedder,
-            tags=_labels(call),
+            tags=call.labels,
             aliases=aliases,
             duration_ms=fresh.duration_ms,
             cost_usd=used.cost_usd,
         )
         storage = self._access.storage()
+        withdrawals = storage.state.withdrawals
+        if withdrawals.concern(entry.tags, call.started):
+            return Put(False, used, because("invalidated"))
         try:
             if found.lease is not None:
                 if not await found.lease.store(storage, entry):
                     return Put(False, used, because("lease"))
             else:
                 await storage.put(request.key, entry)
+            if withdrawals.concern(entry.tags, call.started):  # it may have been written after the deletion
+                await storage.delete_stored(request.key, entry.created_at)
+                return Put(False, used, because("invalidated"))
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
             if isinstance(outage, Unreadable) and isinstance(outage.__cause__, Exception):
@@ -238,12 +243,6 @@ class Admission:
             # Our own generator, so that the program's random sequence does not change.
             ttl *= 1 - self._options.jitter * Random().random()
         return ttl + self._options.stale_window
-
-
-def _labels(call: Call) -> tuple[str, ...]:
-    """Return the labels of a call's entry, with what its answer rests on."""
-    evidence = call.settings.evidence
-    return call.settings.tags if evidence is None else (*call.settings.tags, *evidence_tags(evidence.versions))
 
 
 def _why_not(value: Any, error: Exception, returned: Returned | None) -> str:

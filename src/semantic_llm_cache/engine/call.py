@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.variables import Changes
@@ -60,6 +61,12 @@ class Call:
         """The key under which calls share one call in flight: only those whose answers rest on the same."""
         evidence = self.settings.evidence
         return self.request.key if evidence is None else f"{self.request.key}:{evidence.digest}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the call's answer is stored with: its tags, and what it rests on."""
+        evidence = self.settings.evidence
+        return self.settings.tags if evidence is None else (*self.settings.tags, *evidence_tags(evidence.versions))
 
     @property
     def flight_scope(self) -> str:

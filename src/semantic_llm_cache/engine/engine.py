@@ -22,7 +22,7 @@ from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.config import TTL, CacheEntry, TTLFunction, check_ttl
+from semantic_llm_cache.config import TTL, TTLFunction, check_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
@@ -49,7 +49,7 @@ from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import need_asyncio
-from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 from semantic_llm_cache.storage.registry import register_engine
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ __all__ = ["Engine"]
 E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
-    """access admission categories decider disabled flight_key freshness grounds hook lead learn learning leases
+    """access admission categories decider disabled freshness grounds hook lead learn learning leases
     notices options quick reporter search shadow template bound bypassed fitted known log_once
     need_embedder of_door probe remove settings store_alias""".split()  # noqa: SIM905
 )
@@ -243,10 +243,6 @@ class Engine:
     def fitted(self, request: Request) -> Request:
         """Return a request whose text is the slots of `prompt_template=`, if it is given and the text fits."""
         return request if self.template is None else self.template.applied(request)
-
-    def flight_key(self, request: Request, settings: CallSettings) -> str:
-        """Return the key under which calls of this request share one call in flight."""
-        return Call(request, settings).flight_key
 
     def log_once(self, topic: str, text: str) -> None:
         """Log a warning, once per topic and engine."""
@@ -435,9 +431,9 @@ class Engine:
         self.reporter.count_feedback(verdict.namespace, verdict.right, None if near is None else near.key)
         await self.learning.learn(verdict)
 
-    async def store_alias(self, lookup: Lookup, entry: CacheEntry) -> bool:
+    async def store_alias(self, lookup: Lookup, of: Candidate) -> bool:
         """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""
-        return await self.learning.store_alias(lookup, entry)
+        return await self.learning.store_alias(lookup, of)
 
     async def online_policy(self, category: str | None = None) -> OnlinePolicy:
         """Return the error budget of this namespace, with what it has learned so far.
@@ -498,7 +494,7 @@ class Engine:
         """Write what is pending, and close the backend if the engine owns it. The engine may be used again."""
         backend, state = self.access.bound()
         await self.learning.settled()
-        await state.flush()
+        await state.flush_all()
         if self.access.given is not None:
             await backend.close()
 

@@ -90,6 +90,8 @@ class Freshness:
             return None  # not an outage: the provider refused this caller
         if stale.late >= self._if_error:
             return None
+        if self._access.storage().state.withdrawals.concern(stale.entry.tags, call.started):
+            return None  # it was invalidated while the call ran
         stale.reason = f"stale, since the call failed: {type(error).__name__}"
         return stale
 

@@ -232,7 +232,9 @@ class Learning:
 
     async def _join(self, call: Call, fresh: Fresh, candidate: Candidate) -> None:
         category = self._budget(call)
-        (await self.policy(category)).join(answer_id(fresh.shared), self._decider.answer_id(candidate))
+        (await self.policy(category)).join(
+            answer_id(fresh.shared, call.request.scope_hash), self._decider.answer_id(candidate)
+        )
         self._access.storage().state.policy_changed(self.policy_name(category))
 
     def _budget(self, call: Call) -> str | None:
@@ -250,11 +252,13 @@ class Learning:
                 pass
 
     async def _store_alias(self, request: Request, found: Found, candidate: Candidate) -> None:
-        await self._put_alias(request.key, request.text, found, candidate.entry)
+        await self._put_alias(request.key, request.text, found, candidate)
 
-    async def _put_alias(self, key: str, text: str, found: Found, entry: CacheEntry) -> bool:
+    async def _put_alias(self, key: str, text: str, found: Found, of: Candidate) -> bool:
+        """Store the answer of an entry under another prompt too, unless the entry has been removed meanwhile."""
+        entry, storage, began = of.entry, self._access.storage(), perf_counter()
         ttl = self.categories.longest(text, entry.ttl)
-        if ttl == 0:
+        if ttl == 0 or not await storage.holds(of.key, entry.created_at):
             return False
         alias = replace(
             entry,
@@ -267,7 +271,10 @@ class Learning:
             hit_count=0,
             last_accessed=None,
         )
-        await self._access.storage().put(key, alias)
+        await storage.put(key, alias)
+        if storage.state.withdrawals.concern(entry.tags, began):
+            await storage.delete_stored(key, entry.created_at)
+            return False
         return True
 
     # ------------------------------------------------------------------------ feedback
@@ -296,11 +303,11 @@ class Learning:
             policy.report(decision, right)
         else:  # of another process, or too long ago: only the answer is known
             assert verdict.entry is not None
-            policy.report_answer(answer_id(verdict.entry.response), right)
+            policy.report_answer(answer_id(verdict.entry.response, verdict.entry.scope), right)
         self._access.storage().state.policy_changed(self.policy_name(category))
 
-    async def store_alias(self, lookup: Lookup, entry: CacheEntry) -> bool:
+    async def store_alias(self, lookup: Lookup, of: Candidate) -> bool:
         """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""
         found = Found("near", "")
         await self._access.embed(lookup.prompt, found)
-        return await self._put_alias(lookup.key, lookup.prompt, found, entry)
+        return await self._put_alias(lookup.key, lookup.prompt, found, of)

@@ -7,6 +7,7 @@ The decorator, the engine, the doors, `derive` and ``docs/options.md`` take thei
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -86,11 +87,18 @@ def _namespace(value: str, name: str) -> str:
 
 
 def _tags_or_callable(value: Any, name: str) -> Any:
-    return value if callable(value) else check_tags(value, name)
+    return _plain(value, name) if callable(value) else check_tags(value, name)
 
 
 def _names_or_callable(value: Any, name: str) -> Any:
-    return value if callable(value) else read_dependencies(value, name)
+    return _plain(value, name) if callable(value) else read_dependencies(value, name)
+
+
+def _plain(function: Any, name: str) -> Any:
+    """Return a callable of the call's arguments, which must be no async one."""
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):
+        raise TypeError(f"{name}={shown(function)} must be a plain function of the call's arguments, not an async one")
+    return function
 
 
 def _fraction(value: float, name: str) -> float:

@@ -264,10 +264,10 @@ class Reporter:
         if lookup.would_be_right is not None:
             clusters.judge(lookup.key, lookup.would_be_right)
         storage = self._access.storage()
-        if not storage.backend.in_process and clusters.due():
+        if not storage.backend.in_process:
             name = state_name(lookup.namespace)
             storage.state.policies[name] = clusters
-            storage.state.policy_changed(name)
+            storage.state.policy_changed(name, at_close=not clusters.due())
 
     # ------------------------------------------------------------------------ telling
 

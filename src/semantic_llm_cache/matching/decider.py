@@ -308,11 +308,12 @@ class Decider:
             choice.reason = f"similarity {candidate.similarity:.3f} to be verified in the background"
             return False
         same = await self.ask(key, prompt, candidate, notices)
-        choice.reason = f"{'verified' if same else 'refused by verify'}, similarity {candidate.similarity:.3f}"
-        return same
+        verdict = "no verdict from verify" if same is None else "verified" if same else "refused by verify"
+        choice.reason = f"{verdict}, similarity {candidate.similarity:.3f}"
+        return bool(same)
 
-    async def ask(self, key: str, prompt: str, candidate: Candidate, notices: _Notices) -> bool:
-        """Ask the verifier about one candidate; an error counts as no."""
+    async def ask(self, key: str, prompt: str, candidate: Candidate, notices: _Notices) -> bool | None:
+        """Ask the verifier about one candidate. None: it failed, which counts as no."""
         from semantic_llm_cache.matching.verify import as_verdict, call_either
 
         try:
@@ -323,7 +324,7 @@ class Decider:
             same = as_verdict(value)
         except Exception as error:
             notices.log_once("verify", f"verify failed ({describe(error)}): candidates count as different")
-            return False
+            return None
         self.remember(key, candidate.key, same)
         return same
 
@@ -417,11 +418,15 @@ class Decider:
         if known is None:
             if len(self._answers) >= _KNOWN_ANSWERS:
                 self._answers.clear()
-            known = self._answers[name] = answer_id(candidate.entry.response)
+            known = self._answers[name] = answer_id(candidate.entry.response, candidate.entry.scope)
         return known
 
 
-def answer_id(response: Any) -> str:
-    """Return the fingerprint by which the error budget knows an answer: equal for equal stored forms."""
-    frozen = freeze(response)
-    return hashlib.blake2b(dumps(frozen).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+def answer_id(response: Any, scope: str) -> str:
+    """Return the fingerprint by which the error budget knows an answer: equal for equal stored forms in one scope.
+
+    What is learned of an answer in one scope says nothing about equal words in another: what "B" stands for depends on
+    the question, and one tenant's verdicts must not change what another is served.
+    """
+    form = f"{scope}\n{dumps(freeze(response))}"
+    return hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
