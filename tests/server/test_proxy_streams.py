@@ -77,8 +77,7 @@ async def test_one_who_leaves_does_not_stop_the_call_of_another(shared, server):
         await asyncio.to_thread(server.arrived.wait, 5)
         body = asked("shared call", stream=False)
         staying = asyncio.create_task(client.post(f"{shared.url}{CHAT}", json=body))
-        while len(shared.server.server_state.tasks) < 2:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_for, lambda: len(shared.server.server_state.tasks) == 2)
         await asyncio.sleep(0.1)
         leaving.close()
         await asyncio.sleep(0.1)
