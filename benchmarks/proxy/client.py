@@ -41,7 +41,7 @@ def request(question: str, *, key: str = "k", stream: bool = False) -> bytes:
 
 
 class Done:
-    """What a load came to.
+    """The result of a load.
 
     Attributes:
         seconds: it took in all.

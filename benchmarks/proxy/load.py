@@ -35,7 +35,7 @@ litellm_settings:
 
 
 class _Side:
-    """One server under load: what each round came to."""
+    """One server under load: the results of its rounds."""
 
     def __init__(self, bench: Bench, server: Started, requests: int, asked: bytes = _ASKED) -> None:
         self._bench = bench
@@ -61,7 +61,7 @@ class _Side:
         self.p50.append(done.at(0.5))
         self.p99.append(done.at(0.99))
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return rate and latencies, for the note of a figure."""
         return f"{median(self.rate):,.0f}/s, p50 {median(self.p50) * 1e3:.1f} ms, p99 {median(self.p99) * 1e3:.1f} ms"
 
@@ -101,7 +101,7 @@ def _against_constant(bench: Bench, upstream: Started, workers: int, folder: Pat
     where = f"{workers} worker{'s on SQLite' if workers > 1 else ', memory'}: CPU of a request"
     for name, target in (("hit", at_most(2.0)), ("streamed hit", None)):
         bench.ratio(f"{where}, {name}", times, name, "constant", target)
-        bench.figures[-1].note = f"{sides[name].told()}; constant {sides['constant'].told()}"
+        bench.figures[-1].note = f"{sides[name].summary()}; constant {sides['constant'].summary()}"
 
 
 @contextlib.contextmanager
@@ -147,7 +147,7 @@ def _against_litellm(bench: Bench, upstream: Started, folder: Path) -> None:
     bench.figures.append(
         Figure(
             bench.subset, what, median(ours.rate), "/s", "LiteLLM's proxy", median(theirs.rate), median(ratios),
-            min(ratios), max(ratios), at_least(3.0), f"{ours.told()}; LiteLLM {theirs.told()}",
+            min(ratios), max(ratios), at_least(3.0), f"{ours.summary()}; LiteLLM {theirs.summary()}",
         )
     )  # fmt: skip
 

@@ -138,6 +138,8 @@ def test_floods_of_headers(strict, server):
 def test_slow_headers_and_slow_bodies(strict, server):
     refused(strict, server, b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nX-A: ", 408, "headers of the request")
     refused(strict, server, raw(PATH, b"Content-Length: 50", body=b'{"mod', length=False), 408, "not complete")
+    upload = raw(b"/v1/files", b"Content-Length: 50", body=b"half", length=False)
+    assert exchange(strict.port, upload).startswith(b"HTTP/1.1 408")
     began = time.monotonic()
     assert exchange(strict.port, b"") == b""  # nothing was ever sent
     assert time.monotonic() - began < 3

@@ -19,7 +19,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:
-    """Return what uvicorn is told."""
+    """Return the options for uvicorn."""
     return {
         "host": settings.host,
         "port": settings.port,
@@ -61,7 +61,7 @@ def warnings_of(settings: Settings) -> list[str]:
 
 
 def run(settings: Settings) -> None:
-    """Serve until the process is told to stop. Answers under way are sent to their end."""
+    """Serve until the process is told to stop. Answers in progress are finished first."""
     import uvicorn
 
     for text in warnings_of(settings):

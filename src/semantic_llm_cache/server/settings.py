@@ -212,7 +212,7 @@ class Settings(CacheSettings):
     connect_timeout: float = Field(10.0, gt=0, description="Seconds to open a connection to an upstream.")
     read_timeout: float = Field(600.0, gt=0, description="Seconds between two pieces of an upstream's answer.")
     keep_alive: float = Field(75.0, gt=0, description="Seconds that an idle connection is kept.")
-    shutdown_timeout: float = Field(30.0, ge=0, description="Seconds for answers under way to end at shutdown.")
+    shutdown_timeout: float = Field(30.0, ge=0, description="Seconds to finish answers in progress at shutdown.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
     @field_validator("upstream", mode="before")
