@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from semantic_llm_cache.cli import main
+from semantic_llm_cache.server.application import EnvironmentApp
 from semantic_llm_cache.server.loading import PREFIX
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
@@ -81,9 +82,23 @@ def test_several_workers_share_one_cache_and_end_cleanly(server, tmp_path):
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
+async def test_the_app_of_the_environment_does_not_start_with_wrong_settings(monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}PRT", "1")
+    sent = []
+
+    async def receive():
+        return {"type": "lifespan.startup"}
+
+    async def send(message):
+        sent.append(message)
+
+    await EnvironmentApp()({"type": "lifespan"}, receive, send)
+    assert sent[0]["type"] == "lifespan.startup.failed"
+    assert "unknown setting 'prt'" in sent[0]["message"]
+
+
 async def test_the_app_is_mounted_below_a_path(server, monkeypatch):
     from semantic_llm_cache.server import app
-    from semantic_llm_cache.server.application import EnvironmentApp
 
     assert isinstance(app, EnvironmentApp)
     monkeypatch.setenv(f"{PREFIX}UPSTREAM", f"{server.url}/v1")

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route, Router
 
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.doors.cache import SemanticCache
-from semantic_llm_cache.server.loading import load_settings
+from semantic_llm_cache.server.loading import ServerSettingsError, load_settings
 from semantic_llm_cache.server.proxy.doors import Doors, Rule
 from semantic_llm_cache.server.proxy.forwarding import Forwarder, Key, Timeouts
 from semantic_llm_cache.server.proxy.handler import Limits, Proxy
@@ -126,7 +126,14 @@ class EnvironmentApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve as `Server` does. Raises ServerSettingsError where the settings cannot be used."""
         if self._server is None:
-            self._server = create_app()
+            try:
+                self._server = create_app()
+            except ServerSettingsError as error:
+                if scope["type"] != "lifespan":
+                    raise
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
         await self._server(scope, receive, send)
 
     async def aclose(self) -> None:
