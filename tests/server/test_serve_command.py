@@ -45,6 +45,23 @@ def test_wrong_settings_end_with_code_2_and_a_line_for_each(capsys, words):
     assert capsys.readouterr().err.startswith("semantic-llm-cache: ")
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--url", "redsi://me:pw@host/0"], "did you mean redis://"),
+        (["--url", "sqlite:///cache.db?max_sise=1"], "max_sise"),
+        (["--similarity", "0.9", "--set", "embedder=nonsense"], "nonsense"),
+        (["--set", "max_error=0.01", "--set", "max_error_per_hit=2"], "max_error_per_hit"),
+    ],
+)
+def test_check_makes_what_the_server_is_made_of(capsys, more, said):
+    assert main(["serve", "--upstream", "https://h", *more, "--check"]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "pw" not in err
+    assert "Traceback" not in err
+
+
 @contextlib.contextmanager
 def serving(tmp_path, *words):
     with socket.create_server(("127.0.0.1", 0)) as taken:

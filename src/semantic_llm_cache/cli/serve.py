@@ -12,6 +12,7 @@ from semantic_llm_cache._installation import install
 from semantic_llm_cache.cli.common import PROGRAM, CommandError
 from semantic_llm_cache.cli.output import clean, say
 from semantic_llm_cache.cli.parsing import COUNT, SIMILARITY, Args, Number, command, option
+from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.redaction import origin_of, without_urls
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def serve_command(args: Args) -> int:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise CommandError(f"serve needs {', '.join(missing)}: run  {install('server')}", code=2)
+    from semantic_llm_cache.server.application import create_app
     from semantic_llm_cache.server.loading import ServerSettingsError, load_settings
     from semantic_llm_cache.server.running import cache_url, run, warnings_of
 
@@ -58,6 +60,10 @@ def serve_command(args: Args) -> int:
         for line in str(error).splitlines():
             say(f"{PROGRAM}: {clean(without_urls(line))}", err=True)
         return 2
+    try:
+        create_app(settings)
+    except (PromptCacheError, ValueError, TypeError) as error:
+        raise CommandError(str(error), code=2) from error
     if args.check:
         say("\n".join(map(clean, _summary(settings, cache_url(settings), warnings_of(settings)))))
         return 0

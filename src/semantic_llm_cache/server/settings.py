@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS
 from semantic_llm_cache.server.proxy.routing import DEFAULT
+from semantic_llm_cache.storage.registry import backend_from_url
 from semantic_llm_cache.wire.checks import check_temperature
 from semantic_llm_cache.wire.formats import FORMATS
 from semantic_llm_cache.wire.scoping import check_neutral_headers
@@ -232,6 +233,16 @@ class Settings(CacheSettings):
             value = named
         if isinstance(value, Mapping):
             return {name: {"url": found} if isinstance(found, str) else found for name, found in value.items()}
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _backend(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                backend_from_url(value)  # which opens nothing
+            except (ImportError, TypeError) as error:
+                raise ValueError(str(error)) from None
         return value
 
     @field_validator("upstream", "tenants", mode="after")
