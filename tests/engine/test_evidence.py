@@ -327,3 +327,63 @@ async def test_a_version_of_that_returns_what_has_no_text_costs_the_hit(caplog: 
     ask = _ask(SemanticCache(MemoryBackend(), version_of=lambda name: object()))
     assert [await ask(QUESTION, ("a",)) for _ in range(2)] == ["answer 1", "answer 2"]
     assert "version_of failed (TypeError" in caplog.text
+
+
+async def test_a_callable_that_does_not_take_the_arguments_of_the_call_says_so() -> None:
+    for option in ("depends_on", "tags"):
+
+        @SemanticCache(MemoryBackend()).cache(ignore=("docs",), **{option: lambda question: ("a",)})
+        async def ask(question: str, docs: Any) -> str:
+            return question
+
+        with pytest.raises(
+            TypeError, match=rf"^{option}= is called with the arguments of the call to .*ask: .*too many"
+        ):
+            await ask("hello", ("a",))
+        with pytest.raises(TypeError, match=rf"^{option}= .*unexpected keyword argument 'docs'"):
+            await ask("hello", docs=("a",))
+
+
+async def test_a_type_error_within_a_callable_stays_what_it_is() -> None:
+    @SemanticCache(MemoryBackend()).cache(depends_on=lambda question: question + 1)
+    async def ask(question: str) -> str:
+        return question
+
+    with pytest.raises(TypeError, match="concatenate"):
+        await ask("hello")
+
+
+class _AsyncCall:
+    async def __call__(self, question: str) -> Any:
+        return ()
+
+
+async def _names(question: str) -> Any:
+    return ()
+
+
+@pytest.mark.parametrize("option", ["depends_on", "tags"])
+@pytest.mark.parametrize("given", [_names, _AsyncCall()])
+def test_an_async_callable_is_refused_when_decorating(option: str, given: Any) -> None:
+    async def ask(question: str) -> str:
+        return question
+
+    with pytest.raises(TypeError, match=rf"{option}=.* must be a plain function of the call's arguments"):
+        SemanticCache(MemoryBackend()).cache(ask, **{option: given})
+
+
+async def test_a_cache_says_where_a_callable_belongs() -> None:
+    with pytest.raises(TypeError, match="a callable can only be given with a decorated function"):
+        SemanticCache(MemoryBackend(), depends_on=lambda question: ())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^depends_on=.* is of type"):
+        await _ask(SemanticCache(MemoryBackend()))(QUESTION, 7)
+
+
+async def test_the_whole_document_as_its_version_is_kept_as_a_hash() -> None:
+    backend = MemoryBackend()
+    ask = _ask(SemanticCache(backend))
+    text = "word " * 10_000
+    answers = [await ask(QUESTION, {"a": version}) for version in (text, text, text + "!", text + "!")]
+    assert answers == ["answer 1", "answer 1", "answer 2", "answer 2"]
+    async for _, entry in backend.scan():
+        assert max(map(len, entry.tags)) < 200

@@ -114,3 +114,26 @@ def test_a_key_of_the_callers_own_is_kept():
     made = PromptTemplate(FORM).applied(asked)
     assert made.key == asked.key
     assert made.text == "cats\n---\na book"
+
+
+def _applied(template: PromptTemplate, text: str) -> Request:
+    return template.applied(Request("n", {}, text))
+
+
+@pytest.mark.parametrize("template", ["Page: {page}\nQuestion: {question}\nAnswer:", r"Q: (?P<question>.*?)\nAnswer:"])
+def test_white_space_at_the_end_of_a_slot_does_not_count(template: str) -> None:
+    made = PromptTemplate(template)
+    written = template if "{" in template else "Q: {question}\nAnswer:"
+    plain = _applied(made, written.format(page="p", question="hello"))
+    for question in ("hello ", "hello\n", "hello \n "):
+        assert _applied(made, written.format(page="p", question=question)).key == plain.key
+    assert _applied(made, written.format(page="p", question="hel lo")).key != plain.key
+    assert _applied(made, written.format(page="p", question=" hello")).key != plain.key
+
+
+def test_the_indentation_of_a_slot_of_several_lines_counts() -> None:
+    made = PromptTemplate("Code:\n{code}\nWhat does it do?")
+    texts = [f"Code:\n{code}\nWhat does it do?" for code in ("    a()\nb()", "a()\nb()", "a()\nb()  ")]
+    first, second, third = (_applied(made, text).key for text in texts)
+    assert first != second
+    assert second == third

@@ -41,6 +41,15 @@ SAME = [
     ("same claim", "When does it start?", "14:30", "It starts at 2:30 pm."),
     ("same claim", "What gas do plants absorb?", "CO2", "Plants absorb carbon dioxide."),
     ("same claim", "Who beat whom?", "Brazil beat Germany.", "Germany was beaten by Brazil."),
+    # Words that are numbers in another language: lima is five, fire is four, pet is five, tres is three.
+    ("same claim", "What is the capital of Peru?", "It's Lima!", "The capital of Peru is Lima."),
+    ("same claim", "What is the capital of Peru?", "Lima.", "The capital of Peru is Lima."),
+    ("same claim", "What was the cause?", "Fire.", "It was caused by a fire."),
+    ("same claim", "What may I bring?", "A pet.", "You may bring a pet."),
+    ("same claim", "Which bird was it?", "Dove.", "It was a dove."),  # dove is where in Italian
+    ("same claim", "¿Cuántos son?", "Tres.", "Son tres."),
+    ("same claim", "Wie viele?", "Fünf.", "Es sind 5."),
+    ("same claim", "Wie viele?", "Elf.", "Es sind 11."),
 ]
 DIFFERENT = [
     ("other value", "Extract name and age.", '{"name": "Ann", "age": 30}', '{"name": "Ann", "age": 31}'),
@@ -56,6 +65,8 @@ DIFFERENT = [
     ("one refuses", CAPITAL, "I'm sorry, I can't help with that.", "Paris"),
     ("other label", "block my card", "intent: lost card", "intent: lost card refund"),
     ("meaning", CAPITAL, "Lyon", "The capital of France is Paris."),
+    ("conflict", "What was the cause?", "It was a fire.", "It was a pet."),
+    ("other claim", "¿Cuántos son?", "Tres.", "Son cinco."),
     ("other claim", "Who invented it?", "Edison", "Alexander Graham Bell did; his rival Edison improved it."),
     ("other claim", "Who got there first?", "Columbus", "It was not Columbus who got there first but Erikson."),
     ("other claim", "When was it founded?", "2004", "It was founded in 1998 and went public in 2004."),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pathlib
 
 import numpy as np
 import pytest
@@ -116,6 +117,13 @@ async def test_as_a_verifier_of_the_cache(folder):
 def test_a_folder_without_a_model_is_told(tmp_path):
     with pytest.raises(PromptCacheError, match=r"holds no model\.onnx"):
         CrossEncoderVerifier(tmp_path)("a", "b")
+
+
+@pytest.mark.parametrize("path", ["/no/such/folder", "./models/nli", "~/no-such-model", pathlib.Path("no/such")])
+def test_a_folder_that_does_not_exist_is_refused_at_once(path):
+    for make in (CrossEncoderVerifier, CrossEncoderJudge):
+        with pytest.raises(ValueError, match=r"^model=.*: there is no such folder or file$"):
+            make(path)
 
 
 def test_a_name_without_the_library_is_told():

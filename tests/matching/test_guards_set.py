@@ -232,3 +232,18 @@ def test_residual_rebuilds_both_prompts(a: list[str], b: list[str]) -> None:
 def test_guard_set_is_a_public_type() -> None:
     assert isinstance(ALL, GuardSet)
     assert "numbers" in repr(ALL)
+
+
+@pytest.mark.parametrize("word", ["pet", "fire", "skin care", "men", "set", "Lima", "dog"])
+def test_a_word_that_another_language_has_too_makes_no_english_prompt_foreign(word: str) -> None:
+    guards = resolve_guards("default")
+    assert guards.check(f"safe {word} products", f"unsafe {word} products") is not None
+    assert guards.check(f"{word} adoption before 2020", f"{word} adoption after 2020") is not None
+    assert guards.check(f"{word} insurance", f"insurance for {word}") is None
+
+
+def test_such_a_word_counts_beside_others_of_its_language() -> None:
+    assert [Reading(text).language for text in ("Er hat Hunger", "fire børn", "sex och sju")] == ["de", "da", "sv"]
+    guards = resolve_guards("default")
+    assert guards.check("pet knjiga", "tri knjige") is not None
+    assert guards.check("fire katte", "tre katte") is not None

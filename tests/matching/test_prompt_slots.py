@@ -131,7 +131,7 @@ def test_forms_spellings_synonyms_and_order_are_none(ours, theirs):
 
 def test_numbers_count_as_words_where_no_guard_compares_them():
     check = PairCheck(resolve_guards(["emoji"]), lambda texts: [])
-    assert check.first(f"{PAGE} 3 toys", f"{PAGE} 4 toys") == "long prompts from one template: '3' != '4'"
+    assert check.first(f"{PAGE} 3 toys", f"{PAGE} 4 toys") == "prompts from one template: '3' != '4'"
     assert "'two' != 'three'" in (check.first(f"{PAGE} two toys", f"{PAGE} three toys") or "")
 
 
@@ -157,7 +157,7 @@ async def test_the_engine_compares_what_differs():
     other = await engine.lookup(Request("n", None, form.format(question="Is the parasol fireproof?")))
     assert (other.hit, other.reason) == (
         False,
-        "veto: long prompts from one template: 'fireproof' != 'waterproof'",
+        "veto: prompts from one template: 'fireproof' != 'waterproof'",
     )
     same = await engine.lookup(Request("n", None, form.format(question="Is this parasol resistant to water?")))
     assert same.hit

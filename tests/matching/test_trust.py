@@ -155,6 +155,7 @@ class TestVerify:
         await ask(QUESTION)
         await ask(PARAPHRASE)
         assert len(model.calls) == 2
+        assert last_lookup().reason.startswith("no verdict from verify, similarity 0.9")
         assert "verify failed (RuntimeError at matching/test_trust.py:" in caplog.text
         assert "judge is ill" not in caplog.text  # it may quote the prompt
 

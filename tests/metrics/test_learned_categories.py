@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from semantic_llm_cache import Request, SemanticCache, get_stats, last_lookup, report_wrong
-from semantic_llm_cache.backends import MemoryBackend
-from semantic_llm_cache.metrics.learned import Clusters
+from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
+from semantic_llm_cache.metrics.learned import Clusters, kept_summary
 from semantic_llm_cache.stats import reset_stats
 
 CITIES = ("Oslo", "Bergen", "Lima", "Quito", "Turin", "Genoa", "Osaka", "Kyoto")
@@ -107,3 +107,18 @@ def test_groups_are_found_again() -> None:
         vector = middles[number % 10] + random.standard_normal(64) * 0.08
         clusters.add((vector / np.linalg.norm(vector)).astype(np.float32), "e", "t", str(number), False)
     assert [record["requests"] for record in clusters.summary()] == [40] * 10
+
+
+async def test_closing_writes_what_was_counted_since_the_last_write(tmp_path: Any) -> None:
+    async with SQLiteBackend(tmp_path / "c.db") as backend:
+        cache = SemanticCache(backend, embedder=_embed, similarity=0.9999, guards=None, namespace="learned")
+        for city in CITIES:
+            await _ask(cache, f"How do I reset the password of my {city} account?")
+        await cache.close()
+        (only,) = await kept_summary(backend)
+        assert only["requests"] == len(CITIES)
+        for city in CITIES[:3]:  # within the ten seconds in which nothing more is written
+            await _ask(cache, f"Where is the password of my {city} account?")
+        await cache.close()
+        (only,) = await kept_summary(backend)
+        assert only["requests"] == len(CITIES) + 3

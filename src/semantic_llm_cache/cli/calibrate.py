@@ -74,7 +74,7 @@ def calibrate_command(args: Args) -> int:
     errs on the pairs of a JSONL file (question, fresh, stored, same), and says what to pass as `judge_error=`; see
     docs/answers.md.
     """
-    if args.log == "judge" and args.pairs is not None:
+    if args.log == "judge":
         return calibrate_judge(args)
     if args.pairs is not None:
         raise CommandError(f"calibrate takes one file, or `judge` and a file: {clean(args.pairs)} is too much", code=2)
@@ -89,6 +89,9 @@ def calibrate_command(args: Args) -> int:
     check = PairCheck(guards, embedder.encode_batch, embedder)
     read = read_table(args.log, args.limit)
     given = args.prompt_column is not None or args.answer_column is not None
+    if not given and {"fresh", "stored", "same"} <= set(read.columns):
+        name = clean(args.log)
+        raise CommandError(f"{name} holds pairs of answers: semantic-llm-cache calibrate judge {name}", code=2)
     columns = None if given else pair_columns(read)
     data = _log(args, embedder, check) if columns is None else _pairs(args, read, columns, embedder, check)
     started = time.perf_counter()

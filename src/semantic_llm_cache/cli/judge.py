@@ -59,6 +59,10 @@ def calibrate_judge(args: Args) -> int:
     """Measure the judge on the labelled pairs of a file, and print what to pass as `judge_error=`."""
     from semantic_llm_cache.matching.answers.measure import calibrate_judge as measure
 
+    if args.pairs is None:
+        raise CommandError(
+            "calibrate judge needs a FILE of labelled pairs: JSON lines with question, fresh, stored and same", code=2
+        )
     if not Path(args.pairs).is_file():
         raise CommandError(f"there is no file {clean(args.pairs)}", code=2)
     try:
@@ -76,7 +80,10 @@ def calibrate_judge(args: Args) -> int:
     ):
         say(f"{name}: {value:.3f} (95 % interval {low:.3f} to {high:.3f})")
     say(f"Brier score: {found.brier:.3f}")
-    say(f"judge_error={found.judge_error}")
+    if found.judge_error is None:
+        say("There is no judge_error to pass: there are too few pairs to be sure, or the judge errs too often on them.")
+    else:
+        say(f"judge_error={found.judge_error}")
     return 0
 
 

@@ -175,6 +175,17 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
     return engine, FunctionOptions(given, **rest)
 
 
+def _misfit(make: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+    """Return why a callable does not take these arguments; None if it does, or if its signature is unknown."""
+    try:
+        inspect.signature(make).bind(*args, **kwargs)
+    except ValueError:
+        return None
+    except TypeError as error:
+        return str(error)
+    return None
+
+
 def refuse_idle(given: Mapping[str, Any], engine: Engine) -> None:
     """Raise ValueError for an embedder or verifier that a decorator names though its function matches equal text only.
 
@@ -250,11 +261,25 @@ class _Controls:
     def tagged(self, settings: CallSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSettings:
         """Return the settings with what callables for `tags` and `depends_on` make for this call."""
         if self.tags_of is not None:
-            settings = replace(settings, tags=(*settings.tags, *check_tags(self.tags_of(*args, **kwargs))))
+            settings = replace(
+                settings, tags=(*settings.tags, *check_tags(self._made("tags", self.tags_of, args, kwargs)))
+            )
         if self.depends_on is not None and settings.evidence is not None:
-            versions = read_dependencies(self.depends_on(*args, **kwargs))
+            versions = read_dependencies(self._made("depends_on", self.depends_on, args, kwargs))
             settings = replace(settings, evidence=settings.evidence.plus(versions))
         return settings
+
+    def _made(self, name: str, make: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what the callable of an option makes from the arguments of a call."""
+        try:
+            return make(*args, **kwargs)
+        except TypeError as error:
+            wrong = _misfit(make, args, kwargs)
+            if wrong is None:
+                raise
+            raise TypeError(
+                f"{name}= is called with the arguments of the call to {self.binder.name}: {wrong}"
+            ) from error
 
     def plan(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], request: Request | None = None

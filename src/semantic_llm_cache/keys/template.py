@@ -17,7 +17,8 @@ _logger = logging.getLogger("semantic_llm_cache")
 
 _BETWEEN = "---"
 _LOOKS_LIKE_BETWEEN = re.compile(r"^---+$", re.MULTILINE)
-_Span = tuple[str, int, int]  # the name of a slot, and where its text starts and ends
+_Found = tuple[str, int, int]  # the name of a slot, and where it starts and ends
+_Span = tuple[str, int, int, int]  # the name of a slot, where its text starts and ends, and where the slot ends
 _HELP = 'give a format string such as "Answer about {topic} using {context}", or a regex with named groups'
 
 
@@ -43,7 +44,7 @@ def slots_of_text(text: str) -> list[str]:
 
 
 def _values(text: str, spans: Iterable[_Span]) -> dict[str, str]:
-    return {name: text[start:end] for name, start, end in spans}
+    return {name: text[start:end] for name, start, end, _ in spans}
 
 
 class PromptTemplate:
@@ -112,9 +113,9 @@ class PromptTemplate:
                 )
             return request
         around, at = [], 0
-        for _, start, end in sorted(spans, key=lambda span: span[1:]):
+        for _, start, _, after in sorted(spans, key=lambda span: span[1:]):
             around.append(text[at:start])
-            at = end
+            at = after  # white space at the end of a slot does not count; before it, indentation may have meaning
         around.append(text[at:])
         values = _values(text, spans)
         compared = [values[name] for name in self.names if name not in self.exact]
@@ -139,12 +140,12 @@ class PromptTemplate:
         for name, start, end in found:
             value = text[start:end]
             start += len(value) - len(value.lstrip())
-            spans.append((name, start, start + len(value.strip())))
+            spans.append((name, start, start + len(value.strip()), end))
         values = _values(text, spans)
         # A name that occurs twice stands for one value.
-        return spans if all(text[start:end] == values[name] for name, start, end in spans) else None
+        return spans if all(text[start:end] == values[name] for name, start, end, _ in spans) else None
 
-    def _found_by_pattern(self, text: str) -> list[_Span] | None:
+    def _found_by_pattern(self, text: str) -> list[_Found] | None:
         assert self._pattern is not None
         match = self._pattern.fullmatch(text)
         if match is None:
@@ -156,7 +157,7 @@ class PromptTemplate:
             return None  # one group within another
         return found
 
-    def _found_by_literals(self, text: str) -> list[_Span] | None:
+    def _found_by_literals(self, text: str) -> list[_Found] | None:
         """Find each fixed part at the first place where it occurs, the last one at the end: linear in the text."""
         first, last = self._literals[0], self._literals[-1]
         end = len(text) - len(last)

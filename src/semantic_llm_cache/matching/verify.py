@@ -55,6 +55,11 @@ async def call_either(function: Any, *args: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
+def _is_path(model: str | os.PathLike[str]) -> bool:
+    """Return whether a model is surely named by its path: names of the hub look like relative paths."""
+    return not isinstance(model, str) or os.path.isabs(model) or model.startswith(("./", "../", "~"))
+
+
 class CrossEncoderVerifier:
     """Scores both prompts together with a model: slower than vectors, but aware of word order.
 
@@ -83,6 +88,8 @@ class CrossEncoderVerifier:
         from semantic_llm_cache.matching.judges.pair_model import PairModel
 
         self.model = check_path(model, "model")
+        if _is_path(model) and not os.path.exists(os.path.expanduser(self.model)):
+            raise ValueError(f"model={self.model!r}: there is no such folder or file")
         self.threshold = check_number(threshold, "threshold", "a number between 0 and 1", above=0)
         if self.threshold >= 1:
             raise ValueError(f"threshold={threshold!r} must be a number between 0 and 1")

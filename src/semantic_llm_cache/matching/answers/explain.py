@@ -59,7 +59,7 @@ def explain(judge: AnswerJudge, question: str, fresh: str, stored: str) -> Expla
     evidence = gather(short, long, texts, vectors)
     layers += [(f"conflict: {kind}", reason) for kind, reason in evidence.conflicts.items()]
     finding = settled(short, long, evidence)
-    layers.append(("claims", "leave it open" if finding is None else finding.reason))
+    layers.append(("claims", "undecided" if finding is None else finding.reason))
     if finding is None:
         layers.append(("meaning", verdict.reason))
     return Explanation(verdict, ours.text, theirs.text, layers, evidence.features)

@@ -11,14 +11,16 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from semantic_llm_cache.matching.answers.judge import AnswerJudge
+from semantic_llm_cache.matching.online.labels import MOST_JUDGE_ERROR
 from semantic_llm_cache.metrics.statistics import wilson
 
 __all__ = ["JudgeErrors", "LabelledPair", "calibrate_judge", "judge_errors", "read_pairs", "reliability"]
 
 _Z = 1.96
+_NEEDED = "each line needs an object with question, fresh, stored and same (true or false)"
 
 
 class LabelledPair(NamedTuple):
@@ -41,7 +43,8 @@ class JudgeErrors(NamedTuple):
             interval.
         false_different, false_different_interval: mean probability of "different" among the same pairs.
         brier: mean squared error of the probability; 0.25 is what always saying 0.5 gets.
-        judge_error: the pair to pass as `judge_error=`: the upper end of the first interval, the lower of the second.
+        judge_error: the pair to pass as `judge_error=`: the upper end of the first interval, the lower of the second;
+            None if that is more than `judge_error=` takes: there are too few pairs, or the judge errs too often.
     """
 
     pairs: int
@@ -52,7 +55,7 @@ class JudgeErrors(NamedTuple):
     false_different: float
     false_different_interval: tuple[float, float]
     brier: float
-    judge_error: tuple[float, float]
+    judge_error: tuple[float, float] | None
 
 
 def read_pairs(path: str | Path) -> list[LabelledPair]:
@@ -64,23 +67,41 @@ def read_pairs(path: str | Path) -> list[LabelledPair]:
         ValueError: a line is no JSON object or lacks a key, or there are not both kinds of pairs; it names the line.
     """
     found = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    # Not `splitlines`: an answer may hold other separators, such as U+2028, which JSON leaves as they are.
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-            if "question" not in row:
-                continue
-            if not isinstance(row["same"], (bool, int)):
-                raise TypeError(f"same={row['same']!r}")
-            found.append(LabelledPair(str(row["question"]), str(row["fresh"]), str(row["stored"]), bool(row["same"])))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"line {number}: needs an object with question, fresh, stored and same (true or false): {error}"
-            ) from error
-    if not found or all(pair.same == found[0].same for pair in found):
+        row = _object(line, number)
+        if "question" not in row:
+            continue
+        for name in ("fresh", "stored", "same"):
+            if name not in row:
+                raise ValueError(f"line {number} has no {name!r}: {_NEEDED}")
+        if row["same"] not in (True, False):
+            raise ValueError(f"line {number}: same={row['same']!r} must be true or false")
+        question, fresh, stored = (_text(row, name, number) for name in ("question", "fresh", "stored"))
+        found.append(LabelledPair(question, fresh, stored, bool(row["same"])))
+    if not found:
+        raise ValueError(f"there are no pairs: {_NEEDED}")
+    if all(pair.same == found[0].same for pair in found):
         raise ValueError(f"{len(found)} pairs: a judge is measured on pairs that are the same and pairs that are not")
     return found
+
+
+def _object(line: str, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise ValueError(f"line {number} is no JSON object: {_NEEDED}")
+    return row
+
+
+def _text(row: dict[str, Any], name: str, number: int) -> str:
+    if not isinstance(row[name], str):
+        raise ValueError(f"line {number}: {name!r} is no text: {_NEEDED}")
+    return str(row[name])
 
 
 def judge_errors(said: Sequence[float], same: Sequence[bool]) -> JudgeErrors:
@@ -98,6 +119,7 @@ def judge_errors(said: Sequence[float], same: Sequence[bool]) -> JudgeErrors:
     others = [p for p, truth in zip(said, same, strict=True) if not truth]
     false_same, upper = _mean(others)
     false_different, lower = _mean([1.0 - p for p in ours])
+    recommended = round(upper[1], 3), round(lower[0], 3)
     return JudgeErrors(
         pairs=len(said),
         kept=sum(p >= 0.5 for p in ours) / len(ours),
@@ -107,7 +129,7 @@ def judge_errors(said: Sequence[float], same: Sequence[bool]) -> JudgeErrors:
         false_different=false_different,
         false_different_interval=lower,
         brier=sum((p - truth) ** 2 for p, truth in zip(said, same, strict=True)) / len(said),
-        judge_error=(round(upper[1], 3), round(lower[0], 3)),
+        judge_error=recommended if sum(recommended) <= MOST_JUDGE_ERROR else None,
     )
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+from semantic_llm_cache.matching.answers.spelled import is_number_word, language_of
 from semantic_llm_cache.matching.answers.text import core, light, plain, sentences
 from semantic_llm_cache.matching.answers.values import Value, agree, values, without_values
 from semantic_llm_cache.matching.answers.wordings import canonical, expand, synonym
 from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.lexicon.languages import CONTENTLESS, FUNCTION_WORDS, NEGATIONS
-from semantic_llm_cache.matching.guards.lexicon.numerals import NUMBER_WORDS, ORDINAL_WORDS
-from semantic_llm_cache.matching.guards.text import read, stem
+from semantic_llm_cache.matching.guards.text import stem
 
 __all__ = ["FRAME", "Said", "Word", "alike", "content", "missing"]
 
@@ -41,7 +41,6 @@ _CATEGORY = words("intent intents label labels category categories topic topics 
 _FITTING = words("right correct best main appropriate exact")
 _FRAMED = 110  # characters
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-_SPELLED = frozenset(w for table in NUMBER_WORDS.values() for w in table) | frozenset(ORDINAL_WORDS)
 
 
 # Words that only frame a short answer: "The intent of this message is ...", "I would file it under ...".
@@ -91,7 +90,7 @@ def content(text: str) -> tuple[Word, ...]:
     """
     text = without_values(expand(text).replace("_", " "))
     found: list[Word] = []
-    english = read(text[:2000]).language == "en"
+    language = language_of(text)
     start = True
     at = 0
     for match in _PIECE.finditer(text):
@@ -101,7 +100,7 @@ def content(text: str) -> tuple[Word, ...]:
         piece = match[0]
         low = canonical(piece)
         first, start = start, False
-        if piece[0].isdigit() or low in _SPELLED:
+        if piece[0].isdigit() or is_number_word(low, language):
             continue
         if len(piece) == 1 and piece.isascii():
             # A single capital is a label ("vitamin D"), unless it is the article or the pronoun.
@@ -116,7 +115,7 @@ def content(text: str) -> tuple[Word, ...]:
             low = low[:-2]
         coded = bool(re.search(r"[a-z]\d|\d[a-z]|\w[./_]\w", low)) or bool(re.search(r"[+#]$", piece))
         loud = piece.isupper() and len(piece) > 2 and not text.isupper()
-        if not loud and (low in _EMPTY or (not english and low in _OTHER_EMPTY)) and not coded:
+        if not loud and (low in _EMPTY or (language != "en" and low in _OTHER_EMPTY)) and not coded:
             continue
         capital = piece[0].isupper() and (not first or not piece[1:].islower())
         found.append(Word(low if coded else stem(low), capital or coded, piece))

@@ -22,7 +22,7 @@ new prompt with the stored one and returns why they differ, or None. All rules a
 | `emoji` | emoji | `emoji 🎉 != 😡` |
 | `accents` | an accent that makes another word | `accents año != ano` |
 | `case` | a capital that makes another word | `case IT != it` |
-| `negation` | one prompt negates, the other does not | `negation not not in the stored prompt` |
+| `negation` | one prompt negates, the other does not | `negation "not" not in the stored prompt` |
 | `antonyms` | opposites, un-/in-/dis- prefixes included | `opposites safe != unsafe` |
 | `direction` | more/less, before/after, to/from, unless, except | `direction to paris != from paris` |
 | `quantifiers` | all/some, always/usually, may/must, all else equal | `quantifier can != must` |
@@ -116,7 +116,7 @@ def get_guard(name: str) -> Guard:
 
     Example:
         >>> get_guard("negation")("Is it safe?", "Is it not safe?")
-        'negation not only in the stored prompt'
+        'negation "not" only in the stored prompt'
     """
     rule = _RULES.get(name)
     if rule is None:

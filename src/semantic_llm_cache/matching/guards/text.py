@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from .lexicon import in_order
-from .lexicon.languages import FUNCTION_WORDS
+from .lexicon.languages import ALSO_ENGLISH, FUNCTION_WORDS
 from .lexicon.more_languages import MORE_FUNCTION_WORDS, UNCOVERED_LETTERS, UNCOVERED_WORDS
 from .lexicon.numerals import NUMBER_WORDS
 
@@ -249,9 +249,16 @@ class Reading:
             return "en"
         plain = all(w.isascii() for w in words)
         scores: dict[str, int] = {}
-        for word in words:
+        unclear = words & ALSO_ENGLISH if plain else frozenset()
+        sure: set[str] = set()  # languages with a word that English does not have
+        for word in words - unclear:
             for language in _SPEAKS.get(word, ()):
                 scores[language] = scores.get(language, 0) + 1
+                if word not in FUNCTION_WORDS["en"]:
+                    sure.add(language)
+        for word in unclear:
+            for language in sure.intersection(_SPEAKS.get(word, ())):
+                scores[language] += 1
         if not plain and (script := self._script()) is not None:
             # Bulgarian has no letter of its own.
             return "bg" if script == "ru" and scores.get("bg", 0) > scores.get("ru", 0) + 1 else script

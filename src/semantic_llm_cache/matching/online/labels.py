@@ -14,7 +14,7 @@ from semantic_llm_cache.arguments import shown
 
 __all__ = ["JudgeError", "parse_judge_error"]
 
-_MOST = 0.9
+MOST_JUDGE_ERROR = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,6 @@ def parse_judge_error(given: object) -> JudgeError:
     if len(pair) != 2 or any(isinstance(p, bool) or not isinstance(p, (int, float)) for p in pair):
         raise TypeError(wrong)
     shares = [float(p) for p in pair if isinstance(p, (int, float)) and 0 <= p < 1]
-    if len(shares) != 2 or sum(shares) > _MOST:
-        raise ValueError(f"{wrong}; both together at most {_MOST}")
+    if len(shares) != 2 or sum(shares) > MOST_JUDGE_ERROR:
+        raise ValueError(f"{wrong}; both together at most {MOST_JUDGE_ERROR}")
     return JudgeError(*shares)

@@ -26,7 +26,7 @@ __all__ = ["LEAST_SIMILARITY", "SlotComparison"]
 LEAST_SIMILARITY = 0.6
 """Lowest cosine of two differing parts, and of the words that only one of them has."""
 
-_WHERE = "long prompts from one template"
+_WHERE = "prompts from one template"
 _LEAST_WITH_MORE = 0.8  # the same where one part says in other words what the other says, and one thing more
 
 # Letters that English (and names from other scripts) write in two ways: "colour", "realise", "centre", "Tolstoi".

@@ -6,6 +6,7 @@ from . import words
 from .more_languages import MORE_NEGATIONS, MORE_NEGATIONS_TWICE
 
 __all__ = [
+    "ALSO_ENGLISH",
     "ANSWER_LANGUAGES",
     "CJK_LANGUAGES",
     "CJK_NEGATIONS",
@@ -18,6 +19,12 @@ __all__ = [
     "NEGATIONS",
     "NEGATIVE_VERBS",
 ]
+
+# Words of other languages that are English nouns, verbs or names too: a prompt is in another language only where
+# another word, or a letter beyond a-z, shows it. No language has two numbers among them.
+ALSO_ENGLISH = words(
+    "care come comment dove fare fire hat lima man men mine otto pet plus sense set sex six son van war"
+)
 
 # Enough of each to tell which language a short prompt is in.
 FUNCTION_WORDS: dict[str, frozenset[str]] = {
