@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.trust.guards_eval import THRESHOLDS, load_pairs
 from benchmarks.trust.stream import Array, Stream, load_streams, run_threshold
 from semantic_llm_cache.similarity import OnnxEmbeddingProvider
+from semantic_llm_cache.similarity.onnx import PRECISION_ENV
 
 ALONE = 500
 
@@ -71,19 +72,15 @@ def show_rates(threshold: float, fp32: tuple[float, float], int8: tuple[float, f
     print(f"  {threshold:.2f}: {', '.join(parts)}")
 
 
-def show_streams(folder: Path, providers: Sequence[OnnxEmbeddingProvider]) -> None:
+def show_streams(folder: Path, int8: OnnxEmbeddingProvider) -> None:
     """Print the rates of two streams, each in one random order."""
-    for given in load_streams(folder, ("clinc150", "qqp")):
-        print(f"{given.name}, {len(given.prompts)} requests", flush=True)
-        order = given.order(np.random.default_rng(0))
-        rates = []
-        for provider in providers:
-            vectors = embed(provider, given.prompts)
-            stream = Stream(given.name, given.prompts, given.answers, vectors, given.order)
-            outcomes = [run_threshold(stream, threshold, order) for threshold in THRESHOLDS]
-            rates.append([(outcome.hit_rate, outcome.wrong_rate) for outcome in outcomes])
-        for threshold, *both in zip(THRESHOLDS, *rates, strict=True):
-            show_rates(threshold, *both)
+    for exact in load_streams(folder, ("clinc150", "qqp")):  # embedded by the default provider, in fp32
+        print(f"{exact.name}, {len(exact.prompts)} requests", flush=True)
+        rough = Stream(exact.name, exact.prompts, exact.answers, embed(int8, exact.prompts), exact.order)
+        order = exact.order(np.random.default_rng(0))
+        for threshold in THRESHOLDS:
+            outcomes = [run_threshold(stream, threshold, order) for stream in (exact, rough)]
+            show_rates(threshold, *((outcome.hit_rate, outcome.wrong_rate) for outcome in outcomes))
 
 
 def main() -> None:
@@ -93,6 +90,8 @@ def main() -> None:
     parser.add_argument("--streams", type=Path, metavar="FOLDER", help="holds clinc150.jsonl and qqp_stream.jsonl")
     parser.add_argument("--count", type=int, default=5000, metavar="N", help="texts to compare; default 5,000")
     options = parser.parse_args()
+    if OnnxEmbeddingProvider().precision != "fp32":
+        raise SystemExit(f"unset {PRECISION_ENV}: the streams are embedded in fp32 first")
     fp32, int8 = (OnnxEmbeddingProvider(precision=name) for name in ("fp32", "int8"))
     int8.load()
     if int8.precision != "int8":
@@ -101,7 +100,7 @@ def main() -> None:
     show_cosines(texts[: options.count], fp32, int8)
     show_pairs(options.pairs, fp32, int8)
     if options.streams is not None:
-        show_streams(options.streams, (fp32, int8))
+        show_streams(options.streams, int8)
 
 
 if __name__ == "__main__":
