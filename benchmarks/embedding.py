@@ -37,10 +37,11 @@ def _precisions(bench: Bench) -> None:
             bench.missing("int8", "it does not work on this machine")
             return
     for tokens, together, target in ((12, 1, at_most(0.55)), (120, 1, None), (12, 32, at_most(0.5)), (120, 32, None)):
+        together = bench.size(together, min(together, 2))
         bench.say(f"int8 beside fp32: {tokens} tokens, {together} at a time")
         texts = [text_of(tokens, seed) for seed in range(256)]
         items = [texts[i : i + together] for i in range(0, 256, together)]
-        calls = max(1, 240 // (tokens * together))
+        calls = bench.size(max(1, 240 // (tokens * together)), 1)
         contenders = [bench.calls(name, provider.encode_batch, items, calls) for name, provider in sides.items()]
         times = bench.interleave(contenders, 25)
         what = f"{tokens} tokens, int8" if together == 1 else f"{tokens} tokens, batch of {together}, int8"
