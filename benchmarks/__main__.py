@@ -30,10 +30,11 @@ SUBSETS = {
     "gptcache": ("against_gptcache", "near hits and puts against GPTCache on SQLite and faiss"),
     "redis": ("redis_server", "Redis in three ways: hits and puts against the bare commands and redisvl"),
     "postgres": ("postgres_server", "PostgreSQL with pgvector: hits and puts against bare statements"),
+    "proxy": ("proxy.load", "hits through the proxy against a bare app on its server and LiteLLM's proxy"),
     "scale": ("scale", "1, 2 and 4 client processes on Redis and PostgreSQL, a cluster, shared single flight"),
 }
-BY_NAME = ("large", "redis", "postgres", "scale")
-"""Measured only when named: they take minutes each, or more; all but `large` fetch servers and fill them."""
+BY_NAME = ("large", "redis", "postgres", "proxy", "scale")
+"""Measured only when named: they take minutes each or more, and fetch servers or write large files."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -253,6 +253,7 @@ class Access:
             if not embedder.loaded:
                 # Loading a model takes seconds, once. It delays the calls that need it but does not trip the breaker.
                 await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
+            name = embedder.fingerprint  # loading may settle it: where 8 bits do not work, fp32 is used
             if not await _readable(embedder, text):
                 found.reason = why_unreadable(text)
                 return

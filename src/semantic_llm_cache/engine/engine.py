@@ -63,7 +63,7 @@ __all__ = ["Engine"]
 E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
-    """access admission categories changes decider disabled freshness grounds hook lead learn learning leases
+    """access admission categories changes decider disabled freshness grounds held hook lead learn learning leases
     notices options quick reporter search shadow template bound bypassed fitted known log_once
     need_embedder of_door probe remove settings store_alias""".split()  # noqa: SIM905
 )
@@ -304,7 +304,7 @@ class Engine:
             ``CacheContext(cache_control="only-if-cached")`` if there is no answer.
         """
         made = Call(*self._in_context(request, settings, result_type), call)
-        value = self._recall(made)
+        value = self.held(made.request, made.settings)
         return value if value is not MISS else await drive(self._steps(made))
 
     def get_or_call_blocking(
@@ -312,14 +312,14 @@ class Engine:
     ) -> Any:
         """Do `get_or_call` for plain code: `call` runs in this thread, the storage on the background loop."""
         made = Call(*self._in_context(request, settings), call, plain=True)
-        value = self._recall(made)
+        value = self.held(made.request, made.settings)
         return value if value is not MISS else drive_blocking(self._steps(made))
 
-    def _recall(self, call: Call) -> Any:
-        """Return the answer of an exact hit that needs no waiting, else `MISS`."""
-        value = self.quick(call.request, call.settings) if call.settings.enabled else MISS
+    def held(self, request: Request, settings: CallSettings) -> Any:
+        """Return the answer of an exact hit that needs no waiting, and count it; else return `MISS`."""
+        value = self.quick(request, settings) if settings.enabled else MISS
         if value is not MISS:
-            self.reporter.record_quick(call.settings.category)
+            self.reporter.record_quick(settings.category)
         return value
 
     def _steps(self, call: Call) -> Steps:
