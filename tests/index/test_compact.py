@@ -160,3 +160,10 @@ def test_a_file_says_that_its_lists_are_compact(tmp_path, large):
     saved(built(1500), tmp_path / "full")
     assert (tmp_path / "compact").read_bytes()[:14] == b"SLLC vectors 3"
     assert (tmp_path / "full").read_bytes()[:14] == b"SLLC vectors 2"
+
+
+def test_a_search_says_how_much_it_may_have_to_compare(large):
+    """Backends move long searches off the event loop by this: one of compact lists may go through all sketches."""
+    lists = only(large).lists
+    assert lists.visits >= InvertedLists.visits.fget(lists) + 6000 // 12
+    assert large.rows(384) >= lists.visits

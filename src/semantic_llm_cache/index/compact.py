@@ -31,7 +31,7 @@ __all__ = ["CompactLists"]
 _STEPS = 127.0  # a number of a short vector lies between -1 and 1
 _FINER = 2  # so many times the lists of `InvertedLists`: each is shorter, and its vectors are more alike
 _PROBES = ((0.9, 32), (0.8, 64), (0.7, 96), (-2.0, 160))  # as in `InvertedLists`, of lists half as long
-_MARGIN = 0.08  # one this much nearer than wanted is as likely to be in the lists searched
+_MARGIN = 0.12  # one this much nearer than wanted is as likely to be in the lists searched
 _ROOM = 32
 _CHUNK = 1024
 _PIECE = 64 * _CHUNK  # vectors whose short vectors are held as float32 at one time
@@ -59,7 +59,7 @@ class CompactLists(InvertedLists):
     ) -> CompactLists:
         """Do `InvertedLists.build` in pieces. `coarse` changes nothing.
 
-        Beside the lists and sketches (128 bytes a vector), this takes 96 bytes a vector for the codes in the order of
+        Beside the lists and sketches (144 bytes a vector), this takes 96 bytes a vector for the codes in the order of
         the rows, and some 300 MB for ten million vectors to learn the centroids from a sample.
         """
         random = np.random.default_rng(count)
@@ -144,7 +144,7 @@ class CompactLists(InvertedLists):
     @property
     def visits(self) -> int:
         """Return roughly how many whole vectors can be compared in the time of one search that uses all sketches."""
-        return super().visits + self.count // 40
+        return super().visits + self.count // 12
 
     # ------------------------------------------------------------------------------ searching
 

@@ -1,4 +1,4 @@
-"""Sketches of short vectors, one bit for each of 128 directions: millions can be compared in milliseconds."""
+"""Sketches of short vectors, one bit for each of 256 directions: millions can be compared in milliseconds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from semantic_llm_cache.index.linear import Matrix, product
 
 __all__ = ["Sketches"]
 
-_WORDS = 2
+_WORDS = 4
 _BITS = 64 * _WORDS
 _LISTS = 32  # lists in a region, on average
 _ROOM = 64  # sketches by which a region grows at least
-_CHUNK = 1 << 14  # sketches compared at one time: 256 KB
+_CHUNK = 1 << 15  # sketches compared at one time, by their first words: 256 KB
+_DEVIATIONS = 2.5  # bits of more than so many standard deviations too many rule a vector out
 _PLACE_BITS = 32
 _MOST = 1024  # positions that a search returns at most
 # How much of all is searched, by the wanted cosine. Measured on generated clusters, see docs/storage.md.
@@ -27,7 +28,7 @@ Positions = npt.NDArray[np.uint64]
 
 
 class _Region(NamedTuple):
-    """Sketches, shape (2, room), and the position of each. Only what comes after the first `length` changes."""
+    """Sketches, shape (4, room), and the position of each. Only what comes after the first `length` changes."""
 
     bits: npt.NDArray[np.uint64]
     positions: Positions
@@ -37,8 +38,9 @@ class _Region(NamedTuple):
 class Sketches:
     """One bit per direction: whether the vector lies on its one side or the other, seen from the middle of all.
 
-    Two vectors at an angle a differ in about 128 a / pi bits (Charikar, 2002, doi:10.1145/509907.509965), with a
-    deviation of some 5. So bits say which few hundred of millions are worth comparing by more exact numbers.
+    Two vectors at an angle a differ in about 256 a / pi bits (Charikar, 2002, doi:10.1145/509907.509965), with a
+    deviation of some 7. So bits say which few hundred of millions are worth comparing by more exact numbers. Bits are
+    counted 64 at a time, and each time what differs in too many is left out: the first 64 rule out nine in ten.
 
     Sketches lie in regions: lists whose centroids are near to each other. A search looks at the regions nearest to
     the query, more of them for a lower cosine. All of this follows from the centroids, so none of it is kept in files.
@@ -76,7 +78,7 @@ class Sketches:
         return lists
 
     def make(self, short: Matrix) -> npt.NDArray[np.uint64]:
-        """Return the sketches of short vectors, shape (n, d): shape (n, 2)."""
+        """Return the sketches of short vectors, shape (n, d): shape (n, 4)."""
         sides = product(short - self._middle, self._rotation) > 0
         return np.packbits(sides, axis=1, bitorder="little").view(np.uint64)
 
@@ -93,8 +95,7 @@ class Sketches:
             bits, positions, count = self._regions[which]
             if count == len(positions):
                 room = count + max(_ROOM, count // 8)
-                bits = _grown(bits, room)
-                positions = _grown(positions, room)
+                bits, positions = _grown(bits, room), _grown(positions, room)
             bits[:, count] = sketch
             positions[count] = number << _PLACE_BITS | place
             # Write first, then raise the count: searches need no lock.
@@ -103,18 +104,16 @@ class Sketches:
     def search(self, query: Matrix, cosine: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return list numbers and places of up to 1,024 vectors that may reach a cosine with a short vector."""
         sketch = self.make(query[None])[0]
-        most = _most_differing(cosine)
+        most = [_most_differing(cosine, 64 * (word + 1)) for word in range(_WORDS)]
         found: list[Positions] = []
-        distances: list[npt.NDArray[np.uint8]] = []
+        distances: list[npt.NDArray[np.uint16]] = []
         for which in self._nearest(query, cosine):
-            bits, positions, count = self._regions[which]
-            for first in range(0, count, _CHUNK):
-                end = min(count, first + _CHUNK)
-                differing = _ones(bits[0, first:end] ^ sketch[0]) + _ones(bits[1, first:end] ^ sketch[1])
-                near = np.flatnonzero(differing <= most)
+            bits, positions, length = self._regions[which]
+            for first in range(0, length, _CHUNK):
+                near, differing = _near(bits[:, first : min(length, first + _CHUNK)], sketch, most)
                 if len(near):
-                    found.append(positions[first:end][near])
-                    distances.append(differing[near])
+                    found.append(positions[first:][near])
+                    distances.append(differing)
         if not found:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         all_found = np.concatenate(found)
@@ -137,15 +136,31 @@ class Sketches:
         return order
 
 
-def _most_differing(cosine: float) -> int:
-    """Return how many bits differ at most, in 49 cases of 50, between vectors at this cosine."""
+def _near(
+    bits: npt.NDArray[np.uint64], sketch: npt.NDArray[np.uint64], most: list[int]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint16]]:
+    """Return which sketches, shape (4, n), differ in at most so many bits after each word, and in how many of all."""
+    few = _ones(bits[0] ^ sketch[0])
+    near = np.flatnonzero(few <= most[0])
+    differing = few[near].astype(np.uint16)
+    for word in range(1, _WORDS):
+        if len(near):
+            differing += _ones(bits[word].take(near) ^ sketch[word])
+            passed = differing <= most[word]
+            near, differing = near[passed], differing[passed]
+    return near, differing
+
+
+def _most_differing(cosine: float, bits: int) -> int:
+    """Return in how many of so many bits vectors at this cosine differ at most, in 99 cases of 100."""
     share = math.acos(max(-1.0, min(1.0, cosine))) / math.pi
-    return int(_BITS * share + 2.0 * math.sqrt(_BITS * share * (1 - share)) + 1)
+    return int(bits * share + _DEVIATIONS * math.sqrt(bits * share * (1 - share)) + 1)
 
 
 def _ones_by_table(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
     """Do `np.bitwise_count`, which numpy has since version 2, in four times the time."""
-    counts: npt.NDArray[np.uint8] = _TABLE[words.view(np.uint16)].reshape(-1, 4).sum(axis=1, dtype=np.uint8)
+    halves = np.ascontiguousarray(words).view(np.uint16).reshape(*words.shape, 4)
+    counts: npt.NDArray[np.uint8] = _TABLE[halves].sum(axis=-1, dtype=np.uint8)
     return counts
 
 
