@@ -8,6 +8,7 @@ from index_helpers import consistent, only, saved
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.index import compact as compact_module
 from semantic_llm_cache.index import sketches as sketches_module
+from semantic_llm_cache.index import vectors as vectors_module
 from semantic_llm_cache.index.compact import CompactLists
 from semantic_llm_cache.index.groups import Groups
 from semantic_llm_cache.index.inverted import InvertedLists
@@ -167,3 +168,16 @@ def test_a_search_says_how_much_it_may_have_to_compare(large):
     lists = only(large).lists
     assert lists.visits >= InvertedLists.visits.fget(lists) + 6000 // 12
     assert large.rows(384) >= lists.visits
+
+
+@pytest.mark.parametrize(("text", "rows"), [("", 7), ("5000", 5000), ("0", None), ("many", 7)])
+def test_sizes_from_the_environment(monkeypatch, text, rows):
+    monkeypatch.setenv("SEMANTIC_LLM_CACHE_COMPACT_ROWS", text)
+    assert vectors_module._rows_from("SEMANTIC_LLM_CACHE_COMPACT_ROWS", 7) == rows
+
+
+def test_lists_stay_full_where_compact_ones_are_turned_off():
+    index = VectorIndex(list_rows=1000, compact_rows=None)
+    index.add_many(list(range(2500)), ROWS_384[:2500])
+    assert index.indexer.wait(60)
+    assert type(only(index).lists) is InvertedLists

@@ -73,10 +73,10 @@ class Indexer:
     Args:
         index: the index that the thread serves.
         list_rows: number of vectors at which a partition gets inverted lists; None means never.
-        compact_rows: number of vectors at which its lists are compact.
+        compact_rows: number of vectors at which its lists are compact; None means never.
     """
 
-    def __init__(self, index: IndexedVectors, list_rows: int | None, compact_rows: int = 2_000_000) -> None:
+    def __init__(self, index: IndexedVectors, list_rows: int | None, compact_rows: int | None = None) -> None:
         self._index = weakref.ref(index)
         self.list_rows = list_rows
         self.compact_rows = compact_rows
@@ -116,6 +116,9 @@ class Indexer:
             or lists.count - partition.indexed > max(_GHOSTS, partition.indexed // 4)
             or (self.list_rows is not None and partition.count < self.list_rows // 2)
         )
+
+    def _is_compact(self, count: int) -> bool:
+        return self.compact_rows is not None and count >= self.compact_rows
 
     def _start(self) -> None:
         if self._thread is None and not self.stopping:
@@ -252,7 +255,7 @@ class Indexer:
                 return
             count, tail = partition.count, partition.count - partition.indexed
             stale = lists is None or self._is_stale(partition, lists)
-            coarse = tail > count // 2 and _COARSE * self.list_rows < count < self.compact_rows
+            coarse = tail > count // 2 and count > _COARSE * self.list_rows and not self._is_compact(count)
         if coarse:  # until then each search scans all of them
             self._build(index, partition, coarse=True)
             return
@@ -307,7 +310,7 @@ class Indexer:
                     self._add_tail(index, partition, view.lists, _TAIL)
 
             try:
-                kind = InvertedLists if count < self.compact_rows else CompactLists
+                kind = CompactLists if self._is_compact(count) else InvertedLists
                 lists = kind.build(view.ids, view.blocks, count, keep_up, coarse=coarse)
             except _Outgrown:
                 return

@@ -21,16 +21,18 @@ from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, unit
 __all__ = ["VectorIndex"]
 
 
-def _list_rows() -> int | None:
-    """Return the number of vectors at which a partition gets inverted lists; None means never: all are compared."""
-    text = os.environ.get("SEMANTIC_LLM_CACHE_LIST_ROWS", "")
+def _rows_from(variable: str, default: int) -> int | None:
+    """Return a number of vectors from the environment; None for 0."""
+    text = os.environ.get(variable, "")
     if not text.isdigit():
-        return 8192
+        return default
     return int(text) or None
 
 
-_LIST_ROWS = _list_rows()
-_COMPACT_ROWS = 2_000_000  # float32 lists would take 768 MB
+_LIST_ROWS = _rows_from("SEMANTIC_LLM_CACHE_LIST_ROWS", 8192)
+# By default, where full lists would take 768 MB. A search of compact ones takes longer and finds more; see
+# docs/storage.md.
+_COMPACT_ROWS = _rows_from("SEMANTIC_LLM_CACHE_COMPACT_ROWS", 2_000_000)
 _CANDIDATES = 32  # fewest candidates to request: the nearest does not always have the highest estimate
 _FIRST_WEIGHED = 4
 _MOST_CANDIDATES = 1024  # a search that needs more scans all vectors vectors
@@ -64,7 +66,7 @@ class VectorIndex:
 
     Args:
         list_rows: number of vectors at which a partition gets inverted lists; None means never.
-        compact_rows: number of vectors at which its lists take a quarter of the memory.
+        compact_rows: number of vectors at which its lists are compact, with less memory and sketches; None means never.
 
     Example:
         >>> index = VectorIndex()
@@ -73,7 +75,7 @@ class VectorIndex:
         [(7, 1.0)]
     """
 
-    def __init__(self, *, list_rows: int | None = _LIST_ROWS, compact_rows: int = _COMPACT_ROWS) -> None:
+    def __init__(self, *, list_rows: int | None = _LIST_ROWS, compact_rows: int | None = _COMPACT_ROWS) -> None:
         self.lock = fork_safe_lock()
         """Protects the index and its partitions; never held during a scan."""
         self._partitions: dict[tuple[str, str, str, int], Partition] = {}
