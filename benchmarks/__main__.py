@@ -15,6 +15,7 @@ from benchmarks.harness import Bench, to_stderr
 
 SUBSETS = {
     "exact": ("exact", "exact hits against cashews, a dict, and one hop to sqlite3"),
+    "telemetry": ("telemetry", "what metrics, traces and logs add to an exact hit in memory"),
     "near": ("near", "lookups by meaning without the embedding, against a numpy scan and the PyPI package"),
     "putget": ("putget", "exact hit, near hit, put and get against the PyPI package and cashews"),
     "loop": ("loop", "the event loop's longest stall under concurrent near hits"),

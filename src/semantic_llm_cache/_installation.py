@@ -27,6 +27,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "plot": ("matplotlib",),
     "redis": ("redis", "hiredis"),
     "postgres": ("asyncpg",),
+    "prometheus": ("prometheus-client",),
+    "otel": ("opentelemetry-api",),
 }
 """The packages of the extras that error messages name; ``pyproject.toml`` has their versions."""
 

@@ -123,7 +123,7 @@ def test_an_unknown_subset_is_named(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["nearest"])
     assert exit_.value.code == 2
-    assert "no subset 'nearest': there are exact, near" in capsys.readouterr().err
+    assert "no subset 'nearest': there are exact, telemetry, near" in capsys.readouterr().err
 
 
 def test_a_subset_that_breaks_is_a_line_and_a_status(monkeypatch, capsys):

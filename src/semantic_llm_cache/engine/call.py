@@ -10,6 +10,7 @@ from typing import Any
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.variables import Changes
+from semantic_llm_cache.engine.watch import Watch
 from semantic_llm_cache.keys.request import Request
 
 __all__ = ["Call"]
@@ -26,9 +27,10 @@ class Call:
         started: when the call began, by `perf_counter`.
         found: the result of the last search; not set before the first search.
         changes: the context variables that the function has set in a task of its own.
+        watch: the record of its phases; None if nobody listens.
     """
 
-    __slots__ = ("changes", "found", "function", "plain", "request", "settings", "started")
+    __slots__ = ("changes", "found", "function", "plain", "request", "settings", "started", "watch")
 
     found: Found
 
@@ -46,6 +48,7 @@ class Call:
         self.plain = plain
         self.started = perf_counter()
         self.changes: Changes = ()
+        self.watch: Watch | None = None
 
     @property
     def needs_vector(self) -> bool:

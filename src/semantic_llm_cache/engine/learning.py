@@ -125,6 +125,14 @@ class Learning:
             policy = storage.state.policies.setdefault(name, policy)
         return policy
 
+    def spent(self) -> float | None:
+        """Return which share of the error budget is spent, the largest of all categories; None before its first use."""
+        if not self._decider.bounded:
+            return None
+        policies = self._access.storage().state.policies
+        names = [self.policy_name(category) for category in (None, *self.categories.budgets)]
+        return max((policies[name].spent_share for name in names if name in policies), default=None)
+
     def count_exact(self, text: str, settings: CallSettings) -> bool:
         """Count an exact hit in the error budget; return False if its state must be read first."""
         if not self._decider.bounded:

@@ -150,6 +150,15 @@ class Decider:
         """Return True when threshold and guards decide alone, without waiting for a verifier."""
         return not self.bounded and self.options.verify is None
 
+    def refuse_other_threshold(self) -> None:
+        """Raise ValueError if the threshold cannot change while the cache is in use: something else decides."""
+        if self.bounded:
+            raise ValueError(
+                "similarity= cannot change while the cache is in use: its error budget (max_error) decides"
+            )
+        if self.band is not None:
+            raise ValueError("similarity= cannot change while the cache is in use: verify_band decides")
+
     def name(self, similarity: float, max_error: float | None = None) -> str:
         """Return the name of the deciding rule, for `Lookup.policy`; a category may have its own `max_error`."""
         if self.bounded:

@@ -466,6 +466,13 @@ class OnlinePolicy:
                 "wrong_most_any": min(float(self._hits), self._audit.bound(self._delta)),
             }
 
+    @property
+    def spent_share(self) -> float:
+        """Which share of the error budget is spent, from 0 to 1. At 1 nothing more is served until it has grown."""
+        with self._lock:
+            spent, limit = self._corrected(), self._spendable()
+        return min(1.0, spent / limit) if spent < limit else float(spent > 0)
+
     def to_bytes(self) -> bytes:
         """Return everything learned and spent, versioned, some tens of kilobytes, without pickle."""
         with self._lock:

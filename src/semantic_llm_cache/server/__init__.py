@@ -1,0 +1,1 @@
+"""The server: a caching proxy, an admin API and a dashboard. Needs the extra `server`."""
