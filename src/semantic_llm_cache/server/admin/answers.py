@@ -194,6 +194,7 @@ class NearEvent(Event):
     """A call that was compared by meaning."""
 
     worth: bool | None = Field(description="On a miss: whether the guards would let it be a hit; null: not known.")
+    agree: Number = Field(description="With `compare`: how probably both answers say the same; null: not known.")
 
 
 class Near(_Live):

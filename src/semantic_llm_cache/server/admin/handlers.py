@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from itertools import zip_longest
 from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -12,12 +13,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from semantic_llm_cache.management.transfer import entry_to_dict
 from semantic_llm_cache.server.admin.operations import Call
 from semantic_llm_cache.server.operator import whatif
+from semantic_llm_cache.server.operator.agreement import agreement
 from semantic_llm_cache.server.operator.entries import Conditions, Found
 from semantic_llm_cache.server.operator.history import Event
 from semantic_llm_cache.server.operator.views import event_view
 from semantic_llm_cache.values.odd_text import portable
 
 Answer = dict[str, Any]
+_MOST_COMPARED = 50
 
 
 def _live(call: Call, **more: Any) -> Answer:
@@ -92,7 +95,7 @@ async def lookups(call: Call) -> Answer:
 async def near_hits(call: Call) -> Answer:
     """Return the last near hits."""
     found = call.operator.history.near_hits(call.query.limit, call.query.namespace)
-    return _live(call, lookups=[{**_view(call, event), "worth": None} for event in found])
+    return _live(call, lookups=[{**_view(call, event), "worth": None, "agree": None} for event in found])
 
 
 async def near_misses(call: Call) -> Answer:
@@ -101,7 +104,9 @@ async def near_misses(call: Call) -> Answer:
     found = await asyncio.to_thread(
         whatif.near_misses, history, asked.at_least, asked.limit, asked.namespace, worth=asked.worth
     )
-    return _live(call, lookups=[{**_view(call, event), "worth": worth} for event, worth in found])
+    agreed = [await agreement(event) for event, _ in found[:_MOST_COMPARED]] if asked.compare else []
+    shown = zip_longest(found, agreed[: len(found)])
+    return _live(call, lookups=[{**_view(call, event), "worth": worth, "agree": one} for (event, worth), one in shown])
 
 
 def _view(call: Call, event: Event) -> Answer:

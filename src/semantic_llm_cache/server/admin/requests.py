@@ -85,6 +85,7 @@ class NearMissQuery(LimitQuery):
     """Which near misses."""
 
     at_least: Annotated[float, Field(ge=0, le=1, description="Only those with at least this similarity.")] = 0.0
+    compare: Annotated[bool, Field(description="Compare the answers of the newest 50, where both are stored.")] = False
     worth: Annotated[bool, Field(description="Only those that a lower threshold would make hits.")] = False
 
 

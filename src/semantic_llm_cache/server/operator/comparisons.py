@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 
-__all__ = ["Comparison", "Comparisons", "kind_of"]
+__all__ = ["Comparison", "Comparisons", "is_below", "kind_of"]
 
 KINDS = ("hit", "below", "refused")
 
@@ -40,7 +40,21 @@ def kind_of(lookup: Lookup) -> str | None:
         return "hit"
     if outcome != "miss":
         return None
-    return "below" if lookup.reason.startswith("nearest ") else "refused"
+    return "below" if is_below(lookup) else "refused"
+
+
+def is_below(lookup: Lookup) -> bool:
+    """Return whether a miss was one because the nearest prompt was below the threshold."""
+    if lookup.reason.startswith("nearest "):
+        return True
+    # The call failed, which is said in place of the reason for the miss.
+    name, _, threshold = lookup.policy.partition(" ")
+    return (
+        lookup.reason.startswith("the function raised ")
+        and name == "threshold"
+        and lookup.similarity is not None
+        and lookup.similarity < float(threshold) - THRESHOLD_TOLERANCE
+    )
 
 
 class Comparisons:

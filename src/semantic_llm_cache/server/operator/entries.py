@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -103,7 +103,7 @@ SORTS: dict[str, Callable[[CacheEntry], float]] = {
 """By which figure a list of entries is sorted, the largest first."""
 
 
-async def walk(places: Iterable[Place], namespace: str | None) -> AsyncIterator[Found]:
+async def walk(places: Iterable[Place], namespace: str | None) -> AsyncGenerator[Found, None]:
     """Yield all live entries of some backends, and let others run meanwhile."""
     pace = Pace()
     for place in places:
@@ -123,10 +123,10 @@ async def look_through(
 ) -> Page:
     """Return some of the entries that match, in order. Looks at entries for 5 seconds at most."""
     matches, figure = conditions.matcher(), SORTS[sort]
-    best: list[tuple[float, int, Found]] = []
+    best: list[tuple[float, int, Place, str]] = []  # not the entries, which may be large
     matching, complete = 0, True
     end = perf_counter() + _MOST_SECONDS
-    async with aclosing(walk(places, conditions.namespace)) as entries:  # type: ignore[type-var]
+    async with aclosing(walk(places, conditions.namespace)) as entries:
         async for found in entries:
             if perf_counter() > end:
                 complete = False
@@ -134,14 +134,24 @@ async def look_through(
             if not matches(found.entry):
                 continue
             matching += 1
-            found.entry.embedding = None  # not needed, and larger than the rest
-            item = (figure(found.entry), -matching, found)
+            item = (figure(found.entry), -matching, found.place, found.key)
             if len(best) < offset + limit:
                 heapq.heappush(best, item)
             else:
                 heapq.heappushpop(best, item)
-    best.sort(reverse=True)
-    return Page([found for *_, found in best[offset:]], matching, complete)
+    best.sort(key=lambda item: item[:2], reverse=True)
+    return Page(await _read([(place, key) for *_, place, key in best[offset:]]), matching, complete)
+
+
+async def _read(wanted: list[tuple[Place, str]]) -> list[Found]:
+    """Return the entries under some keys, in order; those that are gone meanwhile are left out."""
+    read: dict[tuple[int, str], CacheEntry | None] = {}
+    for place in {place.number: place for place, _ in wanted}.values():
+        keys = [key for one, key in wanted if one.number == place.number]
+        for key, entry in zip(keys, await place.backend.get_many(keys, touch=False), strict=True):
+            read[place.number, key] = entry
+    found = [(place, key, read[place.number, key]) for place, key in wanted]
+    return [Found(place, key, entry) for place, key, entry in found if entry is not None]
 
 
 async def near(
@@ -186,7 +196,7 @@ async def groups(places: list[Place], namespace: str | None, limit: int) -> dict
     """
     counts: dict[tuple[str, str, str, str], list[float]] = {}
     complete, end = True, perf_counter() + _MOST_SECONDS
-    async with aclosing(walk(places, namespace)) as entries:  # type: ignore[type-var]
+    async with aclosing(walk(places, namespace)) as entries:
         async for found in entries:
             if perf_counter() > end:
                 complete = False

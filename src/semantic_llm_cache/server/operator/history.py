@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-import weakref
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +10,7 @@ from typing import Any, NamedTuple
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.refusals import REASONS, word_of
-from semantic_llm_cache.runtime import background
+from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.server.operator.comparisons import Comparisons
 from semantic_llm_cache.server.operator.minutes import Minutes
 
@@ -63,7 +61,7 @@ class History:
 
     def __init__(self, minutes: int = 1440, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self.since = clock()
         self.count = 0
         self._minutes = Minutes(minutes)
@@ -74,11 +72,6 @@ class History:
         self._not_stored: Counter[tuple[str, str]] = Counter()
         self._scopes: OrderedDict[tuple[str, str], _Scope] = OrderedDict()
         self._verdicts: OrderedDict[str, str] = OrderedDict()
-        _histories.add(self)
-
-    def reset_after_fork(self) -> None:
-        """Replace the lock: in a forked child, the thread that may hold it does not exist."""
-        self._lock = threading.Lock()
 
     def record(self, lookup: Lookup, tokens: int = 0) -> None:
         """Add a call, and how many tokens it saved. Takes some 5 microseconds."""
@@ -95,7 +88,7 @@ class History:
             elif kind is not None:
                 self._near_misses.append(event)
             if lookup.stored_reason:
-                self._not_stored[(lookup.namespace, word_of(lookup.stored_reason))] += 1
+                self._not_stored[(self._minutes.counted_as(lookup.namespace), word_of(lookup.stored_reason))] += 1
             if lookup.scope:
                 self._count_scope(lookup)
 
@@ -206,14 +199,3 @@ def _cut(lookup: Lookup) -> Lookup:
         return lookup.without_response()
     matched = None if matched is None else matched[:_LONGEST_TEXT]
     return replace(lookup, prompt=prompt[:_LONGEST_TEXT], matched_prompt=matched, response=None)
-
-
-_histories: weakref.WeakSet[History] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for history in list(_histories):
-        history.reset_after_fork()
-
-
-background.after_fork(_after_fork)

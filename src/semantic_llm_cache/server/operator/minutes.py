@@ -75,7 +75,7 @@ class Minutes:
         cells = self._minutes.get(minute)
         if cells is None:
             cells = self._begin(minute)
-        name = (self._name(lookup.namespace), lookup.outcome)
+        name = (self.counted_as(lookup.namespace), lookup.outcome)
         cell = cells.get(name)
         if cell is None:
             cell = cells[name] = _Cell()
@@ -93,7 +93,8 @@ class Minutes:
         self._minutes[minute] = cells
         return cells
 
-    def _name(self, namespace: str) -> str:
+    def counted_as(self, namespace: str) -> str:
+        """Return the name under which a namespace is counted: its own, or `OTHER` if there are too many."""
         if namespace not in self._namespaces:
             if len(self._namespaces) >= _MOST_NAMESPACES:
                 return OTHER

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.server.operator.comparisons import is_below
 from semantic_llm_cache.server.operator.history import Event, History
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 
@@ -48,7 +49,7 @@ def near_misses(
     for event in history.near_misses(_MOST_CHECKED, namespace):
         if (event.lookup.similarity or 0.0) < at_least:
             continue
-        passes = _passes_guards(event) if event.lookup.reason.startswith("nearest ") else False
+        passes = _passes_guards(event) if is_below(event.lookup) else False
         if passes or not worth:
             found.append((event, passes))
         if len(found) >= limit:
@@ -67,8 +68,7 @@ async def what_if(history: History, threshold: float, namespace: str | None = No
     above = [
         event
         for event in history.near_misses(_MOST_CHECKED, namespace)
-        if event.lookup.reason.startswith("nearest ")
-        and (event.lookup.similarity or 0.0) >= threshold - THRESHOLD_TOLERANCE
+        if is_below(event.lookup) and (event.lookup.similarity or 0.0) >= threshold - THRESHOLD_TOLERANCE
     ]
     # 0.1 to 0.2 ms for each pair
     verdicts = await asyncio.to_thread(lambda: [_passes_guards(event) for event in above])

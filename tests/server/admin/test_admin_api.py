@@ -7,11 +7,6 @@ ALL = """health ready backends stats traffic similarities lookups near-hits near
     settings audit openapi.json""".split()  # noqa: SIM905
 
 
-@pytest.fixture(params=["memory://", "sqlite"])
-def place(request, tmp_path):
-    return request.param if request.param == "memory://" else f"sqlite:///{tmp_path}/cache.db"
-
-
 async def fill(cache):
     await ask(cache, "What is Python?", "A language.", model="a")
     await ask(cache, "What is Python?", "A language.", model="a")

@@ -11,8 +11,10 @@ from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.server.operator import Operator
+from semantic_llm_cache.server.operator.comparisons import kind_of
 from semantic_llm_cache.server.operator.minutes import OTHER, Minutes
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.wire import WireCache
 
 # ---------------------------------------------------------------------------------- the history
 
@@ -96,6 +98,27 @@ async def test_misses_worth_a_lower_threshold_pass_the_guards():
         assert (found["misses_above"], found["checked"], found["passed"]) == (2, 2, 1)
 
 
+async def test_the_answers_behind_a_near_miss_are_compared(place):
+    async with served(place) as (client, cache, _):
+        await ask(cache, "What is Python?", "Python is a language.")
+        await ask(cache, "Explain Python", "It is a language named Python.")
+        [one] = (await client.get("/admin/near-misses", params={"at_least": 0.8})).json()["lookups"]
+        assert (one["prompt"], one["agree"]) == ("Explain Python", None)
+        [one] = (await client.get("/admin/near-misses", params={"at_least": 0.8, "compare": 1})).json()["lookups"]
+        assert 0 < one["agree"] <= 1
+        await cache.backend.clear()
+        [one] = (await client.get("/admin/near-misses", params={"at_least": 0.8, "compare": 1})).json()["lookups"]
+        assert one["agree"] is None
+    asked = []
+    async with served(place + "2" if "sqlite" in place else place, same_answer=lambda *both: asked.append(both)) as (
+        client, cache, _
+    ):  # fmt: skip
+        for text, answer in (("What is Python?", "Yes"), ("Explain Python", "No")):
+            await ask(cache, text, answer)
+        [one] = (await client.get("/admin/near-misses", params={"at_least": 0.8, "compare": 1})).json()["lookups"]
+        assert (one["agree"], asked) == (None, [])
+
+
 async def test_a_listener_costs_a_hit_little():
     from time import perf_counter
 
@@ -110,6 +133,25 @@ def _timed(operator, lookup, clock):
     for _ in range(200):
         operator.history.record(lookup)
     return (clock() - began) / 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"outcome": "near"}, "hit"),
+        ({"outcome": "miss", "would": "near"}, "hit"),
+        ({"outcome": "miss", "reason": "nearest 0.900 < 0.95; time-bound: stored for 300 s"}, "below"),
+        ({"outcome": "miss", "reason": "veto: numbers differ"}, "refused"),
+        ({"outcome": "miss", "reason": "the function raised OSError", "policy": "threshold 0.95"}, "below"),
+        ({"outcome": "miss", "reason": "the function raised OSError", "policy": "threshold 0.9"}, "refused"),
+        ({"outcome": "miss", "reason": "the function raised OSError", "policy": "max_error 0.02"}, "refused"),
+        ({"outcome": "exact"}, None),
+        ({"outcome": "coalesced"}, None),
+        ({"outcome": "miss", "similarity": None}, None),
+    ],
+)
+def test_the_kind_of_a_comparison(fields, kind):
+    assert kind_of(Lookup(**{"similarity": 0.9, **fields})) == kind
 
 
 async def test_it_listens_beside_others_and_to_what_is_derived():
@@ -154,6 +196,20 @@ def caches(path, **options):
     cache = SemanticCache(backend, embedder=embed, guards=None, **{"similarity": 0.95, **options})
     operator.add(cache, "main")
     return operator, cache
+
+
+async def test_the_next_request_through_a_proxy_has_the_changed_settings():
+    operator = Operator()
+    door = WireCache(SemanticCache("memory://", embedder=embed, similarity=0.95))
+    operator.add(door.engine, "chat")
+    await operator.change("chat", {"similarity": 0.8, "ttl": "5m"}, (), "ann")
+
+    def settings(path, **body):
+        plan = door.plan("POST", f"http://provider{path}", [], json.dumps({"model": "m", **body}).encode())
+        return plan.settings.similarity, plan.settings.ttl
+
+    assert settings("/v1/chat/completions", messages=[{"role": "user", "content": "hello"}]) == (0.8, 300.0)
+    assert settings("/v1/embeddings", input="hello") == (1.0, 300.0)
 
 
 async def test_another_process_takes_a_change_over_unless_its_configuration_was_edited(tmp_path):
