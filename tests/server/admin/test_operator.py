@@ -6,7 +6,7 @@ import pytest
 from admin_helpers import ask, client, embed, served
 from engine_helpers import Clock, background_work_ended
 
-from semantic_llm_cache import SemanticCache, import_cache
+from semantic_llm_cache import SemanticCache, get_stats, import_cache
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.exceptions import CacheBackendError
@@ -292,14 +292,18 @@ async def test_prompts_and_answers_can_be_hidden():
     async with served(show_text=False, guards="default") as (client, cache, _):
         await ask(cache, "What is Python?", "A SECRET language.")
         await ask(cache, "What's Python?")
-        [entry] = (await client.get("/admin/entries")).json()["entries"]
+        for number in range(10):
+            await ask(cache, f"Explain Python, part {number}", number=number)
+        assert any("python" in one["label"] for one in get_stats()["categories"])
+        entry = (await client.get("/admin/entries")).json()["entries"][0]
+        assert entry["prompt"] is entry["answer"] is None
         pages = [
             await client.get(f"/admin/{path}")
             for path in ("entries", f"entries/{entry['key']}", "lookups", "near-hits", "near-misses", "scopes", "stats")
         ]
         assert all(page.status_code == 200 for page in pages)
         text = "".join(page.text for page in pages)
-        assert "Python" not in text
+        assert "python" not in text.lower()
         assert "SECRET" not in text
         for reply in (
             await client.get("/admin/export"),

@@ -38,7 +38,7 @@ NO_TRAFFIC = (
 )
 
 
-class _Ear(Listener):
+class _Recorder(Listener):
     """Passes calls on to a history."""
 
     def __init__(self, history: History) -> None:
@@ -86,7 +86,7 @@ class Operator:
         self.settings = Settings(self.caches)
         self.clock = clock
         self._embedder = embedder
-        self._ear = _Ear(self.history)
+        self._recorder = _Recorder(self.history)
         self._started = clock()
         self.audit = AuditLog(self.worker, clock)
         for one in caches:
@@ -133,13 +133,13 @@ class Operator:
             self.caches.add(engine)
 
     def _listen(self, audience: Audience) -> None:
-        if self._ear not in audience.listeners:
-            audience.add(self._ear)
+        if self._recorder not in audience.listeners:
+            audience.add(self._recorder)
 
     def close(self) -> None:
         """Stop listening."""
         for audience in (EVERYWHERE, *(engine.hook.own for engine in self.caches.engines.values())):
-            audience.remove(self._ear)
+            audience.remove(self._recorder)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Operator]:
@@ -179,6 +179,9 @@ class Operator:
                         sums[name] = sums.get(name, 0) + value
             categories += await kept_summary(place.backend, namespace)
         process = get_stats(namespace)
+        shown = process["categories"] or categories
+        if not self.show_text:  # their labels are words of prompts
+            shown = [{**one, "label": ""} for one in shown]
         return {
             "worker": self.worker,
             "started_at": self._started,
@@ -189,7 +192,7 @@ class Operator:
             "total": total,
             "summary": figures.summary(total.values()),
             "backends": sizes,
-            "categories": process["categories"] or categories,
+            "categories": shown,
         }
 
     # ------------------------------------------------------------------------------ entries
