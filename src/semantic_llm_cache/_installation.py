@@ -24,6 +24,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "langchain": ("langchain-core",),
     "litellm": ("litellm",),
     "pydantic-ai": ("pydantic-ai-slim",),
+    "server": ("starlette", "uvicorn", "httpx", "pydantic", "click", "rich", "tomli"),
     "plot": ("matplotlib",),
     "redis": ("redis", "hiredis"),
     "postgres": ("asyncpg",),

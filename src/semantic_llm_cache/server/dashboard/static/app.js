@@ -22,22 +22,23 @@ async function fast() {
   const { namespace, minutes } = chosen;
   const step = traffic.STEPS[minutes];
   const double = 2 * minutes <= 1440 ? get("traffic", { minutes: 2 * minutes, step, namespace }) : null;
-  const [stats, calls, twice, similarities, nearHits, nearMisses, notStored, settings, audit] = await Promise.all([
+  const [stats, calls, twice, nearHits, notStored, settings, audit] = await Promise.all([
     get("stats", { namespace }), get("traffic", { minutes, step, namespace }), double,
-    get("similarities", { bins: threshold.BINS, namespace }), get("near-hits", { limit: 50, namespace }),
-    get("near-misses", { limit: 50, namespace, worth: true }), get("not-stored", { namespace }), get("settings"),
+    get("near-hits", { limit: 50, namespace }),
+    get("not-stored", { namespace }), get("settings"),
     get("audit", { limit: 50 }),
   ]);
-  return { stats, traffic: calls, double: twice, similarities, nearHits, nearMisses, notStored, caches: settings.caches, audit };
+  return { stats, traffic: calls, double: twice, nearHits, notStored, caches: settings.caches, audit };
 }
 
 /** What looks through the stored answers, and so takes longer. */
 async function slow() {
   const { namespace } = chosen;
-  const [entries, scopes, backends] = await Promise.all([
+  const [entries, scopes, backends, nearMisses] = await Promise.all([
     get("entries", { namespace, sort: lists.sorted(), limit: 15 }), get("scopes", { namespace, limit: 30 }), get("backends"),
+    get("near-misses", { limit: 50, namespace, worth: true, compare: true, at_least: threshold.LOWEST }),
   ]);
-  return { entries, scopes, backends };
+  return { entries, scopes, backends, nearMisses };
 }
 
 function load(all = false) {
@@ -54,6 +55,8 @@ async function once(all) {
     if (whole) slowAt = Date.now();
     Object.assign(data, ...found, asked);
     show();
+    await threshold.draw(data);
+    document.documentElement.dataset.ready = "yes";
     trouble("");
   } catch (error) {
     trouble(error instanceof Refused ? error.message : `${error.message} Trying again.`);
@@ -79,7 +82,6 @@ function show() {
   namespaces();
   traffic.tiles(data);
   traffic.draw(data);
-  threshold.draw(data);
   review.drawHits(data);
   review.drawMisses(data);
   lists.drawReasons(data);
@@ -87,7 +89,6 @@ function show() {
   lists.drawEntries(data);
   lists.drawScopes(data);
   lists.drawBackends(data);
-  document.documentElement.dataset.ready = "yes";
 }
 
 function namespaces() {
@@ -138,7 +139,7 @@ function controls() {
 
 themes();
 controls();
-threshold.onChange(() => load());
+threshold.onChange(() => load(true));
 review.onReport(() => load(true));
 lists.onEntries(() => load(true));
 load(true);

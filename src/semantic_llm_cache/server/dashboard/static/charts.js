@@ -2,7 +2,7 @@
 import { h, s, table } from "./dom.js";
 import { clock } from "./format.js";
 
-const LEFT = 44;
+const LEFT = 50;
 const RIGHT = 12;
 const TOP = 8;
 const BOTTOM = 22;
@@ -16,7 +16,7 @@ class Chart {
     this.legend = h("ul", { class: "legend" });
     this.numbers = h("details", { class: "numbers" }, h("summary", null, "Show as a table"));
     this.plot = h("div", { class: "plot" }, this.svg);
-    this.figure = h("figure", { class: "chart" }, this.legend, this.plot, this.readout, this.numbers);
+    this.figure = h("figure", { class: "chart" }, this.legend, this.plot, h("div", { class: "below" }, this.numbers, this.readout));
     this.label = label;
     this.width = 0;
     place.replaceChildren(this.figure);

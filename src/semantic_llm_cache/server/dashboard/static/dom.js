@@ -1,5 +1,7 @@
 // Builds elements. Text only ever becomes text: nothing here takes HTML.
 
+import { NONE } from "./format.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(made, attributes, children) {
@@ -32,9 +34,10 @@ export function empty(what, todo) {
 
 /**
  * Return a table that scrolls sideways where there is no room.
- * Columns: {name, right, wide, cell: (row) => text or element}.
+ * Columns: {name, right, wide, optional, cell: (row) => text or element}; optional: left out if no row has a text there.
  */
 export function table(caption, columns, rows, { hideCaption = true, classes = "" } = {}) {
+  columns = columns.filter((one) => !one.optional || rows.some((row) => one.cell(row) !== NONE));
   const style = (one) => [one.right && "right", one.wide && "wide-cell"].filter(Boolean).join(" ") || null;
   return h(
     "div",

@@ -8,12 +8,12 @@ export const NONE = "–";
 export const count = (value) => (value >= 100000 ? compact.format(value) : whole.format(value));
 
 export function percent(share, digits = 1) {
-  return share === null || share === undefined ? NONE : `${(100 * share).toFixed(digits)} %`;
+  return share === null || share === undefined ? NONE : `${(100 * share).toFixed(digits)}\u00a0%`;
 }
 
 export function money(usd) {
   if (!usd) return "$0";
-  if (usd < 0.01) return `$${usd.toPrecision(2)}`;
+  if (usd < 0.01) return `$${Number(usd.toPrecision(2))}`;
   return `$${usd < 1000 ? usd.toFixed(2) : count(Math.round(usd))}`;
 }
 
@@ -21,10 +21,11 @@ export function money(usd) {
 export function duration(ms) {
   if (ms === null || ms === undefined) return NONE;
   if (ms === 0) return "0 s";
+  if (ms < 0.0995) return `${Number((1000 * ms).toPrecision(2))} µs`;
   if (ms < 9.95) return `${Number(ms.toPrecision(2))} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
-  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  if (seconds < 60) return `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.round(seconds)} s`;
   if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
   if (seconds < 172800) return `${Number((seconds / 3600).toFixed(1))} h`;
   return `${Math.round(seconds / 86400)} days`;

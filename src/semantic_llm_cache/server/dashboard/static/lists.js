@@ -14,6 +14,10 @@ function put(id, data, make) {
   place.replaceChildren(...[make()].flat());
 }
 
+function facts(pairs) {
+  return h("dl", { class: "facts" }, pairs.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
+}
+
 // ---------------------------------------------------------------------------- not stored
 
 export function drawReasons({ notStored }) {
@@ -59,14 +63,19 @@ export function drawEntries({ entries, namespace }) {
       table("Top entries", [
         { name: "Prompt", wide: true, cell: (one) => h("button", { type: "button", class: "link", onclick: () => show(one) }, one.prompt === null ? one.key : one.prompt || "(no text)") },
         { name: "Hits", right: true, cell: (one) => count(one.hits) },
-        { name: "Saved", right: true, cell: (one) => (one.cost_usd ? money(one.cost_usd * one.hits) : NONE) },
-        { name: "Model", cell: (one) => one.model || NONE },
-        { name: "Function", cell: (one) => one.function || NONE },
+        { name: "Saved", right: true, optional: true, cell: (one) => (one.cost_usd ? money(one.cost_usd * one.hits) : NONE) },
+        { name: "Model", optional: true, cell: (one) => one.model || NONE },
+        { name: "Function", optional: true, cell: (one) => called(one.function) },
         { name: "Stored", right: true, cell: (one) => `${age(one.age)} ago` },
         { name: "Expires", right: true, cell: (one) => (one.expires_in === null ? "never" : one.expires_in > 0 ? `in ${age(one.expires_in)}` : "expired") },
       ], entries.entries, { classes: "entries" }),
     ];
   });
+}
+
+/** The name of a function without its module. */
+function called(name) {
+  return name ? h("span", { title: name }, name.split(".").at(-1)) : NONE;
 }
 
 async function show(line) {
@@ -78,19 +87,19 @@ async function show(line) {
     again();
     return;
   }
-  const pair = (name, value) => [h("dt", null, name), h("dd", null, value)];
   const text = (value) => (value === null ? "Hidden on this server." : value || "(no text)");
   const answer = await open("Stored answer",
     h("h3", null, "Prompt"), h("p", { class: "prompt boxed", tabindex: "0" }, text(entry.prompt)),
     h("h3", null, "Answer"), h("p", { class: "prompt boxed", tabindex: "0" }, text(entry.answer)),
-    h("dl", { class: "facts" },
-      pair("Hits", count(entry.hits)), pair("Model", entry.model || NONE), pair("Namespace", entry.namespace),
-      pair("Scope", h("code", null, entry.scope)), pair("Tokens", `${count(entry.input_tokens)} in, ${count(entry.output_tokens)} out`),
-      pair("The call took", duration(entry.duration_ms)), pair("It cost", entry.cost_usd === null ? NONE : money(entry.cost_usd)),
-      pair("Stored", `${age(entry.age)} ago`), entry.tags.length ? pair("Tags", entry.tags.join(", ")) : [],
-      entry.aliases && entry.aliases.length ? pair("Other wordings", entry.aliases.join(" / ")) : []),
+    facts([
+      ["hits", count(entry.hits)], ["model", entry.model || NONE], ["function", entry.function || NONE], ["namespace", entry.namespace],
+      ["scope", h("code", null, entry.scope)], ["tokens", `${count(entry.input_tokens)} in, ${count(entry.output_tokens)} out`],
+      ["the call took", duration(entry.duration_ms)], ["it cost", entry.cost_usd === null ? NONE : money(entry.cost_usd)],
+      ["stored", `${age(entry.age)} ago`], ...(entry.tags.length ? [["tags", entry.tags.join(", ")]] : []),
+      ...(entry.aliases && entry.aliases.length ? [["other wordings", entry.aliases.join(" / ")]] : []),
+    ]),
     h("div", { class: "buttons" },
-      h("button", { type: "button", class: "wrong", onclick: () => close("wrong") }, "Wrong: delete it"),
+      h("button", { type: "button", class: "wrong-one", onclick: () => close("wrong") }, "Wrong: delete it"),
       h("button", { type: "button", class: "strong", onclick: () => close() }, "Close")));
   if (answer !== "wrong") return;
   try {
@@ -115,12 +124,12 @@ export function drawScopes({ scopes, stats }) {
     return table("Scopes by their stored answers and calls", [
       { name: "Scope", cell: (one) => h("code", null, one.scope) },
       { name: "Namespace", cell: (one) => one.namespace },
-      { name: "Model", cell: (one) => one.model || NONE },
-      { name: "Function", cell: (one) => one.function || NONE },
+      { name: "Model", optional: true, cell: (one) => one.model || NONE },
+      { name: "Function", optional: true, cell: (one) => called(one.function) },
       { name: "Entries", right: true, cell: (one) => count(one.entries) },
-      { name: "Calls", right: true, cell: (one) => (one.calls ? count(one.calls.requests) : NONE) },
-      { name: "Hit rate", right: true, cell: (one) => (one.calls ? percent(one.calls.hits / one.calls.requests, 0) : NONE) },
-      { name: "Saved", right: true, cell: (one) => (one.saved_usd ? money(one.saved_usd) : NONE) },
+      { name: "Calls", right: true, optional: true, cell: (one) => (one.calls ? count(one.calls.requests) : NONE) },
+      { name: "Hit rate", right: true, optional: true, cell: (one) => (one.calls ? percent(one.calls.hits / one.calls.requests, 0) : NONE) },
+      { name: "Saved", right: true, optional: true, cell: (one) => (one.saved_usd ? money(one.saved_usd) : NONE) },
     ], rows.slice(0, 30));
   });
   put("totals", stats.total, () => {
@@ -148,8 +157,8 @@ export function drawBackends({ backends }) {
       h("p", { class: "status" }, h("span", { class: `light ${good ? "good" : "bad"}`, "aria-hidden": "true" }, good ? "✓" : "!"),
         h("b", null, one.works ? (opened.length ? `Breaker open: ${opened.join(", ")}` : "Works") : "Fails"), " ", h("code", null, one.url)),
       one.error ? h("p", { class: "problem" }, one.error) : null,
-      h("dl", { class: "facts" }, h("dt", null, "One read"), h("dd", null, duration(one.read_ms)),
-        Object.entries(one.stats).map(([name, value]) => [h("dt", null, name.replaceAll("_", " ")), h("dd", null, shown(value))])));
+      facts([["one read", duration(one.read_ms)],
+        ...Object.entries(one.stats).map(([name, value]) => [name.replaceAll("_", " "), shown(value)])]));
   }) : empty("No backend.", "Name one: semantic-llm-cache dashboard --db cache.db"));
 }
 

@@ -1,7 +1,7 @@
 // Near hits to check, and near misses: two prompts side by side, with the words that differ marked.
 import { get, send } from "./api.js";
 import { byId, empty, h, say } from "./dom.js";
-import { age, count, duration, money, similarity } from "./format.js";
+import { age, duration, money, percent, similarity } from "./format.js";
 import { tryThreshold } from "./threshold.js";
 import { differences } from "./words.js";
 
@@ -104,7 +104,7 @@ const cards = new Map();
 
 function card(event) {
   if (cards.has(event.id)) return cards.get(event.id);
-  const button = (verdict, kind, text) => h("button", { type: "button", class: kind, "aria-label": `${text}: ${short(event.prompt)}`,
+  const button = (verdict, text) => h("button", { type: "button", class: `verdict ${verdict}-one`, "aria-label": `${text}: ${short(event.prompt)}`,
     onclick: (click) => report(event, verdict, click.currentTarget) }, text);
   const would = event.would ? [`would be a hit (shadow mode)${event.would_be_right === false ? ", with another answer" : ""}`] : [];
   const saved = event.saved_usd ? [`saved ${money(event.saved_usd)}`] : [];
@@ -113,7 +113,7 @@ function card(event) {
     about(event, [...stored, ...saved, ...would]),
     sides(event, "Answered as"),
     answer(event),
-    h("div", { class: "buttons" }, button("wrong", "wrong", "Wrong"), button("right", "right", "Right")));
+    h("div", { class: "buttons" }, button("wrong", "Wrong"), button("right", "Right")));
   cards.set(event.id, made);
   if (cards.size > 400) cards.delete(cards.keys().next().value);
   return made;
@@ -141,7 +141,7 @@ async function report(event, verdict, button) {
   try {
     const { outcome } = await send("POST", "reports", { lookup: event.id, verdict });
     const next = item.nextElementSibling || item.previousElementSibling;
-    const place = next ? next.querySelector(`button.${verdict}`) : null;
+    const place = next ? next.querySelector(`button.${verdict}-one`) : null;
     done.add(event.id);
     shown = shown.filter((one) => one.id !== event.id);
     cards.delete(event.id);
@@ -167,14 +167,22 @@ const RESULTS = {
 
 let last = "";
 
-/** Show near misses that no guard objects to, the nearest first. */
+/** How much a near miss speaks for a lower threshold: both answers say the same, that is not known, they do not. */
+const worth = ({ agree }) => (agree === null ? 1 : agree >= 0.5 ? 2 : 0);
+
+function agreement(agree) {
+  if (agree === null) return null;
+  return `both answers say the same: ${percent(agree, 0)} likely`;
+}
+
+/** Show near misses that no guard objects to: first those where both answers say the same, the nearest first. */
 export function drawMisses({ nearMisses, caches }) {
   const key = JSON.stringify([nearMisses.lookups.map((one) => one.id), caches.map((one) => one.current.similarity)]);
   const place = byId("near-misses");
   if (key === last && place.firstChild) return;
   if (place.contains(document.activeElement)) return;
   last = key;
-  const found = [...nearMisses.lookups].sort((a, b) => b.similarity - a.similarity);
+  const found = [...nearMisses.lookups].sort((a, b) => worth(b) - worth(a) || b.similarity - a.similarity);
   if (!found.length) {
     place.replaceChildren(empty("None.", nearMisses.hint || "Misses that only the threshold kept from being hits show here."));
     return;
@@ -191,9 +199,8 @@ export function drawMisses({ nearMisses, caches }) {
 
 function miss(event) {
   const at = Math.floor(event.similarity * 200 + 1e-6) / 200;
-  return h("li", { class: "pair" }, about(event, [`the call took ${duration(event.duration_ms)}`]), sides(event, "Nearest stored"),
+  return h("li", { class: "pair" }, about(event, [`the call took ${duration(event.duration_ms)}`, agreement(event.agree)]),
+    sides(event, "Nearest stored"),
     h("div", { class: "buttons" }, h("button", { type: "button", "aria-label": `Try ${at.toFixed(3)}: ${short(event.prompt)}`,
       onclick: () => tryThreshold(at) }, `Try ${at.toFixed(3)}`)));
 }
-
-export const waitingCount = () => count(shown.length + waiting.length);

@@ -8,6 +8,8 @@ import { count } from "./format.js";
 export const BINS = 200;
 const STEP = 1 / BINS;
 const WAIT = 120;
+/** What is less alike is no candidate for a threshold. */
+export const LOWEST = 0.6;
 
 let panel = null;
 let refresh = () => {};
@@ -15,18 +17,17 @@ let refresh = () => {};
 /** Tell the panel how to load the page's figures again, after a change. */
 export const onChange = (load) => (refresh = load);
 
-/** Draw the panel. */
-export function draw({ similarities, caches, namespace }) {
-  const compared = ["hit", "below", "refused"].some((kind) => similarities[kind].some(Boolean));
+/** Load what the panel shows, and draw it: the calls of one cache, as each has a threshold of its own. */
+export async function draw({ caches, namespace, stats }) {
   const usable = caches.filter((one) => !namespace || one.namespace === namespace);
-  if (!compared && !usable.length) {
+  if (!usable.length) {
     panel = null;
-    byId("similarities").replaceChildren(empty("No calls were compared by meaning yet.", similarities.hint
-      || "Make the cache with similarity= below 1, such as 0.95, and send it prompts."));
+    byId("similarities").replaceChildren(empty("No cache is in use here.", stats.hint || "Choose another namespace."));
     return;
   }
   if (!panel) panel = new Panel(byId("similarities"));
-  panel.show(similarities, usable, namespace);
+  panel.choose(usable);
+  await panel.load();
 }
 
 /** Move the threshold, as if it was dragged, and go there. */
@@ -45,7 +46,10 @@ class Panel {
       oninput: () => this.set(Number(this.slider.value)) });
     this.number = h("input", { type: "number", id: "threshold-number", step: STEP, min: 0, max: 1, inputmode: "decimal",
       onchange: () => this.set(Math.min(1, Math.max(0, Number(this.number.value) || 0))) });
-    this.cache = h("select", { id: "threshold-cache", onchange: () => this.reset() });
+    this.cache = h("select", { id: "threshold-cache", onchange: () => {
+      this.reset();
+      this.load().catch((error) => say(error.message, true));
+    } });
     this.cacheField = h("label", { class: "field" }, h("span", null, "Cache"), this.cache);
     this.back = h("button", { type: "button", onclick: () => this.reset() }, "Back to current");
     this.apply = h("button", { type: "button", class: "strong", id: "apply", onclick: () => this.change() }, "Apply");
@@ -53,11 +57,12 @@ class Panel {
     this.note = h("p", { class: "about" });
     place.replaceChildren(
       this.plot,
-      h("div", { class: "slider" }, h("label", { class: "vh", for: "slider" }, "Threshold to try"), this.slider),
       h("div", { class: "controls try" }, this.cacheField,
         h("label", { class: "field" }, h("span", null, "Threshold to try"), this.number), this.back, this.apply),
       this.result, this.note);
     this.chart = new Histogram(this.plot, { height: 200, label: (data) => data.spoken });
+    this.chart.plot.after(
+      h("div", { class: "slider" }, h("label", { class: "vh", for: "slider" }, "Threshold to try"), this.slider));
     this.drag();
   }
 
@@ -73,8 +78,8 @@ class Panel {
     svg.addEventListener("pointermove", (event) => event.buttons && svg.hasPointerCapture(event.pointerId) && go(event));
   }
 
-  show(data, caches, namespace) {
-    this.namespace = namespace;
+  /** Offer these caches. */
+  choose(caches) {
     this.caches = new Map(caches.map((one) => [one.name, one]));
     const names = [...this.caches.keys()];
     if (names.join("\n") !== [...this.cache.options].map((one) => one.value).join("\n")) {
@@ -82,24 +87,33 @@ class Panel {
       this.touched = false;
     }
     this.cacheField.hidden = names.length < 2;
+  }
+
+  async load() {
+    const asked = this.chosen();
+    const data = await get("similarities", { bins: BINS, namespace: asked.namespace });
+    if (asked.name === this.cache.value) this.show(data);
+  }
+
+  show(data) {
     const sum = (counts) => counts.reduce((total, one) => total + one, 0);
     const series = [
       { name: "Hit", kind: "near", counts: data.hit },
       { name: "Below the threshold", kind: "below", counts: data.below },
       { name: "Refused by a guard", kind: "refused", counts: data.refused },
     ];
-    const least = data.edges.findIndex((_, i) => series.some((one) => one.counts[i]));
     const current = this.current();
-    const lowest = Math.min(least < 0 ? 0.7 : data.edges[least], current === null ? 0.9 : current - 0.05, 0.9);
-    this.from = Math.max(0, Math.floor(lowest * 10 + 1e-6) / 10);
+    this.from = Math.max(0, Math.floor(Math.min(LOWEST, current - 0.1, this.touched ? this.trial : 1) * 10 + 1e-6) / 10);
     this.slider.min = this.from;
-    if (!this.touched) this.trial = current ?? 0.95;
-    this.chart.key(series.map((one) => ({ name: one.name, kind: one.kind, value: count(sum(one.counts)) })).concat(
-      current === null ? [] : [{ name: "Current threshold", kind: "now", mark: "stroke", value: current.toFixed(3) }]));
+    if (!this.touched) this.trial = current;
+    const outside = data.edges.findIndex((edge) => edge >= this.from - 1e-9);
+    const hidden = series.reduce((total, one) => total + sum(one.counts.slice(0, outside)), 0);
+    this.chart.key([...series.map((one) => ({ name: one.name, kind: one.kind, value: count(sum(one.counts)) })),
+      { name: "Current threshold", kind: "now", mark: "stroke", value: current.toFixed(3) }]);
     this.chart.show({
       edges: data.edges, series, from: this.from, threshold: this.trial, current,
       caption: "Calls by their similarity to the nearest stored prompt",
-      about: "Drag the line, or use the slider and its arrow keys.",
+      about: hidden ? `${count(hidden)} calls below ${this.from.toFixed(1)} are not drawn.` : "",
       spoken: `Similarities of ${count(series.reduce((total, one) => total + sum(one.counts), 0))} calls from `
         + `${this.from.toFixed(1)} to 1: ${series.map((one) => `${one.name} ${sum(one.counts)}`).join(", ")}. `
         + "The table below has each bin.",
@@ -112,13 +126,12 @@ class Panel {
   }
 
   current() {
-    const one = this.chosen();
-    return one ? one.current.similarity : null;
+    return this.chosen().current.similarity;
   }
 
   reset() {
     this.touched = false;
-    this.set(this.current() ?? 0.95, false);
+    this.set(this.current(), false);
   }
 
   set(value, touched = true) {
@@ -129,12 +142,12 @@ class Panel {
     if (document.activeElement !== this.number || touched) this.number.value = this.trial.toFixed(3);
     this.chart.move(this.trial);
     const one = this.chosen();
-    const same = one && Math.abs(one.current.similarity - this.trial) < 1e-9;
-    const fixed = one && !one.changeable.includes("similarity");
-    this.apply.hidden = !one || fixed;
-    this.apply.disabled = Boolean(same);
-    this.apply.textContent = one ? `Apply ${this.trial.toFixed(3)} to ${one.name}` : "Apply";
-    this.back.disabled = Boolean(same);
+    const same = Math.abs(one.current.similarity - this.trial) < 1e-9;
+    const fixed = !one.changeable.includes("similarity");
+    this.apply.hidden = fixed;
+    this.apply.disabled = same;
+    this.apply.textContent = `Apply ${this.trial.toFixed(3)} to ${one.name}`;
+    this.back.disabled = same;
     this.note.hidden = !fixed;
     if (fixed) this.note.textContent = "This cache decides by an error budget or a verifier: its threshold cannot be changed.";
     clearTimeout(this.waiting);
@@ -144,7 +157,7 @@ class Panel {
   async compare() {
     const asked = this.trial;
     try {
-      const found = await get("what-if", { similarity: asked, namespace: this.namespace });
+      const found = await get("what-if", { similarity: asked, namespace: this.chosen().namespace });
       if (asked === this.trial) this.tell(found);
     } catch (error) {
       this.result.replaceChildren(h("p", { class: "problem" }, error.message));
@@ -159,16 +172,17 @@ class Panel {
     const figure = (value, text, kind) => h("p", { class: `outcome ${kind}` }, h("b", null, value), " ", text);
     const checked = found.checked
       ? `; of ${count(found.checked)} that the guards were asked about they let ${count(found.passed)} through` : "";
-    const at = `At ${this.trial.toFixed(3)}`;
+    const same = Math.abs(current - this.trial) < 1e-9;
+    const at = same ? `At the current ${current.toFixed(3)}` : `At ${this.trial.toFixed(3)} instead of ${current.toFixed(3)}`;
     if (!found.compared) {
       this.result.replaceChildren(h("p", null, `${at}: no calls to compare with yet.`));
       return;
     }
     this.result.replaceChildren(
-      h("p", null, `${at}${current === null ? "" : `, now ${current.toFixed(3)}`}, `
+      h("p", null, `${at}, `
         + `of the last ${count(found.compared)} calls that were compared by meaning:`),
-      figure(count(found.hits_lost), `of ${count(found.hits)} hits would be lost`, found.hits_lost ? "loses" : ""),
-      figure(count(found.misses_above), `misses would be above the threshold${checked}`, found.misses_above ? "gains" : ""));
+      figure(count(found.hits_lost), `of ${count(found.hits)} ${found.hits === 1 ? "hit" : "hits"} would be lost`, found.hits_lost ? "loses" : ""),
+      figure(count(found.misses_above), `${found.misses_above === 1 ? "miss" : "misses"} would be above the threshold${checked}`, found.misses_above ? "gains" : ""));
   }
 
   async change() {

@@ -24,8 +24,8 @@ function change(now, before, text, goodUp = true) {
   const shown = text(Math.abs(by));
   if (!Number(by.toPrecision(3)) || /^[^1-9]*$/.test(shown)) return h("span", { class: "change same" }, "unchanged");
   const good = by > 0 === goodUp;
-  return h("span", { class: `change ${good ? "good" : "bad"}` },
-    h("span", { "aria-hidden": "true" }, by > 0 ? "▲ " : "▼ "), h("span", { class: "vh" }, by > 0 ? "up " : "down "), shown);
+  return h("span", { class: `change ${good ? "good" : "bad"}`, title: "Compared with the period before" },
+    h("span", { "aria-hidden": "true" }, by > 0 ? "▲ " : "▼ "), h("span", { class: "vh" }, by > 0 ? "up " : "down "), shown, h("span", { class: "vh" }, " from the period before"));
 }
 
 function tile(name, value, changed, ...about) {
@@ -79,7 +79,7 @@ function wrongTile(summary) {
   }
   const [low, high] = summary.wrong_interval;
   return tile("Wrong hits", percent(summary.wrong_rate), null,
-    `${percent(low)} to ${percent(high)} with 95 % confidence`);
+    `${percent(low)} to ${percent(high)}, 95 % sure`);
 }
 
 // ---------------------------------------------------------------------------- charts
@@ -120,6 +120,7 @@ function drawRate(points, total, minutes) {
   const series = used.map((one) => ({ ...one, value: (point) => point[one.kind] }));
   const all = calls(total);
   const made = chart("rate", Stack, {
+    height: 268,
     label: (data) => `Hit rate over the last ${data.period}: ${data.spoken}. The table below has each interval.`,
   });
   made.key([
@@ -140,7 +141,7 @@ function drawSaved(points, minutes) {
   if (!charts.saved) {
     const [usd, ms] = [h("div"), h("div")];
     place.replaceChildren(h("h3", null, "Money"), usd, h("h3", null, "Time"), ms);
-    const small = (name, text) => ({ height: 105, label: (data) => `${name} saved in the last ${data.period}: ${text(data.sum)}.` });
+    const small = (name, text) => ({ height: 110, label: (data) => `${name} saved in the last ${data.period}: ${text(data.sum)}.` });
     charts.saved = { usd: new Stack(usd, small("Money", money)), ms: new Stack(ms, small("Time", duration)) };
   }
   const show = (made, name, kind, field, text) => {
