@@ -68,7 +68,9 @@ def programs() -> Programs:
 
 def fetched() -> Programs:
     """Return Debian's programs, unpacked into the cache of servers."""
-    folder = debian_packages("chromium", SUITE, PACKAGES)
+    folder = debian_packages(
+        "chromium", SUITE, PACKAGES, "Install chromium and chromedriver (Debian: chromium-driver)."
+    )
     libraries = sorted({str(file.parent) for file in folder.rglob("*.so*")})
     fonts = folder / "fonts.conf"
     fonts.write_text(

@@ -41,12 +41,12 @@ _NEEDED = ("starlette", "uvicorn", "pydantic")
 )
 @option("--no-open", is_flag=True, show_default=False, help="Do not open a browser.")
 @option("--hide-text", is_flag=True, show_default=False, help="Do not show prompts and answers.")
-@cache_options()
+@cache_options(with_json=False)
 def dashboard_command(args: Args) -> int:
     """Look into a cache with a browser: entries, totals, scopes, health, reports.
 
-    It serves the dashboard on this machine until you press Ctrl-C, and prints its address with the token. Calls of
-    other programs, and their thresholds, are only in the dashboard of these programs: see docs/dashboard.md.
+    It serves the dashboard on this machine until you press Ctrl-C, and prints its address with a token. Live traffic
+    and thresholds show only in the dashboard of the program that uses the cache: see docs/dashboard.md.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:

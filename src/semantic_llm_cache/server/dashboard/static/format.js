@@ -5,6 +5,9 @@ const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFracti
 
 export const NONE = "–";
 
+/** What panels say that need calls, where none are seen. */
+export const ELSEWHERE = "Calls show only where the cache is in use: see the top of the page.";
+
 export const count = (value) => (value >= 100000 ? compact.format(value) : whole.format(value));
 
 export function percent(share, digits = 1) {

@@ -2,7 +2,7 @@
 import { get, send } from "./api.js";
 import { close, open } from "./dialog.js";
 import { byId, empty, h, say, table } from "./dom.js";
-import { age, count, duration, money, NONE, percent, when } from "./format.js";
+import { age, count, duration, ELSEWHERE, money, NONE, percent, when } from "./format.js";
 
 /** Put content into a place, but leave it alone while somebody uses it, or if nothing has changed. */
 const before = new Map();
@@ -23,7 +23,8 @@ function facts(pairs) {
 export function drawReasons({ notStored }) {
   put("reasons", notStored, () => {
     const { reasons, hint } = notStored;
-    if (!reasons.length) return empty("Every answer was stored.", hint || "Refusals, cut-off answers and the like would show here.");
+    if (!reasons.length) return hint ? empty("Not known.", ELSEWHERE)
+      : empty("Every answer was stored.", "Refusals, cut-off answers and the like would show here.");
     const most = Math.max(...reasons.map((one) => one.count));
     return table("Why answers were not stored", [
       { name: "Reason", cell: (one) => h("code", null, one.reason) },

@@ -1,7 +1,7 @@
 // Near hits to check, and near misses: two prompts side by side, with the words that differ marked.
 import { get, send } from "./api.js";
 import { byId, empty, h, say } from "./dom.js";
-import { age, duration, money, percent, similarity } from "./format.js";
+import { age, ELSEWHERE, money, percent, similarity } from "./format.js";
 import { tryThreshold } from "./threshold.js";
 import { differences } from "./words.js";
 
@@ -78,8 +78,8 @@ function list(...given) {
   if (!shown.length && !waiting.length) {
     place.replaceChildren(nearHits.lookups.length
       ? empty("All checked.", "New near hits show here as they come.")
-      : empty("No near hits yet.", nearHits.hint || (stats.live
-        ? "Give the cache a similarity= below 1, such as 0.95: prompts that ask the same in other words are hits then." : null)));
+      : empty("No near hits yet.", stats.live
+        ? "Give the cache a similarity= below 1, such as 0.95: prompts that ask the same in other words are hits then." : ELSEWHERE));
     return;
   }
   const rest = shown.length - most;
@@ -184,7 +184,7 @@ export function drawMisses({ nearMisses, caches }) {
   last = key;
   const found = [...nearMisses.lookups].sort((a, b) => worth(b) - worth(a) || b.similarity - a.similarity);
   if (!found.length) {
-    place.replaceChildren(empty("None.", nearMisses.hint || "Misses that only the threshold kept from being hits show here."));
+    place.replaceChildren(empty("None.", nearMisses.hint ? ELSEWHERE : "Misses that only the threshold kept from being hits show here."));
     return;
   }
   let most = PAGE;
@@ -199,7 +199,7 @@ export function drawMisses({ nearMisses, caches }) {
 
 function miss(event) {
   const at = Math.floor(event.similarity * 200 + 1e-6) / 200;
-  return h("li", { class: "pair" }, about(event, [`the call took ${duration(event.duration_ms)}`, agreement(event.agree)]),
+  return h("li", { class: "pair" }, about(event, [agreement(event.agree)]),
     sides(event, "Nearest stored"),
     h("div", { class: "buttons" }, h("button", { type: "button", "aria-label": `Try ${at.toFixed(3)}: ${short(event.prompt)}`,
       onclick: () => tryThreshold(at) }, `Try ${at.toFixed(3)}`)));

@@ -3,7 +3,7 @@ import { get, send } from "./api.js";
 import { Histogram } from "./charts.js";
 import { ask } from "./dialog.js";
 import { byId, empty, h, say } from "./dom.js";
-import { count } from "./format.js";
+import { count, ELSEWHERE } from "./format.js";
 
 export const BINS = 200;
 const STEP = 1 / BINS;
@@ -22,7 +22,7 @@ export async function draw({ caches, namespace, stats }) {
   const usable = caches.filter((one) => !namespace || one.namespace === namespace);
   if (!usable.length) {
     panel = null;
-    byId("similarities").replaceChildren(empty("No cache is in use here.", stats.hint || "Choose another namespace."));
+    byId("similarities").replaceChildren(empty("No cache is in use here.", stats.live ? "Choose another namespace." : ELSEWHERE));
     return;
   }
   if (!panel) panel = new Panel(byId("similarities"));

@@ -1,7 +1,7 @@
 // The figures at the top, and the charts over time.
 import { byId, empty, h, s } from "./dom.js";
 import { Lines, Stack } from "./charts.js";
-import { count, duration, money, NONE, percent } from "./format.js";
+import { count, duration, ELSEWHERE, money, NONE, percent } from "./format.js";
 
 const HITS = ["exact", "near", "coalesced", "stale"];
 const CALLS = [...HITS, "miss", "error"];
@@ -68,7 +68,7 @@ export function tiles({ stats, traffic, double, minutes }) {
 }
 
 function faster(total) {
-  if (total.hit_p50_ms === null || total.miss_p50_ms === null) return "half of them less; no calls to compare";
+  if (total.hit_p50_ms === null || total.miss_p50_ms === null) return "no hits and misses to compare";
   const ratio = total.miss_p50_ms / total.hit_p50_ms;
   return `a miss ${duration(total.miss_p50_ms)}: ${ratio >= 10 ? count(Math.round(ratio)) : ratio.toFixed(1)} times as long`;
 }
@@ -93,15 +93,15 @@ function chart(id, kind, options) {
   return charts[id];
 }
 
-function none(id, hint) {
+function none(id, todo) {
   delete charts[id];
-  byId(id).replaceChildren(empty(NO_CALLS[0], hint || NO_CALLS[1]));
+  byId(id).replaceChildren(empty(NO_CALLS[0], todo || NO_CALLS[1]));
 }
 
 export function draw({ traffic, stats, minutes }) {
   const { points, total } = traffic;
   if (!calls(total)) {
-    for (const id of ["rate", "saved", "latency"]) none(id, stats.live ? null : traffic.hint);
+    for (const id of ["rate", "saved", "latency"]) none(id, stats.live ? null : ELSEWHERE);
   } else {
     drawRate(points, total, minutes);
     drawSaved(points, minutes);
