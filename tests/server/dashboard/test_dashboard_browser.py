@@ -228,6 +228,9 @@ def test_an_empty_dashboard_says_what_to_do(driver):
         until(lambda: driver.execute_script("return document.documentElement.dataset.ready"))
         assert "operator.add" in text_of(driver, "#hint")
         assert "warm LOG" in text_of(driver, "#top-entries")
+        assert [one.text for one in find_all(driver, ".sections li") if one.is_displayed()] == [
+            "Figures", "Entries", "Scopes", "Health", "Log"
+        ]  # fmt: skip
         assert not find(driver, ".leave").is_displayed()
         assert violations(driver) == []
         driver.get("about:blank")

@@ -76,6 +76,7 @@ function trouble(text) {
 function show() {
   const { stats } = data;
   byId("state-text").textContent = `${stats.live ? "Live" : "Stored answers only"} · ${paused ? "paused" : "updated"} ${clock(Date.now() / 1000, true)}`;
+  document.body.dataset.live = stats.live ? "yes" : "no";
   byId("hint").hidden = !stats.hint;
   if (stats.hint) byId("hint").textContent = stats.hint;
   byId("worker").textContent = stats.worker;

@@ -16,7 +16,7 @@ class Chart {
     this.legend = h("ul", { class: "legend" });
     this.numbers = h("details", { class: "numbers" }, h("summary", null, "Show as a table"));
     this.plot = h("div", { class: "plot" }, this.svg);
-    this.figure = h("figure", { class: "chart" }, this.legend, this.plot, h("div", { class: "below" }, this.numbers, this.readout));
+    this.figure = h("figure", { class: "chart" }, this.legend, this.plot, h("div", { class: "under" }, this.numbers, this.readout));
     this.label = label;
     this.width = 0;
     place.replaceChildren(this.figure);

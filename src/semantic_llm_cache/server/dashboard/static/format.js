@@ -5,8 +5,6 @@ const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFracti
 
 export const NONE = "–";
 
-/** What panels say that need calls, where none are seen. */
-export const ELSEWHERE = "Calls show only where the cache is in use: see the top of the page.";
 
 export const count = (value) => (value >= 100000 ? compact.format(value) : whole.format(value));
 
@@ -16,6 +14,7 @@ export function percent(share, digits = 1) {
 
 export function money(usd) {
   if (!usd) return "$0";
+  if (usd < 0) return `−${money(-usd)}`;
   if (usd < 0.01) return `$${Number(usd.toPrecision(2))}`;
   return `$${usd < 1000 ? usd.toFixed(2) : count(Math.round(usd))}`;
 }
@@ -24,6 +23,7 @@ export function money(usd) {
 export function duration(ms) {
   if (ms === null || ms === undefined) return NONE;
   if (ms === 0) return "0 s";
+  if (ms < 0) return `−${duration(-ms)}`;
   if (ms < 0.0995) return `${Number((1000 * ms).toPrecision(2))} µs`;
   if (ms < 9.95) return `${Number(ms.toPrecision(2))} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;

@@ -2,7 +2,7 @@
 import { get, send } from "./api.js";
 import { close, open } from "./dialog.js";
 import { byId, empty, h, say, table } from "./dom.js";
-import { age, count, duration, ELSEWHERE, money, NONE, percent, when } from "./format.js";
+import { age, count, duration, money, NONE, percent, when } from "./format.js";
 
 /** Put content into a place, but leave it alone while somebody uses it, or if nothing has changed. */
 const before = new Map();
@@ -22,9 +22,8 @@ function facts(pairs) {
 
 export function drawReasons({ notStored }) {
   put("reasons", notStored, () => {
-    const { reasons, hint } = notStored;
-    if (!reasons.length) return hint ? empty("Not known.", ELSEWHERE)
-      : empty("Every answer was stored.", "Refusals, cut-off answers and the like would show here.");
+    const { reasons } = notStored;
+    if (!reasons.length) return empty("Every answer was stored.", "Refusals, cut-off answers and the like would show here.");
     const most = Math.max(...reasons.map((one) => one.count));
     return table("Why answers were not stored", [
       { name: "Reason", cell: (one) => h("code", null, one.reason) },
@@ -89,6 +88,7 @@ async function show(line) {
     return;
   }
   const text = (value) => (value === null ? "Hidden on this server." : value || "(no text)");
+  const tags = entry.tags.filter((one) => !/^(function|model):/.test(one)); // these have facts of their own
   const answer = await open("Stored answer",
     h("h3", null, "Prompt"), h("p", { class: "prompt boxed", tabindex: "0" }, text(entry.prompt)),
     h("h3", null, "Answer"), h("p", { class: "prompt boxed", tabindex: "0" }, text(entry.answer)),
@@ -96,7 +96,7 @@ async function show(line) {
       ["hits", count(entry.hits)], ["model", entry.model || NONE], ["function", entry.function || NONE], ["namespace", entry.namespace],
       ["scope", h("code", null, entry.scope)], ["tokens", `${count(entry.input_tokens)} in, ${count(entry.output_tokens)} out`],
       ["the call took", duration(entry.duration_ms)], ["it cost", entry.cost_usd === null ? NONE : money(entry.cost_usd)],
-      ["stored", `${age(entry.age)} ago`], ...(entry.tags.length ? [["tags", entry.tags.join(", ")]] : []),
+      ["stored", `${age(entry.age)} ago`], ...(tags.length ? [["tags", tags.join(", ")]] : []),
       ...(entry.aliases && entry.aliases.length ? [["other wordings", entry.aliases.join(" / ")]] : []),
     ]),
     h("div", { class: "buttons" },

@@ -1,7 +1,7 @@
 // Near hits to check, and near misses: two prompts side by side, with the words that differ marked.
 import { get, send } from "./api.js";
 import { byId, empty, h, say } from "./dom.js";
-import { age, ELSEWHERE, money, percent, similarity } from "./format.js";
+import { age, money, percent, similarity } from "./format.js";
 import { tryThreshold } from "./threshold.js";
 import { differences } from "./words.js";
 
@@ -47,7 +47,7 @@ let waiting = [];
 let most = PAGE;
 
 /** Show near hits. What is new is not put above what somebody reads: a button offers it. */
-export function drawHits({ nearHits, stats }) {
+export function drawHits({ nearHits }) {
   const open = nearHits.lookups.filter((one) => !one.verdict && !done.has(one.id));
   const known = new Set(shown.map((one) => one.id));
   const there = new Set(open.map((one) => one.id));
@@ -56,11 +56,11 @@ export function drawHits({ nearHits, stats }) {
   if (!shown.length || gone.length) {
     shown = shown.length ? shown.filter((one) => there.has(one.id)) : open;
     waiting = shown.length && known.size ? fresh : [];
-    list(stats, nearHits);
+    list(nearHits);
   } else if (fresh.length !== waiting.length || !fresh.every((one, i) => one.id === waiting[i].id)) {
     waiting = fresh;
     offer();
-  } else if (!byId("near-hits").firstChild) list(stats, nearHits);
+  } else if (!byId("near-hits").firstChild) list(nearHits);
 }
 
 /** Forget what is shown, as when another namespace is chosen. */
@@ -70,16 +70,15 @@ export function forget() {
   most = PAGE;
 }
 
-let context = [];
-function list(...given) {
-  if (given.length) context = given;
-  const [stats, nearHits] = context;
+let latest = null;
+function list(nearHits = latest) {
+  latest = nearHits;
   const place = byId("near-hits");
   if (!shown.length && !waiting.length) {
     place.replaceChildren(nearHits.lookups.length
       ? empty("All checked.", "New near hits show here as they come.")
-      : empty("No near hits yet.", stats.live
-        ? "Give the cache a similarity= below 1, such as 0.95: prompts that ask the same in other words are hits then." : ELSEWHERE));
+      : empty("No near hits yet.",
+        "Give the cache a similarity= below 1, such as 0.95: prompts that ask the same in other words are hits then."));
     return;
   }
   const rest = shown.length - most;
@@ -184,7 +183,7 @@ export function drawMisses({ nearMisses, caches }) {
   last = key;
   const found = [...nearMisses.lookups].sort((a, b) => worth(b) - worth(a) || b.similarity - a.similarity);
   if (!found.length) {
-    place.replaceChildren(empty("None.", nearMisses.hint ? ELSEWHERE : "Misses that only the threshold kept from being hits show here."));
+    place.replaceChildren(empty("None.", "Misses that only the threshold kept from being hits show here."));
     return;
   }
   let most = PAGE;

@@ -3,7 +3,7 @@ import { get, send } from "./api.js";
 import { Histogram } from "./charts.js";
 import { ask } from "./dialog.js";
 import { byId, empty, h, say } from "./dom.js";
-import { count, ELSEWHERE } from "./format.js";
+import { count } from "./format.js";
 
 export const BINS = 200;
 const STEP = 1 / BINS;
@@ -18,11 +18,11 @@ let refresh = () => {};
 export const onChange = (load) => (refresh = load);
 
 /** Load what the panel shows, and draw it: the calls of one cache, as each has a threshold of its own. */
-export async function draw({ caches, namespace, stats }) {
+export async function draw({ caches, namespace }) {
   const usable = caches.filter((one) => !namespace || one.namespace === namespace);
   if (!usable.length) {
     panel = null;
-    byId("similarities").replaceChildren(empty("No cache is in use here.", stats.live ? "Choose another namespace." : ELSEWHERE));
+    byId("similarities").replaceChildren(empty("No cache in use has this namespace.", "Choose another one."));
     return;
   }
   if (!panel) panel = new Panel(byId("similarities"));

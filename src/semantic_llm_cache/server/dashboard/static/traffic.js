@@ -1,7 +1,7 @@
 // The figures at the top, and the charts over time.
 import { byId, empty, h, s } from "./dom.js";
 import { Lines, Stack } from "./charts.js";
-import { count, duration, ELSEWHERE, money, NONE, percent } from "./format.js";
+import { count, duration, money, NONE, percent } from "./format.js";
 
 const HITS = ["exact", "near", "coalesced", "stale"];
 const CALLS = [...HITS, "miss", "error"];
@@ -93,15 +93,15 @@ function chart(id, kind, options) {
   return charts[id];
 }
 
-function none(id, todo) {
+function none(id) {
   delete charts[id];
-  byId(id).replaceChildren(empty(NO_CALLS[0], todo || NO_CALLS[1]));
+  byId(id).replaceChildren(empty(...NO_CALLS));
 }
 
 export function draw({ traffic, stats, minutes }) {
   const { points, total } = traffic;
   if (!calls(total)) {
-    for (const id of ["rate", "saved", "latency"]) none(id, stats.live ? null : ELSEWHERE);
+    for (const id of ["rate", "saved", "latency"]) none(id);
   } else {
     drawRate(points, total, minutes);
     drawSaved(points, minutes);
