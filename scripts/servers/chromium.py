@@ -113,4 +113,3 @@ def browser(*flags: str) -> Iterator[Chrome]:
             yield driver
         finally:
             driver.quit()
-            Path(profile).mkdir(exist_ok=True)  # the driver may have removed it

@@ -1,4 +1,4 @@
-"""A cache that an assistant has used for an hour: the prompts of the demo, for pictures of the dashboard and its tests.
+"""A cache that an assistant has used for an hour: the prompts of the demo, for pictures of the dashboard.
 
 The prompts are sent at once, through a clock that says that they came one after the other during the last hour.
 """
@@ -17,11 +17,11 @@ from semantic_llm_cache.cli.demo.prompts import build_stream, questions
 from semantic_llm_cache.cli.demo.questions import Prompt
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.server.operator import Operator
-from semantic_llm_cache.similarity.base import EmbeddingProvider
 from semantic_llm_cache.storage.registry import resolve_backend
 
 MODELS = ("small-model", "large-model")
 Ask = Callable[[str, str], Awaitable[str]]
+_SECONDS = 3300.0
 REFUSAL = "I'm sorry, but I can't help with that request."
 
 
@@ -82,35 +82,28 @@ class Hour:
 
 
 @contextlib.asynccontextmanager
-async def used_operator(
-    backend: str = "memory://", *, embedder: EmbeddingProvider | None = None, limit: int | None = None,
-    delay: float = 0.25, seconds: float = 3300.0,
-) -> AsyncIterator[Operator]:  # fmt: skip
-    """Give an operator of caches that have been used.
+async def used_operator(backend: str = "memory://", delay: float = 0.25) -> AsyncIterator[Operator]:
+    """Give an operator of caches that have been used for the last hour.
 
     Args:
         backend: where the answers are kept.
-        embedder: default: the model of the package.
-        limit: how many prompts are sent; None: all.
         delay: mean seconds that the stand-in for a model takes.
-        seconds: how long ago the first prompt was sent.
     """
-    hour = Hour(delay, seconds)
+    hour = Hour(delay, _SECONDS)
     operator = Operator(clock=hour.clock)
     options: dict[str, Any] = {
+        "backend": resolve_backend(backend),
         "clock": hour.clock,
         "ttl": "7d",
         "price": CacheConfig(input_cost_per_1k=0.003, output_cost_per_1k=0.015),
-        "embedder": "auto" if embedder is None else embedder,
     }
-    storage = resolve_backend(backend)
-    assistant = SemanticCache(storage, similarity=0.9, namespace="assistant", **options)
-    trial = SemanticCache(storage, similarity=0.8, namespace="trial", mode="shadow", **options)
+    assistant = SemanticCache(similarity=0.9, namespace="assistant", **options)
+    trial = SemanticCache(similarity=0.8, namespace="trial", mode="shadow", **options)
     for cache in (assistant, trial):
         operator.add(cache)
     async with assistant, trial:
         # Kept while the operator is in use: it asks the cache of a miss whether its guards would have let it pass.
         functions = hour.assistant(assistant), hour.assistant(trial)
-        await hour.run(*functions, build_stream()[:limit])
+        await hour.run(*functions, build_stream())
         await asyncio.sleep(0.3)  # answers of the shadow mode are compared after the caller has its own
         yield operator

@@ -8,9 +8,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import uvicorn
+from scripts.site.demo_cache import used_operator
 from starlette.applications import Starlette
 
-from scripts.site.demo_cache import used_operator
 from semantic_llm_cache import SemanticCache
 from semantic_llm_cache.server.admin import admin_routes
 from semantic_llm_cache.server.dashboard import dashboard_routes

@@ -137,6 +137,18 @@ def test_a_hit_marked_wrong_is_gone(driver, server):
     assert driver.execute_script("return document.activeElement.id") == "review-title"
 
 
+def test_an_entry_is_read_and_deleted(driver, server):
+    look(driver)
+    open_dashboard(driver, server)
+    find(driver, "#sort").send_keys("Newest")
+    until(lambda: driver.execute_script("return document.querySelector('#top-entries .link').innerText") == HOSTILE)
+    assert driver.execute_script("return document.activeElement.id") == "sort"
+    click(driver, "#top-entries .link")
+    find(driver, "#dialog .wrong-one").click()
+    until(lambda: HOSTILE not in text_of(driver, "#top-entries"))
+    assert "Opening hours?" in text_of(driver, "#top-entries")
+
+
 def test_the_threshold_is_moved_by_keys_and_pointer_and_applied(driver, server):
     look(driver)
     open_dashboard(driver, server)
@@ -180,8 +192,11 @@ def test_no_text_of_a_prompt_or_an_answer_becomes_html(driver, server):
     hostile[0].click()
     until(lambda: text_of(driver, "#dialog .boxed") == HOSTILE)
     find(driver, "#dialog .strong").click()
+    until(lambda: not find_all(driver, "#dialog[open]"))
     click(driver, "#near-hits summary")
     until(lambda: text_of(driver, "#near-hits .answer .prompt") == HOSTILE)
+    click(driver, "#top-entries .link")
+    until(lambda: find_all(driver, "#dialog[open]"))
     assert find_all(driver, "main img, dialog img, body script") == []
     assert driver.title == "semantic-llm-cache dashboard"
     refused = "try { document.body.innerHTML = 'x'; return 'taken' } catch { return 'refused' }"

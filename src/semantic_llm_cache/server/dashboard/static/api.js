@@ -1,5 +1,7 @@
 // Asks the admin API.
 
+const LIMIT = 30000;
+
 export class Refused extends Error {}
 
 async function read(reply) {
@@ -17,7 +19,7 @@ async function read(reply) {
 async function ask(path, options) {
   let reply;
   try {
-    reply = await fetch(`admin/${path}`, { ...options, cache: "no-store", credentials: "same-origin" });
+    reply = await fetch(`admin/${path}`, { ...options, cache: "no-store", signal: AbortSignal.timeout(LIMIT) });
   } catch {
     throw new Error("The server does not answer. Is it still running?");
   }

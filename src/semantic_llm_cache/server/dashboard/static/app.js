@@ -9,12 +9,15 @@ import * as traffic from "./traffic.js";
 
 const FAST = 5000;
 const SLOW = 60000;
+const SEVERAL = "Several processes answer in turn, or the server was started again. Each shows its own calls; totals and entries are of all.";
 
 const chosen = { namespace: "", minutes: 60 };
 const data = {};
 let paused = false;
 let slowAt = 0;
-let loading = null;
+let loading = Promise.resolve();
+let busy = 0;
+const workers = new Set();
 
 // ---------------------------------------------------------------------------- loading
 
@@ -41,9 +44,16 @@ async function slow() {
   return { entries, scopes, backends, nearMisses };
 }
 
+/** Load and draw, after what is being loaded; `all` includes what changes slowly. */
 function load(all = false) {
-  loading = (loading || Promise.resolve()).then(() => once(all));
+  busy++;
+  loading = loading.then(() => once(all)).finally(() => busy--);
   return loading;
+}
+
+/** Load if the page is looked at, and nothing is being loaded. */
+function again() {
+  if (!paused && !document.hidden && !busy) load();
 }
 
 async function once(all) {
@@ -77,8 +87,10 @@ function show() {
   const { stats } = data;
   byId("state-text").textContent = `${stats.live ? "Live" : "Stored answers only"} · ${paused ? "paused" : "updated"} ${clock(Date.now() / 1000, true)}`;
   document.body.dataset.live = stats.live ? "yes" : "no";
-  byId("hint").hidden = !stats.hint;
-  if (stats.hint) byId("hint").textContent = stats.hint;
+  workers.add(stats.worker);
+  const hint = stats.hint || (workers.size > 1 ? SEVERAL : "");
+  byId("hint").hidden = !hint;
+  byId("hint").textContent = hint;
   byId("worker").textContent = stats.worker;
   namespaces();
   traffic.tiles(data);
@@ -144,9 +156,5 @@ threshold.onChange(() => load(true));
 review.onReport(() => load(true));
 lists.onEntries(() => load(true));
 load(true);
-setInterval(() => {
-  if (!paused && !document.hidden) load();
-}, FAST);
-document.addEventListener("visibilitychange", () => {
-  if (!paused && !document.hidden) load();
-});
+setInterval(again, FAST);
+document.addEventListener("visibilitychange", again);

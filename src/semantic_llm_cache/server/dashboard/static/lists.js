@@ -4,14 +4,18 @@ import { close, open } from "./dialog.js";
 import { byId, empty, h, say, table } from "./dom.js";
 import { age, count, duration, money, NONE, percent, when } from "./format.js";
 
-/** Put content into a place, but leave it alone while somebody uses it, or if nothing has changed. */
 const before = new Map();
+
+/** Put content into a place, but leave it alone while somebody uses it, or if nothing has changed. */
 function put(id, data, make) {
   const place = byId(id);
   const key = JSON.stringify(data);
-  if (before.get(id) === key || (place.contains(document.activeElement) && before.has(id))) return;
+  const used = document.activeElement;
+  const kept = place.contains(used) ? used.id : "";
+  if (before.get(id) === key || (place.contains(used) && before.has(id) && !kept)) return;
   before.set(id, key);
   place.replaceChildren(...[make()].flat());
+  if (kept) byId(kept).focus(); // a control that is made again
 }
 
 function facts(pairs) {
@@ -54,7 +58,6 @@ export function drawEntries({ entries, namespace }) {
     }
     const choice = h("select", { id: "sort", onchange: (event) => {
       sort = event.target.value;
-      event.target.blur();
       again();
     } }, Object.entries(SORTS).map(([value, name]) => h("option", { value, selected: value === sort }, name)));
     const all = entries.complete ? `${count(entries.matching)} stored` : `more than ${count(entries.matching)} stored`;
@@ -105,6 +108,7 @@ async function show(line) {
   if (answer !== "wrong") return;
   try {
     await send("POST", "reports", { lookup: line.key, verdict: "wrong" });
+    byId("entries-title").focus(); // its line will be gone
     say("Wrong: the stored answer is deleted.");
     again();
   } catch (error) {

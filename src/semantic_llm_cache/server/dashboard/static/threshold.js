@@ -45,7 +45,10 @@ class Panel {
     this.slider = h("input", { type: "range", id: "slider", step: STEP, max: 1, "aria-describedby": "what-if",
       oninput: () => this.set(Number(this.slider.value)) });
     this.number = h("input", { type: "number", id: "threshold-number", step: STEP, min: 0, max: 1, inputmode: "decimal",
-      onchange: () => this.set(Math.min(1, Math.max(0, Number(this.number.value) || 0))) });
+      onchange: () => {
+        this.set(Math.min(1, Math.max(0, Number(this.number.value) || 0)));
+        this.number.value = this.trial.toFixed(3);
+      } });
     this.cache = h("select", { id: "threshold-cache", onchange: () => {
       this.reset();
       this.load().catch((error) => say(error.message, true));
@@ -139,7 +142,7 @@ class Panel {
     this.trial = Number(value.toFixed(4));
     this.slider.value = this.trial;
     this.slider.setAttribute("aria-valuetext", this.trial.toFixed(3));
-    if (document.activeElement !== this.number || touched) this.number.value = this.trial.toFixed(3);
+    if (document.activeElement !== this.number) this.number.value = this.trial.toFixed(3);
     this.chart.move(this.trial);
     const one = this.chosen();
     const same = Math.abs(one.current.similarity - this.trial) < 1e-9;
