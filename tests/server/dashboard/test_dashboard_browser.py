@@ -65,7 +65,7 @@ def server(driver):
 @pytest.fixture(autouse=True)
 def clean(driver):
     """No message of the console is an error, and no request leaves the machine, whatever a test does."""
-    driver.delete_all_cookies()
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
     requests_of(driver)
     yield
     asked = requests_of(driver)
@@ -115,6 +115,8 @@ def test_signing_in_with_the_form(driver, server):
     find(driver, "#token").send_keys(TOKEN, Keys.ENTER)
     until(lambda: text_of(driver, ".tile .figure"))
     assert driver.execute_script("return document.cookie") == ""
+    driver.get(f"{server.url}/dashboard/login")
+    until(lambda: driver.current_url == f"{server.url}/dashboard" and text_of(driver, ".tile .figure"))
     find(driver, ".leave button").click()
     until(lambda: find_all(driver, "#token"))
 
@@ -229,7 +231,7 @@ PAIRS = {
 
 def test_the_words_that_differ(driver, server):
     driver.get(f"{server.url}/dashboard/login")
-    script = "const [pairs, done] = arguments; import('./static/words.js').then("
+    script = "const [pairs, done] = arguments; import('/dashboard/static/words.js').then("
     script += "({differences}) => done(pairs.map(one => differences(...one))))"
     for texts, found in zip(PAIRS, driver.execute_async_script(script, list(map(list, PAIRS))), strict=True):
         assert ["".join(text for text, _ in side) for side in found] == list(texts)
