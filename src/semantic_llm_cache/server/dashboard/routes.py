@@ -99,13 +99,11 @@ class _Pages:
             if error.status != 401:
                 raise
             return _to("dashboard/login")
-        operator = self._operator
         return HTMLResponse(
             page(
                 "dashboard",
                 version=__version__,
-                worker=operator.worker,
-                text="shown" if operator.show_text else "hidden",
+                worker=self._operator.worker,
                 signed_in="yes" if self._access.has_token else "no",
             )
         )
