@@ -56,3 +56,34 @@ async def test_the_same_word_in_two_frames(question: str, one: str, other: str) 
 @pytest.mark.parametrize(("question", "one", "other"), DIFFERENT)
 async def test_other_words_and_other_numbers(question: str, one: str, other: str) -> None:
     assert await _verdicts(question, one, other) == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("question", "one", "other"),
+    [
+        ("How many cats?", "Two.", "Eight."),
+        ("How many cats?", "Two.", "There are eight."),
+        ("How many cats?", "Two.", "One."),
+        ("How many cats does she have?", "Two cats.", "She has eight cats."),
+        ("How many cats does she have?", "She has one cat.", "She has eight cats."),
+        ("What do you know of her?", "She has two cats and a dog.", "She has eight cats and a dog."),
+        ("Which phase is it?", "Phase one", "Phase two"),
+        ("How long is it?", "One week.", "Two weeks."),
+    ],
+)
+async def test_one_and_two_are_counts_where_the_other_answer_has_another_number(
+    question: str, one: str, other: str
+) -> None:
+    assert await _verdicts(question, one, other) == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("question", "one", "other"),
+    [
+        ("How many cats?", "Two.", "She has 2 cats."),
+        ("What is it?", "A cat.", "It is one cat."),
+        ("Who won?", "Spain.", "Spain was the one that won, in 2010."),
+    ],
+)
+async def test_one_is_no_count_where_the_other_answer_has_none(question: str, one: str, other: str) -> None:
+    assert await _verdicts(question, one, other) == [True, True]
