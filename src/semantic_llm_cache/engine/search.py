@@ -68,6 +68,12 @@ class Search:
             probing: leave the error budget unchanged.
             exact: False skips the entry under this exact key.
         """
+        if call.watch is None:
+            return await self._find(call, probing, exact)
+        with call.watch.looking():
+            return await self._find(call, probing, exact)
+
+    async def _find(self, call: Call, probing: bool, exact: bool) -> Found:
         storage = self._access.storage()
         if not storage.backend.in_process:
             await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond

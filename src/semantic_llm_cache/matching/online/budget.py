@@ -53,7 +53,7 @@ def most(seen: float, delta: float) -> float:
 
     Example:
         >>> round(spendable(20.0, 0.01), 1), round(most(20.0, 0.01), 1)
-        (7.8, 45.1)
+        (7.8, 40.7)
     """
     weight = math.log(len(RATES) / delta)
     return min((rate * seen + weight) / -math.expm1(-rate) for rate in RATES)
