@@ -23,6 +23,7 @@ __all__ = [
     "engines_in_use",
     "get_default_backend",
     "plain_backend",
+    "read_encryption_keys",
     "register_engine",
     "resolve_backend",
     "set_default_backend",
@@ -119,7 +120,7 @@ def encrypted_backend(backend: StorageBackend | str, key: Any = None, name: str 
         TypeError: the backend is encrypted with other keys.
         ImportError: the package ``cryptography`` is not installed.
     """
-    keys = _named(_READ_KEYS)(os.environ.get(KEY_VARIABLE, "") if key is None else key, name)
+    keys = read_encryption_keys(os.environ.get(KEY_VARIABLE, "") if key is None else key, name)
     ids = tuple(each.id for each in keys)
     kind: Any = _named(_ENCRYPTED)
     if isinstance(backend, StorageBackend) and isinstance(backend, kind):
@@ -133,6 +134,11 @@ def encrypted_backend(backend: StorageBackend | str, key: Any = None, name: str 
         if found is None:
             found = known[ids] = kind(inner, keys)
     return found
+
+
+def read_encryption_keys(given: Any, name: str) -> Any:
+    """Return the keys in what a user gave: see `encrypted_backend`."""
+    return _named(_READ_KEYS)(given, name)
 
 
 def plain_backend(backend: StorageBackend | str, name: str = "backend") -> StorageBackend:

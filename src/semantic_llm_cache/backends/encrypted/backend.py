@@ -65,16 +65,12 @@ class EncryptedBackend(CandidateBackend):
         >>> cache = SemanticCache(EncryptedBackend("sqlite:///cache.db", secrets.token_hex(32), vectors="none"))
     """
 
-    def __init__(
-        self, backend: StorageBackend | str, key: EncryptionKey | tuple[Key, ...], *, vectors: Vectors = "rotated"
-    ) -> None:
+    def __init__(self, backend: StorageBackend | str, key: EncryptionKey, *, vectors: Vectors = "rotated") -> None:
         if vectors not in get_args(Vectors):
             raise ValueError(f"vectors={shown(vectors)} must be 'rotated', 'clear' or 'none'")
         if isinstance(backend, EncryptedBackend):
             raise TypeError("backend= is encrypted already: pass all keys to one EncryptedBackend")
-        given: Any = key
-        ready = isinstance(given, tuple) and bool(given) and all(isinstance(each, Key) for each in given)
-        self._keys: tuple[Key, ...] = given if ready else read_keys(given, "key")
+        self._keys = read_keys(key, "key")
         self.inner = plain_backend(backend)
         self.vectors: Vectors = vectors
         self._by_id = {each.id: each for each in self._keys}

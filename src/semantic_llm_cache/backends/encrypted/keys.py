@@ -14,9 +14,6 @@ from semantic_llm_cache.exceptions import EncryptionKeyError
 
 __all__ = ["EncryptionKey", "Key", "read_keys"]
 
-EncryptionKey = str | bytes | Sequence[str | bytes]
-"""A key, or several: the first encrypts, all decrypt."""
-
 _SIZE = 32
 _NONCE = 12
 _HEX = re.compile(r"[0-9a-fA-F]{64}\Z")
@@ -68,6 +65,10 @@ class Key:
         return data
 
 
+EncryptionKey = str | bytes | Sequence[str | bytes | Key]
+"""A key, or several: the first encrypts, all decrypt."""
+
+
 def _derived(secret: bytes, purpose: str) -> bytes:
     return hmac.digest(secret, f"semantic-llm-cache 1 {purpose}".encode(), "sha256")
 
@@ -109,7 +110,7 @@ def read_keys(given: EncryptionKey, name: str = "encryption_key") -> tuple[Key, 
         raise EncryptionKeyError(f"{name} is of type {type(given).__name__}: {_HELP}")
     if not parts:
         raise EncryptionKeyError(f"{name} is empty: {_HELP}")
-    keys = {key.id: key for key in (Key(_secret(part, name)) for part in parts)}
+    keys = {key.id: key for key in (part if isinstance(part, Key) else Key(_secret(part, name)) for part in parts)}
     return tuple(keys.values())
 
 
