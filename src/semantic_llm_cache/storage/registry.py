@@ -23,6 +23,7 @@ __all__ = [
     "engines_in_use",
     "get_default_backend",
     "plain_backend",
+    "plain_from_url",
     "read_encryption_keys",
     "register_engine",
     "resolve_backend",
@@ -59,7 +60,7 @@ KEY_VARIABLE = "SEMANTIC_LLM_CACHE_ENCRYPTION_KEY"
 """The environment variable with the keys, separated by commas, for backends that are opened by URL."""
 
 KEYS_STATE = "encryption:keys"
-"""The name of the state that holds the ids of the keys that a storage was encrypted with."""
+"""The name of the state that says with which keys, by their ids, a storage is encrypted, and what it has of vectors."""
 
 _ENCRYPTED = f"{_BACKENDS}encrypted.backend:EncryptedBackend"
 _READ_KEYS = f"{_BACKENDS}encrypted.keys:read_keys"
@@ -103,7 +104,7 @@ def backend_from_url(url: str) -> StorageBackend:
         >>> backend_from_url("memory://?max_size=1000")
         MemoryBackend(max_size=1000, max_bytes=None)
     """
-    made = _from_url(url)
+    made = plain_from_url(url)
     return made if made.in_process or not os.environ.get(KEY_VARIABLE) else encrypted_backend(made)
 
 
@@ -151,7 +152,8 @@ def _named(place: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _from_url(url: str) -> StorageBackend:
+def plain_from_url(url: str) -> StorageBackend:
+    """Do what `backend_from_url` does, without the encryption that the environment asks for."""
     if not isinstance(url, str):
         raise TypeError(f"a backend's URL is text, not {type(url).__name__}: one of {_KNOWN}")
     scheme, separator, _ = url.partition("://")
@@ -222,7 +224,7 @@ def _shared(backend: StorageBackend | str, name: str) -> StorageBackend:
     if found is not None:
         return found
     try:
-        made = _from_url(backend)
+        made = plain_from_url(backend)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     if backend.startswith("memory:"):

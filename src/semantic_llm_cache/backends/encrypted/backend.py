@@ -45,8 +45,9 @@ class EncryptedBackend(CandidateBackend):
         backend: the backend that stores, or its URL.
         key: 32 random bytes, as 64 hex digits or base64, or several such keys: the first encrypts, all decrypt.
         vectors: what is stored of embeddings. ``"rotated"``: turned by a secret rotation, which keeps near matching as
-            it is. ``"clear"``: as they are. ``"none"``: nothing, so that only equal text is found. See
-            ``docs/encryption.md`` for what each protects from.
+            it is. ``"clear"``: as they are. ``"none"``: nothing, so that only equal text is found. None is what the
+            storage was used with before, at first ``"rotated"``. See ``docs/encryption.md`` for what each protects
+            from.
 
     Raises:
         EncryptionKeyError: (a ValueError) the key cannot be read; from the first operation, the storage was encrypted
@@ -65,14 +66,15 @@ class EncryptedBackend(CandidateBackend):
         >>> cache = SemanticCache(EncryptedBackend("sqlite:///cache.db", secrets.token_hex(32), vectors="none"))
     """
 
-    def __init__(self, backend: StorageBackend | str, key: EncryptionKey, *, vectors: Vectors = "rotated") -> None:
-        if vectors not in get_args(Vectors):
+    def __init__(self, backend: StorageBackend | str, key: EncryptionKey, *, vectors: Vectors | None = None) -> None:
+        if vectors is not None and vectors not in get_args(Vectors):
             raise ValueError(f"vectors={shown(vectors)} must be 'rotated', 'clear' or 'none'")
         if isinstance(backend, EncryptedBackend):
             raise TypeError("backend= is encrypted already: pass all keys to one EncryptedBackend")
         self._keys = read_keys(key, "key")
         self.inner = plain_backend(backend)
-        self.vectors: Vectors = vectors
+        self.vectors: Vectors = vectors or "rotated"
+        self._chosen = vectors is not None
         self._by_id = {each.id: each for each in self._keys}
         self._rotations = {each.id: Rotation(each.vectors) for each in self._keys}
         self._damage = DamageLog(self.url)
@@ -141,28 +143,36 @@ class EncryptedBackend(CandidateBackend):
     def _known(self, value: bytes | None) -> list[str]:
         """Return the ids of the keys that the storage was encrypted with. Raises EncryptionKeyError for others."""
         try:
-            ids = [str(each) for each in json.loads(value or b"[]")]
-        except (ValueError, TypeError):
-            ids = []  # damaged: it is written again
+            noted = json.loads(value or b"{}")
+            ids, vectors = [str(each) for each in noted.get("keys", ())], noted.get("vectors")
+        except (ValueError, TypeError, AttributeError):
+            ids, vectors = [], None  # damaged: it is written again
         if ids and not self._by_id.keys() & set(ids):
             raise EncryptionKeyError(
                 f"{self.inner.url} is encrypted with another key (id {', '.join(ids)}; given: "
                 f"{', '.join(self.key_ids)}): pass that one too, as in encryption_key=[new, old], or set "
                 f"{KEY_VARIABLE}=new,old"
             )
+        if not self._chosen and vectors in get_args(Vectors):
+            self.vectors = vectors
         return ids
 
     async def _announce(self) -> None:
         """Note once, before the first write, that the storage is encrypted with the first key."""
         if not self._announced:
-            ids, own = self._known(await self.inner.get_state(KEYS_STATE)), self._keys[0].id
-            if own not in ids:
-                await self.inner.set_state(KEYS_STATE, json.dumps([own, *ids]).encode())
+            noted = await self.inner.get_state(KEYS_STATE)
+            own = self._keys[0].id
+            value = self._note([own, *(id for id in self._known(noted) if id != own)])
+            if value != noted:
+                await self.inner.set_state(KEYS_STATE, value)
             self._verified = self._announced = True
 
     async def forget_keys(self) -> None:
         """Note that no entry is encrypted with another key than the first; for after a rotation."""
-        await self.inner.set_state(KEYS_STATE, json.dumps([self._keys[0].id]).encode())
+        await self.inner.set_state(KEYS_STATE, self._note([self._keys[0].id]))
+
+    def _note(self, ids: list[str]) -> bytes:
+        return json.dumps({"keys": ids, "vectors": self.vectors}).encode()
 
     # ------------------------------------------------------------------------------ sealing
 
