@@ -11,6 +11,7 @@ from semantic_llm_cache.calls.evidence import MASKED_TAG, evidence_tags
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.variables import Changes
+from semantic_llm_cache.engine.watch import Watch
 from semantic_llm_cache.keys.request import Request
 
 __all__ = ["Call"]
@@ -27,9 +28,10 @@ class Call:
         started: when the call began, by `perf_counter`.
         found: the result of the last search; not set before the first search.
         changes: the context variables that the function has set in a task of its own.
+        watch: the record of its phases; None if nobody listens.
     """
 
-    __slots__ = ("changes", "found", "function", "plain", "request", "settings", "started")
+    __slots__ = ("changes", "found", "function", "plain", "request", "settings", "started", "watch")
 
     found: Found
 
@@ -49,6 +51,7 @@ class Call:
         self.plain = plain
         self.started = perf_counter()
         self.changes: Changes = ()
+        self.watch: Watch | None = None
 
     @property
     def needs_vector(self) -> bool:

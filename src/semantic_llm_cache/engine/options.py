@@ -61,11 +61,19 @@ def _judge_error(value: Any, name: str) -> Any:
     return value
 
 
+def _noise(value: Any, name: str) -> Any:
+    if value is not None:
+        from semantic_llm_cache.matching.online.noise import parse_noise
+
+        return parse_noise(value)
+    return None
+
+
 def _judge(value: Any, name: str) -> Any:
     if isinstance(value, str):
         raise TypeError(
             f"{name}={shown(value)} must be callable. For a model pass {name}=ModelJudge(client, model=...); "
-            'only CachedLLM knows which model "model" is'
+            'the word "model" is for CachedLLM and for cached models of LangChain and pydantic-ai: they know theirs'
         )
     return check_callable(value, name)
 
@@ -262,6 +270,11 @@ class Options:
     )
     judge_error: Any = _option(
         None, _judge_error, "How often `same_answer` errs: a share, or a pair; None takes what was measured."
+    )
+    noise: float | Literal["measure"] | None = _option(
+        None,
+        _noise,
+        'How often two fresh answers to one prompt differ: a share; `"measure"` makes some calls twice; None is 0.',
     )
     seed: int | None = _option(None, _as_it_is, "Makes the random draws of the error budget repeatable.")
     mode: Mode = _option(

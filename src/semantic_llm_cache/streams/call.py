@@ -14,7 +14,7 @@ from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
-from semantic_llm_cache.engine.outcome import Failure, Found
+from semantic_llm_cache.engine.outcome import NOTHING_USED, Failure, Found, Used
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader
 from semantic_llm_cache.streams.steps import END, Close, Next, Source
@@ -267,8 +267,8 @@ class StreamCall:
     def ended(self, found: Found, *, stored: bool = False, refused: str = "") -> None:
         """Count a finished call."""
         joined = found.entry if found.outcome == "coalesced" else None
-        cost = 0.0 if joined is None else joined.cost_usd
-        self.engine.reporter.finish(self.call, found, cost=cost, stored=stored, refused=refused)
+        saved = NOTHING_USED if joined is None else Used.of(joined)
+        self.engine.reporter.finish(self.call, found, saved=saved, stored=stored, refused=refused)
 
     def failed(self, found: Found, error: BaseException) -> None:
         """Count a call that raised."""

@@ -22,6 +22,7 @@ from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Left, Steps, Wait, drive
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.flights import ABANDONED
+from semantic_llm_cache.engine.listening import watched
 from semantic_llm_cache.engine.outcome import AGAIN, Failure, Found
 from semantic_llm_cache.engine.variables import set_here
 from semantic_llm_cache.exceptions import CacheReentryError
@@ -91,6 +92,12 @@ async def stream(
 def answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
     """Give the answer to a call chunk by chunk."""
     forget()
+    watch = call.engine.hook.begin(call.call)
+    steps = _answer(call, source, replay_delay)
+    return (yield from (steps if watch is None else watched(steps, watch)))
+
+
+def _answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
     if not call.call.settings.enabled:
         call.engine.reporter.bypassed_by(call.call)
         return (yield from _relay(source))
@@ -221,7 +228,9 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
     engine, heard, source = call.engine, call.broadcast(), Source(open)
     assert engine.shadow is not None
     yield Do(lambda: engine.search.find(call.call))
-    began, over = perf_counter(), False
+    watch, began, over = call.call.watch, perf_counter(), False
+    if watch is not None:
+        watch.mark()
     try:
         while not over:
             chunk = yield Next(source)
@@ -239,6 +248,8 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
     finally:
         yield Close(source)
     took = (perf_counter() - began) * 1000
+    if watch is not None:
+        watch.mark("call")
     try:
         whole = yield Do(lambda: call.gathered(heard), waits=False)
     except NotStored as refusal:

@@ -50,7 +50,7 @@ def replaced_words(ours: str, theirs: str) -> list[tuple[str, str]]:
     Unlike `replaced` it counts words such as "we" and "you". Articles are skipped.
 
     Example:
-        >>> replaced_words("The customer pays for it", "We pay for it")
+        >>> replaced_words("The customer must pay for it", "We must pay for it")
         [('customer', 'we')]
     """
     a, b, matcher = _aligned(ours, theirs)
