@@ -1,5 +1,6 @@
 """`redact=`: what of a prompt is stored, and that what was masked is found nowhere."""
 
+import contextlib
 import logging
 
 import pytest
@@ -170,3 +171,26 @@ async def test_streams_are_masked_too():
         chunks = [chunk async for chunk in tell(f"My card is {number}")]
     assert (len(opened), chunks) == (2, ["a", "1"])
     assert {entry.prompt for _, entry in await backend.iterate()} == {"My card is [CARD]"}
+
+
+async def test_the_operator_and_the_event_log_see_masked_prompts(caplog):
+    """What the admin API shows comes from the history of calls, the entries, and the audit log."""
+    from semantic_llm_cache.server.operator import Operator
+    from semantic_llm_cache.telemetry.events import log_lookups
+
+    backend = MemoryBackend()
+    cache = engine(backend, embedder=same_vector, similarity=0.5)
+    operator = Operator(cache)
+    caplog.set_level(logging.INFO)
+    with contextlib.closing(log_lookups(cache=cache, prompts=True)):
+        for text in (f"My card is {CARD}", f"My card is {CARD}", "My card"):
+            await cache.get_or_call(asked(text), counted())
+            await cache.lookup(asked(text))
+    shown = [(event.lookup.prompt, event.lookup.matched_prompt) for event in operator.history.recent()]
+    assert len(shown) == 6
+    shown += [await operator.groups(None, 10), await operator.stats(), await operator.audit_log(10)]
+    exported = await operator.export(None, "me")
+    shown.append([found async for found in exported])
+    for place in (repr(shown), caplog.text):
+        assert "My card is [CARD]" in place
+        assert CARD not in place
