@@ -184,9 +184,18 @@ class EncryptedBackend(CandidateBackend):
         """Return the embedder's name in the storage: vectors of other keys or forms are never compared."""
         return f"{embedder}+{key.id}" if self.vectors == "rotated" else embedder
 
-    def _hidden(self, key: Key, vector: Any) -> Vector:
+    async def _hidden(self, key: Key, vector: Any) -> Vector:
+        """Return a vector as it is stored."""
         found = unit(vector)
-        return self._rotations[key.id].apply(found) if self.vectors == "rotated" else found
+        if self.vectors != "rotated":
+            return found
+        rotation = self._rotations[key.id]
+        return rotation.apply(found) if rotation.is_made(len(found)) else await off_loop(rotation.apply, found)
+
+    async def _shown(self, key: Key, vector: Vector) -> Vector:
+        """Return the vector that was rotated."""
+        rotation = self._rotations[key.id]
+        return rotation.undo(vector) if rotation.is_made(len(vector)) else await off_loop(rotation.undo, vector)
 
     async def _sealed(self, name: str, entry: CacheEntry) -> CacheEntry:
         key, value = self._keys[0], entry.response
@@ -194,7 +203,7 @@ class EncryptedBackend(CandidateBackend):
         made = await off_loop(seal_entry, key, name, entry) if large else seal_entry(key, name, entry)
         if made.embedding is not None:
             kept = self.vectors != "none"
-            made.embedding = self._hidden(key, made.embedding) if kept else None
+            made.embedding = await self._hidden(key, made.embedding) if kept else None
             made.embedder = self._vector_name(key, made.embedder) if kept else ""
         return made
 
@@ -217,7 +226,7 @@ class EncryptedBackend(CandidateBackend):
         suffix = f"+{key.id}"
         if entry.embedding is not None and entry.embedder.endswith(suffix):
             entry.embedder = entry.embedder[: -len(suffix)]
-            entry.embedding = self._rotations[key.id].undo(entry.embedding)
+            entry.embedding = await self._shown(key, entry.embedding)
         return name, entry
 
     async def _entry(self, place: str, stored: CacheEntry | None) -> CacheEntry | None:
@@ -360,7 +369,7 @@ class EncryptedBackend(CandidateBackend):
         found = []
         for key in self._keys if rotated or scope is not None else self._keys[:1]:
             near = await self.inner.find_candidates(
-                self._hidden(key, vector),
+                await self._hidden(key, vector),
                 threshold,
                 k=k,
                 namespace=namespace,
@@ -382,7 +391,7 @@ class EncryptedBackend(CandidateBackend):
             return done
         for key in self._keys:
             hidden = [
-                (stored_key(key, name), prompt_name(key, name, prompt), self._hidden(key, vector))
+                (stored_key(key, name), prompt_name(key, name, prompt), await self._hidden(key, vector))
                 for name, prompt, vector in items
             ]
             written = await self.inner.set_vectors(hidden, self._vector_name(key, embedder))

@@ -34,6 +34,10 @@ class Rotation:
         self._rounds: OrderedDict[int, list[tuple[npt.NDArray[np.intp], _Floats]]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def is_made(self, size: int) -> bool:
+        """Return whether vectors of this length can be rotated at once; else the first takes up to half a second."""
+        return size in self._rounds
+
     def apply(self, vector: _Floats) -> _Floats:
         """Return the rotated vector."""
         size = len(vector)
