@@ -19,6 +19,7 @@ from semantic_llm_cache.backends.encrypted.rotation import Rotation
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError, EncryptionKeyError
 from semantic_llm_cache.similarity.base import unit
+from semantic_llm_cache.storage.contract import Text
 from semantic_llm_cache.storage.registry import KEY_VARIABLE, KEYS_STATE, encrypted_backend, shared_backend
 
 KEY, OLD, OTHER = "ab" * 32, "cd" * 32, "ef" * 32
@@ -49,6 +50,11 @@ async def fill(backend):
     await backend.set_many([("quicksilver", entry(response={"marmalade": ("zanzibar",)}))])
     await backend.set_state("online:default", b"zanzibar and quicksilver")
     await backend.record_hits({"key-periwinkle-1": 2}, 1.0)
+    text = Text("default", "periwinkle", "e", "Where is marmalade?")
+    await backend.keep_vectors({text: vector(2)})
+    if backend.vector_seconds:
+        assert np.allclose((await backend.recall("nothing", text))[1], vector(2), atol=1e-5)
+        assert await backend.recall("nothing", text._replace(scope="other")) == (None, None)
     await backend.find_candidates(vector(1), 0.9, scope="periwinkle", embedder="e")
 
 

@@ -27,7 +27,7 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import EncryptionKeyError
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease, Observer, StorageBackend
+from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease, Observer, StorageBackend, Text
 from semantic_llm_cache.storage.registry import KEY_VARIABLE, KEYS_STATE, plain_backend
 from semantic_llm_cache.storage.selection import Selection
 from semantic_llm_cache.values.offload import LONG, is_large, off_loop
@@ -131,6 +131,15 @@ class EncryptedBackend(CandidateBackend):
     def first_search_seconds(self) -> float | None:  # type: ignore[override]
         """That of the backend inside."""
         return self.inner.first_search_seconds
+
+    @property
+    def vector_seconds(self) -> float:
+        """That of the backend inside; 0 where no vectors may be stored."""
+        return 0.0 if self.vectors == "none" else self.inner.vector_seconds
+
+    @vector_seconds.setter
+    def vector_seconds(self, seconds: float) -> None:
+        self.inner.vector_seconds = seconds
 
     # ------------------------------------------------------------------------------ the right key
 
@@ -397,6 +406,36 @@ class EncryptedBackend(CandidateBackend):
             written = await self.inner.set_vectors(hidden, self._vector_name(key, embedder))
             done = [before or now for before, now in zip(done, written, strict=True)]
         return done
+
+    # ------------------------------------------------------------------------------ vectors of texts
+
+    async def recall(self, key: str, text: Text) -> tuple[CacheEntry | None, Vector | None]:
+        """Return the live entry under `key`; where there is none, the vector of the text if it is known."""
+        await self._verify()
+        if not self.vector_seconds or len(self._keys) > 1:
+            return await self.get(key), None
+        own = self._keys[0]
+        place = stored_key(own, key)
+        stored, vector = await self.inner.recall(place, self._text(own, text))
+        entry = await self._entry(place, stored)
+        self._count(entry is not None)
+        if entry is not None or vector is None:
+            return entry, None
+        return None, vector if self.vectors == "clear" else await self._shown(own, unit(vector))
+
+    async def keep_vectors(self, vectors: Mapping[Text, Vector | Sequence[float]]) -> None:
+        """Keep the vectors of texts, in the form in which those of entries are stored. The texts are keyed hashes."""
+        await self._announce()
+        if self.vector_seconds:
+            own = self._keys[0]
+            await self.inner.keep_vectors(
+                {self._text(own, text): await self._hidden(own, vector) for text, vector in vectors.items()}
+            )
+
+    def _text(self, key: Key, text: Text) -> Text:
+        """Return what stands for a text in the storage."""
+        hashed = key.name("text", f"{text.scope}\0{text.text}")
+        return Text(text.namespace, key.name("scope", text.scope), self._vector_name(key, text.embedder), hashed)
 
     # ------------------------------------------------------------------------------ changing the key
 
