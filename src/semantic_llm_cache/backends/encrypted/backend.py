@@ -421,7 +421,8 @@ class EncryptedBackend(CandidateBackend):
         self._count(entry is not None)
         if entry is not None or vector is None:
             return entry, None
-        return None, vector if self.vectors == "clear" else await self._shown(own, unit(vector))
+        known = unit(vector)
+        return None, known if self.vectors == "clear" else await self._shown(own, known)
 
     async def keep_vectors(self, vectors: Mapping[Text, Vector | Sequence[float]]) -> None:
         """Keep the vectors of texts, in the form in which those of entries are stored. The texts are keyed hashes."""
