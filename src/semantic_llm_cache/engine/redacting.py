@@ -68,5 +68,5 @@ def _keyed(key: str) -> str:
     With ``SEMANTIC_LLM_CACHE_SECRET`` it is the same in all processes. Without, it is random in each.
     """
     secret = secret_key()
-    used = _OF_THIS_PROCESS if secret is None else secret.encode("utf-8", "surrogatepass")
+    used = secret.encode("utf-8", "surrogatepass") if secret else _OF_THIS_PROCESS
     return hmac.digest(used, f"redacted prompt {key}".encode("utf-8", "surrogatepass"), "sha256").hex()[:40]
