@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, _Row] = {
     "import": _Row("transfer", "read entries that `export` wrote"),
     "copy": _Row("copy", "copy a cache into another one, of any kind"),
     "reembed": _Row("reembed", "move a cache to another embedding model while it is in use"),
+    "reencrypt": _Row("reencrypt", "encrypt a cache with another key, or for the first time"),
     "warm": _Row("warm", "fill a cache from logs of calls"),
 }
 """The commands, in the order of the help. A command's module is imported when the command is used."""
@@ -55,6 +56,7 @@ COMMANDS: Mapping[str, _Row] = {
 _SYNONYMS = {
     "delete": "invalidate", "rm": "invalidate", "remove": "invalidate", "get": "show", "cat": "show", "info": "stats",
     "flush": "clear", "purge": "clear", "load": "import", "dump": "export", "migrate": "copy",
+    "encrypt": "reencrypt", "rotate": "reencrypt",
 }  # fmt: skip
 _DASHED = re.compile(r"-[^-]\S*\s")
 _LONG_WORD = re.compile(r"\S{201,}")
