@@ -49,11 +49,13 @@ namespace_option = option("--namespace", metavar="NAME", help="Only entries of t
 place_argument = argument("cache", required=False, type=click.Path(), help="URL, or path of a SQLite file.")
 
 
-def cache_options(default: str = f"the variable {URL_VARIABLE}") -> Callable[[_Declared], _Declared]:
-    """Add --db, --url and --json; `default` describes the cache used without them."""
+def cache_options(
+    default: str = f"the variable {URL_VARIABLE}", *, with_json: bool = True
+) -> Callable[[_Declared], _Declared]:
+    """Add --db, --url and, if wanted, --json; `default` describes the cache used without them."""
 
     def add(function: _Declared) -> _Declared:
-        function = json_option(function)
+        function = json_option(function) if with_json else function
         function = option(
             "--url", metavar="URL", help=f"URL of the cache, e.g. sqlite:///cache.db (default: {default})."
         )(function)
