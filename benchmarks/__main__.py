@@ -23,14 +23,17 @@ SUBSETS = {
     "embedding": ("embedding", "embeddings one by one, in batches, and 128 at a time"),
     "memory": ("memory", "bytes per entry, one scope and many"),
     "hit": ("hit", "a whole near hit on SQLite against the bare embedding call"),
+    "earlier": ("earlier", "a whole near hit with the real model against that of an earlier commit"),
     "clients": ("clients", "hits and missed streams through the openai client, against the bare client"),
     "index": ("index", "the vector index in memory and in SQLite; INDEX_MILLION=1 adds a million entries"),
+    "encryption": ("encryption", "exact hits, near lookups and stores with an encryption key against without"),
     "gptcache": ("against_gptcache", "near hits and puts against GPTCache on SQLite and faiss"),
     "redis": ("redis_server", "Redis in three ways: hits and puts against the bare commands and redisvl"),
     "postgres": ("postgres_server", "PostgreSQL with pgvector: hits and puts against bare statements"),
+    "proxy": ("proxy.load", "hits through the proxy against a bare app on its server and LiteLLM's proxy"),
     "scale": ("scale", "1, 2 and 4 client processes on Redis and PostgreSQL, a cluster, shared single flight"),
 }
-BY_NAME = ("redis", "postgres", "scale")
+BY_NAME = ("redis", "postgres", "proxy", "scale")
 """Measured only when named: they fetch servers, fill them with 100,000 entries, and take minutes each."""
 
 

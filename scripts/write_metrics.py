@@ -46,7 +46,8 @@ listens, no phase is timed.
 Written by `python scripts/write_metrics.py`; do not edit.
 """
 METRICS_NOTES = """\
-Labels are few by construction:
+Labels are few by construction: all metrics of a process together have some 4,500 series at most.
+
 
 """
 PROMETHEUS = """\
@@ -81,12 +82,14 @@ The metrics are those above. Each call is a span; its parent is the span that is
 """
 OTEL_NOTES = """\
 
-The last four are children of the first. `embed` has the attributes of the GenAI conventions for embeddings. While the
-function runs, `call` is the current span, so the spans of an instrumented SDK become its children: these have the
-model's name and the tokens that were billed. We do not repeat `gen_ai.usage.*` on our spans, since sums over spans
-would count it twice; `gen_ai.usage.cache_read.input_tokens` means the provider's own prompt cache, not this one. A
-stream's span ends with the stream. A call that raises or is cancelled has `error.type`, and no message: that may hold
-the prompt.
+The last four are children of the first. `embed` has the attributes of the GenAI conventions for embeddings. During
+the search, `lookup` is the current span, so the spans of an instrumented client of the storage become its children; a
+batch of embeddings serves several calls, so spans in it have no parent. While the function runs, `call` is the
+current span, so the spans of an instrumented SDK become its children: these have the model's name and the tokens that
+were billed. We do not repeat `gen_ai.usage.*` on our spans, since sums over spans would count it twice;
+`gen_ai.usage.cache_read.input_tokens` means the provider's own prompt cache, not this one. A stream's span ends with
+the stream. A call that raises or is cancelled has `error.type`, and no message: that may hold the prompt.
+
 
 | Attribute | On | What it is |
 |---|---|---|

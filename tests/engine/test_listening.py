@@ -9,6 +9,7 @@ import pickle
 import weakref
 
 import pytest
+from engine_helpers import LIMIT
 
 from semantic_llm_cache import CacheContext, Request, SemanticCache, last_lookup
 from semantic_llm_cache.engine.listening import EVERYWHERE, Listener
@@ -37,6 +38,9 @@ class Spanning(Heard):
 
         class Span:
             entered = 0
+
+            def looking(self):
+                raise RuntimeError("looking")
 
             def calling(self):
                 return self
@@ -130,6 +134,20 @@ async def test_phases_of_a_miss_lie_one_after_the_other(heard):
     assert took <= heard.events[0].lookup.duration_ms
 
 
+async def test_what_a_span_raises_is_ignored(spans):
+    class Bad(Listener):
+        def ended(self, event):
+            pass
+
+        def begin(self, call):
+            return object()
+
+    engine = SemanticCache("memory://")
+    engine.hook.own.add(Bad())
+    assert await engine.get_or_call(Request(text="a"), lambda: "b") == "b"
+    assert spans.ends == [("miss", 1, type(None))]
+
+
 async def test_nothing_is_recorded_when_nobody_listens():
     engine = SemanticCache("memory://")
     await engine.get_or_call(Request(text="a"), lambda: "b")
@@ -199,7 +217,7 @@ async def test_a_span_ends_when_its_caller_is_cancelled(spans):
         await asyncio.sleep(30)
 
     task = asyncio.create_task(engine.get_or_call(Request(text="a"), call))
-    await started.wait()
+    await asyncio.wait_for(started.wait(), LIMIT)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -1,6 +1,7 @@
 """The page, the dashboard and the alert rules name what the code exports."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from semantic_llm_cache.calls.refusals import REASONS
+from semantic_llm_cache.telemetry.measures import MOST_NAMESPACES
 from semantic_llm_cache.telemetry.table import BY_KEY, LABELS, METRICS
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -74,6 +76,16 @@ def test_there_is_an_alert_for_each_trouble():
 def test_the_dashboard_shows_every_metric():
     shown = {SERIES[name].key for where, query in queries() for name in _WORD.findall(query)}
     assert shown == BY_KEY.keys()
+
+
+def test_series_are_few_by_construction():
+    count = {"namespace": MOST_NAMESPACES + 1, "outcome": 7, "tier": 1, "reason": len(REASONS), "type": 2, "verdict": 2}
+    count |= {"backend": 5, "operation": 5}  # the tier follows from the outcome
+    total = sum(
+        math.prod(count[label] for label in metric.labels) * (len(metric.buckets) + 3 if metric.buckets else 1)
+        for metric in METRICS
+    )
+    assert total < 4600
 
 
 def test_the_table_is_well_formed():

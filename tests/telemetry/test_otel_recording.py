@@ -6,6 +6,7 @@ import sys
 import weakref
 
 import pytest
+from engine_helpers import LIMIT, FaultyBackend
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -167,6 +168,20 @@ async def test_a_miss_has_a_span_for_each_phase_under_the_callers(everywhere, pl
         assert span.attributes.keys() <= ATTRIBUTES.keys()
 
 
+async def test_spans_of_the_storages_client_lie_below_the_lookup(everywhere):
+    class Traced(FaultyBackend):
+        async def get(self, key):
+            with everywhere.tracer.start_as_current_span("request to the storage"):
+                return await super().get(key)
+
+    engine = SemanticCache(Traced())
+    outside = get_current_span()
+    await engine.get_or_call(Request("faq", text="a"), lambda: "b")
+    assert get_current_span() is outside
+    (request,) = everywhere.named("request to the storage")
+    assert request.parent.span_id == everywhere.lookup().context.span_id
+
+
 async def test_what_a_span_says_of_a_hit(everywhere):
     engine = near()
     for text in ("what is a list", "what is a list", "what is a list?"):
@@ -215,7 +230,7 @@ async def test_failures_and_cancellation_end_the_spans(everywhere):
     with pytest.raises(KeyError):
         await engine.get_or_call(Request("faq", text="a"), fail)
     task = asyncio.create_task(engine.get_or_call(Request("faq", text="b"), hang))
-    await started.wait()
+    await asyncio.wait_for(started.wait(), LIMIT)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -166,6 +166,26 @@ async def test_an_outage_opens_a_breaker(everywhere):
     assert value(everywhere, "refusals", namespace="down", reason="backend") == 4
 
 
+async def test_a_gauge_that_cannot_be_read_costs_no_other_metric(everywhere):
+    class Broken(FaultyBackend):
+        async def get_stats(self):
+            raise OSError("gone")
+
+    engine = SemanticCache(Broken(), namespace="broken")
+    engine.learning.spent = lambda: 1 / 0
+    await engine.get_or_call(Request("broken", text="a"), lambda: "b")
+    labels = {"namespace": "broken", "outcome": "miss", "tier": "none"}
+    assert await asyncio.to_thread(value, everywhere, "lookups", **labels) == 1
+
+
+async def test_a_strange_price_spoils_no_counter(everywhere):
+    for number, price in enumerate((float("nan"), float("inf"), -1.0)):
+        engine = SemanticCache("memory://", price=lambda given, made, answer, price=price: price)
+        for _ in range(2):
+            await engine.get_or_call(Request(f"odd {number}", text="a"), lambda: "b")
+        assert value(everywhere, "saved_usd", namespace=f"odd {number}") == 0
+
+
 async def test_entries_of_a_server_are_counted_in_the_background(everywhere):
     engine = SemanticCache(FaultyBackend(), namespace="far")
     await engine.get_or_call(Request("far", text="a"), lambda: "b")

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
@@ -14,10 +13,12 @@ from semantic_llm_cache.config import CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning, snapshot
+from semantic_llm_cache.engine.noise import SecondCalls
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, NOTHING_USED, Fresh, Outage, Outcome, Put, Unreadable, Used
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.keys.request import REFUSED
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
 from semantic_llm_cache.redaction import describe
@@ -52,6 +53,7 @@ class Admission:
         self._decider = decider
         self._learning = learning
         self._notices = notices
+        self._second_calls = SecondCalls(learning, notices)
         self._price = make_price(options.price)
 
     # ------------------------------------------------------------------------------ weighing
@@ -82,7 +84,9 @@ class Admission:
     async def weigh(self, call: Call, value: Any, duration_ms: float) -> Fresh:
         """Return a fresh answer with everything that `admit` needs to know about it."""
         refused = self._refusal(value)
-        if not call.settings.asks.may_store:
+        if call.request.redacted == REFUSED:
+            refused = because("redact")
+        elif not call.settings.asks.may_store:
             refused = _NO_TIME if call.settings.asks.ttl == 0 else because("no-store")
         return await self.form(call, value, duration_ms, refused)
 
@@ -160,6 +164,7 @@ class Admission:
                 kept, aliases = fresh._replace(shared=freeze(rival.response)), (rival.prompt,)
         if fresh.wanted:
             put = await self.put(call, kept, aliases)
+            self._second_calls.begin(call, fresh.value)
             if put.stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
         if not learned:
@@ -186,18 +191,24 @@ class Admission:
             output_tokens=used.output_tokens,
             scope=request.scope_hash,
             embedder=found.embedder,
-            tags=_labels(call),
+            tags=call.labels,
             aliases=aliases,
             duration_ms=fresh.duration_ms,
             cost_usd=used.cost_usd,
         )
         storage = self._access.storage()
+        withdrawals = storage.state.withdrawals
+        if withdrawals.concern(entry.tags, call.started):
+            return Put(False, used, because("invalidated"))
         try:
             if found.lease is not None:
                 if not await found.lease.store(storage, entry):
                     return Put(False, used, because("lease"))
             else:
                 await storage.put(request.key, entry)
+            if withdrawals.concern(entry.tags, call.started):  # it may have been written after the deletion
+                await storage.delete_stored(request.key, entry.created_at)
+                return Put(False, used, because("invalidated"))
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
             if isinstance(outage, Unreadable) and isinstance(outage.__cause__, Exception):
@@ -217,6 +228,8 @@ class Admission:
         """Return why an answer cannot be stored, ``""`` if it can."""
         if fresh.refused:
             return fresh.refused
+        if call.request.redacted == REFUSED:
+            return because("redact")
         if fresh.shared is ALONE:
             return because("unserialisable", f"a {type(fresh.value).__qualname__}")
         if call.found.unread:
@@ -238,12 +251,6 @@ class Admission:
             # Our own generator, so that the program's random sequence does not change.
             ttl *= 1 - self._options.jitter * Random().random()
         return ttl + self._options.stale_window
-
-
-def _labels(call: Call) -> tuple[str, ...]:
-    """Return the labels of a call's entry, with what its answer rests on."""
-    evidence = call.settings.evidence
-    return call.settings.tags if evidence is None else (*call.settings.tags, *evidence_tags(evidence.versions))
 
 
 def _why_not(value: Any, error: Exception, returned: Returned | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+from semantic_llm_cache.calls.evidence import MASKED_TAG, evidence_tags
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.variables import Changes
@@ -42,6 +43,8 @@ class Call:
         *,
         plain: bool = False,
     ) -> None:
+        if request.redacted:  # texts that are equal once masked are different questions
+            settings = replace(settings, similarity=1.0, fixed=settings.fixed | {"similarity"})
         self.request = request
         self.settings = settings
         self.function = function
@@ -60,6 +63,14 @@ class Call:
         """The key under which calls share one call in flight: only those whose answers rest on the same."""
         evidence = self.settings.evidence
         return self.request.key if evidence is None else f"{self.request.key}:{evidence.digest}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the answer is stored with: its tags, what it rests on, and whether the prompt is masked."""
+        evidence, tags = self.settings.evidence, self.settings.tags
+        if self.request.redacted:
+            tags = (*tags, MASKED_TAG)
+        return tags if evidence is None else (*tags, *evidence_tags(evidence.versions))
 
     @property
     def flight_scope(self) -> str:

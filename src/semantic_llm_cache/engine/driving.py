@@ -150,9 +150,7 @@ class Run:
         if self._watch is None:
             return await self._awaited()
         with self._watch.calling() as calling:
-            ran = await self._awaited()
-            calling.error = ran.error
-            return ran
+            return calling.around(await self._awaited())
 
     async def _awaited(self) -> Ran:
         began = perf_counter()
@@ -169,9 +167,7 @@ class Run:
         if self._watch is None:
             return self._blocking()
         with self._watch.calling() as calling:
-            ran = self._blocking()
-            calling.error = ran.error
-            return ran
+            return calling.around(self._blocking())
 
     def _blocking(self) -> Ran:
         began = perf_counter()

@@ -22,7 +22,7 @@ from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.config import TTL, CacheEntry, TTLFunction, check_ttl
+from semantic_llm_cache.config import TTL, TTLFunction, check_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
@@ -39,6 +39,7 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
 from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Outage
 from semantic_llm_cache.engine.quick import Quick
+from semantic_llm_cache.engine.redacting import Redaction
 from semantic_llm_cache.engine.reporting import Reporter, off_because
 from semantic_llm_cache.engine.search import Search
 from semantic_llm_cache.engine.shadow import Shadow
@@ -49,7 +50,7 @@ from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import need_asyncio
-from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 from semantic_llm_cache.storage.registry import register_engine
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ __all__ = ["Engine"]
 E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
-    """access admission categories changes decider disabled flight_key freshness grounds hook lead learn learning leases
+    """access admission categories changes decider disabled freshness grounds held hook lead learn learning leases
     notices options quick reporter search shadow template bound bypassed fitted known log_once
-    need_embedder of_door probe remove settings store_alias""".split()  # noqa: SIM905
+    need_embedder of_door probe redacted remove settings store_alias""".split()  # noqa: SIM905
 )
 """Names of parts, and of methods for doors: not for users, so `dir` leaves them out."""
 
@@ -93,6 +94,7 @@ class Engine:
         self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.notices = notices = Notices()
         self.template = options.template
+        self._redaction = None if options.redact is None else Redaction(options.redact, notices)
         self.access = access = Access(options, notices)
         self.decider = decider = Decider(options, options.similarity, access.need_embedder)
         self._settings = CallSettings(
@@ -266,21 +268,20 @@ class Engine:
         self, request: Request, settings: CallSettings | None, target: Any = Any
     ) -> tuple[Request, CallSettings]:
         """Return request and settings as the `CacheContext` changes them; doors have applied it already."""
-        if settings is not None:
-            return request, settings
-        request, settings = self.fitted(request), self.settings(target)
-        if overrides.get() is None:
-            return request, settings
-        settings, namespace = current(self, settings)
-        return request if namespace is None else request.within(namespace), settings
+        if settings is None:
+            request, settings = self.fitted(request), self.settings(target)
+            if overrides.get() is not None:
+                settings, namespace = current(self, settings)
+                request = request if namespace is None else request.within(namespace)
+        return request if self._redaction is None else self._redaction.applied(request), settings
+
+    def redacted(self, request: Request) -> Request:
+        """Return a request as `redact=` lets it be kept. For doors that make a `Call` themselves."""
+        return request if self._redaction is None else self._redaction.applied(request)
 
     def fitted(self, request: Request) -> Request:
         """Return a request whose text is the slots of `prompt_template=`, if it is given and the text fits."""
         return request if self.template is None else self.template.applied(request)
-
-    def flight_key(self, request: Request, settings: CallSettings) -> str:
-        """Return the key under which calls of this request share one call in flight."""
-        return Call(request, settings).flight_key
 
     def log_once(self, topic: str, text: str) -> None:
         """Log a warning, once per topic and engine."""
@@ -308,7 +309,7 @@ class Engine:
             ``CacheContext(cache_control="only-if-cached")`` if there is no answer.
         """
         made = Call(*self._in_context(request, settings, result_type), call)
-        value = self._recall(made)
+        value = self.held(made.request, made.settings)
         return value if value is not MISS else await drive(self._steps(made))
 
     def get_or_call_blocking(
@@ -316,14 +317,14 @@ class Engine:
     ) -> Any:
         """Do `get_or_call` for plain code: `call` runs in this thread, the storage on the background loop."""
         made = Call(*self._in_context(request, settings), call, plain=True)
-        value = self._recall(made)
+        value = self.held(made.request, made.settings)
         return value if value is not MISS else drive_blocking(self._steps(made))
 
-    def _recall(self, call: Call) -> Any:
-        """Return the answer of an exact hit that needs no waiting, else `MISS`."""
-        value = self.quick(call.request, call.settings) if call.settings.enabled else MISS
+    def held(self, request: Request, settings: CallSettings) -> Any:
+        """Return the answer of an exact hit that needs no waiting, and count it; else return `MISS`."""
+        value = self.quick(request, settings) if settings.enabled else MISS
         if value is not MISS:
-            self.reporter.record_quick(call.settings.category)
+            self.reporter.record_quick(settings.category)
         return value
 
     def _steps(self, call: Call) -> Steps:
@@ -404,7 +405,7 @@ class Engine:
 
     async def probe(self, request: Request, settings: CallSettings) -> Lookup:
         """Do a `lookup` without counts and events."""
-        return await self._probe(Call(request, settings))
+        return await self._probe(Call(self.redacted(request), settings))
 
     async def _probe(self, call: Call, *, counting: bool = False) -> Lookup:
         self.categories.apply(call)
@@ -448,7 +449,7 @@ class Engine:
             return False
         if call.needs_vector:
             try:
-                await self.access.embed(request.text, call.found)
+                await self.access.embed(call.request.text, call.found)
             except Outage:
                 pass
         put = await self.admission.put(call, await self.admission.form(call, response, duration_ms))
@@ -461,7 +462,7 @@ class Engine:
 
     async def remove(self, request: Request) -> bool:
         """Do a `delete` for doors, which have applied the contexts around the call."""
-        return await self.access.storage().backend.delete(request.key)
+        return await self.access.storage().backend.delete(self.redacted(request).key)
 
     async def learn(self, verdict: Verdict) -> None:
         """Count a person's verdict on an answer, and tell the error budget."""
@@ -469,9 +470,9 @@ class Engine:
         self.reporter.count_feedback(verdict.namespace, verdict.right, None if near is None else near.key)
         await self.learning.learn(verdict)
 
-    async def store_alias(self, lookup: Lookup, entry: CacheEntry) -> bool:
+    async def store_alias(self, lookup: Lookup, of: Candidate) -> bool:
         """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""
-        return await self.learning.store_alias(lookup, entry)
+        return await self.learning.store_alias(lookup, of)
 
     async def online_policy(self, category: str | None = None) -> OnlinePolicy:
         """Return the error budget of this namespace, with what it has learned so far.

@@ -6,7 +6,7 @@ Names, types and defaults of `SemanticCache` and `cache` are held to these and t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from semantic_llm_cache.calls.lookup import Lookup
@@ -16,7 +16,10 @@ from semantic_llm_cache.metrics.pricing import Price
 from semantic_llm_cache.similarity.factory import Embedder
 from semantic_llm_cache.storage.contract import StorageBackend
 
-__all__ = ["CommonOptions", "DecoratorOptions", "DerivedOptions", "EngineOptions", "ModelOptions", "MoreOptions"]
+__all__ = [
+    "CommonOptions", "DecoratorOptions", "DerivedOptions", "EngineOptions", "ModelOptions", "MoreOptions",
+    "OwnModelOptions",
+]  # fmt: skip
 
 
 class FirstOptions(TypedDict, total=False):
@@ -32,6 +35,7 @@ class FirstOptions(TypedDict, total=False):
 class PlainOptions(TypedDict, total=False):
     """What a cache, a decorated function and a `CachedLLM` take alike, but for `FirstOptions`."""
 
+    encryption_key: str | bytes | Sequence[str | bytes] | None
     embedder: Embedder | None
     guards: Any
     verify_band: tuple[float, float] | None
@@ -39,6 +43,7 @@ class PlainOptions(TypedDict, total=False):
     max_error: float | None
     max_error_per_hit: float | None
     judge_error: float | tuple[float, float] | None
+    noise: float | Literal["measure"] | None
     seed: int | None
     mode: Mode
     stale_while_revalidate: TTL
@@ -54,6 +59,7 @@ class PlainOptions(TypedDict, total=False):
     categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None
     prompt_template: str | re.Pattern[str] | None
     exact_slots: Iterable[str]
+    redact: Callable[[str], str | None] | None
     cache_if: Callable[[Any], bool] | None
     price: Price
 
@@ -81,12 +87,16 @@ class MoreOptions(CommonOptions, CacheOptions, total=False):
 
 
 class ModelOptions(PlainOptions, CacheOptions, total=False):
-    """What a `CachedLLM` takes, but for `FirstOptions`: its own model may judge."""
+    """What takes a model of its own, which may judge, but for `FirstOptions`: a `CachedLLM`."""
 
     verify: Callable[..., Any] | Literal["model"] | None
     same_answer: Callable[..., Any] | Literal["model"] | None
     tags: Iterable[str]
     depends_on: Mapping[str, Any] | Iterable[str]
+
+
+class OwnModelOptions(FirstOptions, ModelOptions, total=False):
+    """What the doors around one model of a framework take."""
 
 
 class EngineOptions(FirstOptions, MoreOptions, total=False):

@@ -60,7 +60,7 @@ class Lead:
         if call.settings.evidence is not None:
             yield Do(lambda: self._search.grounds.resolve(call))
         while True:
-            flight, leads = flights.join(call.flight_key, call.flight_scope, request.text, loop)
+            flight, leads = flights.join(call.flight_key, call.flight_scope, request.text, loop, call.labels)
             if leads:
                 return (yield from self._lead(call, flights, flight))
             value = ALONE

@@ -7,6 +7,7 @@ The decorator, the engine, the doors, `derive` and ``docs/options.md`` take thei
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +31,7 @@ from semantic_llm_cache.config import TTL, TTLFunction, check_similarity, check_
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.pricing import Price, make_price
 from semantic_llm_cache.storage.contract import StorageBackend
-from semantic_llm_cache.storage.registry import shared_backend
+from semantic_llm_cache.storage.registry import KEY_VARIABLE, encrypted_backend, read_encryption_keys, shared_backend
 
 if TYPE_CHECKING:
     from semantic_llm_cache.keys.template import PromptTemplate
@@ -60,11 +61,19 @@ def _judge_error(value: Any, name: str) -> Any:
     return value
 
 
+def _noise(value: Any, name: str) -> Any:
+    if value is not None:
+        from semantic_llm_cache.matching.online.noise import parse_noise
+
+        return parse_noise(value)
+    return None
+
+
 def _judge(value: Any, name: str) -> Any:
     if isinstance(value, str):
         raise TypeError(
             f"{name}={shown(value)} must be callable. For a model pass {name}=ModelJudge(client, model=...); "
-            'only CachedLLM knows which model "model" is'
+            'the word "model" is for CachedLLM and for cached models of LangChain and pydantic-ai: they know theirs'
         )
     return check_callable(value, name)
 
@@ -77,6 +86,10 @@ def _backend(value: StorageBackend | str | None, name: str) -> StorageBackend | 
     return None if value is None else shared_backend(value, name)
 
 
+def _encryption_key(value: Any, name: str) -> Any:
+    return None if value is None else read_encryption_keys(value, name)
+
+
 def _namespace(value: str, name: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name}={shown(value)} must be a string")
@@ -86,11 +99,18 @@ def _namespace(value: str, name: str) -> str:
 
 
 def _tags_or_callable(value: Any, name: str) -> Any:
-    return value if callable(value) else check_tags(value, name)
+    return _plain(value, name) if callable(value) else check_tags(value, name)
 
 
 def _names_or_callable(value: Any, name: str) -> Any:
-    return value if callable(value) else read_dependencies(value, name)
+    return _plain(value, name) if callable(value) else read_dependencies(value, name)
+
+
+def _plain(function: Any, name: str) -> Any:
+    """Return a callable of the call's arguments, which must be no async one."""
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):
+        raise TypeError(f"{name}={shown(function)} must be a plain function of the call's arguments, not an async one")
+    return function
 
 
 def _fraction(value: float, name: str) -> float:
@@ -186,7 +206,7 @@ def _delay(value: float | None, name: str) -> float | None:
 # ------------------------------------------------------------------------------ the table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Option:
     """One option.
 
@@ -205,12 +225,17 @@ def _option(default: Any, check: Check, doc: str) -> Any:
     return field(default=default, metadata={"option": Option(default, check, doc)})
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Options:
     """The checked options of an engine. `read` makes them; `changed` returns a changed copy."""
 
     backend: StorageBackend | None = _option(
         None, _backend, "A `StorageBackend` or URL: `memory://`, `sqlite:///cache.db`; None is the process's default."
+    )
+    encryption_key: Any = _option(
+        None,
+        _encryption_key,
+        "32 random bytes as hex or base64, or several: what is stored is encrypted with the first.",
     )
     embedder: Any = _option(
         None, _as_it_is, 'An `EmbeddingProvider`, a name such as `"onnx"`, or a callable; None is `"auto"`.'
@@ -245,6 +270,11 @@ class Options:
     )
     judge_error: Any = _option(
         None, _judge_error, "How often `same_answer` errs: a share, or a pair; None takes what was measured."
+    )
+    noise: float | Literal["measure"] | None = _option(
+        None,
+        _noise,
+        'How often two fresh answers to one prompt differ: a share; `"measure"` makes some calls twice; None is 0.',
     )
     seed: int | None = _option(None, _as_it_is, "Makes the random draws of the error budget repeatable.")
     mode: Mode = _option(
@@ -293,6 +323,9 @@ class Options:
         None, _template, "A format string or regex that prompts are made from: only its slots are compared by meaning."
     )
     exact_slots: tuple[str, ...] = _option((), _slot_names, "Slots of `prompt_template` that must be equal.")
+    redact: Callable[[str], str | None] | None = _option(
+        None, check_plain, "Called with a prompt; returns what is stored in its place, or None to store nothing."
+    )
     cache_if: Callable[[Any], bool] | None = _option(
         None, check_plain, "Called with a fresh answer; False keeps it out of the cache."
     )
@@ -301,6 +334,14 @@ class Options:
     max_response: int = _option(
         20_000_000, _characters, "Longest answer that is stored, in characters of its stored form."
     )
+
+    def __post_init__(self) -> None:
+        if self.encryption_key is not None:
+            if self.backend is None:
+                raise ValueError(
+                    f"encryption_key= needs backend=; for the default backend of the process set {KEY_VARIABLE}"
+                )
+            self.backend = encrypted_backend(self.backend, self.encryption_key, "encryption_key")
 
     @classmethod
     def read(cls, given: Mapping[str, Any], also: Iterable[str] = ()) -> Options:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from semantic_llm_cache.calls.evidence import MASKED_TAG
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
@@ -68,6 +69,12 @@ class Search:
             probing: leave the error budget unchanged.
             exact: False skips the entry under this exact key.
         """
+        if call.watch is None:
+            return await self._find(call, probing, exact)
+        with call.watch.looking():
+            return await self._find(call, probing, exact)
+
+    async def _find(self, call: Call, probing: bool, exact: bool) -> Found:
         storage = self._access.storage()
         if not storage.backend.in_process:
             await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond
@@ -96,19 +103,25 @@ class Search:
         found, front = call.found, storage.backend.front
         generation = 0 if front is None else front.generation
         try:
-            entry = await storage.get(call.request.key)
+            text = self._access.unknown_text(call)
+            if text is None:
+                entry = await storage.get(call.request.key)
+            else:
+                entry = await storage.recall(call.request.key, text, found)
         except Outage as outage:
             found.unread = not isinstance(outage, Unreadable)
             raise
         if not call.settings.asks.may_look:
             found.reason = "no-cache was asked for"
             if call.needs_vector:
+                self._access.reuse(entry, call)
                 await self._embed(call)  # the fresh answer is stored with this vector
             return
         same = None
         if exact and entry is not None and self._fits(entry, call) and await self._rests(entry, call):
             same = Candidate(call.request.key, entry, 1.0)
         if (same is None or not await self._take(call, same, probing)) and call.settings.similarity < 1:
+            self._access.reuse(entry, call)
             try:
                 await self._look_near(storage, call, probing)
             except _Same as meanwhile:
@@ -172,12 +185,12 @@ class Search:
         found.place = Place(chosen.key, chosen.entry.created_at)
 
     async def _embed(self, call: Call) -> None:
-        """Set the vector of the call's text: see `Access.embed`."""
+        """Set the vector of the call's text: see `Access.embed_request`."""
         watch = call.watch
         if watch is not None:
             watch.mark()
         try:
-            await self._access.embed(call.request.text, call.found)
+            await self._access.embed_request(call)
         finally:
             if watch is not None:
                 watch.mark("embed")
@@ -294,6 +307,8 @@ class Search:
         # The scope decides who may see an answer, so it is checked here too, whatever the backend.
         if entry.scope != call.request.scope_hash or entry.embedder != call.found.embedder:
             return False
+        if MASKED_TAG in entry.tags:
+            return False  # its text is not what was asked; it has no vector, unless somebody gave it one
         return self._fits(entry, call) and self._late(entry) < 0
 
     def _late(self, entry: CacheEntry) -> float:

@@ -6,18 +6,20 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections import OrderedDict
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.flights import Flights
+from semantic_llm_cache.engine.withdrawals import Withdrawals
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics import learned
 from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
-from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend, Text
 
 __all__ = ["BackendState", "state_of"]
 
@@ -26,7 +28,17 @@ _FLUSH_AFTER = 1.0
 _MOST_HITS = 100_000
 """Number of entries whose hits are kept for another try when the storage fails."""
 _MOST_NEAR = 1000
+_MOST_VECTORS = 1000
+"""Number of vectors of texts that wait to be written; more are not shared."""
 _LONGEST_NEAR = 8000  # characters of both prompts: the records of near hits take some 10 MB at most
+
+
+@runtime_checkable
+class _Joinable(Protocol):
+    """A part of the state that holds calls in flight."""
+
+    def withdraw(self, labels: frozenset[str]) -> None:
+        """Let nobody join a call whose answer gets any of these labels."""
 
 
 class BackendState:
@@ -35,6 +47,7 @@ class BackendState:
     def __init__(self, backend: StorageBackend) -> None:
         self._backend = weakref.ref(backend)
         self.flights = Flights()
+        self.withdrawals = Withdrawals()
         # One for each kind of operation, so that a read-only file still serves hits.
         self.breakers = {
             kind: CircuitBreaker(f"{what} the cache's storage {backend.url}")
@@ -59,8 +72,9 @@ class BackendState:
         self.policies: dict[str, Any] = {}
         self.searched = False
         self._parts: dict[type, Any] = {}
-        self._near: OrderedDict[str, Lookup] = OrderedDict()
+        self._near: deque[Lookup] = deque(maxlen=_MOST_NEAR)
         self._changed_policies: set[str] = set()
+        self._vectors: dict[Text, Any] = {}
         self._waiting: set[str] = set()  # changed, but not yet to be written while the cache is in use
 
     def part(self, kind: type[T]) -> T:
@@ -97,6 +111,7 @@ class BackendState:
     def reset_after_fork(self) -> None:
         """Drop what belongs to the parent: its flights do not land here, and it writes its own hits."""
         self.flights = Flights()
+        self.withdrawals = Withdrawals()
         self._parts = {}
         self.searched = False
         self._lock = threading.RLock()
@@ -108,6 +123,7 @@ class BackendState:
         self.hits = {}
         self._scheduled = False
         self._changed_policies = set()
+        self._vectors = {}
         self._waiting = set()
         for counters in list(self.counters):
             self._taken(counters)  # the parent writes them
@@ -125,14 +141,17 @@ class BackendState:
         """
         if len(lookup.prompt) + len(lookup.matched_prompt or "") > _LONGEST_NEAR:
             return
-        self._near[lookup.id] = lookup.without_response()
-        while len(self._near) > _MOST_NEAR:
-            with contextlib.suppress(KeyError):  # another thread was faster
-                self._near.popitem(last=False)
+        self._near.append(lookup.without_response())
 
     def near_hit(self, id: str) -> Lookup | None:
         """Return the record of a recent near hit by its id."""
-        return self._near.get(id)
+        return next((lookup for lookup in list(self._near) if lookup.has_id(id)), None)
+
+    def note_vector(self, text: Text, vector: Any) -> None:
+        """Keep the vector of a text to be written later, for other processes."""
+        if len(self._vectors) < _MOST_VECTORS:
+            self._vectors[text] = vector
+            self.schedule()
 
     def schedule(self) -> None:
         """Schedule a write of the counts."""
@@ -185,6 +204,7 @@ class BackendState:
                 self.owe(counters)
             hits, self.hits = self.hits, {}
             owed, self._owed = self._owed, {}
+            vectors, self._vectors = self._vectors, {}
             self._flushing += 1
         try:
             if hits:
@@ -200,6 +220,8 @@ class BackendState:
                 except Exception:
                     self._changed_policies.add(name)
                     raise
+            if vectors:  # last, and not tried again: they only save time
+                await backend.keep_vectors(vectors)
         except Exception as error:
             logger.debug("semantic-llm-cache: counters were not written: %s", describe(error))
             with self._lock:  # keep them for the next try
@@ -225,9 +247,21 @@ class BackendState:
         while self._flushing:  # noqa: ASYNC110 - once, at exit
             await asyncio.sleep(0.005)
 
+    def withdraw(self, labels: Iterable[str]) -> None:
+        """Note that the entries with any of these labels are being removed.
+
+        Calls in flight may still read what has changed: nobody joins them any more, and they store nothing.
+        """
+        names = frozenset(labels)
+        self.withdrawals.note(names)
+        for part in (self.flights, *self._parts.values()):
+            if isinstance(part, _Joinable):
+                part.withdraw(names)
+
     def drop_pending(self) -> None:
-        """Forget hits of entries that have been cleared."""
+        """Forget what waits to be written about entries that have been cleared: their hits, vectors of texts."""
         self.hits = {}
+        self._vectors = {}
 
 
 def _add(sums: dict[str, float], delta: dict[str, float]) -> None:

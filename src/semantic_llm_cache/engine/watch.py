@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from semantic_llm_cache.calls.lookup import Lookup
 
-__all__ = ["Calling", "Phase", "Span", "Watch"]
+__all__ = ["Phase", "Span", "Surrounding", "Watch"]
 
 OnFailure = Callable[[BaseException], None]
 """Logs what a listener raised."""
+
+
+class _Ran(Protocol):
+    @property
+    def error(self) -> BaseException | None: ...
+
+
+R = TypeVar("R", bound=_Ran)
 
 
 class Phase(NamedTuple):
@@ -32,6 +40,9 @@ class Phase(NamedTuple):
 class Span(Protocol):
     """What a listener keeps of a call that is under way. What its methods raise is logged and ignored."""
 
+    def looking(self) -> AbstractContextManager[object]:
+        """Return what surrounds the search in storage and embedder, in the context in which it runs."""
+
     def calling(self) -> AbstractContextManager[object]:
         """Return what surrounds the user's function, in the context in which it runs."""
 
@@ -46,7 +57,7 @@ class Watch:
 
     Attributes:
         started: when the call began, by `perf_counter`.
-        lookup: the result, once it is known.
+        lookup: the result, once it is known and until the call has ended.
         tokens: input and output tokens of the call that a hit saved.
     """
 
@@ -79,9 +90,13 @@ class Watch:
             start = end
         return found
 
-    def calling(self) -> Calling:
+    def looking(self) -> Surrounding:
+        """Return what surrounds a search: a context manager."""
+        return Surrounding(self._spans, "looking", self._on_failure)
+
+    def calling(self) -> Surrounding:
         """Return what surrounds the user's function: a context manager that records it as the phase ``"call"``."""
-        return Calling(self, self._spans, self._on_failure)
+        return Surrounding(self._spans, "calling", self._on_failure, self.mark)
 
     def end(self, error: BaseException | None = None) -> None:
         """Tell the spans that the call has ended."""
@@ -91,38 +106,62 @@ class Watch:
                 span.end(self, error)
             except Exception as failure:
                 self._on_failure(failure)
+        self.lookup = None  # which refers to this object
 
 
-class Calling:
-    """Surrounds the user's function: see `Watch.calling`.
+class Surrounding:
+    """What the spans of a call put around a part of it.
+
+    Args:
+        spans: the spans.
+        method: their method that returns a context manager.
+        on_failure: logs what they raise.
+        mark: called with ``""`` when the part begins, with ``"call"`` when it ends.
 
     Attributes:
         error: what the function raised, where that is handed on as a value.
     """
 
-    __slots__ = ("_entered", "_on_failure", "_spans", "_watch", "error")
+    __slots__ = ("_entered", "_mark", "_method", "_on_failure", "_spans", "error")
 
-    def __init__(self, watch: Watch, spans: Sequence[Span], on_failure: OnFailure) -> None:
-        self._watch = watch
+    def __init__(
+        self,
+        spans: Sequence[Span],
+        method: str,
+        on_failure: OnFailure,
+        mark: Callable[[str], None] | None = None,
+    ) -> None:
         self._spans = spans
+        self._method = method
         self._on_failure = on_failure
+        self._mark = mark
         self._entered: list[AbstractContextManager[object]] = []
         self.error: BaseException | None = None
 
-    def __enter__(self) -> Calling:
+    def __enter__(self) -> Surrounding:
         for span in self._spans:
             try:
-                entered = span.calling()
+                entered: AbstractContextManager[object] = getattr(span, self._method)()
                 entered.__enter__()
             except Exception as failure:
                 self._on_failure(failure)
             else:
                 self._entered.append(entered)
-        self._watch.mark()
+        if self._mark is not None:
+            self._mark("")
         return self
 
+    def around(self, ran: R) -> R:
+        """Take note of what the function raised, and return `ran`.
+
+        The caller's frame must not hold it: the exception's traceback may refer to that frame.
+        """
+        self.error = ran.error
+        return ran
+
     def __exit__(self, _: object, raised: BaseException | None, __: object) -> None:
-        self._watch.mark("call")
+        if self._mark is not None:
+            self._mark("call")
         error, self.error = raised or self.error, None
         while self._entered:
             try:

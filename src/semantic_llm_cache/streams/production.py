@@ -139,8 +139,8 @@ class Production:
         if watch is None:
             return (yield from self._read())
         with watch.calling() as calling:
-            calling.error = error = yield from self._read()
-            return error
+            calling.error = yield from self._read()
+            return calling.error
 
     def _read(self) -> Steps:
         """Read the source; return what it raised."""

@@ -55,7 +55,7 @@ async def stream(
         replay_delay: seconds between the chunks of a hit; None replays at once.
         codec: says how to store the stream; None stores the list of its chunks.
     """
-    steps = answer(StreamCall(engine, Call(request, settings), codec), source, replay_delay)
+    steps = answer(StreamCall(engine, Call(engine.redacted(request), settings), codec), source, replay_delay)
     go: Any = steps.send
     given: Any = None
     send = go
@@ -103,6 +103,10 @@ def _answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps
         return (yield from _relay(source))
     if call.engine.shadow is not None and call.may_call:
         return (yield from _shadow(call, source))
+    if call.call.settings.evidence is None:
+        call.key = call.call.flight_key
+    else:
+        yield Do(call.resolve)
     given = AGAIN
     while given is AGAIN:
         given = yield from _join_or_lead(call, source, replay_delay)
@@ -262,7 +266,7 @@ def _wait_for_whole(call: StreamCall) -> Steps:
     flights, request = call.engine.bound()[1].flights, call.call.request
     if call.codec is None or not flights.under_way(call.key):
         return False
-    flight, leads = flights.join(call.key, call.call.flight_scope, request.text, call.running_loop())
+    flight, leads = flights.join(call.key, call.call.flight_scope, request.text, call.running_loop(), call.call.labels)
     if leads:  # it has just ended
         flights.land(flight, ABANDONED)
         return True
@@ -274,16 +278,18 @@ def _wait_for_whole(call: StreamCall) -> Steps:
 # -------------------------------------------------------------------------------------- streams under way
 
 
-async def settled(engine: Engine, key: str) -> None:
-    """Wait until a stream of the request with this key has ended and is stored, if one is under way."""
-    await drive(settling(engine, key))
+async def settled(engine: Engine, call: Call) -> None:
+    """Wait until a stream of the same call has ended and is stored, if one is under way."""
+    await drive(settling(engine, call))
 
 
-def settling(engine: Engine, key: str, plain: bool = False) -> Steps:
+def settling(engine: Engine, call: Call) -> Steps:
     """The steps of `settled`."""
+    if call.settings.evidence is not None:
+        yield Do(lambda: engine.grounds.resolve(call))
     place = None
     with contextlib.suppress(CacheReentryError):  # the stream's own source asks: both run
-        place = streams_of(engine).join(key, plain)
+        place = streams_of(engine).join(call.flight_key, call.plain)
     if place is None:
         return
     broadcast, reader = place

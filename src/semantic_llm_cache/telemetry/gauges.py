@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import Any
 
-from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.metrics.statistics import wilson
-from semantic_llm_cache.redaction import scheme_of
+from semantic_llm_cache.redaction import describe, scheme_of
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven
+from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import SCHEMES, default_in_use
 from semantic_llm_cache.telemetry.measures import OTHER, Measure, Names
@@ -62,7 +62,7 @@ class Sizes:
         if backend.in_process:
             try:
                 return int(driven(backend.get_stats())["size"])
-            except CacheBackendError:  # much has expired, and removing that takes several steps
+            except Exception:  # much has expired, and removing that takes several steps; or a foreign backend fails
                 pass
         if not size.counting and monotonic() >= size.due:
             size.counting = True
@@ -130,17 +130,22 @@ def gauges(engines: Iterable[Any], names: Names, sizes: Sizes) -> list[Measure]:
         found[place] = found.get(place, 0.0) + value if add else max(found.get(place, 0.0), value)
 
     engines = [engine for engine in engines if _in_use(engine)]
-    for backend in _backends(engines):
+    backends: dict[int, StorageBackend] = {}
+    for engine in engines:
+        try:
+            kind = kind_of_backend(engine.backend)
+            backends[id(engine.backend)] = engine.backend
+            for operation, is_open in engine.access.outages().items():
+                put("breaker_open", float(is_open), kind, operation)
+            spent = engine.learning.spent()
+            if spent is not None:
+                put("error_budget_spent_ratio", spent, names.label(engine.namespace))
+        except Exception as error:  # a foreign backend or embedder must not cost the process all its metrics
+            logger.debug("semantic-llm-cache: the gauges of a cache could not be read: %s", describe(error))
+    for backend in backends.values():
         entries = sizes.of(backend)
         if entries is not None:
             put("entries", entries, kind_of_backend(backend), add=True)
-    for engine in engines:
-        kind = kind_of_backend(engine.backend)
-        for operation, is_open in engine.access.outages().items():
-            put("breaker_open", float(is_open), kind, operation)
-        spent = engine.learning.spent()
-        if spent is not None:
-            put("error_budget_spent_ratio", spent, names.label(engine.namespace))
     for label, counters in _judged(engines, names):
         low, high = wilson(counters.shadow_wrong, counters.shadow_judged)
         put("wrong_hit_ratio", counters.shadow_wrong / counters.shadow_judged, label)
@@ -152,10 +157,6 @@ def gauges(engines: Iterable[Any], names: Names, sizes: Sizes) -> list[Measure]:
 def _in_use(engine: Any) -> bool:
     """Return whether an engine has a backend by now: looking must not make the process's default one."""
     return bool(engine.enabled) and (engine.access.given is not None or default_in_use() is not None)
-
-
-def _backends(engines: Iterable[Any]) -> list[StorageBackend]:
-    return list({id(engine.backend): engine.backend for engine in engines}.values())
 
 
 def _judged(engines: Iterable[Any], names: Names) -> Iterator[tuple[str, Counters]]:

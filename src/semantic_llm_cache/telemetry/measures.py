@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from semantic_llm_cache.engine.listening import Event
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.telemetry.table import PHASES
 
-__all__ = ["MOST_NAMESPACES", "OTHER", "Measure", "Names", "measures", "tier_of"]
+__all__ = ["MOST_NAMESPACES", "OTHER", "Measure", "Names", "addable", "measures", "tier_of"]
 
 MOST_NAMESPACES = 100
 """How many different namespaces become values of a label."""
@@ -59,6 +60,16 @@ class Names:
             return self._known.setdefault(namespace, text)
 
 
+def addable(value: float) -> float:
+    """Return what a counter can take of a figure: nothing that is negative, infinite, or not a number.
+
+    Example:
+        >>> addable(1.5), addable(-1), addable(float("nan"))
+        (1.5, 0.0, 0.0)
+    """
+    return value if 0 < value < math.inf else 0.0
+
+
 def tier_of(tier: str | None) -> str:
     """Return the value of the label `tier`."""
     return tier or "none"
@@ -76,10 +87,10 @@ def measures(event: Event, namespace: str) -> Iterator[Measure]:
     if lookup.stored_reason:
         yield Measure("refusals", 1, (namespace, word_of(lookup.stored_reason)))
     if lookup.hit:
-        yield Measure("saved_seconds", max(0.0, lookup.saved_ms / 1000), (namespace,))
-        yield Measure("saved_tokens", max(0, event.tokens[0]), (namespace, "input"))
-        yield Measure("saved_tokens", max(0, event.tokens[1]), (namespace, "output"))
-        yield Measure("saved_usd", max(0.0, lookup.saved_usd), (namespace,))
+        yield Measure("saved_seconds", addable(lookup.saved_ms / 1000), (namespace,))
+        yield Measure("saved_tokens", addable(event.tokens[0]), (namespace, "input"))
+        yield Measure("saved_tokens", addable(event.tokens[1]), (namespace, "output"))
+        yield Measure("saved_usd", addable(lookup.saved_usd), (namespace,))
     if lookup.would_be_right is not None:
         yield Measure("shadow_judged", 1, (namespace, "right" if lookup.would_be_right else "wrong"))
     took: dict[str, float] = {}

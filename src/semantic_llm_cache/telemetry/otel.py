@@ -234,6 +234,10 @@ class CallSpans:
         self._below = trace.set_span_in_context(self._span)
         self._seen = False
 
+    def looking(self) -> _Current:
+        """Make this call's span current, so that those of instrumented clients of storage and embedder are below it."""
+        return _Current(self._span, ends=False)
+
     def calling(self) -> _Current:
         """Return the span ``call``, current while the function runs."""
         self._seen = True
@@ -270,10 +274,16 @@ class CallSpans:
 
 
 class _Current:
-    """A span that is current while the function runs, in the context in which it runs."""
+    """Makes a span current in the context in which something runs.
 
-    def __init__(self, span: Any) -> None:
+    Args:
+        span: the span.
+        ends: whether it ends with that.
+    """
+
+    def __init__(self, span: Any, ends: bool = True) -> None:
         self._span = span
+        self._ends = ends
         self._token: Any = None
 
     def __enter__(self) -> None:
@@ -284,9 +294,10 @@ class _Current:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         from opentelemetry import context
 
-        if error is not None:
-            _mark_failed(self._span, error)
-        self._span.end()
+        if self._ends:
+            if error is not None:
+                _mark_failed(self._span, error)
+            self._span.end()
         context.detach(self._token)
 
 

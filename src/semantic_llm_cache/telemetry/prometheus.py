@@ -21,7 +21,7 @@ from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.telemetry.attaching import Attachment, attach, engines_of
 from semantic_llm_cache.telemetry.gauges import Sizes, gauges
-from semantic_llm_cache.telemetry.measures import Measure, Names, measures
+from semantic_llm_cache.telemetry.measures import Measure, Names, addable, measures
 from semantic_llm_cache.telemetry.table import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Exporter(Listener):
         self._sizes = Sizes()
         self._shared = bool(getattr(values.ValueClass, "_multiprocess", False))
         self._scheduled = False
-        self._lock = fork_safe_lock()
+        self._lock = fork_safe_lock(outer=True)
         self._metrics = {metric.key: _made(metric) for metric in METRICS if metric.kind != "gauge"}
         self._gauges = (
             {metric.key: _made(metric) for metric in METRICS if metric.kind == "gauge"} if self._shared else {}
@@ -184,10 +184,10 @@ class Exporter(Listener):
         """Add exact hits of one namespace: together what `measures` gives of each."""
         labels = (namespace,)
         self._add(Measure("lookups", len(hits), (namespace, "exact", "exact")))
-        self._add(Measure("saved_seconds", sum(hit[2] for hit in hits if hit[2] > 0) / 1000, labels))
-        self._add(Measure("saved_usd", sum(hit[3] for hit in hits if hit[3] > 0), labels))
-        self._add(Measure("saved_tokens", sum(hit[4] for hit in hits if hit[4] > 0), (namespace, "input")))
-        self._add(Measure("saved_tokens", sum(hit[5] for hit in hits if hit[5] > 0), (namespace, "output")))
+        self._add(Measure("saved_seconds", sum(addable(hit[2]) for hit in hits) / 1000, labels))
+        self._add(Measure("saved_usd", sum(addable(hit[3]) for hit in hits), labels))
+        self._add(Measure("saved_tokens", sum(addable(hit[4]) for hit in hits), (namespace, "input")))
+        self._add(Measure("saved_tokens", sum(addable(hit[5]) for hit in hits), (namespace, "output")))
         observe = self._one("lookup", ("exact",)).observe
         for hit in hits:
             observe(hit[1] / 1000)
