@@ -61,7 +61,8 @@ async def unused():
 @pytest.fixture(scope="module")
 def driver():
     with chromium.browser() as started:
-        started.set_page_load_timeout(30)
+        started.set_page_load_timeout(60)
+        started.set_script_timeout(60)
         yield started
 
 
