@@ -9,7 +9,7 @@ from wire_provider import provider
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-RUN = ("python", "console", "set-up")
+RUN = ("python", "console", "set-up", "output")
 
 
 def name(page):
@@ -80,6 +80,16 @@ def test_a_transcript_must_be_what_is_printed(tmp_path):
         run_all(page)
     page.write_text("```console\n$ exit 3\n```\n")
     with pytest.raises(AssertionError, match="status 3"):
+        run_all(page)
+
+
+def test_an_output_must_be_what_the_block_before_it_prints(tmp_path):
+    page = tmp_path / "page.md"
+    text = '```python\nprint("a", 12)\nprint("b")\n```\n\n```text title="Output"\na ...\n{}\n```\n'
+    page.write_text(text.format("b"))
+    run_all(page)
+    page.write_text(text.format("c"))
+    with pytest.raises(AssertionError, match="the page says"):
         run_all(page)
 
 
