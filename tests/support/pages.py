@@ -27,7 +27,7 @@ import types
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from semantic_llm_cache.cli import main
 
@@ -81,7 +81,9 @@ class PageRun:
 
         async def close() -> None:
             for value in self.names.values():
-                if not isinstance(value, type) and inspect.iscoroutinefunction(getattr(value, "close", None)):
+                if isinstance(value, type) or get_origin(value) is not None:  # an alias passes on the class's attributes
+                    continue
+                if inspect.iscoroutinefunction(getattr(value, "close", None)):
                     await value.close()
 
         self.loop.run_until_complete(close())
