@@ -4,7 +4,8 @@ Blocks of one page run in order, in one process and one folder, each ``python`` 
 ``console`` block each line that starts with ``$`` is a command: ``semantic-llm-cache`` runs in this process, anything
 else in a shell. The lines below it are what it must print, where ``...`` stands for anything; without such lines any
 output will do. A ``text`` block with ``title="Output"`` is what the ``python`` block before it must print, with the same
-``...``. A ``sh`` block is not run.
+``...``. A ``python`` block with a title such as ``title="ask.py"`` is also written to that file, for the commands below
+it. A ``sh`` block is not run.
 
 A comment before a block changes that: ``<!-- no-run: reason -->``. A comment ``<!-- set-up`` ... ``-->`` holds Python
 that runs and is not shown, such as a local provider. Names that a block defines are there in those after it. ``await``
@@ -41,7 +42,7 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A code block: its language, its text, the line it starts on, why it does not run.
+    """A code block: its language, its text, the line it starts on, why it does not run, the file it is written to.
 
     The language is ``set-up`` for hidden blocks, and ``output`` for what the block before it must print.
     """
@@ -50,6 +51,7 @@ class Block:
     code: str
     line: int
     reason: str | None = None
+    file: str | None = None
 
 
 def blocks(page: Path) -> list[Block]:
@@ -63,7 +65,9 @@ def blocks(page: Path) -> list[Block]:
         language = "set-up" if hidden else match["language"]
         if language == "text" and 'title="Output"' in match["more"]:
             language = "output"
-        found.append(Block(language, code, text[:start].count("\n") + 1, match["reason"]))
+        named = re.search(r'title="([^"/]+\.py)"', match["more"] or "")
+        line = text[:start].count("\n") + 1
+        found.append(Block(language, code, line, match["reason"], named[1] if named else None))
     return found
 
 
@@ -103,6 +107,8 @@ class PageRun:
         elif block.language == "output":
             _compare("the program", self.printed, block.code)
         else:
+            if block.file:
+                Path(block.file).write_text(block.code, encoding="utf-8")
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 self._python(block)
