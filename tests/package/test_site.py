@@ -47,3 +47,13 @@ def test_no_page_of_the_site_loads_anything_from_another_host(tmp_path):
     assert (site / "assets" / "iframe-worker.js").is_file()
     # The page of every exported name is there: mkdocstrings found it.
     assert 'id="semantic_llm_cache.SemanticCache"' in (site / "reference" / "api.html").read_text(encoding="utf-8")
+
+
+def test_every_public_name_is_on_the_page_of_the_api():
+    import semantic_llm_cache
+    from semantic_llm_cache import exceptions
+
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    named = {line.rpartition(".")[2].strip() for line in page.splitlines() if line.startswith("::: ")}
+    assert "exceptions" in named
+    assert set(semantic_llm_cache.__all__) - set(exceptions.__all__) - {"__version__"} <= named
