@@ -27,9 +27,9 @@ def pieces(node, function):
         yield from pieces(node.body, function)
         yield from pieces(node.orelse, function)
     elif isinstance(node, ast.Name):
-        for assignment in ast.walk(function):
-            if isinstance(assignment, ast.Assign) and any(getattr(t, "id", None) == node.id for t in assignment.targets):
-                yield from pieces(assignment.value, function)
+        for other in ast.walk(function):
+            if isinstance(other, ast.Assign) and any(getattr(t, "id", None) == node.id for t in other.targets):
+                yield from pieces(other.value, function)
 
 
 def lines():

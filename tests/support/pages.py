@@ -3,9 +3,9 @@
 Blocks of one page run in order, in one process and one folder, each ``python`` block as a module of its own. In a
 ``console`` block each line that starts with ``$`` is a command: ``semantic-llm-cache`` runs in this process, anything
 else in a shell. The lines below it are what it must print, where ``...`` stands for anything; without such lines any
-output will do. A ``text`` block with ``title="Output"`` is what the ``python`` block before it must print, with the same
-``...``. A ``python`` block with a title such as ``title="ask.py"`` is also written to that file, for the commands below
-it. A ``sh`` block is not run.
+output will do. A ``text`` block with ``title="Output"`` is what the ``python`` block before it must print, with the
+same ``...``. A ``python`` block with a title such as ``title="ask.py"`` is also written to that file, for the commands
+below it. A ``sh`` block is not run.
 
 A comment before a block changes that: ``<!-- no-run: reason -->``. A comment ``<!-- set-up`` ... ``-->`` holds Python
 that runs and is not shown, such as a local provider. Names that a block defines are there in those after it. ``await``
@@ -85,7 +85,7 @@ class PageRun:
 
         async def close() -> None:
             for value in self.names.values():
-                if isinstance(value, type) or get_origin(value) is not None:  # an alias passes on the class's attributes
+                if isinstance(value, type) or get_origin(value) is not None:  # an alias has the class's attributes
                     continue
                 if inspect.iscoroutinefunction(getattr(value, "close", None)):
                     await value.close()
