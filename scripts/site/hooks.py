@@ -24,6 +24,9 @@ _CODE_OR_MATH = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 
+_PICTURE = re.compile(r"(!\[[^]]*\]\([^)\s]+)-light(\.(?:svg|png))\)")
+"""A picture of which there is a dark one too. Elsewhere than on the site the light one is shown."""
+
 
 def on_files(files: Files, *, config: Any) -> Files:
     """Add the pages that lie at the root."""
@@ -42,6 +45,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
     up = "../" * page.file.src_uri.count("/")
     for source, target in PAGES.items():
         markdown = re.sub(rf"\]\((?:\.\./)+{re.escape(source)}", f"]({up}{target}", markdown)
+    markdown = _PICTURE.sub(r"\1-light\2#only-light)\1-dark\2#only-dark)", markdown)
     return _CODE_OR_MATH.sub(_mathml, markdown)
 
 

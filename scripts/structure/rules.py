@@ -10,7 +10,8 @@ from scripts.structure.tree import FOR_TYPES, LAZY_NAME, ROOT, Function, Import,
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
-    ("cli", "server"),
+    ("cli",),
+    ("server",),
     (ROOT,),
     ("stats", "sync"),
     ("management", "integrations", "telemetry"),

@@ -24,9 +24,12 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "langchain": ("langchain-core",),
     "litellm": ("litellm",),
     "pydantic-ai": ("pydantic-ai-slim",),
+    "server": ("starlette", "uvicorn", "httpx", "pydantic", "click", "rich", "tomli"),
     "plot": ("matplotlib",),
     "redis": ("redis", "hiredis"),
     "postgres": ("asyncpg",),
+    "prometheus": ("prometheus-client",),
+    "otel": ("opentelemetry-api",),
 }
 """The packages of the extras that error messages name; ``pyproject.toml`` has their versions."""
 

@@ -258,6 +258,26 @@ def test_stats_shows_what_the_prompts_are_about(run, tmp_path):
     assert json.loads(run("stats", "--db", path, "--json", "--namespace", "x")[1])["categories"] == []
 
 
+def test_stats_shows_the_error_budgets(run, tmp_path):
+    path = tmp_path / "budgets.db"
+    options = {"embedder": lambda text: (1.0, len(text) / 1000), "similarity": 0.5, "max_error": 0.02}
+    options |= {"noise": "measure", "categories": {"code": {"max_error": 0.01}}}
+
+    async def fill():
+        async with SemanticCache(f"sqlite:///{path}", namespace="of:mine", **options) as cache:
+            for number in range(6):
+                await cache.get_or_call(Request("of:mine", {}, f"Reset password {'x' * number * 9}"), lambda: "so")
+
+    asyncio.run(fill())
+    out = run("stats", "--db", path)[1]
+    assert re.search(r"error budget +bound +calls +near hits +wrong +noise", out)
+    assert re.search(r"of:mine +2 % +6 +0 +0.0", out)
+    (found,) = json.loads(run("stats", "--db", path, "--json", "--namespace", "of:mine")[1])["error_budgets"]
+    assert (found["namespace"], found["category"], found["max_error"], found["requests"]) == ("of:mine", None, 0.02, 6)
+    assert found["noise_pairs"] == 0
+    assert json.loads(run("stats", "--db", path, "--json", "--namespace", "of")[1])["error_budgets"] == []
+
+
 def test_stats_before_any_call(run, db):
     assert "No calls counted yet." in run("stats", "--db", db)[1]
 

@@ -10,6 +10,7 @@ from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Verdict
+from semantic_llm_cache.storage.contract import Candidate
 
 WEATHER = "What's the weather today in Oslo?"
 FACT = "What is the capital of Norway?"
@@ -123,7 +124,7 @@ async def test_an_alias_of_a_time_bound_prompt_is_kept_no_longer() -> None:
     cache = cache.derive(categories={"time-bound": {"ttl": 0}})
     await cache.store(Request("default", {}, "Who won last night?"), "us", ttl=5)
     entry = await _entry(cache, "Who won last night?")
-    assert not await cache.store_alias(Lookup("near", prompt="news of today", key="k"), entry)
+    assert not await cache.store_alias(Lookup("near", prompt="news of today", key="k"), Candidate("e", entry, 0.9))
 
 
 # ------------------------------------------------------------------------------ settings by category
@@ -223,7 +224,7 @@ async def test_a_failing_callable_is_logged_and_the_built_in_rules_decide(caplog
     assert "category= raised RuntimeError" in caplog.text
     cache, _ = _cache(category=lambda prompt: 7)
     assert (await _ask(cache, WEATHER)).category == "time-bound"
-    assert "category= returned an int" in caplog.text
+    assert "category= returned a value of type int" in caplog.text
 
 
 # ------------------------------------------------------------------------------ through the doors

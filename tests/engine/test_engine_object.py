@@ -164,7 +164,7 @@ def test_dir_shows_what_is_for_users():
             self.tenant = "a"
 
     methods = {
-        "cache", "close", "close_blocking", "counters", "delete", "derive", "get_or_call",
+        "adjust", "cache", "close", "close_blocking", "counters", "delete", "derive", "get_or_call",
         "get_or_call_blocking", "info", "lookup", "online_policy", "preload", "preload_blocking", "store",
     }  # fmt: skip
     options = {

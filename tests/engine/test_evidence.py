@@ -351,3 +351,39 @@ async def test_a_type_error_within_a_callable_stays_what_it_is() -> None:
 
     with pytest.raises(TypeError, match="concatenate"):
         await ask("hello")
+
+
+class _AsyncCall:
+    async def __call__(self, question: str) -> Any:
+        return ()
+
+
+async def _names(question: str) -> Any:
+    return ()
+
+
+@pytest.mark.parametrize("option", ["depends_on", "tags"])
+@pytest.mark.parametrize("given", [_names, _AsyncCall()])
+def test_an_async_callable_is_refused_when_decorating(option: str, given: Any) -> None:
+    async def ask(question: str) -> str:
+        return question
+
+    with pytest.raises(TypeError, match=rf"{option}=.* must be a plain function of the call's arguments"):
+        SemanticCache(MemoryBackend()).cache(ask, **{option: given})
+
+
+async def test_a_cache_says_where_a_callable_belongs() -> None:
+    with pytest.raises(TypeError, match="a callable can only be given with a decorated function"):
+        SemanticCache(MemoryBackend(), depends_on=lambda question: ())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^depends_on=.* is of type"):
+        await _ask(SemanticCache(MemoryBackend()))(QUESTION, 7)
+
+
+async def test_the_whole_document_as_its_version_is_kept_as_a_hash() -> None:
+    backend = MemoryBackend()
+    ask = _ask(SemanticCache(backend))
+    text = "word " * 10_000
+    answers = [await ask(QUESTION, {"a": version}) for version in (text, text, text + "!", text + "!")]
+    assert answers == ["answer 1", "answer 1", "answer 2", "answer 2"]
+    async for _, entry in backend.scan():
+        assert max(map(len, entry.tags)) < 200

@@ -1,6 +1,7 @@
 """What a function raised is freed with its last reference: no cycle through a flight or a stream keeps it."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 import weakref
@@ -8,6 +9,7 @@ import weakref
 import pytest
 
 from semantic_llm_cache import SemanticCache
+from semantic_llm_cache.engine.listening import Listener
 
 
 class Trouble(Exception):
@@ -27,9 +29,31 @@ def seen():
     return []
 
 
-@pytest.fixture
-def engine():
-    return SemanticCache("memory://")
+class Listening(Listener):
+    """Listens, and has a span around each call."""
+
+    def ended(self, event):
+        pass
+
+    def begin(self, call):
+        class Span:
+            def looking(self):
+                return contextlib.nullcontext()
+
+            calling = looking
+
+            def end(self, watch, error):
+                pass
+
+        return Span()
+
+
+@pytest.fixture(params=["", "with a listener"])
+def engine(request):
+    made = SemanticCache("memory://")
+    if request.param:
+        made.hook.own.add(Listening())
+    return made
 
 
 def raising(seen):

@@ -7,6 +7,7 @@ import pytest
 from engine_helpers import background_work_ended
 
 from semantic_llm_cache import AnswerJudge, Request, SemanticCache, last_lookup
+from semantic_llm_cache.storage.contract import Candidate
 
 PROMPTS = ["the capital of France", "capital of France", "France: its capital", "the capital city of France"]
 ANSWERS = ["Paris", "The capital of France is Paris.", "It is Paris.", "**Paris**, on the Seine"]
@@ -83,4 +84,25 @@ async def test_the_policy_is_told_how_often_the_judge_errs(given):
     assert (await policy_of(cache)).judge_error == expected
     with pytest.raises(ValueError, match="judge_error="):
         cache_with(judge_error=1.5)
+    await cache.close()
+
+
+async def test_what_one_tenant_taught_does_not_let_the_answers_of_another_vote_together():
+    cache = cache_with()
+    for tenant, count in (("a", 4), ("b", 4)):
+        for number in range(count):
+            await cache.get_or_call(Request("n", {"tenant": tenant}, PROMPTS[number]), lambda n=number: ANSWERS[n])
+            await background_work_ended()
+        if tenant == "a":
+            policy = await policy_of(cache)
+            learned = dict(policy._clusters.roots)
+    assert len(learned) >= 2
+    policy._clusters.restore(learned)  # without what the second tenant taught
+    names: dict = {}
+    async for key, entry in cache.backend.scan():
+        answer = cache.decider.answer_id(Candidate(key, entry, 1.0))
+        names.setdefault(entry.scope, []).append(policy.cluster(answer) == answer)
+    of_a, of_b = names.values()
+    assert False in of_a  # some are no longer known by their own words alone
+    assert False not in of_b
     await cache.close()

@@ -1,15 +1,19 @@
 """pydantic-ai agents through the cache, with its OpenAI model against a provider on the loopback interface."""
 
+import re
+
 import httpx2
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent
-from pydantic_ai.messages import ModelRequest, ToolReturnPart, UserPromptPart
+from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from semantic_llm_cache import CacheContext, SemanticCache
+from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.pydantic_ai import CachedModel
 
@@ -302,3 +306,28 @@ async def test_an_answer_that_is_not_stored_says_why_in_one_line(server, model, 
     assert len(lines) == 2
     assert lines[0].startswith("truncated: finish reason 'length'")
     assert lines[1].startswith("cache-if: it raised ZeroDivisionError")
+
+
+class Judging:
+    """Answers any prompt; as a judge it says that two prompts ask the same."""
+
+    def __init__(self):
+        self.judged = []
+
+    def __cache_scope__(self):
+        return "judging"  # not what it was asked so far
+
+    async def __call__(self, messages, info):
+        code = re.search(r"SAME-[0-9a-f]+", messages[-1].parts[-1].content)
+        self.judged.append(code is not None)
+        return ModelResponse(parts=[TextPart(code[0] if code else "an answer")], finish_reason="stop")
+
+
+async def test_the_wrapped_model_judges_where_the_word_says_so():
+    answer = Judging()
+    options = {"similarity": 0.5, "guards": None, "verify": "model", "scope": {"tenant": 1}}
+    model = FunctionModel(answer, model_name="judging")
+    agent = Agent(CachedModel(model, backend=MemoryBackend(), **options))
+    for prompt in (ASKED, AGAIN):
+        assert (await agent.run(prompt)).output == "an answer"
+    assert answer.judged == [False, True]

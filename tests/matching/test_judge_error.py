@@ -54,8 +54,8 @@ def test_without_errors_the_audit_is_what_it_was():
     for audit in (old, new):
         audit.explored(1.0, 0.1)
         audit.explored(0.0, 0.1)
-    assert old.rate == new.rate == pytest.approx(-0.5 * math.log1p(-0.05))
-    assert old.mass == new.mass == pytest.approx(-math.log((1 - 0.9 * math.exp(old.rate)) / 0.1))
+    assert old.rates == new.rates == pytest.approx([-0.5 * math.log1p(-0.05)])
+    assert old.masses == new.masses == pytest.approx([-math.log((1 - 0.9 * math.exp(old.rates[0])) / 0.1)])
 
 
 def test_the_audit_holds_with_a_judge_that_errs():

@@ -107,7 +107,7 @@ def test_servers_are_measured_only_when_named(monkeypatch, capsys):
 
     monkeypatch.setattr("benchmarks.__main__.importlib", SimpleNamespace(import_module=Subset))
     assert main(["--quick"]) == 0
-    assert measured == [name for name in SUBSETS if name not in ("redis", "postgres", "scale")]
+    assert measured == [name for name in SUBSETS if name not in ("redis", "postgres", "proxy", "scale")]
     assert main(["scale", "--quick"]) == 0
     assert measured[-1] == "scale"
 
@@ -123,7 +123,7 @@ def test_an_unknown_subset_is_named(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["nearest"])
     assert exit_.value.code == 2
-    assert "no subset 'nearest': there are exact, near" in capsys.readouterr().err
+    assert "no subset 'nearest': there are exact, telemetry, near" in capsys.readouterr().err
 
 
 def test_a_subset_that_breaks_is_a_line_and_a_status(monkeypatch, capsys):

@@ -258,3 +258,26 @@ def test_prices_come_from_the_table():
     ((_, entry),) = asyncio.run(door.engine.backend.iterate())
     assert (entry.input_tokens, entry.output_tokens) == (9, 12)
     assert entry.cost_usd == pytest.approx(9 * 0.15e-6 + 12 * 0.6e-6)
+
+
+@pytest.mark.parametrize("read", [0, 1])
+async def test_a_stream_that_is_closed_before_its_end_lets_the_upstream_go(read):
+    closed = asyncio.Event()
+
+    async def body():
+        yield b'data: {"id": "1"}\n\n'
+        await asyncio.Event().wait()
+
+    async def close():
+        closed.set()
+
+    async def send():
+        return Upstream(200, [("content-type", "text/event-stream")], body(), close)
+
+    door = WireCache(backend="memory://")
+    asked = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true}'
+    reply = await door.answer(door.plan("POST", "http://host/v1/chat/completions", [], asked), send)
+    for _ in range(read):
+        assert await anext(reply.body) == b'data: {"id": "1"}\n\n'
+    await reply.body.aclose()
+    await asyncio.wait_for(closed.wait(), 2)

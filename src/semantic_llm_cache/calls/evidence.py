@@ -14,7 +14,8 @@ from semantic_llm_cache.arguments import shown
 __all__ = ["Evidence", "dependency_tags", "evidence_of", "evidence_tags", "joined", "read_dependencies", "version_text"]
 
 _NAME, _VERSION = "depends-on:", "version:"
-_HELP = 'give names with versions, {"doc:17": "v3"}, or names alone, ("doc:17",), or a callable that returns them'
+_LONGEST = 256  # characters of a version
+_HELP = 'give names with versions, {"doc:17": "v3"}, or names alone, ("doc:17",)'
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def read_dependencies(value: Any, name: str = "depends_on") -> dict[str, str | N
     """
     if isinstance(value, str):
         value = (value,)
+    if callable(value) and not isinstance(value, Mapping):
+        raise TypeError(f"{name}={shown(value)}: {_HELP}; a callable can only be given with a decorated function")
     if isinstance(value, (bytes, bytearray)) or not isinstance(value, (Mapping, Iterable)):
         raise TypeError(f"{name}={shown(value)} is of type {type(value).__name__}: {_HELP}")
     items = list(value.items()) if isinstance(value, Mapping) else [(each, None) for each in value]
@@ -94,7 +97,7 @@ def read_dependencies(value: Any, name: str = "depends_on") -> dict[str, str | N
 
 
 def version_text(version: Any) -> str | None:
-    """Return a version as text, None if it is not known.
+    """Return a version as text, None if it is not known. Of a long one, such as a whole document, a hash.
 
     Raises:
         TypeError: it is a collection, or its text would hold its address in memory, which says nothing of its content.
@@ -107,7 +110,10 @@ def version_text(version: Any) -> str | None:
     nameless = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
     if nameless or callable(version) or isinstance(version, (Mapping, list, tuple, set, frozenset)):
         raise TypeError(f"is of type {kind.__name__}: give text or a number")
-    return None if version is None else str(version)
+    text = None if version is None else str(version)
+    if text is not None and len(text) > _LONGEST:  # each entry holds it, and only equality counts
+        return "blake2b:" + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return text
 
 
 def dependency_tags(names: Iterable[str]) -> tuple[str, ...]:

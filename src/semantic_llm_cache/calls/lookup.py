@@ -63,6 +63,7 @@ class Lookup:
     response: Any = field(default=None, repr=False, compare=False)
     handle: Any = field(default=None, repr=False, compare=False)
     _place: Place | None = field(default=None, repr=False, compare=False)
+    _watch: Any = field(default=None, repr=False, compare=False)
     # A list, so that copies share the id even if it is made later, and threads agree on it without a lock.
     _id: list[str] = field(default_factory=list, repr=False, compare=False)
 
@@ -101,7 +102,7 @@ class Lookup:
 
     def __getstate__(self) -> dict[str, Any]:
         state = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {**state, "handle": None, "response": _if_picklable(self.response), "_id": [self.id]}
+        return {**state, "handle": None, "_watch": None, "response": _if_picklable(self.response), "_id": [self.id]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for item in fields(self):

@@ -47,6 +47,7 @@ REASONS: dict[str, Reason] = {
     "backend": Reason("The storage failed, or was too slow, when it was read before the call or written after it.",
                       reported=True),
     "rejected": Reason("The storage works, but did not take this entry."),
+    "invalidated": Reason("`invalidate` named what the answer rests on, or one of its tags, during the call.", True),
     "lease": Reason("Another process took over the call: the answer came after its lease had run out.", reported=True),
     "in-flight": Reason("The same call was in flight and its answer could not be shared, so this call ran beside it.",
                         True),

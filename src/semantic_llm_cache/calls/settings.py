@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -53,6 +54,7 @@ class CallSettings:
 
 class _Engine(Protocol):
     disabled: bool
+    changes: Mapping[str, Any]
 
     def need_embedder(self) -> Any: ...
 
@@ -63,13 +65,15 @@ def current(
     """Return the settings of a call made now, and the namespace if a context sets one.
 
     Args:
-        engine: the engine whose settings apply.
+        engine: the engine whose settings apply; its `changes` replace what it was made with.
         settings: the settings of the door; they are not modified.
         asks: what the call itself asks of the cache; it replaces what a context around it asks.
 
     Raises:
         EmbeddingUnavailableError: near matching is requested, but there is no usable embedder.
     """
+    if engine.changes:
+        settings = replace(settings, **engine.changes)
     context = overrides.get()
     if context is None and asks is None:
         return settings, None

@@ -31,6 +31,8 @@ class _Row(NamedTuple):
 
 COMMANDS: Mapping[str, _Row] = {
     "demo": _Row("demo.command", "send 300 labelled prompts through a cache and report"),
+    "serve": _Row("serve", "run the cache as a proxy in front of model providers"),
+    "top": _Row("top", "show the live traffic of a running server"),
     "model": _Row("model", "install, locate or check the embedding model"),
     "stats": _Row("stats", "show how much a cache holds and what it has saved"),
     "ls": _Row("reading", "list entries, newest first"),

@@ -33,6 +33,7 @@ def stats_command(args: Args) -> int:
 
 
 async def _stats(args: Args) -> int:
+    from semantic_llm_cache.matching.online.kept import kept_budgets
     from semantic_llm_cache.metrics.learned import kept_summary
 
     async with open_backend(args) as backend:
@@ -41,6 +42,7 @@ async def _stats(args: Args) -> int:
         name = backend.url
         prices = await _prices(backend, args.namespace)
         categories = await kept_summary(backend, args.namespace)
+        budgets = await kept_budgets(backend, args.namespace)
     if args.namespace is not None:
         counters = {space: counts for space, counts in counters.items() if space == args.namespace}
     rows = {space: _rates(counts) for space, counts in sorted(counters.items())}
@@ -51,6 +53,7 @@ async def _stats(args: Args) -> int:
                 "backend": stats,
                 "namespaces": rows,
                 "categories": categories,
+                "error_budgets": budgets,
                 "prices": {space: rates._asdict() for space, rates in prices.items()},
             }
         )
@@ -69,6 +72,7 @@ async def _stats(args: Args) -> int:
     _print_counts(rows)
     _print_prices(prices)
     _print_categories(categories)
+    _print_budgets(budgets)
     return 0
 
 
@@ -88,6 +92,30 @@ def _print_categories(categories: list[dict[str, Any]]) -> None:
     ]
     say()
     print_table(("prompts about", "calls", "near hits", "wrong"), lines, right=range(1, 4))
+
+
+def _print_budgets(budgets: list[dict[str, Any]]) -> None:
+    """Print the error budgets: what each allows, what was served, and the model's noise where it is measured."""
+    if not budgets:
+        return
+    lines = [
+        (
+            clean(" ".join(filter(None, (record["namespace"], record["category"])))),
+            ", ".join(_share(record[name], per) for name, per in (("max_error", ""), ("max_error_per_hit", " of hits"))
+                      if record[name] is not None),
+            number(record["requests"]),
+            number(record["hits"]),
+            f"{record['wrong']:.1f}",
+            "" if record.get("noise") is None else f"{_share(record['noise'])} of {record['noise_pairs']}",
+        )
+        for record in budgets
+    ]  # fmt: skip
+    say()
+    print_table(("error budget", "bound", "calls", "near hits", "wrong", "noise"), lines, right=range(1, 6))
+
+
+def _share(value: float, of: str = "") -> str:
+    return f"{100 * value:.3g} %{of}"
 
 
 def _print_counts(rows: dict[str, dict[str, float]]) -> None:

@@ -61,6 +61,10 @@ class SemanticCache(Engine):
             that it calls the same, share of same answers that it calls different); the bounds are corrected for it.
             None: what was measured for the default judge, which the ready-made judges ask where they have no verdict;
             no errors for a callable. See ``docs/answers.md``.
+        noise: for a model that answers one prompt differently each time: how often the judge calls two fresh answers
+            to one prompt different. ``"measure"``: call the function twice, now and then, to find out; the second call
+            runs in the background, and its answer is only compared. A share states it, which must not be too high; None
+            allows for no noise. Needs an error budget. See ``docs/answers.md``.
         seed: makes the online policy's random draws repeatable.
         mode: ``"serve"``, or ``"shadow"``: always call, and record what the cache would have answered.
         on_event: called with the `Lookup` of every call.
@@ -136,6 +140,7 @@ class SemanticCache(Engine):
         max_error_per_hit: float | None = None,
         same_answer: Callable[..., Any] | None = None,
         judge_error: float | tuple[float, float] | None = None,
+        noise: float | Literal["measure"] | None = None,
         seed: int | None = None,
         mode: Mode = "serve",
         stale_while_revalidate: TTL = None,
@@ -231,6 +236,7 @@ def cache(
     max_error_per_hit: float | None = None,
     same_answer: Callable[..., Any] | None = None,
     judge_error: float | tuple[float, float] | None = None,
+    noise: float | Literal["measure"] | None = None,
     seed: int | None = None,
     mode: Mode = "serve",
     stale_while_revalidate: TTL = None,
@@ -285,7 +291,7 @@ def cache(
         timeout: seconds that each storage operation or embedding may take.
         guards: rules that find differences which cosine misses; None for none.
         verify, verify_band, verify_mode: a second opinion about near candidates; see `SemanticCache`.
-        max_error, max_error_per_hit, same_answer, judge_error, seed: an upper bound on wrong answers, learned
+        max_error, max_error_per_hit, same_answer, judge_error, noise, seed: an upper bound on wrong answers, learned
             online; see `SemanticCache`.
         mode: ``"shadow"`` always calls and records what the cache would have answered.
         stale_while_revalidate, stale_if_error, jitter: how long past its TTL an answer may still serve, and how

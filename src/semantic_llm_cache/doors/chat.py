@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import inspect
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +11,7 @@ from semantic_llm_cache.calls.context import CacheContext
 from semantic_llm_cache.doors.providers import PROVIDERS, Provider
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.keys.callable_scope import CallableScope
+from semantic_llm_cache.runtime.threads import in_thread
 
 __all__ = ["Chat", "open_chat"]
 
@@ -47,46 +45,13 @@ class Chat:
         with CacheContext(enabled=False):
             if inspect.iscoroutinefunction(self._ask):
                 return await self._ask(prompt)
-            value = await _in_thread(lambda: self._ask(prompt))
+            value = await in_thread(lambda: self._ask(prompt), "semantic-llm-cache-judge")
             return await value if inspect.isawaitable(value) else value
 
     def text(self, reply: Any) -> str:
         """Return the text of a reply; "" if it has none."""
         text = reply if isinstance(reply, str) else self._text(reply)
         return text if isinstance(text, str) else ""
-
-
-async def _in_thread(function: Callable[[], Any]) -> Any:
-    """Run a function in a daemon thread of its own: one that hangs keeps neither the executor nor the exit waiting."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def give_up(value: Any) -> None:
-        if inspect.iscoroutine(value):
-            value.close()  # nobody will await it
-
-    def finish(value: Any, error: BaseException | None) -> None:
-        if future.done():
-            give_up(value)
-        elif error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)
-
-    def work() -> None:
-        value, error = None, None
-        try:
-            value = context.run(function)
-        except BaseException as raised:
-            error = raised
-        try:
-            loop.call_soon_threadsafe(finish, value, error)
-        except RuntimeError:  # the loop is closed
-            give_up(value)
-
-    threading.Thread(target=work, name="semantic-llm-cache-judge", daemon=True).start()
-    return await future
 
 
 def open_chat(door: Any, model: str | None, request: Mapping[str, Any]) -> Chat:

@@ -105,6 +105,15 @@ class Storage:
         """Write an entry. Raises what `run` does."""
         await self.run(lambda: self.backend.set(key, entry), "write")
 
+    async def holds(self, key: str, created_at: float) -> bool:
+        """Return whether the entry that was stored at this time is still there. Not counted. Raises what `run` does."""
+        (entry,) = await self.run(lambda: self.backend.get_many([key], touch=False))
+        return entry is not None and entry.created_at == created_at
+
+    async def delete_stored(self, key: str, created_at: float) -> bool:
+        """Delete the entry that was stored at this time; True when there was one. Raises what `run` does."""
+        return await self.run(lambda: self.backend.delete_stored(key, created_at), "write")
+
     async def delete(self, key: str) -> bool:
         """Delete an entry; True when there was one. Raises what `run` does."""
         return await self.run(lambda: self.backend.delete(key), "write")
@@ -119,6 +128,7 @@ class Access:
         self.clock: Callable[[], float] = options.clock or time.time
         self.given = options.backend
         self._embedder: Any = None
+        self._embedded_with: Callable[[], Any] = lambda: None
         self._storage: Storage | None = None
         if self.given is not None:
             self._bind_clock(self.given)
@@ -142,6 +152,15 @@ class Access:
         """Return the backend in use and its state in this process."""
         storage = self.storage()
         return storage.backend, storage.state
+
+    def outages(self) -> dict[str, bool]:
+        """Return of each kind of operation whether its breaker is open: ``"embed"`` once a text has been embedded."""
+        found = {kind: breaker.open for kind, breaker in self.storage().state.breakers.items()}
+        embedder = self._embedded_with()
+        if embedder is not None:
+            breaker = _breakers.get(embedder)
+            found["embed"] = breaker is not None and breaker.open
+        return found
 
     def described(self, similarity: float) -> str:
         """Return backend, threshold, embedder and namespace as text without secrets. Never raises."""
@@ -183,6 +202,7 @@ class Access:
         try:
             embedder = self.need_embedder()
             name = embedder.fingerprint
+            self._embedded_with = weakref.ref(embedder)
             if not embedder.loaded:
                 # Loading a model takes seconds, once. It delays the calls that need it but does not trip the breaker.
                 await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)

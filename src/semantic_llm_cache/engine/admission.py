@@ -6,7 +6,6 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
@@ -14,9 +13,10 @@ from semantic_llm_cache.config import CacheEntry, parse_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning, snapshot
+from semantic_llm_cache.engine.noise import SecondCalls
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
-from semantic_llm_cache.engine.outcome import ALONE, Fresh, Outage, Outcome, Put, Unreadable
+from semantic_llm_cache.engine.outcome import ALONE, NOTHING_USED, Fresh, Outage, Outcome, Put, Unreadable, Used
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
@@ -52,6 +52,7 @@ class Admission:
         self._decider = decider
         self._learning = learning
         self._notices = notices
+        self._second_calls = SecondCalls(learning, notices)
         self._price = make_price(options.price)
 
     # ------------------------------------------------------------------------------ weighing
@@ -147,7 +148,7 @@ class Admission:
 
     async def admit(self, call: Call, fresh: Fresh) -> Outcome:
         """Learn from a fresh answer, store it if allowed, and return the flight's outcome."""
-        put = Put(False, 0.0, fresh.refused)
+        put = Put(False, NOTHING_USED, fresh.refused)
         choice = call.found.choice
         kept, aliases, learned = fresh, tuple[str, ...](), True
         if choice is not None and choice.rival is not None:
@@ -160,21 +161,22 @@ class Admission:
                 kept, aliases = fresh._replace(shared=freeze(rival.response)), (rival.prompt,)
         if fresh.wanted:
             put = await self.put(call, kept, aliases)
+            self._second_calls.begin(call, fresh.value)
             if put.stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
         if not learned:
             copied = fresh._replace(value=snapshot(fresh.value))
             self._learning.learn_later(call, copied, put.stored)
-        return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, put.cost_usd, put.stored, put.refused)
+        return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, put.used, put.stored, put.refused)
 
     async def put(self, call: Call, fresh: Fresh, aliases: tuple[str, ...] = ()) -> Put:
         """Store an answer, unless something speaks against it."""
         request, found = call.request, call.found
         tokens = self._tokens(call, fresh)
-        cost = self._price(*tokens, fresh.value)
+        used = Used(*tokens, self._price(*tokens, fresh.value))
         refused = self._obstacle(call, fresh)
         if refused:
-            return Put(False, cost, refused)
+            return Put(False, used, refused)
         entry = CacheEntry(
             prompt=request.text,
             response=fresh.shared,
@@ -182,29 +184,35 @@ class Admission:
             created_at=self._access.clock(),
             ttl=self._kept_for(fresh.ttl),
             namespace=request.namespace,
-            input_tokens=tokens[0],
-            output_tokens=tokens[1],
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
             scope=request.scope_hash,
             embedder=found.embedder,
-            tags=_labels(call),
+            tags=call.labels,
             aliases=aliases,
             duration_ms=fresh.duration_ms,
-            cost_usd=cost,
+            cost_usd=used.cost_usd,
         )
         storage = self._access.storage()
+        withdrawals = storage.state.withdrawals
+        if withdrawals.concern(entry.tags, call.started):
+            return Put(False, used, because("invalidated"))
         try:
             if found.lease is not None:
                 if not await found.lease.store(storage, entry):
-                    return Put(False, cost, because("lease"))
+                    return Put(False, used, because("lease"))
             else:
                 await storage.put(request.key, entry)
+            if withdrawals.concern(entry.tags, call.started):  # it may have been written after the deletion
+                await storage.delete_stored(request.key, entry.created_at)
+                return Put(False, used, because("invalidated"))
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
             if isinstance(outage, Unreadable) and isinstance(outage.__cause__, Exception):
                 self.warn_unstorable(outage.__cause__, call.settings)
-            return Put(False, cost, because("rejected" if isinstance(outage, Unreadable) else "backend", str(outage)))
+            return Put(False, used, because("rejected" if isinstance(outage, Unreadable) else "backend", str(outage)))
         found.place = Place(request.key, entry.created_at)
-        return Put(True, cost)
+        return Put(True, used)
 
     def _tokens(self, call: Call, fresh: Fresh) -> tuple[int, int]:
         text = fresh.shared.text if type(fresh.shared) is Encoded and is_large(fresh.shared) else None
@@ -238,12 +246,6 @@ class Admission:
             # Our own generator, so that the program's random sequence does not change.
             ttl *= 1 - self._options.jitter * Random().random()
         return ttl + self._options.stale_window
-
-
-def _labels(call: Call) -> tuple[str, ...]:
-    """Return the labels of a call's entry, with what its answer rests on."""
-    evidence = call.settings.evidence
-    return call.settings.tags if evidence is None else (*call.settings.tags, *evidence_tags(evidence.versions))
 
 
 def _why_not(value: Any, error: Exception, returned: Returned | None) -> str:

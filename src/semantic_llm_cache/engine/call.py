@@ -7,9 +7,11 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+from semantic_llm_cache.calls.evidence import evidence_tags
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.variables import Changes
+from semantic_llm_cache.engine.watch import Watch
 from semantic_llm_cache.keys.request import Request
 
 __all__ = ["Call"]
@@ -26,9 +28,10 @@ class Call:
         started: when the call began, by `perf_counter`.
         found: the result of the last search; not set before the first search.
         changes: the context variables that the function has set in a task of its own.
+        watch: the record of its phases; None if nobody listens.
     """
 
-    __slots__ = ("changes", "found", "function", "plain", "request", "settings", "started")
+    __slots__ = ("changes", "found", "function", "plain", "request", "settings", "started", "watch")
 
     found: Found
 
@@ -46,6 +49,7 @@ class Call:
         self.plain = plain
         self.started = perf_counter()
         self.changes: Changes = ()
+        self.watch: Watch | None = None
 
     @property
     def needs_vector(self) -> bool:
@@ -57,6 +61,12 @@ class Call:
         """The key under which calls share one call in flight: only those whose answers rest on the same."""
         evidence = self.settings.evidence
         return self.request.key if evidence is None else f"{self.request.key}:{evidence.digest}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the call's answer is stored with: its tags, and what it rests on."""
+        evidence = self.settings.evidence
+        return self.settings.tags if evidence is None else (*self.settings.tags, *evidence_tags(evidence.versions))
 
     @property
     def flight_scope(self) -> str:

@@ -113,7 +113,7 @@ class Categories:
                 given.close()
             wrong = given is not None and not isinstance(given, (str, Mapping))
             kind = type(given).__name__
-            said = f"returned an {kind}, which is no name" if wrong else f"raised {describe(error)}"
+            said = f"returned a value of type {kind}, which is no name" if wrong else f"raised {describe(error)}"
             self._notices.log_once("category", f"category= {said}: the built-in categories are used")
             return None, None
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from semantic_llm_cache.engine.flights import ABANDONED, Flight, Flights, current_chain
 from semantic_llm_cache.engine.outcome import Failure
+from semantic_llm_cache.engine.watch import Watch
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven
 from semantic_llm_cache.values.offload import inline
@@ -131,15 +132,27 @@ class Ran(NamedTuple):
 
 
 class Run:
-    """Call the user's function. Its exception comes back as a value: see `Failure`."""
+    """Call the user's function. Its exception comes back as a value: see `Failure`.
 
-    __slots__ = ("_function",)
+    Args:
+        function: the function, which takes no arguments. May be async on an event loop.
+        watch: records the call as a phase.
+    """
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    __slots__ = ("_function", "_watch")
+
+    def __init__(self, function: Callable[[], Any], watch: Watch | None = None) -> None:
         self._function = function
+        self._watch = watch
 
     async def awaited(self) -> Ran:
         """Call the function, and await its result if that is awaitable."""
+        if self._watch is None:
+            return await self._awaited()
+        with self._watch.calling() as calling:
+            return calling.around(await self._awaited())
+
+    async def _awaited(self) -> Ran:
         began = perf_counter()
         try:
             value = self._function()
@@ -151,6 +164,12 @@ class Run:
 
     def blocking(self) -> Ran:
         """Call the function."""
+        if self._watch is None:
+            return self._blocking()
+        with self._watch.calling() as calling:
+            return calling.around(self._blocking())
+
+    def _blocking(self) -> Ran:
         began = perf_counter()
         try:
             value = self._function()

@@ -22,7 +22,7 @@ from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.config import TTL, CacheEntry, TTLFunction, check_ttl
+from semantic_llm_cache.config import TTL, TTLFunction, check_ttl
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
@@ -34,6 +34,7 @@ from semantic_llm_cache.engine.joining import Joining
 from semantic_llm_cache.engine.lead import Lead
 from semantic_llm_cache.engine.learning import Learning, Verdict
 from semantic_llm_cache.engine.leases import Leases
+from semantic_llm_cache.engine.listening import Audience, Hook, watched
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
 from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Outage
@@ -48,7 +49,7 @@ from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import need_asyncio
-from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 from semantic_llm_cache.storage.registry import register_engine
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ __all__ = ["Engine"]
 E = TypeVar("E", bound="Engine")
 
 _INTERNAL = frozenset(
-    """access admission categories decider disabled flight_key freshness grounds lead learn learning leases
+    """access admission categories changes decider disabled freshness grounds held hook lead learn learning leases
     notices options quick reporter search shadow template bound bypassed fitted known log_once
     need_embedder of_door probe remove settings store_alias""".split()  # noqa: SIM905
 )
@@ -88,6 +89,7 @@ class Engine:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.changes: Mapping[str, Any] = {}
         self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.notices = notices = Notices()
         self.template = options.template
@@ -106,13 +108,16 @@ class Engine:
         self.grounds = grounds = Grounds(notices, options.timeout)
         self.search = search = Search(options, access, decider, learning, grounds, notices)
         self.admission = admission = Admission(options, access, decider, learning, notices)
-        self.reporter = reporter = Reporter(options, access, decider, notices, reference)
+        self.hook = hook = Hook(options.on_event, notices, Audience())
+        self.reporter = reporter = Reporter(options, access, decider, notices, hook, reference)
         self.leases = leases = Leases(options, access, search, notices)
         self.freshness = freshness = Freshness(options, access, search, admission, leases, notices)
         joining = Joining(options, decider, learning, reporter)
         self.lead = Lead(search, admission, freshness, leases, joining, reporter)
         self.shadow = Shadow(search, admission, learning, reporter) if options.mode == "shadow" else None
-        self.quick = Quick(options, access, learning, reporter, reference).answer
+        quick = Quick(options, access, learning, reporter, reference)
+        self.quick = quick.answer
+        hook.open(quick)
         register_engine(self)
 
     def derive(self: E, **options: Unpack[EngineOptions]) -> E:
@@ -124,7 +129,39 @@ class Engine:
         made = object.__new__(type(self))
         Engine.__init__(made, self.options.changed(options))
         made.notices.share_refused(self.notices)
+        made.hook.follow(self.hook)
         return made
+
+    def adjust(self, *, similarity: float = MISS, ttl: TTL | TTLFunction = MISS) -> None:
+        """Change the threshold or the TTL of a cache in use. All calls from now on see it; stored entries stay.
+
+        A `CacheContext`, a request or a category that gives its own value still decides. Engines derived from this one
+        keep theirs. `options` holds what the cache was made with.
+
+        Args:
+            similarity, ttl: as for `SemanticCache`. What is not given stays.
+
+        Raises:
+            ValueError, TypeError: the value cannot be used, or something else decides in place of the threshold.
+                Nothing has changed then.
+            EmbeddingUnavailableError: `similarity` is below 1 and there is no usable embedder.
+
+        Example:
+            >>> from semantic_llm_cache import SemanticCache
+            >>> cache = SemanticCache("memory://")
+            >>> cache.adjust(ttl="10m")
+            >>> cache.ttl
+            600.0
+        """
+        given = {name: value for name, value in (("similarity", similarity), ("ttl", ttl)) if value is not MISS}
+        checked = Options.read(given)
+        if "similarity" in given:
+            self.decider.refuse_other_threshold()
+            if checked.similarity < 1:
+                self.access.need_embedder()
+                self.decider.guards  # noqa: B018 - load the word lists now: no call should wait for them
+        self.changes = {**self.changes, **{name: getattr(checked, name) for name in given}}
+        self._settings = replace(self._settings, **self.changes)
 
     @staticmethod
     def of_door(cache: Engine | None, options: Mapping[str, Any], also: Iterable[str] = ()) -> Engine:
@@ -149,6 +186,7 @@ class Engine:
             return cache
         made = object.__new__(type(cache))
         Engine.__init__(made, cache.options.changed(options, also))
+        made.hook.follow(cache.hook)
         return made
 
     # ---------------------------------------------------------------------- what it was given
@@ -161,12 +199,14 @@ class Engine:
     @property
     def similarity(self) -> float:
         """The threshold. With an error budget, the minimum below which no candidate is considered."""
-        return self.decider.similarity
+        changed: float = self.changes.get("similarity", self.decider.similarity)
+        return changed
 
     @property
     def ttl(self) -> float | TTLFunction | None:
         """How long an answer is served, in seconds. None means for ever."""
-        return self.options.ttl
+        changed: float | TTLFunction | None = self.changes.get("ttl", self.options.ttl)
+        return changed
 
     @property
     def namespace(self) -> str:
@@ -238,10 +278,6 @@ class Engine:
         """Return a request whose text is the slots of `prompt_template=`, if it is given and the text fits."""
         return request if self.template is None else self.template.applied(request)
 
-    def flight_key(self, request: Request, settings: CallSettings) -> str:
-        """Return the key under which calls of this request share one call in flight."""
-        return Call(request, settings).flight_key
-
     def log_once(self, topic: str, text: str) -> None:
         """Log a warning, once per topic and engine."""
         self.notices.log_once(topic, text)
@@ -268,7 +304,7 @@ class Engine:
             ``CacheContext(cache_control="only-if-cached")`` if there is no answer.
         """
         made = Call(*self._in_context(request, settings, result_type), call)
-        value = self._recall(made)
+        value = self.held(made.request, made.settings)
         return value if value is not MISS else await drive(self._steps(made))
 
     def get_or_call_blocking(
@@ -276,19 +312,27 @@ class Engine:
     ) -> Any:
         """Do `get_or_call` for plain code: `call` runs in this thread, the storage on the background loop."""
         made = Call(*self._in_context(request, settings), call, plain=True)
-        value = self._recall(made)
+        value = self.held(made.request, made.settings)
         return value if value is not MISS else drive_blocking(self._steps(made))
 
-    def _recall(self, call: Call) -> Any:
-        """Return the answer of an exact hit that needs no waiting, else `MISS`."""
-        value = self.quick(call.request, call.settings) if call.settings.enabled else MISS
+    def held(self, request: Request, settings: CallSettings) -> Any:
+        """Return the answer of an exact hit that needs no waiting, and count it; else return `MISS`."""
+        value = self.quick(request, settings) if settings.enabled else MISS
         if value is not MISS:
-            self.reporter.record_quick(call.settings.category)
+            self.reporter.record_quick(settings.category)
         return value
 
     def _steps(self, call: Call) -> Steps:
         """Return the steps that answer a call."""
         lookups.forget()  # if this call is cut off, the one before it must not pass for it
+        watch = self.hook.begin(call)
+        return self._answer(call) if watch is None else watched(self._answering(call), watch)
+
+    def _answering(self, call: Call) -> Steps:
+        """Do `_answer` within the steps themselves, so that what it raises is seen there."""
+        return (yield from self._answer(call))
+
+    def _answer(self, call: Call) -> Steps:
         self.categories.apply(call)
         if not call.settings.enabled:
             return self._bypass(call)
@@ -303,11 +347,11 @@ class Engine:
     def _bypass(self, call: Call) -> Steps:
         self.reporter.bypassed_by(call)
         assert call.function is not None
-        ran = yield Run(call.function)
+        ran = yield Run(call.function, call.watch)
         return ran.value if ran.error is None else Failure(ran.error)
 
     def _only_known(self, call: Call) -> Steps:
-        found = yield Do(lambda: self.probe(call.request, call.settings, counting=True))
+        found = yield Do(lambda: self._probe(call, counting=True))
         return self.known(found)
 
     def known(self, found: Lookup) -> Any:
@@ -338,15 +382,27 @@ class Engine:
             CacheBackendError, EmbeddingUnavailableError: only with ``on_error="raise"``.
         """
         lookups.forget()
-        request, settings = self._in_context(request, settings, result_type)
-        lookup = await self.probe(request, settings, counting=True)
-        self.reporter.count(lookup)
-        self.reporter.announce(lookup)
-        return lookup
+        call = Call(*self._in_context(request, settings, result_type))
+        watch = self.hook.begin(call)
+        error: BaseException | None = None
+        try:
+            lookup = await self._probe(call, counting=True)
+            self.reporter.count(lookup)
+            self.reporter.announce(lookup)
+            return lookup
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if watch is not None:
+                watch.end(error)
+            del error
 
-    async def probe(self, request: Request, settings: CallSettings, *, counting: bool = False) -> Lookup:
+    async def probe(self, request: Request, settings: CallSettings) -> Lookup:
         """Do a `lookup` without counts and events."""
-        call = Call(request, settings)
+        return await self._probe(Call(request, settings))
+
+    async def _probe(self, call: Call, *, counting: bool = False) -> Lookup:
         self.categories.apply(call)
         if not call.settings.enabled:
             return self.reporter.lookup(call, Found("bypass", off_because(call)))
@@ -409,9 +465,9 @@ class Engine:
         self.reporter.count_feedback(verdict.namespace, verdict.right, None if near is None else near.key)
         await self.learning.learn(verdict)
 
-    async def store_alias(self, lookup: Lookup, entry: CacheEntry) -> bool:
+    async def store_alias(self, lookup: Lookup, of: Candidate) -> bool:
         """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""
-        return await self.learning.store_alias(lookup, entry)
+        return await self.learning.store_alias(lookup, of)
 
     async def online_policy(self, category: str | None = None) -> OnlinePolicy:
         """Return the error budget of this namespace, with what it has learned so far.
@@ -510,6 +566,7 @@ class Engine:
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)  # what a subclass has added; the parts are new
         Engine.__init__(made, self.options)
+        made.hook.follow(self.hook)
         return made
 
     def __deepcopy__(self: E, memo: dict[int, Any]) -> E:

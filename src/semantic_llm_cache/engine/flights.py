@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -35,13 +35,15 @@ class Flight:
         loop: the event loop that runs it; None for a plain thread.
         led: False once the first caller has left; others may still wait.
         gone: True once all who waited have left. The call is being cancelled, and nobody may join it any more.
+        labels: those that its answer will be stored with.
+        closed: True once nobody may join it any more, since what its answer rests on has changed.
         spare: a one-element tuple with a copy of an answer that cannot be stored; None if there is none.
         vector: the prompt's vector, set when the function is called; others may then join by meaning.
     """
 
     __slots__ = (
-        "_callbacks", "cancel", "embedder", "error", "gone", "key", "led", "loop", "result", "scope", "spare",
-        "state", "text", "vector", "waiters", "waits_for",
+        "_callbacks", "cancel", "closed", "embedder", "error", "gone", "key", "labels", "led", "loop", "result",
+        "scope", "spare", "state", "text", "vector", "waiters", "waits_for",
     )  # fmt: skip
 
     def __init__(self, key: str, scope: str, text: str, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -57,6 +59,8 @@ class Flight:
         self.waiters = 1
         self.led = True
         self.gone = False
+        self.labels: Collection[str] = ()
+        self.closed = False
         self.spare: tuple[Any] | None = None
         self.waits_for: dict[Flight, int] = {}
         self.cancel: Callable[[], None] | None = None
@@ -76,14 +80,23 @@ class Flights:
         """How many flights have ended. A read that began before a flight ended may have missed its answer."""
 
     def join(
-        self, key: str, scope: str, text: str, loop: asyncio.AbstractEventLoop | None = None
+        self,
+        key: str,
+        scope: str,
+        text: str,
+        loop: asyncio.AbstractEventLoop | None = None,
+        labels: Collection[str] = (),
     ) -> tuple[Flight, bool]:
-        """Return the flight for `key` and whether the caller, who runs on `loop`, is its leader."""
+        """Return the flight for `key` and whether the caller, who runs on `loop`, is its leader.
+
+        `labels` are those that the caller's own answer would be stored with.
+        """
         while True:
             with self._lock:
                 flight = self._by_key.get(key)
                 if flight is None:
                     flight = self._by_key[key] = Flight(key, scope, text, loop)
+                    flight.labels = labels
                     return flight, True
                 if flight.loop is None or not flight.loop.is_closed():
                     flight.waiters += 1
@@ -125,14 +138,13 @@ class Flights:
                     if other.embedder == embedder and other not in chain
                 ]
                 if not others:
-                    flight.vector, flight.embedder = vector, embedder
-                    self._calling.setdefault(flight.scope, {})[flight] = None
+                    self._offer(flight, embedder, vector)
                     return None
             # Comparing may run guards, so it happens outside the lock, on a snapshot.
             for other in others:
                 if alike(other):
                     with self._lock:
-                        if other.state == PENDING and not other.gone:
+                        if other.state == PENDING and not (other.gone or other.closed):
                             other.waiters += 1
                             return other
             with self._lock:
@@ -140,9 +152,20 @@ class Flights:
                     o for o in list(self._calling.get(flight.scope, ())) if o.embedder == embedder and o not in chain
                 ]
                 if all(other in others for other in now):
-                    flight.vector, flight.embedder = vector, embedder
-                    self._calling.setdefault(flight.scope, {})[flight] = None
+                    self._offer(flight, embedder, vector)
                     return None
+
+    def _offer(self, flight: Flight, embedder: str, vector: Any) -> None:
+        flight.vector, flight.embedder = vector, embedder
+        if not flight.closed:
+            self._calling.setdefault(flight.scope, {})[flight] = None
+
+    def withdraw(self, labels: frozenset[str]) -> None:
+        """Let nobody join a flight whose answer gets any of these labels. Those who wait for it already get it."""
+        with self._lock:
+            for flight in [each for each in self._by_key.values() if not labels.isdisjoint(each.labels)]:
+                flight.closed = True
+                self._withdraw(flight)
 
     def land(self, flight: Flight, state: int, result: Any = None, error: BaseException | None = None) -> None:
         """End a flight and wake all its waiters."""

@@ -15,7 +15,7 @@ from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.engine.leases import Leases
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
-from semantic_llm_cache.engine.outcome import Found, Outage, Outcome
+from semantic_llm_cache.engine.outcome import Found, Outage, Outcome, Used
 from semantic_llm_cache.engine.search import Search
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
@@ -90,6 +90,8 @@ class Freshness:
             return None  # not an outage: the provider refused this caller
         if stale.late >= self._if_error:
             return None
+        if self._access.storage().state.withdrawals.concern(stale.entry.tags, call.started):
+            return None  # it was invalidated while the call ran
         stale.reason = f"stale, since the call failed: {type(error).__name__}"
         return stale
 
@@ -99,7 +101,7 @@ class Freshness:
         if stale is None or stale.entry is None:
             return None
         shared = self._admission.share(stale.value, call.settings)
-        return Outcome(stale, stale.value, shared, stale.entry.duration_ms, stale.entry.cost_usd, False)
+        return Outcome(stale, stale.value, shared, stale.entry.duration_ms, Used.of(stale.entry), False)
 
 
 async def _called(call: Call) -> Any:

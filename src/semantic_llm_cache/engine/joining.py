@@ -70,7 +70,7 @@ class Joining:
                 place=outcome.found.place,
                 similarity=outcome.found.similarity,
             )
-            self._reporter.finish(call, joined, cost=outcome.cost_usd)
+            self._reporter.finish(call, joined, saved=outcome.used)
         return value
 
     def _fits(self, call: Call, outcome: Outcome, hit: bool) -> bool:
@@ -116,7 +116,7 @@ class Joining:
                     nearest_prompt=other.text,
                 )
                 flights.land(flight, DONE, outcome._replace(found=joined))
-                self._reporter.finish(call, joined, cost=outcome.cost_usd)
+                self._reporter.finish(call, joined, saved=outcome.used)
                 return value
         # It failed or was abandoned: this flight makes its own call, which others may join.
         flights.calling(flight, call.found.embedder, call.found.vector, lambda _: False)

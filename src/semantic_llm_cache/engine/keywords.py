@@ -16,7 +16,10 @@ from semantic_llm_cache.metrics.pricing import Price
 from semantic_llm_cache.similarity.factory import Embedder
 from semantic_llm_cache.storage.contract import StorageBackend
 
-__all__ = ["CommonOptions", "DecoratorOptions", "DerivedOptions", "EngineOptions", "ModelOptions", "MoreOptions"]
+__all__ = [
+    "CommonOptions", "DecoratorOptions", "DerivedOptions", "EngineOptions", "ModelOptions", "MoreOptions",
+    "OwnModelOptions",
+]  # fmt: skip
 
 
 class FirstOptions(TypedDict, total=False):
@@ -39,6 +42,7 @@ class PlainOptions(TypedDict, total=False):
     max_error: float | None
     max_error_per_hit: float | None
     judge_error: float | tuple[float, float] | None
+    noise: float | Literal["measure"] | None
     seed: int | None
     mode: Mode
     stale_while_revalidate: TTL
@@ -81,12 +85,16 @@ class MoreOptions(CommonOptions, CacheOptions, total=False):
 
 
 class ModelOptions(PlainOptions, CacheOptions, total=False):
-    """What a `CachedLLM` takes, but for `FirstOptions`: its own model may judge."""
+    """What takes a model of its own, which may judge, but for `FirstOptions`: a `CachedLLM`."""
 
     verify: Callable[..., Any] | Literal["model"] | None
     same_answer: Callable[..., Any] | Literal["model"] | None
     tags: Iterable[str]
     depends_on: Mapping[str, Any] | Iterable[str]
+
+
+class OwnModelOptions(FirstOptions, ModelOptions, total=False):
+    """What the doors around one model of a framework take."""
 
 
 class EngineOptions(FirstOptions, MoreOptions, total=False):

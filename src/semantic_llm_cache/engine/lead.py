@@ -16,7 +16,7 @@ from semantic_llm_cache.engine.flights import ABANDONED, DONE, FAILED, Flight, F
 from semantic_llm_cache.engine.freshness import Freshness
 from semantic_llm_cache.engine.joining import Joining
 from semantic_llm_cache.engine.leases import Leases
-from semantic_llm_cache.engine.outcome import AGAIN, ALONE, MISS, Failure, Found, Outcome
+from semantic_llm_cache.engine.outcome import AGAIN, ALONE, MISS, Failure, Found, Outcome, Used
 from semantic_llm_cache.engine.reporting import Reporter
 from semantic_llm_cache.engine.search import Search
 from semantic_llm_cache.engine.variables import changes_since, set_here
@@ -60,7 +60,7 @@ class Lead:
         if call.settings.evidence is not None:
             yield Do(lambda: self._search.grounds.resolve(call))
         while True:
-            flight, leads = flights.join(call.flight_key, call.flight_scope, request.text, loop)
+            flight, leads = flights.join(call.flight_key, call.flight_scope, request.text, loop, call.labels)
             if leads:
                 return (yield from self._lead(call, flights, flight))
             value = ALONE
@@ -74,7 +74,7 @@ class Lead:
     def _call_alone(self, call: Call) -> Steps:
         assert call.function is not None
         found = Found("miss", "the call in flight could not be shared")
-        ran = yield Run(call.function)
+        ran = yield Run(call.function, call.watch)
         if ran.error is not None:
             self._reporter.finish_failed(call, found, ran.error)
             return Failure(ran.error)
@@ -141,9 +141,9 @@ class Lead:
     def _land(self, call: Call, flights: Flights, flight: Flight, found: Found, shared: Any) -> Any:
         """End a flight with an answer from the cache; `shared` is what the waiters read."""
         assert found.entry is not None
-        cost = found.entry.cost_usd
-        flights.land(flight, DONE, Outcome(found, None, shared, found.entry.duration_ms, cost, False))
-        self._reporter.finish(call, found, cost=cost)
+        used = Used.of(found.entry)
+        flights.land(flight, DONE, Outcome(found, None, shared, found.entry.duration_ms, used, False))
+        self._reporter.finish(call, found, saved=used)
         return found.value
 
     # ------------------------------------------------------------------------------ calling
@@ -152,7 +152,7 @@ class Lead:
         """Call the function, store its answer, and end the flight with it."""
         assert call.function is not None
         before = copy_context()
-        ran = yield Run(call.function)
+        ran = yield Run(call.function, call.watch)
         if not call.plain:  # plain code runs in its caller's own context
             call.changes = changes_since(before)
         if ran.error is not None:

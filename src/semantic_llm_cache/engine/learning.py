@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Coroutine
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,7 @@ from semantic_llm_cache.engine.outcome import Found, Fresh, Outage
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Choice, Decider, answer_id
+from semantic_llm_cache.metrics import budgets
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import freeze
@@ -25,7 +27,7 @@ from semantic_llm_cache.values.offload import is_large, opened
 
 if TYPE_CHECKING:
     from semantic_llm_cache.config import CacheEntry
-    from semantic_llm_cache.matching.online import OnlinePolicy
+    from semantic_llm_cache.matching.online import Decision, OnlinePolicy
 from semantic_llm_cache.redaction import describe
 
 __all__ = ["Learning", "Verdict", "snapshot"]
@@ -123,7 +125,16 @@ class Learning:
                         "policy", f"what the error budget had learned cannot be read: {describe(error)}"
                     )
             policy = storage.state.policies.setdefault(name, policy)
+        budgets.note(policy, self._namespace, category)
         return policy
+
+    def spent(self) -> float | None:
+        """Return which share of the error budget is spent, the largest of all categories; None before its first use."""
+        if not self._decider.bounded:
+            return None
+        policies = self._access.storage().state.policies
+        names = [self.policy_name(category) for category in (None, *self.categories.budgets)]
+        return max((policies[name].spent_share for name in names if name in policies), default=None)
 
     def count_exact(self, text: str, settings: CallSettings) -> bool:
         """Count an exact hit in the error budget; return False if its state must be read first."""
@@ -163,22 +174,40 @@ class Learning:
         policy.observe(choice.decision, correct)
         self._access.storage().state.policy_changed(self.policy_name(category))
 
+    async def observe_noise(self, call: Call, decision: Decision, one: Any, other: Any) -> None:
+        """Tell the online policy how far two fresh answers to one call differ."""
+        comparison = self._decider.comparison
+        same = await comparison.probability(call.request.text, other, one, self._access.vectors, self._notices)
+        if same is None:
+            return
+        category = self._budget(call)
+        try:
+            policy = await self.policy(category)
+        except Outage:
+            return
+        policy.observe_noise(decision, same)
+        self._access.storage().state.policy_changed(self.policy_name(category))
+
     def learn_later(self, call: Call, fresh: Fresh, stored: bool) -> None:
         """Do what `learn_answer` does, without waiting for it."""
-        token = object()
-        self._open[token] = asyncio._get_running_loop()
         # The request counts already, whatever the comparison says and even if the process ends before.
         self._access.storage().state.policy_changed(self.policy_name(self._budget(call)))
-        background.later(self._learn_and_count(token, call, fresh, stored))
+        self.later(self.learn_answer(call, fresh, stored))
 
-    async def _learn_and_count(self, token: object, call: Call, fresh: Fresh, stored: bool) -> None:
+    def later(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in the background, so that `settled` waits for it."""
+        token = object()
+        self._open[token] = asyncio._get_running_loop()
+        background.later(self._counted(token, coroutine))
+
+    async def _counted(self, token: object, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
-            await self.learn_answer(call, fresh, stored)
+            await coroutine
         finally:
             self._open.pop(token, None)
 
     async def settled(self) -> None:
-        """Wait until what was begun by `learn_later` has ended, a few seconds at most."""
+        """Wait until what was begun by `later` has ended, a few seconds at most."""
         until = perf_counter() + _PATIENCE
         while perf_counter() < until and self._is_open():  # noqa: ASYNC110 - they may run on several loops
             await asyncio.sleep(0.002)
@@ -224,7 +253,9 @@ class Learning:
 
     async def _join(self, call: Call, fresh: Fresh, candidate: Candidate) -> None:
         category = self._budget(call)
-        (await self.policy(category)).join(answer_id(fresh.shared), self._decider.answer_id(candidate))
+        (await self.policy(category)).join(
+            answer_id(fresh.shared, call.request.scope_hash), self._decider.answer_id(candidate)
+        )
         self._access.storage().state.policy_changed(self.policy_name(category))
 
     def _budget(self, call: Call) -> str | None:
@@ -242,11 +273,13 @@ class Learning:
                 pass
 
     async def _store_alias(self, request: Request, found: Found, candidate: Candidate) -> None:
-        await self._put_alias(request.key, request.text, found, candidate.entry)
+        await self._put_alias(request.key, request.text, found, candidate)
 
-    async def _put_alias(self, key: str, text: str, found: Found, entry: CacheEntry) -> bool:
+    async def _put_alias(self, key: str, text: str, found: Found, of: Candidate) -> bool:
+        """Store the answer of an entry under another prompt too, unless the entry has been removed meanwhile."""
+        entry, storage, began = of.entry, self._access.storage(), perf_counter()
         ttl = self.categories.longest(text, entry.ttl)
-        if ttl == 0:
+        if ttl == 0 or not await storage.holds(of.key, entry.created_at):
             return False
         alias = replace(
             entry,
@@ -259,7 +292,10 @@ class Learning:
             hit_count=0,
             last_accessed=None,
         )
-        await self._access.storage().put(key, alias)
+        await storage.put(key, alias)
+        if storage.state.withdrawals.concern(entry.tags, began):
+            await storage.delete_stored(key, entry.created_at)
+            return False
         return True
 
     # ------------------------------------------------------------------------ feedback
@@ -288,11 +324,11 @@ class Learning:
             policy.report(decision, right)
         else:  # of another process, or too long ago: only the answer is known
             assert verdict.entry is not None
-            policy.report_answer(answer_id(verdict.entry.response), right)
+            policy.report_answer(answer_id(verdict.entry.response, verdict.entry.scope), right)
         self._access.storage().state.policy_changed(self.policy_name(category))
 
-    async def store_alias(self, lookup: Lookup, entry: CacheEntry) -> bool:
+    async def store_alias(self, lookup: Lookup, of: Candidate) -> bool:
         """Store the answer of a near hit under the prompt of the hit too; return True if it was stored."""
         found = Found("near", "")
         await self._access.embed(lookup.prompt, found)
-        return await self._put_alias(lookup.key, lookup.prompt, found, entry)
+        return await self._put_alias(lookup.key, lookup.prompt, found, of)

@@ -7,6 +7,7 @@ The decorator, the engine, the doors, `derive` and ``docs/options.md`` take thei
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -60,11 +61,19 @@ def _judge_error(value: Any, name: str) -> Any:
     return value
 
 
+def _noise(value: Any, name: str) -> Any:
+    if value is not None:
+        from semantic_llm_cache.matching.online.noise import parse_noise
+
+        return parse_noise(value)
+    return None
+
+
 def _judge(value: Any, name: str) -> Any:
     if isinstance(value, str):
         raise TypeError(
             f"{name}={shown(value)} must be callable. For a model pass {name}=ModelJudge(client, model=...); "
-            'only CachedLLM knows which model "model" is'
+            'the word "model" is for CachedLLM and for cached models of LangChain and pydantic-ai: they know theirs'
         )
     return check_callable(value, name)
 
@@ -86,11 +95,18 @@ def _namespace(value: str, name: str) -> str:
 
 
 def _tags_or_callable(value: Any, name: str) -> Any:
-    return value if callable(value) else check_tags(value, name)
+    return _plain(value, name) if callable(value) else check_tags(value, name)
 
 
 def _names_or_callable(value: Any, name: str) -> Any:
-    return value if callable(value) else read_dependencies(value, name)
+    return _plain(value, name) if callable(value) else read_dependencies(value, name)
+
+
+def _plain(function: Any, name: str) -> Any:
+    """Return a callable of the call's arguments, which must be no async one."""
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):
+        raise TypeError(f"{name}={shown(function)} must be a plain function of the call's arguments, not an async one")
+    return function
 
 
 def _fraction(value: float, name: str) -> float:
@@ -245,6 +261,11 @@ class Options:
     )
     judge_error: Any = _option(
         None, _judge_error, "How often `same_answer` errs: a share, or a pair; None takes what was measured."
+    )
+    noise: float | Literal["measure"] | None = _option(
+        None,
+        _noise,
+        'How often two fresh answers to one prompt differ: a share; `"measure"` makes some calls twice; None is 0.',
     )
     seed: int | None = _option(None, _as_it_is, "Makes the random draws of the error budget repeatable.")
     mode: Mode = _option(

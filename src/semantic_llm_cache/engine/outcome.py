@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from semantic_llm_cache.metrics.rates import Call as Used
+
 if TYPE_CHECKING:
     from semantic_llm_cache.calls.identity import Place
     from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.matching.decider import Choice
 
-__all__ = ["AGAIN", "ALONE", "MISS", "Failure", "Found", "Fresh", "Outage", "Outcome", "Put", "Sentinel", "Unreadable"]
+__all__ = [
+    "AGAIN", "ALONE", "MISS", "NOTHING_USED", "Failure", "Found", "Fresh", "Outage", "Outcome", "Put", "Sentinel",
+    "Unreadable", "Used",
+]  # fmt: skip
 
 
 class Sentinel:
@@ -31,6 +36,10 @@ AGAIN: Any = Sentinel("AGAIN")
 
 ALONE: Any = Sentinel("ALONE")
 """Stands for an answer that cannot be shared: each caller makes its own call."""
+
+
+NOTHING_USED = Used(0, 0, 0.0)
+"""What a call used of which nothing is known: input tokens, output tokens, USD."""
 
 
 class Outage(Exception):
@@ -115,10 +124,10 @@ class Fresh(NamedTuple):
 
 
 class Put(NamedTuple):
-    """Whether an answer was stored, what its call had cost in USD, and why it was not stored."""
+    """Whether an answer was stored, what its call has used, and why it was not stored."""
 
     stored: bool
-    cost_usd: float
+    used: Used
     refused: str = ""
 
 
@@ -132,6 +141,6 @@ class Outcome(NamedTuple):
     original: Any
     shared: Any
     duration_ms: float
-    cost_usd: float
+    used: Used
     stored: bool
     refused: str = ""

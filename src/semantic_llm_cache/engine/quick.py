@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache.calls.lookup import latest, put
 from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.learning import Learning
 from semantic_llm_cache.engine.options import Options
@@ -38,7 +40,7 @@ class Quick:
         options: the engine's options.
         access: to the backend.
         learning: counts exact hits in the error budget, where there is one.
-        reporter: gives the counters and calls `on_event`.
+        reporter: gives the counters.
         engine: a weak reference, kept in every `Lookup`.
     """
 
@@ -51,7 +53,7 @@ class Quick:
         self._off = options.mode == "shadow" or learning.categories.switched_off
         self._window = options.stale_window
         self._bounded = options.max_error is not None or options.max_error_per_hit is not None
-        self._on_event = options.on_event
+        self.tell: Callable[[str, CacheEntry, float], None] | None = None  # set by `Hook`
         self._learning = learning
         self._reporter = reporter
         self._make = partial(lookup_of_exact_hit, engine)
@@ -110,6 +112,6 @@ class Quick:
             before[0] = None
         # Not the entry: its answer would live as long as this context.
         put([(self._make, request, entry.prompt, created, duration, cost, now, took)])
-        if self._on_event is not None:
-            self._reporter.send_last()
+        if self.tell is not None:
+            self.tell(request.namespace, entry, took)
         return value

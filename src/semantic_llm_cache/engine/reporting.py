@@ -13,9 +13,10 @@ from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.listening import Hook
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
-from semantic_llm_cache.engine.outcome import Found
+from semantic_llm_cache.engine.outcome import NOTHING_USED, Found, Used
 from semantic_llm_cache.engine.state import BackendState
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Decider
@@ -35,16 +36,24 @@ class Reporter:
         access: to the backend, whose state keeps the counts.
         decider: names what decides about near entries.
         notices: logs problems.
+        hook: announces the calls.
         engine: a weak reference, kept in every `Lookup` so that feedback finds the engine.
     """
 
     def __init__(
-        self, options: Options, access: Access, decider: Decider, notices: Notices, engine: weakref.ref[Any]
+        self,
+        options: Options,
+        access: Access,
+        decider: Decider,
+        notices: Notices,
+        hook: Hook,
+        engine: weakref.ref[Any],
     ) -> None:
         self._options = options
         self._access = access
         self._decider = decider
         self._notices = notices
+        self._hook = hook
         self._engine = engine
         self._state: BackendState | None = None
         self._counters: dict[str, Counters] = {}
@@ -77,6 +86,10 @@ class Reporter:
         self._counters = {}
         self._state = state
 
+    def all_counters(self) -> list[Counters]:
+        """Return this engine's counters of all namespaces."""
+        return list(self._counters.values())
+
     def info(self) -> CacheInfo:
         """Return the counts of hits and misses of this engine, all namespaces together."""
         total = Counters(self._options.namespace)
@@ -86,21 +99,31 @@ class Reporter:
 
     # ------------------------------------------------------------------------ calls that have ended
 
-    def finish(self, call: Call, found: Found, *, stored: bool = False, cost: float = 0.0, refused: str = "") -> None:
+    def finish(
+        self,
+        call: Call,
+        found: Found,
+        *,
+        stored: bool = False,
+        saved: Used = NOTHING_USED,
+        refused: str = "",
+    ) -> None:
         """Count and report a finished call.
 
         Args:
             call: the finished call.
             found: its result.
             stored: whether a fresh answer was stored.
-            cost: the cost of the call that this one joined, in USD.
+            saved: what the call that this one joined has used.
             refused: why a fresh answer was not stored.
         """
         lookup = self.lookup(call, found)
         lookup.stored, lookup.stored_reason = stored, refused
         note_category(lookup, call)
         if lookup.outcome == "coalesced":
-            lookup.saved_usd = cost
+            lookup.saved_usd = saved.cost_usd
+            if call.watch is not None:
+                call.watch.tokens = (saved.input_tokens, saved.output_tokens)
         self._learn_cluster(lookup, found)
         self.count(lookup)
         self.announce(lookup)
@@ -171,15 +194,17 @@ class Reporter:
         """Do `bypassed` for a call whose settings say so."""
         why = off_because(call)
         self.counters(call.request.namespace).bypassed += 1
-        self.announce(
-            Lookup(
-                "bypass",
-                why,
-                namespace=call.request.namespace,
-                stored_reason=because("bypass", why),
-                category=call.settings.category,
-            )
+        lookup = Lookup(
+            "bypass",
+            why,
+            namespace=call.request.namespace,
+            stored_reason=because("bypass", why),
+            category=call.settings.category,
+            _watch=call.watch,
         )
+        if call.watch is not None:
+            call.watch.lookup = lookup
+        self.announce(lookup)
 
     def count_feedback(self, namespace: str, right: bool, key: str | None = None) -> None:
         """Count a report about a hit; `key` is that of the request if it was a near hit."""
@@ -255,22 +280,9 @@ class Reporter:
             context.record(lookup.without_response())
         self.send_event(lookup)
 
-    def send_last(self) -> None:
-        """Call `on_event` with the exact hit that `Quick` has just answered."""
-        lookup = lookups.last_lookup()
-        assert lookup is not None
-        self.send_event(lookup)
-
     def send_event(self, lookup: Lookup) -> None:
-        """Call `on_event`."""
-        if self._options.on_event is not None:
-            record = lookups.latest()
-            try:
-                self._options.on_event(lookup)
-            except Exception as error:
-                self._notices.log_once("on_event", f"on_event raised {describe(error)}")
-            if lookups.latest() is not record:  # it made a cached call itself
-                lookups.remember(lookup)
+        """Announce a call to `on_event` and the listeners."""
+        self._hook.send(lookup)
 
     def record_quick(self, category: str | None = None) -> None:
         """Report an exact hit that `Quick` has just answered to the `CacheContext`s, with the category they give."""
@@ -307,12 +319,17 @@ class Reporter:
             # Of what was decided, only this: the candidates would keep their answers alive.
             handle=(self._engine, None if found.choice is None else found.choice.decision),
             _place=found.place,
+            _watch=call.watch,
         )
         if entry is not None:
             result.matched_prompt = entry.prompt
             result.age = max(0.0, self._access.clock() - entry.created_at)
             result.saved_ms = entry.duration_ms - took
             result.saved_usd = entry.cost_usd
+        if call.watch is not None:
+            call.watch.lookup = result
+            if entry is not None:
+                call.watch.tokens = (entry.input_tokens, entry.output_tokens)
         return result
 
 

@@ -68,6 +68,12 @@ class Search:
             probing: leave the error budget unchanged.
             exact: False skips the entry under this exact key.
         """
+        if call.watch is None:
+            return await self._find(call, probing, exact)
+        with call.watch.looking():
+            return await self._find(call, probing, exact)
+
+    async def _find(self, call: Call, probing: bool, exact: bool) -> Found:
         storage = self._access.storage()
         if not storage.backend.in_process:
             await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond
@@ -103,7 +109,7 @@ class Search:
         if not call.settings.asks.may_look:
             found.reason = "no-cache was asked for"
             if call.needs_vector:
-                await self._access.embed(call.request.text, found)  # the fresh answer is stored with this vector
+                await self._embed(call)  # the fresh answer is stored with this vector
             return
         same = None
         if exact and entry is not None and self._fits(entry, call) and await self._rests(entry, call):
@@ -142,16 +148,18 @@ class Search:
     # ------------------------------------------------------------------------------ near
 
     async def _look_near(self, storage: Storage, call: Call, probing: bool) -> None:
-        found = call.found
+        found, watch = call.found, call.watch
         if not call.request.text:
             found.reason = "no text to compare"
             return
-        await self._access.embed(call.request.text, found)
+        await self._embed(call)
         if found.vector is None:
             return
         if storage.backend.in_process:
             await turn()  # the search runs here, and a batch of embeddings lets many calls continue at once
         choice = found.choice = await self._choose(storage, call, probing)
+        if watch is not None:
+            watch.mark("decide")
         found.reason = choice.reason
         if choice.candidate is None and found.objection:
             found.reason = found.objection
@@ -169,10 +177,31 @@ class Search:
         found.outcome, found.entry, found.entry_key = "near", chosen.entry, chosen.key
         found.place = Place(chosen.key, chosen.entry.created_at)
 
+    async def _embed(self, call: Call) -> None:
+        """Set the vector of the call's text: see `Access.embed`."""
+        watch = call.watch
+        if watch is not None:
+            watch.mark()
+        try:
+            await self._access.embed(call.request.text, call.found)
+        finally:
+            if watch is not None:
+                watch.mark("embed")
+
     async def _choose(self, storage: Storage, call: Call, probing: bool) -> Choice:
         request, decider = call.request, self._decider
 
         async def search(k: int, threshold: float) -> list[Candidate]:
+            watch = call.watch
+            if watch is None:
+                return await look(k, threshold)
+            watch.mark("decide" if watch.searched else "")
+            try:
+                return await look(k, threshold)
+            finally:
+                watch.mark("search")
+
+        async def look(k: int, threshold: float) -> list[Candidate]:
             # Some may rest on what has changed; they must not hide a live entry that is a little farther.
             # Or be too old for the category.
             settings = call.settings

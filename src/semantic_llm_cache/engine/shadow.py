@@ -42,7 +42,7 @@ class Shadow:
         """Always call; record what the cache would have answered, and whether that agrees."""
         yield Do(lambda: self._search.find(call))
         assert call.function is not None
-        ran = yield Run(call.function)
+        ran = yield Run(call.function, call.watch)
         if ran.error is not None:
             return Failure(ran.error)
         yield from self.compare(call, ran.value, ran.duration_ms)

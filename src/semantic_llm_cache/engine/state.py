@@ -7,10 +7,12 @@ import contextlib
 import threading
 import weakref
 from collections import OrderedDict
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.flights import Flights
+from semantic_llm_cache.engine.withdrawals import Withdrawals
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics import learned
 from semantic_llm_cache.metrics.counters import Counters
@@ -29,12 +31,21 @@ _MOST_NEAR = 1000
 _LONGEST_NEAR = 8000  # characters of both prompts: the records of near hits take some 10 MB at most
 
 
+@runtime_checkable
+class _Joinable(Protocol):
+    """A part of the state that holds calls in flight."""
+
+    def withdraw(self, labels: frozenset[str]) -> None:
+        """Let nobody join a call whose answer gets any of these labels."""
+
+
 class BackendState:
     """Flights, breaker, and the counts not yet written, of one backend in this process."""
 
     def __init__(self, backend: StorageBackend) -> None:
         self._backend = weakref.ref(backend)
         self.flights = Flights()
+        self.withdrawals = Withdrawals()
         # One for each kind of operation, so that a read-only file still serves hits.
         self.breakers = {
             kind: CircuitBreaker(f"{what} the cache's storage {backend.url}")
@@ -97,6 +108,7 @@ class BackendState:
     def reset_after_fork(self) -> None:
         """Drop what belongs to the parent: its flights do not land here, and it writes its own hits."""
         self.flights = Flights()
+        self.withdrawals = Withdrawals()
         self._parts = {}
         self.searched = False
         self._lock = threading.RLock()
@@ -224,6 +236,17 @@ class BackendState:
             await self.flush_all()
         while self._flushing:  # noqa: ASYNC110 - once, at exit
             await asyncio.sleep(0.005)
+
+    def withdraw(self, labels: Iterable[str]) -> None:
+        """Note that the entries with any of these labels are being removed.
+
+        Calls in flight may still read what has changed: nobody joins them any more, and they store nothing.
+        """
+        names = frozenset(labels)
+        self.withdrawals.note(names)
+        for part in (self.flights, *self._parts.values()):
+            if isinstance(part, _Joinable):
+                part.withdraw(names)
 
     def drop_pending(self) -> None:
         """Forget hits of entries that have been cleared."""

@@ -16,11 +16,18 @@ from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.integrations._door import Door, check_names, finish_refusal
+from semantic_llm_cache.integrations._own_judge import with_own_judge
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.redaction import describe
 
 try:
-    from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
+    from pydantic_ai.messages import (
+        ModelMessage,
+        ModelMessagesTypeAdapter,
+        ModelRequest,
+        ModelResponse,
+        UserPromptPart,
+    )
     from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
     from pydantic_ai.models.wrapper import WrapperModel
 
@@ -31,7 +38,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from semantic_llm_cache.engine.keywords import EngineOptions
+    from semantic_llm_cache.engine.keywords import OwnModelOptions
     from semantic_llm_cache.wire.checks import ToolCalls
 
 __all__ = ["CachedModel"]
@@ -56,7 +63,8 @@ class CachedModel(WrapperModel):
         share_across_keys: whether models with different credentials share answers.
         scope: more that counts: a mapping, or a callable that reads it (a tenant from a context variable).
         options: of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ... `cache_if` is called with the
-            ``ModelResponse``.
+            ``ModelResponse``. `verify` and `same_answer` may also be ``"model"``: the wrapped model judges, see
+            `ModelJudge`.
 
     Raises:
         ValueError, TypeError: naming the argument.
@@ -71,13 +79,23 @@ class CachedModel(WrapperModel):
         tool_calls: ToolCalls = "bypass",
         share_across_keys: bool = False,
         scope: Mapping[str, Any] | Callable[[], Any] | None = None,
-        **options: Unpack[EngineOptions],
+        **options: Unpack[OwnModelOptions],
     ) -> None:
         super().__init__(wrapped)
         check_names(options, "share_across_keys")
-        self.door = Door("pydantic-ai", cache, history=history, tool_calls=tool_calls, scope=scope, options=options)
+        judged = with_own_judge(options, cache, self._ask, self._name)
+        self.door = Door("pydantic-ai", cache, history=history, tool_calls=tool_calls, scope=scope, options=judged)
         self.share_across_keys = share_across_keys
         self._engine = self.door.engine.derive(cache_if=None)
+
+    def _name(self) -> str:
+        return f"pydantic-ai {self.wrapped.model_id} {getattr(self.wrapped, 'base_url', None) or ''}"
+
+    async def _ask(self, prompt: str) -> str:
+        """Return the text of the model's reply to one prompt."""
+        asked = [ModelRequest(parts=[UserPromptPart(content=prompt)])]
+        response = await self.wrapped.request(list(asked), None, ModelRequestParameters())
+        return "".join(part.content for part in response.parts if part.part_kind == "text")
 
     def __cache_scope__(self) -> tuple[Any, ...]:
         # As a field of an instance whose method is cached, or as a model inside another one.

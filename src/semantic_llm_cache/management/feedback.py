@@ -13,7 +13,7 @@ from semantic_llm_cache.engine.access import entry_under
 from semantic_llm_cache.engine.learning import Verdict
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.exceptions import CacheBackendError, CacheNotFoundError
-from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.contract import Candidate, StorageBackend
 from semantic_llm_cache.storage.registry import backends_in_use, engines_in_use, shared_backend
 
 __all__ = ["Report", "report", "report_right", "report_wrong"]
@@ -126,8 +126,9 @@ async def report(lookup: Lookup | str, *, right: bool, backend: StorageBackend |
     if not right:
         gone = await found.backend.delete_stored(subject.key, entry.created_at)
         outcome = "evicted" if gone else "gone"  # or replaced, just now
-    elif near and known is not None and engine is not None and await engine.store_alias(known, entry):
-        outcome = "aliased"
+    elif near and known is not None and engine is not None:
+        if await engine.store_alias(known, Candidate(subject.key, entry, known.similarity or 0.0)):
+            outcome = "aliased"
     return Report(outcome, subject.key, namespace)
 
 

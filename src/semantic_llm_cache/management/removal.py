@@ -76,4 +76,10 @@ async def invalidate(
     check_text(pattern, "pattern")
     if pattern == "":
         raise ValueError('pattern="" would match every prompt; to remove everything use clear_cache()')
-    return await _each(backend, lambda target: target.invalidate(pattern, tags=names, namespace=namespace))
+
+    async def remove(target: StorageBackend) -> int:
+        if names is not None:
+            state_of(target).withdraw(names)  # first: a call in flight may store its answer at any moment
+        return await target.invalidate(pattern, tags=names, namespace=namespace)
+
+    return await _each(backend, remove)

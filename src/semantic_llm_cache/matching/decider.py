@@ -61,6 +61,7 @@ class Rules(Protocol):
     max_error_per_hit: float | None
     same_answer: Any
     judge_error: Any
+    noise: Any
     seed: int | None
 
     @property
@@ -110,6 +111,8 @@ class Decider:
         self.bounded = options.max_error is not None or options.max_error_per_hit is not None
         if self.bounded and options.verify is not None:
             raise ValueError("verify= and max_error= exclude each other: pass the judge as same_answer=")
+        if options.noise is not None and not self.bounded:
+            raise ValueError("noise= is for an error budget: give max_error= or max_error_per_hit= too")
         self.similarity = (similarity if similarity < 1 else _DEFAULT_FLOOR) if self.bounded else similarity
         given = options.guards
         self.guards_given = given is not DEFAULT_GUARDS
@@ -149,6 +152,15 @@ class Decider:
     def plain(self) -> bool:
         """Return True when threshold and guards decide alone, without waiting for a verifier."""
         return not self.bounded and self.options.verify is None
+
+    def refuse_other_threshold(self) -> None:
+        """Raise ValueError if the threshold cannot change while the cache is in use: something else decides."""
+        if self.bounded:
+            raise ValueError(
+                "similarity= cannot change while the cache is in use: its error budget (max_error) decides"
+            )
+        if self.band is not None:
+            raise ValueError("similarity= cannot change while the cache is in use: verify_band decides")
 
     def name(self, similarity: float, max_error: float | None = None) -> str:
         """Return the name of the deciding rule, for `Lookup.policy`; a category may have its own `max_error`."""
@@ -341,6 +353,7 @@ class Decider:
             floor=self.similarity if floor is None else floor,
             seed=self.options.seed,
             judge_error=self.comparison.judge_error,
+            noise=self.options.noise,
             extra_features=names,
         )
 
@@ -418,11 +431,15 @@ class Decider:
         if known is None:
             if len(self._answers) >= _KNOWN_ANSWERS:
                 self._answers.clear()
-            known = self._answers[name] = answer_id(candidate.entry.response)
+            known = self._answers[name] = answer_id(candidate.entry.response, candidate.entry.scope)
         return known
 
 
-def answer_id(response: Any) -> str:
-    """Return the fingerprint by which the error budget knows an answer: equal for equal stored forms."""
-    frozen = freeze(response)
-    return hashlib.blake2b(dumps(frozen).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+def answer_id(response: Any, scope: str) -> str:
+    """Return the fingerprint by which the error budget knows an answer: equal for equal stored forms in one scope.
+
+    What is learned of an answer in one scope says nothing about equal words in another: what "B" stands for depends on
+    the question, and one tenant's verdicts must not change what another is served.
+    """
+    form = f"{scope}\n{dumps(freeze(response))}"
+    return hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

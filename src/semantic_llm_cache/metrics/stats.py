@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from semantic_llm_cache.arguments import check_namespace
+from semantic_llm_cache.metrics import budgets, learned
 from semantic_llm_cache.metrics import counters as counting
-from semantic_llm_cache.metrics import learned
 from semantic_llm_cache.metrics.statistics import percentile
 from semantic_llm_cache.metrics.table import METRICS, CacheStats
 from semantic_llm_cache.storage.registry import backends_in_use
@@ -34,6 +34,7 @@ def get_stats(namespace: str | None = None) -> dict[str, Any]:
     miss_times = [time for counters in found for time in counters.miss_times]
     total.evictions = sum(int(getattr(backend, "evictions", 0)) for backend in backends_in_use())
     total.categories = learned.summary(namespace)
+    total.error_budgets = budgets.summary(namespace)
     total.estimate()
     total.hit_p50_ms = percentile(hit_times, 0.5)
     total.hit_p99_ms = percentile(hit_times, 0.99)
@@ -46,3 +47,4 @@ def reset_stats(namespace: str | None = None) -> None:
     """Set the statistics of this process back to zero. The totals kept by backends stay."""
     counting.reset(check_namespace(namespace))
     learned.reset(namespace)
+    budgets.reset(namespace)

@@ -70,6 +70,9 @@ class CacheStats:
     are none), "requests", "near_hits", "near_hit_rate", and "judged" with "wrong_rate" (None until then): how many
     answers shadow mode or a person has judged, and the share that was wrong.
 
+    `error_budgets` are those in use in this process, most requests first: dicts with "namespace", "category" (None for
+    all that have none of their own), the bounds, and what `OnlinePolicy.summary` returns.
+
     Figures of several namespaces, processes or runs can be added, and summed with `sum`. Counts and savings add up,
     rates are those of all together. The percentiles of a sum are the larger of the two, which those of all
     together never exceed. `evictions` are of whole backends: figures that share a backend have them twice.
@@ -109,6 +112,7 @@ class CacheStats:
     miss_p50_ms: float = 0.0
     miss_p99_ms: float = 0.0
     categories: list[dict[str, Any]] = field(default_factory=list)
+    error_budgets: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def total_requests(self) -> int:
@@ -137,6 +141,7 @@ class CacheStats:
         for name in ("hit_p50_ms", "hit_p99_ms", "miss_p50_ms", "miss_p99_ms"):
             setattr(total, name, max(getattr(self, name), getattr(other, name)))
         total.categories = sorted(self.categories + other.categories, key=lambda one: -one["requests"])
+        total.error_budgets = sorted(self.error_budgets + other.error_budgets, key=lambda one: -one["requests"])
         total.estimate()
         return total
 

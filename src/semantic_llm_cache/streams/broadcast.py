@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any
@@ -85,6 +85,8 @@ class Broadcast:
         self.loop = loop
         self.pull: Any = None
         self.instead: Found | None = None
+        self.labels: Collection[str] = ()
+        """Those that its answer is stored with."""
         self.settled: Future[bool] = Future()
         self.fetching: Reader | None = None
         self.stopped = False

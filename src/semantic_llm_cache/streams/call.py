@@ -14,7 +14,7 @@ from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
-from semantic_llm_cache.engine.outcome import Failure, Found
+from semantic_llm_cache.engine.outcome import NOTHING_USED, Failure, Found, Used
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.streams.broadcast import Broadcast, Reader
 from semantic_llm_cache.streams.steps import END, Close, Next, Source
@@ -70,6 +70,12 @@ class Streams:
             self.live[key] = broadcast
         return broadcast, reader, True
 
+    def withdraw(self, labels: frozenset[str]) -> None:
+        """Let nobody join a stream whose answer gets any of these labels. Its readers get the rest of it."""
+        with self.lock:
+            for key in [key for key, each in self.live.items() if not labels.isdisjoint(each.labels)]:
+                del self.live[key]
+
     def close(self, key: str, broadcast: Broadcast, stored: bool = False, error: Exception | None = None) -> None:
         """End a broadcast: no more readers join it.
 
@@ -108,8 +114,13 @@ class StreamCall:
         self.engine = engine
         self.call = call
         self.codec = codec
-        self.key = call.flight_key
+        self.key = ""
         self.streams = streams_of(engine)
+
+    async def resolve(self) -> None:
+        """Ask for the versions of what the answer rests on, and set the key under which calls share one stream."""
+        await self.engine.grounds.resolve(self.call)
+        self.key = self.call.flight_key
 
     @property
     def may_call(self) -> bool:
@@ -122,7 +133,9 @@ class StreamCall:
 
     def broadcast(self) -> Broadcast:
         """Return a new broadcast, limited to the longest answer that may be stored."""
-        return Broadcast(self.engine.options.max_response, self.running_loop())
+        made = Broadcast(self.engine.options.max_response, self.running_loop())
+        made.labels = self.call.labels
+        return made
 
     # ------------------------------------------------------------------------------ finding
 
@@ -254,8 +267,8 @@ class StreamCall:
     def ended(self, found: Found, *, stored: bool = False, refused: str = "") -> None:
         """Count a finished call."""
         joined = found.entry if found.outcome == "coalesced" else None
-        cost = 0.0 if joined is None else joined.cost_usd
-        self.engine.reporter.finish(self.call, found, cost=cost, stored=stored, refused=refused)
+        saved = NOTHING_USED if joined is None else Used.of(joined)
+        self.engine.reporter.finish(self.call, found, saved=saved, stored=stored, refused=refused)
 
     def failed(self, found: Found, error: BaseException) -> None:
         """Count a call that raised."""

@@ -57,6 +57,6 @@ def stream_blocking(
         step = None
 
 
-def settled_blocking(engine: Engine, key: str) -> None:
+def settled_blocking(engine: Engine, call: Call) -> None:
     """Do the same as `settled`, for plain code."""
-    drive_blocking(settling(engine, key, plain=True))
+    drive_blocking(settling(engine, call))

@@ -106,7 +106,7 @@ class Production:
             try:
                 answer = broadcast.instead = yield Do(lambda: call.claim(self._alive))
                 began = perf_counter()
-                error = yield from (self._read() if answer is None else self._replay(answer))
+                error = yield from (self._called() if answer is None else self._replay(answer))
                 if error is None and broadcast.gone and broadcast.loop is not None:
                     # The source was told to stop and ended as if it were complete: it may not be.
                     error = asyncio.CancelledError("all readers have left")
@@ -132,6 +132,15 @@ class Production:
                 call.streams.close(call.key, broadcast)
         finally:
             call.call.found.release()
+
+    def _called(self) -> Steps:
+        """Do `_read`, and record it as a phase of the first reader's call."""
+        watch = self._call.call.watch
+        if watch is None:
+            return (yield from self._read())
+        with watch.calling() as calling:
+            calling.error = yield from self._read()
+            return calling.error
 
     def _read(self) -> Steps:
         """Read the source; return what it raised."""

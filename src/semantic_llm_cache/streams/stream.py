@@ -22,6 +22,7 @@ from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.driving import Do, Left, Steps, Wait, drive
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.flights import ABANDONED
+from semantic_llm_cache.engine.listening import watched
 from semantic_llm_cache.engine.outcome import AGAIN, Failure, Found
 from semantic_llm_cache.engine.variables import set_here
 from semantic_llm_cache.exceptions import CacheReentryError
@@ -91,11 +92,21 @@ async def stream(
 def answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
     """Give the answer to a call chunk by chunk."""
     forget()
+    watch = call.engine.hook.begin(call.call)
+    steps = _answer(call, source, replay_delay)
+    return (yield from (steps if watch is None else watched(steps, watch)))
+
+
+def _answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
     if not call.call.settings.enabled:
         call.engine.reporter.bypassed_by(call.call)
         return (yield from _relay(source))
     if call.engine.shadow is not None and call.may_call:
         return (yield from _shadow(call, source))
+    if call.call.settings.evidence is None:
+        call.key = call.call.flight_key
+    else:
+        yield Do(call.resolve)
     given = AGAIN
     while given is AGAIN:
         given = yield from _join_or_lead(call, source, replay_delay)
@@ -217,7 +228,9 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
     engine, heard, source = call.engine, call.broadcast(), Source(open)
     assert engine.shadow is not None
     yield Do(lambda: engine.search.find(call.call))
-    began, over = perf_counter(), False
+    watch, began, over = call.call.watch, perf_counter(), False
+    if watch is not None:
+        watch.mark()
     try:
         while not over:
             chunk = yield Next(source)
@@ -235,6 +248,8 @@ def _shadow(call: StreamCall, open: Open) -> Steps:
     finally:
         yield Close(source)
     took = (perf_counter() - began) * 1000
+    if watch is not None:
+        watch.mark("call")
     try:
         whole = yield Do(lambda: call.gathered(heard), waits=False)
     except NotStored as refusal:
@@ -251,7 +266,7 @@ def _wait_for_whole(call: StreamCall) -> Steps:
     flights, request = call.engine.bound()[1].flights, call.call.request
     if call.codec is None or not flights.under_way(call.key):
         return False
-    flight, leads = flights.join(call.key, call.call.flight_scope, request.text, call.running_loop())
+    flight, leads = flights.join(call.key, call.call.flight_scope, request.text, call.running_loop(), call.call.labels)
     if leads:  # it has just ended
         flights.land(flight, ABANDONED)
         return True
@@ -263,16 +278,18 @@ def _wait_for_whole(call: StreamCall) -> Steps:
 # -------------------------------------------------------------------------------------- streams under way
 
 
-async def settled(engine: Engine, key: str) -> None:
-    """Wait until a stream of the request with this key has ended and is stored, if one is under way."""
-    await drive(settling(engine, key))
+async def settled(engine: Engine, call: Call) -> None:
+    """Wait until a stream of the same call has ended and is stored, if one is under way."""
+    await drive(settling(engine, call))
 
 
-def settling(engine: Engine, key: str, plain: bool = False) -> Steps:
+def settling(engine: Engine, call: Call) -> Steps:
     """The steps of `settled`."""
+    if call.settings.evidence is not None:
+        yield Do(lambda: engine.grounds.resolve(call))
     place = None
     with contextlib.suppress(CacheReentryError):  # the stream's own source asks: both run
-        place = streams_of(engine).join(key, plain)
+        place = streams_of(engine).join(call.flight_key, call.plain)
     if place is None:
         return
     broadcast, reader = place

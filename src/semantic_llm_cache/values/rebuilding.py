@@ -23,7 +23,7 @@ from semantic_llm_cache.values.annotations import (
 )
 from semantic_llm_cache.values.encoding import StoredModel, type_name
 
-__all__ = ["NoSuchType", "rebuild"]
+__all__ = ["AsStored", "NoSuchType", "rebuild"]
 
 
 class NoSuchType(CacheSerializationError):
@@ -38,6 +38,10 @@ class NoSuchType(CacheSerializationError):
         self.type_name = type_name
 
 
+class AsStored:
+    """As a target: the answer is plain data, in which nothing has to be rebuilt, so it need not be looked through."""
+
+
 def rebuild(value: Any, target: Any) -> Any:
     """Turn the `StoredModel`s inside `value` into instances, guided by the type `target`.
 
@@ -48,7 +52,7 @@ def rebuild(value: Any, target: Any) -> Any:
     Raises:
         CacheSerializationError: a stored model for which `target` names no type, or another one.
     """
-    if type(value) in _AS_THEY_ARE:
+    if target is AsStored or type(value) in _AS_THEY_ARE:
         return value
     try:
         target = meaning(target)

@@ -11,6 +11,7 @@ from semantic_llm_cache.calls.lookup import forget, last_lookup
 from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.engine.driving import Step, Steps
 from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.engine.outcome import MISS
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.streams.plain import stream_blocking
@@ -33,7 +34,7 @@ from semantic_llm_cache.wire.replies import (
 )
 from semantic_llm_cache.wire.steps import END, Ask, Body, Call, Close, Do, Drain, Next, Source
 
-__all__ = ["NoAnswer", "answering"]
+__all__ = ["NoAnswer", "answering", "held"]
 
 
 class NoAnswer(NotStored):
@@ -72,6 +73,23 @@ def answering(engine: Engine, plan: Plan, send: Step, replay_delay: float | None
     upstream = yield send
     body = yield Body(_passed(upstream))
     return Reply(upstream.status, [*forwarded(upstream.headers), *bypassed(refused)], body)
+
+
+def held(engine: Engine, plan: Plan) -> Reply | None:
+    """Return the reply to an exact hit that this process holds; None where there is more to do.
+
+    The body is bytes, of a stream too: all its events at once.
+    """
+    record = engine.held(plan.request, plan.settings)
+    if record is MISS:
+        return None
+    if not plan.asked.stream:
+        body = records.body_of(plan.known, record)
+        return None if body is None else _reply(plan, as_json(record), body.encode())
+    chunks = WireCodec(plan).chunks(record)
+    if chunks is None:
+        return None
+    return _reply(plan, dict(chunks[0]), "".join(chunks[1:]).encode("utf-8", "surrogateescape"))
 
 
 async def _is_known(engine: Engine, plan: Plan) -> bool:

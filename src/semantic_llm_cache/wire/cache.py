@@ -18,8 +18,9 @@ from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.values.rebuilding import AsStored
 from semantic_llm_cache.wire import records
-from semantic_llm_cache.wire.answering import NoAnswer, answering
+from semantic_llm_cache.wire.answering import NoAnswer, answering, held
 from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.checks import ToolCalls, check_names, check_temperature, check_tool_calls
 from semantic_llm_cache.wire.formats import find_format
@@ -201,7 +202,7 @@ class WireCache:
         if control is None:
             control = next((v for name, v in headers if len(name) == len(HEADER) and name.lower() == HEADER), None)
         asks = None if control is None else CacheControl.read(control)
-        settings, namespace = current(self.engine, self.engine.settings(), asks)
+        settings, namespace = current(self.engine, self.engine.settings(AsStored), asks)
         place = found = None
         who = self.principal.of(url, headers)
         if self.scope is None:
@@ -264,6 +265,13 @@ class WireCache:
         return self.max_temperature is not None and isinstance(given, (int, float)) and given > self.max_temperature
 
     # ---------------------------------------------------------------------------- the answer
+
+    def held(self, plan: Plan) -> Reply | None:
+        """Return the reply to an exact hit that needs no waiting; None where `answer` has to be asked.
+
+        Its body is bytes, also where a stream was asked for: all events at once.
+        """
+        return None if self.replay_delay and plan.asked.stream else held(self.engine, plan)
 
     async def answer(self, plan: Plan, send: Callable[[], Awaitable[Upstream]]) -> Reply:
         """Answer a request from the cache, or with the response that `send` returns.

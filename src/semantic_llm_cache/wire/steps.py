@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine.call import Call as EngineCall
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.keys.request import Request
@@ -73,14 +74,14 @@ class Ask(NamedTuple):
         """Ask on the running event loop."""
         engine, request, call, settings, settling = self
         if settling:
-            await settled(engine, engine.flight_key(request, settings))
+            await settled(engine, EngineCall(request, settings))
         return await engine.get_or_call(request, lambda: drive(call()), settings=settings)
 
     def blocking(self) -> Any:
         """Ask in this thread."""
         engine, request, call, settings, settling = self
         if settling:
-            settled_blocking(engine, engine.flight_key(request, settings))
+            settled_blocking(engine, EngineCall(request, settings, plain=True))
         return engine.get_or_call_blocking(request, lambda: drive_blocking(call()), settings)
 
 

@@ -7,7 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-__all__ = ["Bypass", "read_object", "without"]
+__all__ = ["NOT_UTF8", "TOO_DEEP", "Bypass", "read_object", "without"]
+
+NOT_UTF8 = "the body is not UTF-8"
+TOO_DEEP = "the body is nested too deep"
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -37,7 +40,7 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        raise Bypass("the body is not UTF-8") from None
+        raise Bypass(NOT_UTF8) from None
     try:
         read = _DECODER.decode(text)
     except Bypass:
@@ -45,7 +48,7 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     except ValueError:  # the limit on digits of an integer too
         raise Bypass("the body is not JSON") from None
     except RecursionError:
-        raise Bypass("the body is nested too deep") from None
+        raise Bypass(TOO_DEEP) from None
     if not isinstance(read, dict):
         return None
     for name in read:

@@ -4,6 +4,7 @@ import asyncio
 
 import litellm
 import pytest
+from proxy_server import proxy
 
 from semantic_llm_cache import CacheContext, cache, last_lookup
 from semantic_llm_cache.exceptions import CacheNotFoundError
@@ -273,3 +274,15 @@ def test_as_a_field_it_counts_by_what_decides_who_shares_its_answers():
 
     assert form() == form()
     assert len({form(), form(scope={"tenant": "a"}), form(scope={"tenant": "b"}), form(share_across_keys=True)}) == 4
+
+
+async def test_through_the_proxy(server):
+    with proxy(f"{server.url}/v1") as running:
+        given = {"model": "openai/m", "messages": user(ASKED), "api_base": f"{running.url}/v1", "api_key": "k"}
+        first = litellm.completion(**given)
+        assert fields(litellm.completion(**given)) == fields(first)
+        assert fields(await litellm.acompletion(**given)) == fields(first)
+        parts = [part async for part in await litellm.acompletion(**given, stream=True)]
+        words = "".join(part.choices[0].delta.content or "" for part in parts)
+        assert words == first.choices[0].message.content
+    assert server.calls == 1

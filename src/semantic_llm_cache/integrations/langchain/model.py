@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.language_models import BaseChatModel
@@ -25,6 +26,8 @@ from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.integrations._door import Door
+from semantic_llm_cache.integrations._own_judge import with_own_judge
+from semantic_llm_cache.integrations.langchain.asking import ask_plainly, name_of_model
 from semantic_llm_cache.integrations.langchain.records import (
     ChunkCodec,
     Originals,
@@ -45,7 +48,7 @@ from semantic_llm_cache.wire.steps import Ask, Call
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from semantic_llm_cache.engine.keywords import EngineOptions
+    from semantic_llm_cache.engine.keywords import OwnModelOptions
     from semantic_llm_cache.wire.checks import ToolCalls
 
 __all__ = ["CachedChatModel"]
@@ -86,7 +89,8 @@ class CachedChatModel(BaseChatModel):
             call of the output's tool is an answer and is stored.
         scope: more that counts: a mapping, or a callable that reads it (a tenant from a context variable).
         options: of `SemanticCache`: ``similarity``, ``ttl``, ``backend``, ... `cache_if` and `price` get the answer's
-            message, `verify` and `same_answer` its words.
+            message, `verify` and `same_answer` its words. These two may also be ``"model"``: the wrapped model judges,
+            see `ModelJudge`.
 
     Raises:
         ValueError, TypeError: naming the argument.
@@ -117,7 +121,7 @@ class CachedChatModel(BaseChatModel):
         history: str = "exact",
         tool_calls: ToolCalls = "bypass",
         scope: Mapping[str, Any] | Callable[[], Any] | None = None,
-        **options: Unpack[EngineOptions],
+        **options: Unpack[OwnModelOptions],
     ) -> None:
         if not isinstance(wrapped, BaseChatModel):
             raise TypeError(
@@ -130,8 +134,9 @@ class CachedChatModel(BaseChatModel):
         own = {"history": history, "tool_calls": tool_calls, "scope": scope}
         self._given = {"cache": cache, **own, **options}
         self._door = Door(
-            "langchain-model", cache, history=history, tool_calls=tool_calls, scope=scope, options=options
-        )
+            "langchain-model", cache, history=history, tool_calls=tool_calls, scope=scope,
+            options=with_own_judge(options, cache, partial(ask_plainly, wrapped), partial(name_of_model, wrapped)),
+        )  # fmt: skip
         self._engine = self._derived()
 
     @property

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from semantic_llm_cache.matching.answers.said import content, missing, new_values, new_words
-from semantic_llm_cache.matching.answers.slots import replaced
+from semantic_llm_cache.matching.answers.slots import replaced, replaced_words
 from semantic_llm_cache.matching.answers.values import Value, agree, values
 from semantic_llm_cache.matching.guards import get_guard
 from semantic_llm_cache.matching.guards.text import read
@@ -21,6 +21,7 @@ _NEGATED = re.compile(
     r"\b(?:not|no|never|cannot|nor|neither|without|nobody|nothing|none|hardly|unless)\b|n't\b", re.IGNORECASE
 )
 _LONGEST = 600
+_NAMES_SHARED = 0.35  # share of the words of two sentences from which a name in another's place is another name
 
 
 def conflicts(ours: str, theirs: str, question: str = "", whole: tuple[str, str] | None = None) -> dict[str, str]:
@@ -39,22 +40,75 @@ def conflicts(ours: str, theirs: str, question: str = "", whole: tuple[str, str]
     names = _names_differ(ours, theirs, mine, other, question)
     if names is not None:
         found["names"] = f"{names[0]} against {names[1]}"
+    said, other_said = _without_side(ours, theirs)
     if len(ours) + len(theirs) <= _LONGEST:
         for name, guard in _GUARDS:
-            reason = guard(ours, theirs)
-            if reason is not None and not _harmless(name, ours, theirs):
+            reason = guard(said, other_said)
+            if reason is not None and not _harmless(name, said, other_said):
                 found[name] = reason
     amount = _quantities_differ(ours, theirs)
     if amount:
         found["quantity"] = amount
-    opposed = _opposed(ours, theirs)
+    opposed = _opposed(said, other_said) or _other_actor(ours, theirs)
     if opposed and "antonyms" not in found and "negation" not in found:
         found["antonyms"] = opposed
+    if excess := _too_much(ours, theirs):
+        found["antonyms"] = excess
     slots = replaced(ours, theirs)
+    facing = next(filter(_are_names, replaced(ours, theirs, _NAMES_SHARED)), None) if names is None else None
+    if facing:
+        found["names"] = f"{facing[0]} against {facing[1]}"
     if slots:
         exchanged = len(slots) > 1 and [_bare(w) for w in slots[0]] == [_bare(w) for w in slots[1][::-1]]
         found["swap" if exchanged else "slot"] = f"{slots[0][0]} in place of {slots[0][1]}"
     return found
+
+
+_SIDE = re.compile(r"^\W*(?:yes|yeah|yep|no|nope)\s*[,.:;!–—-]\s*(?=\S+\s+\S)", re.IGNORECASE)
+
+
+def _without_side(ours: str, theirs: str) -> tuple[str, str]:
+    """Return two sentences without a "No," that only one begins with: the rest says it anyway."""
+    if bool(_SIDE.match(ours)) == bool(_SIDE.match(theirs)):
+        return ours, theirs
+    return _SIDE.sub("", ours), _SIDE.sub("", theirs)
+
+
+_MUCH = re.compile(r"\b(?:too (?:much|many)|excess\w*|more than enough)\b", re.IGNORECASE)
+_LITTLE = re.compile(
+    r"\b(?:too (?:little|few)|insufficient\w*|lacks?|lacking|(?:not|never)(?: \w+){0,2} enough)\b|"
+    r"n't(?: \w+){0,2} enough\b",
+    re.IGNORECASE,
+)
+
+
+def _too_much(ours: str, theirs: str) -> str:
+    """Return "too much against too little" if one sentence says the one and one the other; "" otherwise."""
+    a, b = [(bool(_MUCH.search(text)), bool(_LITTLE.search(text))) for text in (ours, theirs)]
+    return "too much against too little" if {a, b} == {(True, False), (False, True)} else ""
+
+
+# Who does it: those who ask and buy, and those who answer and sell.
+_ASKER = frozenset(["you", "your", "yours", "customer", "customers", "buyer", "buyers", "guest", "guests"])
+_SELLER = frozenset(["we", "us", "our", "ours", "seller", "sellers", "vendor", "vendors", "shop", "store", "company"])
+
+
+def _other_actor(ours: str, theirs: str) -> str:
+    """Return two words for who does it, one in the other's place in sentences of one frame; "" for none."""
+    for one, other in replaced_words(ours, theirs):
+        for a, b in ((one, other), (other, one)):
+            if a in _ASKER and b in _SELLER:
+                return f"{one} against {other}"
+    return ""
+
+
+def _are_names(slot: tuple[str, str]) -> bool:
+    """Return whether both sides of a slot are capitalised words, of which one side has two: a name without doubt.
+
+    A single capitalised word at the beginning of a sentence may be any word.
+    """
+    sides = [side.split() for side in slot]
+    return max(map(len, sides)) > 1 and all(word[:1].isupper() for side in sides for word in side)
 
 
 def _harmless(guard: str, ours: str, theirs: str) -> bool:
@@ -108,6 +162,15 @@ credit / debit
 gross / net
 nominal / real
 upstream / downstream
+tenant / landlord
+employee / employer
+borrower / lender
+sender / recipient
+buyer / seller
+patient / doctor
+parents / children
+little / much
+few / many
 father / mother
 brother / sister
 son / daughter

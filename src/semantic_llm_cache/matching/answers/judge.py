@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.matching.answers.text import answer_text
 
 if TYPE_CHECKING:
@@ -83,8 +84,10 @@ class AnswerJudge:
             fresh, stored: texts, or replies of a model's API.
 
         Raises:
+            TypeError: the question is no text.
             whatever the embedder raises.
         """
+        _check_question(question)
         ours, theirs = answer_text(fresh), answer_text(stored)
         if ours == theirs and len(ours) <= _AT_ONCE:
             return AnswerVerdict(_rules()["equal"], "equal text", "equal")
@@ -105,11 +108,12 @@ class AnswerJudge:
         """Do what `compare` does, in this thread, with an `EmbeddingProvider` or none. Blocks.
 
         Raises:
-            TypeError: the judge's embedder is an async callable.
+            TypeError: the judge's embedder is an async callable, or the question is no text.
         """
         embedder: Any = self.embedder
         if embedder is not None and not hasattr(embedder, "encode_batch"):
             raise TypeError("compare_now needs a judge whose embedder is an EmbeddingProvider or None: use compare")
+        _check_question(question)
         begun = begin(_whole(question), _whole(answer_text(fresh)), _whole(answer_text(stored)))
         if isinstance(begun, AnswerVerdict):
             return begun
@@ -122,6 +126,11 @@ class AnswerJudge:
             return await embedder.aencode_batch(texts)
         vectors = embedder(texts)
         return await vectors if inspect.isawaitable(vectors) else vectors
+
+
+def _check_question(question: object) -> None:
+    if not isinstance(question, str):
+        raise TypeError(f'question={shown(question)} must be text: give "" if it is not known')
 
 
 def _whole(text: str) -> str:

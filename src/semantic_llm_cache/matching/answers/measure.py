@@ -67,7 +67,8 @@ def read_pairs(path: str | Path) -> list[LabelledPair]:
         ValueError: a line is no JSON object or lacks a key, or there are not both kinds of pairs; it names the line.
     """
     found = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    # Not `splitlines`: an answer may hold other separators, such as U+2028, which JSON leaves as they are.
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         row = _object(line, number)
@@ -76,9 +77,10 @@ def read_pairs(path: str | Path) -> list[LabelledPair]:
         for name in ("fresh", "stored", "same"):
             if name not in row:
                 raise ValueError(f"line {number} has no {name!r}: {_NEEDED}")
-        if not isinstance(row["same"], (bool, int)):
+        if row["same"] not in (True, False):
             raise ValueError(f"line {number}: same={row['same']!r} must be true or false")
-        found.append(LabelledPair(str(row["question"]), str(row["fresh"]), str(row["stored"]), bool(row["same"])))
+        question, fresh, stored = (_text(row, name, number) for name in ("question", "fresh", "stored"))
+        found.append(LabelledPair(question, fresh, stored, bool(row["same"])))
     if not found:
         raise ValueError(f"there are no pairs: {_NEEDED}")
     if all(pair.same == found[0].same for pair in found):
@@ -94,6 +96,12 @@ def _object(line: str, number: int) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ValueError(f"line {number} is no JSON object: {_NEEDED}")
     return row
+
+
+def _text(row: dict[str, Any], name: str, number: int) -> str:
+    if not isinstance(row[name], str):
+        raise ValueError(f"line {number}: {name!r} is no text: {_NEEDED}")
+    return str(row[name])
 
 
 def judge_errors(said: Sequence[float], same: Sequence[bool]) -> JudgeErrors:

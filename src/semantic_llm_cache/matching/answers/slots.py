@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from semantic_llm_cache.matching.answers.said import FRAME, Said, content, missing
 from semantic_llm_cache.matching.answers.values import values
 
-__all__ = ["frame", "replaced", "unanswered_part"]
+__all__ = ["frame", "replaced", "replaced_words", "unanswered_part"]
 
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _LEAST_SHARED = 0.5
@@ -18,15 +18,15 @@ _BOTH = re.compile(
 )
 
 
-def replaced(ours: str, theirs: str) -> list[tuple[str, str]]:
-    """Return the words that stand in each other's place in two sentences of one frame.
+def replaced(ours: str, theirs: str, least: float = _LEAST_SHARED) -> list[tuple[str, str]]:
+    """Return the words that stand in each other's place in two sentences that share `least` of their words.
 
     Example:
         >>> replaced("Metal expands when heated", "Metal contracts when heated")
         [('expands', 'contracts')]
     """
     a, b, matcher = _aligned(ours, theirs)
-    if _shared(a, b, matcher) < _LEAST_SHARED:
+    if _shared(a, b, matcher) < least:
         return []
     found = []
     for kind, i, j, k, m in matcher.get_opcodes():
@@ -38,6 +38,29 @@ def replaced(ours: str, theirs: str) -> list[tuple[str, str]]:
         )
         if left and right:
             found.append((" ".join(w.written for w in left), " ".join(w.written for w in right)))
+    return found
+
+
+_ARTICLES = frozenset(("the", "a", "an"))
+
+
+def replaced_words(ours: str, theirs: str) -> list[tuple[str, str]]:
+    """Return the single words, in small letters, that stand in each other's place in two sentences of one frame.
+
+    Unlike `replaced` it counts words such as "we" and "you". Articles are skipped.
+
+    Example:
+        >>> replaced_words("The customer must pay for it", "We must pay for it")
+        [('customer', 'we')]
+    """
+    a, b, matcher = _aligned(ours, theirs)
+    if _shared(a, b, matcher) < _LEAST_SHARED:
+        return []
+    found = []
+    for kind, i, j, k, m in matcher.get_opcodes():
+        sides = [[w.casefold() for w in words if w.casefold() not in _ARTICLES] for words in (a[i:j], b[k:m])]
+        if kind == "replace" and all(sides) and max(map(len, sides)) <= 2:
+            found.append((sides[0][0], sides[1][0]))
     return found
 
 

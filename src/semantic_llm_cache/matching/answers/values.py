@@ -114,6 +114,22 @@ _CENTURY = re.compile(
     re.IGNORECASE,
 )
 _DECADE = re.compile(r"\b(\d{3,4})'?s\b")
+_PER_YEAR = {
+    "second": 31_536_000, "minute": 525_600, "hour": 8760, "day": 365, "night": 365, "week": 365 / 7,
+    "fortnight": 365 / 14, "month": 12, "quarter": 4, "year": 1,
+    "hourly": 8760, "daily": 365, "nightly": 365, "weekly": 365 / 7, "monthly": 12, "quarterly": 4, "yearly": 1,
+    "annually": 1,
+}  # fmt: skip
+_PERIOD = "second|minute|hour|day|night|week|fortnight|month|quarter|year"
+_REGULARLY = "hourly|daily|nightly|weekly|monthly|quarterly|yearly|annually"
+_TIMES = rf"(?:(once|twice|thrice)|(\d{{1,4}}|{_NUMBER_WORD}) times?)"
+_OFTEN = re.compile(
+    rf"\b(?:{_TIMES} (?:(?:a|an|per|each|every) ({_PERIOD})|({_REGULARLY}))"
+    rf"|(?:every|each) (?:(other|second|\d{{1,4}}|{_NUMBER_WORD}) )?({_PERIOD})s?"
+    rf"|({_REGULARLY})(?=\W*$))\b",
+    re.IGNORECASE,
+)
+_ENOUGH = re.compile(rf"\b(?:\d+|{_NUMBER_WORD}) [^\W\d_]+ $", re.IGNORECASE)  # "two tablets daily"
 _NAME = re.compile(r"\b[^\W\d_]+-?\d[\w.]*")  # CO2, B12, COVID-19: the number is part of a name
 _MOST_TEXT = 8000  # characters that are read for values, and
 _MOST = 120  # values that are kept: what is more than that is a table
@@ -124,9 +140,9 @@ class Value(NamedTuple):
     """One value of an answer.
 
     Attributes:
-        kind: "number", "date", "time", "ratio", "version", "century" or "decade".
+        kind: "number", "date", "time", "ratio", "version", "century", "decade" or "frequency".
         unit: for a number, the dimension whose base unit it is in; "" for a bare number.
-        number: for a number or a time of day (in minutes).
+        number: for a number, a time of day (in minutes), or a frequency (times a year).
         parts: for a date (year, month, day), 0 where not given; for a ratio or a version its numbers.
         digits: significant digits of a number, trailing zeros of whole numbers not counted.
         bare: the number as written, without its unit.
@@ -204,6 +220,7 @@ def _take(text: str, found: list[Value]) -> str:
         found.append(Value(kind, unit, number, parts, _digits(match[0]), number, False, match[0].strip()))
         return " ; "
 
+    text = _OFTEN.sub(lambda m: took("frequency", (), m, often) if (often := _times_a_year(m)) else m[0], text)
     text = _CENTURY.sub(lambda m: took("century", (float(m[1] or ORDINAL_WORDS[m[2].lower()]),), m), text)
     text = _DECADE.sub(lambda m: took("decade", (float(m[1]),), m), text)
     text = re.sub(_COMPOUND, lambda m: took("number", (), m, *_compound(m)), text)
@@ -245,6 +262,20 @@ def _date(match: re.Match[str]) -> tuple[float, float, float] | None:
         return float(year), float(month), float(day)
     day = small[0] if small else 0
     return (float(year), float(month), float(day)) if 0 <= day <= 31 else None
+
+
+def _times_a_year(match: re.Match[str]) -> float:
+    """Return how often "twice a month" or "every two weeks" is; 0 if it does not say that."""
+    word, times, period, adverb, between, interval, alone = (group and group.lower() for group in match.groups())
+    if alone and _ENOUGH.search(match.string[: match.start()]):
+        return 0.0
+    count = {"once": 1.0, "twice": 2.0, "thrice": 3.0}.get(word or "") or (_count(times) if times else 1.0)
+    gap = 2.0 if between in ("other", "second") else _count(between) if between else 1.0
+    return count * _PER_YEAR[str(period or adverb or interval or alone)] / gap if gap else 0.0
+
+
+def _count(word: str) -> float:
+    return float(word) if word.isdigit() else float(NUMBER_WORDS["en"][word])
 
 
 def _clock(match: re.Match[str]) -> float | None:
@@ -306,6 +337,8 @@ def agree(a: Value, b: Value) -> bool:
         return bool(shared) and all(x == y for x, y in shared)
     if a.kind in ("ratio", "version", "century", "decade"):
         return a.parts == b.parts
+    if a.kind == "frequency":  # a month is 28 to 31 days
+        return abs(a.number - b.number) <= 0.05 * max(a.number, b.number)
     if a.kind == "time":
         return a.number % 1440 == b.number % 1440
     if a.unit != b.unit and a.unit and b.unit:

@@ -8,7 +8,7 @@ from .lexicon.languages import CONTENTLESS, COORDINATORS, DROPPED
 from .lexicon.numerals import LOOSE_UNITS, UNITS
 from .polarity import from_both_ends
 from .relations import other_kind, other_owner, other_quantity, other_relation
-from .roles import moved_focus, other_list, other_voice
+from .roles import moved_focus, other_doer, other_list, other_voice
 from .text import Reading, stem
 
 __all__ = ["SWAP"]
@@ -148,6 +148,7 @@ def _compare(new: Reading, old: Reading) -> str | None:
         or other_owner(new, old)
         or other_quantity(new, old)
         or other_relation(new, old)
+        or other_doer(new, old)
         or other_kind(new, old)
     )
     return found or (None if ours == theirs else _swapped(new, old, common))

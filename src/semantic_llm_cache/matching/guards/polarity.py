@@ -26,7 +26,7 @@ __all__ = ["ANTONYM", "DIRECTION", "NEGATION", "from_both_ends", "opposites"]
 _NEGATING = in_order("un in im il ir an ne dis non mis des dés a anti nie не без on niet")
 # Beginnings that look like a negation and are none.
 _NOT_NEGATED = words(
-    "across around along again alive aside asleep awake aware apart away afloat inform information intent "
+    "across around along again alive another aside asleep awake aware apart away afloat inform information intent "
     "invest inside income input impress import improve impact increase intend instance intake intern display "
     "discover discount discharge discuss disorder dispose distress mistake mission under unit union unite "
     "until indeed indoor inland inner inch impart implant"

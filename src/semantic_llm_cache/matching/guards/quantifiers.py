@@ -36,7 +36,9 @@ _APART = frozenset(
     }
 )  # fmt: skip
 _HAVE_TO = re.compile(r"\b(?:have|has|had|need|needs|needed) to\b")
-_WITHOUT = words("have has had need needs needed the a an of to be is are do does am been there it that who which one")
+_WITHOUT = words(
+    "have has had need needs needed the a an of to be is are do does am been there it that who which one person people"
+)
 # "What must I see in Rome?" asks what is worth seeing, as "What should I see in Rome?" does.
 _OPEN = words("what how which why best where")
 

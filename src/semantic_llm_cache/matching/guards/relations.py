@@ -115,6 +115,10 @@ _KIND = re.compile(rf"\b(?:[^\W\d_]+,? the|[^\W\d_]+ \((?:the )?) ?({'|'.join(so
 _KIND_OF = re.compile(rf"\bthe ({'|'.join(sorted(_KINDS))}) of\b")
 
 
+# "New York City" and "New York State": no article, so only kinds that follow a name directly.
+_KIND_AFTER = re.compile(r"\b[^\W\d_]+ (city|town|state|county|province)\b")
+
+
 def other_kind(new: Reading, old: Reading) -> str | None:
     """Return which things of one name are meant: "Georgia the country" and "Georgia the state"."""
     ours = _kinds(new)
@@ -136,6 +140,6 @@ def _kinds(reading: Reading) -> frozenset[str]:
         known = frozenset()
         if not _KINDS.isdisjoint(reading.vocabulary):
             low = reading.text.lower()
-            known = frozenset(_SAME.get(m[1], m[1]) for p in (_KIND, _KIND_OF) for m in p.finditer(low))
+            known = frozenset(_SAME.get(m[1], m[1]) for p in (_KIND, _KIND_OF, _KIND_AFTER) for m in p.finditer(low))
         reading.facts["kinds"] = known
     return known

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from .lexicon import words
 from .lexicon.languages import CONTENTLESS
-from .text import Reading
+from .text import Reading, stem
 
-__all__ = ["moved_focus", "other_list", "other_voice"]
+__all__ = ["moved_focus", "other_doer", "other_list", "other_voice"]
 
 # --- the order of a list ------------------------------------------------------------------------------
 
@@ -110,6 +110,29 @@ def _active(reading: Reading, verb: str) -> _Roles | None:
 def _content(reading: Reading, start: int, end: int) -> frozenset[str]:
     pairs = list(zip(reading.words, reading.stems, strict=True))[start:end]
     return frozenset(stem for word, stem in pairs if word not in CONTENTLESS and word not in _ADVERBIAL)
+
+
+# --- I and somebody else --------------------------------------------------------------------------------
+
+_DOER = re.compile(
+    r"\b(?:do|does|did|should|can|could|may|must|will|would|shall) "
+    r"(?:(i|we|you|one)|(?:my|our|your|the|his|her|their) ([^\W\d_]+)) (?:(?:have|need|get) to )?([^\W\d_]+)\b"
+)
+
+
+def other_doer(new: Reading, old: Reading) -> str | None:
+    """Return the verb that the asker does in one prompt and in the other somebody whom both name, or None.
+
+    "Should I tip the driver?" and "Should the driver tip?" differ; "When do I get the invoice?" and "When does the
+    invoice arrive?" do not.
+    """
+    if _AUXILIARIES.isdisjoint(new.vocabulary) or _AUXILIARIES.isdisjoint(old.vocabulary):
+        return None
+    ours, theirs = _DOER.search(new.text.lower()), _DOER.search(old.text.lower())
+    if ours is None or theirs is None or bool(ours[1]) == bool(theirs[1]) or stem(ours[3]) != stem(theirs[3]):
+        return None
+    somebody, other = (ours[2], old) if ours[2] else (theirs[2], new)
+    return f"swapped roles of {ours[3]}" if stem(somebody) in other.bag else None
 
 
 # --- only, even, almost -------------------------------------------------------------------------------

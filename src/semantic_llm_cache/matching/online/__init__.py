@@ -17,6 +17,8 @@ How the engine uses it::
             correct = same_answer(fresh, stored answer of decision.key)    # True, False, or a probability
             policy.observe(decision, correct)
             # If correct: policy.join(fresh answer's fingerprint, that of the stored one), so that they vote together.
+        if decision.twice:                           # with noise="measure": how far do two fresh answers differ?
+            policy.observe_noise(decision, same_answer(call(), fresh))
         # store the prompt under its own key and vector with the fresh answer; or, where the judge is taken to be
         # right (`judge_error` 0), with the candidate's stored one, an alias of it
     policy.report(decision, correct)                 # later, when a person says so (report_wrong/_right)

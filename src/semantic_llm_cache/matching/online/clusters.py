@@ -53,4 +53,4 @@ class Clusters:
 
     def restore(self, roots: Mapping[int, int]) -> None:
         """Continue with saved clusters."""
-        self.roots = OrderedDict(roots)
+        self.roots = OrderedDict(list(roots.items())[-_MOST:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from semantic_llm_cache.matching.online.labels import JudgeError
 from semantic_llm_cache.matching.online.model import Array
 
 __all__ = ["Decision"]
@@ -33,5 +34,9 @@ class Decision:
     answer: str = ""
     settled: bool = False
     """True once its outcome was learned; further reports are ignored."""
+    twice: bool = False
+    """True where the function is to be called a second time, to measure how far its own answers differ."""
     _x: Array | None = field(default=None, repr=False)
     _raw: float = field(default=1.0, repr=False)
+    _error: JudgeError = field(default_factory=JudgeError, repr=False)
+    """What the judge of this outcome is taken to err, with the model's noise as it was known then."""

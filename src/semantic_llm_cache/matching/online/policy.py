@@ -23,8 +23,9 @@ from semantic_llm_cache.matching.online.features import (
     gather,
     parse_extra_features,
 )
-from semantic_llm_cache.matching.online.labels import parse_judge_error
+from semantic_llm_cache.matching.online.labels import JudgeError, parse_judge_error
 from semantic_llm_cache.matching.online.model import Array, ChangeDetector, Logistic, Recalibration
+from semantic_llm_cache.matching.online.noise import MOST_ALLOWED, Noise, NoiseSetting, parse_noise
 from semantic_llm_cache.matching.online.state import (
     BUDGET_SETTINGS,
     COUNTERS,
@@ -58,6 +59,7 @@ _NEAR_PRICE = 4.0  # a would-be hit at the price is explored this many times mor
 _SUSPICIOUS = 0.5  # probability of exploring that full suspicion of a change adds
 _GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
 _REACH = 0.5  # lowest similarity at which neighbours vote
+_NOISY_AUDIT = (1.0, 4.0, 16.0)  # see `Audit`: noise hides wrong answers, so smaller rates are needed too
 _MOST_RECORDS = 4096  # answers whose record of right and wrong is kept
 
 
@@ -90,6 +92,8 @@ class OnlinePolicy:
         judge_error: how often the judge whose verdicts are observed errs: a share for both directions, or a pair
             (share of different answers that it calls the same, at most; share of same answers that it calls
             different, at least).
+        noise: how often, at least, the judge calls two fresh answers to one prompt different, in [0, 1]; ``"measure"``
+            for `Decision.twice` to ask for such pairs; None for a model that always answers the same.
         extra_features: what `CandidateView.features` holds: the names of its entries in order, or only their
             number. With names, `load` keeps what a saved state has learned of each, whatever was added or
             removed since.
@@ -113,6 +117,7 @@ class OnlinePolicy:
         confidence: float = 0.99,
         explore: float = 0.025,
         judge_error: float | tuple[float, float] = 0.0,
+        noise: NoiseSetting = None,
         extra_features: int | Sequence[str] = 0,
     ) -> None:
         self.max_error = None if max_error is None else _check_share(max_error, "max_error")
@@ -132,6 +137,7 @@ class OnlinePolicy:
             raise ValueError(f"explore={explore!r} must lie above 0 and not above 0.2")
         self.explore = float(explore)
         self._error = parse_judge_error(judge_error)
+        self._noise = Noise(parse_noise(noise))
         self.extra_features, self.extra_names = parse_extra_features(extra_features)
         self.seed = seed
         self._key = (secrets.randbits(64) if seed is None else seed % 2**64).to_bytes(8, "little")
@@ -162,6 +168,22 @@ class OnlinePolicy:
         return self._error.false_same, self._error.false_different
 
     @property
+    def noise(self) -> NoiseSetting:
+        """Return the setting: a share, ``"measure"`` or None."""
+        return self._noise.setting
+
+    def _error_with(self, least: float) -> JudgeError:
+        """Return the errors of the judge where it calls at least so many right answers different."""
+        wrong = self._error
+        if least <= wrong.false_different:
+            return wrong
+        return JudgeError(wrong.false_same, max(wrong.false_different, min(least, 0.9 - wrong.false_same)))
+
+    @property
+    def _error_now(self) -> JudgeError:
+        return self._error_with(self._noise.level)
+
+    @property
     def reach(self) -> float:
         """Return the lowest similarity of useful entries: below the floor they vote but are not candidates."""
         return min(self.floor, _REACH)
@@ -178,7 +200,14 @@ class OnlinePolicy:
         self._explored_expected = 0.0  # ... and how many were expected
         self._rehearsed = 0  # would-be hits compared before a bound per hit serves its first
         self._rehearsed_wrong = 0.0
-        self._audit = Audit(self.explore, self._error)
+        self._noise_allowed = 0.0  # sum of the noise allowed for in what was served
+        self._audit = self._new_audit()
+
+    def _new_audit(self) -> Audit:
+        if not self._noise.active:
+            return Audit(self.explore, self._error)
+        most = MOST_ALLOWED if self.noise == "measure" else self._noise.level
+        return Audit(self.explore, self._error_with(most), _NOISY_AUDIT)
 
     # ------------------------------------------------------------------ deciding
 
@@ -230,12 +259,16 @@ class OnlinePolicy:
             )
             raw = 1.0 - self._model.predict(x)
             wrong = self._recalibration(raw)
+            error, good = self._error_now, False
             if best.similarity >= self.floor - THRESHOLD_TOLERANCE:
                 self._remember(wrong)
                 action, propensity, why = self._choose(wrong)
+                good = wrong <= self._price and self._hold == 0
             else:
                 self._remember(1.0)
                 action, propensity, why = "miss", 0.0, f"nearest {best.similarity:.3f} < {self.floor:g}"
+            if action != "miss":
+                self._noise_allowed += (1.0 - propensity) * error.false_different
             if action == "serve":
                 self._hits += 1
                 self._spent += wrong
@@ -243,7 +276,17 @@ class OnlinePolicy:
             else:
                 self._misses += 1
                 self._explored += action == "explore"
-            return Decision(action, best.key, 1.0 - wrong, propensity, why, best.similarity, best.answer, False, x, raw)
+            return Decision(
+                action, best.key, 1.0 - wrong, propensity, why, best.similarity, best.answer,
+                twice=good and self._asks_twice(action), _x=x, _raw=raw, _error=error,
+            )  # fmt: skip
+
+    def _asks_twice(self, action: str) -> bool:
+        """Return whether to call the function twice, of a candidate good enough to be served."""
+        share = self._noise.asks
+        if action == "miss":  # there is no budget for it now: as welcome as an explored one while little is known
+            return share >= 1.0
+        return action == "explore" and (share >= 1.0 or (share > 0.0 and self._draw() < share))
 
     def _choose(self, wrong: float) -> tuple[str, float, str]:
         """Return action, probability of exploring, and the reason, given the probability of error."""
@@ -257,7 +300,7 @@ class OnlinePolicy:
             return "explore", 1.0, f"rehearsing: {self._rehearsed} would-be hits compared so far"
         if wrong > self._self_funding and self._corrected() + wrong > self._spendable(next_hit=1):
             return "miss", 0.0, "error budget spent for now"
-        if self.max_error is not None and self._audit.estimate > self._audit_limit():
+        if self.max_error is not None and not self._audit.allows(self.max_error * self._requests, self._delta):
             return "miss", 0.0, "audit: more wrong answers than the budget allows"
         propensity = self.explore * (1.0 + _NEAR_PRICE * wrong / self._price)
         # After an unexpected error, explore more at once: an unnoticed change of the traffic is costly.
@@ -328,13 +371,9 @@ class OnlinePolicy:
     def _corrected(self) -> float:
         """Return what was spent plus a tenth; more when explored answers were wrong more often than expected."""
         wrong = max(0.0, _AUDIT_PRIOR + self._explored_wrong)
-        deviation = math.sqrt(_AUDIT_PRIOR + self._explored_judged / self._error.slope**2)
+        deviation = math.sqrt(_AUDIT_PRIOR + self._explored_judged / self._error_now.slope**2)
         ratio = (wrong + _AUDIT_DEVIATIONS * deviation) / (_AUDIT_PRIOR + self._explored_expected)
         return self._spent * max(_LEAST_CORRECTION, ratio)
-
-    def _audit_limit(self) -> float:
-        assert self.max_error is not None
-        return self.max_error * self._requests - 0.5 * math.log(self._delta) / self._audit.rate
 
     def _draw(self) -> float:
         """Return a uniform number in [0, 1) from the seed and a counter, so that it continues after a restart."""
@@ -365,9 +404,10 @@ class OnlinePolicy:
             if decision.settled:
                 return
             decision.settled = True
-            wrong = self._error.corrected(said)
+            error = decision._error
+            wrong = error.corrected(said)
             predicted = 1.0 - decision.probability
-            self._model.update(decision._x, 1.0 - wrong, self._error.weight(decision._raw))
+            self._model.update(decision._x, 1.0 - wrong, error.weight(decision._raw))
             self._recalibration.update(decision._raw, wrong)
             self._record(decision.answer, said < 0.5)
             self._outcomes += 1.0
@@ -380,11 +420,33 @@ class OnlinePolicy:
                 if decision.propensity >= 1.0 and not self._rehearsal_passed():
                     self._rehearsed += 1
                     self._rehearsed_wrong += wrong
-                self._audit.explored(said, decision.propensity)
+                self._audit.explored(said, decision.propensity, error)
             elif decision.action == "serve":
                 self._spent += wrong - predicted
-            if self._detector.update(predicted, said, self._error):
+            if self._detector.update(predicted, said, error):
                 self._start_over()
+
+    def observe_noise(self, decision: Decision, same: bool | float) -> None:
+        """Learn how far two fresh answers to one prompt differ, for a decision with `Decision.twice`.
+
+        Args:
+            decision: made by this policy.
+            same: what a judge says of the two: True or False, or the probability that they say the same.
+
+        Raises:
+            ValueError: the decision did not ask for it, or `same` is not between 0 and 1.
+        """
+        different = 1.0 - float(same)
+        if not 0.0 <= different <= 1.0:
+            raise ValueError(f"same={same!r} must be True, False, or a probability from 0 to 1")
+        with self._lock:
+            if not decision.twice:
+                raise ValueError("this decision did not ask for a second answer: measure only when twice is set")
+            decision.twice = False
+            # Doubtful candidates are explored more often than served: weigh them as they are served.
+            p, least = decision.propensity, self.explore
+            weight = 1.0 if p in (0.0, 1.0) else least * (1.0 - p) / (p * (1.0 - least))
+            self._noise.add(different, min(1.0, weight))
 
     def _start_over(self) -> None:
         """Discard most of what was learned: the traffic has changed."""
@@ -394,6 +456,7 @@ class OnlinePolicy:
         self._outcomes *= _ALARM_KEEP
         self._model.forget(_ALARM_KEEP)
         self._recalibration.forget(_ALARM_KEEP)
+        self._noise.forget(_ALARM_KEEP)
 
     def join(self, answer: str, other: str) -> None:
         """Note that two answers, by their fingerprints, say the same: from now on they vote together."""
@@ -450,9 +513,14 @@ class OnlinePolicy:
         highest error probability served now; ``wrong``, the estimated number of wrong answers
         served; ``wrong_most``, its bound if the model is calibrated; ``wrong_most_any``, its bound without any
         assumption about the model; both bounds at `confidence`, over all times at once.
+
+        With `noise` there are also ``noise``, the share of pairs of fresh answers that differ, ``noise_interval``
+        (95 %), ``noise_pairs``, and ``noise_allowed``: how many of the answers served may differ from a fresh one
+        before that counts.
         """
         with self._lock:
             spent = self._corrected()
+            noise = {**self._noise.summary(), "noise_allowed": self._noise_allowed} if self._noise.active else {}
             return {
                 "requests": self._requests,
                 "exact": self._exact,
@@ -464,7 +532,15 @@ class OnlinePolicy:
                 "wrong": spent,
                 "wrong_most": min(float(self._hits), upper(max(0.0, spent), self._delta)),
                 "wrong_most_any": min(float(self._hits), self._audit.bound(self._delta)),
+                **noise,
             }
+
+    @property
+    def spent_share(self) -> float:
+        """Which share of the error budget is spent, from 0 to 1. At 1 nothing more is served until it has grown."""
+        with self._lock:
+            spent, limit = self._corrected(), self._spendable()
+        return min(1.0, spent / limit) if spent < limit else float(spent > 0)
 
     def to_bytes(self) -> bytes:
         """Return everything learned and spent, versioned, some tens of kilobytes, without pickle."""
@@ -480,7 +556,8 @@ class OnlinePolicy:
             key=self._key,
             draws=self._draws,
             counters={name: getattr(self, name) for name in COUNTERS},
-            audit=self._audit.mass,
+            audit=self._audit.masses,
+            noise=self._noise.sums,
             weights=model.weights,
             covariance=model.covariance,
             count=model.count,
@@ -523,18 +600,20 @@ class OnlinePolicy:
         self._outcomes = state.outcomes
         self._records = OrderedDict(state.records)
         self._clusters.restore(state.clusters)
+        self._noise.restore(state.noise)
         if self.seed is not None and state.key == self._key:
             self._draws = state.draws
         unknown = state.settings["judge_error"] is None
-        if all(
+        fits = len(state.audit) == len(self._audit.masses)
+        if fits and all(
             state.settings[name] == getattr(self, name) or (unknown and name == "judge_error")
             for name in BUDGET_SETTINGS
         ):
             for name, value in state.counters.items():
                 setattr(self, name, value)
             # Saved before judges could err: its evidence is kept at the same number of wrong answers.
-            scale = self._audit.rate / Audit(self.explore).rate if unknown else 1.0
-            self._audit.mass = state.audit * scale
+            scale = self._audit.rates[0] / Audit(self.explore).rates[0] if unknown else 1.0
+            self._audit.masses = [mass * scale for mass in state.audit]
             self._price = state.price
         else:
             self._restart_budget()

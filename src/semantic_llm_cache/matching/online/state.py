@@ -64,11 +64,15 @@ COUNTERS: Mapping[str, type[int] | type[float]] = {
     "_explored_expected": float,
     "_rehearsed": int,
     "_rehearsed_wrong": float,
+    "_noise_allowed": float,
 }
 """The counters of a running budget, by the names that the stored form has for them, and their types."""
-SETTINGS = ("max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "judge_error", "extra_features")
+SETTINGS = (
+    "max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "judge_error", "noise",
+    "extra_features",
+)  # fmt: skip
 """The settings that are saved."""
-BUDGET_SETTINGS = ("max_error", "max_error_per_hit", "confidence", "explore", "judge_error")
+BUDGET_SETTINGS = ("max_error", "max_error_per_hit", "confidence", "explore", "judge_error", "noise")
 """The settings that a running budget depends on: it cannot continue with others."""
 
 
@@ -81,7 +85,8 @@ class PolicyState:
         extra_names: the names of the extra features; None where only their number is known.
         key, draws: the random generator: its key of 8 bytes, and how many numbers it has drawn.
         counters: the values of `COUNTERS`.
-        audit: evidence mass of the audit.
+        audit: evidence masses of the audit.
+        noise: sums of the pairs of fresh answers.
         weights, covariance: the model's posterior, shapes (d,) and (d, d); the d features are `FEATURE_NAMES`, then
             the extra ones.
         count: outcomes that the model has learned.
@@ -98,7 +103,8 @@ class PolicyState:
     key: bytes
     draws: int
     counters: Mapping[str, float]
-    audit: float
+    audit: list[float]
+    noise: list[float]
     weights: Array
     covariance: Array
     count: int
@@ -144,7 +150,9 @@ def dump(state: PolicyState) -> bytes:
         "key": state.key.hex(),
         "draws": state.draws,
         "counters": dict(state.counters),
-        "audit": state.audit,
+        "audit": state.audit[0],
+        "more_audit": state.audit[1:],
+        "noise": state.noise,
         "weights": _pack(state.weights, "<f8"),
         "covariance": _pack(state.covariance, "<f8"),
         "count": state.count,
@@ -184,6 +192,7 @@ def _read(data: bytes) -> dict[str, Any]:
             document["base_names"], document["extra_names"] = list(_VERSION_1_BASE), None
         if head != _TAG + b"%d" % VERSION:
             _complete(document)
+        _add_noise(document)
         return document
     except (zlib.error, ValueError) as error:
         raise _damaged(error) from error
@@ -202,6 +211,15 @@ def _complete(document: dict[str, Any]) -> None:
         settings.setdefault("judge_error", None)  # unknown: the budget goes on with any
     if isinstance(counters, dict) and "_explored_wrong" in counters:
         counters.setdefault("_explored_judged", counters["_explored_wrong"])
+
+
+def _add_noise(document: dict[str, Any]) -> None:
+    """Add what states did not have before there was `noise=`."""
+    document.setdefault("more_audit", [])
+    document.setdefault("noise", [0.0, 0.0, 0.0])
+    for part, name, value in (("settings", "noise", None), ("counters", "_noise_allowed", 0.0)):
+        if isinstance(document.get(part), dict):
+            document[part].setdefault(name, value)
 
 
 def _damaged(error: Exception) -> CacheSerializationError:
@@ -290,13 +308,14 @@ def load(data: bytes, like: PolicyState, prior: tuple[Array, Array]) -> PolicySt
     document = _read(data)
     try:
         state = _plain(document, like, prior)
-        numbers = [state.audit, state.price, state.outcomes]
+        numbers = [state.price, state.outcomes, *state.noise]
         whole = [state.draws, state.count, state.hold, state.misses, state.alarms]
-        if not np.isfinite([*numbers, *state.counters.values(), *state.cusum]).all() or len(state.key) != 8:
+        finite = np.isfinite([*numbers, *state.audit, *state.counters.values(), *state.cusum]).all()
+        if not finite or len(state.key) != 8:
             raise ValueError("a counter that is no number")
-        if min(*numbers[1:], *whole, *state.cusum) < 0.0:
+        if min(*numbers, *whole, *state.cusum) < 0.0:
             raise ValueError("a counter below zero")
-        if len(state.cusum) != len(like.cusum):
+        if len(state.cusum) != len(like.cusum) or len(state.noise) != len(like.noise):
             raise ValueError("sums of another detector")
     except CacheSerializationError:
         raise
@@ -317,7 +336,8 @@ def _plain(document: dict[str, Any], like: PolicyState, prior: tuple[Array, Arra
         key=bytes.fromhex(document["key"]),
         draws=int(document["draws"]),
         counters={name: kind(document["counters"][name]) for name, kind in COUNTERS.items()},
-        audit=float(document["audit"]),
+        audit=[float(mass) for mass in (document["audit"], *document["more_audit"])],
+        noise=[float(value) for value in document["noise"]],
         weights=weights,
         covariance=covariance,
         count=int(document["count"]),

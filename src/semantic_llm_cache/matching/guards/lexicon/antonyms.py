@@ -113,7 +113,8 @@ ANTONYMS: dict[str, str] = {
         fresh/stale rotten; clean/dirty; happy glad/sad unhappy; happiest/saddest; optimist/pessimist;
         optimistic/pessimistic; brave/cowardly; introvert/extrovert; introverted/extroverted; public/private;
         domestic/foreign international; local/remote global; native/foreign; urban/rural; internal/external;
-        inner/outer; inside/outside; indoor/outdoor; indoors/outdoors; inbound incoming/outbound outgoing;
+        inner/outer; inside/outside; indoor/outdoor; indoors/outdoors;
+        shade shady/sun sunny sunlight sunshine; inbound incoming/outbound outgoing;
         input/output; entrance/exit; enter/leave exit; arrive/depart leave; arrival/departure;
         arrivals/departures; inhale/exhale; implicit/explicit; include/exclude; including/excluding;
         inclusive/exclusive; append/prepend; prefix/suffix; head/tail; header/footer; top/bottom; upper/lower;

@@ -1,0 +1,108 @@
+"""Which cache answers a request: one `WireCache` for each set of rules that apply together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.wire.cache import WireCache
+
+__all__ = ["Asker", "Doors", "Rule"]
+
+_MOST_KNOWN = 4096
+_BUDGETS = frozenset({"max_error", "max_error_per_hit"})
+
+
+@dataclass(frozen=True)
+class Asker:
+    """What rules are chosen by.
+
+    Attributes:
+        upstream: its name.
+        route: the name of the wire format, such as ``"openai.chat"``.
+        model: as the request's body names it, ``""`` for none.
+        tenant: its label.
+    """
+
+    upstream: str
+    route: str
+    model: str
+    tenant: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Other options for some requests.
+
+    Attributes:
+        name: of the rule.
+        match: patterns by the attribute of `Asker` that they are compared with: ``{"model": "gpt-4*"}``.
+        options: of `WireCache`; ``{"enabled": False}`` caches nothing.
+    """
+
+    name: str
+    match: Mapping[str, str]
+    options: Mapping[str, Any]
+
+    def applies(self, asker: Asker) -> bool:
+        """Return whether the rule is for this request. Patterns are case-sensitive, with ``*``, ``?`` and ``[...]``."""
+        return all(fnmatchcase(getattr(asker, part), pattern) for part, pattern in self.match.items())
+
+
+class Doors:
+    """Finds the cache for a request. All share one backend, and what is in flight.
+
+    Args:
+        engine: with the options that hold for all requests.
+        options: of `WireCache`, for all requests.
+        rules: in this order applied; a later one prevails.
+    """
+
+    def __init__(self, engine: Engine, options: Mapping[str, Any], rules: Sequence[Rule] = ()) -> None:
+        self.engine = engine
+        self._options = options
+        self._rules = tuple(rules)
+        self._made: dict[tuple[int, ...], WireCache] = {}
+        self._known: dict[Asker, WireCache] = {}
+        self._matched = frozenset(part for rule in self._rules for part in rule.match)
+        self._only = None if self._rules else self._door(())
+
+    @property
+    def engines(self) -> list[Engine]:
+        """The engines in use."""
+        return [self.engine, *(door.engine for door in self._made.values())]
+
+    def find(self, upstream: str, route: str, tenant: Callable[[], str], model: Callable[[], str]) -> WireCache:
+        """Return the cache for a request.
+
+        Args:
+            upstream, route: see `Asker`.
+            tenant, model: return these; called only where a rule depends on them.
+        """
+        if self._only is not None:
+            return self._only
+        wants = self._matched
+        asker = Asker(upstream, route, model() if "model" in wants else "", tenant() if "tenant" in wants else "")
+        found = self._known.get(asker)
+        if found is None:
+            found = self._door(tuple(i for i, rule in enumerate(self._rules) if rule.applies(asker)))
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[asker] = found
+        return found
+
+    def _door(self, applying: tuple[int, ...]) -> WireCache:
+        made = self._made.get(applying)
+        if made is None:
+            options = dict(self._options)
+            for i in applying:
+                rule = self._rules[i]
+                options.update(rule.options)
+                if _BUDGETS & rule.options.keys() and "namespace" not in rule.options:
+                    # What an error budget has learned is kept by namespace.
+                    options["namespace"] = f"{self.engine.namespace}/{rule.name}"
+            made = self._made[applying] = WireCache(self.engine, **options)
+        return made
