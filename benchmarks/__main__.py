@@ -23,6 +23,7 @@ SUBSETS = {
     "embedding": ("embedding", "embeddings one by one, in batches, and 128 at a time"),
     "memory": ("memory", "bytes per entry, one scope and many"),
     "hit": ("hit", "a whole near hit on SQLite against the bare embedding call"),
+    "earlier": ("earlier", "a whole near hit with the real model against that of an earlier commit"),
     "clients": ("clients", "hits and missed streams through the openai client, against the bare client"),
     "index": ("index", "the vector index in memory and in SQLite; INDEX_MILLION=1 adds a million entries"),
     "gptcache": ("against_gptcache", "near hits and puts against GPTCache on SQLite and faiss"),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.similarity import EmbeddingProvider
+from semantic_llm_cache.storage.contract import Text
 
 Matrix = npt.NDArray[np.float32]
 
@@ -18,6 +19,8 @@ DIMENSION = 384
 EMBEDDER = "bench-ready-384"
 ANSWER = "It depends on the settings of the account. " * 24  # about 1 KB
 SIMILARITY = 0.95
+TEXT = Text("bench", "scope", EMBEDDER, "a text whose vector is not kept")
+ALSO = "it also asks for the vector of the text, for a miss"
 
 
 def clustered(count: int, seed: int = 7) -> Matrix:

@@ -1,4 +1,4 @@
-"""The embedder: one text, batches, and 128 near lookups at once against the same without batching.
+"""The embedder: one text, batches, 8 bits beside fp32, and 128 near lookups at once against the same without batching.
 
 The floor is the bare call: `encode` of the provider, which runs tokenizer and model in this thread.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
-from benchmarks.harness import Bench, Times, at_least, at_most
+from benchmarks.harness import Bench, Contender, Times, at_least, at_most
 from benchmarks.words import SIMILARITY, questions, text_of, wordings
 from semantic_llm_cache import Request, SemanticCache
 from semantic_llm_cache.backends import MemoryBackend
@@ -24,8 +24,46 @@ def run(bench: Bench) -> None:
     provider.load()
     for tokens in (12, 120):
         _single(bench, provider, tokens)
-    _concurrent(bench)
     bench.run(provider.close())
+    _precisions(bench)
+    _concurrent(bench)
+
+
+def _precisions(bench: Bench) -> None:
+    sides = {name: OnnxEmbeddingProvider(precision=name) for name in ("int8", "fp32")}
+    for name, provider in sides.items():
+        provider.load()
+        if provider.precision != name:
+            bench.missing("int8", "it does not work on this machine")
+            return
+    for tokens, together, target in ((12, 1, at_most(0.55)), (120, 1, None), (12, 32, at_most(0.5)), (120, 32, None)):
+        together = bench.size(together, min(together, 2))
+        bench.say(f"int8 beside fp32: {tokens} tokens, {together} at a time")
+        texts = [text_of(tokens, seed) for seed in range(256)]
+        items = [texts[i : i + together] for i in range(0, 256, together)]
+        calls = bench.size(max(1, 240 // (tokens * together)), 1)
+        contenders = [bench.calls(name, provider.encode_batch, items, calls) for name, provider in sides.items()]
+        times = bench.interleave(contenders, 25)
+        what = f"{tokens} tokens, int8" if together == 1 else f"{tokens} tokens, batch of {together}, int8"
+        used = bench.interleave([_processor(name, sides[name], items, calls) for name in sides], 9)
+        rates = {name: f"{together / median(seconds):.0f}" for name, seconds in times.items()}
+        bench.ratio(what, times, "int8", "fp32", target, note=f"{rates['int8']} texts/s, fp32 {rates['fp32']}")
+        bench.ratio(f"{what}, processor time", used, "int8", "fp32", target)
+    for provider in sides.values():
+        bench.run(provider.close())
+
+
+def _processor(name: str, provider: OnnxEmbeddingProvider, items: list[list[str]], calls: int) -> Contender:
+    """Return a side that is timed by the processor's time, which other processes hardly change."""
+    supply = itertools.cycle(items)
+
+    def batch(count: int) -> float:
+        began = process_time()
+        for texts in itertools.islice(supply, count):
+            provider.encode_batch(texts)
+        return process_time() - began
+
+    return Contender(name, batch, calls)
 
 
 def _single(bench: Bench, provider: OnnxEmbeddingProvider, tokens: int) -> None:

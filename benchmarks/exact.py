@@ -102,6 +102,7 @@ def _memory(bench: Bench) -> None:
         "one positional prompt": at_most(0.15),
         "three keyword arguments": at_most(0.25),
         "a method": at_most(0.25),
+        "an answer that is a dict": at_most(0.2),
     }
 
     def measure() -> None:

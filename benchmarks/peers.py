@@ -58,6 +58,24 @@ def environment(name: str, requirements: Sequence[str], *, parent: Path | None =
     return python
 
 
+def earlier_source(commit: str) -> Path:
+    """Return the folder with our package as it was at an earlier commit.
+
+    Raises:
+        PeerUnavailable: this is no clone of the repository that has the commit.
+    """
+    place = ROOT / ".venvs" / f"bench-earlier-{commit}"
+    if not (place / "ready").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        archive = place / "src.tar"
+        _command(["git", "-C", str(ROOT), "archive", "-o", str(archive), commit, "src"], f"reading commit {commit}")
+        shutil.unpack_archive(archive, place)
+        archive.unlink()
+        (place / "ready").touch()
+    return place / "src"
+
+
 @contextlib.contextmanager
 def importable(name: str, requirements: Sequence[str], *, parent: Path | None = None) -> Iterator[None]:
     """Make `requirements` importable in this process, for comparisons that need one process.
@@ -85,14 +103,22 @@ def importable(name: str, requirements: Sequence[str], *, parent: Path | None = 
 class Worker:
     """A program of `workers/`, by name, or a script, in an interpreter; it answers requests in lines of JSON.
 
+    Args:
+        python: the interpreter.
+        script: the program.
+        log: where its messages go.
+        source: a folder with packages, which go before those that are installed.
+
     Raises:
         PeerUnavailable: it does not answer, with what it last said.
     """
 
-    def __init__(self, python: str | Path, script: str | Path, log: Path) -> None:
+    def __init__(self, python: str | Path, script: str | Path, log: Path, source: Path | None = None) -> None:
         run = [str(script)] if isinstance(script, Path) else ["-m", f"benchmarks.workers.{script}"]
         self._log = log
         environ = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+        if source is not None:
+            environ["PYTHONPATH"] = str(source)
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [str(python), *run], cwd=ROOT,

@@ -21,7 +21,7 @@ from typing import Any
 from scripts.servers.common import ServersUnavailable
 from scripts.servers.postgres import PostgresServer
 
-from benchmarks.data import ANSWER, EMBEDDER, SIMILARITY, Filling
+from benchmarks.data import ALSO, ANSWER, EMBEDDER, SIMILARITY, TEXT, Filling
 from benchmarks.harness import Bench, at_least, at_most
 from benchmarks.servers import fresh_items, per_call, report_server_time, sizes, strangers
 from semantic_llm_cache.backends import PostgresBackend
@@ -130,6 +130,7 @@ def _measure(
     times = bench.interleave(
         [
             bench.awaits("exact", backend.get, keys, 200),
+            bench.awaits("exact, near cache", lambda key: backend.recall(key, TEXT), keys, 200),
             bench.awaits("SELECT", by_key.fetch, digests, 200),
             bench.awaits("near", near, list(filling.queries), 60),
             bench.awaits(BARE, lambda q: nearest.fetch(q, filling.scope_hash, EMBEDDER), lists, 60),
@@ -138,6 +139,7 @@ def _measure(
     )
     what = f"{len(filling.rows):,}"
     bench.ratio(f"{what}: exact hit", times, "exact", "SELECT", at_most(1.5))
+    bench.ratio(f"{what}: exact hit of a near cache", times, "exact, near cache", "SELECT", note=ALSO)
     bench.ratio(f"{what}: near hit", times, "near", BARE, at_most(1.5))
 
     fresh = fresh_items(filling, strangers(bench.size(1000, 50)))

@@ -25,7 +25,8 @@ TTLFunction = Callable[[Any, Any], TTL]
 """Takes a fresh answer and its `Request`, and returns the answer's time to live."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+# Compiled when first used, by `re` itself: compiling at import would cost every start.
+_PART = r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)"
 _HELP = (
     'use seconds (3600), a timedelta, text such as "90s", "1h30m" or "7d", 0 to store nothing, or None for no expiry'
 )
@@ -53,7 +54,7 @@ def parse_ttl(ttl: TTL, name: str = "ttl") -> float | None:
         seconds = ttl.total_seconds()
     elif isinstance(ttl, str):
         text = ttl.strip().lower().replace(" ", "")
-        parts = _PART.findall(text)
+        parts = re.findall(_PART, text)
         if not parts or "".join(number + unit for number, unit in parts) != text:
             raise ValueError(f"{name}={shown(ttl)} cannot be read: {_HELP}")
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -18,9 +18,10 @@ from semantic_llm_cache.exceptions import PromptCacheError
 __all__ = ["describe", "looks_like_url", "origin_of", "scheme_of", "without_urls"]
 
 _PACKAGE = __name__.partition(".")[0]
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,19}\Z", re.IGNORECASE)
-_HOST = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?\Z", re.IGNORECASE)
-_WORD_WITH_URL = re.compile(r"""[^\s'"]*(?:://|:[^\s'"]*@)[^\s'"]*""")
+# Compiled when first used, by `re` itself: compiling at import would cost every start.
+_SCHEME = r"[a-z][a-z0-9+.-]{0,19}\Z"
+_HOST = r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?\Z"
+_WORD_WITH_URL = r"""[^\s'"]*(?:://|:[^\s'"]*@)[^\s'"]*"""
 
 
 # ------------------------------------------------------------------------------- exceptions
@@ -74,7 +75,7 @@ def scheme_of(url: str) -> str:
         ('redis://', '')
     """
     scheme, separator, _ = url.partition("://")
-    return f"{scheme.lower()}://" if separator and _SCHEME.match(scheme) else ""
+    return f"{scheme.lower()}://" if separator and re.match(_SCHEME, scheme, flags=re.IGNORECASE) else ""
 
 
 def origin_of(url: Any) -> str:
@@ -94,7 +95,7 @@ def origin_of(url: Any) -> str:
     if "@" in rest[len(location) :]:
         return f"{scheme}..."
     host = location.rpartition("@")[2]
-    return scheme + (host if _HOST.match(host) else "...")
+    return scheme + (host if re.match(_HOST, host, flags=re.IGNORECASE) else "...")
 
 
 def looks_like_url(text: str) -> bool:
@@ -121,4 +122,4 @@ def without_urls(text: str, words: Iterable[str] = ()) -> str:
     for word in sorted(filter(looks_like_url, words), key=len, reverse=True):
         for quoted in (word, repr(word)[1:-1], " ".join(word.split())):
             text = text.replace(quoted, origin_of(word))
-    return _WORD_WITH_URL.sub(lambda match: origin_of(match.group()), text)
+    return re.sub(_WORD_WITH_URL, lambda match: origin_of(match.group()), text)

@@ -212,13 +212,13 @@ async def test_hits_belong_to_the_entry_they_were_counted_for():
     await backend.set("k", CacheEntry("p", 1))
     await backend.record_hits({"k": 3}, 5.0)
     await asyncio.gather(*[backend.record_hits({"k": 1, f"k{n}": 1}, 6.0) for n in range(20)])
-    assert (await backend.get("k")).hit_count == 23
+    assert (await backend.get_many(["k"], touch=False))[0].hit_count == 23
     await backend.set("k", CacheEntry("p", 2, hit_count=7))
-    again = await backend.get("k")
+    (again,) = await backend.get_many(["k"], touch=False)
     assert (again.hit_count, again.last_accessed) == (7, None)
     await backend.delete("k")
     await backend.set("k", CacheEntry("p", 3))
-    assert (await backend.get("k")).hit_count == 0
+    assert (await backend.get_many(["k"], touch=False))[0].hit_count == 0
     await backend.close()
 
 

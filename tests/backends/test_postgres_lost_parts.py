@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+import numpy as np
 import pytest
 from faults import LIMITS, X, entry
 from postgres_servers import execute, own_schema, server_url
@@ -10,6 +11,7 @@ from postgres_servers import execute, own_schema, server_url
 from semantic_llm_cache import SemanticCache, last_lookup
 from semantic_llm_cache.backends import PostgresBackend
 from semantic_llm_cache.exceptions import CacheBackendError
+from semantic_llm_cache.storage.contract import Text
 
 TABLES = ("entries", "hits", "counters", "state", "layout", "leases")
 COLUMNS = {
@@ -267,7 +269,39 @@ async def test_a_repair_outlasts_the_call_that_met_the_loss(monkeypatch):
     monkeypatch.setattr(_postgres_link, "set_up", slow)
     for _ in range(3):
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(backend.get("k"), 0.05)
-    assert (await backend.get("k")).response == "That."
+            await asyncio.wait_for(backend.get_many(["k"]), 0.05)  # `get` needs no hits
+    assert (await backend.get_many(["k"]))[0].response == "That."
     assert runs == 1
+    await backend.close()
+
+
+async def test_a_lost_table_of_vectors_costs_the_vectors_and_nothing_else(caplog):
+    backend = made()
+    text, vector = Text("n", "scope", "model", "p"), np.eye(1, 8, dtype=np.float32)[0]
+    await backend.set("k", entry())
+    await backend.keep_vectors({text: vector})
+    assert np.array_equal((await backend.recall("nothing", text))[1], vector)
+    await execute(server_url(), f'DROP TABLE "{backend.schema}".vectors')
+    caplog.clear()
+    assert await backend.recall("nothing", text) == (None, None)
+    assert (await backend.recall("k", text))[0].response == "That."
+    assert await backend.clear("m") == 0
+    await backend.keep_vectors({text: vector})
+    assert np.array_equal((await backend.recall("nothing", text))[1], vector)
+    assert "missing" not in caplog.text
+    await backend.close()
+
+
+async def test_a_user_who_may_make_no_table_shares_no_vectors(monkeypatch):
+    backend, text = made(), Text("n", "scope", "model", "p")
+    await backend.set("k", entry())
+
+    async def refused(work, **options):
+        raise CacheBackendError("permission denied for schema")
+
+    monkeypatch.setattr(backend._link, "run", refused)
+    await backend.keep_vectors({text: np.eye(1, 8, dtype=np.float32)[0]})
+    monkeypatch.undo()
+    assert (await backend.recall("k", text))[0].response == "That."
+    assert await backend.recall("nothing", text) == (None, None)
     await backend.close()

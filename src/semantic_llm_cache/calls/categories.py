@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -100,6 +99,8 @@ def _check_name(category: Any, name: str) -> None:
     check_category(category, f"{name}: the category ")
     if category in BUILT_IN:
         return
+    import difflib  # only for the message
+
     close = difflib.get_close_matches(category.lower(), BUILT_IN, 1, 0.85)
     if close:
         raise ValueError(f"{name} has {category!r}: did you mean {close[0]!r}? The built-in ones are {BUILT_IN}")

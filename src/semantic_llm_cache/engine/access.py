@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Unreadable
@@ -25,7 +26,7 @@ from semantic_llm_cache.runtime.breaker import CircuitBreaker
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.similarity.cache import shared_embedder
 from semantic_llm_cache.similarity.unseen import why_unreadable
-from semantic_llm_cache.storage.contract import Candidate, StorageBackend
+from semantic_llm_cache.storage.contract import Candidate, StorageBackend, Text
 from semantic_llm_cache.storage.registry import default_in_use, get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop
 
@@ -90,6 +91,14 @@ class Storage:
         """Return the entry under a key. Raises what `run` does."""
         entry = await self.run(lambda: entry_under(self.backend, key))
         self.state.note_read(entry is not None)
+        return entry
+
+    async def recall(self, key: str, text: Text, found: Found) -> CacheEntry | None:
+        """Do `get`; where there is no entry, set `found.vector` if the storage knows the vector of the text."""
+        entry, vector = await self.run(lambda: _recalled(self.backend, key, text))
+        self.state.note_read(entry is not None)
+        if entry is None and vector is not None:
+            found.vector, found.embedder = vector, text.embedder
         return entry
 
     async def candidates(self, found: Found, threshold: float, k: int, scope: str) -> list[Candidate]:
@@ -192,6 +201,44 @@ class Access:
             self._embedder = shared_embedder(option)
         return self._embedder
 
+    def unknown_text(self, call: Call) -> Text | None:
+        """Return the text of a call if the storage should be asked for its vector: this process does not know it."""
+        if not call.needs_vector:
+            return None
+        try:
+            embedder = self.need_embedder()
+            if embedder.known(call.request.text) is not None:
+                return None
+            request = call.request
+            return Text(request.namespace, request.scope_hash, embedder.fingerprint, request.text)
+        except Exception:  # `embed` meets the same, and reports it
+            return None
+
+    def reuse(self, entry: CacheEntry | None, call: Call) -> None:
+        """Take the vector of an entry that cannot be served, if the embedder in use made it of the text of the call."""
+        if entry is None or entry.embedding is None or not call.needs_vector or call.found.vector is not None:
+            return
+        try:
+            fingerprint = self.need_embedder().fingerprint
+        except Exception:  # `embed` meets the same, and reports it
+            return
+        if entry.prompt == call.request.text and entry.embedder == fingerprint:
+            call.found.vector, call.found.embedder = unit(entry.embedding), fingerprint
+
+    async def embed_request(self, call: Call) -> None:
+        """Do `embed` for a call, and share the vector with other processes if the call may store anything."""
+        found, text = call.found, call.request.text
+        known = found.vector
+        if known is not None:  # the storage knew it
+            self.need_embedder().keep(text, known)
+            return
+        backend, state = self.bound()
+        shares = backend.vector_seconds > 0 and call.settings.asks.may_store
+        new = self.unknown_text(call) if shares else None
+        await self.embed(text, found)
+        if new is not None and found.vector is not None:
+            state.note_vector(new, found.vector)
+
     async def embed(self, text: str, found: Found) -> None:
         """Set `found.vector`; leave it None, with a reason, for text longer than the model reads.
 
@@ -206,8 +253,13 @@ class Access:
             if not embedder.loaded:
                 # Loading a model takes seconds, once. It delays the calls that need it but does not trip the breaker.
                 await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
+            name = embedder.fingerprint  # loading may settle it: where 8 bits do not work, fp32 is used
             if not await _readable(embedder, text):
                 found.reason = why_unreadable(text)
+                return
+            known = embedder.known(text)
+            if known is not None:
+                found.vector, found.embedder = unit(known), name
                 return
             breaker = _breaker_of(embedder)
             if not breaker.allow():
@@ -269,6 +321,21 @@ async def entry_under(backend: StorageBackend, key: str) -> CacheEntry | None:
     if entry is not None and not isinstance(entry, CacheEntry):
         raise TypeError(f"get() returned a {type(entry).__name__}, not a CacheEntry")
     return entry
+
+
+async def _recalled(backend: StorageBackend, key: str, text: Text) -> tuple[CacheEntry | None, Any]:
+    """Return the entry under a key as `entry_under` does, else the vector of a text if the backend knows it."""
+    if backend.in_process and is_large(getattr(backend.peek(key), "response", None)):
+        return await entry_under(backend, key), None
+    entry, vector = await backend.recall(key, text)
+    if entry is not None and not isinstance(entry, CacheEntry):
+        raise TypeError(f"get() returned a {type(entry).__name__}, not a CacheEntry")
+    return entry, None if vector is None or not _is_unit(vector) else vector
+
+
+def _is_unit(vector: Any) -> bool:
+    """Return whether a stored vector is what was written, as far as its length tells. A damaged one counts as none."""
+    return bool(vector.ndim == 1 and abs(float(vector @ vector) - 1.0) < 1e-3)
 
 
 async def _candidates(backend: StorageBackend, vector: Any, threshold: float, **limits: Any) -> list[Candidate]:

@@ -55,11 +55,13 @@ class Freshness:
         """Fetch a fresh answer after the caller has continued with the stale one; one at a time per key."""
         flights = self._access.storage().state.flights
         if flights.begin_refresh(call.flight_key):
-            background.later(self._fetch(call.again(), flights))
+            again, stale = call.again(), call.found.entry
+            self._access.reuse(stale, again)
+            background.later(self._fetch(again, flights))
 
     async def _fetch(self, call: Call, flights: Flights) -> None:
         try:
-            if call.needs_vector:
+            if call.needs_vector and call.found.vector is None:
                 with contextlib.suppress(Outage):
                     await self._access.embed(call.request.text, call.found)
             # This caller may have read the old answer just before another refresh replaced it.

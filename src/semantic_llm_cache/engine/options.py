@@ -202,7 +202,7 @@ def _delay(value: float | None, name: str) -> float | None:
 # ------------------------------------------------------------------------------ the table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Option:
     """One option.
 
@@ -221,7 +221,7 @@ def _option(default: Any, check: Check, doc: str) -> Any:
     return field(default=default, metadata={"option": Option(default, check, doc)})
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Options:
     """The checked options of an engine. `read` makes them; `changed` returns a changed copy."""
 

@@ -60,7 +60,7 @@ class Failure(NamedTuple):
     error: BaseException
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Found:
     """What a search found.
 

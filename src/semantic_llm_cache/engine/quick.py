@@ -24,9 +24,8 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.registry import get_default_backend
-from semantic_llm_cache.values.encoding import thaw
 from semantic_llm_cache.values.offload import is_large
-from semantic_llm_cache.values.rebuilding import rebuild
+from semantic_llm_cache.values.rebuilding import revived
 
 __all__ = ["Quick"]
 
@@ -86,7 +85,7 @@ class Quick:
             if type(value) is not str and type(value) not in _PLAIN:
                 if is_large(value) and asyncio._get_running_loop() is not None:
                     return MISS  # the full path copies it in a thread
-                value = rebuild(thaw(value), settings.target)
+                value = revived(value, settings.target)
         except Exception:
             return MISS  # the full path meets the same problem and handles it
         if self._bounded and not self._learning.count_exact(request.text, settings):

@@ -102,19 +102,25 @@ class Search:
         found, front = call.found, storage.backend.front
         generation = 0 if front is None else front.generation
         try:
-            entry = await storage.get(call.request.key)
+            text = self._access.unknown_text(call)
+            if text is None:
+                entry = await storage.get(call.request.key)
+            else:
+                entry = await storage.recall(call.request.key, text, found)
         except Outage as outage:
             found.unread = not isinstance(outage, Unreadable)
             raise
         if not call.settings.asks.may_look:
             found.reason = "no-cache was asked for"
             if call.needs_vector:
+                self._access.reuse(entry, call)
                 await self._embed(call)  # the fresh answer is stored with this vector
             return
         same = None
         if exact and entry is not None and self._fits(entry, call) and await self._rests(entry, call):
             same = Candidate(call.request.key, entry, 1.0)
         if (same is None or not await self._take(call, same, probing)) and call.settings.similarity < 1:
+            self._access.reuse(entry, call)
             try:
                 await self._look_near(storage, call, probing)
             except _Same as meanwhile:
@@ -178,12 +184,12 @@ class Search:
         found.place = Place(chosen.key, chosen.entry.created_at)
 
     async def _embed(self, call: Call) -> None:
-        """Set the vector of the call's text: see `Access.embed`."""
+        """Set the vector of the call's text: see `Access.embed_request`."""
         watch = call.watch
         if watch is not None:
             watch.mark()
         try:
-            await self._access.embed(call.request.text, call.found)
+            await self._access.embed_request(call)
         finally:
             if watch is not None:
                 watch.mark("embed")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -19,7 +19,7 @@ from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
-from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend, Text
 
 __all__ = ["BackendState", "state_of"]
 
@@ -28,6 +28,8 @@ _FLUSH_AFTER = 1.0
 _MOST_HITS = 100_000
 """Number of entries whose hits are kept for another try when the storage fails."""
 _MOST_NEAR = 1000
+_MOST_VECTORS = 1000
+"""Number of vectors of texts that wait to be written; more are not shared."""
 _LONGEST_NEAR = 8000  # characters of both prompts: the records of near hits take some 10 MB at most
 
 
@@ -70,8 +72,9 @@ class BackendState:
         self.policies: dict[str, Any] = {}
         self.searched = False
         self._parts: dict[type, Any] = {}
-        self._near: OrderedDict[str, Lookup] = OrderedDict()
+        self._near: deque[Lookup] = deque(maxlen=_MOST_NEAR)
         self._changed_policies: set[str] = set()
+        self._vectors: dict[Text, Any] = {}
         self._waiting: set[str] = set()  # changed, but not yet to be written while the cache is in use
 
     def part(self, kind: type[T]) -> T:
@@ -120,6 +123,7 @@ class BackendState:
         self.hits = {}
         self._scheduled = False
         self._changed_policies = set()
+        self._vectors = {}
         self._waiting = set()
         for counters in list(self.counters):
             self._taken(counters)  # the parent writes them
@@ -137,14 +141,17 @@ class BackendState:
         """
         if len(lookup.prompt) + len(lookup.matched_prompt or "") > _LONGEST_NEAR:
             return
-        self._near[lookup.id] = lookup.without_response()
-        while len(self._near) > _MOST_NEAR:
-            with contextlib.suppress(KeyError):  # another thread was faster
-                self._near.popitem(last=False)
+        self._near.append(lookup.without_response())
 
     def near_hit(self, id: str) -> Lookup | None:
         """Return the record of a recent near hit by its id."""
-        return self._near.get(id)
+        return next((lookup for lookup in list(self._near) if lookup.has_id(id)), None)
+
+    def note_vector(self, text: Text, vector: Any) -> None:
+        """Keep the vector of a text to be written later, for other processes."""
+        if len(self._vectors) < _MOST_VECTORS:
+            self._vectors[text] = vector
+            self.schedule()
 
     def schedule(self) -> None:
         """Schedule a write of the counts."""
@@ -197,6 +204,7 @@ class BackendState:
                 self.owe(counters)
             hits, self.hits = self.hits, {}
             owed, self._owed = self._owed, {}
+            vectors, self._vectors = self._vectors, {}
             self._flushing += 1
         try:
             if hits:
@@ -212,6 +220,8 @@ class BackendState:
                 except Exception:
                     self._changed_policies.add(name)
                     raise
+            if vectors:  # last, and not tried again: they only save time
+                await backend.keep_vectors(vectors)
         except Exception as error:
             logger.debug("semantic-llm-cache: counters were not written: %s", describe(error))
             with self._lock:  # keep them for the next try
@@ -249,8 +259,9 @@ class BackendState:
                 part.withdraw(names)
 
     def drop_pending(self) -> None:
-        """Forget hits of entries that have been cleared."""
+        """Forget what waits to be written about entries that have been cleared: their hits, vectors of texts."""
         self.hits = {}
+        self._vectors = {}
 
 
 def _add(sums: dict[str, float], delta: dict[str, float]) -> None:

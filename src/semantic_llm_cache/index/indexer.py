@@ -28,6 +28,9 @@ logger = logging.getLogger("semantic_llm_cache")
 _TAIL = 512  # vectors outside the lists before they are added: scanning so many takes about 20 us
 _STEP_ROWS = 64  # rows added to lists in one step, which holds the index lock for about 0.3 ms
 _GHOSTS = 2048  # rebuild the lists when more than this many, and more than a quarter of all, are removed
+_COARSE = 2  # lists of more than so many times the least number of vectors are coarse at first
+_OUTGROWN = 4  # a build starts over when there are this many times the vectors that it began with
+_MOST_ROUNDS = 100_000  # of adding what has changed during a build; beyond, the lists are given up
 _LAST_ROWS = 64  # rows changed during a build: at most this many are added with the lock held
 _NICE = 5
 _REPORT_SECONDS = 15.0
@@ -36,6 +39,10 @@ _EXIT_SECONDS = 5.0
 
 class Stopped(Exception):
     """Stop the work: the process is exiting or the index is closed."""
+
+
+class _Outgrown(Exception):
+    """Stop a build: most of the vectors have come since it began."""
 
 
 class IndexedVectors(Protocol):
@@ -74,6 +81,7 @@ class Indexer:
         self._jobs: deque[Callable[[], Any]] = deque()
         self._job: Callable[[], Any] | None = None  # in progress
         self._thread: threading.Thread | None = None
+        self._nice_thread: threading.Thread | None = None
         self._busy = False
         self.stopping = False
         """Set when jobs should end as soon as possible."""
@@ -189,6 +197,7 @@ class Indexer:
         return True
 
     def _do(self, job: Callable[[], Any]) -> None:
+        self._be_nice()
         try:
             self._job = job
             job()
@@ -238,12 +247,24 @@ class Indexer:
             if lists is not None and partition.count < self.list_rows // 2:
                 partition.drop_lists()
                 return
-            fresh = lists is not None and not self._is_stale(partition, lists)
-        if lists is None or not fresh:
-            self._build(index, partition)
+            count, tail = partition.count, partition.count - partition.indexed
+            stale = lists is None or self._is_stale(partition, lists)
+            coarse = tail > count // 2 and count > _COARSE * self.list_rows
+        if coarse:  # until then each search scans all of them
+            self._build(index, partition, coarse=True)
             return
-        while not self.stopping and self._add_rows_beside(index, partition, lists):
-            pass
+        self._be_nice()
+        # Rows in outdated lists are found much faster than rows in none, so they are added before lists are rebuilt.
+        if lists is not None:
+            self._add_tail(index, partition, lists, _TAIL if stale else 1)
+        if stale:
+            self._build(index, partition)
+
+    def _add_tail(self, index: IndexedVectors, partition: Partition, lists: InvertedLists, least: int) -> None:
+        """Add vectors that are in no list yet, until there are fewer than `least`."""
+        while not self.stopping and partition.count - partition.indexed >= least:
+            if not self._add_rows_beside(index, partition, lists):
+                return
 
     @staticmethod
     def _add_rows_beside(index: IndexedVectors, partition: Partition, lists: InvertedLists) -> bool:
@@ -263,32 +284,66 @@ class Indexer:
         time.sleep(min(0.002, (time.perf_counter() - start) / 4))  # leave some CPU time to others
         return True
 
-    def _build(self, index: IndexedVectors, partition: Partition) -> None:
-        """Build the lists of a partition while it is searched and changed, then start using them."""
+    def _build(self, index: IndexedVectors, partition: Partition, *, coarse: bool = False) -> None:
+        """Build the lists of a partition while it is searched and changed, then start using them.
+
+        Coarse lists take a third of the time. They are outdated from the start, so better ones follow.
+        """
         changed: set[int] = set()
         with index.watching(partition, changed) as view:
             if view is None:
                 return
             count = len(view.ids)
-            lists = InvertedLists.build(view.ids, view.blocks, count, self._pacer())
-            for _ in range(100):
+            pause = self._urgent if coarse else self._pacer()
+
+            def keep_up() -> None:
+                pause()
+                if partition.count > _OUTGROWN * len(view.ids):
+                    raise _Outgrown
+                if view.lists is not None and partition.lists is view.lists and not coarse:
+                    self._add_tail(index, partition, view.lists, _TAIL)
+
+            try:
+                lists = InvertedLists.build(view.ids, view.blocks, count, keep_up, coarse=coarse)
+            except _Outgrown:
+                return
+            for _ in range(_MOST_ROUNDS):
                 with index.lock:
                     numbers = index.take_changed(partition, changed, count)
-                    if len(numbers) <= _LAST_ROWS:
+                    # Vectors that came during the build are added too, or a search would have to scan them.
+                    end = max(count, min(partition.count, count + _STEP_ROWS))
+                    if len(numbers) <= _LAST_ROWS and partition.count - end < _TAIL:
                         self._add_rows(lists, partition, numbers)
                         if index.is_current(partition):
                             partition.lists, partition.indexed = lists, min(count, partition.count)
                         return
+                    numbers += range(count, end)
                     ids = [partition.ids[number] for number in numbers]
                     rows = np.stack([partition.row(number) for number in numbers])
+                    count = end
                 for first in range(0, len(ids), _STEP_ROWS):
                     lists.add(ids[first : first + _STEP_ROWS], rows[first : first + _STEP_ROWS])
+                pause()
 
     @staticmethod
     def _add_rows(lists: InvertedLists, partition: Partition, numbers: list[int]) -> None:
         if numbers:
             rows = np.stack([partition.row(number) for number in numbers])
             lists.add([partition.ids[number] for number in numbers], rows)
+
+    def _urgent(self) -> None:
+        """Do the part of `_pacer`'s function that ends the work: searches wait for it."""
+        if self.stopping:
+            raise Stopped
+
+    def _be_nice(self) -> None:
+        """Let requests take priority over the rest of the work of this thread."""
+        if self._nice_thread is not threading.current_thread():
+            self._nice_thread = threading.current_thread()
+            # On Linux each thread has its own niceness, and may not lower it again.
+            with contextlib.suppress(OSError, AttributeError):
+                thread = threading.get_native_id()
+                os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
 
     def _pacer(self) -> Callable[[], None]:
         """Return a function for long work to call often: it sleeps a fifth of the time, and raises to end the work."""
@@ -307,10 +362,6 @@ class Indexer:
 
 
 def _run(reference: weakref.ref[Indexer]) -> None:
-    # On Linux each thread has its own niceness: requests take priority over background work.
-    with contextlib.suppress(OSError, AttributeError):
-        thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
     while True:
         indexer = reference()
         if indexer is None or not indexer._next():

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semantic_llm_cache.index.kmeans import assign, kmeans
-from semantic_llm_cache.index.linear import Matrix, Vector, product
+from semantic_llm_cache.index.linear import MOST_BY_VECTOR, Matrix, Vector, dots, product
 
 __all__ = ["WIDTH", "Candidates", "InvertedLists"]
 
@@ -19,8 +19,9 @@ WIDTH = 96
 """Length of a short vector; vectors of at most this length are kept whole."""
 _SAMPLE = 4096  # number of vectors used to learn the directions
 _PER_CENTROID = 32  # number of vectors used to learn one centroid
-_BLOCK = 32  # rows of a list allocated and multiplied together
+_BLOCK = 32  # rows of a list allocated together
 _ROOT = 2.0  # number of lists = this times the square root of the number of vectors
+_COARSER = 4  # coarse lists are this many times fewer
 # How much the remainders of two near vectors, which their short vectors leave out, typically agree: 1 is the most.
 _ALIKE = 0.6
 _PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # number of lists searched, by the wanted cosine
@@ -28,7 +29,7 @@ _ROUNDING = 1e-4
 _CHUNK = 1024
 
 List = tuple[Matrix, npt.NDArray[np.int64], int]
-"""Short vectors (blocks, rows, numbers), ids, and how many of both are valid. Only the rows after those change."""
+"""Short vectors, ids, and how many of both are valid. Only the rows after those change."""
 
 
 class Candidates(NamedTuple):
@@ -57,16 +58,15 @@ class InvertedLists:
     A removed vector stays in its list as a ghost until the lists are rebuilt: the caller knows which ids are valid.
     """
 
-    __slots__ = ("_basis", "_blocks", "_centroids", "_empty", "_lists", "count", "dimension", "trained")
+    __slots__ = ("_across", "_basis", "_centroids", "_empty", "_lists", "count", "dimension", "trained")
 
     def __init__(self, dimension: int, basis: Matrix | None, centroids: Matrix) -> None:
         self.dimension = dimension
         self._basis = basis
+        self._across = None if basis is None else np.ascontiguousarray(basis.T)  # one query needs no matrix product
         self._centroids = centroids
         k, width = centroids.shape
-        self._blocks = np.zeros((-(-k // _BLOCK), _BLOCK, width), dtype=np.float32)
-        self._blocks.reshape(-1, width)[:k] = centroids
-        nothing = np.zeros((0, _BLOCK, width), dtype=np.float32)
+        nothing = np.zeros((0, width), dtype=np.float32)
         self._lists: list[List] = [(nothing, np.zeros(0, dtype=np.int64), 0)] * k
         self._empty = np.full(k, -9.0, dtype=np.float32)  # added to the products, so that empty lists are searched last
         self.count = 0
@@ -77,9 +77,9 @@ class InvertedLists:
     @property
     def nbytes(self) -> int:
         """Return the number of bytes allocated."""
-        basis = 0 if self._basis is None else self._basis.nbytes
+        basis = 0 if self._basis is None else 2 * self._basis.nbytes
         lists = sum(rows.nbytes + ids.nbytes for rows, ids, _ in self._lists)
-        return basis + self._centroids.nbytes + self._blocks.nbytes + lists
+        return basis + self._centroids.nbytes + lists
 
     @property
     def visits(self) -> int:
@@ -90,7 +90,9 @@ class InvertedLists:
     # ------------------------------------------------------------------------------ building
 
     @classmethod
-    def build(cls, ids: array[int], blocks: Sequence[Vector], count: int, pause: Callable[[], None]) -> InvertedLists:
+    def build(
+        cls, ids: array[int], blocks: Sequence[Vector], count: int, pause: Callable[[], None], *, coarse: bool = False
+    ) -> InvertedLists:
         """Build lists from the first `count` rows of `blocks`.
 
         Args:
@@ -99,6 +101,8 @@ class InvertedLists:
                 Rows may be overwritten during the build; the caller must add those again.
             count: at least 1.
             pause: called every few milliseconds; an exception from it ends the work.
+            coarse: make fewer, longer lists, which takes a third of the time. A search of them takes longer. `trained`
+                then says that they are outdated.
         """
         random = np.random.default_rng(count)
         per_block, dimension = blocks[0].shape
@@ -106,13 +110,13 @@ class InvertedLists:
         sample = np.stack([blocks[number // per_block][number % per_block] for number in picked.tolist()])
         basis = _directions(sample, min(WIDTH, dimension) - 1, random, pause) if dimension > WIDTH else None
         short = _shorten_all(blocks, count, basis, pause)
-        k = max(1, min(count, int(_ROOT * count**0.5)))
+        k = max(1, min(count, int(_ROOT * count**0.5) // (_COARSER if coarse else 1)))
         some: Matrix = short
         if count > _PER_CENTROID * k:
             some = short[np.sort(random.choice(count, _PER_CENTROID * k, replace=False))]
         lists = cls(dimension, basis, kmeans(some, k, random, pause))
         lists._fill(np.frombuffer(ids, dtype=np.int64, count=count), short, pause)
-        lists.trained = count
+        lists.trained = count // _COARSER if coarse else count
         return lists
 
     def _fill(self, ids: npt.NDArray[np.int64], short: Matrix, pause: Callable[[], None]) -> None:
@@ -141,8 +145,8 @@ class InvertedLists:
             there, own, count = self._lists[number]
             if count == len(own):
                 wanted = max(_BLOCK, count + count // 4)
-                there, own, _ = _list(there.reshape(-1, there.shape[2])[:count], own[:count], wanted)
-            there.reshape(-1, there.shape[2])[count] = row
+                there, own, _ = _list(there[:count], own[:count], wanted)
+            there[count] = row
             own[count] = id
             # Write the row first, then raise the count: searches need no lock.
             self._put(number, (there, own, count + 1))
@@ -159,7 +163,7 @@ class InvertedLists:
             count: how many to return at most, the highest estimates first.
             lowest: lowest cosine wanted.
         """
-        query = _shorten(vector.reshape(1, -1), self._basis)[0]
+        query = self._short(vector)
         slack, own = _ROUNDING, 1.0
         if self._basis is not None:
             rest = float(query[-1])
@@ -167,14 +171,26 @@ class InvertedLists:
             own -= (1.0 - _ALIKE) * rest * rest  # the estimate for the query itself
             query[-1] *= _ALIKE
         scores, ids = self._look(query, k, lowest, own)
-        # `slack` is the most that the remainders can add to an estimate.
-        kept = np.flatnonzero(scores >= np.float32(lowest - slack))
-        if len(kept) > count:
-            kept = kept[np.argpartition(scores[kept], len(kept) - count)[-count:]]
-        kept = kept[np.argsort(-scores[kept])]
-        found: list[int] = ids[kept].tolist()
-        estimates: list[float] = scores[kept].tolist()
+        if len(scores) > count:
+            kept = scores.argpartition(len(scores) - count)[-count:]
+            scores, ids = scores[kept], ids[kept]
+        order = (-scores).argsort()
+        found: list[int] = ids[order].tolist()
+        estimates: list[float] = scores[order].tolist()
+        if estimates and estimates[-1] < lowest - slack:  # `slack` is the most that the remainders can add
+            end = next(place for place, estimate in enumerate(estimates) if estimate < lowest - slack)
+            del found[end:], estimates[end:]
         return Candidates(found, estimates, slack)
+
+    def _short(self, vector: Vector) -> Vector:
+        """Return the short vector of a unit vector, a copy."""
+        if self._across is None:
+            whole: Vector = vector.copy()
+            return whole
+        short = np.empty(len(self._across) + 1, dtype=np.float32)
+        main = dots(self._across, vector, short[:-1])
+        short[-1] = max(0.0, 1.0 - float(main.dot(main))) ** 0.5
+        return short
 
     def _look(self, query: Matrix, k: int, lowest: float, own: float) -> tuple[Matrix, npt.NDArray[np.int64]]:
         """Return the estimates and the ids of all vectors in the lists nearest to the short vector `query`.
@@ -182,17 +198,19 @@ class InvertedLists:
         A vector at cosine c has an estimate of about c times `own`.
         """
         lists = self._lists
-        near = np.matmul(self._blocks, query).reshape(-1)[: len(lists)] + self._empty
+        near = dots(self._centroids, query) + self._empty
         ends = [probes for _, probes in _PROBES if probes < len(lists)]
-        order = np.argpartition(-near, [end - 1 for end in ends]).tolist() if ends else range(len(lists))
+        order = (-near).argpartition([end - 1 for end in ends]).tolist() if ends else range(len(lists))
         scores: list[Matrix] = [np.zeros(0, dtype=np.float32)]
         ids: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-        done = 0
+        done, direct = 0, MOST_BY_VECTOR // len(query)
         for cosine, probes in _PROBES:
             for number in order[done:probes]:
                 rows, numbers, length = lists[number]
                 if length:
-                    scores.append(np.matmul(rows, query).reshape(-1)[:length])
+                    # `dots` does the same for any length; the plain product takes half the time for a short list.
+                    some = rows[:length]
+                    scores.append(some.dot(query) if length <= direct else dots(some, query))
                     ids.append(numbers[:length])
             done = probes
             if lowest >= cosine - 1e-3 or done >= len(lists):
@@ -200,9 +218,9 @@ class InvertedLists:
             scores, ids = [np.concatenate(scores)], [np.concatenate(ids)]
             found = scores[0]
             # A vector this near is as likely to be in these lists as one at the wanted cosine.
-            if len(found) >= k and (np.max(found) if k == 1 else np.partition(found, -k)[-k]) >= (cosine + 0.03) * own:
+            if len(found) >= k and (found.max() if k == 1 else np.partition(found, -k)[-k]) >= (cosine + 0.03) * own:
                 break
-        return np.concatenate(scores), np.concatenate(ids)
+        return (scores[0], ids[0]) if len(scores) == 1 else (np.concatenate(scores), np.concatenate(ids))
 
     # ------------------------------------------------------------------------------ in a file
 
@@ -213,7 +231,7 @@ class InvertedLists:
         buffers: list[Any] = [] if self._basis is None else [self._basis.data.cast("B")]
         buffers.append(self._centroids.data.cast("B"))
         buffers += [own[:length].data.cast("B") for _, own, length in lists if length]
-        buffers += [rows.reshape(-1)[: length * rows.shape[2]].data.cast("B") for rows, _, length in lists if length]
+        buffers += [rows[:length].data.cast("B") for rows, _, length in lists if length]
         return [length for *_, length in lists], buffers
 
     @classmethod
@@ -244,10 +262,10 @@ class InvertedLists:
 
 def _list(rows: Matrix, ids: npt.NDArray[np.int64], room: int = 0) -> List:
     count, width = rows.shape
-    blocks = -(-max(count, room) // _BLOCK)
-    own = np.zeros((blocks, _BLOCK, width), dtype=np.float32)  # not `empty`: products use all of it
-    own.reshape(-1, width)[:count] = rows
-    numbers = np.empty(blocks * _BLOCK, dtype=np.int64)
+    room = -(-max(count, room) // _BLOCK) * _BLOCK
+    own = np.empty((room, width), dtype=np.float32)
+    own[:count] = rows
+    numbers = np.empty(room, dtype=np.int64)
     numbers[:count] = ids
     return own, numbers, count
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Matrix", "Vector", "dots", "product"]
+__all__ = ["MOST_BY_VECTOR", "Matrix", "Vector", "dots", "product"]
 
 Matrix = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float32]
 """One vector, or rows of vectors: shape (d,) or (n, d)."""
 
-_BY_VECTOR = 9216
+MOST_BY_VECTOR = 9216
+"""Most numbers in a matrix whose product with a vector surely stays in the calling thread."""
+
 _BY_MATRIX = 1 << 18
 _GROUP = 8
 
@@ -27,7 +29,7 @@ def dots(rows: Matrix, vector: Matrix, out: Matrix | None = None) -> Matrix:
     count, dimension = rows.shape
     if out is None:
         out = np.empty(count, dtype=np.float32)
-    group = max(1, _BY_VECTOR // dimension)
+    group = max(1, MOST_BY_VECTOR // dimension)
     whole = count - count % group
     if whole:
         np.matmul(rows[:whole].reshape(-1, group, dimension), vector, out=out[:whole].reshape(-1, group))

@@ -18,6 +18,7 @@ Scores = npt.NDArray[np.float32]
 # Rows are stored in blocks of this size, so that adding never copies more than one block (about 1 ms).
 # A matrix-vector product over 4 MiB takes about 200 us, its call overhead 2 us.
 _BLOCK_BYTES = 4 << 20
+_FEW = 8
 
 
 class PartitionView(NamedTuple):
@@ -229,10 +230,20 @@ class Partition:
     def cosines(self, numbers: list[int], vector: Vector) -> list[float]:
         """Return the cosines of some rows with `vector`, in double precision."""
         wide = vector.astype(np.float64)
+        if len(numbers) <= _FEW:
+            return self._few_cosines(numbers, wide)
         rows = np.array([self.row(number) for number in numbers], dtype=np.float64)
         # Lengths may differ from 1 by 1e-6, which is the whole tolerance of the threshold: divide by them.
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows) * (wide @ wide))
         values: list[float] = np.clip((rows @ wide) / lengths, -1.0, 1.0).tolist()
+        return values
+
+    def _few_cosines(self, numbers: list[int], wide: npt.NDArray[np.float64]) -> list[float]:
+        """Do `cosines` row by row, which is faster for a few."""
+        square, values = float(wide.dot(wide)), []
+        for number in numbers:
+            row = self.row(number).astype(np.float64)
+            values.append(max(-1.0, min(1.0, float(row.dot(wide)) / (float(row.dot(row)) * square) ** 0.5)))
         return values
 
 

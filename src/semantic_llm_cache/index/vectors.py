@@ -31,10 +31,11 @@ def _list_rows() -> int | None:
 
 _LIST_ROWS = _list_rows()
 _CANDIDATES = 32  # fewest candidates to request: the nearest does not always have the highest estimate
-_FIRST_WEIGHED = 8
+_FIRST_WEIGHED = 4
 _MOST_CANDIDATES = 1024  # a search that needs more scans all vectors vectors
 # Largest error of a float32 product; what passes with this margin is computed again in double precision.
 _SCAN_ERROR = 1e-5
+_NO_SCORES = np.zeros(0, dtype=np.float32)
 _ROW_BITS = 40
 _ROW_MASK = (1 << _ROW_BITS) - 1
 
@@ -387,8 +388,10 @@ class VectorIndex:
             if first:
                 assert lists is not None
                 candidates = lists.search(query.vector, query.k, wanted, query.lowest)
-            scores = partition.scan(blocks, count, query.vector, first)
-            numbers = [first + number for number in top(scores, query.k, query.lowest - _SCAN_ERROR)]
+            scores, numbers = _NO_SCORES, []
+            if first < count:
+                scores = partition.scan(blocks, count, query.vector, first)
+                numbers = [first + number for number in top(scores, query.k, query.lowest - _SCAN_ERROR)]
         except BaseException:
             with self.lock:
                 self._unwatch(partition, changed)
@@ -401,39 +404,36 @@ class VectorIndex:
             found = self._weigh(partition, numbers, query)
             if candidates is None or not candidates.ids:
                 return found
-            rows = self._rows_of(candidates, partition)
-            if len(candidates.ids) == wanted and len(rows) < query.k:
-                return None
-            for number in numbers:
-                rows.pop(number, None)
-            return self._weigh_candidates(partition, rows, candidates.slack, query, found)
-
-    def _rows_of(self, candidates: Candidates, partition: Partition) -> dict[int, float]:
-        """Return the estimates of the candidates that still exist, by row. Call with the lock held."""
-        rows: dict[int, float] = {}
-        for id, estimate in zip(candidates.ids, candidates.estimates, strict=True):
-            where = self._where.get(id)
-            if where >> _ROW_BITS == partition.number:
-                rows.setdefault(where & _ROW_MASK, estimate)
-        return rows
+            found, there = self._weigh_candidates(partition, candidates, query, found)
+            return None if there < query.k and len(candidates.ids) == wanted else found
 
     def _weigh_candidates(
-        self,
-        partition: Partition,
-        rows: dict[int, float],
-        slack: float,
-        query: _Query,
-        found: list[tuple[float, int]],
-    ) -> list[tuple[float, int]]:
-        """Return `found` plus the near ones of `rows` (row: estimate, highest first). Call with the lock held."""
-        ranked = list(rows)
+        self, partition: Partition, candidates: Candidates, query: _Query, found: list[tuple[float, int]]
+    ) -> tuple[list[tuple[float, int]], int]:
+        """Return `found` plus the near candidates, and how many of these still exist. Call with the lock held.
+
+        Candidates are skipped that cannot be among the k nearest, once k of them are known to exist.
+        """
+        known = {id for _, id in found}
+        there: set[int] = set()
+        pairs = list(zip(candidates.ids, candidates.estimates, strict=True))
         first_few = max(query.k, _FIRST_WEIGHED)
-        found += self._weigh(partition, ranked[:first_few], query)
-        if len(found) >= query.k:  # skip what cannot be among the k nearest
-            kth = sorted(cosine for cosine, _ in found)[-query.k]
-            query = query._replace(lowest=max(query.lowest, kth))
-        rest = [number for number in ranked[first_few:] if rows[number] >= query.lowest - slack]
-        return found + self._weigh(partition, rest, query)
+        for some in (pairs[:first_few], pairs[first_few:]):
+            rows: list[int] = []
+            for id, estimate in some:
+                if estimate < query.lowest - candidates.slack and len(there) >= query.k:
+                    break  # the estimates fall
+                where = self._where.get(id)
+                if where >> _ROW_BITS != partition.number or id in there:
+                    continue
+                there.add(id)
+                if id not in known:
+                    rows.append(where & _ROW_MASK)
+            found = found + self._weigh(partition, rows, query)
+            if len(found) >= query.k:
+                kth = sorted(cosine for cosine, _ in found)[-query.k]
+                query = query._replace(lowest=max(query.lowest, kth))
+        return found, len(there)
 
     @staticmethod
     def _weigh(partition: Partition, numbers: list[int], query: _Query) -> list[tuple[float, int]]:

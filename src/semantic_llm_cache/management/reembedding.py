@@ -167,6 +167,7 @@ class _Move:
 
         if not self.provider.loaded:
             await asyncio.to_thread(self.provider.load)
+        self.report.fingerprint = self.provider.fingerprint  # loading may settle it
         await asyncio.to_thread(self_test, self.provider.encode_batch, self.report.fingerprint)
 
     async def take(self, batch: list[tuple[str, CacheEntry]]) -> None:

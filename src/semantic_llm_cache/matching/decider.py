@@ -70,7 +70,7 @@ class Rules(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Choice:
     """The decision about the candidates of one request.
 

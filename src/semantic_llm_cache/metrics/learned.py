@@ -107,8 +107,9 @@ class Clusters:
             if near[best] >= _ALIKE or used == _MOST:
                 cluster = self._clusters[best]
                 weight = min(cluster.requests, _MEMORY)
-                moved = self._centroids[best] * weight + vector
-                self._centroids[best] = moved / max(float(np.linalg.norm(moved)), 1e-9)
+                moved = self._centroids[best] * weight
+                moved += vector
+                self._centroids[best] = moved / max(float(moved.dot(moved)) ** 0.5, 1e-9)
                 return cluster
         self._centroids[len(self._clusters)] = vector
         made = _Cluster()

@@ -99,6 +99,17 @@ class EmbeddingCache(EmbeddingProvider):
     def __bool__(self) -> bool:
         return True  # despite `__len__`: an empty cache is still an embedder
 
+    def known(self, text: str) -> Vector | None:
+        """Return the vector of a text if it is kept here, without waiting."""
+        with self._lock:
+            return self._lookup(text)
+
+    def keep(self, text: str, vector: Vector) -> None:
+        """Keep a vector that this embedder, or one with the same fingerprint, has made of a text elsewhere."""
+        kept = np.array(vector, dtype=np.float32)
+        kept.flags.writeable = False
+        self._keep({text: kept})
+
     def clear_cache(self) -> None:
         """Drop all vectors. Texts that are being encoded are still kept when done."""
         with self._lock:

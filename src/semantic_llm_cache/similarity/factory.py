@@ -60,7 +60,8 @@ def create_embedding_provider(provider_type: str = "auto", model_name: str | Non
     Args:
         provider_type: "auto": what `set_default_embedder` named, else "onnx" if its packages and weights
             are here, else "sentence-transformer" if that library is; "onnx": all-MiniLM-L6-v2 on
-            onnxruntime; "sentence-transformer"; "openai", also with the model as in
+            onnxruntime, also with the precision as in "onnx:int8" or "onnx:fp32" (see `OnnxEmbeddingProvider`);
+            "sentence-transformer"; "openai", also with the model as in
             "openai:text-embedding-3-small"; "dummy": hashes, for tests only.
         model_name: the model; for "onnx" also a path of its weights.
 
@@ -127,17 +128,22 @@ def _is_minilm(model_name: str) -> bool:
 
 def _onnx(model_name: str | None) -> EmbeddingProvider:
     from semantic_llm_cache.similarity import weights
-    from semantic_llm_cache.similarity.onnx import OnnxEmbeddingProvider
+    from semantic_llm_cache.similarity.onnx import PRECISIONS, OnnxEmbeddingProvider, check_precision
 
-    path = None if model_name is None or _is_minilm(model_name) else model_name
-    if path is not None and not os.path.exists(path):
-        raise ValueError(
-            f"model_name={model_name!r}: the provider 'onnx' has {weights.MODEL_NAME}, "
-            "or takes the path of a folder with its weights"
-        )
+    precision, path = None, None
+    if model_name in PRECISIONS:
+        precision = model_name
+    elif model_name is not None and not _is_minilm(model_name):
+        path = model_name
+        if not os.path.exists(path):
+            raise ValueError(
+                f"model_name={model_name!r}: the provider 'onnx' has {weights.MODEL_NAME}, "
+                f"also by precision ({' or '.join(PRECISIONS)}), or takes the path of a folder with its weights"
+            )
+    precision = check_precision(precision)
     # The environment may change, for instance in tests: another setting is another model.
-    key = ("onnx", path or "", os.environ.get(weights.MODEL_ENV, ""))
-    return _process.shared(key, lambda: OnnxEmbeddingProvider(path))
+    key = ("onnx", path or "", os.environ.get(weights.MODEL_ENV, ""), precision)
+    return _process.shared(key, lambda: OnnxEmbeddingProvider(path, precision=precision))
 
 
 def _sentence_transformer(model_name: str) -> EmbeddingProvider:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
-from semantic_llm_cache.similarity import weights
+from semantic_llm_cache.similarity import sessions, weights
 from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_texts
 from semantic_llm_cache.similarity.batching import EncodeBatcher
 from semantic_llm_cache.similarity.forking import reset_in_child
 from semantic_llm_cache.similarity.loading import LoadOnce
-from semantic_llm_cache.similarity.selftest import self_test
+from semantic_llm_cache.similarity.selftest import precision_test, self_test
+from semantic_llm_cache.similarity.sessions import import_onnxruntime
 from semantic_llm_cache.similarity.unseen import Unseen
 from semantic_llm_cache.similarity.wordpiece import (
     CLS,
@@ -30,25 +30,39 @@ from semantic_llm_cache.similarity.wordpiece import (
     surely_readable,
 )
 
-__all__ = ["THREADS_ENV", "OnnxEmbeddingProvider", "import_onnxruntime"]
+__all__ = [
+    "PRECISIONS",
+    "PRECISION_ENV",
+    "THREADS_ENV",
+    "OnnxEmbeddingProvider",
+    "check_precision",
+    "import_onnxruntime",
+]
 
 THREADS_ENV = "SEMANTIC_LLM_CACHE_THREADS"
-_TELEMETRY_ENV = "ORT_DISABLE_TELEMETRY"
+PRECISION_ENV = "SEMANTIC_LLM_CACHE_PRECISION"
+PRECISIONS = ("fp32", "int8")
 _DIMENSION = 384
-_GRAPH = Path(__file__).parent / "data" / f"{weights.MODEL_NAME}.onnx"
-_NAME_IN_GRAPH = b"." + b"/" * 110 + b"model.safetensors"
-"""Placeholder for the weights file in the graph; replaced by a path of exactly this length."""
 _TOKENS_PER_RUN = 2048
 """Limits the memory (about 60 MB) and the duration of one run."""
 _EXIT_GRACE = 5.0
 """Longest wait at interpreter exit, in seconds; a run that is stopped ends within milliseconds."""
 
+_log = logging.getLogger("semantic_llm_cache")
+
 
 class OnnxEmbeddingProvider(EmbeddingProvider):
-    """Sentence embeddings of all-MiniLM-L6-v2, fp32, 384 dimensions, mean of tokens, length 1.
+    """Sentence embeddings of all-MiniLM-L6-v2, 384 dimensions, mean of tokens, length 1.
 
     The model is loaded on first use or by `load()`, and needs about 100 MB. Vectors agree with those of
     sentence-transformers to a cosine of 0.9999995. A text encoded alone and in a batch agrees to 1e-5.
+
+    With ``precision="int8"`` the model computes in 8 bits, two to three times as fast. Of 5,000 questions the cosine to
+    the fp32 vector is .9997 on average and .999 at worst; a single word can be at .9965. A text alone and in a
+    batch agrees to .999999. The 8-bit weights are made from the published ones at the first load (a second, once) and
+    kept in a file of 24 MB beside them or in the user's cache folder. Where 8 bits do not work (an older onnxruntime,
+    or a processor on which vectors are off by more than a cosine of .999), a warning is logged and fp32 is used. The
+    precisions have different fingerprints, so their vectors are never compared.
 
     The model reads 256 word pieces, about 1,000 characters of English. A longer text still gets a vector,
     the mean of the vectors of its parts weighted by their pieces; but such a vector hardly shows what
@@ -69,6 +83,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         max_batch: most texts in one run.
         max_queue: most texts that wait in `aencode`; beyond, EmbeddingUnavailableError.
         device: "cpu", or "cuda" with the package onnxruntime-gpu.
+        precision: "fp32" or "int8" (on the CPU only); None is SEMANTIC_LLM_CACHE_PRECISION, else "fp32".
 
     Raises:
         ValueError: an invalid argument, which the message names. Only `check` looks for files and packages.
@@ -88,9 +103,11 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         max_batch: int = 32,
         max_queue: int = 1024,
         device: str = "cpu",
+        precision: str | None = None,
     ) -> None:
         if device not in ("cpu", "cuda"):
             raise ValueError(f"device={device!r} must be 'cpu' or 'cuda'")
+        self._precision = check_precision(precision, device)
         self._threads = _check_threads(threads)
         self._model_path = model_path
         self._device = device
@@ -114,13 +131,23 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
 
     def reset_after_fork(self) -> None:
         """Drop the parent's tokenizer and runs; the model resets itself."""
+        self._fallen_back = False
         self._tokens: WordPieces | None = None
         self._running: set[Any] = set()
 
     @property
     def fingerprint(self) -> str:
-        """Return model, dimension, normalisation and the start of the weights' sha256. Loads nothing."""
-        return f"onnx:{weights.MODEL_NAME}:{_DIMENSION}:unit:{weights.WEIGHTS_SHA256[:8]}"
+        """Return model, dimension, normalisation, the start of the weights' sha256, and "int8". Loads nothing.
+
+        It names the precision that was asked for until the model is loaded, then the one in use.
+        """
+        name = f"onnx:{weights.MODEL_NAME}:{_DIMENSION}:unit:{weights.WEIGHTS_SHA256[:8]}"
+        return f"{name}:int8" if self.precision == "int8" else name
+
+    @property
+    def precision(self) -> str:
+        """Return "fp32" or "int8": what is in use, or before the model is loaded what was asked for."""
+        return "fp32" if self._fallen_back else self._precision
 
     @property
     def dimension(self) -> int:
@@ -151,36 +178,38 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
 
     def _open_tested(self) -> Any:
         self.check()
-        with self._native(None):
-            session = self._open()
+        session = self._open_int8() if self._precision == "int8" else None
+        if session is None:
+            with self._native(None):
+                session = self._open()
         self_test(lambda texts: self._embed(session, texts), f"the embedding model {weights.MODEL_NAME}")
         return session
 
     def _open(self) -> Any:
-        onnxruntime = import_onnxruntime()
-        # The first version with an option for the weights' folder of a graph in memory.
-        if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < (1, 21):
-            raise EmbeddingUnavailableError(
-                f"onnxruntime {onnxruntime.__version__} is too old, 1.21 is needed: pip install --upgrade onnxruntime"
-            )
         path = weights.locate(self._model_path)
         weights.verify(path)
         self._tokenizer()
-        target = Path(os.path.realpath(path))  # onnxruntime refuses links, and the hub's cache consists of links
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that spin between runs would cost the host program a core.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(target.parent))
-        providers: list[Any] = ["CPUExecutionProvider"]
-        if self._device == "cuda":
-            if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-                raise EmbeddingUnavailableError("device='cuda' needs the package onnxruntime-gpu and a GPU")
-            # TF32 keeps 10 bits: the same text would differ by 1e-3.
-            providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))
-        return onnxruntime.InferenceSession(_graph(target.name), options, providers=providers)
+        return sessions.open_fp32(path, self._threads, self._device)
+
+    def _open_int8(self) -> Any:
+        """Return the 8-bit model, or None when it does not work here and fp32 is to be used."""
+        path = weights.locate(self._model_path)
+        weights.verify(path)
+        self._tokenizer()
+        self._fallen_back = False
+        try:
+            with self._native(None):
+                session = sessions.open_int8(path, self._threads)
+            problem = precision_test(lambda texts: self._embed(session, texts), sessions.stored_vectors())
+        except Exception as error:
+            if self._exiting:
+                raise
+            problem = f"{type(error).__name__}: {error}"
+        if not problem:
+            return session
+        self._fallen_back = True
+        _log.warning("the 8-bit embedding model is not used on this machine, fp32 is: %s", problem)
+        return None
 
     def _tokenizer(self) -> WordPieces:
         tokens = self._tokens
@@ -327,37 +356,16 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             self._tokens = None
 
 
-def import_onnxruntime() -> Any:
-    """Import onnxruntime with its telemetry off.
-
-    From 1.29 on it reports sessions to its maker unless this variable is set when it is first imported;
-    the thread that does so also keeps forked children from exiting. Set the variable to 0 to allow it. If the
-    host program has already imported it, as much as possible is turned off.
-    """
-    if "onnxruntime" in sys.modules:
-        import onnxruntime
-
-        if not os.environ.get(_TELEMETRY_ENV):
-            onnxruntime.disable_telemetry_events()
-        return onnxruntime
-    given = os.environ.get(_TELEMETRY_ENV)
-    os.environ[_TELEMETRY_ENV] = given or "1"
-    try:
-        import onnxruntime
-    finally:
-        if given is None:
-            del os.environ[_TELEMETRY_ENV]
-    return onnxruntime
-
-
-def _graph(weights_name: str) -> bytes:
-    """Return the graph, made to read its weights from the file of that name."""
-    name = os.fsencode(weights_name)
-    lead = len(_NAME_IN_GRAPH) - len(name) - 1
-    if lead < 1:
-        raise EmbeddingUnavailableError(f"the name of the weights file is too long: {weights_name!r}")
-    # Runs of slashes count as one, so the padded path is the same file.
-    return _GRAPH.read_bytes().replace(_NAME_IN_GRAPH, b"." + b"/" * lead + name)
+def check_precision(precision: str | None, device: str = "cpu") -> str:
+    """Return the precision, from the environment if it is None. Raises ValueError."""
+    source, given = "precision", precision
+    if precision is None:
+        source, given = PRECISION_ENV, os.environ.get(PRECISION_ENV) or "fp32"
+    if given not in PRECISIONS:
+        raise ValueError(f"{source}={given!r} must be 'fp32' or 'int8'")
+    if given == "int8" and device != "cpu":
+        raise ValueError(f"{source}='int8' works on the CPU only: use fp32 with device={device!r}")
+    return given
 
 
 def _check_threads(threads: int | None) -> int:

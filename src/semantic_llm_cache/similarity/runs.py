@@ -44,8 +44,9 @@ NOTHING = Unseen()
 
 _ODD_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
 INDENT = re.compile(r"(?<=\n)[ \t]+(?=\S)")
-_BEFORE = re.compile(r"(\w+)(\W*)$")
-_AFTER = re.compile(r"(\W*)(\w+)")
+# Compiled when first used, by `re` itself: compiling at import would cost every start.
+_BEFORE = r"(\w+)(\W*)$"
+_AFTER = r"(\W*)(\w+)"
 _NEAR = 48  # characters looked at for the words beside a run
 
 
@@ -61,8 +62,8 @@ def hidden_at(text: str, spans: Iterable[tuple[int, int, bool]]) -> tuple[Hidden
     """Return the runs at `spans` (start, end, placed) in order, each with the words beside it."""
     found = []
     for start, end, placed in sorted(set(spans)):
-        before = _BEFORE.search(text[max(0, start - _NEAR) : start])
-        after = _AFTER.match(text[end : end + _NEAR])
+        before = re.search(_BEFORE, text[max(0, start - _NEAR) : start])
+        after = re.match(_AFTER, text[end : end + _NEAR])
         found.append(
             Hidden(
                 text[start:end],

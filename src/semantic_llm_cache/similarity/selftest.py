@@ -9,9 +9,19 @@ import numpy as np
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.similarity.base import Vector
 
-__all__ = ["self_test"]
+__all__ = ["PRECISION_TEXTS", "precision_test", "self_test"]
 
 _TEXTS = ["How do I reset my password?", "The recipe calls for two cups of flour."]
+PRECISION_TEXTS = [
+    *_TEXTS,
+    "Compare the prices of three phones for me, please.",
+    "SELECT name FROM users WHERE id = 42 ORDER BY created_at DESC;",
+    "Wie wird das Wetter morgen in München?",
+    "Our refund policy: items can be returned within 30 days, unused, in the original package, with the receipt. "
+    "Gift cards, downloads and opened cosmetics cannot be returned. Write to support if your parcel came damaged.",
+]
+"""Texts with stored vectors, for `precision_test`."""
+_PRECISE = 0.999
 _ALIKE = 0.9
 """Cosine that no two unrelated sentences reach with a model that works (here: all-MiniLM-L6-v2, -0.01)."""
 
@@ -54,3 +64,16 @@ def self_test(encode_batch: Callable[[list[str]], Vector], name: str) -> None:
         raise fail(f"two unrelated sentences have cosine {unrelated:.4f}")
     if equal < 1 - 1e-4:
         raise fail(f"one sentence encoded twice has cosine {equal:.4f} to itself")
+
+
+def precision_test(encode_batch: Callable[[list[str]], Vector], stored: Vector) -> str:
+    """Compare the vectors of a less precise model with those stored for `PRECISION_TEXTS`.
+
+    Returns:
+        what is wrong, when a cosine is below .999; else "".
+    """
+    vectors = np.asarray(encode_batch(PRECISION_TEXTS), dtype=np.float64)
+    expected = np.asarray(stored, dtype=np.float64)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    least = float((vectors * expected).sum(axis=1).min())
+    return "" if least >= _PRECISE else f"its vectors have a cosine of {least:.4f} to those of the full precision"

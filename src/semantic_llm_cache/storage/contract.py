@@ -28,6 +28,7 @@ Rules for all of them:
 
 from __future__ import annotations
 
+import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     Vector = npt.NDArray[np.float32] | Sequence[float]
 
-__all__ = ["Candidate", "Held", "Lease", "StorageBackend"]
+__all__ = ["Candidate", "Held", "Lease", "StorageBackend", "Text"]
 
 
 class Candidate(NamedTuple):
@@ -55,6 +56,33 @@ class Candidate(NamedTuple):
     key: str
     entry: CacheEntry
     similarity: float
+
+
+class Text(NamedTuple):
+    """A text whose vector may be kept in a backend, apart from entries.
+
+    Attributes:
+        namespace: where it was asked; for `clear`.
+        scope: the scope in which it was asked. Vectors are not shared between scopes: how fast an answer comes must not
+            say what was asked in another one.
+        embedder: fingerprint of what makes the vector.
+        text: as it is embedded.
+    """
+
+    namespace: str
+    scope: str
+    embedder: str
+    text: str
+
+    @property
+    def digest(self) -> bytes:
+        """20 bytes that stand for all of it."""
+        hasher = hashlib.blake2b(digest_size=20)
+        for part in self:
+            data = part.encode("utf-8", "surrogatepass")
+            hasher.update(b"%d:" % len(data))
+            hasher.update(data)
+        return hasher.digest()
 
 
 class Lease(NamedTuple):
@@ -129,6 +157,9 @@ class StorageBackend(ABC):
     lease_seconds: float = 10.0
     """How long a lease runs, in seconds. Its holder renews it three times in that span, so the others wait at most
     this long for a process that has died."""
+
+    vector_seconds: float = 0.0
+    """How long `keep_vectors` keeps the vector of a text, in seconds; 0 keeps none. May be changed on the instance."""
 
     observer: Observer | None = None
     """Set by the engine; see `settle` and `tally`."""
@@ -220,6 +251,22 @@ class StorageBackend(ABC):
         Expiry is not checked.
         """
         raise NotImplementedError
+
+    async def recall(self, key: str, text: Text) -> tuple[CacheEntry | None, Vector | None]:
+        """`get`, and where it finds no entry, the vector of a text if it is known: from `keep_vectors`, or from an
+        entry under `key` that has expired.
+
+        With this a text that was embedded once, by any process, need not be embedded again. An entry that is found
+        costs no more round trips than by `get`. The default knows no vectors.
+        """
+        return await self.get(key), None
+
+    async def keep_vectors(self, vectors: Mapping[Text, Vector]) -> None:
+        """Keep the vectors of texts for `recall`, for `vector_seconds`. `clear` drops them, of its namespace or all.
+
+        The engine calls this in batches, off the caller's path, where `vector_seconds` is above 0. Vectors are not
+        entries: they are in no count and no search. The default does nothing.
+        """
 
     async def find_candidates(
         self,

@@ -20,10 +20,11 @@ from semantic_llm_cache.testing._by_vector import ByVector
 from semantic_llm_cache.testing._leases import Leases
 from semantic_llm_cache.testing._running import Running
 from semantic_llm_cache.testing._suite import Clock
+from semantic_llm_cache.testing._texts import Texts
 from semantic_llm_cache.testing._upkeep import Upkeep
 
 __all__ = ["BackendConformance", "Clock"]
 
 
-class BackendConformance(AnyText, ByKey, Expiry, ByVector, Upkeep, Leases, Running):
+class BackendConformance(AnyText, ByKey, Expiry, ByVector, Texts, Upkeep, Leases, Running):
     """The tests that every backend must pass. See the module docstring."""

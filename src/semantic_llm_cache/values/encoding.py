@@ -28,20 +28,44 @@ from semantic_llm_cache.values.odd_text import escape, unescape
 __all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "same", "thaw", "type_name"]
 
 _TAG = "$"
-_IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_IMMUTABLE = _SCALARS | {bytes}
+
+
+_MOST_KEPT = 16_384  # characters of text of which the value is kept, too
+_UNREAD: Any = object()
+_TAGGED: Any = object()
 
 
 class Encoded:
     """An answer in its stored form, decoded for each reader, so that no reader can change it."""
 
-    __slots__ = ("text",)
+    __slots__ = ("_value", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._value = _UNREAD
 
     def decode(self) -> Any:
         """Return a fresh value."""
-        return loads(self.text)
+        value = self._value
+        if value is _TAGGED:
+            return loads(self.text)
+        if value is _UNREAD:
+            value = loads(self.text)
+            if len(self.text) > _MOST_KEPT or not _is_plain(value):
+                self._value = _TAGGED
+                return value
+            self._value = value
+        return _copied(value)  # which takes a quarter of the time of reading the text again
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is known to hold only types that JSON has: then there is nothing to rebuild."""
+        return self._value is not _UNREAD and self._value is not _TAGGED
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Encoded, (self.text,)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Encoded) and other.text == self.text
@@ -106,6 +130,23 @@ def freeze(value: Any) -> Any:
 def thaw(value: Any) -> Any:
     """Undo `freeze`: a fresh value for an `Encoded`, anything else as it is."""
     return value.decode() if type(value) is Encoded else value
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str for key in value) and all(map(_is_plain, value.values()))
+    return all(map(_is_plain, value)) if kind is list else kind in _SCALARS
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of a plain value."""
+    kind = type(value)
+    if kind is dict:
+        return {key: item if type(item) in _SCALARS else _copied(item) for key, item in value.items()}
+    if kind is list:
+        return [item if type(item) in _SCALARS else _copied(item) for item in value]
+    return value
 
 
 # ------------------------------------------------------------------------------ writing

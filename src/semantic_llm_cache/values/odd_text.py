@@ -14,10 +14,11 @@ __all__ = ["escape", "portable", "unescape"]
 
 _MARK = "\ufdd0"
 _PLANE = 0xF0000
-_ODD = re.compile("[\ufdd0\ud800-\udfff]")
-_ODD_OR_NUL = re.compile("[\x00\ufdd0\ud800-\udfff]")
-_WRITTEN = re.compile("\ufdd0([\U000f0000-\U000fffff])")
-_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+# Compiled when first used, by `re` itself: compiling at import would cost every start.
+_ODD = "[\ufdd0\ud800-\udfff]"
+_ODD_OR_NUL = "[\x00\ufdd0\ud800-\udfff]"
+_WRITTEN = "\ufdd0([\U000f0000-\U000fffff])"
+_PAIR = "[\ud800-\udbff][\udc00-\udfff]"
 _PIECE = 65_536
 
 
@@ -33,17 +34,17 @@ def escape(text: str, *, nul: bool = False) -> str:
         b'cut \\xef\\xb7\\x90\\xf3\\xbd\\xa0\\xbd'
     """
     if nul and "\x00" in text:
-        return _ODD_OR_NUL.sub(_written, text)
+        return re.sub(_ODD_OR_NUL, _written, text)
     if text.isascii() or (_MARK not in text and _is_whole(text)):
         return text
-    return _ODD.sub(_written, text)
+    return re.sub(_ODD, _written, text)
 
 
 def unescape(text: str) -> str:
     """Undo `escape`."""
     if text.isascii() or _MARK not in text:
         return text
-    return _WRITTEN.sub(lambda found: chr(ord(found[1]) - _PLANE), text)
+    return re.sub(_WRITTEN, lambda found: chr(ord(found[1]) - _PLANE), text)
 
 
 def portable(text: str) -> str:
@@ -58,7 +59,7 @@ def portable(text: str) -> str:
     """
     if text.isascii():
         return text
-    if _MARK in text or _PAIR.search(text):
+    if _MARK in text or re.search(_PAIR, text):
         return escape(text)
     return text.encode("utf-8", "backslashreplace").decode()
 

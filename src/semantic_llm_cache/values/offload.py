@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from semantic_llm_cache.values.encoding import Encoded, is_immutable, thaw
+from semantic_llm_cache.values.encoding import Encoded, is_immutable
 from semantic_llm_cache.values.json_pieces import MOST, weight
-from semantic_llm_cache.values.rebuilding import rebuild
+from semantic_llm_cache.values.rebuilding import revived
 
 __all__ = ["LONG", "MANY", "inline", "is_large", "off_loop", "opened"]
 
@@ -62,6 +62,6 @@ async def opened(held: Any, target: Any, large: bool | None = None) -> Any:
     """
 
     def copy() -> Any:
-        return rebuild(thaw(held), target)
+        return revived(held, target)
 
     return await off_loop(copy) if (is_large(held) if large is None else large) else copy()

@@ -21,9 +21,9 @@ from semantic_llm_cache.values.annotations import (
     named_classes,
     open_forms,
 )
-from semantic_llm_cache.values.encoding import StoredModel, type_name
+from semantic_llm_cache.values.encoding import Encoded, StoredModel, thaw, type_name
 
-__all__ = ["AsStored", "NoSuchType", "rebuild"]
+__all__ = ["AsStored", "NoSuchType", "rebuild", "revived"]
 
 
 class NoSuchType(CacheSerializationError):
@@ -61,6 +61,16 @@ def rebuild(value: Any, target: Any) -> Any:
         raise
     except Exception as error:  # a model's own validation may raise anything
         raise CacheSerializationError(f"a stored answer does not fit {target!r} ({type(error).__name__})") from error
+
+
+def revived(held: Any, target: Any) -> Any:
+    """Return a fresh value of a stored answer for one reader: `thaw`, then `rebuild`.
+
+    Raises:
+        CacheSerializationError: it cannot be read, or does not fit `target`.
+    """
+    value = thaw(held)
+    return value if type(held) is Encoded and held.plain else rebuild(value, target)
 
 
 _AS_THEY_ARE = frozenset({str, int, float, bool, type(None), bytes})

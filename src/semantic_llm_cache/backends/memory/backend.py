@@ -34,7 +34,7 @@ from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.runtime.worker import Worker
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, CandidateBackend
+from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Text
 from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["MemoryBackend"]
@@ -136,6 +136,16 @@ class MemoryBackend(CandidateBackend):
             return None
         self._hits += 1
         return self._copy(stored)
+
+    async def recall(self, key: str, text: Text) -> tuple[CacheEntry | None, Vector | None]:
+        """Return a copy of the live entry under `key`; of an expired one with this text, the vector."""
+        vector, item = None, self._records.find(key)
+        if item is not None and _is_over(item, self.clock()):
+            with self._lock:
+                old = view(item)
+                if Text(old.namespace, old.scope, old.embedder, old.prompt) == text:
+                    vector = self._index.vector(old.id)
+        return await self.get(key), vector
 
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """Return copies of the live entries under `keys`, in order; with `touch` False without using them."""

@@ -21,10 +21,11 @@ from semantic_llm_cache.backends.postgres.pool import need_asyncpg
 from semantic_llm_cache.backends.postgres.rows import Damage, decode, digest, encode, escape, unescape
 from semantic_llm_cache.backends.postgres.upkeep import Upkeep
 from semantic_llm_cache.backends.postgres.url import OPTIONS, SCHEMES, parse
+from semantic_llm_cache.backends.postgres.vectors import TextVectors, read
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.contract import Candidate, Text
 from semantic_llm_cache.storage.front import Front
 from semantic_llm_cache.storage.selection import Selection
 from semantic_llm_cache.storage.urls import merged
@@ -98,6 +99,7 @@ class PostgresBackend(PostgresLeases):
         'postgresql://db.example/app'
     """
 
+    vector_seconds = 7200.0
     url_schemes: ClassVar[tuple[str, ...]] = SCHEMES
     url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = OPTIONS
 
@@ -168,6 +170,7 @@ class PostgresBackend(PostgresLeases):
             self.eviction,
             self._evicted,
         )
+        self._texts = TextVectors(self._link, self._beside)
         self._hits = self._misses = 0
         self._damage = DamageLog(self._url)
 
@@ -201,6 +204,28 @@ class PostgresBackend(PostgresLeases):
         if entry is not None:
             self._upkeep.used(digest(key), now)
         return entry
+
+    async def recall(self, key: str, text: Text) -> tuple[CacheEntry | None, Vector | None]:
+        """Return the live entry under `key`, else the vector of a text if it is known."""
+        now = self.clock()
+        row = await self._texts.row(key, text, now)
+        if row is None:
+            return await self.get(key), None
+        stored = None if row[0] is None else self._read(row)
+        entry = None if stored is None or stored.is_expired(now) else stored
+        self._damage.tell()
+        self._count(entry is not None)
+        if entry is not None:
+            self._upkeep.used(digest(key), now)
+            return entry, None
+        if stored is not None and Text(stored.namespace, stored.scope, stored.embedder, stored.prompt) == text:
+            return None, stored.embedding
+        return None, read(row[-1])
+
+    async def keep_vectors(self, vectors: Mapping[Text, Any]) -> None:
+        """Keep the vectors of texts; of some 10,000, the oldest go first."""
+        now = self.clock()
+        await self._texts.keep(list(vectors.items()), now + self.vector_seconds, now)
 
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order; with `touch` False without using them."""
@@ -296,6 +321,7 @@ class PostgresBackend(PostgresLeases):
         All go at once (TRUNCATE) when the user may do that and no long statement is under way, else in steps.
         """
         check_namespace(namespace)
+        await self._texts.clear(namespace)
         if namespace is None:
             with self._changing():
                 count = await self._link.empty(self.clock())

@@ -27,6 +27,7 @@ class Names:
         self.entries, self.hits, self.counters, self.state, self.layout = (
             f'"{schema}"."{prefix}{table}"' for table in ("entries", "hits", "counters", "state", "layout")
         )
+        self.vectors = f'"{schema}"."{prefix}vectors"'
         self.near_exact = f'"{schema}"."{prefix}near_exact"'
         self.leases, self.lease, self.tell = (f'"{schema}"."{prefix}{what}"' for what in ("leases", "lease", "tell"))
         ours = hashlib.blake2b(f"{schema}.{prefix}".encode(), digest_size=10).hexdigest()

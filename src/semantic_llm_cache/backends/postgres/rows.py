@@ -85,11 +85,16 @@ def encode(key: str, entry: CacheEntry) -> tuple[Any, ...]:
         ) from error
 
 
-def columns(vector_send: str) -> str:
-    """Return what `decode` takes: of the tables `e` (entries) and `h` (hits)."""
+def columns(vector_send: str, *, counted: bool = True) -> str:
+    """Return what `decode` takes: of the tables `e` (entries) and `h` (hits).
+
+    With `counted` False it is of `e` alone: hits are as they were when the entry was stored.
+    """
+    hits = "e.hit_count + coalesce(h.hits, 0)" if counted else "e.hit_count"
+    accessed = "coalesce(h.accessed, e.last_accessed)" if counted else "e.last_accessed"
     return (
         f"e.key, e.prompt, e.response, {vector_send}(e.vector), e.created_at, e.ttl, e.namespace, "
-        "e.hit_count + coalesce(h.hits, 0), e.input_tokens, e.output_tokens, coalesce(h.accessed, e.last_accessed), "
+        f"{hits}, e.input_tokens, e.output_tokens, {accessed}, "
         "e.scope, e.embedder, e.kind, e.tags, e.aliases, e.duration_ms, e.cost_usd, e.schema_version"
     )
 

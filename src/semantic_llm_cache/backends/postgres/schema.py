@@ -71,6 +71,7 @@ class Schema:
         self.product = f'OPERATOR("{quoted}".<#>)'
         self.operators = f'"{quoted}"'
         self.columns = columns(f'"{quoted}".vector_send')
+        self.stored = columns(f'"{quoted}".vector_send', counted=False)
         self.words = self._words()
         """What the templates of the statements name in braces."""
 
@@ -80,6 +81,7 @@ class Schema:
         return {
             "entries": names.entries,
             "hits": names.hits,
+            "vectors": names.vectors,
             "counters": names.counters,
             "state": names.state,
             "leases": names.leases,
@@ -89,6 +91,7 @@ class Schema:
             "version": SCHEMA_VERSION,
             "vector": self.vector,
             "columns": self.columns,
+            "stored": self.stored,
             "joined": f"FROM {names.entries} e LEFT JOIN {names.hits} h ON h.digest = e.digest",
             "live": "(e.expires_at IS NULL OR e.expires_at > $2)",
             "fields": ", ".join(FIELDS),
@@ -108,7 +111,12 @@ class Schema:
 
     # -------------------------------------------------------------------------------- entries
 
-    get = _Statement("SELECT {columns} {joined} WHERE e.digest = $1 AND {live}")
+    # `get` and the near lookups may give hits as they were when the entry was stored, so they join nothing.
+    get = _Statement("SELECT {stored} FROM {entries} e WHERE e.digest = $1 AND {live}")
+    # The vector is fetched only where there is no live entry.
+    recall = _Statement("""
+        SELECT {stored}, v.vector FROM (SELECT $1::bytea AS digest) q LEFT JOIN {entries} e ON e.digest = q.digest
+        LEFT JOIN {vectors} v ON v.digest = $3 AND v.expires_at > $2 AND (e.digest IS NULL OR NOT {live})""")
     get_many = _Statement("SELECT e.digest, {columns} {joined} WHERE e.digest = ANY($1::bytea[]) AND {live}")
     page = _Statement("""
         SELECT e.digest, {columns} {joined} WHERE e.digest > $1 AND {live}
@@ -134,6 +142,20 @@ class Schema:
         gone AS (DELETE FROM {entries} WHERE digest IN (SELECT digest FROM page) RETURNING expires_at)
         SELECT (SELECT digest FROM page ORDER BY digest DESC LIMIT 1), (SELECT count(*) FROM page),
         count(*) FILTER (WHERE expires_at IS NULL OR expires_at > $2) FROM gone""")
+
+    # -------------------------------------------------------------------------- vectors of texts
+
+    make_vectors = _Statement("""
+        CREATE TABLE IF NOT EXISTS {vectors} (digest bytea NOT NULL PRIMARY KEY, namespace text COLLATE "C" NOT NULL,
+        expires_at double precision NOT NULL, vector bytea NOT NULL) WITH (toast_tuple_target = 4080)""")
+    vectors_there = _Statement("SELECT to_regclass($1::text) IS NOT NULL")
+    keep_vector = _Statement("""
+        INSERT INTO {vectors} (digest, namespace, expires_at, vector) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (digest) DO UPDATE SET expires_at = EXCLUDED.expires_at, vector = EXCLUDED.vector""")
+    clear_vectors = _Statement("DELETE FROM {vectors} WHERE $1::text IS NULL OR namespace = $1")
+    sweep_vectors = _Statement("""
+        DELETE FROM {vectors} WHERE expires_at <= greatest($1::float8,
+        (SELECT expires_at FROM {vectors} ORDER BY expires_at DESC OFFSET $2 LIMIT 1))""")
 
     # --------------------------------------------------------------------------------- leases
 
@@ -212,9 +234,8 @@ class Schema:
         # $1 vector, $2 scope, $3 embedder, $4 namespace, $5 time, $6 how many, $7 largest distance, $8 most compared
         arguments = f"$1::real[]::{self.vector}, $2, $3, $4, $5, $6" + (f", {most}" if most else "")
         return (
-            f"SELECT n.found_of, {self.columns} FROM {function}({arguments}) n "
-            f"LEFT JOIN {self.names.entries} e ON e.digest = n.found AND n.distance <= $7::float8 "
-            f"LEFT JOIN {self.names.hits} h ON h.digest = e.digest"
+            f"SELECT n.found_of, {self.stored} FROM {function}({arguments}) n "
+            f"LEFT JOIN {self.names.entries} e ON e.digest = n.found AND n.distance <= $7::float8"
         )
 
     # --------------------------------------------------------------------------------- graphs

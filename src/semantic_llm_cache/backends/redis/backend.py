@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from semantic_llm_cache.arguments import check_count, check_namespace
 from semantic_llm_cache.backends.checks import check_seconds, check_whole
-from semantic_llm_cache.backends.redis.clients import Clients, Link, need_redis
-from semantic_llm_cache.backends.redis.entries import LAYOUT, Names, Row, encode, to_bytes, to_text
+from semantic_llm_cache.backends.redis.clients import Clients, Link, need_redis, together
+from semantic_llm_cache.backends.redis.entries import LAYOUT, Names, Row, digest, encode, to_bytes, to_text
 from semantic_llm_cache.backends.redis.lease import RedisLeases
 from semantic_llm_cache.backends.redis.listen import RedisListener
 from semantic_llm_cache.backends.redis.lua.entries import ADD
@@ -32,7 +32,7 @@ from semantic_llm_cache.backends.redis.vectors import set_vectors
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.contract import Candidate, Text
 from semantic_llm_cache.storage.front import Front
 from semantic_llm_cache.storage.urls import merged
 from semantic_llm_cache.values.odd_text import escape, unescape
@@ -104,6 +104,7 @@ class RedisBackend(RedisLeases):
         'redis://cache.example:6379/0'
     """
 
+    vector_seconds = 7200.0
     url_schemes: ClassVar[tuple[str, ...]] = SCHEMES
     url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = OPTIONS
 
@@ -192,6 +193,18 @@ class RedisBackend(RedisLeases):
         self._count(entry is not None)
         return entry
 
+    async def recall(self, key: str, text: Text) -> tuple[CacheEntry | None, Vector | None]:
+        """Return the live entry under `key`, else the vector of a text if `keep_vectors` was given it."""
+        way = self._way or await self._ask()
+        entry, vector = await way.recall(to_bytes(key), text, self.clock())
+        self._count(entry is not None)
+        return entry, vector
+
+    async def keep_vectors(self, vectors: Mapping[Text, Any]) -> None:
+        """Keep the vectors of texts, each for `vector_seconds`."""
+        way = self._way or await self._ask()
+        await way.keep_vectors(vectors, max(1, int(self.vector_seconds * 1000)))
+
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order.
 
@@ -272,7 +285,19 @@ class RedisBackend(RedisLeases):
                 keys = [key for key, digest, _ in await way.summaries(keys) if digest == wanted]
             if keys:
                 count += await self._remove(way, keys)
+        await self._clear_vectors(way, None if namespace is None else digest(namespace))
         return count
+
+    async def _clear_vectors(self, way: Way, namespace: str | None) -> None:
+        """Remove the vectors of texts, of one namespace by its digest, or all."""
+        pattern = way.names.texts(namespace)
+        for node in await self._link.primaries():
+            cursor: Any = 0
+            while True:
+                cursor, names = await node("SCAN", cursor, "MATCH", pattern, "COUNT", 2 * _PAGE)
+                await together([self._link.execute("UNLINK", name) for name in names])
+                if not int(cursor):
+                    break
 
     async def scan(self, batch_size: int = 500, namespace: str | None = None) -> AsyncIterator[tuple[str, CacheEntry]]:
         """Yield all live entries, in the order in which the server walks over them.

@@ -19,7 +19,7 @@ from semantic_llm_cache.backends.redis.url import Address
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime import background
 
-__all__ = ["Clients", "Link", "need_redis"]
+__all__ = ["Clients", "Link", "need_redis", "together"]
 
 T = TypeVar("T")
 

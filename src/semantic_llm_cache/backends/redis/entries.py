@@ -244,6 +244,14 @@ class Names:
         """Return what the separate counts of hits of a shard begin with."""
         return self._hits[shard]
 
+    def text(self, namespace: str, key: bytes) -> bytes:
+        """Return where the vector of a text is, by its namespace's digest and its own, 20 bytes."""
+        return self.other("v", self.shard(key), namespace) + key.hex().encode()
+
+    def texts(self, namespace: str | None) -> bytes:
+        """Return the glob that the keys of all vectors of texts match, or those of a namespace, by its digest."""
+        return _literal(self.base + b"v:{") + b"*}" + (b"" if namespace is None else namespace.encode()) + b"*"
+
     def lease(self, key: bytes) -> bytes:
         """Return where the lease on an entry is: in the entry's slot."""
         return self.other("l", self.shard(key)) + key
@@ -264,8 +272,7 @@ class Names:
 
     def pattern(self) -> bytes:
         """Return the glob that the keys of all entries match."""
-        escaped = b"".join(b"\\" + bytes([c]) if c in b"*?[]\\^-" else bytes([c]) for c in self.all_entries)
-        return escaped + b"{*"
+        return _literal(self.all_entries) + b"{*"
 
     def key(self, name: bytes) -> bytes | None:
         """Return the entry's own key from the name of its Redis key; None for another name."""
@@ -275,6 +282,11 @@ class Names:
             return None
         key = rest[end + 1 :]
         return key if self.entry(key) == name else None
+
+
+def _literal(name: bytes) -> bytes:
+    """Return the glob that a name alone matches."""
+    return b"".join(b"\\" + bytes([c]) if c in b"*?[]\\^-" else bytes([c]) for c in name)
 
 
 def slot_of(tag: bytes) -> int:

@@ -12,14 +12,14 @@ import numpy as np
 
 from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.redis.clients import Link, together
-from semantic_llm_cache.backends.redis.entries import Damage, Names, Row, decode, digest, place_of, to_text
+from semantic_llm_cache.backends.redis.entries import Damage, Names, Row, decode, digest, place_of, read_vector, to_text
 from semantic_llm_cache.backends.redis.errors import said_by
-from semantic_llm_cache.backends.redis.lua.entries import HITS, READ, SUMMARY
+from semantic_llm_cache.backends.redis.lua.entries import HITS, KEEP, READ, RECALL, SUMMARY
 from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
-from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector, unit
+from semantic_llm_cache.storage.contract import Candidate, Text
 
 __all__ = ["READ_CHUNK", "Guard", "LeaseLost", "Limits", "Way", "is_live"]
 
@@ -110,6 +110,41 @@ class Way(ABC):
         entry = self.entry(key, fields, now)
         self.damage.tell()
         return entry
+
+    async def recall(self, key: bytes, text: Text, now: float) -> tuple[CacheEntry | None, Vector | None]:
+        """Return the live entry under a key, else the vector of a text.
+
+        By one script, but on a cluster, where the two may be on different nodes: there by two commands at once.
+        """
+        place = self.names.text(digest(text.namespace), text.digest)
+        if self.link.cluster:
+            entry, kept = await together([self.get(key, now), self.link.execute("GET", place)])
+            return (entry, None) if entry is not None else (None, _kept(kept))
+        try:
+            found: Any = await self.link.script(RECALL, [self.names.entry(key), place], ())
+        except CacheBackendError as error:
+            if "WRONGTYPE" not in said_by(error):
+                raise
+            return await self.get(key, now), None
+        if type(found) is not list:
+            return None, _kept(found)
+        entry = self.entry(key, found, now)
+        self.damage.tell()
+        return entry, None
+
+    async def keep_vectors(self, vectors: Mapping[Text, Any], milliseconds: int) -> None:
+        """Keep the vectors of texts for a time."""
+        by_digest = {text.digest: (text, vector) for text, vector in vectors.items()}
+        await together(
+            [
+                self.link.script(
+                    KEEP,
+                    [self.names.text(digest(by_digest[key][0].namespace), key) for key in keys],
+                    [milliseconds, *(unit(by_digest[key][1]).astype("<f4", copy=False).tobytes() for key in keys)],
+                )
+                for _, keys in self.chunks(list(by_digest), READ_CHUNK)
+            ]
+        )
 
     def with_counts(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return where entries are, then where the counts of their hits are."""
@@ -242,6 +277,11 @@ class Way(ABC):
 
     def rest(self) -> None:
         """Begin nothing more in the background before the next use."""
+
+
+def _kept(blob: Any) -> Vector | None:
+    """Return the vector that a server has kept; None for none, or for something else."""
+    return read_vector(blob) if isinstance(blob, bytes) and blob and not len(blob) % 4 else None
 
 
 def is_live(expires: bytes | None, now: float) -> bool:

@@ -19,6 +19,7 @@ from semantic_llm_cache.arguments import (
 )
 from semantic_llm_cache.backends.eviction import check_policy
 from semantic_llm_cache.backends.sqlite import lease as leases
+from semantic_llm_cache.backends.sqlite import vectors as texts
 from semantic_llm_cache.backends.sqlite.evict import Evictor
 from semantic_llm_cache.backends.sqlite.listen import SQLiteListener
 from semantic_llm_cache.backends.sqlite.read import Reader, Step
@@ -32,7 +33,7 @@ from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime.worker import BatchWorker, Worker
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease
+from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease, Text
 from semantic_llm_cache.storage.front import Front
 from semantic_llm_cache.storage.selection import Selection
 
@@ -82,6 +83,7 @@ class SQLiteBackend(CandidateBackend):
     """
 
     first_search_seconds = 30.0
+    vector_seconds = 7200.0
     gives_leases = True
     url_schemes: ClassVar[tuple[str, ...]] = ("sqlite",)
     url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = {
@@ -206,6 +208,22 @@ class SQLiteBackend(CandidateBackend):
             self._touch(key, now)
         return entry
 
+    async def recall(self, key: str, text: Text) -> tuple[CacheEntry | None, Vector | None]:
+        """Return the live entry under `key`, else the vector of a text if it is known."""
+        now = self._now()
+        entry, vector = await self._reading.run(self._reader.recall, key, text, now)
+        self._count(entry is not None)
+        if entry is not None:
+            self._touch(key, now)
+        return entry, vector
+
+    async def keep_vectors(self, vectors: Mapping[Text, Any]) -> None:
+        """Keep the vectors of texts; of some 10,000, the oldest go first."""
+        until = self._now() + self.vector_seconds
+        rows = [(text.digest, text.namespace, until, pack_vector(vector)) for text, vector in vectors.items()]
+        for start in range(0, len(rows), _CHUNK):
+            await self._writing.run(texts.keep, rows[start : start + _CHUNK])
+
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order; with `touch` False without using them."""
         if not touch:
@@ -299,6 +317,7 @@ class SQLiteBackend(CandidateBackend):
             if ids:
                 count += await self._delete_ids(ids)
             if not after:
+                await self._writing.run(texts.clear, namespace)
                 return count
 
     async def _delete_ids(self, ids: Sequence[int]) -> int:

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from semantic_llm_cache.backends.damage import DamageLog
-from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fetch, is_over, text_of
+from semantic_llm_cache.backends.sqlite import vectors
+from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fetch, is_over, read_vector, text_of
 from semantic_llm_cache.backends.sqlite.schema import sequence
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.similarity.base import Vector
+from semantic_llm_cache.storage.contract import Text
 from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["Reader", "Step"]
@@ -73,6 +76,23 @@ class Reader:
         entry = None if row is None else self.entry(row, now)
         self.damage.tell()
         return entry
+
+    def recall(
+        self, connection: sqlite3.Connection, key: str, text: Text, now: float
+    ) -> tuple[CacheEntry | None, Vector | None]:
+        """Return the live entry under `key`, else the vector of a text if it is known."""
+        rows = fetch(connection, _GET, (key,))
+        entry = self.entry(rows[0], now) if rows else None
+        self.damage.tell()
+        if entry is not None:
+            return entry, None
+        blob = _vector_of(rows[0], text) if rows else None
+        if blob is None:
+            blob = vectors.find(connection, text.digest, now)
+        try:
+            return None, None if blob is None else read_vector(blob)
+        except ValueError:
+            return None, None
 
     def get_many(self, connection: sqlite3.Connection, keys: Sequence[str], now: float) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order."""
@@ -146,6 +166,14 @@ class Reader:
         """Return the names of the blobs that begin with `prefix`."""
         names = connection.execute("SELECT name FROM states")
         return sorted(name for (held,) in names if (name := text_of(held)).startswith(prefix))
+
+
+def _vector_of(row: Sequence[Any], text: Text) -> bytes | None:
+    """Return the vector in a row that cannot be served, if it is that of the text."""
+    if type(row[4]) is not bytes:
+        return None
+    stored = Text(*(text_of(row[column]) for column in (7, 12, 13, 2)))  # namespace, scope, embedder, prompt
+    return row[4] if stored == text else None
 
 
 def _matches(wanted: Selection, prompt: Any, packed: Any) -> bool:

@@ -180,10 +180,11 @@ class Searcher(Reader):
 
 def _agrees(entry: CacheEntry, vector: Vector, cosine: float, limits: dict[str, str | None]) -> bool:
     own = entry.embedding
-    return (
-        own is not None
-        and own.shape == vector.shape
-        and abs(float(own @ vector) / float(np.linalg.norm(own)) - cosine) < _ROUNDING
+    if own is None or own.shape != vector.shape:
+        return False
+    length = float(own.dot(own)) ** 0.5
+    return bool(
+        abs(float(own.dot(vector)) - cosine * length) < _ROUNDING * length
         and all(limit is None or getattr(entry, name) == limit for name, limit in limits.items())
     )
 

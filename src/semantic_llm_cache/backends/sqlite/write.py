@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from semantic_llm_cache.backends.sqlite import lease as leases
+from semantic_llm_cache.backends.sqlite import vectors
 from semantic_llm_cache.backends.sqlite.evict import Evictor
 from semantic_llm_cache.backends.sqlite.rows import INSERT, SET_VECTOR
 from semantic_llm_cache.backends.sqlite.schema import must_reconnect, sequence
@@ -191,6 +192,7 @@ class Writer:
                 (_PRUNE, self._kept_deletions()),
             ).rowcount
             leases.remove_old(connection)
+            outdated = vectors.remove_old(connection, self.now(), self.evictor.max_bytes)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -203,7 +205,7 @@ class Writer:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         if crowded := free > _VACUUM and 4 * free > pages:
             connection.execute(f"PRAGMA incremental_vacuum({_VACUUM})").fetchall()
-        if expired == _SWEEP or evicted >= _EVICT or pruned > 0 or crowded:
+        if expired == _SWEEP or evicted >= _EVICT or pruned > 0 or outdated or crowded:
             return True
         self._next_look = time.monotonic() + _HOUSEKEEPING_SECONDS
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from semantic_llm_cache.backends.redis.lua.script import Script
 
-__all__ = ["ADD", "COUNTED", "HITS", "READ", "SUMMARY"]
+__all__ = ["ADD", "COUNTED", "HITS", "KEEP", "READ", "RECALL", "SUMMARY"]
 
 # Hits are counted in a key beside the entry. A change of the entry itself would drop it from every front that
 # listens, and make the search module insert its vector into the graph again.
@@ -32,6 +32,18 @@ for i = 1, n do out[i] = counted(KEYS[i], KEYS[n + i]) end
 return out
 """
 )
+
+# KEYS: an entry, the vector of a text. Returns the entry's fields, or the vector where there is no entry.
+RECALL = Script("""
+local r = redis.call('HMGET', KEYS[1], 'd', 'v', 'h', 'a')
+if r[1] or r[2] or r[3] or r[4] then return r end
+return redis.call('GET', KEYS[2])
+""")
+
+# KEYS: of vectors. ARGV: milliseconds to live, then the vectors.
+KEEP = Script("""
+for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[1]) end
+""")
 
 SUMMARY = Script("""
 local out = {}
