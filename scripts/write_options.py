@@ -77,6 +77,8 @@ WHEN = {
         "exact_slots": "a slot such as a language or a page must be equal",
         "cache_if": "some answers are not worth keeping, such as those that do not parse",
         "price": "the savings should be right for your model",
+        "encryption_key": "people can read the storage who must not read the prompts",
+        "redact": "prompts hold personal data that must not be stored",
         "max_prompt": "storage is small, or prompts are very long",
         "max_response": "storage is small, or answers are very long",
     },
