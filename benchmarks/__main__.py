@@ -27,6 +27,7 @@ SUBSETS = {
     "clients": ("clients", "hits and missed streams through the openai client, against the bare client"),
     "index": ("index", "the vector index in memory and in SQLite; INDEX_MILLION=1 adds a million entries"),
     "large": ("large", "the index at millions of vectors in a file, beside usearch and faiss; INDEX_SIZES=10000000"),
+    "encryption": ("encryption", "exact hits, near lookups and stores with an encryption key against without"),
     "gptcache": ("against_gptcache", "near hits and puts against GPTCache on SQLite and faiss"),
     "redis": ("redis_server", "Redis in three ways: hits and puts against the bare commands and redisvl"),
     "postgres": ("postgres_server", "PostgreSQL with pgvector: hits and puts against bare statements"),

@@ -22,7 +22,8 @@ pytest.register_assert_rewrite("semantic_llm_cache.testing")
 
 
 _LONG = (
-    "test_other_versions", "test_secrets", "test_benchmarks", "test_postgres_lost_parts", "test_scope_pairs",
+    "test_dashboard_browser", "test_other_versions", "test_secrets", "test_benchmarks", "test_postgres_lost_parts",
+    "test_scope_pairs",
     "test_postgres_conformance", "test_bad_input_commands", "test_large_answers", "test_every_keyword",
     "test_front_listening", "test_online_worlds", "test_shared_", "test_redis_conformance", "test_attack_",
     "test_langchain_standard",

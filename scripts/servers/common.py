@@ -64,7 +64,10 @@ def made_once(place: Path) -> Iterator[Path | None]:
 # ---------------------------------------------------------------------------------- packages
 
 
-def debian_mirror() -> str:
+_OWN_SERVER = "Run a server of your own and name it (REDIS_URL, POSTGRES_URL)."
+
+
+def debian_mirror(remedy: str = _OWN_SERVER) -> str:
     """Return the address of the Debian mirror in this machine's apt sources (or ``DEBIAN_MIRROR``)."""
     named = os.environ.get("DEBIAN_MIRROR")
     if named:
@@ -85,13 +88,14 @@ def debian_mirror() -> str:
                 if "://" in address and address.endswith("/debian"):
                     return address
     raise ServersUnavailable(
-        "no Debian mirror in this machine's apt sources: name one in DEBIAN_MIRROR, or run a server of your own "
-        "and name it (REDIS_URL, POSTGRES_URL)"
+        f"no Debian mirror in this machine's apt sources: name one in DEBIAN_MIRROR, or do without. {remedy}"
     )
 
 
-def debian_packages(name: str, suite: str, packages: Sequence[str]) -> Path:
+def debian_packages(name: str, suite: str, packages: Sequence[str], remedy: str = _OWN_SERVER) -> Path:
     """Return a folder with Debian `packages` of a `suite` unpacked; fetched at the first call, then kept.
+
+    `remedy` is what to do where that is not possible.
 
     Raises:
         ServersUnavailable: no apt, no mirror, or a package is not available.
@@ -99,18 +103,17 @@ def debian_packages(name: str, suite: str, packages: Sequence[str]) -> Path:
     place = CACHE / name
     with made_once(place) as folder:
         if folder is not None:
-            _fetch(folder, suite, packages)
+            _fetch(folder, suite, packages, remedy)
     return place
 
 
-def _fetch(folder: Path, suite: str, packages: Sequence[str]) -> None:
-    remedy = "Run a server of your own and name it (REDIS_URL, POSTGRES_URL)."
+def _fetch(folder: Path, suite: str, packages: Sequence[str], remedy: str) -> None:
     apt = folder / "apt"
     for part in ("state/lists/partial", "cache/archives/partial", "deb"):
         (apt / part).mkdir(parents=True)
     (apt / "status").touch()
     signed = f"[signed-by={KEYRING}] " if Path(KEYRING).exists() else ""
-    (apt / "sources.list").write_text(f"deb {signed}{debian_mirror()} {suite} main\n")
+    (apt / "sources.list").write_text(f"deb {signed}{debian_mirror(remedy)} {suite} main\n")
     settings = {
         "Dir::State": apt / "state",
         "Dir::State::status": apt / "status",

@@ -13,6 +13,7 @@ __all__ = [
     "CacheSerializationError",
     "CacheWarning",
     "EmbeddingUnavailableError",
+    "EncryptionKeyError",
     "PromptCacheError",
 ]
 
@@ -50,6 +51,13 @@ class CacheReentryError(PromptCacheError, RuntimeError):
 
 class EmbeddingUnavailableError(PromptCacheError, RuntimeError):
     """Near matching was requested but no embedding model is available. The message says how to get one."""
+
+
+class EncryptionKeyError(PromptCacheError, ValueError):
+    """An encryption key is missing, cannot be read, or is not the key of this cache.
+
+    This is a mistake in the set-up and no outage, so it is raised also with `on_error="open"`.
+    """
 
 
 class CacheWarning(UserWarning):

@@ -21,7 +21,7 @@ NAMES = {
         CrossEncoderJudge ModelJudge
     """,
     "semantic_llm_cache.backends": """
-        MemoryBackend PostgresBackend RedisBackend SQLiteBackend backend_from_url resolve_backend
+        EncryptedBackend MemoryBackend PostgresBackend RedisBackend SQLiteBackend backend_from_url resolve_backend
     """,
     "semantic_llm_cache.stats": """
         get_stats clear_cache invalidate warm_cache export_cache import_cache CacheStats reset_stats
@@ -37,10 +37,10 @@ NAMES = {
     """,
     "semantic_llm_cache.config": "CacheConfig CacheEntry SCHEMA_VERSION check_similarity",
     "semantic_llm_cache.storage": "StorageBackend Candidate Held Lease Text",
-    "semantic_llm_cache.utils": "normalize_prompt hash_prompt estimate_tokens",
+    "semantic_llm_cache.utils": "normalize_prompt hash_prompt estimate_tokens PersonalData",
     "semantic_llm_cache.exceptions": """
         PromptCacheError CacheBackendError CacheSerializationError CacheNotFoundError CacheKeyError
-        EmbeddingUnavailableError CacheReentryError CacheWarning
+        EmbeddingUnavailableError EncryptionKeyError CacheReentryError CacheWarning
     """,
 }
 

@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING, Any
 from semantic_llm_cache.storage.registry import backend_from_url, resolve_backend
 
 if TYPE_CHECKING:
+    from semantic_llm_cache.backends.encrypted.backend import EncryptedBackend
     from semantic_llm_cache.backends.memory.backend import MemoryBackend
     from semantic_llm_cache.backends.postgres.backend import PostgresBackend
     from semantic_llm_cache.backends.redis.backend import RedisBackend
     from semantic_llm_cache.backends.sqlite.backend import SQLiteBackend
 
-__all__ = ["MemoryBackend", "PostgresBackend", "RedisBackend", "SQLiteBackend", "backend_from_url", "resolve_backend"]
+__all__ = [
+    "EncryptedBackend", "MemoryBackend", "PostgresBackend", "RedisBackend", "SQLiteBackend", "backend_from_url",
+    "resolve_backend",
+]  # fmt: skip
 
 # Imported when first asked for: a program pays only for the storage that it uses.
-_LATER = {"MemoryBackend": "memory", "PostgresBackend": "postgres", "RedisBackend": "redis", "SQLiteBackend": "sqlite"}
+_LATER = {
+    "EncryptedBackend": "encrypted",
+    "MemoryBackend": "memory",
+    "PostgresBackend": "postgres",
+    "RedisBackend": "redis",
+    "SQLiteBackend": "sqlite",
+}
 
 
 def __getattr__(name: str) -> Any:

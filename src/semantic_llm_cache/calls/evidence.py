@@ -11,9 +11,20 @@ from typing import Any
 
 from semantic_llm_cache.arguments import shown
 
-__all__ = ["Evidence", "dependency_tags", "evidence_of", "evidence_tags", "joined", "read_dependencies", "version_text"]
+__all__ = [
+    "MASKED_TAG",
+    "Evidence",
+    "dependency_tags",
+    "evidence_of",
+    "evidence_tags",
+    "joined",
+    "read_dependencies",
+    "version_text",
+]
 
 _NAME, _VERSION = "depends-on:", "version:"
+MASKED_TAG = "redact:masked"
+"""The label of entries whose prompt is not the one that was asked: they are never found by meaning."""
 _LONGEST = 256  # characters of a version
 _HELP = 'give names with versions, {"doc:17": "v3"}, or names alone, ("doc:17",)'
 

@@ -29,6 +29,7 @@ REASONS: dict[str, Reason] = {
     "bypass": Reason("The call bypassed the cache: caching was off, or the request cannot be cached.", True, True),
     "no-store": Reason("The call asked for `no-store`.", True),
     "cache-if": Reason("`cache_if` returned False, or raised.", True),
+    "redact": Reason("`redact` returned None for the prompt, or failed.", True),
     "ttl": Reason("The TTL of this answer says that it is not stored.", True),
     "tool-calls": Reason('The answer calls tools: see `tool_calls="cache"`.', True),
     "refusal": Reason("The model refused to answer."),

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, _Row] = {
     "demo": _Row("demo.command", "send 300 labelled prompts through a cache and report"),
     "serve": _Row("serve", "run the cache as a proxy in front of model providers"),
     "top": _Row("top", "show the live traffic of a running server"),
+    "dashboard": _Row("dashboard", "look into a cache with a browser"),
     "model": _Row("model", "install, locate or check the embedding model"),
     "stats": _Row("stats", "show how much a cache holds and what it has saved"),
     "ls": _Row("reading", "list entries, newest first"),
@@ -48,6 +49,7 @@ COMMANDS: Mapping[str, _Row] = {
     "import": _Row("transfer", "read entries that `export` wrote"),
     "copy": _Row("copy", "copy a cache into another one, of any kind"),
     "reembed": _Row("reembed", "move a cache to another embedding model while it is in use"),
+    "reencrypt": _Row("reencrypt", "encrypt a cache with another key, or for the first time"),
     "warm": _Row("warm", "fill a cache from logs of calls"),
 }
 """The commands, in the order of the help. A command's module is imported when the command is used."""
@@ -55,6 +57,7 @@ COMMANDS: Mapping[str, _Row] = {
 _SYNONYMS = {
     "delete": "invalidate", "rm": "invalidate", "remove": "invalidate", "get": "show", "cat": "show", "info": "stats",
     "flush": "clear", "purge": "clear", "load": "import", "dump": "export", "migrate": "copy",
+    "encrypt": "reencrypt", "rotate": "reencrypt",
 }  # fmt: skip
 _DASHED = re.compile(r"-[^-]\S*\s")
 _LONG_WORD = re.compile(r"\S{201,}")

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -42,16 +42,20 @@ _Declared = TypeVar("_Declared", bound="Callable[..., Any]")
 
 _Result = TypeVar("_Result")
 
+KeyUse = Literal["if encrypted", "always", "never"]
+
 json_option = option("--json", is_flag=True, show_default=False, help="Print JSON for programs to read.")
 namespace_option = option("--namespace", metavar="NAME", help="Only entries of this namespace.")
 place_argument = argument("cache", required=False, type=click.Path(), help="URL, or path of a SQLite file.")
 
 
-def cache_options(default: str = f"the variable {URL_VARIABLE}") -> Callable[[_Declared], _Declared]:
-    """Add --db, --url and --json; `default` describes the cache used without them."""
+def cache_options(
+    default: str = f"the variable {URL_VARIABLE}", *, with_json: bool = True
+) -> Callable[[_Declared], _Declared]:
+    """Add --db, --url and, if wanted, --json; `default` describes the cache used without them."""
 
     def add(function: _Declared) -> _Declared:
-        function = json_option(function)
+        function = json_option(function) if with_json else function
         function = option(
             "--url", metavar="URL", help=f"URL of the cache, e.g. sqlite:///cache.db (default: {default})."
         )(function)
@@ -68,7 +72,9 @@ def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
 
 
 @asynccontextmanager
-async def open_backend(args: Args, *, create: bool = False, pretend: bool = False) -> AsyncIterator[StorageBackend]:
+async def open_backend(
+    args: Args, *, create: bool = False, pretend: bool = False, key: KeyUse = "if encrypted"
+) -> AsyncIterator[StorageBackend]:
     """Open the cache that `args` names, and close it at the end.
 
     Args:
@@ -76,9 +82,11 @@ async def open_backend(args: Args, *, create: bool = False, pretend: bool = Fals
         create: whether to create a missing file; otherwise it is an error, because a typing
             mistake must not look like an empty cache.
         pretend: open an empty cache in memory in place of a missing file.
+        key: whether to use the key of the environment: ``"always"``, ``"never"``, or ``"if encrypted"``, which
+            includes a cache that `create` may create.
 
     Raises:
-        CommandError: no cache is named, its name is invalid, or its file does not exist.
+        CommandError: no cache is named, its name is invalid, its file does not exist, or its key is missing.
     """
     url, path = _target(args)
     if path is not None:
@@ -95,7 +103,24 @@ async def open_backend(args: Args, *, create: bool = False, pretend: bool = Fals
         if create and not path.absolute().parent.is_dir():
             raise CommandError(f"cannot create {_shown(path, url)}: its directory does not exist")
     async with _make(url, path) as backend:
-        yield backend
+        yield backend if key == "never" else await _opened(backend, needed=key == "always", create=create)
+
+
+async def _opened(backend: StorageBackend, *, needed: bool, create: bool) -> StorageBackend:
+    """Return the backend with its key, if it is encrypted."""
+    from semantic_llm_cache.storage.registry import KEY_VARIABLE, KEYS_STATE, encrypted_backend
+
+    given = bool(os.environ.get(KEY_VARIABLE))
+    encrypted = needed or await backend.get_state(KEYS_STATE) is not None
+    if encrypted and not given:
+        what = "this command" if needed else f"{backend.url} is encrypted: it"
+        raise CommandError(f"{what} needs the key in the variable {KEY_VARIABLE} (several as new,old)", code=2)
+    if not encrypted and not (create and given):
+        return backend
+    try:
+        return encrypted_backend(backend)
+    except ImportError as error:
+        raise CommandError(str(error)) from error
 
 
 def _shown(path: Path, url: str) -> str:
@@ -150,10 +175,10 @@ def _make(url: str, path: Path | None) -> StorageBackend:
         from semantic_llm_cache.backends import SQLiteBackend
 
         return SQLiteBackend(db_path=str(path))
-    from semantic_llm_cache.storage.registry import backend_from_url
+    from semantic_llm_cache.storage.registry import plain_from_url
 
     try:
-        return backend_from_url(url)
+        return plain_from_url(url)
     except ValueError as error:
         # Its URLs are examples: of what was given, it quotes only what may be shown.
         raise CommandError(str(error), code=2, redacted=True) from error

@@ -32,7 +32,7 @@ def clear_command(args: Args) -> int:
 async def _clear(args: Args) -> int:
     from semantic_llm_cache.stats import clear_cache
 
-    async with open_backend(args) as backend:
+    async with open_backend(args, key="never") as backend:
         if not args.yes:
             what = "all entries" if args.namespace is None else f"the namespace {clean(args.namespace)!r}"
             if not sys.stdin.isatty():

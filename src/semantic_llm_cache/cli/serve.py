@@ -86,12 +86,15 @@ def _given(args: Args) -> dict[str, Any]:
 
 def _summary(settings: Settings, url: str, warnings: Sequence[str]) -> list[str]:
     """Return what the settings do, a line each."""
+    from semantic_llm_cache.server.operating import summary
+
     lines = [f"listen  {settings.host}:{settings.port}, {settings.workers} worker{'s' * (settings.workers > 1)}"]
     for name, upstream in settings.upstream.items():
         path = "/" if name == "default" else f"/{name}/"
         key = f"the key in {upstream.key_env}" if upstream.key_env else "the caller's key"
         lines.append(f"{path}  to {upstream.url}, with {key}")
     lines.append(f"cache  {'in memory' if url.startswith('memory:') else origin_of(url)}")
+    lines.append(f"admin  {summary(settings)}")
     for name, tenant in settings.tenants.items():
         count = len(tenant.keys_sha256)
         lines.append(f"tenant {name}  {count} key{'s' * (count != 1)}")

@@ -20,7 +20,7 @@ from semantic_llm_cache.redaction import origin_of
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["TOKEN_VARIABLE", "frame", "top_command"]
+__all__ = ["TOKEN_VARIABLE", "frame", "read_token", "top_command"]
 
 TOKEN_VARIABLE = "SEMANTIC_LLM_CACHE_ADMIN_TOKEN"
 _INTERVAL = Number("seconds from 0.2 to 3600", 0.2, 3600)
@@ -101,7 +101,7 @@ class _Server:
     def __init__(self, args: Args) -> None:
         host = _host_of(args.url)
         self._base = args.url.rstrip("/")
-        self._token = _token(args.token_file)
+        self._token = read_token(args.token_file)
         self._namespace = {} if args.namespace is None else {"namespace": args.namespace}
         self._minutes = args.minutes
         self._limit = min(200, args.limit)
@@ -166,7 +166,12 @@ def _detail(problem: error.HTTPError) -> str:
         return "it gave no reason"
 
 
-def _token(path: str | None) -> str:
+def read_token(path: str | None) -> str:
+    """Return the admin token in a file, or without one in the variable; "" if there is none.
+
+    Raises:
+        CommandError: the file cannot be read, or holds something else.
+    """
     if path is None:
         return os.environ.get(TOKEN_VARIABLE, "").strip()
     try:

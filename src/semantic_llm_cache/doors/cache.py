@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.calls.lookup import Lookup
@@ -33,6 +33,9 @@ class SemanticCache(Engine):
     Args:
         backend: a `StorageBackend` or URL (``memory://``, ``sqlite:///cache.db``); None is the process's
             default, see `get_default_backend`.
+        encryption_key: 32 random bytes as 64 hex digits or base64: what the backend stores is encrypted. Or several
+            keys: the first encrypts, all decrypt. Needs `backend`. Backends opened by URL also take it from the
+            environment variable ``SEMANTIC_LLM_CACHE_ENCRYPTION_KEY``. See ``docs/encryption.md``.
         embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:..."``), or a callable from
             text to vector; None is ``"auto"``. Needed only if `similarity` is below 1, here, in a decorator, in a
             `CacheContext` or in a request.
@@ -99,6 +102,9 @@ class SemanticCache(Engine):
             are compared by meaning, each with its counterpart. A prompt that does not fit is treated as without this
             option.
         exact_slots: names of slots that must be equal for a hit.
+        redact: called with each prompt; returns the text to store and show in its place, or None to store nothing. A
+            prompt that it changed is answered from the cache only when it is asked again in the same words, never by
+            meaning. See `utils.PersonalData`.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         price: `CacheConfig` with rates per 1,000 tokens, or a callable ``(input_tokens, output_tokens,
             response) -> USD``.
@@ -127,6 +133,7 @@ class SemanticCache(Engine):
         self,
         backend: StorageBackend | str | None = None,
         *,
+        encryption_key: str | bytes | Sequence[str | bytes] | None = None,
         embedder: Embedder | None = None,
         similarity: float = 1.0,
         ttl: TTL | TTLFunction = 3600,
@@ -159,6 +166,7 @@ class SemanticCache(Engine):
         categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None = "default",
         prompt_template: str | re.Pattern[str] | None = None,
         exact_slots: Iterable[str] = (),
+        redact: Callable[[str], str | None] | None = None,
         cache_if: Callable[[Any], bool] | None = None,
         price: Price = None,
         max_prompt: int = 1_000_000,
@@ -208,6 +216,7 @@ def cache(
     enabled: bool = True,
     key_func: Callable[..., str] | None = None,
     *,
+    encryption_key: str | bytes | Sequence[str | bytes] | None = None,
     embedder: Embedder | None = None,
     prompt: str | None = None,
     ignore: Iterable[str] = (),
@@ -222,6 +231,7 @@ def cache(
     categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None = "default",
     prompt_template: str | re.Pattern[str] | None = None,
     exact_slots: Iterable[str] = (),
+    redact: Callable[[str], str | None] | None = None,
     cache_if: Callable[[Any], bool] | None = None,
     result_type: Any = None,
     replay_delay: float | None = None,
@@ -266,6 +276,9 @@ def cache(
         key_func: called with the function's arguments, returns the exact key as a string. All other
             arguments are then your responsibility: they no longer separate answers, not even in the near
             tier. Put what must separate them into `scope`.
+        encryption_key: 32 random bytes as 64 hex digits or base64: what the backend stores is encrypted. Or several
+            keys: the first encrypts, all decrypt. Needs `backend`. Backends opened by URL also take it from the
+            environment variable ``SEMANTIC_LLM_CACHE_ENCRYPTION_KEY``. See ``docs/encryption.md``.
         embedder: an `EmbeddingProvider`, a name (``"auto"``, ``"onnx"``, ``"openai:text-embedding-3-small"``),
             or a sync or async callable from text to vector. It needs a `similarity` below 1.
         prompt: the parameter that holds the prompt; by default the first of `prompt`, `messages`, `question`,
@@ -283,6 +296,9 @@ def cache(
         prompt_template, exact_slots: what the prompts are made from, for example
             ``"Answer about {topic} using {context}"``; only the slots are then compared by meaning. See
             `SemanticCache`.
+        redact: called with each prompt; returns the text to store and show in its place, or None to store nothing. A
+            prompt that it changed is answered from the cache only when it is asked again in the same words, never by
+            meaning. See `utils.PersonalData`.
         cache_if: called with a fresh answer; False keeps it out of the cache.
         replay_delay: for generators: seconds between the chunks of a hit; None replays at once.
         result_type: the type to rebuild stored answers to, if the return annotation does not say it.

@@ -23,6 +23,7 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import maybe_await
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.registry import encrypted_backend
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -80,6 +81,8 @@ class CachedLLM:
     def _judge_with(self, options: dict[str, Any], backend: StorageBackend | str | None) -> None:
         from semantic_llm_cache.doors.judge import ModelJudge
 
+        if backend is not None and options.get("encryption_key") is not None:
+            backend = encrypted_backend(backend, options["encryption_key"], "encryption_key")
         judge = ModelJudge(self.provider, self.model, backend=backend)
         options.update({name: judge for name in ("same_answer", "verify") if options.get(name) == "model"})
 

@@ -18,7 +18,12 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Unreadable
 from semantic_llm_cache.engine.state import BackendState, state_of
-from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationError, EmbeddingUnavailableError
+from semantic_llm_cache.exceptions import (
+    CacheBackendError,
+    CacheSerializationError,
+    EmbeddingUnavailableError,
+    EncryptionKeyError,
+)
 from semantic_llm_cache.redaction import describe, looks_like_url, origin_of
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven, limited
@@ -56,6 +61,7 @@ class Storage:
 
         Raises:
             Outage: it failed; with ``on_error="raise"`` CacheBackendError or CacheSerializationError.
+            EncryptionKeyError: the storage is encrypted with another key.
         """
         backend, state, raising = self.backend, self.state, self._options.on_error == "raise"
         breaker = state.breakers[kind]
@@ -65,6 +71,8 @@ class Storage:
             raise Outage("the storage is failing; its circuit breaker is open")
         try:
             result = await (operation() if backend.in_process else limited(operation(), self._limit(kind)))
+        except EncryptionKeyError:
+            raise  # a mistake in the set-up, no outage
         except CacheSerializationError as error:
             if raising:
                 raise

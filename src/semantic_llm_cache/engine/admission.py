@@ -18,6 +18,7 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, NOTHING_USED, Fresh, Outage, Outcome, Put, Unreadable, Used
 from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.keys.request import REFUSED
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
 from semantic_llm_cache.redaction import describe
@@ -83,7 +84,9 @@ class Admission:
     async def weigh(self, call: Call, value: Any, duration_ms: float) -> Fresh:
         """Return a fresh answer with everything that `admit` needs to know about it."""
         refused = self._refusal(value)
-        if not call.settings.asks.may_store:
+        if call.request.redacted == REFUSED:
+            refused = because("redact")
+        elif not call.settings.asks.may_store:
             refused = _NO_TIME if call.settings.asks.ttl == 0 else because("no-store")
         return await self.form(call, value, duration_ms, refused)
 
@@ -225,6 +228,8 @@ class Admission:
         """Return why an answer cannot be stored, ``""`` if it can."""
         if fresh.refused:
             return fresh.refused
+        if call.request.redacted == REFUSED:
+            return because("redact")
         if fresh.shared is ALONE:
             return because("unserialisable", f"a {type(fresh.value).__qualname__}")
         if call.found.unread:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from semantic_llm_cache.calls.evidence import evidence_tags
+from semantic_llm_cache.calls.evidence import MASKED_TAG, evidence_tags
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.variables import Changes
@@ -43,6 +43,8 @@ class Call:
         *,
         plain: bool = False,
     ) -> None:
+        if request.redacted:  # texts that are equal once masked are different questions
+            settings = replace(settings, similarity=1.0, fixed=settings.fixed | {"similarity"})
         self.request = request
         self.settings = settings
         self.function = function
@@ -64,9 +66,11 @@ class Call:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that the call's answer is stored with: its tags, and what it rests on."""
-        evidence = self.settings.evidence
-        return self.settings.tags if evidence is None else (*self.settings.tags, *evidence_tags(evidence.versions))
+        """The labels that the answer is stored with: its tags, what it rests on, and whether the prompt is masked."""
+        evidence, tags = self.settings.evidence, self.settings.tags
+        if self.request.redacted:
+            tags = (*tags, MASKED_TAG)
+        return tags if evidence is None else (*tags, *evidence_tags(evidence.versions))
 
     @property
     def flight_scope(self) -> str:

@@ -39,6 +39,7 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
 from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Outage
 from semantic_llm_cache.engine.quick import Quick
+from semantic_llm_cache.engine.redacting import Redaction
 from semantic_llm_cache.engine.reporting import Reporter, off_because
 from semantic_llm_cache.engine.search import Search
 from semantic_llm_cache.engine.shadow import Shadow
@@ -65,7 +66,7 @@ E = TypeVar("E", bound="Engine")
 _INTERNAL = frozenset(
     """access admission categories changes decider disabled freshness grounds held hook lead learn learning leases
     notices options quick reporter search shadow template bound bypassed fitted known log_once
-    need_embedder of_door probe remove settings store_alias""".split()  # noqa: SIM905
+    need_embedder of_door probe redacted remove settings store_alias""".split()  # noqa: SIM905
 )
 """Names of parts, and of methods for doors: not for users, so `dir` leaves them out."""
 
@@ -93,6 +94,7 @@ class Engine:
         self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.notices = notices = Notices()
         self.template = options.template
+        self._redaction = None if options.redact is None else Redaction(options.redact, notices)
         self.access = access = Access(options, notices)
         self.decider = decider = Decider(options, options.similarity, access.need_embedder)
         self._settings = CallSettings(
@@ -266,13 +268,16 @@ class Engine:
         self, request: Request, settings: CallSettings | None, target: Any = Any
     ) -> tuple[Request, CallSettings]:
         """Return request and settings as the `CacheContext` changes them; doors have applied it already."""
-        if settings is not None:
-            return request, settings
-        request, settings = self.fitted(request), self.settings(target)
-        if overrides.get() is None:
-            return request, settings
-        settings, namespace = current(self, settings)
-        return request if namespace is None else request.within(namespace), settings
+        if settings is None:
+            request, settings = self.fitted(request), self.settings(target)
+            if overrides.get() is not None:
+                settings, namespace = current(self, settings)
+                request = request if namespace is None else request.within(namespace)
+        return request if self._redaction is None else self._redaction.applied(request), settings
+
+    def redacted(self, request: Request) -> Request:
+        """Return a request as `redact=` lets it be kept. For doors that make a `Call` themselves."""
+        return request if self._redaction is None else self._redaction.applied(request)
 
     def fitted(self, request: Request) -> Request:
         """Return a request whose text is the slots of `prompt_template=`, if it is given and the text fits."""
@@ -400,7 +405,7 @@ class Engine:
 
     async def probe(self, request: Request, settings: CallSettings) -> Lookup:
         """Do a `lookup` without counts and events."""
-        return await self._probe(Call(request, settings))
+        return await self._probe(Call(self.redacted(request), settings))
 
     async def _probe(self, call: Call, *, counting: bool = False) -> Lookup:
         self.categories.apply(call)
@@ -444,7 +449,7 @@ class Engine:
             return False
         if call.needs_vector:
             try:
-                await self.access.embed(request.text, call.found)
+                await self.access.embed(call.request.text, call.found)
             except Outage:
                 pass
         put = await self.admission.put(call, await self.admission.form(call, response, duration_ms))
@@ -457,7 +462,7 @@ class Engine:
 
     async def remove(self, request: Request) -> bool:
         """Do a `delete` for doors, which have applied the contexts around the call."""
-        return await self.access.storage().backend.delete(request.key)
+        return await self.access.storage().backend.delete(self.redacted(request).key)
 
     async def learn(self, verdict: Verdict) -> None:
         """Count a person's verdict on an answer, and tell the error budget."""

@@ -6,7 +6,7 @@ Names, types and defaults of `SemanticCache` and `cache` are held to these and t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from semantic_llm_cache.calls.lookup import Lookup
@@ -35,6 +35,7 @@ class FirstOptions(TypedDict, total=False):
 class PlainOptions(TypedDict, total=False):
     """What a cache, a decorated function and a `CachedLLM` take alike, but for `FirstOptions`."""
 
+    encryption_key: str | bytes | Sequence[str | bytes] | None
     embedder: Embedder | None
     guards: Any
     verify_band: tuple[float, float] | None
@@ -58,6 +59,7 @@ class PlainOptions(TypedDict, total=False):
     categories: Mapping[str, Mapping[str, Any] | None] | Literal["default"] | None
     prompt_template: str | re.Pattern[str] | None
     exact_slots: Iterable[str]
+    redact: Callable[[str], str | None] | None
     cache_if: Callable[[Any], bool] | None
     price: Price
 

@@ -31,7 +31,7 @@ from semantic_llm_cache.config import TTL, TTLFunction, check_similarity, check_
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.pricing import Price, make_price
 from semantic_llm_cache.storage.contract import StorageBackend
-from semantic_llm_cache.storage.registry import shared_backend
+from semantic_llm_cache.storage.registry import KEY_VARIABLE, encrypted_backend, read_encryption_keys, shared_backend
 
 if TYPE_CHECKING:
     from semantic_llm_cache.keys.template import PromptTemplate
@@ -84,6 +84,10 @@ def _as_it_is(value: Any, name: str) -> Any:
 
 def _backend(value: StorageBackend | str | None, name: str) -> StorageBackend | None:
     return None if value is None else shared_backend(value, name)
+
+
+def _encryption_key(value: Any, name: str) -> Any:
+    return None if value is None else read_encryption_keys(value, name)
 
 
 def _namespace(value: str, name: str) -> str:
@@ -228,6 +232,11 @@ class Options:
     backend: StorageBackend | None = _option(
         None, _backend, "A `StorageBackend` or URL: `memory://`, `sqlite:///cache.db`; None is the process's default."
     )
+    encryption_key: Any = _option(
+        None,
+        _encryption_key,
+        "32 random bytes as hex or base64, or several: what is stored is encrypted with the first.",
+    )
     embedder: Any = _option(
         None, _as_it_is, 'An `EmbeddingProvider`, a name such as `"onnx"`, or a callable; None is `"auto"`.'
     )
@@ -314,6 +323,9 @@ class Options:
         None, _template, "A format string or regex that prompts are made from: only its slots are compared by meaning."
     )
     exact_slots: tuple[str, ...] = _option((), _slot_names, "Slots of `prompt_template` that must be equal.")
+    redact: Callable[[str], str | None] | None = _option(
+        None, check_plain, "Called with a prompt; returns what is stored in its place, or None to store nothing."
+    )
     cache_if: Callable[[Any], bool] | None = _option(
         None, check_plain, "Called with a fresh answer; False keeps it out of the cache."
     )
@@ -322,6 +334,14 @@ class Options:
     max_response: int = _option(
         20_000_000, _characters, "Longest answer that is stored, in characters of its stored form."
     )
+
+    def __post_init__(self) -> None:
+        if self.encryption_key is not None:
+            if self.backend is None:
+                raise ValueError(
+                    f"encryption_key= needs backend=; for the default backend of the process set {KEY_VARIABLE}"
+                )
+            self.backend = encrypted_backend(self.backend, self.encryption_key, "encryption_key")
 
     @classmethod
     def read(cls, given: Mapping[str, Any], also: Iterable[str] = ()) -> Options:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from semantic_llm_cache.calls.evidence import MASKED_TAG
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.config import SCHEMA_VERSION, CacheEntry
 from semantic_llm_cache.engine.access import Access, Storage
@@ -306,6 +307,8 @@ class Search:
         # The scope decides who may see an answer, so it is checked here too, whatever the backend.
         if entry.scope != call.request.scope_hash or entry.embedder != call.found.embedder:
             return False
+        if MASKED_TAG in entry.tags:
+            return False  # its text is not what was asked; it has no vector, unless somebody gave it one
         return self._fits(entry, call) and self._late(entry) < 0
 
     def _late(self, entry: CacheEntry) -> float:

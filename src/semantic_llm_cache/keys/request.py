@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.keys.fingerprint import KEY_VERSION, digest
 from semantic_llm_cache.values.introspection import own_state
 
-__all__ = ["Request", "clean_text", "key_of_text", "looks_like_messages", "split_messages"]
+__all__ = [
+    "MASKED",
+    "REFUSED",
+    "Redacted",
+    "Request",
+    "clean_text",
+    "key_of_text",
+    "looks_like_messages",
+    "split_messages",
+]
+
+
+Redacted = Literal["", "masked", "refused"]
+MASKED: Redacted = "masked"
+REFUSED: Redacted = "refused"
 
 
 def clean_text(text: str) -> str:
@@ -37,6 +51,8 @@ class Request:
         scope_hash: hex digest of namespace and scope.
         key: the exact key, a string of 42 characters that starts with the version of its form.
         slots: how many slots of a `prompt_template=` the text holds; 0 if it is a whole prompt.
+        redacted: what `redact=` did: ``""`` for nothing; ``"masked"`` if the text is not the one that was asked;
+            ``"refused"`` if the answer must not be stored.
 
     Raises:
         CacheKeyError: the scope holds something without a stable fingerprint.
@@ -48,7 +64,9 @@ class Request:
         False
     """
 
-    __slots__ = ("key", "namespace", "scope_hash", "slots", "text")
+    __slots__ = ("key", "namespace", "redacted", "scope_hash", "slots", "text")
+
+    redacted: Redacted
 
     def __init__(
         self, namespace: str = "default", scope: Any = None, text: str = "", *, key: str | None = None
@@ -61,6 +79,7 @@ class Request:
             raise TypeError(f"text={text!r} must be a string")
         self.namespace = namespace
         self.slots = 0
+        self.redacted = ""
         self.text = clean_text(text)
         self.scope_hash = digest("scope", KEY_VERSION, namespace, scope)
         if key is None:
@@ -71,8 +90,22 @@ class Request:
     def within(self, namespace: str) -> Request:
         """Return the same question under a more specific namespace, which only splits the entries further."""
         other = Request(namespace, {"within": self.scope_hash, "key": self.key}, self.text)
-        other.slots = self.slots
+        other.slots, other.redacted = self.slots, self.redacted
         return other
+
+    def hidden(self, text: str | None, hashed: str) -> Request:
+        """Return the same question with another text to show and store.
+
+        Args:
+            text: takes the place of the prompt; None if nothing may be stored.
+            hashed: a keyed hash of the key, which takes its place.
+        """
+        made = object.__new__(type(self))
+        made.namespace, made.scope_hash, made.slots = self.namespace, self.scope_hash, 0
+        made.text = "" if text is None else clean_text(text)
+        made.redacted = REFUSED if text is None else MASKED
+        made.key = f"{KEY_VERSION}:{hashed}"
+        return made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Request) and (self.key, self.text) == (other.key, other.text)

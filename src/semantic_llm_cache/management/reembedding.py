@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from semantic_llm_cache.arguments import check_count, check_flag, check_namespace, check_number, check_plain
+from semantic_llm_cache.calls.evidence import MASKED_TAG
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.redaction import describe
@@ -133,7 +134,7 @@ async def reembed_cache(
         report.models[name] = report.models.get(name, 0) + 1
         if name == report.fingerprint:
             report.current += 1
-        elif not entry.prompt or (entry.embedding is None and not missing):
+        elif not entry.prompt or MASKED_TAG in entry.tags or (entry.embedding is None and not missing):
             report.without_vector += 1
         else:
             batch.append((key, entry))

@@ -116,6 +116,18 @@ class Access:
         _check_same_site(request, self.hosts)
         return Caller(name, address, "cookie")
 
+    def check_origin(self, request: HTTPConnection) -> None:
+        """Check where a request comes from, but not who sends it: for the form that takes the token.
+
+        Raises:
+            AccessDenied: a page of another site has sent it, or it does not come from where requests are allowed.
+        """
+        if self._tokens:
+            self._check_host(request)
+        else:
+            self._check_local(request, _address(request))
+        _check_same_site(request, self.hosts)
+
     def _check_host(self, request: HTTPConnection) -> None:
         if self.hosts and _host(request) not in self.hosts:
             raise AccessDenied(403, "the Host header names another server than this one")

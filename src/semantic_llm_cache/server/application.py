@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -12,6 +13,7 @@ from starlette.routing import BaseRoute, Route, Router
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.doors.cache import SemanticCache
 from semantic_llm_cache.server.loading import ServerSettingsError, load_settings
+from semantic_llm_cache.server.operating import Operations
 from semantic_llm_cache.server.proxy.doors import Doors, Rule
 from semantic_llm_cache.server.proxy.forwarding import Forwarder, Key, Timeouts
 from semantic_llm_cache.server.proxy.handler import Limits, Proxy
@@ -38,13 +40,15 @@ class Server:
         settings: as given.
         doors: the caches; `doors.engines` lists their engines.
         proxy: answers all paths that are not the server's own.
+        operations: the admin API, the dashboard and the metrics.
         routes: the server's own routes.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         engine = SemanticCache(settings.url, **_engine_options(settings))
-        self.doors = Doors(engine, _door_options(settings), _rules(settings))
+        self.operations = Operations(settings)
+        self.doors = Doors(engine, _door_options(settings), _rules(settings), self.operations.watch)
         self.forwarder = Forwarder(_keys(settings), Timeouts(settings.connect_timeout, settings.read_timeout))
         self.proxy = Proxy(
             Routes({name: Place.of(name, found.url) for name, found in settings.upstream.items()}),
@@ -56,7 +60,7 @@ class Server:
         self.routes: list[BaseRoute] = []
         self._firsts: frozenset[str] = frozenset()
         self._router = Router([])
-        self.mount(_own_routes(self))
+        self.mount([_health(), *self.operations.routes])
 
     def mount(self, routes: Sequence[BaseRoute]) -> None:
         """Add routes of the server's own. The first segment of each path is then no longer passed on."""
@@ -84,25 +88,28 @@ class Server:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+        async with AsyncExitStack() as stack:
+            if self.operations.operator is not None:
+                await stack.enter_async_context(self.operations.operator.running())
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self.operations.drain()
         await self.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def aclose(self) -> None:
         """Close connections to upstreams and to the backend."""
         await self.forwarder.aclose()
+        self.operations.close()
         for engine in self.doors.engines:
             await engine.close()
 
 
-def _own_routes(server: Server) -> list[BaseRoute]:
-    """Return the routes of the server's own. This is the place for those of admin, dashboard and metrics."""
-
+def _health() -> BaseRoute:
     async def health(request: Any) -> JSONResponse:
         return JSONResponse({"status": "ok", "version": __version__})
 
-    return [Route("/healthz", health)]
+    return Route("/healthz", health)
 
 
 def create_app(settings: Settings | None = None) -> Server:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from functools import partial
 from typing import Any
 
 from semantic_llm_cache.server.application import create_app
 from semantic_llm_cache.server.loading import HANDOVER_VARIABLE
+from semantic_llm_cache.server.operating import MULTIPROCESS
 from semantic_llm_cache.server.protocol import GuardedProtocol, Waits
 from semantic_llm_cache.server.settings import Settings
 
@@ -73,4 +75,7 @@ def run(settings: Settings) -> None:
     # Each worker is a new process: it reads the settings from its environment.
     os.environ[HANDOVER_VARIABLE] = settings.model_dump_json(exclude_unset=True)
     factory = "semantic_llm_cache.server.application:create_app"
-    uvicorn.run(factory, factory=True, workers=settings.workers, **options)
+    with tempfile.TemporaryDirectory(prefix="semantic-llm-cache-metrics-") as folder:
+        # What each worker counts lies there, so that any of them can tell the sum.
+        os.environ.setdefault(MULTIPROCESS, folder)
+        uvicorn.run(factory, factory=True, workers=settings.workers, **options)

@@ -22,6 +22,7 @@ __all__ = ["CacheSettings", "RuleSettings", "Settings", "TenantSettings", "Upstr
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 ROUTES = tuple(known.name for known in FORMATS)
 
@@ -132,7 +133,7 @@ class UpstreamSettings(_Model):
     @field_validator("key_env")
     @classmethod
     def _variable(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        if value is not None and not _VARIABLE.fullmatch(value):
             raise ValueError("must be the name of an environment variable, such as OPENAI_API_KEY, not a key")
         return value
 
@@ -214,6 +215,15 @@ class Settings(CacheSettings):
     read_timeout: float = Field(600.0, gt=0, description="Seconds between two pieces of an upstream's answer.")
     keep_alive: float = Field(75.0, gt=0, description="Seconds that an idle connection is kept.")
     shutdown_timeout: float = Field(30.0, ge=0, description="Seconds to finish answers in progress at shutdown.")
+    admin: bool | None = Field(
+        None,
+        description="Admin API, dashboard and /metrics; not given: on, unless others could use them without a token.",
+    )
+    admin_token_env: str = Field(
+        "SEMANTIC_LLM_CACHE_ADMIN_TOKEN", description="Environment variable with the token for these."
+    )
+    admin_hosts: list[str] = Field([], description="Names under which these are reached; empty: any with a token.")
+    show_text: bool = Field(True, description="Whether the admin API and the dashboard show prompts and answers.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
     @field_validator("upstream", mode="before")
@@ -270,6 +280,13 @@ class Settings(CacheSettings):
                 ipaddress.ip_network(text, strict=False)
             except ValueError:
                 raise ValueError(f"{text!r} is no address or network, such as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("admin_token_env")
+    @classmethod
+    def _token_variable(cls, value: str) -> str:
+        if not _VARIABLE.fullmatch(value):
+            raise ValueError("must be the name of an environment variable, not a token")
         return value
 
     @field_validator("tenant_header")

@@ -13,12 +13,18 @@ from semantic_llm_cache.runtime import background
 from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = [
+    "KEYS_STATE",
+    "KEY_VARIABLE",
     "SCHEMES",
     "backend_from_url",
     "backends_in_use",
     "default_in_use",
+    "encrypted_backend",
     "engines_in_use",
     "get_default_backend",
+    "plain_backend",
+    "plain_from_url",
+    "read_encryption_keys",
     "register_engine",
     "resolve_backend",
     "set_default_backend",
@@ -50,7 +56,19 @@ _KNOWN = (
 )
 
 
+KEY_VARIABLE = "SEMANTIC_LLM_CACHE_ENCRYPTION_KEY"
+"""The environment variable with the keys, separated by commas, for backends that are opened by URL."""
+
+KEYS_STATE = "encryption:keys"
+"""The name of the state that says with which keys, by their ids, a storage is encrypted, and what it has of vectors."""
+
+_ENCRYPTED = f"{_BACKENDS}encrypted.backend:EncryptedBackend"
+_READ_KEYS = f"{_BACKENDS}encrypted.keys:read_keys"
+
 _lock = threading.Lock()
+_wrapped: weakref.WeakKeyDictionary[StorageBackend, weakref.WeakValueDictionary[tuple[str, ...], StorageBackend]] = (
+    weakref.WeakKeyDictionary()
+)
 _by_url: weakref.WeakValueDictionary[str, StorageBackend] = weakref.WeakValueDictionary()
 _engines: weakref.WeakSet[Any] = weakref.WeakSet()
 _default: StorageBackend | None = None
@@ -76,6 +94,9 @@ def backend_from_url(url: str) -> StorageBackend:
 
     Options follow a question mark: ``memory://?max_size=1000``. Nothing is opened yet.
 
+    If the environment variable ``SEMANTIC_LLM_CACHE_ENCRYPTION_KEY`` is set, the backend is an `EncryptedBackend`
+    around that. ``memory://`` is not: it stores nothing that outlives the process.
+
     Raises:
         ValueError: another scheme, an unknown option, or a value that cannot be read.
 
@@ -83,6 +104,56 @@ def backend_from_url(url: str) -> StorageBackend:
         >>> backend_from_url("memory://?max_size=1000")
         MemoryBackend(max_size=1000, max_bytes=None)
     """
+    made = plain_from_url(url)
+    return made if made.in_process or not os.environ.get(KEY_VARIABLE) else encrypted_backend(made)
+
+
+def encrypted_backend(backend: StorageBackend | str, key: Any = None, name: str = KEY_VARIABLE) -> StorageBackend:
+    """Return the `EncryptedBackend` around a backend, or a URL; one backend and one key give one object in a process.
+
+    Args:
+        backend: a backend or URL.
+        key: the key or keys; None takes those of the environment variable.
+        name: of the argument or variable, for messages.
+
+    Raises:
+        EncryptionKeyError: the key cannot be read.
+        TypeError: the backend is encrypted with other keys.
+        ImportError: the package ``cryptography`` is not installed.
+    """
+    keys = read_encryption_keys(os.environ.get(KEY_VARIABLE, "") if key is None else key, name)
+    ids = tuple(each.id for each in keys)
+    kind: Any = _named(_ENCRYPTED)
+    if isinstance(backend, StorageBackend) and isinstance(backend, kind):
+        if getattr(backend, "key_ids", None) != ids:
+            raise TypeError(f"{name}: the backend is an EncryptedBackend with other keys: give the keys in one place")
+        return backend
+    inner = plain_backend(backend)
+    with _lock:
+        known = _wrapped.setdefault(inner, weakref.WeakValueDictionary())
+        found = known.get(ids)
+        if found is None:
+            found = known[ids] = kind(inner, keys)
+    return found
+
+
+def read_encryption_keys(given: Any, name: str) -> Any:
+    """Return the keys in what a user gave: see `encrypted_backend`."""
+    return _named(_READ_KEYS)(given, name)
+
+
+def plain_backend(backend: StorageBackend | str, name: str = "backend") -> StorageBackend:
+    """Do what `shared_backend` does, without the encryption that the environment asks for."""
+    return _shared(backend, name)
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def plain_from_url(url: str) -> StorageBackend:
+    """Do what `backend_from_url` does, without the encryption that the environment asks for."""
     if not isinstance(url, str):
         raise TypeError(f"a backend's URL is text, not {type(url).__name__}: one of {_KNOWN}")
     scheme, separator, _ = url.partition("://")
@@ -96,8 +167,7 @@ def backend_from_url(url: str) -> StorageBackend:
         near = get_close_matches(scheme.lower(), SCHEMES, 1) if scheme_of(url) else []
         hint = f" (did you mean {near[0]}://?)" if near else ""
         raise ValueError(f"a backend at {scheme_of(url) or 'this URL'} is not known{hint}: use one of {_KNOWN}")
-    module, _, name = place.partition(":")
-    made: StorageBackend = getattr(import_module(module), name).from_url(url)
+    made: StorageBackend = _named(place).from_url(url)
     return made
 
 
@@ -130,9 +200,18 @@ def shared_backend(backend: StorageBackend | str, name: str = "backend") -> Stor
     So caches with one URL share connections and calls in flight. It lives as long as one of them
     uses it. ``memory://`` is the exception: two caches in memory are two caches.
 
+    A URL is encrypted if ``SEMANTIC_LLM_CACHE_ENCRYPTION_KEY`` is set; see `backend_from_url`.
+
     Raises:
         TypeError, ValueError: naming the argument and the known URLs.
     """
+    found = _shared(backend, name)
+    if isinstance(backend, str) and not found.in_process and os.environ.get(KEY_VARIABLE):
+        return encrypted_backend(found)
+    return found
+
+
+def _shared(backend: StorageBackend | str, name: str) -> StorageBackend:
     if isinstance(backend, StorageBackend):
         return backend
     if not isinstance(backend, str):
@@ -145,7 +224,7 @@ def shared_backend(backend: StorageBackend | str, name: str = "backend") -> Stor
     if found is not None:
         return found
     try:
-        made = backend_from_url(backend)
+        made = plain_from_url(backend)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     if backend.startswith("memory:"):

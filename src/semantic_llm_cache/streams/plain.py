@@ -27,7 +27,9 @@ def stream_blocking(
     codec: Codec | None = None,
 ) -> Iterator[Any]:
     """Do the same as `stream`, for plain generators."""
-    steps = answer(StreamCall(engine, Call(request, settings, plain=True), codec), source, replay_delay)
+    steps = answer(
+        StreamCall(engine, Call(engine.redacted(request), settings, plain=True), codec), source, replay_delay
+    )
     go: Any = steps.send
     given: Any = None
     send = go

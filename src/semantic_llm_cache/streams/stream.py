@@ -55,7 +55,7 @@ async def stream(
         replay_delay: seconds between the chunks of a hit; None replays at once.
         codec: says how to store the stream; None stores the list of its chunks.
     """
-    steps = answer(StreamCall(engine, Call(request, settings), codec), source, replay_delay)
+    steps = answer(StreamCall(engine, Call(engine.redacted(request), settings), codec), source, replay_delay)
     go: Any = steps.send
     given: Any = None
     send = go

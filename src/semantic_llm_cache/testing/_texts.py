@@ -87,4 +87,4 @@ def _vector(cosine: float) -> Any:
 
 async def _kept(backend: StorageBackend, text: Text, cosine: float) -> bool:
     entry, vector = await backend.recall("nothing", text)
-    return entry is None and vector is not None and bool(np.array_equal(vector, _vector(cosine)))
+    return entry is None and vector is not None and bool(np.allclose(vector, _vector(cosine), atol=1e-6))

@@ -80,7 +80,7 @@ def held(engine: Engine, plan: Plan) -> Reply | None:
 
     The body is bytes, of a stream too: all its events at once.
     """
-    record = engine.held(plan.request, plan.settings)
+    record = engine.held(engine.redacted(plan.request), plan.settings)
     if record is MISS:
         return None
     if not plan.asked.stream:

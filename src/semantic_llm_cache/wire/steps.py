@@ -74,14 +74,14 @@ class Ask(NamedTuple):
         """Ask on the running event loop."""
         engine, request, call, settings, settling = self
         if settling:
-            await settled(engine, EngineCall(request, settings))
+            await settled(engine, EngineCall(engine.redacted(request), settings))
         return await engine.get_or_call(request, lambda: drive(call()), settings=settings)
 
     def blocking(self) -> Any:
         """Ask in this thread."""
         engine, request, call, settings, settling = self
         if settling:
-            settled_blocking(engine, EngineCall(request, settings, plain=True))
+            settled_blocking(engine, EngineCall(engine.redacted(request), settings, plain=True))
         return engine.get_or_call_blocking(request, lambda: drive_blocking(call()), settings)
 
 

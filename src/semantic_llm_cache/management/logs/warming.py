@@ -260,7 +260,7 @@ class _Warming:
 
     async def _store(self, answer: _Answer) -> None:
         engine, report = self.door.engine, self.report
-        call = Call(answer.request, replace(answer.settings, ttl=engine.ttl)).again()
+        call = Call(engine.redacted(answer.request), replace(answer.settings, ttl=engine.ttl)).again()
         engine.categories.apply(call)
         fresh = await engine.admission.weigh(call, answer.value, answer.duration_ms)
         if not fresh.wanted:

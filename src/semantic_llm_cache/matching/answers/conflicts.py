@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from semantic_llm_cache.matching.answers.said import content, missing, new_values, new_words
-from semantic_llm_cache.matching.answers.slots import replaced, replaced_words
+from semantic_llm_cache.matching.answers.slots import replaced, replaced_values, replaced_words
 from semantic_llm_cache.matching.answers.values import Value, agree, values
 from semantic_llm_cache.matching.guards import get_guard
 from semantic_llm_cache.matching.guards.text import read
@@ -35,6 +35,7 @@ def conflicts(ours: str, theirs: str, question: str = "", whole: tuple[str, str]
     found: dict[str, str] = {}
     mine, other = whole or (ours, theirs)
     pair = _values_differ(values(ours), values(theirs), values(mine), values(other), question)
+    pair = pair or replaced_values(ours, theirs)
     if pair is not None:
         found["values"] = f"{pair[0].shown} against {pair[1].shown}"
     names = _names_differ(ours, theirs, mine, other, question)

@@ -11,7 +11,7 @@ from semantic_llm_cache.matching.answers.code import codes, is_code, same_code, 
 from semantic_llm_cache.matching.answers.refusals import is_refusal
 from semantic_llm_cache.matching.answers.said import Said, alike, content, missing
 from semantic_llm_cache.matching.answers.text import light
-from semantic_llm_cache.matching.answers.values import agree, values
+from semantic_llm_cache.matching.answers.values import agree, facing, values
 from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.lexicon.languages import NEGATIONS
 from semantic_llm_cache.matching.guards.polarity import opposites
@@ -102,7 +102,8 @@ def named(a: Said, b: Said) -> Finding | None:
     classified = _is_classified(a, b)
     if ours == theirs:
         negated = bool(_NOT_WORD.search(a.text)) != bool(_NOT_WORD.search(b.text))
-        same = bool(ours) and not negated and not (classified and _telling(a) != _telling(b))
+        counted = facing(values(a.text), values(b.text))
+        same = bool(ours) and not (negated or counted) and not (classified and _telling(a) != _telling(b))
         return Finding("same label", "the same words in other frames") if same else None
     if not a.words or not b.words:
         return None

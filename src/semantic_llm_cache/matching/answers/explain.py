@@ -7,7 +7,7 @@ from typing import NamedTuple
 from semantic_llm_cache.matching.answers.exact import RULES
 from semantic_llm_cache.matching.answers.judge import AnswerJudge, AnswerVerdict
 from semantic_llm_cache.matching.answers.meaning import gather, needed, settled
-from semantic_llm_cache.matching.answers.said import Said
+from semantic_llm_cache.matching.answers.said import said_by_both
 
 __all__ = ["Explanation", "explain"]
 
@@ -43,7 +43,7 @@ def explain(judge: AnswerJudge, question: str, fresh: str, stored: str) -> Expla
         (True, ('writing', 'equal up to writing'))
     """
     verdict = judge.compare_now(question, fresh, stored)
-    ours, theirs = Said(fresh, question), Said(stored, question)
+    ours, theirs = said_by_both(question, fresh, stored)
     layers: list[tuple[str, str]] = []
     for rule in RULES:
         finding = rule(ours, theirs)

@@ -150,9 +150,9 @@ def _verdict(finding: Finding) -> AnswerVerdict:
 def begin(question: str, fresh: str, stored: str) -> AnswerVerdict | tuple[Said, Said]:
     """Return what the rules say; or, if they say nothing, the prepared answers, the one with less content first."""
     from semantic_llm_cache.matching.answers.exact import RULES
-    from semantic_llm_cache.matching.answers.said import Said
+    from semantic_llm_cache.matching.answers.said import said_by_both
 
-    ours, theirs = Said(fresh, question), Said(stored, question)
+    ours, theirs = said_by_both(question, fresh, stored)
     for rule in RULES:
         finding = rule(ours, theirs)
         if finding is not None:

@@ -15,7 +15,7 @@ from semantic_llm_cache.matching.answers.refusals import is_open
 from semantic_llm_cache.matching.answers.said import Said, Word, content, missing
 from semantic_llm_cache.matching.answers.slots import frame, unanswered_part
 from semantic_llm_cache.matching.answers.text import chunks
-from semantic_llm_cache.matching.answers.values import agree, values
+from semantic_llm_cache.matching.answers.values import agree, facing, values
 
 __all__ = ["Evidence", "Texts", "gather", "needed", "settled"]
 
@@ -226,8 +226,10 @@ def _only_other_words(short: Said, long: Said, features: dict[str, float]) -> bo
 
 def _lone_values(short: Said, long: Said) -> float:
     """Return the share of the shorter answer's values that the longer one lacks."""
-    ours = [v for v in short.values if not v.weak]
     theirs = values(long.text)
+    ours = [v for v in short.values if not v.weak]
+    if not ours and not short.new and facing(short.values, theirs):
+        ours = short.values  # "Two." says nothing else: it is a count
     return sum(not any(agree(v, w) for w in theirs) for v in ours) / max(1, len(ours))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from semantic_llm_cache.matching.answers.spelled import is_number_word, language_of
+from semantic_llm_cache.matching.answers.spelled import in_digits, is_number_word, language_of
 from semantic_llm_cache.matching.answers.text import core, light, plain, sentences
 from semantic_llm_cache.matching.answers.values import Value, agree, values, without_values
 from semantic_llm_cache.matching.answers.wordings import canonical, expand, synonym
@@ -15,7 +15,7 @@ from semantic_llm_cache.matching.guards.lexicon import words
 from semantic_llm_cache.matching.guards.lexicon.languages import CONTENTLESS, FUNCTION_WORDS, NEGATIONS
 from semantic_llm_cache.matching.guards.text import stem
 
-__all__ = ["FRAME", "Said", "Word", "alike", "content", "missing"]
+__all__ = ["FRAME", "Said", "Word", "alike", "content", "missing", "said_by_both"]
 
 _EMPTY = CONTENTLESS | FUNCTION_WORDS["en"] | words(
     "called named known considered also about usually typically generally commonly often likely probably "
@@ -40,6 +40,7 @@ _ARTICLES = words("the a an this it its is be would of to for under as about wit
 _CATEGORY = words("intent intents label labels category categories topic topics class")
 _FITTING = words("right correct best main appropriate exact")
 _FRAMED = 110  # characters
+_SHOWN_LANGUAGE = 600  # characters of the question and of each answer that show their language
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 
@@ -166,12 +167,13 @@ class Said:
     Args:
         answer: as the model wrote it.
         question: what was asked; "" when unknown.
+        language: of the question and the answers together, two letters.
     """
 
-    def __init__(self, answer: str, question: str) -> None:
+    def __init__(self, answer: str, question: str, language: str = "en") -> None:
         self.raw = answer
         self.question = question
-        self.text = core(_without_heading(plain(answer)), question)
+        self.text = in_digits(core(_without_heading(plain(answer)), question), language)
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -248,6 +250,17 @@ class Said:
         """Return whether the answer is hardly more than a common name for something, such as a category."""
         names = self.words if len(self.words) == 1 and self.words[0].name else self.words[1:]
         return self.is_brief and not any(w.written[:1].isupper() for w in names)
+
+
+def said_by_both(question: str, fresh: str, stored: str) -> tuple[Said, Said]:
+    """Return two answers to one question, read in one language: a short answer alone seldom shows its own.
+
+    Example:
+        >>> [said.text for said in said_by_both("Quanti gatti ha?", "Due.", "Ha otto gatti.")]
+        ['2.', 'Ha 8 gatti.']
+    """
+    language = language_of("\n".join(text[:_SHOWN_LANGUAGE] for text in (question, fresh, stored)))
+    return Said(fresh, question, language), Said(stored, question, language)
 
 
 def _without_heading(text: str) -> str:

@@ -6,9 +6,9 @@ import re
 from difflib import SequenceMatcher
 
 from semantic_llm_cache.matching.answers.said import FRAME, Said, content, missing
-from semantic_llm_cache.matching.answers.values import values
+from semantic_llm_cache.matching.answers.values import Value, facing, values
 
-__all__ = ["frame", "replaced", "replaced_words", "unanswered_part"]
+__all__ = ["frame", "replaced", "replaced_values", "replaced_words", "unanswered_part"]
 
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _LEAST_SHARED = 0.5
@@ -62,6 +62,20 @@ def replaced_words(ours: str, theirs: str) -> list[tuple[str, str]]:
         if kind == "replace" and all(sides) and max(map(len, sides)) <= 2:
             found.append((sides[0][0], sides[1][0]))
     return found
+
+
+def replaced_values(ours: str, theirs: str) -> tuple[Value, Value] | None:
+    """Return two values, of one word each, that stand in each other's place in two sentences of one frame, or None.
+
+    Example:
+        >>> [v.number for v in replaced_values("She has two cats.", "She has eight cats.")]
+        [2.0, 8.0]
+    """
+    for one, other in replaced_words(ours, theirs):
+        pair = facing(values(one), values(other))
+        if pair:
+            return pair
+    return None
 
 
 def frame(ours: str, theirs: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from semantic_llm_cache.matching.answers.spelled import reading_of
 from semantic_llm_cache.matching.guards.lexicon.numerals import NUMBER_WORDS, ORDINAL_WORDS, UNITS
 from semantic_llm_cache.matching.guards.numbers import quantities
 
-__all__ = ["Value", "agree", "values", "without_values"]
+__all__ = ["Value", "agree", "facing", "values", "without_values"]
 
 _MONTHS = {
     name: number
@@ -320,6 +321,19 @@ def _digits(shown: str) -> int:
         return 3
     number = written[0].replace(",", "")
     return max(1, len((number.replace(".", "") if "." in number else number.rstrip("0")).lstrip("0")))
+
+
+def facing(ours: Iterable[Value], theirs: Iterable[Value]) -> tuple[Value, Value] | None:
+    """Return two values of one kind and unit, each of which the other side lacks; None for none.
+
+    Example:
+        >>> [value.number for value in facing(values("two cats"), values("eight cats"))]
+        [2.0, 8.0]
+    """
+    ours, theirs = tuple(ours), tuple(theirs)
+    lone = [v for v in ours if not any(agree(v, w) for w in theirs)]
+    rest = [w for w in theirs if not any(agree(w, v) for v in ours)]
+    return next(((v, w) for v in lone for w in rest if (v.kind, v.unit) == (w.kind, w.unit)), None)
 
 
 def agree(a: Value, b: Value) -> bool:

@@ -59,16 +59,25 @@ class Doors:
         engine: with the options that hold for all requests.
         options: of `WireCache`, for all requests.
         rules: in this order applied; a later one prevails.
+        watch: called with the engine of each door that is made, and its name: ``"proxy"``, or the names of its rules.
     """
 
-    def __init__(self, engine: Engine, options: Mapping[str, Any], rules: Sequence[Rule] = ()) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        options: Mapping[str, Any],
+        rules: Sequence[Rule] = (),
+        watch: Callable[[Engine, str], object] = lambda engine, name: None,
+    ) -> None:
         self.engine = engine
+        self._watch = watch
         self._options = options
         self._rules = tuple(rules)
         self._made: dict[tuple[int, ...], WireCache] = {}
         self._known: dict[Asker, WireCache] = {}
         self._matched = frozenset(part for rule in self._rules for part in rule.match)
-        self._only = None if self._rules else self._door(())
+        plain = self._door(())
+        self._only = None if self._rules else plain
 
     @property
     def engines(self) -> list[Engine]:
@@ -105,4 +114,5 @@ class Doors:
                     # What an error budget has learned is kept by namespace.
                     options["namespace"] = f"{self.engine.namespace}/{rule.name}"
             made = self._made[applying] = WireCache(self.engine, **options)
+            self._watch(made.engine, " + ".join(self._rules[i].name for i in applying) or "proxy")
         return made

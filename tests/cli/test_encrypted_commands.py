@@ -1,0 +1,95 @@
+"""The commands on an encrypted cache: with its key, without, and with another one."""
+
+import asyncio
+import json
+import sys
+
+import pytest
+from cli_helpers import ENTRIES
+
+from semantic_llm_cache.backends import EncryptedBackend, SQLiteBackend
+from semantic_llm_cache.storage.registry import KEY_VARIABLE
+
+KEY, OLD, OTHER = "ab" * 32, "cd" * 32, "ef" * 32
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    path = tmp_path / "sealed.db"
+
+    async def write():
+        async with EncryptedBackend(SQLiteBackend(path), OLD) as backend:
+            await backend.set_many(ENTRIES.items())
+
+    asyncio.run(write())
+    return path
+
+
+@pytest.mark.parametrize("argv", [("ls",), ("show", "aa11"), ("export", "-"), ("stats",), ("invalidate", "x")])
+def test_without_its_key_the_command_says_what_is_missing(run, sealed, argv, monkeypatch):
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    code, out, err = run(*argv, "--db", sealed)
+    assert (code, out) == (2, "")
+    assert f"is encrypted: it needs the key in the variable {KEY_VARIABLE}" in err
+
+
+def test_with_its_key_everything_works(run, sealed, tmp_path, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, OLD)
+    assert "What is Python?" in run("ls", "--db", sealed)[1]
+    assert "A language." in run("show", "aa11-python", "--db", sealed)[1]
+    assert run("stats", "--db", sealed)[0] == 0
+    exported = tmp_path / "export.jsonl"
+    assert run("export", exported, "--db", sealed)[0] == 0
+    assert "What is Python?" in exported.read_text()
+    copied = tmp_path / "copy.db"
+    assert run("copy", sealed, copied)[0] == 0
+    assert b"What is Python?" not in copied.read_bytes()
+    assert "What is Python?" in run("ls", "--db", copied)[1]
+    code, out, _ = run("invalidate", "--tag", "plans", "--db", copied, "--json")
+    assert (code, json.loads(out)) == (0, {"deleted": 1})
+    assert run("clear", "--db", copied, "--yes")[0] == 0
+
+
+def test_another_key_is_named_by_its_id(run, sealed, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, OTHER)
+    code, out, err = run("ls", "--db", sealed)
+    assert code == 1
+    assert "is encrypted with another key (id" in err
+    assert OTHER not in err + out
+    monkeypatch.setenv(KEY_VARIABLE, "hunter2")
+    code, out, err = run("ls", "--db", sealed)
+    assert code == 1
+    assert f"{KEY_VARIABLE} is no key of 32 bytes" in err
+    assert "hunter2" not in err + out
+
+
+def test_a_plain_cache_is_read_as_it_is(run, db, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    assert "What is Python?" in run("ls", "--db", db)[1]
+
+
+def test_the_key_is_changed_by_one_command(run, sealed, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, f"{KEY},{OLD}")
+    code, out, _ = run("reencrypt", sealed)
+    assert (code, out.startswith("Encrypted 4 records with the key ")) == (0, True)
+    assert json.loads(run("reencrypt", sealed, "--json")[1]) == {"encrypted": 0}
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    assert "What is Python?" in run("ls", "--db", sealed)[1]
+    monkeypatch.setenv(KEY_VARIABLE, OLD)
+    assert run("ls", "--db", sealed)[0] == 1
+
+
+def test_a_plain_cache_is_encrypted_by_one_command(run, db, monkeypatch):
+    code, _, err = run("reencrypt", db)
+    assert (code, KEY_VARIABLE in err) == (2, True)
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    assert json.loads(run("reencrypt", db, "--plain", "--json")[1]) == {"encrypted": 4}
+    assert "What is Python?" in run("ls", "--db", db)[1]
+
+
+def test_without_the_package_the_command_says_how_to_get_it(run, sealed, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, OLD)
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    code, _, err = run("ls", "--db", sealed)
+    assert code == 1
+    assert 'pip install "semantic-llm-cache[encryption]"' in err
