@@ -19,8 +19,8 @@ class Groups:
     """Centroids by the region they lie in: a vector is compared only with the centroids of its region.
 
     A region is a direction, found by k-means among the centroids, and the eighth of all centroids that are nearest to
-    it. Regions overlap, so a vector between two of them is still compared with the centroids on both sides. This takes
-    a seventh of the time of comparing all, and finds the nearest of all for 97 vectors in 100.
+    it. Regions overlap, so a vector between two of them is still compared with the centroids on both sides. Among
+    1,264 centroids of generated clusters, this found the nearest of all for 86 vectors in 100, and a near one for the others.
 
     Args:
         centroids: unit vectors, shape (k, d).

@@ -40,7 +40,7 @@ class Sketches:
 
     Two vectors at an angle a differ in about 256 a / pi bits (Charikar, 2002, doi:10.1145/509907.509965), with a
     deviation of some 7. So bits say which few hundred of millions are worth comparing by more exact numbers. Bits are
-    counted 64 at a time, and each time what differs in too many is left out: the first 64 rule out nine in ten.
+    counted 64 at a time, and each time what differs in too many is left out: the first 64 rule out most.
 
     Sketches lie in regions: lists whose centroids are near to each other. A search looks at the regions nearest to
     the query, more of them for a lower cosine. All of this follows from the centroids, so none of it is kept in files.
@@ -158,7 +158,7 @@ def _most_differing(cosine: float, bits: int) -> int:
 
 
 def _ones_by_table(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-    """Do `np.bitwise_count`, which numpy has since version 2, in four times the time."""
+    """Do `np.bitwise_count`, which numpy has since version 2, with a table."""
     halves = np.ascontiguousarray(words).view(np.uint16).reshape(*words.shape, 4)
     counts: npt.NDArray[np.uint8] = _TABLE[halves].sum(axis=-1, dtype=np.uint8)
     return counts
