@@ -20,7 +20,7 @@ class Groups:
 
     A region is a direction, found by k-means among the centroids, and the eighth of all centroids that are nearest to
     it. Regions overlap, so a vector between two of them is still compared with the centroids on both sides. Among
-    1,264 centroids of generated clusters, this found the nearest of all for 86 vectors in 100, and a near one for the others.
+    1,264 centroids of generated clusters, this found the nearest of all for 86 vectors in 100.
 
     Args:
         centroids: unit vectors, shape (k, d).
