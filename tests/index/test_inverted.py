@@ -55,7 +55,9 @@ def test_a_vector_is_found_at_once_while_the_lists_are_built():
     index = VectorIndex(list_rows=500)
     index.add_many(list(range(1, 3001)), ROWS[:3000])
     seen = set()
-    for id in range(3001, 3101):
+    for id in range(3001, len(ROWS)):
+        if id > 3100 and len(seen) > 1:
+            break
         index.add(id, ROWS[id])
         assert index.search(ROWS[id], 1, 0.999) == [(id, pytest.approx(1.0))]
         assert index.search(ROWS[id - 3000], 1, 0.999) == [(id - 2999, pytest.approx(1.0))]
