@@ -234,6 +234,21 @@ async def test_another_process_takes_a_change_over_unless_its_configuration_was_
         assert await cache.backend.list_states("operator:settings:") == []
 
 
+async def test_a_change_does_not_undo_one_that_another_process_has_just_made(tmp_path):
+    path = tmp_path / "cache.db"
+    (operator, cache), (later, other) = caches(path), caches(path)
+    async with cache, other:
+        await operator.change(None, {"ttl": 60.0}, (), "ann")
+        change = await later.change(None, {"similarity": 0.8}, (), "bob")  # before it has looked again
+        assert change.old == {"similarity": 0.95, "ttl": 60.0}
+        assert (other.similarity, other.ttl) == (0.8, 60.0)
+        await operator.settings.refresh()
+        assert (cache.similarity, cache.ttl) == (0.8, 60.0)
+        await cache.backend.set_state("operator:settings:main", b"{")  # what cannot be read is replaced
+        await later.change(None, {"ttl": 5.0}, (), "bob")
+        assert (other.similarity, other.ttl) == (0.8, 5.0)
+
+
 async def test_a_change_that_cannot_be_kept_is_no_change():
     class Full(MemoryBackend):
         async def set_state(self, name, value):

@@ -28,7 +28,7 @@ from semantic_llm_cache.server.proxy.headers import (
     to_upstream,
 )
 from semantic_llm_cache.server.proxy.refusals import Refusal, error_body
-from semantic_llm_cache.server.proxy.routing import Routes, Target
+from semantic_llm_cache.server.proxy.routing import Routes, Target, check_query
 from semantic_llm_cache.server.proxy.status import HIT, NAME, NOT_FORWARDED, cache_status
 from semantic_llm_cache.server.proxy.tenants import Tenant, Tenants
 from semantic_llm_cache.wire.cache import Plan, Reply, WireCache
@@ -44,6 +44,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _VERSIONS = frozenset({"1.0", "1.1", "2", "2.0", "3"})
 _HAS_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _HIT = HIT.encode()
+_STOPPING = Refusal(503, "the server stops, and could not finish this request: send it again", close=True)
+_EMPTY = frozenset({204, 304})
+"""Statuses of answers that have no body."""
 _MALFORMED = frozenset(because("bypass", text) for text in (NOT_UTF8, TOO_DEEP))
 """Why a body bypasses the cache that no provider can read either."""
 
@@ -92,6 +95,7 @@ class Proxy:
             self._check(scope)
             target = self.routes.find(_path_of(scope))
             name = "" if target.known is None else target.known.name
+            check_query(scope["query_string"])
             head = read_head(scope["headers"], self.limits.headers)
             client = scope.get("client")
             tenant = self.tenants.of(head, None if client is None else client[0])
@@ -105,6 +109,10 @@ class Proxy:
                 await answer.refuse(refusal, name, receive)
         except (Gone, _Broken):
             pass
+        except asyncio.CancelledError:  # the server stops, and its time to finish answers is over
+            # The task ends here: without this, the server in front says 500 and logs a traceback for each request.
+            if not answer.begun:
+                await answer.refuse(_STOPPING, name)
         except Exception as error:
             # The text of an exception may hold what was asked, so the server in front must not log it.
             _log.error("a request failed inside the proxy: %s", describe(error))
@@ -144,7 +152,10 @@ class _Answer:
         self.begun = False
 
     async def whole(self, status: int, headers: Pairs, body: bytes) -> None:
-        headers.append((b"content-length", b"%d" % len(body)))
+        if status in _EMPTY:
+            body = b""
+        else:
+            headers.append((b"content-length", b"%d" % len(body)))
         self.begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
@@ -240,7 +251,13 @@ class _Exchange:
         if tenant.scope is not None:
             counting = [pair for pair in counting if pair[0] not in CREDENTIALS and pair[0] not in self._proxy._dropped]
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in counting]
-        return door.plan_or_reason("POST", url, headers, body, head.control, tenant.scope)
+        plan = door.plan_or_reason("POST", url, headers, body, head.control, tenant.scope)
+        if isinstance(plan, Plan):
+            if self._proxy.forwarder.has_key(target.place.name):
+                plan.sender = ()  # all are sent with the server's key
+            elif tenant.scope is not None:
+                plan.sender = tuple(head.credentials)
+        return plan
 
     def _outgoing(self, body: bytes | AsyncIterator[bytes], encodings: bytes | None) -> Outgoing:
         headers = to_upstream(self._head, self._proxy._dropped, encodings)
@@ -263,7 +280,8 @@ class _Exchange:
             response = await self._unless_gone(self._proxy.forwarder.send(outgoing))
         else:  # the body is still being received, so nobody else can listen for the client's end
             response = await self._proxy.forwarder.send(outgoing)
-        keep = frozenset() if "transfer-encoding" in response.headers else frozenset({b"content-length"})
+        framed = "transfer-encoding" in response.headers or response.status_code == 204
+        keep = frozenset() if framed else frozenset({b"content-length"})
         headers = response_headers(response.headers.raw, keep)
         try:
             await self._stream(response.status_code, [*headers, *more], response.aiter_raw())
