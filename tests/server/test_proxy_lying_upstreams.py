@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import socket
 import threading
 import time
 
@@ -187,3 +188,18 @@ def test_a_request_that_the_end_cuts_off_gets_an_error_that_says_so(raw, caplog)
     assert found["answer"].startswith(b"HTTP/1.1 503"), found
     assert b"the server stops" in found["answer"]
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_client_that_leaves_after_its_upload_frees_the_upstream(liar, raw):
+    raw.gate.clear()
+    raw.seen.clear()
+    with socket.create_connection(("127.0.0.1", liar.port)) as connection:
+        connection.sendall(b"POST /v1/files HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+        while not raw.seen:
+            time.sleep(0.005)
+    until = time.monotonic() + 5
+    while liar.server.server_state.tasks and time.monotonic() < until:
+        time.sleep(0.01)
+    left = set(liar.server.server_state.tasks)
+    raw.gate.set()
+    assert not left

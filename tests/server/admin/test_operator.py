@@ -3,14 +3,17 @@
 import json
 
 import pytest
-from admin_helpers import ask, client, embed, served
+from admin_helpers import TOKEN, ask, client, embed, served
 from engine_helpers import Clock, background_work_ended
+from starlette.applications import Starlette
 
 from semantic_llm_cache import SemanticCache, get_stats, import_cache
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.exceptions import CacheBackendError
+from semantic_llm_cache.server.admin import admin_routes
 from semantic_llm_cache.server.operator import Operator
+from semantic_llm_cache.server.operator.audit import AuditLog
 from semantic_llm_cache.server.operator.comparisons import kind_of
 from semantic_llm_cache.server.operator.minutes import OTHER, Minutes
 from semantic_llm_cache.storage.contract import StorageBackend
@@ -324,6 +327,7 @@ async def test_prompts_and_answers_can_be_hidden():
             await client.get("/admin/export"),
             await client.get("/admin/entries", params={"q": "SECRET"}),
             await client.post("/admin/entries/search", json={"text": "snakes"}),
+            await client.post("/admin/invalidate", json={"pattern": "SECRET"}),
         ):
             assert (reply.status_code, "hidden" in reply.json()["detail"]) == (403, True)
 
@@ -462,3 +466,25 @@ async def test_a_mistake_of_ours_is_a_problem_without_a_secret(monkeypatch, capl
         assert reply.status_code == 500
         assert "the prompt" not in reply.text
         assert json.loads(reply.text)["title"] == "Internal Server Error"
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_mistake_of_ours(caplog):
+    sent = []
+    headers = [(b"authorization", f"Bearer {TOKEN}".encode()), (b"content-type", b"application/json"), (b"host", b"h")]
+    scope = {"type": "http", "method": "POST", "path": "/admin/invalidate", "query_string": b"", "headers": headers}
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    await Starlette(routes=admin_routes(Operator(), TOKEN))(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert caplog.records == []
+
+
+async def test_what_was_changed_is_one_line_of_the_log(caplog):
+    caplog.set_level("INFO")
+    await AuditLog("1").add(None, "ann", "delete", "a key\nof two lines")
+    assert [record.getMessage().count("\n") for record in caplog.records] == [0]

@@ -270,16 +270,15 @@ class _Exchange:
         """Pass a request on, and its answer back, byte for byte."""
         limits = self._proxy.limits
         body: bytes | AsyncIterator[bytes] = b""
+        received = None
         if self._head.chunked or self._head.length:
-            body = passing_body(self._receive, self._head, limits.upload, limits.seconds)
+            received = asyncio.Event()
+            body = _received(passing_body(self._receive, self._head, limits.upload, limits.seconds), received)
         word = "bypass" if self._scope["method"] in _HAS_BODY else "method"
-        await self._relayed(self._outgoing(body, None), as_bytes([("cache-status", f"{NAME}; fwd={word}")]))
+        await self._relayed(self._outgoing(body, None), as_bytes([("cache-status", f"{NAME}; fwd={word}")]), received)
 
-    async def _relayed(self, outgoing: Outgoing, more: Pairs) -> None:
-        if isinstance(outgoing.body, bytes):
-            response = await self._unless_gone(self._proxy.forwarder.send(outgoing))
-        else:  # the body is still being received, so nobody else can listen for the client's end
-            response = await self._proxy.forwarder.send(outgoing)
+    async def _relayed(self, outgoing: Outgoing, more: Pairs, received: asyncio.Event | None = None) -> None:
+        response = await self._unless_gone(self._proxy.forwarder.send(outgoing), received)
         framed = "transfer-encoding" in response.headers or response.status_code == 204
         keep = frozenset() if framed else frozenset({b"content-length"})
         headers = response_headers(response.headers.raw, keep)
@@ -309,10 +308,16 @@ class _Exchange:
             raise _Broken from None
         await self._answer.end()
 
-    async def _unless_gone(self, work: Any) -> Any:
-        """Return what `work` returns. When the client leaves first, cancel it and raise Gone."""
+    async def _unless_gone(self, work: Any, received: asyncio.Event | None = None) -> Any:
+        """Return what `work` returns. When the client leaves first, cancel it and raise Gone.
+
+        Args:
+            work: a coroutine.
+            received: set once `work` has received the request's body; until then it notices itself that the client
+                leaves. None: nothing is received any more.
+        """
         task = asyncio.ensure_future(work)
-        listener = asyncio.ensure_future(_left(self._receive))
+        listener = asyncio.ensure_future(_left(self._receive, received))
         try:
             await asyncio.wait((task, listener), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
@@ -337,7 +342,15 @@ def _status(plan: Plan, reply: Reply, found: Lookup | None) -> str:
     return cache_status(found, reply.status, forced=not plan.control.may_look)
 
 
-async def _left(receive: Receive) -> None:
+async def _received(parts: AsyncIterator[bytes], received: asyncio.Event) -> AsyncIterator[bytes]:
+    async for part in parts:
+        yield part
+    received.set()
+
+
+async def _left(receive: Receive, received: asyncio.Event | None) -> None:
+    if received is not None:  # only one can listen
+        await received.wait()
     while (await receive())["type"] != "http.disconnect":
         pass
 
