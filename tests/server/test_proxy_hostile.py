@@ -44,6 +44,7 @@ def refused(running, server, data, status, words):
 
 TARGETS = [
     (b"//evil.test/v1/models", "two slashes"),
+    (b"/ollama//evil.test/api/chat", "two slashes follow the name"),
     (b"/v1/../admin", "segment . or .."),
     (b"/v1/./models", "segment . or .."),
     (b"/v1/..", "segment . or .."),
@@ -75,6 +76,8 @@ FRAMINGS = {
     "space before the colon": ([b"Transfer-Encoding : chunked"], 400, "not valid HTTP"),
     "a lone CR": ([b"X-A: 1\rContent-Length: 5"], 400, "not valid HTTP"),
     "a NUL": ([b"X-A: 1\x00"], 400, "not valid HTTP"),
+    "an escape": ([b"X-A: 1\x1b[2J"], 400, "control character"),
+    "a bell": ([b"Authorization: Bearer k\x07"], 400, "control character"),
     "no name": ([b": 1"], 400, "not valid HTTP"),
     "negative": ([b"Content-Length: -1"], 400, "not valid HTTP"),
     "plus": ([b"Content-Length: +5"], 400, "not valid HTTP"),

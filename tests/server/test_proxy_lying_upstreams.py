@@ -59,6 +59,12 @@ def test_an_answer_without_content_has_no_length(liar, raw):
         assert "content-length" not in answer.headers
 
 
+def test_what_an_upstream_says_of_its_own_host_is_not_passed_on(liar, raw):
+    raw.reply = response(ANSWER, b'Alt-Svc: h3=":443"', b"Strict-Transport-Security: max-age=9; includeSubDomains")
+    for answer in (post(liar, "hosts"), httpx.get(f"{liar.url}/v1/models")):
+        assert not {"alt-svc", "strict-transport-security"} & answer.headers.keys()
+
+
 def test_a_similarity_that_the_upstream_claims_is_not_passed_on(liar, raw):
     raw.reply = response(ANSWER, b"X-Cache-Similarity: 0.99", b"X-Cache-Id: theirs")
     answer = post(liar, "claims")

@@ -262,3 +262,12 @@ def test_of_two_ages_the_lower_one_holds():
         [(b"x-cache-control", b"max-age=60, max-age=5, max-age=7")],
     ):
         assert CacheControl.read(read_head(headers, 1000).control).max_age == 5
+
+
+@pytest.mark.parametrize("headers", [{"cache-control": "only-if-cached"}, {"x-cache-control": "odd, Only-If-Cached"}])
+@pytest.mark.parametrize("body", [b"{bad", b'{"model": "a", "model": "b", "messages": []}', b"[]"])
+def test_only_if_cached_holds_for_what_bypasses_the_cache(shared, server, headers, body):
+    answer = httpx.post(f"{shared.url}/v1/chat/completions", content=body, headers=headers)
+    assert answer.status_code == 504
+    assert answer.headers["cache-status"] == "semantic-llm-cache; detail=only-if-cached"
+    assert server.seen == []

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup
 from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.redaction import describe
@@ -216,6 +217,8 @@ class _Exchange:
         if isinstance(plan, str):
             if plan in _MALFORMED:
                 raise Refusal(400, f"{plan.partition(': ')[2]}: it is not passed on")
+            if not self._head.may_call:
+                raise _not_cached()
             said = door.bypassed(plan) if plan else []
             more = as_bytes([*said, ("cache-status", f"{NAME}; fwd=bypass")])
             await self._relayed(self._outgoing(body, None), more)
@@ -248,8 +251,9 @@ class _Exchange:
         query = self._scope["query_string"]
         url = f"{target.url}?{query.decode('latin-1')}" if query else target.url
         counting = head.counting
-        if tenant.scope is not None:
-            counting = [pair for pair in counting if pair[0] not in CREDENTIALS and pair[0] not in self._proxy._dropped]
+        skipped = self._proxy._dropped if tenant.scope is None else self._proxy._dropped | CREDENTIALS
+        if skipped:
+            counting = [pair for pair in counting if pair[0] not in skipped]
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in counting]
         plan = door.plan_or_reason("POST", url, headers, body, head.control, tenant.scope)
         if isinstance(plan, Plan):
@@ -346,6 +350,10 @@ async def _received(parts: AsyncIterator[bytes], received: asyncio.Event) -> Asy
     async for part in parts:
         yield part
     received.set()
+
+
+def _not_cached() -> Refusal:
+    return Refusal(504, NOT_CACHED, (("cache-status", NOT_FORWARDED), ("x-should-retry", "false")))
 
 
 async def _left(receive: Receive, received: asyncio.Event | None) -> None:

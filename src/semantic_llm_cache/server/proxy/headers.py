@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from semantic_llm_cache.calls.control import HEADER, CacheControl
@@ -59,8 +60,9 @@ _LEFT_OUT = frozenset(FORWARDING) | {b"cache-control", b"pragma", _OWN_CONTROL, 
 _NOT_SENT = HOP_BY_HOP | {b"content-length", b"accept-encoding"}
 UNUSABLE = _LEFT_OUT | _NOT_SENT - {b"proxy-authorization"} | {b"content-type", b"content-encoding"}
 """Headers that say something else already, so that no setting can give them another meaning."""
-_OWN_RESPONSE = frozenset({b"date", b"server", b"content-length"})
-"""The server in front writes its own."""
+_OWN_RESPONSE = frozenset({b"date", b"server", b"content-length", b"alt-svc", b"strict-transport-security"})
+"""The server in front writes its own: they are about the host that answers, and clients would take it for this one."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 _MOST_HEADERS = 100
 
@@ -80,6 +82,13 @@ class Head:
     """
 
     __slots__ = ("chunked", "control", "counting", "credentials", "length", "nominated")
+
+    @property
+    def may_call(self) -> bool:
+        """Whether the upstream may be asked; also where the directives cannot all be read."""
+        if isinstance(self.control, str):
+            return "only-if-cached" not in {part.strip().lower() for part in self.control.split(",")}
+        return self.control is None or self.control.may_call
 
     def __init__(self) -> None:
         self.counting: Pairs = []
@@ -126,6 +135,8 @@ def read_head(headers: Pairs, most: int) -> Head:
                 head.nominated |= _nominated(value)
     if size > most or len(headers) > _MOST_HEADERS:
         raise Refusal(431, f"a request may have {_MOST_HEADERS} headers of {most:,} bytes together", close=True)
+    if _CONTROL.search(b"".join([value for _, value in headers])):
+        raise Refusal(400, "a header holds a control character", close=True)
     if head.chunked and head.length is not None:
         raise Refusal(400, "a request has content-length and transfer-encoding: send one of them", close=True)
     if own:

@@ -103,6 +103,8 @@ class Routes:
         place = self._places.get(first)
         if place is not None:
             path = b"/" + rest
+            if path.startswith(b"//"):
+                raise Refusal(400, "two slashes follow the name of the upstream")
         elif self._default is not None:
             place = self._default
         else:
