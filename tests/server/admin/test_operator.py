@@ -247,9 +247,10 @@ async def test_a_change_does_not_undo_one_that_another_process_has_just_made(tmp
         assert (other.similarity, other.ttl) == (0.8, 60.0)
         await operator.settings.refresh()
         assert (cache.similarity, cache.ttl) == (0.8, 60.0)
-        await cache.backend.set_state("operator:settings:main", b"{")  # what cannot be read is replaced
-        await later.change(None, {"ttl": 5.0}, (), "bob")
-        assert (other.similarity, other.ttl) == (0.8, 5.0)
+        for number, damaged in enumerate((b"{", b"5", b"[]", b'{"version": 1}', b"\xff"), 1):
+            await cache.backend.set_state("operator:settings:main", damaged)
+            await later.change(None, {"ttl": number}, (), "bob")  # what cannot be read is replaced
+            assert (other.similarity, other.ttl) == (0.8, number)
 
 
 async def test_a_change_that_cannot_be_kept_is_no_change():
@@ -482,6 +483,16 @@ async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_mistake_of_ours
     await Starlette(routes=admin_routes(Operator(), TOKEN))(scope, receive, send)
     assert sent[0]["status"] == 400
     assert caplog.records == []
+
+
+async def test_records_that_are_not_ours_are_left_out_of_the_log():
+    backend, log = MemoryBackend(), AuditLog("1")
+    await log.add(backend, "ann", "delete", "k")
+    fit = {"at": 9e9, "who": "", "action": "", "target": "", "old": None, "new": None, "worker": ""}
+    odd = [b"[]", b"\xff", b"{}", *(json.dumps({**fit, name: []}).encode() for name in ("at", "who", "target"))]
+    for number, value in enumerate(odd):
+        await backend.set_state(f"operator:audit:9999999999.{number}:x", value)
+    assert [record.target for record in await log.read(backend, 100)] == ["k"]
 
 
 async def test_what_was_changed_is_one_line_of_the_log(caplog):

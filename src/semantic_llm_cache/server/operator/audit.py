@@ -91,7 +91,10 @@ class AuditLog:
         for name in reversed(names[-limit:]):
             value = await backend.get_state(name)
             try:
-                found.append(Record(**json.loads(value or b"")))
+                record = Record(**json.loads(value or b""))
             except (ValueError, TypeError):  # removed meanwhile, or not ours
                 continue
+            texts = (record.who, record.action, record.target, record.worker)
+            if type(record.at) in (int, float) and all(isinstance(text, str) for text in texts):
+                found.append(record)
         return found

@@ -143,6 +143,8 @@ class Settings:
             return
         value = await engine.backend.get_state(_PREFIX + name)
         record = json.loads(value) if value else None
+        if record is not None and not isinstance(record, dict):
+            raise ValueError("the record of a change must be an object")
         if (record or {}).get("version") == self._known.get(name, {}).get("version"):
             return
         if record is not None and record["configured"] != _values(engine.decider.similarity, engine.options.ttl):
