@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import pytest
-from cli_helpers import ENTRIES, entry, fill, read
+from cli_helpers import ENTRIES, entry, fill, interruptible, read
 
 from semantic_llm_cache import Request, SemanticCache, __version__
 
@@ -437,6 +437,7 @@ def test_ctrl_c_at_a_question_interrupts(db):
         [sys.executable, "-m", "semantic_llm_cache", "clear", "--db", str(db)],
         stdin=theirs,
         stderr=subprocess.PIPE,
+        preexec_fn=interruptible,
     )
     os.close(theirs)
     asked = b""

@@ -10,7 +10,7 @@ import sys
 import httpx
 import pytest
 from admin_helpers import TOKEN
-from cli_helpers import ENTRIES
+from cli_helpers import ENTRIES, interruptible
 
 from semantic_llm_cache.cli.top import TOKEN_VARIABLE
 
@@ -18,7 +18,12 @@ from semantic_llm_cache.cli.top import TOKEN_VARIABLE
 def test_it_serves_the_cache_in_a_file_until_it_is_interrupted(db):
     command = [sys.executable, "-m", "semantic_llm_cache", "dashboard", "--db", str(db), "--port", "0", "--no-open"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=interruptible,
     ) as process:
         try:
             found = re.fullmatch(

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from cli_helpers import ENTRIES, entry, fill, read, read_terminal, vector
+from cli_helpers import ENTRIES, entry, fill, interruptible, read, read_terminal, vector
 from postgres_servers import own_schema
 from postgres_servers import server_url as postgres_url
 from redis_servers import own_prefix
@@ -18,12 +18,8 @@ from redis_servers import server_url as redis_url
 from semantic_llm_cache.similarity import create_embedding_provider
 
 
-def _interruptible():
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that a shell runs in the background inherit it ignored
-
-
 def command(*argv, **options):
-    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": _interruptible}
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": interruptible}
     given.update(options)
     return subprocess.Popen([sys.executable, "-m", "semantic_llm_cache", *map(str, argv)], **given)
 

@@ -13,7 +13,8 @@ import time
 import pytest
 import uvicorn
 from admin_helpers import TOKEN, ask, embed
-from cli_helpers import read_terminal
+from cli_helpers import interruptible, read_terminal
+from raw_provider import raw_provider, response
 from starlette.applications import Starlette
 
 from semantic_llm_cache import SemanticCache
@@ -89,11 +90,20 @@ def test_what_is_wrong_is_said_in_a_line(run, server, url, code, words):
     assert "secret" not in err
 
 
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"5", b'{"total": []}', b"[" * 100_000], ids=lambda body: f"{body[:9]}")
+def test_another_server_is_named_as_one(run, body):
+    with raw_provider() as other:
+        other.reply = response(body)
+        status, out, err = run("top", other.url, "--once")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "is not the server of this cache" in err
+
+
 def test_it_follows_until_it_is_interrupted(server):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "semantic_llm_cache", "top", server, "--interval", "0.2"]
     environment = {**os.environ, TOKEN_VARIABLE: TOKEN, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment, preexec_fn=interruptible) as process:
         os.close(theirs)
         seen = b""
         while seen.count(b"hit rate") < 2:

@@ -44,6 +44,7 @@ def refused(running, server, data, status, words):
 
 TARGETS = [
     (b"//evil.test/v1/models", "two slashes"),
+    (b"/ollama//evil.test/api/chat", "two slashes follow the name"),
     (b"/v1/../admin", "segment . or .."),
     (b"/v1/./models", "segment . or .."),
     (b"/v1/..", "segment . or .."),
@@ -75,6 +76,8 @@ FRAMINGS = {
     "space before the colon": ([b"Transfer-Encoding : chunked"], 400, "not valid HTTP"),
     "a lone CR": ([b"X-A: 1\rContent-Length: 5"], 400, "not valid HTTP"),
     "a NUL": ([b"X-A: 1\x00"], 400, "not valid HTTP"),
+    "an escape": ([b"X-A: 1\x1b[2J"], 400, "control character"),
+    "a bell": ([b"Authorization: Bearer k\x07"], 400, "control character"),
     "no name": ([b": 1"], 400, "not valid HTTP"),
     "negative": ([b"Content-Length: -1"], 400, "not valid HTTP"),
     "plus": ([b"Content-Length: +5"], 400, "not valid HTTP"),
@@ -167,3 +170,23 @@ def test_errors_have_the_form_of_the_api_that_was_called(strict):
     assert (anthropic["type"], anthropic["error"]["type"]) == ("error", "invalid_request_error")
     ollama = httpx.post(f"{strict.url}/ollama/api/chat", content=b"\xff").json()
     assert "not UTF-8" in ollama["error"]
+
+
+def test_fragments_in_the_query_are_refused(strict, server):
+    refused(strict, server, raw(PATH + b"?a=1#b"), 400, "query holds a character")
+    refused(strict, server, raw(b"/v1/models?#b", method=b"GET"), 400, "query holds a character")
+
+
+def test_a_number_of_thousands_of_digits_in_cache_control(upstream, server):
+    with proxy(f"{upstream.url}/v1", max_headers=16_384) as running:
+        for digits in (b"9" * 5000, b"0" * 5000, b"\xb2"):
+            answer = exchange(running.port, raw(PATH, b"Cache-Control: max-age=" + digits))
+            assert answer.startswith(b"HTTP/1.1 200"), answer[:100]
+
+
+def test_long_names_of_models_are_not_remembered(upstream, server):
+    with proxy(f"{upstream.url}/v1", rules=[{"name": "r", "model": "gpt*", "ttl": 5}]) as running:
+        for name in ("m" * 10_000, "gpt" + "x" * 10_000, "gpt-4"):
+            body = json.dumps({"model": name, "messages": [{"role": "user", "content": "q"}]})
+            assert httpx.post(f"{running.url}/v1/chat/completions", content=body).status_code == 200
+        assert [asker.model for asker in running.app.doors._known] == ["gpt-4"]

@@ -11,6 +11,9 @@ import httpx
 import pytest
 from proxy_server import exchange, proxy
 
+from semantic_llm_cache.calls.control import CacheControl
+from semantic_llm_cache.server.proxy.headers import read_head
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -236,3 +239,35 @@ def test_an_answer_only_from_the_cache_was_not_forwarded(origin):
     body = {"model": "m", "messages": [{"role": "user", "content": "not known"}]}
     reply = httpx.post(f"{running.url}/v1/chat/completions", json=body, headers={"cache-control": "only-if-cached"})
     assert (reply.status_code, reply.headers["cache-status"]) == (504, "semantic-llm-cache; detail=only-if-cached")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("cache-control", "no-store"), ("x-cache-control", "ttl=60")],
+        [("x-cache-control", "ttl=60"), ("cache-control", "max-age=5, no-store")],
+        [("x-cache-control", "no-store"), ("x-cache-control", "ttl=60")],
+    ],
+)
+def test_every_line_of_cache_control_is_obeyed(shared, server, headers):
+    body = {"model": "m", "messages": [{"role": "user", "content": f"controlled {headers}"}]}
+    answer = httpx.post(f"{shared.url}/v1/chat/completions", json=body, headers=headers)
+    assert answer.headers["cache-status"].endswith("detail=no-store")
+
+
+def test_of_two_ages_the_lower_one_holds():
+    for headers in (
+        [(b"cache-control", b"max-age=5"), (b"x-cache-control", b"max-age=60")],
+        [(b"cache-control", b"max-age=60"), (b"x-cache-control", b"max-age=5")],
+        [(b"x-cache-control", b"max-age=60, max-age=5, max-age=7")],
+    ):
+        assert CacheControl.read(read_head(headers, 1000).control).max_age == 5
+
+
+@pytest.mark.parametrize("headers", [{"cache-control": "only-if-cached"}, {"x-cache-control": "odd, Only-If-Cached"}])
+@pytest.mark.parametrize("body", [b"{bad", b'{"model": "a", "model": "b", "messages": []}', b"[]"])
+def test_only_if_cached_holds_for_what_bypasses_the_cache(shared, server, headers, body):
+    answer = httpx.post(f"{shared.url}/v1/chat/completions", content=body, headers=headers)
+    assert answer.status_code == 504
+    assert answer.headers["cache-status"] == "semantic-llm-cache; detail=only-if-cached"
+    assert server.seen == []

@@ -91,8 +91,25 @@ WRONG = [
     ('upstream = ["https://a", "https://b"]', "upstream: names 'default' twice"),
     ("upstream = 7", "upstream: "),
     (f'upstream = "metrics={URL}"', "the name 'metrics' is taken"),
+    (f'upstream = "{URL}"\nread_timeout = inf', "read_timeout: Input should be a finite number"),
+    (f'upstream = "{URL}"\nreplay_delay = -1', "replay_delay: "),
+    (f'upstream = "{URL}"\nmax_temperature = nan', "max_temperature: "),
+    (f'upstream = "{URL}"\n[tenants.a]\nkeys_sha256 = []', "tenants.a.keys_sha256: "),
+    *(
+        (f'upstream = "{URL}"\ntrusted_proxies = ["::1"]\ntenant_header = "{name}"', "has another meaning")
+        for name in ("Host", "content-length", "authorization", "x-api-key", "x-cache-control", "connection", "via")
+    ),
+    (
+        '[upstream.default]\nurl = "https://h"\nkey_header = "Content-Length"',
+        "key_header: 'content-length' has another",
+    ),
     ("upstream = ", "is not TOML"),
 ]
+
+
+def test_only_tables_and_lists_are_read_as_json():
+    assert load_settings({"upstream": URL, "host": "[::1]"}).host == "[::1]"
+    assert "--set rules is not JSON" in fault({"upstream": URL, "rules": "[" * 100_000})
 
 
 @pytest.mark.parametrize(("text", "words"), WRONG, ids=lambda value: value[-40:])

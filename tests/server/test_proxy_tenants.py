@@ -59,6 +59,7 @@ def test_a_header_names_the_tenant_only_behind_a_trusted_proxy(server):
     with proxy(server.url, tenant_header="X-Tenant", trusted_proxies=["10.0.0.0/8"]) as running:
         assert ask(running, x_tenant="red", authorization="Bearer a").headers["x-cache"] == "MISS"
         assert ask(running, x_tenant="red", authorization="Bearer b").headers["x-cache"] == "MISS"
+        assert ask(running, x_tenant="blue", authorization="Bearer b").headers["x-cache"] == "HIT"
     assert all("x-tenant" not in seen[1] for seen in server.seen)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import signal
 import time
 
 import numpy as np
@@ -89,3 +90,8 @@ def terminal_output(print_it, columns=40, **variables):
             patch.setattr(f"sys.{name}", stream)
         print_it()
     return read_terminal(ours)
+
+
+def interruptible():
+    """Let Ctrl-C end a child (as `preexec_fn`): tests that a shell runs in the background inherit it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -110,7 +110,9 @@ class CacheControl:
                 if name == "max-age" and seconds == 0:
                     found["no_cache"] = True
                     continue
-                found[name.replace("-", "_")] = seconds
+                key = name.replace("-", "_")
+                # Of several, the strictest: a header may be a list that several programs have added to.
+                found[key] = min(seconds, found.get(key, seconds)) if key == "max_age" else seconds
             else:
                 raise ValueError(f"cache_control: {unknown('directive', name, _FLAGS + _VALUES)}")
         return cls(**found)

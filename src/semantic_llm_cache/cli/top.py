@@ -51,7 +51,7 @@ def top_command(args: Args) -> int:
     It asks the server's admin API. Of a server with several workers, each answer is of one of them; its name is shown.
     """
     server = _Server(args)
-    first = frame(server.read(), args.limit)
+    first = server.read()
     if args.once:
         _console().print(first)
         return 0
@@ -73,7 +73,7 @@ def _follow(server: _Server, first: RenderableType, args: Args) -> None:
             live.update(shown, refresh=True)
             time.sleep(args.interval)
             try:
-                shown = frame(server.read(), args.limit)
+                shown = server.read()
             except CommandError as problem:
                 shown = Text(f"{problem}\nTrying again. Ctrl-C ends this.")
 
@@ -109,18 +109,25 @@ class _Server:
         handlers = [request.ProxyHandler({})] if host in _OWN else []
         self._opener = request.build_opener(_NoRedirect(), *handlers)
 
-    def read(self) -> dict[str, Any]:
-        """Return what one frame shows.
+    def read(self) -> RenderableType:
+        """Return one frame.
 
         Raises:
-            CommandError: the server does not answer, or refuses.
+            CommandError: the server does not answer, or refuses, or answers something else.
         """
         step = max(1, self._minutes // 60)
-        return {
+        found = {
             "traffic": self._get("traffic", minutes=self._minutes, step=step),
             "lookups": self._get("lookups", limit=self._limit),
             "not_stored": self._get("not-stored"),
         }
+        try:
+            return frame(found, self._limit)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as problem:
+            raise CommandError(self._stranger()) from problem
+
+    def _stranger(self) -> str:
+        return f"what answers at {origin_of(self._base)} is not the server of this cache, or of another version"
 
     def _get(self, path: str, **query: Any) -> Any:
         url = f"{self._base}/admin/{path}?{parse.urlencode({**query, **self._namespace})}"
@@ -134,8 +141,8 @@ class _Server:
         except (OSError, HTTPException) as problem:
             why = getattr(problem, "reason", problem)
             raise CommandError(f"no server answers at {origin_of(self._base)} ({why})") from problem
-        except ValueError as problem:
-            raise CommandError(f"what answers at {origin_of(self._base)} is not the server of this cache") from problem
+        except (ValueError, RecursionError) as problem:
+            raise CommandError(self._stranger()) from problem
 
 
 def _host_of(url: str) -> str:

@@ -22,7 +22,7 @@ COOKIE = "semantic_llm_cache_admin"
 """The cookie in which a browser keeps `Access.session`. Set it HttpOnly, SameSite=Strict."""
 
 _SHORTEST = 16
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+_FORWARDED = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"})
 _HELP = "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
 
 
@@ -135,7 +135,7 @@ class Access:
     def _check_local(self, request: HTTPConnection, address: str) -> None:
         if not is_loopback(address):
             raise AccessDenied(403, "without an admin token, only requests from this machine are allowed: set a token")
-        if any(name in request.headers for name in _FORWARDED):
+        if any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers):
             raise AccessDenied(403, "the request came through a proxy: set an admin token to use the API that way")
         host = _host(request)
         if host not in self.hosts and not is_loopback(host):

@@ -107,12 +107,13 @@ def _decoded(flags: Mapping[str, Any]) -> dict[str, Any]:
 def _value(variable: str, text: str, name: str) -> Any:
     """Return the value of a variable: lists are separated by commas, tables are JSON."""
     default = Settings.model_fields[name].get_default()
-    if text.lstrip()[:1] in ("{", "["):
+    several = isinstance(default, list) or name == "guards"
+    if (several or isinstance(default, dict) or name == "upstream") and text.lstrip()[:1] in ("{", "["):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ServerSettingsError(f"{variable} is not JSON") from None
-    if isinstance(default, list) or name == "guards":
+    if several:
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
 

@@ -1,7 +1,8 @@
 """The HTTP/1.1 protocol of the server: uvicorn's on h11, with the limits that it lacks.
 
-h11 refuses what is not HTTP: lengths that contradict each other, control characters in headers, folded lines. Here are
-limits of time: for the headers of a request, and for a client that stops reading its answer.
+h11 refuses what is not HTTP: lengths that contradict each other, line ends and NUL in headers. A folded line becomes
+one line, which is what counts and what is passed on. Here are limits of time: for the headers of a request, and for a
+client that stops reading its answer.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS
+from semantic_llm_cache.server.proxy.headers import CREDENTIALS, UNUSABLE
 from semantic_llm_cache.server.proxy.routing import DEFAULT
 from semantic_llm_cache.storage.registry import backend_from_url
 from semantic_llm_cache.wire.checks import check_temperature
@@ -40,7 +41,7 @@ _SPANS = frozenset({"ttl", "stale_while_revalidate", "stale_if_error"})
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CacheSettings(_Model):
@@ -67,7 +68,7 @@ class CacheSettings(_Model):
     share_across_keys: bool = Field(False, description="Whether callers with different keys share answers.")
     ignore: list[str] = Field([], description="Fields of the body that do not count.")
     neutral_headers: list[str] = Field([], description="Headers that do not count.")
-    replay_delay: float | None = Field(None, description="Seconds between the events of a replayed stream.")
+    replay_delay: float | None = Field(None, ge=0, description="Seconds between the events of a replayed stream.")
 
     @field_validator(*sorted(_SPANS), mode="before", check_fields=False)
     @classmethod
@@ -146,7 +147,7 @@ class UpstreamSettings(_Model):
 class TenantSettings(_Model):
     """A tenant: callers that share answers, by the hashes of their keys."""
 
-    keys_sha256: list[str] = Field(description="SHA-256 of each key, in hex: printf %s KEY | sha256sum.")
+    keys_sha256: list[str] = Field(min_length=1, description="SHA-256 of each key, in hex: printf %s KEY | sha256sum.")
 
     @field_validator("keys_sha256")
     @classmethod
@@ -292,7 +293,7 @@ class Settings(CacheSettings):
     @field_validator("tenant_header")
     @classmethod
     def _tenant_header(cls, value: str) -> str:
-        return _checked_header(value) if value else value
+        return _checked_header(value, UNUSABLE | CREDENTIALS) if value else value
 
     @model_validator(mode="after")
     def _fits(self) -> Settings:
@@ -319,7 +320,9 @@ def _checked_name(value: str) -> str:
     return value
 
 
-def _checked_header(value: str) -> str:
+def _checked_header(value: str, taken: frozenset[bytes] = UNUSABLE) -> str:
     if not _HEADER.fullmatch(value):
         raise ValueError(f"{value!r} must be the name of a header, such as x-tenant")
+    if value.lower().encode() in taken:
+        raise ValueError(f"{value.lower()!r} has another meaning: name a header of its own")
     return value.lower()

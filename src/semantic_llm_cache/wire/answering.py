@@ -28,6 +28,7 @@ from semantic_llm_cache.wire.replies import (
     WireCodec,
     as_json,
     bypassed,
+    for_others,
     forwarded,
     fresh,
     not_cached,
@@ -36,19 +37,24 @@ from semantic_llm_cache.wire.steps import END, Ask, Body, Call, Close, Do, Drain
 
 __all__ = ["NoAnswer", "answering", "held"]
 
+_OF_A_KEY = frozenset({401, 402, 403, 404, 407, 429})
+"""Statuses that may be due to the key of a request: with another key the answer may be another one."""
+
 
 class NoAnswer(NotStored):
     """A provider's response that is no answer: an error, or something that is not of its format.
 
     Attributes:
         reply: sent to every caller that waited for it.
+        sender: of the `Plan` that asked the provider.
         final: True where no older answer may be served in its place: the provider has refused this caller.
     """
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, sender: tuple[Any, ...] = ()) -> None:
         failed = reply.status != 200
         super().__init__(because("call-failed", f"status {reply.status}") if failed else because("no-answer"))
         self.reply = reply
+        self.sender = sender
         self.final = 400 <= reply.status < 500 and reply.status not in (408, 409, 425, 429)
 
 
@@ -58,11 +64,7 @@ def answering(engine: Engine, plan: Plan, send: Step, replay_delay: float | None
     try:
         if not plan.control.may_call and not (yield Do(lambda: _is_known(engine, plan))):
             return not_cached()
-        if plan.asked.stream:
-            return (yield from _stream(engine, plan, send, replay_delay))
-        return (yield from _whole(engine, plan, send))
-    except NoAnswer as error:
-        return fresh(error.reply, last_lookup())
+        return (yield from _answered(engine, plan, send, replay_delay))
     except CacheNotFoundError:
         return not_cached()
     except PromptCacheError as error:
@@ -73,6 +75,23 @@ def answering(engine: Engine, plan: Plan, send: Step, replay_delay: float | None
     upstream = yield send
     body = yield Body(_passed(upstream))
     return Reply(upstream.status, [*forwarded(upstream.headers), *bypassed(refused)], body)
+
+
+def _answered(engine: Engine, plan: Plan, send: Step, replay_delay: float | None) -> Steps:
+    """Return the reply, also where the provider gives none that is an answer."""
+    try:
+        if plan.asked.stream:
+            return (yield from _stream(engine, plan, send, replay_delay))
+        return (yield from _whole(engine, plan, send))
+    except NoAnswer as error:
+        if plan.sent:
+            return fresh(error.reply, last_lookup())
+        if error.sender == plan.sender or error.reply.status not in _OF_A_KEY:
+            return fresh(for_others(error.reply), last_lookup())
+    # The provider refused the key of whoever asked first; this caller has another one.
+    control = replace(plan.control, no_cache=True)
+    alone = replace(plan, settings=replace(plan.settings, control=control))
+    return (yield from _answered(engine, alone, send, replay_delay))
 
 
 def held(engine: Engine, plan: Plan) -> Reply | None:
@@ -117,6 +136,7 @@ def _whole(engine: Engine, plan: Plan, send: Step) -> Steps:
 
 def _fetched(plan: Plan, send: Step) -> Steps:
     """Return the record of a provider's response. Raises NoAnswer for what is no answer."""
+    plan.sent = True
     upstream = yield send
     try:
         data = yield from _all_of(Source(lambda: upstream.body))
@@ -127,7 +147,7 @@ def _fetched(plan: Plan, send: Step) -> Steps:
         with contextlib.suppress(UnicodeDecodeError):
             record = records.of_body(plan.known, records.kept_headers(upstream.headers), data.decode())
     if record is None:
-        raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data))
+        raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data), plan.sender)
     plan.received = forwarded(upstream.headers)
     return record
 
@@ -167,13 +187,14 @@ def _refused_early(engine: Engine, plan: Plan) -> str:
 
 def _chunks(plan: Plan, send: Step, codec: WireCodec) -> Steps:
     """Give a provider's response as chunks: its headers, then its blocks. Raises NoAnswer for what is no answer."""
+    plan.sent = True
     upstream = yield send
     source, over = Source(lambda: upstream.body), False
     following = Next(source)
     try:
         if upstream.status != 200:
             data = yield from _all_of(source)
-            raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data))
+            raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data), plan.sender)
         plan.received = forwarded(upstream.headers)
         yield Give(codec.head(upstream.headers))
         splitter = Splitter(plan.known.framing)

@@ -24,6 +24,7 @@ from semantic_llm_cache.wire.answering import NoAnswer, answering, held
 from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.checks import ToolCalls, check_names, check_temperature, check_tool_calls
 from semantic_llm_cache.wire.formats import find_format
+from semantic_llm_cache.wire.neutral import CREDENTIALS
 from semantic_llm_cache.wire.principals import Given, Principal
 from semantic_llm_cache.wire.recent import Recent
 from semantic_llm_cache.wire.replies import Headers, Plan, Reply, Upstream, answer_in, bypassed, format_of, words
@@ -221,24 +222,29 @@ class WireCache:
         settings = replace(settings, tags=(*settings.tags, *tags))
         if not asked.near:
             settings.similarity = 1.0
-        return Plan(known, asked, request, settings, settings.control or _NOTHING)
+        plan = Plan(known, asked, request, settings, settings.control or _NOTHING)
+        if self.share_across_keys or who is not None:
+            plan.sender = (url, *(value for name, value in headers if name.lower() in CREDENTIALS))
+        return plan
 
     def _read(
         self, known: Format, url: str, headers: Headers, body: bytes, who: str | None
     ) -> tuple[Asked, str] | None:
         """Return what a request asks, and the model that its body names, if any; None for one with no question."""
+        shares = self.share_across_keys or who is not None
+        # First: they say in which coding the body is.
+        counted = scope_of_headers(headers, shares, self.neutral_headers, host_of(url))
         read = read_object(body)
         asked = None if read is None else known.read(read, self.reading)
         if read is None or asked is None:
             return None
         if self._too_warm(read):
             raise Bypass("its temperature is above max_temperature")
-        shares = self.share_across_keys or who is not None
         scope = {
             "door": "wire",
             **asked.scope,
             **scope_of_address(url, shares),
-            "headers": scope_of_headers(headers, shares, self.neutral_headers, host_of(url)),
+            "headers": counted,
         }
         if who is not None:
             scope["principal"] = secret_hash(who)

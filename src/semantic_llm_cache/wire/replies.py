@@ -28,6 +28,7 @@ __all__ = [
     "answer_in",
     "as_json",
     "bypassed",
+    "for_others",
     "format_of",
     "forwarded",
     "fresh",
@@ -47,6 +48,7 @@ _NOT_FORWARDED = frozenset(
         "connection",
         "keep-alive",
         "x-cache",
+        "x-cache-similarity",
         "x-cache-store",
         ID_HEADER,
     }
@@ -99,6 +101,10 @@ class Plan:
     control: CacheControl
     received: Headers = field(default_factory=list)
     """Headers of the provider's response, when this call asked it."""
+    sender: tuple[Any, ...] = field(default=(), repr=False)
+    """The credentials that it is sent with, where callers with other ones share its answer."""
+    sent: bool = False
+    """Whether this call itself asked the provider."""
 
 
 def format_of(record: Any) -> Format | None:
@@ -129,6 +135,16 @@ def words(record: Any) -> Any:
 def forwarded(headers: Headers) -> Headers:
     """Return the headers of a provider that reach the caller."""
     return [(name, value) for name, value in headers if name.lower() not in _NOT_FORWARDED]
+
+
+_OF_A_FAILURE = frozenset(
+    {"content-type", "request-id", "retry-after", "retry-after-ms", "x-request-id", "x-should-retry"}
+)
+
+
+def for_others(reply: Reply) -> Reply:
+    """Return a provider's error for callers who waited for it: without cookies and limits of the one who asked."""
+    return Reply(reply.status, [pair for pair in reply.headers if pair[0].lower() in _OF_A_FAILURE], reply.body)
 
 
 def store_header(reason: str) -> Headers:

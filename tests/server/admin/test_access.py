@@ -53,6 +53,8 @@ async def test_health_and_readiness_need_none(operator):
         ("", {}, 403),
         ("127.0.0.1", {"x-forwarded-for": "127.0.0.1"}, 403),
         ("127.0.0.1", {"forwarded": "for=127.0.0.1"}, 403),
+        ("127.0.0.1", {"x-forwarded-proto": "https"}, 403),
+        ("127.0.0.1", {"cf-connecting-ip": "127.0.0.1"}, 403),
         ("127.0.0.1", {"host": "evil.example"}, 403),
         ("127.0.0.1", {"host": "127.0.0.1.evil.example"}, 403),
         ("127.0.0.1", {"host": "127.0.0.1:8080"}, 200),

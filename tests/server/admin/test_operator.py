@@ -3,14 +3,17 @@
 import json
 
 import pytest
-from admin_helpers import ask, client, embed, served
+from admin_helpers import TOKEN, ask, client, embed, served
 from engine_helpers import Clock, background_work_ended
+from starlette.applications import Starlette
 
 from semantic_llm_cache import SemanticCache, get_stats, import_cache
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.exceptions import CacheBackendError
+from semantic_llm_cache.server.admin import admin_routes
 from semantic_llm_cache.server.operator import Operator
+from semantic_llm_cache.server.operator.audit import AuditLog
 from semantic_llm_cache.server.operator.comparisons import kind_of
 from semantic_llm_cache.server.operator.minutes import OTHER, Minutes
 from semantic_llm_cache.storage.contract import StorageBackend
@@ -234,6 +237,22 @@ async def test_another_process_takes_a_change_over_unless_its_configuration_was_
         assert await cache.backend.list_states("operator:settings:") == []
 
 
+async def test_a_change_does_not_undo_one_that_another_process_has_just_made(tmp_path):
+    path = tmp_path / "cache.db"
+    (operator, cache), (later, other) = caches(path), caches(path)
+    async with cache, other:
+        await operator.change(None, {"ttl": 60.0}, (), "ann")
+        change = await later.change(None, {"similarity": 0.8}, (), "bob")  # before it has looked again
+        assert change.old == {"similarity": 0.95, "ttl": 60.0}
+        assert (other.similarity, other.ttl) == (0.8, 60.0)
+        await operator.settings.refresh()
+        assert (cache.similarity, cache.ttl) == (0.8, 60.0)
+        for number, damaged in enumerate((b"{", b"5", b"[]", b'{"version": 1}', b"\xff"), 1):
+            await cache.backend.set_state("operator:settings:main", damaged)
+            await later.change(None, {"ttl": number}, (), "bob")  # what cannot be read is replaced
+            assert (other.similarity, other.ttl) == (0.8, number)
+
+
 async def test_a_change_that_cannot_be_kept_is_no_change():
     class Full(MemoryBackend):
         async def set_state(self, name, value):
@@ -309,6 +328,7 @@ async def test_prompts_and_answers_can_be_hidden():
             await client.get("/admin/export"),
             await client.get("/admin/entries", params={"q": "SECRET"}),
             await client.post("/admin/entries/search", json={"text": "snakes"}),
+            await client.post("/admin/invalidate", json={"pattern": "SECRET"}),
         ):
             assert (reply.status_code, "hidden" in reply.json()["detail"]) == (403, True)
 
@@ -447,3 +467,35 @@ async def test_a_mistake_of_ours_is_a_problem_without_a_secret(monkeypatch, capl
         assert reply.status_code == 500
         assert "the prompt" not in reply.text
         assert json.loads(reply.text)["title"] == "Internal Server Error"
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_mistake_of_ours(caplog):
+    sent = []
+    headers = [(b"authorization", f"Bearer {TOKEN}".encode()), (b"content-type", b"application/json"), (b"host", b"h")]
+    scope = {"type": "http", "method": "POST", "path": "/admin/invalidate", "query_string": b"", "headers": headers}
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    await Starlette(routes=admin_routes(Operator(), TOKEN))(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert caplog.records == []
+
+
+async def test_records_that_are_not_ours_are_left_out_of_the_log():
+    backend, log = MemoryBackend(), AuditLog("1")
+    await log.add(backend, "ann", "delete", "k")
+    fit = {"at": 9e9, "who": "", "action": "", "target": "", "old": None, "new": None, "worker": ""}
+    odd = [b"[]", b"\xff", b"{}", *(json.dumps({**fit, name: []}).encode() for name in ("at", "who", "target"))]
+    for number, value in enumerate(odd):
+        await backend.set_state(f"operator:audit:9999999999.{number}:x", value)
+    assert [record.target for record in await log.read(backend, 100)] == ["k"]
+
+
+async def test_what_was_changed_is_one_line_of_the_log(caplog):
+    caplog.set_level("INFO")
+    await AuditLog("1").add(None, "ann", "delete", "a key\nof two lines")
+    assert [record.getMessage().count("\n") for record in caplog.records] == [0]

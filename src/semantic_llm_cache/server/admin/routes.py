@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -161,11 +161,14 @@ async def _body(request: Request) -> bytes:
     if kind != "application/json":
         raise Problem(415, "send the body as application/json")
     pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > MOST_BODY:
-            raise Problem(413, f"the body is longer than {MOST_BODY:,} bytes")
-        pieces.append(piece)
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > MOST_BODY:
+                raise Problem(413, f"the body is longer than {MOST_BODY:,} bytes")
+            pieces.append(piece)
+    except ClientDisconnect:
+        raise Problem(400, "the body was not sent to its end") from None
     return b"".join(pieces)
 
 

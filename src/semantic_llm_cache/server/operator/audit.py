@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import StorageBackend
@@ -63,7 +64,8 @@ class AuditLog:
         """Add a record. A storage that fails costs the record its place there, not the action."""
         record = Record(self._clock(), who, action, target, old, new, self._worker)
         self._memory.append(record)
-        logger.info("semantic-llm-cache: %s by %s: %s", action, who, target)
+        # A key is any text: in the log it must stay one line.
+        logger.info("semantic-llm-cache: %s by %s: %s", action, who, shown(target))
         if backend is None:
             return
         try:
@@ -89,7 +91,10 @@ class AuditLog:
         for name in reversed(names[-limit:]):
             value = await backend.get_state(name)
             try:
-                found.append(Record(**json.loads(value or b"")))
+                record = Record(**json.loads(value or b""))
             except (ValueError, TypeError):  # removed meanwhile, or not ours
                 continue
+            texts = (record.who, record.action, record.target, record.worker)
+            if type(record.at) in (int, float) and all(isinstance(text, str) for text in texts):
+                found.append(record)
         return found

@@ -288,7 +288,10 @@ class Operator:
 
         Raises:
             Conflict: no condition is given.
+            TextHidden: a dry run with a pattern, where prompts are hidden: it would be a search in them.
         """
+        if dry_run and conditions.pattern:
+            self.need_text("counting by a pattern")
         if not conditions.restricts:
             raise Conflict("give a pattern, tags, models or depends_on: what should be deleted?")
         places = self.caches.places(backend)

@@ -7,6 +7,7 @@ it over only if it was set up with the same value: who edits the configuration h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping
@@ -94,6 +95,9 @@ class Settings:
         if not values and not back:
             raise Conflict("nothing is to change: give a value, or name one to reset")
         async with self._lock:
+            # Another process may have changed something since: its change must not be undone.
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # what is kept cannot be read: it is replaced
+                await self._refresh(known, engine)
             before, old = dict(engine.changes), _values(engine.similarity, engine.ttl)
             await asyncio.to_thread(engine.adjust, **_configured(engine, back), **values)
             earlier = self._known.get(known, {}).get("changed", {})
@@ -139,6 +143,8 @@ class Settings:
             return
         value = await engine.backend.get_state(_PREFIX + name)
         record = json.loads(value) if value else None
+        if record is not None and not isinstance(record, dict):
+            raise ValueError("the record of a change must be an object")
         if (record or {}).get("version") == self._known.get(name, {}).get("version"):
             return
         if record is not None and record["configured"] != _values(engine.decider.similarity, engine.options.ttl):

@@ -13,6 +13,8 @@ from semantic_llm_cache.wire.cache import WireCache
 __all__ = ["Asker", "Doors", "Rule"]
 
 _MOST_KNOWN = 4096
+_LONGEST_KNOWN = 256
+"""Characters of a model's and a tenant's name together. Longer ones come from the caller, and are not remembered."""
 _BUDGETS = frozenset({"max_error", "max_error_per_hit"})
 
 
@@ -98,9 +100,10 @@ class Doors:
         found = self._known.get(asker)
         if found is None:
             found = self._door(tuple(i for i, rule in enumerate(self._rules) if rule.applies(asker)))
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[asker] = found
+            if len(asker.model) + len(asker.tenant) <= _LONGEST_KNOWN:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                self._known[asker] = found
         return found
 
     def _door(self, applying: tuple[int, ...]) -> WireCache:

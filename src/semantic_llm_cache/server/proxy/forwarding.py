@@ -21,6 +21,8 @@ _log = logging.getLogger("semantic_llm_cache")
 
 ENCODINGS = b"gzip, deflate"
 """What this process can undo, without further packages. Answers are kept as they are, without a coding."""
+_READ = frozenset({"", "identity", "gzip", "deflate"})
+_LARGEST_STATUS = 599
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,10 @@ class Forwarder:
             self._transport, self._loop = httpx.AsyncHTTPTransport(limits=limits, trust_env=False), loop
         return self._transport
 
+    def has_key(self, name: str) -> bool:
+        """Return whether the server has a key of its own for an upstream."""
+        return name in self._keys
+
     async def send(self, outgoing: Outgoing) -> httpx.Response:
         """Send a request, and return the response once its headers are here.
 
@@ -117,8 +123,9 @@ class Forwarder:
         headers = list(outgoing.headers)
         key = self._keys.get(outgoing.target.place.name)
         if key is not None:
-            headers = [pair for pair in headers if pair[0] not in CREDENTIALS]
-            headers.append(key.pair)
+            pair = key.pair
+            headers = [one for one in headers if one[0] not in CREDENTIALS and one[0] != pair[0]]
+            headers.append(pair)
         if isinstance(outgoing.body, bytes):
             if outgoing.body or outgoing.method in ("POST", "PUT", "PATCH"):
                 headers.append((b"content-length", str(len(outgoing.body)).encode()))
@@ -128,7 +135,10 @@ class Forwarder:
             headers.append((b"transfer-encoding", b"chunked"))
         target = outgoing.target
         path = target.path + b"?" + outgoing.query if outgoing.query else target.path
-        url = httpx.URL(target.place.origin).copy_with(raw_path=path)
+        try:
+            url = httpx.URL(target.place.origin).copy_with(raw_path=path)
+        except httpx.InvalidURL:  # it is too long
+            raise Refusal(414, "the path and the query together are too long to be sent on") from None
         made = httpx.Request(
             outgoing.method,
             url,
@@ -137,13 +147,23 @@ class Forwarder:
             extensions=dict(self._extensions),
         )
         try:
-            return await self._opened().handle_async_request(made)
+            response = await self._opened().handle_async_request(made)
         except httpx.HTTPError as error:
             raise _refusal(error, target.place.name) from None
+        if response.status_code > _LARGEST_STATUS:  # RFC 9110, 15: no such status is valid
+            await response.aclose()
+            raise _refusal(httpx.RemoteProtocolError("status"), target.place.name)
+        return response
 
     async def send_cached(self, outgoing: Outgoing) -> Upstream:
         """Send a request whose answer may be stored; its body is decoded. Raises what `send` raises."""
         response = await self.send(outgoing)
+        codings = response.headers.get("content-encoding", "").lower().replace("x-gzip", "gzip")
+        if not all(coding.strip() in _READ for coding in codings.split(",")):
+            await response.aclose()
+            raise _refusal(httpx.DecodingError("content-encoding"), outgoing.target.place.name)
+        if codings:
+            response.headers["content-encoding"] = codings
         headers = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in response_headers(response.headers.raw)
         ]

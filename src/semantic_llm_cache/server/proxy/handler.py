@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup
 from semantic_llm_cache.calls.refusals import because
 from semantic_llm_cache.redaction import describe
@@ -28,7 +29,7 @@ from semantic_llm_cache.server.proxy.headers import (
     to_upstream,
 )
 from semantic_llm_cache.server.proxy.refusals import Refusal, error_body
-from semantic_llm_cache.server.proxy.routing import Routes, Target
+from semantic_llm_cache.server.proxy.routing import Routes, Target, check_query
 from semantic_llm_cache.server.proxy.status import HIT, NAME, NOT_FORWARDED, cache_status
 from semantic_llm_cache.server.proxy.tenants import Tenant, Tenants
 from semantic_llm_cache.wire.cache import Plan, Reply, WireCache
@@ -44,6 +45,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _VERSIONS = frozenset({"1.0", "1.1", "2", "2.0", "3"})
 _HAS_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _HIT = HIT.encode()
+_STOPPING = Refusal(503, "the server stops, and could not finish this request: send it again", close=True)
+_EMPTY = frozenset({204, 304})
+"""Statuses of answers that have no body."""
 _MALFORMED = frozenset(because("bypass", text) for text in (NOT_UTF8, TOO_DEEP))
 """Why a body bypasses the cache that no provider can read either."""
 
@@ -92,6 +96,7 @@ class Proxy:
             self._check(scope)
             target = self.routes.find(_path_of(scope))
             name = "" if target.known is None else target.known.name
+            check_query(scope["query_string"])
             head = read_head(scope["headers"], self.limits.headers)
             client = scope.get("client")
             tenant = self.tenants.of(head, None if client is None else client[0])
@@ -105,6 +110,10 @@ class Proxy:
                 await answer.refuse(refusal, name, receive)
         except (Gone, _Broken):
             pass
+        except asyncio.CancelledError:  # the server stops, and its time to finish answers is over
+            # The task ends here: without this, the server in front says 500 and logs a traceback for each request.
+            if not answer.begun:
+                await answer.refuse(_STOPPING, name)
         except Exception as error:
             # The text of an exception may hold what was asked, so the server in front must not log it.
             _log.error("a request failed inside the proxy: %s", describe(error))
@@ -144,7 +153,10 @@ class _Answer:
         self.begun = False
 
     async def whole(self, status: int, headers: Pairs, body: bytes) -> None:
-        headers.append((b"content-length", b"%d" % len(body)))
+        if status in _EMPTY:
+            body = b""
+        else:
+            headers.append((b"content-length", b"%d" % len(body)))
         self.begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
@@ -205,6 +217,8 @@ class _Exchange:
         if isinstance(plan, str):
             if plan in _MALFORMED:
                 raise Refusal(400, f"{plan.partition(': ')[2]}: it is not passed on")
+            if not self._head.may_call:
+                raise _not_cached()
             said = door.bypassed(plan) if plan else []
             more = as_bytes([*said, ("cache-status", f"{NAME}; fwd=bypass")])
             await self._relayed(self._outgoing(body, None), more)
@@ -237,10 +251,17 @@ class _Exchange:
         query = self._scope["query_string"]
         url = f"{target.url}?{query.decode('latin-1')}" if query else target.url
         counting = head.counting
-        if tenant.scope is not None:
-            counting = [pair for pair in counting if pair[0] not in CREDENTIALS and pair[0] not in self._proxy._dropped]
+        skipped = self._proxy._dropped if tenant.scope is None else self._proxy._dropped | CREDENTIALS
+        if skipped:
+            counting = [pair for pair in counting if pair[0] not in skipped]
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in counting]
-        return door.plan_or_reason("POST", url, headers, body, head.control, tenant.scope)
+        plan = door.plan_or_reason("POST", url, headers, body, head.control, tenant.scope)
+        if isinstance(plan, Plan):
+            if self._proxy.forwarder.has_key(target.place.name):
+                plan.sender = ()  # all are sent with the server's key
+            elif tenant.scope is not None:
+                plan.sender = tuple(head.credentials)
+        return plan
 
     def _outgoing(self, body: bytes | AsyncIterator[bytes], encodings: bytes | None) -> Outgoing:
         headers = to_upstream(self._head, self._proxy._dropped, encodings)
@@ -253,17 +274,17 @@ class _Exchange:
         """Pass a request on, and its answer back, byte for byte."""
         limits = self._proxy.limits
         body: bytes | AsyncIterator[bytes] = b""
+        received = None
         if self._head.chunked or self._head.length:
-            body = passing_body(self._receive, self._head, limits.upload, limits.seconds)
+            received = asyncio.Event()
+            body = _received(passing_body(self._receive, self._head, limits.upload, limits.seconds), received)
         word = "bypass" if self._scope["method"] in _HAS_BODY else "method"
-        await self._relayed(self._outgoing(body, None), as_bytes([("cache-status", f"{NAME}; fwd={word}")]))
+        await self._relayed(self._outgoing(body, None), as_bytes([("cache-status", f"{NAME}; fwd={word}")]), received)
 
-    async def _relayed(self, outgoing: Outgoing, more: Pairs) -> None:
-        if isinstance(outgoing.body, bytes):
-            response = await self._unless_gone(self._proxy.forwarder.send(outgoing))
-        else:  # the body is still being received, so nobody else can listen for the client's end
-            response = await self._proxy.forwarder.send(outgoing)
-        keep = frozenset() if "transfer-encoding" in response.headers else frozenset({b"content-length"})
+    async def _relayed(self, outgoing: Outgoing, more: Pairs, received: asyncio.Event | None = None) -> None:
+        response = await self._unless_gone(self._proxy.forwarder.send(outgoing), received)
+        framed = "transfer-encoding" in response.headers or response.status_code == 204
+        keep = frozenset() if framed else frozenset({b"content-length"})
         headers = response_headers(response.headers.raw, keep)
         try:
             await self._stream(response.status_code, [*headers, *more], response.aiter_raw())
@@ -291,10 +312,16 @@ class _Exchange:
             raise _Broken from None
         await self._answer.end()
 
-    async def _unless_gone(self, work: Any) -> Any:
-        """Return what `work` returns. When the client leaves first, cancel it and raise Gone."""
+    async def _unless_gone(self, work: Any, received: asyncio.Event | None = None) -> Any:
+        """Return what `work` returns. When the client leaves first, cancel it and raise Gone.
+
+        Args:
+            work: a coroutine.
+            received: set once `work` has received the request's body; until then it notices itself that the client
+                leaves. None: nothing is received any more.
+        """
         task = asyncio.ensure_future(work)
-        listener = asyncio.ensure_future(_left(self._receive))
+        listener = asyncio.ensure_future(_left(self._receive, received))
         try:
             await asyncio.wait((task, listener), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
@@ -319,7 +346,19 @@ def _status(plan: Plan, reply: Reply, found: Lookup | None) -> str:
     return cache_status(found, reply.status, forced=not plan.control.may_look)
 
 
-async def _left(receive: Receive) -> None:
+async def _received(parts: AsyncIterator[bytes], received: asyncio.Event) -> AsyncIterator[bytes]:
+    async for part in parts:
+        yield part
+    received.set()
+
+
+def _not_cached() -> Refusal:
+    return Refusal(504, NOT_CACHED, (("cache-status", NOT_FORWARDED), ("x-should-retry", "false")))
+
+
+async def _left(receive: Receive, received: asyncio.Event | None) -> None:
+    if received is not None:  # only one can listen
+        await received.wait()
     while (await receive())["type"] != "http.disconnect":
         pass
 

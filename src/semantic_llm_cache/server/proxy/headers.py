@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from semantic_llm_cache.calls.control import HEADER, CacheControl
@@ -11,6 +12,7 @@ from semantic_llm_cache.wire import neutral
 __all__ = [
     "CREDENTIALS",
     "FORWARDING",
+    "UNUSABLE",
     "Head",
     "Pairs",
     "as_bytes",
@@ -56,8 +58,11 @@ CREDENTIALS = frozenset(name.encode() for name in neutral.CREDENTIALS)
 _OWN_CONTROL = HEADER.encode()
 _LEFT_OUT = frozenset(FORWARDING) | {b"cache-control", b"pragma", _OWN_CONTROL, b"host", b"expect"}
 _NOT_SENT = HOP_BY_HOP | {b"content-length", b"accept-encoding"}
-_OWN_RESPONSE = frozenset({b"date", b"server", b"content-length"})
-"""The server in front writes its own."""
+UNUSABLE = _LEFT_OUT | _NOT_SENT - {b"proxy-authorization"} | {b"content-type", b"content-encoding"}
+"""Headers that say something else already, so that no setting can give them another meaning."""
+_OWN_RESPONSE = frozenset({b"date", b"server", b"content-length", b"alt-svc", b"strict-transport-security"})
+"""The server in front writes its own: they are about the host that answers, and clients would take it for this one."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 _MOST_HEADERS = 100
 
@@ -77,6 +82,13 @@ class Head:
     """
 
     __slots__ = ("chunked", "control", "counting", "credentials", "length", "nominated")
+
+    @property
+    def may_call(self) -> bool:
+        """Whether the upstream may be asked; also where the directives cannot all be read."""
+        if isinstance(self.control, str):
+            return "only-if-cached" not in {part.strip().lower() for part in self.control.split(",")}
+        return self.control is None or self.control.may_call
 
     def __init__(self) -> None:
         self.counting: Pairs = []
@@ -100,7 +112,7 @@ def read_head(headers: Pairs, most: int) -> Head:
     """
     head, size = Head(), 0
     asked: list[str] = []
-    own: str | None = None
+    own: list[str] = []
     for pair in headers:
         name, value = pair
         size += len(name) + len(value)
@@ -110,7 +122,7 @@ def read_head(headers: Pairs, most: int) -> Head:
             if name == b"cache-control":
                 asked.append(value.decode("latin-1"))
             elif name == _OWN_CONTROL:
-                own = value.decode("latin-1")
+                own.append(value.decode("latin-1"))
         else:
             head.counting.append(pair)
             if name in CREDENTIALS:
@@ -123,13 +135,24 @@ def read_head(headers: Pairs, most: int) -> Head:
                 head.nominated |= _nominated(value)
     if size > most or len(headers) > _MOST_HEADERS:
         raise Refusal(431, f"a request may have {_MOST_HEADERS} headers of {most:,} bytes together", close=True)
+    if _CONTROL.search(b"".join([value for _, value in headers])):
+        raise Refusal(400, "a header holds a control character", close=True)
     if head.chunked and head.length is not None:
         raise Refusal(400, "a request has content-length and transfer-encoding: send one of them", close=True)
-    if own is not None:
-        head.control = own
+    if own:
+        # Both headers are obeyed: no-store in one holds, whatever the other says.
+        head.control = ", ".join([*own, *_directives(read_control(asked))])
     elif asked:
         head.control = read_control(asked)
     return head
+
+
+def _directives(control: CacheControl | None) -> list[str]:
+    """Return what `read_control` has read as directives again."""
+    if control is None:
+        return []
+    found = [text for text, name in _FLAGS.items() if getattr(control, name)]
+    return found if control.max_age is None else [*found, f"max-age={control.max_age:.0f}"]
 
 
 def _length(value: bytes, head: Head) -> int:
@@ -161,7 +184,7 @@ def read_control(values: Iterable[str]) -> CacheControl | None:
         if name in _FLAGS:
             found[_FLAGS[name]] = True
         elif name == "max-age" and value.isascii() and value.isdigit():
-            if int(value) == 0:
+            if not value.strip("0"):  # int() refuses thousands of digits
                 found["no_cache"] = True
             else:
                 found["max_age"] = min(float(value[:20]), found.get("max_age", 1e20))

@@ -11,13 +11,14 @@ from semantic_llm_cache.server.proxy.refusals import Refusal
 from semantic_llm_cache.wire.base import Format
 from semantic_llm_cache.wire.formats import find_format
 
-__all__ = ["DEFAULT", "Place", "Routes", "Target"]
+__all__ = ["DEFAULT", "Place", "Routes", "Target", "check_query"]
 
 DEFAULT = "default"
 """The name of the upstream that takes all paths which begin with no other upstream's name."""
 
 _MOST_KNOWN = 1024
 _ODD = re.compile(rb"[^\x21-\x7e]|[\\\"<>^`{|}#]")
+_ODD_IN_QUERY = re.compile(rb"[^\x21-\x7e]|#")
 _ESCAPE = re.compile(rb"%(.{0,2})", re.DOTALL)
 _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 _DOTS = frozenset({b".", b".."})
@@ -102,6 +103,8 @@ class Routes:
         place = self._places.get(first)
         if place is not None:
             path = b"/" + rest
+            if path.startswith(b"//"):
+                raise Refusal(400, "two slashes follow the name of the upstream")
         elif self._default is not None:
             place = self._default
         else:
@@ -112,6 +115,15 @@ class Routes:
             path = base + path
         text = path.decode("ascii")
         return Target(place, path, place.origin + text, find_format(text))
+
+
+def check_query(query: bytes) -> None:
+    """Raise Refusal for a query that holds a fragment, or bytes that no URL has.
+
+    What stands behind a ``#`` does not count in the key, so it must not reach the upstream either.
+    """
+    if _ODD_IN_QUERY.search(query):
+        raise Refusal(400, "the query holds a character that must be escaped")
 
 
 def _check(path: bytes) -> None:

@@ -76,17 +76,19 @@ class Tenants:
 
         Raises:
             Refusal: 401 for a tenant that is not known where only known ones are served; 400 for a tenant header
-                that is given twice or is too long.
+                that is given twice or is too long, and for the keys of two tenants.
         """
         if self._header and peer is not None and self._is_trusted(peer):
             named = [value for name, value in head.counting if name == self._header]
             if named:
                 return self._named(named)
         if self._keys:
-            for value in head.credentials:
-                name = self._keys.get(hashlib.sha256(_token(value)).hexdigest())
-                if name is not None:
-                    return Tenant(name, "tenant")
+            digests = (hashlib.sha256(_token(value)).hexdigest() for value in head.credentials)
+            names = {self._keys[digest] for digest in digests if digest in self._keys}
+            if len(names) > 1:  # the order of headers must not decide
+                raise Refusal(400, "the request has the keys of two tenants: send one")
+            if names:
+                return Tenant(names.pop(), "tenant")
         if self._only_known:
             raise Refusal(401, "this key is not known here: ask who runs this proxy for one")
         return Tenant(None, credential=b"\n".join(head.credentials))
