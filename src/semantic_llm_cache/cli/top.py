@@ -130,7 +130,8 @@ class _Server:
                 return json.load(reply)
         except error.HTTPError as problem:
             with problem:
-                raise CommandError(f"the server refused ({problem.code}): {_detail(problem)}") from problem
+                hint = f"; pass it as --token-file, or set {TOKEN_VARIABLE}" if problem.code == 401 else ""
+                raise CommandError(f"the server refused ({problem.code}): {_detail(problem)}{hint}") from problem
         except (OSError, HTTPException) as problem:
             why = getattr(problem, "reason", problem)
             raise CommandError(f"no server answers at {origin_of(self._base)} ({why})") from problem
