@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # mkdocs loads this file by its path
+
+from scripts.site.check import foreign_files  # noqa: E402
+
 PAGES = {"CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security-policy.md", "CHANGELOG.md": "changelog.md"}
 """File at the root -> page of the site."""
 
@@ -48,3 +54,10 @@ def _mathml(match: re.Match[str]) -> str:
     if match["code"]:
         return match["code"]
     return str(convert(match["block"] or match["inline"], display="block" if match["block"] else "inline"))
+
+
+def on_post_build(*, config: Any) -> None:
+    """Refuse a site of which a page loads anything from another host."""
+    found = list(foreign_files(Path(config.site_dir)))
+    if found:
+        raise PluginError("the site must work offline, but\n" + "\n".join(found))

@@ -9,16 +9,16 @@ from wire_provider import provider
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-RUN = ("python", "console", "set-up")
+RUN = ("python", "console", "set-up", "output")
 
 
 def name(page):
     return str(page.relative_to(ROOT))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def local_provider():
-    """What the pages' clients talk to."""
+    """What the pages' clients talk to. A set-up block says what it answers: it is there as `local_provider`."""
     with provider() as server:
         yield server
 
@@ -33,6 +33,7 @@ def test_blocks_run(page, tmp_path, monkeypatch, local_provider):
     for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(variable, "sk-local")
     with closing(PageRun(page)) as run:
+        run.names["local_provider"] = local_provider
         for block in blocks(page):
             if block.language not in RUN or block.reason:
                 continue
@@ -81,6 +82,23 @@ def test_a_transcript_must_be_what_is_printed(tmp_path):
     page.write_text("```console\n$ exit 3\n```\n")
     with pytest.raises(AssertionError, match="status 3"):
         run_all(page)
+
+
+def test_an_output_must_be_what_the_block_before_it_prints(tmp_path):
+    page = tmp_path / "page.md"
+    text = '```python\nprint("a", 12)\nprint("b")\n```\n\n```text title="Output"\na ...\n{}\n```\n'
+    page.write_text(text.format("b"))
+    run_all(page)
+    page.write_text(text.format("c"))
+    with pytest.raises(AssertionError, match="the page says"):
+        run_all(page)
+
+
+def test_a_block_with_a_name_is_a_file_for_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text('```python title="a.py"\nprint("here")\n```\n\n```console\n$ python a.py\nhere\n```\n')
+    run_all(page)
 
 
 def test_commands_go_on_after_a_backslash():

@@ -47,3 +47,18 @@ def test_block_runs(code, folder):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    path = README.parent / page
+    missing = [link for link in LINK.findall(path.read_text(encoding="utf-8")) if not (path.parent / link).exists()]
+    assert not missing
+
+
+def test_it_is_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 150

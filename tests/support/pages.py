@@ -3,7 +3,9 @@
 Blocks of one page run in order, in one process and one folder, each ``python`` block as a module of its own. In a
 ``console`` block each line that starts with ``$`` is a command: ``semantic-llm-cache`` runs in this process, anything
 else in a shell. The lines below it are what it must print, where ``...`` stands for anything; without such lines any
-output will do. A ``sh`` block is not run.
+output will do. A ``text`` block with ``title="Output"`` is what the ``python`` block before it must print, with the
+same ``...``. A ``python`` block with a title such as ``title="ask.py"`` is also written to that file, for the commands
+below it. A ``sh`` block is not run.
 
 A comment before a block changes that: ``<!-- no-run: reason -->``. A comment ``<!-- set-up`` ... ``-->`` holds Python
 that runs and is not shown, such as a local provider. Names that a block defines are there in those after it. ``await``
@@ -26,26 +28,30 @@ import types
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from semantic_llm_cache.cli import main
 
 _BLOCK = re.compile(
     r"^<!-- *set-up\n(?P<setup>.*?)^-->$"
     r"|(?:^[ \t]*<!-- *no-run: *(?P<reason>[^\n]+?) *-->\s*\n)?"
-    r"^(?P<indent>[ \t]*)```(?P<language>[a-z]*)[^\n]*\n(?P<code>.*?)^(?P=indent)```[ \t]*$",
+    r"^(?P<indent>[ \t]*)```(?P<language>[a-z]*)(?P<more>[^\n]*)\n(?P<code>.*?)^(?P=indent)```[ \t]*$",
     re.MULTILINE | re.DOTALL,
 )
 
 
 @dataclass(frozen=True)
 class Block:
-    """A code block: its language (``set-up`` for hidden ones), its text, the line it starts on, why it does not run."""
+    """A code block: its language, its text, the line it starts on, why it does not run, the file it is written to.
+
+    The language is ``set-up`` for hidden blocks, and ``output`` for what the block before it must print.
+    """
 
     language: str
     code: str
     line: int
     reason: str | None = None
+    file: str | None = None
 
 
 def blocks(page: Path) -> list[Block]:
@@ -57,7 +63,11 @@ def blocks(page: Path) -> list[Block]:
         start = match.start("setup" if hidden else "code")
         code = match["setup"] if hidden else re.sub(rf"^{match['indent']}", "", match["code"], flags=re.MULTILINE)
         language = "set-up" if hidden else match["language"]
-        found.append(Block(language, code, text[:start].count("\n") + 1, match["reason"]))
+        if language == "text" and 'title="Output"' in match["more"]:
+            language = "output"
+        named = re.search(r'title="([^"/]+\.py)"', match["more"] or "")
+        line = text[:start].count("\n") + 1
+        found.append(Block(language, code, line, match["reason"], named[1] if named else None))
     return found
 
 
@@ -68,13 +78,16 @@ class PageRun:
         self.page = page
         self.names: dict[str, Any] = {}
         self.loop = asyncio.new_event_loop()
+        self.printed = ""
 
     def close(self) -> None:
         """Close what the blocks left open: clients, caches, the loop."""
 
         async def close() -> None:
             for value in self.names.values():
-                if not isinstance(value, type) and inspect.iscoroutinefunction(getattr(value, "close", None)):
+                if isinstance(value, type) or get_origin(value) is not None:  # an alias has the class's attributes
+                    continue
+                if inspect.iscoroutinefunction(getattr(value, "close", None)):
                     await value.close()
 
         self.loop.run_until_complete(close())
@@ -91,8 +104,15 @@ class PageRun:
         if block.language == "console":
             for command, expected in commands(block.code):
                 self._command(command, expected)
+        elif block.language == "output":
+            _compare("the program", self.printed, block.code)
         else:
-            self._python(block)
+            if block.file:
+                Path(block.file).write_text(block.code, encoding="utf-8")
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                self._python(block)
+            self.printed = out.getvalue()
 
     def _python(self, block: Block) -> None:
         name = f"page_{self.page.stem.replace('-', '_')}_{block.line}"
@@ -130,10 +150,14 @@ class PageRun:
         if not expected.strip():
             assert status == 0, f"{command!r} ended with status {status}:\n{printed}"
             return
-        pattern = ".*?".join(re.escape(part) for part in _trimmed(expected).split("..."))
-        assert re.fullmatch(pattern, _trimmed(printed), re.DOTALL), (
-            f"{command!r} printed\n{_trimmed(printed)}\nand the page says\n{_trimmed(expected)}"
-        )
+        _compare(repr(command), printed, expected)
+
+
+def _compare(what: str, printed: str, expected: str) -> None:
+    pattern = ".*?".join(re.escape(part) for part in _trimmed(expected).split("..."))
+    assert re.fullmatch(pattern, _trimmed(printed), re.DOTALL), (
+        f"{what} printed\n{_trimmed(printed)}\nand the page says\n{_trimmed(expected)}"
+    )
 
 
 def commands(code: str) -> list[tuple[str, str]]:
