@@ -27,7 +27,7 @@ def reencrypt_command(args: Args) -> int:
     """Encrypt everything in a cache with the first key of SEMANTIC_LLM_CACHE_ENCRYPTION_KEY.
 
     To change the key, set the variable to new,old for all programs, then run this, then take the old key away. The
-    cache may be in use meanwhile. After an interruption run it again.
+    cache may be in use meanwhile. After an interruption run it again. A cache that is not encrypted needs --plain.
     """
     return run_async(_reencrypt(args))
 

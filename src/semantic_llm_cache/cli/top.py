@@ -33,7 +33,12 @@ _OWN = ("localhost", "127.0.0.1", "::1")
 
 
 @command("top", "top", "top http://cache.internal:8080 --token-file token.txt", "top --once --minutes 60")
-@argument("url", required=False, default="http://127.0.0.1:8080", help="Where the server listens.")
+@argument(
+    "url",
+    required=False,
+    default="http://127.0.0.1:8080",
+    help="Where the server listens (default: http://127.0.0.1:8080).",
+)
 @option(
     "--token-file",
     metavar="PATH",
