@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -94,9 +95,12 @@ def test_several_workers_share_one_cache_and_end_cleanly(server, tmp_path):
             replies.append(httpx.post(f"{url}/v1/chat/completions", json=BODY, headers={"connection": "close"}))
         assert [reply.headers["x-cache"] for reply in replies] == ["MISS"] + ["HIT"] * 11
         assert max(reply.elapsed.total_seconds() for reply in replies[4:]) < 1
+        assert httpx.patch(f"{url}/admin/settings/proxy", json={"ttl": 60}).status_code == 200
     assert server.calls == 1
     assert process.returncode in (0, -signal.SIGTERM)
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log
+    assert re.search(r"INFO:\s+semantic-llm-cache: settings by .*: proxy", log)  # the cache's own lines are logged too
 
 
 async def test_the_app_of_the_environment_does_not_start_with_wrong_settings(monkeypatch):
