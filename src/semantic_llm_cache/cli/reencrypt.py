@@ -57,4 +57,5 @@ async def _check_encrypted(plain: StorageBackend) -> None:
             f"{plain.url} is not encrypted: pass --plain to encrypt what is in it, if nobody else could write to it; "
             "or `copy` it into a new cache",
             code=2,
+            redacted=True,
         )

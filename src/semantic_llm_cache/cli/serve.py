@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from semantic_llm_cache._installation import install
 from semantic_llm_cache.cli.common import PROGRAM, CommandError, open_backend, run_async
 from semantic_llm_cache.cli.output import clean, say
 from semantic_llm_cache.cli.parsing import COUNT, SIMILARITY, Args, Number, command, option
-from semantic_llm_cache.exceptions import CacheBackendError, EncryptionKeyError, PromptCacheError
+from semantic_llm_cache.exceptions import EncryptionKeyError, PromptCacheError
 from semantic_llm_cache.redaction import without_urls
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["serve_command"]
 
 _NEEDED = ("starlette", "uvicorn", "httpx", "pydantic")
-_STORAGE_SECONDS = 5.0
 _FLAGS = ("url", "host", "port", "workers", "similarity", "ttl", "namespace", "log_level")
 
 
@@ -76,25 +75,15 @@ def serve_command(args: Args) -> int:
 
 
 async def _check_key(url: str) -> None:
-    """Raise CommandError if the storage is encrypted with a key that the environment does not have.
+    """Raise CommandError if the storage is encrypted with a key that the environment does not have. Makes no file."""
+    from semantic_llm_cache.server.encryption import check_key
+    from semantic_llm_cache.storage.registry import KEY_VARIABLE, encrypted_backend
 
-    Without one the server would store prompts and answers in clear beside the encrypted ones; with another one, each
-    request would fail. A storage that does not answer is no error: the server works without it until it does.
-    """
-    from semantic_llm_cache.runtime.awaiting import limited
-
-    with suppress(CacheBackendError, OSError, TimeoutError):
-        await limited(_first_read(url), _STORAGE_SECONDS)
-
-
-async def _first_read(url: str) -> None:
-    from semantic_llm_cache.storage.registry import KEYS_STATE
-
-    async with open_backend(Args(db=None, url=url), pretend=True) as backend:
+    async with open_backend(Args(db=None, url=url), pretend=True, key="never") as plain:
         try:
-            await backend.get_state(KEYS_STATE)  # the first operation checks the key
+            await check_key(encrypted_backend(plain) if os.environ.get(KEY_VARIABLE) else plain)
         except EncryptionKeyError as error:
-            raise CommandError(str(error), code=2) from error
+            raise CommandError(str(error), code=2, redacted=True) from error
 
 
 def _given(args: Args) -> dict[str, Any]:
