@@ -30,6 +30,9 @@ traces = otel.instrument()  # metrics and traces, through the OpenTelemetry API;
 log = events.log_lookups()  # one JSON event per call, in the logger "semantic_llm_cache.lookups"
 ```
 
+The proxy needs no code: `semantic-llm-cache serve` has the metrics at `/metrics`
+([proxy.md](proxy.md#admin-api-dashboard-and-metrics)).
+
 Each takes `cache=`: a `SemanticCache`, with all that is derived from it. Without it, all caches of the process are
 meant, also those made later. The same call twice counts nothing twice. What a listener raises is logged once and
 never reaches a caller. To end it:

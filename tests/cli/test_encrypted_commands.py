@@ -87,6 +87,40 @@ def test_a_plain_cache_is_encrypted_by_one_command(run, db, monkeypatch):
     assert "What is Python?" in run("ls", "--db", db)[1]
 
 
+def test_a_plain_cache_is_left_as_it_is_without_plain(run, db, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    code, out, err = run("reencrypt", db)
+    assert (code, out) == (2, "")
+    assert "is not encrypted" in err
+    assert "--plain" in err
+    monkeypatch.delenv(KEY_VARIABLE)
+    assert "What is Python?" in run("ls", "--db", db)[1]
+
+
+@pytest.mark.parametrize("key", [None, OTHER])
+def test_serve_does_not_start_on_a_cache_of_which_it_lacks_the_key(run, sealed, monkeypatch, caplog, key):
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    words = ("serve", "--upstream", "https://h", "--url", f"sqlite:///{sealed}", "--check")
+    if key is not None:
+        monkeypatch.setenv(KEY_VARIABLE, key)
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert f"{sealed} is encrypted" in err
+    assert KEY_VARIABLE in err
+    monkeypatch.setenv(KEY_VARIABLE, OLD)
+    code, out, err = run(*words)
+    assert (code, err, caplog.text) == (0, "", "")
+    assert "(encrypted)" in out
+
+
+def test_serve_checks_no_storage_that_does_not_answer(run, tmp_path, monkeypatch):
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    for url in ("redis://127.0.0.1:1/0", f"sqlite:///{tmp_path}/new.db"):
+        code, _, err = run("serve", "--upstream", "https://h", "--url", url, "--check")
+        assert (code, err) == (0, "")
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_the_package_the_command_says_how_to_get_it(run, sealed, monkeypatch):
     monkeypatch.setenv(KEY_VARIABLE, OLD)
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)

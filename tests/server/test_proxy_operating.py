@@ -79,3 +79,13 @@ def test_a_changed_threshold_holds_for_the_next_request(server, rules):
         assert answer.status_code == 200, answer.text
         third = {**CHAT, "messages": [{"role": "user", "content": "How could I reset my password?"}]}
         assert ask(client, third) == "NEAR"
+
+
+def test_every_rule_has_its_settings_from_the_start(server):
+    rules = [{"name": "small", "model": "gpt-4o-mini", "ttl": 60}, {"name": "off", "model": "x", "enabled": False}]
+    with proxy(f"{server.url}/v1", rules=rules) as running, httpx.Client(base_url=running.url) as client:
+        assert [each["name"] for each in client.get("/admin/settings").json()["caches"]] == ["proxy", "small", "off"]
+        answer = client.patch("/admin/settings/small", json={"ttl": 120})
+        assert answer.status_code == 200
+        assert ask(client) == "MISS"
+        assert client.get("/admin/settings").json()["caches"][1]["current"]["ttl"] == 120

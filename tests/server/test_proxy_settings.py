@@ -69,6 +69,8 @@ def test_variables_hold_lists_numbers_and_tables(monkeypatch):
 
 WRONG = [
     ("port = 1", "no upstream is given"),
+    (f'upstreams = "{URL}"', "unknown setting 'upstreams': did you mean 'upstream'?"),
+    (f'upstream = "{URL}"\n[[rules]]\nmodel = "x"', "rules.0.name: is missing"),
     (f'upstream = "{URL}"\nsimilarty = 0.9', "unknown setting 'similarty': did you mean 'similarity'?"),
     (f'upstream = "{URL}"\nsimilarity = 1.5', "similarity: similarity=1.5 must lie from 0 to 1"),
     (f'upstream = "{URL}"\nttl = "soon"', "ttl: ttl='soon' cannot be read"),
@@ -120,6 +122,13 @@ def test_each_wrong_key_is_named_with_the_file_and_what_to_do(write, text, words
     assert "sk-secret" not in said
     if "no upstream" not in words:
         assert path in said
+
+
+def test_a_missing_upstream_hides_no_other_fault(write):
+    text = fault(config=write("similarity = 1.5"))
+    assert "no upstream is given" in text
+    assert "similarity: similarity=1.5 must lie" in text
+    assert len(text.splitlines()) == 2
 
 
 def test_every_wrong_key_has_a_line_that_says_where_it_is_from(write, monkeypatch):

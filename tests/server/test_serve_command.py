@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,9 +14,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from semantic_llm_cache.backends import EncryptedBackend
 from semantic_llm_cache.cli import main
-from semantic_llm_cache.server.application import EnvironmentApp
+from semantic_llm_cache.server.application import EnvironmentApp, create_app
 from semantic_llm_cache.server.loading import PREFIX
+from semantic_llm_cache.server.settings import Settings
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -94,13 +97,16 @@ def test_several_workers_share_one_cache_and_end_cleanly(server, tmp_path):
             replies.append(httpx.post(f"{url}/v1/chat/completions", json=BODY, headers={"connection": "close"}))
         assert [reply.headers["x-cache"] for reply in replies] == ["MISS"] + ["HIT"] * 11
         assert max(reply.elapsed.total_seconds() for reply in replies[4:]) < 1
+        assert httpx.patch(f"{url}/admin/settings/proxy", json={"ttl": 60}).status_code == 200
     assert server.calls == 1
     assert process.returncode in (0, -signal.SIGTERM)
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log
+    assert re.search(r"INFO:\s+semantic-llm-cache: settings by .*: proxy", log)  # the cache's own lines are logged too
 
 
-async def test_the_app_of_the_environment_does_not_start_with_wrong_settings(monkeypatch):
-    monkeypatch.setenv(f"{PREFIX}PRT", "1")
+async def start(app):
+    """Return the app's answer to the start of its lifespan."""
     sent = []
 
     async def receive():
@@ -109,9 +115,28 @@ async def test_the_app_of_the_environment_does_not_start_with_wrong_settings(mon
     async def send(message):
         sent.append(message)
 
-    await EnvironmentApp()({"type": "lifespan"}, receive, send)
-    assert sent[0]["type"] == "lifespan.startup.failed"
-    assert "unknown setting 'prt'" in sent[0]["message"]
+    await app({"type": "lifespan"}, receive, send)
+    return sent[0]
+
+
+async def test_the_app_of_the_environment_does_not_start_with_wrong_settings(monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}PRT", "1")
+    answer = await start(EnvironmentApp())
+    assert answer["type"] == "lifespan.startup.failed"
+    assert "unknown setting 'prt'" in answer["message"]
+
+
+@pytest.mark.parametrize("key", ["", "ef" * 32])
+async def test_the_app_does_not_start_on_a_cache_of_which_it_lacks_the_key(monkeypatch, tmp_path, key):
+    url = f"sqlite:///{tmp_path}/sealed.db"
+    async with EncryptedBackend(url, "cd" * 32) as backend:
+        await backend.set_state("a", b"b")
+    monkeypatch.setenv("SEMANTIC_LLM_CACHE_ENCRYPTION_KEY", key)
+    app = create_app(Settings(upstream="https://h", url=url))
+    answer = await start(app)
+    await app.aclose()
+    assert answer["type"] == "lifespan.startup.failed"
+    assert "SEMANTIC_LLM_CACHE_ENCRYPTION_KEY" in answer["message"]
 
 
 async def test_the_app_is_mounted_below_a_path(server, monkeypatch):

@@ -368,6 +368,10 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.undo()
     with pytest.raises(TypeError, match="cache="):
         otel.instrument(cache=3)
+    with pytest.raises(TypeError, match=r"tracer_provider= must have get_tracer\(\).*cache="):
+        otel.instrument(SemanticCache("memory://"))
+    with pytest.raises(TypeError, match=r"meter_provider= must have get_meter\(\)"):
+        otel.instrument(None, Collected().tracers)
     assert EVERYWHERE.listeners == ()
 
 

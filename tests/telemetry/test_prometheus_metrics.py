@@ -250,6 +250,8 @@ async def test_one_cache_and_those_derived_from_it(registry):
 def test_bad_arguments_leave_nothing_behind(registry):
     with pytest.raises(TypeError, match="cache="):
         prometheus.instrument(registry, cache="memory://")
+    with pytest.raises(TypeError, match=r"registry= must be a CollectorRegistry.*cache="):
+        prometheus.instrument(SemanticCache("memory://"))
     assert generate_latest(registry) == b""
     Counter("semantic_llm_cache_lookups", "somebody else's", registry=registry)
     with pytest.raises(ValueError, match="Duplicated"):

@@ -114,7 +114,8 @@ async def _opened(backend: StorageBackend, *, needed: bool, create: bool) -> Sto
     encrypted = needed or await backend.get_state(KEYS_STATE) is not None
     if encrypted and not given:
         what = "this command" if needed else f"{backend.url} is encrypted: it"
-        raise CommandError(f"{what} needs the key in the variable {KEY_VARIABLE} (several as new,old)", code=2)
+        text = f"{what} needs the key in the variable {KEY_VARIABLE} (several as new,old)"
+        raise CommandError(text, code=2, redacted=True)
     if not encrypted and not (create and given):
         return backend
     try:

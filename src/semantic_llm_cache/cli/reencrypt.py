@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from semantic_llm_cache.cli.common import cache_options, chosen, open_backend, place_argument, run_async
+from semantic_llm_cache.cli.common import CommandError, cache_options, chosen, open_backend, place_argument, run_async
 from semantic_llm_cache.cli.output import counted, print_json, say
 from semantic_llm_cache.cli.parsing import Args, command, option
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["reencrypt_command"]
 
@@ -24,7 +27,7 @@ def reencrypt_command(args: Args) -> int:
     """Encrypt everything in a cache with the first key of SEMANTIC_LLM_CACHE_ENCRYPTION_KEY.
 
     To change the key, set the variable to new,old for all programs, then run this, then take the old key away. The
-    cache may be in use meanwhile. After an interruption run it again.
+    cache may be in use meanwhile. After an interruption run it again. A cache that is not encrypted needs --plain.
     """
     return run_async(_reencrypt(args))
 
@@ -32,9 +35,27 @@ def reencrypt_command(args: Args) -> int:
 async def _reencrypt(args: Args) -> int:
     async with open_backend(chosen(args), key="always") as opened:
         backend: Any = opened
+        if not args.plain:
+            await _check_encrypted(backend.inner)
         count = await backend.reencrypt(plain=args.plain)
     if args.json:
         print_json({"encrypted": count})
     else:
         say(f"Encrypted {counted(count, 'record', 'records')} with the key {backend.key_ids[0]}.")
     return 0
+
+
+async def _check_encrypted(plain: StorageBackend) -> None:
+    """Raise CommandError for a storage that holds entries and was never encrypted.
+
+    To go on would mark it as encrypted, and none of its entries could be read.
+    """
+    from semantic_llm_cache.storage.registry import KEYS_STATE
+
+    if await plain.get_state(KEYS_STATE) is None and (await plain.get_stats())["size"]:
+        raise CommandError(
+            f"{plain.url} is not encrypted: pass --plain to encrypt what is in it, if nobody else could write to it; "
+            "or `copy` it into a new cache",
+            code=2,
+            redacted=True,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from semantic_llm_cache._installation import install
-from semantic_llm_cache.cli.common import PROGRAM, CommandError
+from semantic_llm_cache.cli.common import PROGRAM, CommandError, open_backend, run_async
 from semantic_llm_cache.cli.output import clean, say
 from semantic_llm_cache.cli.parsing import COUNT, SIMILARITY, Args, Number, command, option
-from semantic_llm_cache.exceptions import PromptCacheError
-from semantic_llm_cache.redaction import origin_of, without_urls
+from semantic_llm_cache.exceptions import EncryptionKeyError, PromptCacheError
+from semantic_llm_cache.redaction import without_urls
 
 if TYPE_CHECKING:
     from semantic_llm_cache.server.settings import Settings
@@ -61,14 +62,28 @@ def serve_command(args: Args) -> int:
             say(f"{PROGRAM}: {clean(without_urls(line))}", err=True)
         return 2
     try:
-        create_app(settings)
+        storage = create_app(settings).doors.engine.backend.url
     except (PromptCacheError, ValueError, TypeError) as error:
         raise CommandError(str(error), code=2) from error
+    if not cache_url(settings).startswith("memory:"):
+        run_async(_check_key(cache_url(settings)))
     if args.check:
-        say("\n".join(map(clean, _summary(settings, cache_url(settings), warnings_of(settings)))))
+        say("\n".join(map(clean, _summary(settings, storage, warnings_of(settings)))))
         return 0
     run(settings)
     return 0
+
+
+async def _check_key(url: str) -> None:
+    """Raise CommandError if the storage is encrypted with a key that the environment does not have. Makes no file."""
+    from semantic_llm_cache.server.encryption import check_key
+    from semantic_llm_cache.storage.registry import KEY_VARIABLE, encrypted_backend
+
+    async with open_backend(Args(db=None, url=url), pretend=True, key="never") as plain:
+        try:
+            await check_key(encrypted_backend(plain) if os.environ.get(KEY_VARIABLE) else plain)
+        except EncryptionKeyError as error:
+            raise CommandError(str(error), code=2, redacted=True) from error
 
 
 def _given(args: Args) -> dict[str, Any]:
@@ -84,7 +99,7 @@ def _given(args: Args) -> dict[str, Any]:
     return given
 
 
-def _summary(settings: Settings, url: str, warnings: Sequence[str]) -> list[str]:
+def _summary(settings: Settings, storage: str, warnings: Sequence[str]) -> list[str]:
     """Return what the settings do, a line each."""
     from semantic_llm_cache.server.operating import summary
 
@@ -93,7 +108,7 @@ def _summary(settings: Settings, url: str, warnings: Sequence[str]) -> list[str]
         path = "/" if name == "default" else f"/{name}/"
         key = f"the key in {upstream.key_env}" if upstream.key_env else "the caller's key"
         lines.append(f"{path}  to {upstream.url}, with {key}")
-    lines.append(f"cache  {'in memory' if url.startswith('memory:') else origin_of(url)}")
+    lines.append(f"cache  {'in memory' if storage.startswith('memory:') else storage}")
     lines.append(f"admin  {summary(settings)}")
     for name, tenant in settings.tenants.items():
         count = len(tenant.keys_sha256)

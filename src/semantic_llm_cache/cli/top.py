@@ -33,7 +33,12 @@ _OWN = ("localhost", "127.0.0.1", "::1")
 
 
 @command("top", "top", "top http://cache.internal:8080 --token-file token.txt", "top --once --minutes 60")
-@argument("url", required=False, default="http://127.0.0.1:8080", help="Where the server listens.")
+@argument(
+    "url",
+    required=False,
+    default="http://127.0.0.1:8080",
+    help="Where the server listens (default: http://127.0.0.1:8080).",
+)
 @option(
     "--token-file",
     metavar="PATH",
@@ -137,7 +142,8 @@ class _Server:
                 return json.load(reply)
         except error.HTTPError as problem:
             with problem:
-                raise CommandError(f"the server refused ({problem.code}): {_detail(problem)}") from problem
+                hint = f"; pass it as --token-file, or set {TOKEN_VARIABLE}" if problem.code == 401 else ""
+                raise CommandError(f"the server refused ({problem.code}): {_detail(problem)}{hint}") from problem
         except (OSError, HTTPException) as problem:
             why = getattr(problem, "reason", problem)
             raise CommandError(f"no server answers at {origin_of(self._base)} ({why})") from problem

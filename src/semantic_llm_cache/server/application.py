@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Route, Router
 
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.doors.cache import SemanticCache
+from semantic_llm_cache.exceptions import EncryptionKeyError
+from semantic_llm_cache.server.encryption import check_key
 from semantic_llm_cache.server.loading import ServerSettingsError, load_settings
 from semantic_llm_cache.server.operating import Operations
 from semantic_llm_cache.server.proxy.doors import Doors, Rule
@@ -88,6 +90,11 @@ class Server:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        try:
+            await check_key(self.doors.engine.backend)
+        except EncryptionKeyError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
         async with AsyncExitStack() as stack:
             if self.operations.operator is not None:
                 await stack.enter_async_context(self.operations.operator.running())

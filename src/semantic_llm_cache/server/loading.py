@@ -56,10 +56,6 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: str | None = N
     ):
         found.update(given)
         sources.update(dict.fromkeys(given, source))
-    if "upstream" not in found:
-        raise ServerSettingsError(
-            f'no upstream is given: pass --upstream URL, set {PREFIX}UPSTREAM, or write upstream = "URL" into the file'
-        )
     try:
         return Settings.model_validate(found)
     except ValidationError as error:
@@ -118,6 +114,11 @@ def _value(variable: str, text: str, name: str) -> Any:
     return text
 
 
+_NO_UPSTREAM = (
+    f'no upstream is given: pass --upstream URL, set {PREFIX}UPSTREAM, or write upstream = "URL" into the file'
+)
+
+
 def _lines(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
     lines = []
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
@@ -127,6 +128,11 @@ def _lines(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
         if fault["type"] == "extra_forbidden":
             text = unknown("setting", place[-1], _known(place[:-1]))
             place = place[:-1]
+        elif place == ["upstream"] and fault["type"] == "missing":
+            lines.append(_NO_UPSTREAM)
+            continue
+        elif fault["type"] == "missing":
+            text = "is missing"
         else:
             text = fault["msg"].removeprefix("Value error, ")
         where = ".".join(part for part in place if not part.startswith(("function-", "lax-")))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import logging.config
 import os
 import tempfile
 from functools import partial
@@ -26,6 +28,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "host": settings.host,
         "port": settings.port,
         "log_level": settings.log_level,
+        "log_config": log_config(settings.log_level),
         "access_log": False,  # its lines hold queries, and these may hold keys
         "proxy_headers": False,  # who asks is decided by the address of the connection, not by a header
         "server_header": False,
@@ -37,6 +40,15 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "ws": "none",
         "lifespan": "on",
     }
+
+
+def log_config(level: str) -> dict[str, Any]:
+    """Return what uvicorn is to log, and what of the cache: storage that fails, changed settings."""
+    from uvicorn.config import LOGGING_CONFIG
+
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["loggers"][_log.name] = {"handlers": ["default"], "level": level.upper(), "propagate": False}
+    return config
 
 
 def cache_url(settings: Settings) -> str:
@@ -66,9 +78,10 @@ def run(settings: Settings) -> None:
     """Serve until the process is told to stop. Answers in progress are finished first."""
     import uvicorn
 
+    options = uvicorn_options(settings)
+    logging.config.dictConfig(options["log_config"])  # uvicorn does so too late for these warnings
     for text in warnings_of(settings):
         _log.warning("%s", text)
-    options = uvicorn_options(settings)
     if settings.workers == 1:
         uvicorn.run(create_app(settings), **options)
         return

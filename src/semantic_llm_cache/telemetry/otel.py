@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache._installation import install
 from semantic_llm_cache._version import __version__
+from semantic_llm_cache.arguments import kind_of
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.refusals import word_of
 from semantic_llm_cache.engine.call import Call
@@ -61,7 +62,7 @@ def instrument(
 
     Raises:
         ImportError: ``opentelemetry-api`` is not installed; the message says what to install.
-        TypeError: `cache` is no cache.
+        TypeError: `cache` is no cache, or a provider is none.
 
     Example:
         >>> from semantic_llm_cache import SemanticCache
@@ -74,6 +75,12 @@ def instrument(
         raise ImportError(
             f'this needs opentelemetry-api, the extra "otel" of this package: {install("otel")}'
         ) from error
+    for name, given, method in (
+        ("tracer_provider", tracer_provider, "get_tracer"),
+        ("meter_provider", meter_provider, "get_meter"),
+    ):
+        if given is not None and not callable(getattr(given, method, None)):
+            raise TypeError(f"{name}= must have {method}(), not be {kind_of(given)}; a cache is given as cache=")
     # By what was given: the global provider may still be set, after which it is another object.
     of_meters: Any = _GLOBAL if meter_provider is None else meter_provider
     of_tracers: Any = _GLOBAL if tracer_provider is None else tracer_provider

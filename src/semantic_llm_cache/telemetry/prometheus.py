@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache._installation import install
+from semantic_llm_cache.arguments import kind_of
 from semantic_llm_cache.engine.listening import Audience, Event, Listener
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
@@ -53,7 +54,7 @@ def instrument(registry: CollectorRegistry | None = None, *, cache: Any = None) 
     Raises:
         ImportError: ``prometheus_client`` is not installed; the message says what to install.
         ValueError: the registry has other metrics with these names.
-        TypeError: `cache` is no cache.
+        TypeError: `cache` is no cache, or `registry` no registry.
 
     In several processes (gunicorn), set ``PROMETHEUS_MULTIPROC_DIR`` before ``prometheus_client`` is imported, call
     this in each process or before they are forked, and serve a registry of its own with ``MultiProcessCollector``.
@@ -79,6 +80,8 @@ def instrument(registry: CollectorRegistry | None = None, *, cache: Any = None) 
         ) from error
     if registry is None:
         registry = prometheus_client.REGISTRY
+    elif not callable(getattr(registry, "register", None)):
+        raise TypeError(f"registry= must be a CollectorRegistry, not {kind_of(registry)}; a cache is given as cache=")
     with _lock:
         exporter = _exporters.get(registry)
         if exporter is None:

@@ -80,3 +80,6 @@ async def test_a_changed_threshold_is_seen_by_the_next_call(place):
         assert reply.json()["current"] == reply.json()["configured"]
         assert (await client.patch("/admin/settings/main", json={"ttl": "soon"})).status_code == 422
         assert (await client.patch("/admin/settings/other", json={"ttl": 5})).status_code == 404
+        reply = await client.patch("/admin/settings/main", json={"threshold": 0.8})
+        assert reply.status_code == 422
+        assert reply.json()["errors"] == [{"where": "threshold", "what": "unknown; known: similarity, ttl, reset"}]

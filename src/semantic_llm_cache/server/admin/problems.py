@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +18,7 @@ from semantic_llm_cache.exceptions import (
 from semantic_llm_cache.server.access import AccessDenied
 from semantic_llm_cache.server.operator.errors import Conflict, Invalid, NotThere, TextHidden, Unavailable
 
-__all__ = ["Problem", "problem_of", "response_of"]
+__all__ = ["Problem", "misfit", "problem_of", "response_of"]
 
 _MOST_ERRORS = 20
 
@@ -57,17 +58,24 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, AccessDenied):
         return Problem(error.status, error.detail)
     if isinstance(error, ValidationError):
-        return Problem(422, "the request does not fit: see errors", _errors(error))
+        return misfit(error)
     for kind, status in _STATUS:
         if isinstance(error, kind):
             return Problem(status, str(error))
     return None
 
 
-def _errors(error: ValidationError) -> list[dict[str, str]]:
+def misfit(error: ValidationError, fields: Iterable[str] = ()) -> Problem:
+    """Return the problem of a request that does not fit; `fields` are the names that it may have."""
     # Not what was given: it may be long, or a secret.
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [{"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in found[:_MOST_ERRORS]]
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_ERRORS]
+    known = ", ".join(fields)
+    texts = {
+        "extra_forbidden": f"unknown; known: {known}" if known else "unknown",
+        "missing": "missing: it has to be given",
+    }
+    errors = [{"where": ".".join(map(str, one["loc"])), "what": texts.get(one["type"], one["msg"])} for one in found]
+    return Problem(422, "the request does not fit: see errors", errors)
 
 
 def response_of(problem: Problem) -> Response:

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -19,7 +19,7 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.server.access import Access
 from semantic_llm_cache.server.admin.openapi import document
 from semantic_llm_cache.server.admin.operations import Call, Operation
-from semantic_llm_cache.server.admin.problems import Problem, problem_of, response_of
+from semantic_llm_cache.server.admin.problems import Problem, misfit, problem_of, response_of
 from semantic_llm_cache.server.admin.table import OPERATIONS, PREFIX
 from semantic_llm_cache.server.operator import Operator
 
@@ -124,7 +124,7 @@ async def _answer(operator: Operator, rules: Access, methods: Mapping[str, Opera
     if not all(path.values()):
         raise Problem(404, "there is nothing here")
     query = _query(one.query, request)
-    body = None if one.body is None else one.body.model_validate_json(await _body(request), strict=True)
+    body = None if one.body is None else _parsed(one.body, await _body(request))
     found = await one.handler(Call(operator, caller, path, query, body))
     response = found if isinstance(found, Response) else _json(found)
     if caller is not None:
@@ -149,7 +149,14 @@ def _query(model: type[BaseModel] | None, request: Request) -> BaseModel | None:
         if given:
             raise Problem(422, "there are no parameters here", [{"where": min(given)[:100], "what": "unknown"}])
         return None
-    return model.model_validate(given)
+    return _parsed(model, given)
+
+
+def _parsed(model: type[BaseModel], given: bytes | dict[str, Any]) -> BaseModel:
+    try:
+        return model.model_validate(given) if isinstance(given, dict) else model.model_validate_json(given, strict=True)
+    except ValidationError as error:
+        raise misfit(error, model.model_fields) from error
 
 
 def _is_list(field: Any) -> bool:

@@ -293,7 +293,7 @@ class Operator:
         if dry_run and conditions.pattern:
             self.need_text("counting by a pattern")
         if not conditions.restricts:
-            raise Conflict("give a pattern, tags, models or depends_on: what should be deleted?")
+            raise Conflict("give a pattern, tags, models or depends_on: a namespace or a scope only narrows these")
         places = self.caches.places(backend)
         count = await entries.delete_matching(places, conditions, dry_run=dry_run)
         if not dry_run:

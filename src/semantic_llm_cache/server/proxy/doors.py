@@ -80,6 +80,8 @@ class Doors:
         self._matched = frozenset(part for rule in self._rules for part in rule.match)
         plain = self._door(())
         self._only = None if self._rules else plain
+        for i in range(len(self._rules)):
+            self._door((i,))  # now, so that its settings can be seen and changed before its first request
 
     @property
     def engines(self) -> list[Engine]:
