@@ -76,7 +76,7 @@ def tour() -> nbformat.NotebookNode:
     for number, text in enumerate(CELLS):
         is_code = text.startswith(("import", "await", "answer", "before", "@cache", "stats"))
         make = nbformat.v4.new_code_cell if is_code else nbformat.v4.new_markdown_cell
-        notebook.cells.append(make(text, id=f"cell-{number}"))
+        notebook.cells.append(make(text.strip(), id=f"cell-{number}"))
     return notebook
 
 

@@ -24,12 +24,13 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "langchain": ("langchain-core",),
     "litellm": ("litellm",),
     "pydantic-ai": ("pydantic-ai-slim",),
-    "server": ("starlette", "uvicorn", "httpx", "pydantic", "click", "rich", "tomli"),
+    "server": ("starlette", "uvicorn", "httpx", "pydantic", "click", "rich", "prometheus-client", "tomli"),
     "plot": ("matplotlib",),
     "redis": ("redis", "hiredis"),
     "postgres": ("asyncpg",),
     "prometheus": ("prometheus-client",),
     "otel": ("opentelemetry-api",),
+    "encryption": ("cryptography",),
 }
 """The packages of the extras that error messages name; ``pyproject.toml`` has their versions."""
 

@@ -186,7 +186,7 @@ async def test_a_strange_price_spoils_no_counter(everywhere):
         assert value(everywhere, "saved_usd", namespace=f"odd {number}") == 0
 
 
-async def test_entries_of_a_server_are_counted_in_the_background(everywhere):
+async def test_entries_of_a_server_are_counted_in_the_background(only_own_engines, everywhere):
     engine = SemanticCache(FaultyBackend(), namespace="far")
     await engine.get_or_call(Request("far", text="a"), lambda: "b")
     assert await asyncio.to_thread(value, everywhere, "entries", backend="other") == 1

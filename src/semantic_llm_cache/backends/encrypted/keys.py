@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from semantic_llm_cache._installation import install
 from semantic_llm_cache.exceptions import EncryptionKeyError
 
 __all__ = ["EncryptionKey", "Key", "read_keys"]
@@ -78,7 +79,7 @@ def _cipher(secret: bytes) -> Any:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError:
         raise ImportError(
-            'encryption needs the package "cryptography": pip install "semantic-llm-cache[encryption]"'
+            f'encryption needs the package "cryptography": {install("encryption")}'
         ) from None
     return AESGCM(secret)
 
