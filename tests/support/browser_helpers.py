@@ -76,7 +76,7 @@ class Served:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
 
-def until(check, seconds=10.0):
+def until(check, seconds=30.0):
     """Wait until `check` returns something true, and return that."""
     end = time.monotonic() + seconds
     while True:

@@ -47,6 +47,16 @@ async def test_the_token_gives_a_cookie_that_opens_page_and_api(prefix):
         assert (await opened.get(f"{prefix}/dashboard")).status_code == 303
 
 
+async def test_a_link_of_another_site_finds_who_is_signed_in():
+    async with client() as opened:
+        assert (await opened.get("/dashboard/session")).json() == {"signed_in": False}
+        await opened.post("/dashboard/login", data={"token": TOKEN})
+        assert (await opened.get("/dashboard/session")).json() == {"signed_in": True}
+        assert (await opened.get("/dashboard/session", headers={"sec-fetch-site": "cross-site"})).json() == {
+            "signed_in": False
+        }
+
+
 async def test_over_tls_the_cookie_is_for_tls_alone():
     async with client(base="https://localhost") as opened:
         reply = await opened.post("/dashboard/login", data={"token": TOKEN})

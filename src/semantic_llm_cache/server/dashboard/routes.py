@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from semantic_llm_cache._version import __version__
@@ -58,6 +58,7 @@ def dashboard_routes(operator: Operator, token: str | Mapping[str, str] | Access
         Route(f"{PREFIX}/", _guarded(_to_dashboard)),
         Route(f"{PREFIX}/login", _guarded(pages.login)),
         Route(f"{PREFIX}/login", _guarded(pages.sign_in), methods=["POST"]),
+        Route(f"{PREFIX}/session", _guarded(pages.session)),
         Route(f"{PREFIX}/logout", _guarded(pages.sign_out), methods=["POST"]),
         Route(f"{PREFIX}/static/{{name}}", _guarded(_file)),
     ]
@@ -98,13 +99,11 @@ class _Pages:
             if error.status != 401:
                 raise
             return _to("dashboard/login")
-        operator = self._operator
         return HTMLResponse(
             page(
                 "dashboard",
                 version=__version__,
-                worker=operator.worker,
-                text="shown" if operator.show_text else "hidden",
+                worker=self._operator.worker,
                 signed_in="yes" if self._access.has_token else "no",
             )
         )
@@ -114,6 +113,14 @@ class _Pages:
 
     def _form(self, problem: str, status: int = 200) -> Response:
         return HTMLResponse(page("login", problem=problem), status)
+
+    async def session(self, request: Request) -> Response:
+        """Say whether the caller is signed in: browsers keep a strict cookie back when a link leads here."""
+        try:
+            self._access.check(request)
+        except AccessDenied:
+            return JSONResponse({"signed_in": False})
+        return JSONResponse({"signed_in": True})
 
     async def sign_in(self, request: Request) -> Response:
         """Set the cookie for whoever gives the token."""

@@ -27,6 +27,20 @@ export function s(tag, attributes, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+const scrolling = new ResizeObserver((found) => {
+  for (const { target } of found) {
+    if (target.scrollHeight > target.clientHeight + 1) target.tabIndex = 0; // so that keys can scroll it
+    else target.removeAttribute("tabindex");
+  }
+});
+
+/** Return a paragraph for a prompt or an answer: it scrolls when it is long. */
+export function passage(classes, ...pieces) {
+  const made = h("p", { class: `prompt ${classes}`, dir: "auto" }, pieces);
+  scrolling.observe(made);
+  return made;
+}
+
 /** Return a sentence for an empty panel: what is missing, and what to do. */
 export function empty(what, todo) {
   return h("div", { class: "empty" }, h("p", { class: "what" }, what), todo ? h("p", null, todo) : null);

@@ -1,7 +1,7 @@
 // Why answers were not stored, entries, scopes, totals, backends, and the log.
 import { get, send } from "./api.js";
 import { close, open } from "./dialog.js";
-import { byId, empty, h, say, table } from "./dom.js";
+import { byId, empty, h, passage, say, table } from "./dom.js";
 import { age, count, duration, money, NONE, percent, when } from "./format.js";
 
 const before = new Map();
@@ -64,7 +64,7 @@ export function drawEntries({ entries, namespace }) {
     return [
       h("div", { class: "controls try" }, h("label", { class: "field" }, h("span", null, "Order"), choice), h("p", { class: "about" }, all)),
       table("Top entries", [
-        { name: "Prompt", wide: true, cell: (one) => h("button", { type: "button", class: "link", onclick: () => show(one) }, one.prompt === null ? one.key : one.prompt || "(no text)") },
+        { name: "Prompt", wide: true, cell: (one) => h("button", { type: "button", class: "link", dir: "auto", onclick: () => show(one) }, one.prompt === null ? one.key : one.prompt || "(no text)") },
         { name: "Hits", right: true, cell: (one) => count(one.hits) },
         { name: "Saved", right: true, optional: true, cell: (one) => (one.cost_usd ? money(one.cost_usd * one.hits) : NONE) },
         { name: "Model", optional: true, cell: (one) => one.model || NONE },
@@ -93,8 +93,8 @@ async function show(line) {
   const text = (value) => (value === null ? "Hidden on this server." : value || "(no text)");
   const tags = entry.tags.filter((one) => !/^(function|model):/.test(one)); // these have facts of their own
   const answer = await open("Stored answer",
-    h("h3", null, "Prompt"), h("p", { class: "prompt boxed", tabindex: "0" }, text(entry.prompt)),
-    h("h3", null, "Answer"), h("p", { class: "prompt boxed", tabindex: "0" }, text(entry.answer)),
+    h("h3", null, "Prompt"), passage("boxed", text(entry.prompt)),
+    h("h3", null, "Answer"), passage("boxed", text(entry.answer)),
     facts([
       ["hits", count(entry.hits)], ["model", entry.model || NONE], ["function", entry.function || NONE], ["namespace", entry.namespace],
       ["scope", h("code", null, entry.scope)], ["tokens", `${count(entry.input_tokens)} in, ${count(entry.output_tokens)} out`],

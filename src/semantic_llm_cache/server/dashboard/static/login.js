@@ -4,4 +4,15 @@ if (given) {
   history.replaceState(null, "", location.pathname);
   document.getElementById("token").value = given;
   document.getElementById("sign-in").requestSubmit();
+} else if (await signedIn()) {
+  location.replace("../dashboard");
+}
+
+// The cookie is not sent when a link of another site leads here, but it is from here.
+async function signedIn() {
+  try {
+    return (await (await fetch("session", { cache: "no-store" })).json()).signed_in;
+  } catch {
+    return false;
+  }
 }

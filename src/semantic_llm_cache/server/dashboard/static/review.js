@@ -1,6 +1,6 @@
 // Near hits to check, and near misses: two prompts side by side, with the words that differ marked.
 import { get, send } from "./api.js";
-import { byId, empty, h, say } from "./dom.js";
+import { byId, empty, h, passage, say } from "./dom.js";
 import { age, money, percent, similarity } from "./format.js";
 import { tryThreshold } from "./threshold.js";
 import { differences } from "./words.js";
@@ -24,8 +24,8 @@ function sides(event, second) {
   const [a, b] = right === null ? [[[left, false]], [["not kept", false]]] : differences(left, right);
   const words = (pieces) => pieces.filter(([text, differs]) => differs && text.trim()).map(([text]) => text).join(", ") || "nothing";
   return h("div", { class: "sides" },
-    h("div", null, h("h4", null, "Asked"), h("p", { class: "prompt" }, marked(a))),
-    h("div", null, h("h4", null, second), h("p", { class: "prompt" }, marked(b))),
+    h("div", null, h("h4", null, "Asked"), passage("", marked(a))),
+    h("div", null, h("h4", null, second), passage("", marked(b))),
     h("p", { class: "vh" }, `Different: ${words(a)} in place of ${words(b)}.`));
 }
 
@@ -120,7 +120,7 @@ function card(event) {
 
 function answer(event) {
   if (!event.entry_key || event.prompt === null) return null;
-  const text = h("p", { class: "prompt" }, "Loading");
+  const text = passage("", "Loading");
   let asked = false;
   return h("details", { class: "answer", ontoggle: async () => {
     if (asked) return;

@@ -103,7 +103,7 @@ class Panel {
     const series = [
       { name: "Hit", kind: "near", counts: data.hit },
       { name: "Below the threshold", kind: "below", counts: data.below },
-      { name: "Refused by a guard", kind: "refused", counts: data.refused },
+      { name: "Refused (guard, verifier, budget)", kind: "refused", counts: data.refused },
     ];
     const current = this.current();
     this.from = Math.max(0, Math.floor(Math.min(LOWEST, current - 0.1, this.touched ? this.trial : 1) * 10 + 1e-6) / 10);
