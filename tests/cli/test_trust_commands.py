@@ -481,7 +481,7 @@ def test_calibrate_a_log_as_text(run, log):
     assert "1 of them repeat a text" in out
     assert "guards default: threshold" in out
     assert "held out: " in out
-    assert "too few to tell 10 %" in out
+    assert "too few to confirm 10 %" in out
     assert "replay LOG --similarity" in out
     assert max(map(len, out.splitlines())) <= 90
 

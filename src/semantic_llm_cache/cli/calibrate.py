@@ -258,7 +258,7 @@ def _print_choice(label: str, result: Calibration) -> None:
     say("  by fold: " + ", ".join("none" if t is None else f"{t:.3f}" for t in result.by_fold))
     needed = round(_RULE_OF_THREE / result.target)
     if held.hits < needed:
-        say(f"  {held.hits:,} hits are too few to tell {100 * result.target:g} %: that takes {needed:,} or more")
+        say(f"  {held.hits:,} hits are too few to confirm {100 * result.target:g} %: that takes {needed:,} or more")
     say()
 
 
