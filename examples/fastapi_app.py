@@ -19,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from semantic_llm_cache import SemanticCache, last_lookup
 from semantic_llm_cache.integrations.openai import wrap
 
-tenant: ContextVar[str] = ContextVar("tenant", default="")
+tenant: ContextVar[str] = ContextVar("tenant")  # no default: a call without one bypasses the cache
 
 
 @asynccontextmanager
@@ -33,7 +33,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-async def model(request: Request, x_tenant: Annotated[str, Header()] = "") -> openai.AsyncOpenAI:
+async def model(request: Request, x_tenant: Annotated[str, Header()]) -> openai.AsyncOpenAI:
     """Return the client, for handlers that call the model on behalf of the caller's tenant."""
     tenant.set(x_tenant)
     return request.app.state.model
@@ -52,7 +52,10 @@ async def ask(question: str, client: Model) -> dict[str, str | None]:
 @app.get("/stream")
 async def stream(question: str, client: Model) -> StreamingResponse:
     answer = await client.chat.completions.create(
-        model="gpt-4o-mini", messages=[{"role": "user", "content": question}], stream=True
+        model="gpt-4o-mini",
+        messages=[{"role": "user", "content": question}],
+        stream=True,
+        stream_options={"include_usage": True},  # an answer without the token counts could not serve /ask
     )
 
     async def words() -> AsyncIterator[str]:

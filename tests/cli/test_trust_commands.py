@@ -395,8 +395,7 @@ class TestBadFiles:
     def test_no_column_of_a_usual_name_lists_the_columns(self, run, tmp_path, command):
         path = write_cells(tmp_path / "a.csv", [("x", "y")], ("ask", "reply"))
         error = one_line(run(command, path), 2)
-        assert "--prompt-column" in error
-        assert "ask, reply" in error
+        assert "no column of prompts found; name one of these with --prompt-column: ask, reply" in error
 
     def test_a_column_that_is_not_there_lists_the_columns(self, run, log, command):
         error = one_line(run(command, log, "--prompt-column", "ask"), 2)
@@ -482,7 +481,7 @@ def test_calibrate_a_log_as_text(run, log):
     assert "1 of them repeat a text" in out
     assert "guards default: threshold" in out
     assert "held out: " in out
-    assert "too few to tell 10 %" in out
+    assert "too few to confirm 10 %" in out
     assert "replay LOG --similarity" in out
     assert max(map(len, out.splitlines())) <= 90
 
@@ -499,7 +498,45 @@ def test_calibrate_says_when_nothing_meets_the_target(run, tmp_path):
     code, out, _ = run("calibrate", path, "--guards", "none")
     assert code == 0
     assert "no threshold from 0.5 meets the target" in out
-    assert "on all rows at once the least wrong share is 100.00 %" in out
+    assert "the least wrong share over all rows is 100.00 %" in out
+    assert "ask for a higher --target-error" in out
+    assert max(map(len, out.splitlines())) <= 90
+
+
+FEW = """\
+How much is plan 2?|20
+How much is plan 1?|10
+How does shipping abroad work?|5 days
+How does shipping work?|2 days
+How do I pay?|card
+How can I pay?|card
+What does plan 1 cost?|10
+How do I return an item?|30 days
+How can I return an item?|30 days
+When are you open?|9 to 5
+How do I reset my password?|link
+How can I reset my password?|link
+What are your opening hours?|9 to 5
+How does international shipping work?|5 days
+How do I cancel my order?|menu
+How can I cancel my order?|menu
+"""
+
+
+def test_calibrate_says_when_the_rows_are_too_few_to_confirm_a_threshold(run, tmp_path):
+    path = write_cells(tmp_path / "few.csv", [row.split("|") for row in FEW.splitlines()], ("prompt", "answer"))
+    code, out, _ = run("calibrate", path, "--target-error", "0.02", "--guards", "none")
+    print(out)
+    assert code == 0
+    assert "and the rows are too few to confirm it on held-out folds: give more rows" in out
+
+
+@pytest.mark.parametrize(("words", "ending"), [((), ""), (("--guards", "none"), " --guards none")])
+def test_the_replay_that_calibrate_names_has_the_same_guards(run, log, words, ending):
+    out = run("calibrate", log, "--target-error", "0.1", "--folds", "3", *words)[1]
+    threshold = json.loads(run("calibrate", log, "--target-error", "0.1", "--folds", "3", *words, "--json")[1])
+    chosen = threshold["no_guards" if words else "guards"]["threshold"]
+    assert f"replay LOG --similarity {chosen:.3f}{ending}\n" in out
 
 
 @pytest.mark.parametrize("label", ["2", "", "maybe", "0.5"])
@@ -522,7 +559,7 @@ def test_pairs_without_labels_and_too_few_rows(run, tmp_path):
     path = write_cells(tmp_path / "q.csv", [("a", "b", 1)], ("text_a", "text_b", "label"))
     code, _, err = run("calibrate", path)
     assert code == 1
-    assert "1 rows are too few for 5 folds" in err
+    assert "5 folds need at least 5 rows, got 1: give more rows, or fewer folds" in err
     assert "at least 2" in one_line(run("calibrate", path, "--folds", "1"), 2)
 
 

@@ -292,7 +292,7 @@ def test_again_overwrite_and_dry_run(run, tmp_path, path):
     [
         (("nope.jsonl", "--db", "{db}"), 1, "no such file"),
         (("{log}", "--requests", "nope.jsonl", "--db", "{db}"), 1, "no such file"),
-        (("{log}", "{other}", "--db", "{db}"), 2, "cannot tell the format of"),
+        (("{log}", "{other}", "--db", "{db}"), 2, "cannot recognise the format of"),
         (("{output}", "--db", "{db}"), 2, "name the batch's input with --requests"),
         (("{input}", "--db", "{db}"), 2, "holds no answers"),
         (("{log}",), 2, "which cache?"),

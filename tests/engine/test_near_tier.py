@@ -244,3 +244,20 @@ async def test_an_async_embedder_is_awaited_on_the_callers_loop():
     assert await limited(asyncio.to_thread(plain, "good day")) == "good day"
     assert await limited(asyncio.to_thread(plain, "good day!")) == "good day"
     assert plain("good day?!") == "good day", "also in a running loop's own thread"
+
+
+@pytest.mark.parametrize("band", [{}, {"verify": lambda *pair: False, "verify_band": (0.9, 0.95)}])
+async def test_the_reason_of_a_hit_is_not_the_veto_of_a_nearer_entry(band):
+    vectors = {"book 3 seats": [1.0, 0.0], "reserve 2 seats": [0.99, 0.14], "book 2 seats": [1.0, 0.01]}
+    engine = SemanticCache(MemoryBackend(), similarity=0.9, embedder=lambda text: vectors[text], **band)
+
+    @engine.cache()
+    async def ask(prompt: str):
+        return prompt
+
+    await ask("reserve 2 seats")
+    await ask("book 3 seats")
+    answer, lookup = await ask.with_lookup("book 2 seats")
+    assert (answer, lookup.outcome, lookup.matched_prompt) == ("reserve 2 seats", "near", "reserve 2 seats")
+    assert lookup.reason == f"similarity {lookup.similarity:.3f} >= 0.9"
+    await engine.close()

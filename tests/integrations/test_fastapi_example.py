@@ -25,7 +25,7 @@ async def service(server, monkeypatch):
 
 
 async def test_the_service_answers_from_its_cache(server, service):
-    async def ask(question, tenant=""):
+    async def ask(question, tenant="a"):
         return (await service.get("/ask", params={"question": question}, headers={"x-tenant": tenant})).json()
 
     first = await ask(ASKED)
@@ -33,6 +33,21 @@ async def test_the_service_answers_from_its_cache(server, service):
     assert await ask(AGAIN) == {**first, "cache": "near"}
     assert (await ask(ASKED, "b"))["cache"] == "miss"
     assert server.calls == 2
-    told = await service.get("/stream", params={"question": AGAIN})
+    told = await service.get("/stream", params={"question": AGAIN}, headers={"x-tenant": "a"})
     assert told.text == first["answer"]
     assert server.calls == 2
+
+
+async def test_a_streamed_answer_serves_the_other_route_of_its_tenant_only(server, service):
+    tenant = {"x-tenant": "a"}
+    told = await service.get("/stream", params={"question": ASKED}, headers=tenant)
+    asked = await service.get("/ask", params={"question": ASKED}, headers=tenant)
+    assert asked.json() == {"answer": told.text, "cache": "exact"}
+    other = await service.get("/ask", params={"question": ASKED}, headers={"x-tenant": "b"})
+    assert other.json()["cache"] == "miss"
+    assert server.calls == 2
+
+
+async def test_a_request_without_a_tenant_is_refused(server, service):
+    assert (await service.get("/ask", params={"question": ASKED})).status_code == 422
+    assert server.calls == 0

@@ -518,3 +518,22 @@ def test_the_template_of_the_human_turn_says_what_its_slots_are():
         for asked in ("price of cat", "cost of the cat", "price of owl")
     ]
     assert outcomes == ["miss", "near", "miss"]
+
+
+@pytest.mark.parametrize("door", ["model", "global"])
+def test_a_scope_that_raises_bypasses_the_cache(door, caplog):
+    def raises():
+        raise LookupError("ann's secret")
+
+    bare = FakeListChatModel(responses=["one", "two"])
+    model = CachedChatModel(bare, scope=raises) if door == "model" else bare
+    if door == "global":
+        set_llm_cache(LangChainCache(scope=raises))
+    try:
+        assert [model.invoke(ASKED).content for _ in range(2)] == ["one", "two"]
+    finally:
+        set_llm_cache(None)
+    assert [line.partition(": ")[2] for line in caplog.messages] == [
+        "a call bypasses the cache: scope= raised LookupError"
+    ]
+    assert "secret" not in caplog.text

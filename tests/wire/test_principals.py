@@ -179,3 +179,24 @@ def test_a_server_with_one_model_is_answered_from_the_cache():
     provider, door = Provider(data), WireCache(backend="memory://")
     outcomes = [ask(door, provider, "openai.chat", False, model=None)[2]["x-cache"] for _ in range(2)]
     assert outcomes == ["MISS", "HIT"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("raises", "scope= raised LookupError"),
+        (
+            "object",
+            "scope= holds a value that cannot be compared: give texts, numbers, or lists and mappings of them",
+        ),
+    ],
+)
+def test_a_scope_that_cannot_be_used_says_so(kind, reason, caplog):
+    def raises():
+        raise LookupError("ann's secret")
+
+    door = WireCache(backend="memory://", scope=raises if kind == "raises" else lambda: {"ann's secret": object()})
+    for _ in range(2):
+        assert key(door) == f"bypass: {reason}"
+    assert caplog.messages == [f"semantic-llm-cache: a request bypasses the cache: {reason}"]
+    assert "secret" not in caplog.text

@@ -24,7 +24,7 @@ from semantic_llm_cache.cli.logs import (
     read_labels,
     read_table,
 )
-from semantic_llm_cache.cli.output import clean, dim, fit, milliseconds, print_json, print_table, say
+from semantic_llm_cache.cli.output import clean, counted, dim, fit, milliseconds, print_json, print_table, say
 from semantic_llm_cache.cli.parsing import COUNT, SHARE, Args, argument, command, option
 from semantic_llm_cache.cli.progress import Progress
 from semantic_llm_cache.cli.replay import load_log
@@ -227,22 +227,23 @@ def _print(args: Args, data: _Data, found: dict[str, Calibration], took: float) 
     if chosen:
         say(dim("* meets the target"))
         if data.kind == "log":
-            say(dim(f"A cache stores only what missed, so check: replay LOG --similarity {chosen[-1]:.3f}"))
+            say(dim(f"A cache stores only what missed, so check: replay LOG {_replay_options(args, found)}"))
     if args.plot is not None:
         say(f"Plot: {clean(args.plot)}")
     say(dim(f"calibrated in {milliseconds(took)}, embedding and guards not counted"))
 
 
+def _replay_options(args: Args, found: dict[str, Calibration]) -> str:
+    """Return the options with which `replay` has the last threshold found, and the guards it was found with."""
+    name, threshold = [(name, r.threshold) for name, r in found.items() if r.threshold is not None][-1]
+    guards = "none" if name == "no guards" else args.guards
+    return f"--similarity {threshold:.3f}" + (f" --guards {guards}" if guards else "")
+
+
 def _print_choice(label: str, result: Calibration) -> None:
     if result.threshold is None or result.interval is None:
-        best = result.best
-        closest = (
-            "there are no hits"
-            if best is None
-            else f"on all rows at once the least wrong share is {100 * best.wrong_share:.2f} % "
-            f"at {best.threshold:.3f}, with {best.hits:,} hits"
-        )
-        say(f"{click.style(label, fg='red')}: no threshold from 0.5 meets the target on held-out folds; {closest}")
+        say(f"{click.style(label, fg='red')}: no threshold from 0.5 meets the target on held-out folds")
+        _print_closest(result)
         say()
         return
     low, high = result.interval
@@ -257,8 +258,24 @@ def _print_choice(label: str, result: Calibration) -> None:
     say("  by fold: " + ", ".join("none" if t is None else f"{t:.3f}" for t in result.by_fold))
     needed = round(_RULE_OF_THREE / result.target)
     if held.hits < needed:
-        say(f"  {held.hits:,} hits are too few to tell {100 * result.target:g} %: that takes {needed:,} or more")
+        say(f"  {held.hits:,} hits are too few to confirm {100 * result.target:g} %: that takes {needed:,} or more")
     say()
+
+
+def _print_closest(result: Calibration) -> None:
+    """Print what came closest to the target, and what to do."""
+    best = result.best
+    if best is None:
+        say("  there are no hits: give more rows")
+        return
+    share = f"{100 * best.wrong_share:.2f} %"
+    if best.wrong_share <= result.target:
+        say(f"  {best.threshold:.3f} meets it over all rows ({counted(best.hits, 'hit', 'hits')}, {share} wrong),")
+        say("  and the rows are too few to confirm it on held-out folds: give more rows")
+    else:
+        hits = counted(best.hits, "hit", "hits")
+        say(f"  the least wrong share over all rows is {share}, at {best.threshold:.3f}, with {hits}:")
+        say("  ask for a higher --target-error, or read the wrong hits that `replay` prints")
 
 
 def _points(result: Calibration, points: Iterable[Point]) -> list[tuple[float, float, float]]:

@@ -329,7 +329,7 @@ def _column(table: Table, given: str | None, usual: Sequence[str], what: str, op
     for name in usual:
         if name in folded:
             return folded[name]
-    raise CommandError(f"which column of {table.name} holds the {what}? Name it with {option}: {listed}", code=2)
+    raise CommandError(f"{table.name}: no column of {what} found; name one of these with {option}: {listed}", code=2)
 
 
 def pair_columns(table: Table) -> tuple[str, str, str] | None:

@@ -441,7 +441,7 @@ def _report(args: Args, reports: list[WarmReport], place: str) -> None:
     kept = "" if args.function is not None and args.ttl is None else f", kept {_kept(args)} (--ttl)"
     say(f"{'Would store' if args.dry_run else 'Stored'} {counted(stored, 'answer', 'answers')} in {place}{kept}.")
     for report in reports:
-        say(f"{clean(report.path)}: {report.format}, {report.records:,} records")
+        say(f"{clean(report.path)}: {report.format}, {counted(report.records, 'record', 'records')}")
         counts = [(report.stored, "to store" if args.dry_run else "stored"), (report.there, "there already")]
         counts += [(number, f"not admitted: {reason}") for reason, number in sorted(report.refused.items())]
         counts += [(number, f"left out: {reason}") for reason, number in sorted(report.skipped.items())]

@@ -143,14 +143,19 @@ class Door:
         """Return the request that messages (dicts with a role and a content), or a plain text, make.
 
         Raises:
-            CacheKeyError: no messages, or a scope with something that has no stable fingerprint.
+            CacheKeyError: no messages, a `scope=` that raised, or something in the scope without a stable form.
         """
         text, rest = (messages, None) if isinstance(messages, str) else last_turn(messages, self.window)
-        more = self.scope() if callable(self.scope) else self.scope
-        whole = {"door": self.name, "messages": rest, "scope": scope, "more": more}
+        whole = {"door": self.name, "messages": rest, "scope": scope, "more": self._scope_given()}
         if namespace:
             whole["within"] = self.engine.namespace
         return self.engine.fitted(Request(namespace or self.engine.namespace, whole, text))
+
+    def _scope_given(self) -> Any:
+        try:
+            return self.scope() if callable(self.scope) else self.scope
+        except Exception as error:  # its message may hold a secret
+            raise CacheKeyError(f"scope= raised {type(error).__name__}") from None
 
     async def clear(self) -> int:
         """Remove the entries made through doors of this name; return how many."""

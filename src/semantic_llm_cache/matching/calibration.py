@@ -228,7 +228,7 @@ def make_folds(rows: int, count: int, *, seed: int | None = None) -> Counts:
     if count < 2:
         raise ValueError(f"folds={count!r} must be at least 2")
     if rows < count:
-        raise ValueError(f"{rows} rows are too few for {count} folds")
+        raise ValueError(f"{count} folds need at least {count} rows, got {rows}: give more rows, or fewer folds")
     folds: Counts = np.arange(rows, dtype=np.int64) * count // rows
     return folds if seed is None else np.random.default_rng(seed).permutation(folds)
 

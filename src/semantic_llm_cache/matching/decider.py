@@ -253,9 +253,9 @@ class Decider:
             passing, reason = await self._passing(policy, request, more, embed)
             choice.reason = choice.reason or reason
         for candidate in passing:
+            choice.reason = f"similarity {candidate.similarity:.3f} >= {floor:g}"  # not the veto of a nearer entry
             if await self._verified(request.key, request.text, candidate, choice, notices):
                 choice.candidate = candidate
-                choice.reason = choice.reason or f"similarity {candidate.similarity:.3f} >= {floor:g}"
                 break
         return choice
 

@@ -16,6 +16,7 @@ from semantic_llm_cache.calls.settings import current
 from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
+from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.values.rebuilding import AsStored
@@ -30,8 +31,10 @@ from semantic_llm_cache.wire.recent import Recent
 from semantic_llm_cache.wire.replies import Headers, Plan, Reply, Upstream, answer_in, bypassed, format_of, words
 from semantic_llm_cache.wire.scoping import (
     check_neutral_headers,
+    check_scope,
     counting,
     host_of,
+    scope_given,
     scope_of_address,
     scope_of_headers,
 )
@@ -256,13 +259,18 @@ class WireCache:
         self, asked: Asked, model: str, carrier: str | None, namespace: str | None
     ) -> tuple[Asked, Request, tuple[str, ...]]:
         """Return what a request asks, the engine's request for it, and its tags."""
+        given = scope_given(self.scope)
         scope = {
             **asked.scope,
             "carrier": carrier,
-            "scope": self.scope() if callable(self.scope) else self.scope,
+            "scope": given,
             "within": self.engine.namespace if namespace else None,
         }
-        request = self.engine.fitted(Request(namespace or self.engine.namespace, scope, asked.text))
+        try:
+            request = self.engine.fitted(Request(namespace or self.engine.namespace, scope, asked.text))
+        except CacheKeyError:
+            check_scope(given)
+            raise
         return replace(asked, scope=None), request, (f"model:{model}",) if model else ()
 
     def _too_warm(self, body: Mapping[str, Any]) -> bool:

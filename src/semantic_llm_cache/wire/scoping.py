@@ -1,4 +1,4 @@
-"""What of a request's address and headers counts."""
+"""What of a request's address and headers counts, and what `scope=` adds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from semantic_llm_cache.keys.fingerprint import secret_hash
+from semantic_llm_cache.exceptions import CacheKeyError
+from semantic_llm_cache.keys.fingerprint import canonical, secret_hash
 from semantic_llm_cache.wire.neutral import CREDENTIALS, HEADERS, MEMBERS, QUERY_CREDENTIALS, VALUES, is_sdk_build
 from semantic_llm_cache.wire.strict import Bypass
 
-__all__ = ["check_neutral_headers", "counting", "host_of", "scope_of_address", "scope_of_headers"]
+__all__ = [
+    "check_neutral_headers",
+    "check_scope",
+    "counting",
+    "host_of",
+    "scope_given",
+    "scope_of_address",
+    "scope_of_headers",
+]
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f]")
@@ -180,3 +189,25 @@ def _split(url: str) -> SplitResult:
 
 def _as_url(parts: SplitResult) -> str:
     return f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
+
+
+def scope_given(scope: Any) -> Any:
+    """Return what `scope=` says of this call.
+
+    Raises:
+        Bypass: the callable raised. Who asks is then not known.
+    """
+    try:
+        return scope() if callable(scope) else scope
+    except Exception as error:  # its message may hold a secret
+        raise Bypass(f"scope= raised {type(error).__name__}") from None
+
+
+def check_scope(given: Any) -> None:
+    """Raise `Bypass` if what `scope=` says has no stable form. The message names no key: one may name a caller."""
+    try:
+        canonical(given)
+    except CacheKeyError:
+        raise Bypass(
+            "scope= holds a value that cannot be compared: give texts, numbers, or lists and mappings of them"
+        ) from None

@@ -94,7 +94,10 @@ class CallLog:
                 "requests="
             )
         if not found:
-            raise ValueError(f"cannot tell the format of {self.path}: it is none of {', '.join(FORMATS)}")
+            raise ValueError(
+                f"cannot recognise the format of {self.path}: it is none of {', '.join(FORMATS)}. In plain lines, name "
+                'the fields "prompt" and "response"'
+            )
         return max(found, key=lambda name: found[name])
 
     def _holds_requests(self) -> bool:
