@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = [
-    "check_callable", "check_count", "check_flag", "check_namespace", "check_number", "check_path", "check_plain",
-    "check_tags", "check_text", "is_async", "kind_of", "shown", "unknown",
+    "SYNONYMS", "check_callable", "check_count", "check_flag", "check_namespace", "check_number", "check_path",
+    "check_plain", "check_tags", "check_text", "is_async", "kind_of", "shown", "unknown",
 ]  # fmt: skip
 
 _LONGEST = 80
@@ -40,6 +40,25 @@ def kind_of(value: object) -> str:
         ('a value of type str', 'the class dict')
     """
     return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
+
+
+SYNONYMS = {
+    "threshold": "similarity",
+    "score_threshold": "similarity",
+    "expire": "ttl",
+    "expires": "ttl",
+    "expiration": "ttl",
+    "max_age": "ttl",
+    "key": "key_func",
+    "model": "embedder",
+    "embedding": "embedder",
+    "embeddings": "embedder",
+    "embedding_model": "embedder",
+    "storage": "backend",
+    "url": "backend",
+    "tenant": "scope",
+}
+"""Names of other libraries for our options: they look like none of them, or like the wrong one."""
 
 
 def unknown(what: str, given: str, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:

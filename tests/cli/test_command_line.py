@@ -90,6 +90,8 @@ def test_without_a_word_the_help_is_shown(run):
         (["xyzzy"], "No such command xyzzy. See: semantic-llm-cache --help"),
         (["ls", "--limt", "3"], "--limt. Did you mean --limit? See: semantic-llm-cache ls --help"),
         (["replay", "x", "--max-eror", "1"], "--max-error"),
+        (["replay", "x", "--threshold", "0.9"], "--threshold. Did you mean --similarity?"),
+        (["ls", "--threshold", "0.9"], "No such option --threshold. See: semantic-llm-cache ls --help"),
         (["explain", "-5 miles in km", "b"], "A text that begins with - goes after --, as in: explain -- TEXT."),
         (["--versoin"], "--version"),
         (["ls", "--limit"], "--limit requires an argument. See: semantic-llm-cache ls --help"),

@@ -132,6 +132,7 @@ def test_an_unknown_option_is_told_with_the_nearest(make, wrong, right):
     ("make", "message"),
     [
         (lambda: CacheContext(similarty=0.9), "unknown option 'similarty': did you mean 'similarity'? Known options: "),
+        (lambda: CacheContext(threshold=0.9), "unknown option 'threshold': did you mean 'similarity'? Known options: "),
         (lambda: CacheContext(cache_control="no-cach"), "unknown directive 'no-cach': did you mean 'no-cache'?"),
         (lambda: CacheControl.read({"max_agee": 3}), "unknown directive 'max-agee': did you mean 'max-age'?"),
         (lambda: cache_control("onlyifcached"), "did you mean 'only-if-cached'? Known directives: no-cache, "),

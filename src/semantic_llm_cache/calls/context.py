@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Any, NoReturn
 
+from semantic_llm_cache.arguments import SYNONYMS
 from semantic_llm_cache.arguments import unknown as unknown_name
 from semantic_llm_cache.calls.categories import check_category
 from semantic_llm_cache.calls.control import CacheControl
@@ -111,7 +112,7 @@ class CacheContext:
         **unknown: NoReturn,
     ) -> None:
         for name in unknown:
-            raise TypeError(unknown_name("option", name, _NAMES))
+            raise TypeError(unknown_name("option", name, _NAMES, SYNONYMS))
         self.similarity = similarity if similarity is _UNSET else check_similarity(similarity)
         self.ttl = ttl if ttl is _UNSET else check_ttl(ttl)
         self.namespace = namespace if namespace is _UNSET else CacheConfig(namespace=namespace).namespace

@@ -60,6 +60,7 @@ _SYNONYMS = {
     "encrypt": "reencrypt", "rotate": "reencrypt",
 }  # fmt: skip
 _DASHED = re.compile(r"-[^-]\S*\s")
+_OPTION_SYNONYMS = {"--threshold": "--similarity"}
 _LONG_WORD = re.compile(r"\S{201,}")
 
 
@@ -152,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.exit_code
     except click.UsageError as error:
         asked = f"{PROGRAM} {words[0]}" if words[0] in COMMANDS else PROGRAM
-        text = without_urls(_ended(error.format_message()), words)
+        text = without_urls(_ended(_message(error)), words)
         if isinstance(error, click.NoSuchOption) and any(_DASHED.match(word) for word in words):
             text += " A text that begins with - goes after --, as in: explain -- TEXT."
         elif (file := _misplaced_file(error)) is not None:
@@ -163,6 +164,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(text, error.code)
     except (PromptCacheError, ImportError, OSError) as error:
         return _fail(without_urls(str(error), words) or type(error).__name__, 1)
+
+
+def _message(error: click.UsageError) -> str:
+    """Return the message; for an unknown option that other programs have, with ours if the command has it."""
+    text = error.format_message()
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None and not error.possibilities:
+        meant = _OPTION_SYNONYMS.get(error.option_name)
+        if meant is not None and any(meant in parameter.opts for parameter in error.ctx.command.params):
+            return f"{_ended(text)} Did you mean {meant!r}?"
+    return text
 
 
 def _open_standard_streams() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from semantic_llm_cache.arguments import (
+    SYNONYMS,
     check_callable,
     check_count,
     check_flag,
@@ -413,25 +414,6 @@ DOCUMENTED: dict[str, dict[str, Option]] = {
 """The tables of ``docs/options.md``."""
 
 
-_SYNONYMS = {
-    "threshold": "similarity",
-    "score_threshold": "similarity",
-    "expire": "ttl",
-    "expires": "ttl",
-    "expiration": "ttl",
-    "max_age": "ttl",
-    "key": "key_func",
-    "model": "embedder",
-    "embedding": "embedder",
-    "embeddings": "embedder",
-    "embedding_model": "embedder",
-    "storage": "backend",
-    "url": "backend",
-    "tenant": "scope",
-}
-"""Names of other libraries for our options: they look like none of them, or like the wrong one."""
-
-
 def _checked(given: Mapping[str, Any], also: Iterable[str]) -> dict[str, Any]:
     if not ENGINE_OPTIONS.keys() >= given.keys():
         refuse_unknown(given, (*also, *ENGINE_OPTIONS))
@@ -451,4 +433,4 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
         if name == "judge" and "same_answer" in names:
             raise TypeError("unknown option 'judge': pass the judge of answers as same_answer=, of prompts as verify=")
         if name not in names:
-            raise TypeError(unknown("option", name, names, _SYNONYMS))
+            raise TypeError(unknown("option", name, names, SYNONYMS))
