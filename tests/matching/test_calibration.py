@@ -170,7 +170,7 @@ def test_folds_are_stretches_without_a_seed_and_drawn_with_one():
     assert drawn_.tolist() == make_folds(1000, 5, seed=1).tolist()
 
 
-@pytest.mark.parametrize(("rows", "count", "said"), [(10, 1, "at least 2"), (3, 5, "too few")])
+@pytest.mark.parametrize(("rows", "count", "said"), [(10, 1, "at least 2"), (3, 5, "need at least 5 rows")])
 def test_impossible_folds_are_refused(rows, count, said):
     with pytest.raises(ValueError, match=said):
         make_folds(rows, count)

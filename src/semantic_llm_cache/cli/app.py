@@ -153,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.exit_code
     except click.UsageError as error:
         asked = f"{PROGRAM} {words[0]}" if words[0] in COMMANDS else PROGRAM
-        text = without_urls(_ended(_suggesting(error).format_message()), words)
+        text = without_urls(_ended(_message(error)), words)
         if isinstance(error, click.NoSuchOption) and any(_DASHED.match(word) for word in words):
             text += " A text that begins with - goes after --, as in: explain -- TEXT."
         elif (file := _misplaced_file(error)) is not None:
@@ -166,13 +166,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(without_urls(str(error), words) or type(error).__name__, 1)
 
 
-def _suggesting(error: click.UsageError) -> click.UsageError:
-    """Return the error; for an unknown option of another program's name, one that suggests ours if the command has it."""
-    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+def _message(error: click.UsageError) -> str:
+    """Return the message; for an unknown option that other programs have, with ours if the command has it."""
+    text = error.format_message()
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None and not error.possibilities:
         meant = _OPTION_SYNONYMS.get(error.option_name)
         if meant is not None and any(meant in parameter.opts for parameter in error.ctx.command.params):
-            return click.NoSuchOption(error.option_name, possibilities=[meant], ctx=error.ctx)
-    return error
+            return f"{_ended(text)} Did you mean {meant!r}?"
+    return text
 
 
 def _open_standard_streams() -> None:
