@@ -78,9 +78,7 @@ def _cipher(secret: bytes) -> Any:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError:
-        raise ImportError(
-            f'encryption needs the package "cryptography": {install("encryption")}'
-        ) from None
+        raise ImportError(f'encryption needs the package "cryptography": {install("encryption")}') from None
     return AESGCM(secret)
 
 
