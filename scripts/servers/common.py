@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -173,13 +174,17 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on; not the same one twice in a process."""
+    """Return a port of 127.0.0.1 that nothing listens on; not the same one twice in a process.
+
+    It lies below the ports that systems give to outgoing connections (from 32,768 on): one of those may be taken between
+    this call and the start of a server. A cluster node also listens on its port + 10,000.
+    """
     while True:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = int(listener.getsockname()[1])
-        # A cluster node also listens on its port + 10000.
-        if port not in _given and port < 55_000:
+        port = secrets.randbelow(12_000) + 10_240
+        if port in _given:
+            continue
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
             _given.add(port)
             return port
 

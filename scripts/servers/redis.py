@@ -93,6 +93,7 @@ class RedisServer(Process):
     ) -> None:  # fmt: skip
         self.kind = kind
         self.port = port or free_port()
+        self._may_move = not port and not sentinel
         self._temporary = folder is None
         folder = folder or Path(tempfile.mkdtemp(prefix="semantic-llm-cache-redis-"))
         arguments = [*command(kind)]
@@ -102,6 +103,17 @@ class RedisServer(Process):
             arguments += [*options, "--port", str(self.port), "--save", "", "--appendonly", "no"]
         arguments += ["--bind", "127.0.0.1", "--daemonize", "no"]
         super().__init__(arguments, folder, self.answers, detached=detached)
+
+    def start(self, seconds: float = 20.0) -> None:
+        """Start it and wait until it is ready; at another port where a program has taken its own meanwhile."""
+        for left in reversed(range(5)):
+            try:
+                return super().start(seconds)
+            except ServersUnavailable as error:
+                if not (left and self._may_move and "Address already in use" in str(error)):
+                    raise
+                before, self.port = self.port, free_port()
+                self.command = [str(self.port) if word == str(before) else word for word in self.command]
 
     @property
     def url(self) -> str:
@@ -163,8 +175,12 @@ class RedisCluster:
         """Start the nodes, share the slots out and wait until all know of it."""
         import time
 
-        for node in self.nodes:
-            node.start()
+        try:
+            for node in self.nodes:
+                node.start()
+        except ServersUnavailable:
+            self.stop()
+            raise
         share = 16384 // len(self.nodes)
         for number, node in enumerate(self.nodes):
             last = 16383 if node is self.nodes[-1] else (number + 1) * share - 1
