@@ -176,8 +176,8 @@ _given: set[int] = set()
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nothing listens on; not the same one twice in a process.
 
-    It lies below the ports that systems give to outgoing connections (from 32,768 on): one of those may be taken between
-    this call and the start of a server. A cluster node also listens on its port + 10,000.
+    It lies below the ports that systems give to outgoing connections (from 32,768 on): one of those may be taken
+    between this call and the start of a server. A cluster node also listens on its port + 10,000.
     """
     while True:
         port = secrets.randbelow(12_000) + 10_240
