@@ -101,7 +101,7 @@ def clustered(count, dimension, rng):
 
 
 async def indexed(backend, dimension):
-    for _ in range(1000):
+    for _ in range(3000):  # PostgreSQL waits for all transactions that began before, those of other tests too
         if dimension in backend._link.graphs:
             return
         await asyncio.sleep(0.02)
