@@ -24,7 +24,7 @@ def local_provider():
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if any(b.language in RUN for b in blocks(p))], ids=name)
-def test_blocks_run(page, tmp_path, monkeypatch, local_provider):
+def test_blocks_run(page, tmp_path, monkeypatch, local_provider, only_own_engines):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     addresses = {"OPENAI_BASE_URL": "/v1", "ANTHROPIC_BASE_URL": "", "OLLAMA_HOST": ""}
