@@ -59,10 +59,10 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
 
     With ``precision="int8"`` the model computes in 8 bits, 1.6 to 1.8 times as fast on short texts. Of 5,000 questions
     the cosine to the fp32 vector is .9997 on average and .999 at worst; a single word can be at .9965. A text alone
-    and in a batch agrees to .999999. The 8-bit weights are made from the published ones at the first load (a second, once) and
-    kept in a file of 24 MB beside them or in the user's cache folder. Where 8 bits do not work (an older onnxruntime,
-    or a processor on which vectors are off by more than a cosine of .999), a warning is logged and fp32 is used. The
-    precisions have different fingerprints, so their vectors are never compared.
+    and in a batch agrees to .999999. The 8-bit weights are made from the published ones at the first load (a second,
+    once) and kept in a file of 24 MB beside them or in the user's cache folder. Where 8 bits do not work (an older
+    onnxruntime, or a processor on which vectors are off by more than a cosine of .999), a warning is logged and fp32
+    is used. The precisions have different fingerprints, so their vectors are never compared.
 
     The model reads 256 word pieces, about 1,000 characters of English. A longer text still gets a vector,
     the mean of the vectors of its parts weighted by their pieces; but such a vector hardly shows what
