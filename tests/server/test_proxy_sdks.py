@@ -80,6 +80,39 @@ async def test_anthropic_sync_async_and_streams(shared, server):
     assert server.calls == 2
 
 
+async def test_openai_async_parse_and_tools(shared, server):
+    class City(BaseModel):
+        name: str
+
+    server.answer = '{{"name": "Paris"}}'
+    async with openai.AsyncOpenAI(base_url=f"{shared.url}/v1", api_key="k") as client:
+        for _ in range(2):
+            parsed = await client.chat.completions.parse(model="m", messages=user("async, parse"), response_format=City)
+            assert parsed.choices[0].message.parsed == City(name="Paris")
+        assert server.calls == 1
+        server.tool = ("weather", {"place": "Paris"})
+        tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+        for _ in range(2):
+            reply = await client.chat.completions.create(model="m", messages=user("async, tools"), tools=tools)
+            assert reply.choices[0].message.tool_calls[0].function.name == "weather"
+    assert server.calls == 3
+
+
+async def test_anthropic_tools_pass_through(shared, server):
+    server.tool = ("weather", {"place": "Paris"})
+    tools = [{"name": "weather", "input_schema": {"type": "object"}}]
+    asked = {"model": "m", "max_tokens": 9, "messages": user("anthropic, tools"), "tools": tools}
+    with anthropic.Anthropic(base_url=f"{shared.url}/anthropic", api_key="k") as client:
+        for _ in range(2):
+            calls = [block for block in client.messages.create(**asked).content if block.type == "tool_use"]
+            assert [(call.name, call.input) for call in calls] == [("weather", {"place": "Paris"})]
+    async with anthropic.AsyncAnthropic(base_url=f"{shared.url}/anthropic", api_key="k") as client:
+        async with client.messages.stream(**asked) as stream:
+            message = await stream.get_final_message()
+        assert [block.input for block in message.content if block.type == "tool_use"] == [{"place": "Paris"}]
+    assert server.calls == 3
+
+
 def test_ollama(shared, server):
     client = ollama.Client(host=f"{shared.url}/ollama")
     for _ in range(2):
