@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import compat_app
 import pytest
 
 from semantic_llm_cache.backends import backend_from_url
@@ -40,12 +39,12 @@ async def loaded(place, folder):
 
 async def _until_searchable(url):
     """Wait for the search module, which indexes in the background what is there before the index."""
-    vector = compat_app.Words().encode(compat_app.RESET)
     async with backend_from_url(url) as backend:
         end = time.monotonic() + 20
-        while await backend.find_similar(vector, 0.99) is None:
-            assert time.monotonic() < end, "what was restored is not found"
-            await asyncio.sleep(0.01)
+        for _, entry in await backend.iterate():
+            while entry.embedding is not None and await backend.find_similar(entry.embedding, 0.99) is None:
+                assert time.monotonic() < end, "what was restored is not found"
+                await asyncio.sleep(0.01)
 
 
 def _redis(way):
