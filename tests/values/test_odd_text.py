@@ -82,7 +82,6 @@ def facts(entries):
 
 
 def test_the_langchain_cache_takes_any_text():
-    pytest.importorskip("langchain_core")
     from langchain_core.outputs import Generation
 
     from semantic_llm_cache.integrations.langchain import LangChainCache

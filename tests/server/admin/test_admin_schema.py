@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+import schemathesis
 from admin_helpers import TOKEN, embed
 from hypothesis import HealthCheck, Phase, given, settings
 from starlette.applications import Starlette
@@ -14,8 +15,6 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.server.admin import admin_routes
 from semantic_llm_cache.server.admin.openapi import document
 from semantic_llm_cache.server.operator import Operator
-
-schemathesis = pytest.importorskip("schemathesis")
 
 PATHS = sorted(document()["paths"])
 
