@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 
 PROJECT = Path(__file__).resolve().parent.parent
-if str(PROJECT / "src") not in sys.path:
-    sys.path.insert(0, str(PROJECT / "src"))
+sys.path[:0] = [place for place in (str(PROJECT), str(PROJECT / "src")) if place not in sys.path]
+
+from scripts.generated import write_or_check  # noqa: E402
 
 from semantic_llm_cache.cli.app import COMMANDS, NOTES, program  # noqa: E402
 from semantic_llm_cache.cli.errors import PROGRAM  # noqa: E402
@@ -72,14 +73,7 @@ def _cell(text: str) -> str:
 
 def main() -> int:
     """Write the page, or check it."""
-    text = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    print("docs/cli.md is not up to date: run python scripts/write_cli.py")
-    return 1
+    return write_or_check(PAGE, page(), "write_cli")
 
 
 if __name__ == "__main__":

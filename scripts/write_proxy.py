@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-if str(PROJECT / "src") not in sys.path:
-    sys.path.insert(0, str(PROJECT / "src"))
+sys.path[:0] = [place for place in (str(PROJECT), str(PROJECT / "src")) if place not in sys.path]
+
+from scripts.generated import write_or_check  # noqa: E402
 
 from semantic_llm_cache.server import settings as module  # noqa: E402
 
@@ -51,16 +52,10 @@ def _shown(value: object) -> str:
 
 
 def main() -> int:
-    """Write the page, or check it."""
+    """Write the tables, or check them."""
     before = PAGE.read_text(encoding="utf-8")
     begin, end = before.index(BEGIN) + len(BEGIN), before.index(END)
-    after = f"{before[:begin]}\n{tables()}{before[end:]}"
-    if "--check" in sys.argv:
-        if before != after:
-            print("docs/proxy.md is not up to date: run python scripts/write_proxy.py")
-        return int(before != after)
-    PAGE.write_text(after, encoding="utf-8")
-    return 0
+    return write_or_check(PAGE, f"{before[:begin]}\n{tables()}{before[end:]}", "write_proxy")
 
 
 if __name__ == "__main__":
