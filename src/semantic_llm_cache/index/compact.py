@@ -92,21 +92,6 @@ class CompactLists(InvertedLists):
                 pause()
             nearest[first:end] = groups.assign(short[: end - first])
         self._divide(ids, codes, nearest, pause)
-
-    def _divide(
-        self, ids: npt.NDArray[np.int64], codes: Rows, nearest: npt.NDArray[Any], pause: Callable[[], None]
-    ) -> None:
-        order = np.argsort(nearest, kind="stable")
-        counts = np.bincount(nearest, minlength=len(self._lists)).tolist()
-        start = 0
-        for number, count in enumerate(counts):
-            if count:
-                rows = order[start : start + count]
-                self._put(number, new_list(codes[rows], ids[rows]))
-                start += count
-            if not number % 64:
-                pause()
-        self.count = len(ids)
         self._sketch(pause)
 
     def _sketch(self, pause: Callable[[], None]) -> None:

@@ -128,14 +128,19 @@ class InvertedLists:
         return lists
 
     def _fill(self, ids: npt.NDArray[np.int64], short: Matrix, pause: Callable[[], None]) -> None:
-        nearest = assign(short, self._centroids, pause)
+        self._divide(ids, short, assign(short, self._centroids, pause), pause)
+
+    def _divide(
+        self, ids: npt.NDArray[np.int64], rows: Rows, nearest: npt.NDArray[Any], pause: Callable[[], None]
+    ) -> None:
+        """Put each row into the list of its nearest centroid."""
         order = np.argsort(nearest, kind="stable")
         counts = np.bincount(nearest, minlength=len(self._lists)).tolist()
         start = 0
         for number, count in enumerate(counts):
             if count:
-                rows = order[start : start + count]
-                self._put(number, new_list(short[rows], ids[rows]))
+                own = order[start : start + count]
+                self._put(number, new_list(rows[own], ids[own]))
                 start += count
             if not number % 64:
                 pause()
