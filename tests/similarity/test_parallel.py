@@ -1,4 +1,4 @@
-"""`Parallel` runs pieces at once and in order; `divide` cuts a batch into even runs."""
+"""`Parallel` runs pieces at once, in order, and without waiting for others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from semantic_llm_cache.similarity import OnnxEmbeddingProvider
-from semantic_llm_cache.similarity.parallel import Parallel, divide
+from semantic_llm_cache.similarity.parallel import Parallel
 
 
 def test_pieces_run_at_once_and_results_keep_their_order():
@@ -72,24 +70,6 @@ def test_a_caller_does_not_wait_for_threads_that_are_busy_for_others():
         release.set()
         holder.join()
         parallel.close()
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(1, 258)), st.integers(1, 8), st.integers(1, 32), st.integers(258, 2048))
-def test_runs_cover_all_rows_within_their_limits(lengths, parts, most_rows, most_cells):
-    lengths.sort()
-    runs = divide(lengths, parts, most_rows=most_rows, most_cells=most_cells)
-    assert [row for start, end in runs for row in range(start, end)] == list(range(len(lengths)))
-    for start, end in runs:
-        assert 0 < end - start <= most_rows
-        assert lengths[end - 1] * (end - start) <= most_cells
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(2, 8), st.integers(1, 40), st.integers(1, 30))
-def test_equal_rows_are_divided_evenly(parts, each, length):
-    runs = divide([length] * (parts * each), parts, most_rows=1000, most_cells=10**6)
-    assert [end - start for start, end in runs] == [each] * parts
 
 
 def test_a_model_in_8_bits_uses_its_threads_for_batches():

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from semantic_llm_cache.similarity.forking import reset_in_child
 
-__all__ = ["Parallel", "divide"]
+__all__ = ["Parallel"]
 
 _AHEAD = 2
 """Pieces promised to each thread. Interpreter exit waits for these, so a thread must not run through a whole batch."""
@@ -98,37 +98,3 @@ class Parallel:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
-
-
-def divide(lengths: Sequence[int], parts: int, *, most_rows: int, most_cells: int) -> list[tuple[int, int]]:
-    """Divide rows, sorted by length, into runs of consecutive rows: `parts` of about equal cost, or more of them.
-
-    Args:
-        lengths: of the rows, ascending.
-        parts: how many runs there should be at least, if there are as many rows.
-        most_rows: most rows in a run.
-        most_cells: most rows times the length of the longest, which is what a padded run computes.
-            A single row may have more.
-
-    Returns:
-        Start and end of each run, in order.
-
-    Example:
-        >>> divide([4, 4, 8], 2, most_rows=32, most_cells=2048)
-        [(0, 2), (2, 3)]
-    """
-    total = sum(lengths)
-    runs: list[tuple[int, int]] = []
-    start, done = 0, 0
-    for row, length in enumerate(lengths):
-        size = row - start
-        share = total * (len(runs) + 1) / parts
-        full = size >= most_rows or length * (size + 1) > most_cells
-        # A row goes to the run in which most of it lies.
-        if size and (full or done + length / 2 > share):
-            runs.append((start, row))
-            start = row
-        done += length
-    if lengths:
-        runs.append((start, len(lengths)))
-    return runs
