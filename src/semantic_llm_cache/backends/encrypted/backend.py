@@ -27,7 +27,8 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import EncryptionKeyError
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease, Observer, StorageBackend, Text
+from semantic_llm_cache.storage.contract import CandidateBackend, Observer, StorageBackend
+from semantic_llm_cache.storage.records import Candidate, Held, Lease, Text
 from semantic_llm_cache.storage.registry import KEY_VARIABLE, KEYS_STATE, plain_backend
 from semantic_llm_cache.storage.selection import Selection
 from semantic_llm_cache.values.offload import LONG, is_large, off_loop

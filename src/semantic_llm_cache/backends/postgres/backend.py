@@ -25,8 +25,8 @@ from semantic_llm_cache.backends.postgres.vectors import TextVectors, read
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, Text
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.records import Candidate, Text
 from semantic_llm_cache.storage.selection import Selection
 from semantic_llm_cache.storage.urls import merged
 
