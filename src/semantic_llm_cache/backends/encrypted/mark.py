@@ -28,6 +28,10 @@ class Mark:
         self._chosen = chosen
         self._verified = self._announced = False
 
+    async def is_there(self) -> bool:
+        """Return whether the storage has the mark."""
+        return await self._inner.get_state(KEYS_STATE) is not None
+
     async def verify(self) -> None:
         """Check once that the storage was encrypted with one of the keys, if with any. Raises EncryptionKeyError."""
         if not self._verified:
