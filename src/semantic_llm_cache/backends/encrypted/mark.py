@@ -46,6 +46,7 @@ class Mark:
             value = self._note([own, *(id for id in self._known(noted) if id != own)])
             if value != noted:
                 await self._inner.set_state(KEYS_STATE, value)
+                self._inner.key_checked = False  # by caches of this process that use the storage without a key
             self._verified = self._announced = True
 
     async def forget_others(self) -> None:
