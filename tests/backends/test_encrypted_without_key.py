@@ -83,6 +83,8 @@ class EncryptedPlace:
                 with pytest.raises(EncryptionKeyError):
                     await engine.lookup(request())
                 with pytest.raises(EncryptionKeyError):
+                    await engine.preload()
+                with pytest.raises(EncryptionKeyError):
                     await engine.store(request("What is new?"), "x")
                 with CacheContext(cache_control="no-cache"), pytest.raises(EncryptionKeyError):
                     await engine.get_or_call(request(), lambda: ran.append(1))

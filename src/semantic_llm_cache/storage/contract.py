@@ -107,7 +107,7 @@ class StorageBackend(ABC):
     """Set by the engine; see `settle` and `tally`."""
 
     key_checked: bool = False
-    """Set once it is known that this storage is not encrypted, or that its key was given: see `require_key`."""
+    """Set once it is known that this storage is not encrypted, or that its key was given: see `storage.key_check`."""
 
     clock: Callable[[], float] = staticmethod(time.time)
     """Wall time in seconds. The engine replaces it on the instance when it was given a `clock=`."""
