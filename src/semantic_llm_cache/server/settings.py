@@ -194,7 +194,7 @@ class Settings(CacheSettings):
 
     upstream: dict[str, UpstreamSettings] = Field(description="Where requests go: a URL, or URLs by name.")
     url: str | None = Field(None, repr=False, description="Of the backend: redis://..., sqlite:///cache.db, memory://.")
-    embedder: str | None = Field(None, description='Name of the embedder; not given: "auto".')
+    embedder: str | None = Field(None, description='Name of the embedder, such as "onnx:int8"; not given: "auto".')
     host: str = Field("127.0.0.1", description="Address to listen at.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen at; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=256, description="Processes that serve.")

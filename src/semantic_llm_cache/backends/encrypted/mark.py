@@ -64,8 +64,8 @@ class Mark:
         if ids and not own.keys() & set(ids):
             raise EncryptionKeyError(
                 f"{self._inner.url} is encrypted with another key (id {', '.join(ids)}; given: "
-                f"{', '.join(own)}): pass that one too, as in encryption_key=[new, old], or set "
-                f"{KEY_VARIABLE}=new,old"
+                f"{', '.join(own)}): pass that key; while keys are changed pass both, as in "
+                f"encryption_key=[new, old] or {KEY_VARIABLE}=new,old"
             )
         if not self._chosen and vectors in get_args(Vectors):
             self._sealer.vectors = vectors
