@@ -518,7 +518,14 @@ class Engine:
         if not self.enabled:
             return True
         call = Call(Request(self.namespace, {"preload": True}, "preload"), self._settings)
-        return (await self.search.find(call, probing=True)).outcome != "error"
+        found = await self.search.find(call, probing=True)
+        if found.vector is not None:
+            try:
+                # The storage may have known the vector of this text, and the model is then not loaded yet.
+                await self.access.embed(call.request.text, found)
+            except Outage:
+                return False
+        return found.outcome != "error"
 
     def preload_blocking(self) -> bool:
         """Do `preload` for plain code: it prepares the connections that plain functions use.
