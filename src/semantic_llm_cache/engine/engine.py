@@ -494,7 +494,11 @@ class Engine:
         return self.reporter.counters(namespace)
 
     def info(self) -> CacheInfo:
-        """Return the counts of hits and misses of this engine, all namespaces together."""
+        """Return the counts of hits and misses of this engine, all namespaces together.
+
+        A function that `cache` decorates has counts of its own, which are not in these: `ask.cache_info()`.
+        `get_stats` has those of the process by namespace.
+        """
         return self.reporter.info()
 
     async def preload(self) -> bool:
