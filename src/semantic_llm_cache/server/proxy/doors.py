@@ -88,17 +88,22 @@ class Doors:
         """The engines in use."""
         return [self.engine, *(door.engine for door in self._made.values())]
 
-    def find(self, upstream: str, route: str, tenant: Callable[[], str], model: Callable[[], str]) -> WireCache:
+    @property
+    def by_model(self) -> bool:
+        """Whether a rule depends on the model."""
+        return "model" in self._matched
+
+    def find(self, upstream: str, route: str, tenant: Callable[[], str], model: str) -> WireCache:
         """Return the cache for a request.
 
         Args:
             upstream, route: see `Asker`.
-            tenant, model: return these; called only where a rule depends on them.
+            tenant: returns its label; called only where a rule depends on it.
+            model: as the body names it; not read where no rule depends on it.
         """
         if self._only is not None:
             return self._only
-        wants = self._matched
-        asker = Asker(upstream, route, model() if "model" in wants else "", tenant() if "tenant" in wants else "")
+        asker = Asker(upstream, route, model if self.by_model else "", tenant() if "tenant" in self._matched else "")
         found = self._known.get(asker)
         if found is None:
             found = self._door(tuple(i for i, rule in enumerate(self._rules) if rule.applies(asker)))
