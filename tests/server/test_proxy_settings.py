@@ -105,6 +105,7 @@ WRONG = [
         '[upstream.default]\nurl = "https://h"\nkey_header = "Content-Length"',
         "key_header: 'content-length' has another",
     ),
+    (f'upstream = "{URL}"\n[[rules]]\nname = "proxy"\nmodel = "m"', "rules.0.name: the name 'proxy' is taken"),
     ("upstream = ", "is not TOML"),
 ]
 

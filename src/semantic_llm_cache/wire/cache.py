@@ -116,7 +116,8 @@ class WireCache:
         self.replay_delay = replay_delay
         engine = Engine.of_door(cache, more, also=_OWN)
         self._cache_if = engine.cache_if
-        self._recent = Recent()
+        self.recent = Recent()
+        self._name = ""
         self.engine = engine.derive(**self._translated(engine))
 
     def _translated(self, engine: Engine) -> dict[str, Any]:
@@ -143,6 +144,15 @@ class WireCache:
             "scope": self.scope() if callable(self.scope) else self.scope,
             "namespace": self.engine.namespace,
         }
+
+    def share_recent(self, recent: Recent, name: str) -> None:
+        """Keep parsed requests in a table that several doors share.
+
+        Args:
+            recent: the table.
+            name: of this door, other than that of any other door that shares it.
+        """
+        self.recent, self._name = recent, name
 
     def _fit(self, record: Any) -> bool:
         """Return whether a record may be stored. Raises NotStored with the reason where the answer is not fit."""
@@ -222,17 +232,17 @@ class WireCache:
         who = self.principal.of(url, headers)
         if self.scope is None:
             secret = os.environ.get("SEMANTIC_LLM_CACHE_SECRET", "")
-            about = (url, namespace or "", secret, carrier or "", "" if who is None else f"by {who}")
+            about = (self._name, url, namespace or "", secret, carrier or "", "" if who is None else f"by {who}")
             parts = (*about, *counting(headers, self.neutral_headers))
-            place = self._recent.place(parts, body)
-            found = self._recent.get(place)
+            place = self.recent.place(parts, body)
+            found = self.recent.get(place)
         if found is None:
             read = yield from _reading(body, lambda: self._read(known, url, headers, body, who))
             if read is None:
                 return None
             (asked, model), given = read, scope_given(self.scope)  # here: it may read what belongs to this thread
             found = yield from _reading(body, lambda: self._found(asked, model, given, carrier, namespace))
-            self._recent.put(place, found)
+            self.recent.put(place, found)
         asked, request, tags = found
         settings = replace(settings, tags=(*settings.tags, *tags))
         if not asked.near:
