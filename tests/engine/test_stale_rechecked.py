@@ -125,6 +125,7 @@ async def test_all_who_wait_get_the_error() -> None:
     ask = world.ask("async")
     await ask()
     world.clock.now += 20
+    world.names = ()  # nothing to ask for before they join
     world.meanwhile = lambda: world.versions.update(doc="2")
     results = await asyncio.gather(*(ask() for _ in range(3)), return_exceptions=True)
     assert [type(result) for result in results] == [OSError] * 3
