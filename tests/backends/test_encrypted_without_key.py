@@ -86,6 +86,8 @@ class EncryptedPlace:
                     await engine.preload()
                 with pytest.raises(EncryptionKeyError):
                     await engine.store(request("What is new?"), "x")
+                with pytest.raises(EncryptionKeyError):
+                    await engine.delete(request())
                 with CacheContext(cache_control="no-cache"), pytest.raises(EncryptionKeyError):
                     await engine.get_or_call(request(), lambda: ran.append(1))
                 await background_work_ended()
