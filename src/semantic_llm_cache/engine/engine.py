@@ -260,9 +260,9 @@ class Engine:
 
     # ---------------------------------------------------------------------- for doors
 
-    def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
+    def settings(self, target: Any = Any, own_tags: tuple[str, ...] = ()) -> CallSettings:
         """Return the settings for a door's calls: the type of answers, and the door's own labels."""
-        return replace(self._settings, target=target, tags=(*self.tags, *tags))
+        return replace(self._settings, target=target, own_tags=own_tags)
 
     def _in_context(
         self, request: Request, settings: CallSettings | None, target: Any = Any

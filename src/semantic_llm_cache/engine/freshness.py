@@ -8,15 +8,18 @@ from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache.calls.refusals import NotStored
+from semantic_llm_cache.engine import late
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
+from semantic_llm_cache.engine.driving import Do
 from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.engine.leases import Leases
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Outcome, Used
 from semantic_llm_cache.engine.search import Search
+from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import maybe_await
@@ -84,7 +87,7 @@ class Freshness:
             call.found.release()
 
     def in_place_of(self, call: Call, error: BaseException) -> Found | None:
-        """Return the stale answer to give instead of an error, if `stale_if_error` allows it."""
+        """Return the stale answer to give instead of an error, if `stale_if_error` allows it. Ask `stands` too."""
         stale = call.found.fallback
         if stale is None or stale.entry is None or not isinstance(error, Exception):
             return None
@@ -92,16 +95,24 @@ class Freshness:
             return None  # not an outage: the provider refused this caller
         if stale.late >= self._if_error:
             return None
-        if self._access.storage().state.withdrawals.concern(stale.entry.tags, call.started):
-            return None  # it was invalidated while the call ran
         stale.reason = f"stale, since the call failed: {type(error).__name__}"
         return stale
 
-    def outcome_in_place_of(self, call: Call, error: BaseException) -> Outcome | None:
-        """Return the result of `in_place_of` as the outcome of a flight."""
-        stale = self.in_place_of(call, error)
-        if stale is None or stale.entry is None:
-            return None
+    def stands(self, call: Call, stale: Found) -> Do:
+        """Return the step that says whether a stale answer may be given: it was not invalidated while the call ran."""
+
+        async def look() -> bool:
+            assert stale.entry is not None
+            try:
+                return not await late.withdrawn_since(self._access.storage(), call, stale.entry.tags)
+            except (Outage, CacheBackendError):  # nobody has said that it was
+                return True
+
+        return Do(look, not self._access.backend.in_process)
+
+    def outcome(self, call: Call, stale: Found) -> Outcome:
+        """Return a stale answer as the outcome of a flight."""
+        assert stale.entry is not None
         shared = self._admission.share(stale.value, call.settings)
         return Outcome(stale, stale.value, shared, stale.entry.duration_ms, Used.of(stale.entry), False)
 

@@ -220,10 +220,11 @@ class StreamCall:
             yield Close(source)
         return (yield Do(lambda: self.gathered(heard), waits=False))
 
-    def stand_in(self, broadcast: Broadcast, error: BaseException) -> bool:
-        """Return the stale answer instead of an error before the first chunk, if that is allowed."""
-        stale = None if broadcast.begun else self.engine.freshness.in_place_of(self.call, error)
-        if stale is None:
+    def stand_in(self, broadcast: Broadcast, error: BaseException) -> Steps:
+        """Give the stale answer instead of an error before the first chunk; return whether that is allowed."""
+        freshness = self.engine.freshness
+        stale = None if broadcast.begun else freshness.in_place_of(self.call, error)
+        if stale is None or not (yield freshness.stands(self.call, stale)):
             return False
         broadcast.instead = stale
         for chunk in stale.value:

@@ -121,7 +121,8 @@ class Production:
                 raise
             call.call.changes = changes_since(before)
             if error is not None:
-                self._over(None if call.stand_in(broadcast, error) else error)
+                stands_in = yield from call.stand_in(broadcast, error)
+                self._over(None if stands_in else error)
                 return Failure(error) if not isinstance(error, Exception) else None
             took = (perf_counter() - began) * 1000
             # Readers may finish while the entry is being written; new callers still join this stream until then.

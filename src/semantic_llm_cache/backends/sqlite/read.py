@@ -157,12 +157,12 @@ class Reader:
             sums.setdefault(text_of(namespace), {})[text_of(name)] = value
         return sums
 
-    def state(self, connection: sqlite3.Connection, name: str) -> bytes | None:
-        """Return a named blob."""
-        row = connection.execute("SELECT value FROM states WHERE name = ?", (name,)).fetchone()
-        return None if row is None else bytes(row[0])
+    def states(self, connection: sqlite3.Connection, names: Sequence[str]) -> list[bytes | None]:
+        """Return the named blobs, in order; None for those that are not there."""
+        found = (connection.execute("SELECT value FROM states WHERE name = ?", (name,)).fetchone() for name in names)
+        return [None if row is None else bytes(row[0]) for row in found]
 
-    def states(self, connection: sqlite3.Connection, prefix: str) -> list[str]:
+    def state_names(self, connection: sqlite3.Connection, prefix: str) -> list[str]:
         """Return the names of the blobs that begin with `prefix`."""
         names = connection.execute("SELECT name FROM states")
         return sorted(name for (held,) in names if (name := text_of(held)).startswith(prefix))

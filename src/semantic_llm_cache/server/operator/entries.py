@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from semantic_llm_cache.calls.evidence import dependency_tags, read_dependencies
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.engine.late import withdraw
 from semantic_llm_cache.management.labels import origin_of_entry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.server.operator.caches import Place
@@ -52,6 +53,11 @@ class Conditions(NamedTuple):
             tuple(dependency_tags(read_dependencies(self.depends_on))) if self.depends_on else (),
         )
         return [group for group in groups if group]
+
+    @property
+    def withdrawn(self) -> tuple[str, ...]:
+        """Labels of which each entry that matches has one; as few entries as possible have one besides."""
+        return min(self.labels, key=len, default=())
 
     @property
     def restricts(self) -> bool:
@@ -177,6 +183,8 @@ async def delete_matching(places: list[Place], conditions: Conditions, *, dry_ru
     """
     matches, count = conditions.matcher(), 0
     for place in places:
+        if not dry_run:
+            await withdraw(place.backend, conditions.withdrawn)
         if not dry_run and len(conditions.labels) <= 1 and conditions.scope is None:
             tags = conditions.labels[0] if conditions.labels else None
             count += await place.backend.invalidate(conditions.pattern, tags=tags, namespace=conditions.namespace)
