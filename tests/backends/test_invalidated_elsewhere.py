@@ -15,6 +15,7 @@ from test_conformance import SevenMethods
 
 from semantic_llm_cache import SemanticCache, copy_cache, invalidate, last_lookup
 from semantic_llm_cache.backends import EncryptedBackend, PostgresBackend, RedisBackend, SQLiteBackend
+from semantic_llm_cache.cli import main
 from semantic_llm_cache.engine.late import MARGIN
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.storage import StorageBackend
@@ -373,15 +374,16 @@ _CHILD = """
 """
 
 
-def test_two_processes(tmp_path: Any) -> None:
-    url = f"sqlite:///{tmp_path}/cache.db"
+def test_two_processes(tmp_path: Any, capsys: Any) -> None:
+    """One is in the middle of a call while the command invalidates."""
     child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(_CHILD), url],
+        [sys.executable, "-c", textwrap.dedent(_CHILD), f"sqlite:///{tmp_path}/cache.db"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert child.stdout.readline() == "reading\n"
-        assert asyncio.run(invalidate(depends_on="doc:17", backend=url)) == 0
+        assert main(["invalidate", "--depends-on", "doc:17", "--db", str(tmp_path / "cache.db")]) == 0
+        assert capsys.readouterr().out == "Deleted 0 entries.\n"
         out, _ = child.communicate("old\n", timeout=30)
         assert out == "old invalidated\n"
         assert child.returncode == 0

@@ -46,18 +46,13 @@ class Conditions(NamedTuple):
 
     @property
     def labels(self) -> list[tuple[str, ...]]:
-        """Groups of tags: an entry must have one of each group."""
+        """Groups of tags: an entry must have one of each group. The group that the fewest entries have is first."""
         groups = (
+            tuple(dependency_tags(read_dependencies(self.depends_on))) if self.depends_on else (),
             self.tags,
             tuple(f"model:{model}" for model in self.models),
-            tuple(dependency_tags(read_dependencies(self.depends_on))) if self.depends_on else (),
         )
         return [group for group in groups if group]
-
-    @property
-    def withdrawn(self) -> tuple[str, ...]:
-        """Labels of which each entry that matches has one; as few entries as possible have one besides."""
-        return min(self.labels, key=len, default=())
 
     @property
     def restricts(self) -> bool:
@@ -184,7 +179,8 @@ async def delete_matching(places: list[Place], conditions: Conditions, *, dry_ru
     matches, count = conditions.matcher(), 0
     for place in places:
         if not dry_run:
-            await withdraw(place.backend, conditions.withdrawn)
+            # Each entry that matches has one label of each group; so one group is enough.
+            await withdraw(place.backend, next(iter(conditions.labels), ()))
         if not dry_run and len(conditions.labels) <= 1 and conditions.scope is None:
             tags = conditions.labels[0] if conditions.labels else None
             count += await place.backend.invalidate(conditions.pattern, tags=tags, namespace=conditions.namespace)
