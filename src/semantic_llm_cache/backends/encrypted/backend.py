@@ -366,8 +366,10 @@ class EncryptedBackend(CandidateBackend):
         (present,) = await self.inner.get_many([target], touch=False)
         if present is None:  # else a newer one was stored meanwhile
             await self.inner.set(target, await self._sealer.sealed(name, entry))
-        await self.inner.delete_stored(place, stored.created_at)
-        return True
+        there = await self.inner.delete_stored(place, stored.created_at)
+        if present is None and not there:  # it was deleted after it was read, and must not come back
+            await self.inner.delete_stored(target, entry.created_at)
+        return there
 
     # ---------------------------------------------------------------------------- the rest
 
