@@ -13,7 +13,7 @@ import redis_servers
 from changing_page import QUESTION, Page, whole_answer
 from test_conformance import SevenMethods
 
-from semantic_llm_cache import SemanticCache, copy_cache, invalidate, last_lookup
+from semantic_llm_cache import Request, SemanticCache, copy_cache, invalidate, last_lookup
 from semantic_llm_cache.backends import EncryptedBackend, PostgresBackend, RedisBackend, SQLiteBackend
 from semantic_llm_cache.cli import main
 from semantic_llm_cache.engine.late import MARGIN
@@ -172,6 +172,16 @@ async def test_no_alias_brings_an_answer_back_however_long_the_deletion_takes(ma
         go_on.set()
         await asyncio.sleep(0.1)
         assert [entry.prompt for _, entry in await two.other.iterate()] == ["one"]
+
+
+@pytest.mark.parametrize("where", ["here", "other"])
+async def test_an_answer_that_is_handed_over_counts_from_the_begin_of_its_call(make: Any, where: str) -> None:
+    async with Two(make) as two:
+        request = Request("default", {}, QUESTION)
+        await invalidate(tags="pages", backend=getattr(two, where))
+        two.now.time += 60
+        assert await two.engine.store(request, "new")
+        assert not await two.engine.store(request, "old", duration_ms=61_000.0)
 
 
 async def test_who_invalidates_stores_the_next_answer_at_once(make: Any) -> None:
