@@ -36,7 +36,7 @@ def _slot(label: str) -> str:
 
 def note(at: float, by: str) -> bytes:
     """Return the value of a note: the time in seconds, and the name of the process."""
-    return f"{at!r} {by}".encode("ascii")
+    return f"{float(at)!r} {by}".encode("ascii")
 
 
 def last_of(values: Iterable[bytes | None], but_by: str | None) -> float:

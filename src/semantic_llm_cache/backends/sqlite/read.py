@@ -159,8 +159,13 @@ class Reader:
 
     def states(self, connection: sqlite3.Connection, names: Sequence[str]) -> list[bytes | None]:
         """Return the named blobs, in order; None for those that are not there."""
-        found = (connection.execute("SELECT value FROM states WHERE name = ?", (name,)).fetchone() for name in names)
-        return [None if row is None else bytes(row[0]) for row in found]
+        found: dict[str, bytes] = {}
+        for start in range(0, len(names), _IN):
+            some = names[start : start + _IN]
+            marks = ",".join("?" * len(some))
+            rows = connection.execute(f"SELECT name, value FROM states WHERE name IN ({marks})", some)
+            found.update((text_of(name), bytes(value)) for name, value in rows)
+        return [found.get(name) for name in names]
 
     def state_names(self, connection: sqlite3.Connection, prefix: str) -> list[str]:
         """Return the names of the blobs that begin with `prefix`."""
