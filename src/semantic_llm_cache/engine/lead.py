@@ -177,14 +177,16 @@ class Lead:
         return None
 
     def _land_failure(self, call: Call, flights: Flights, flight: Flight, error: BaseException) -> Steps:
-        if not isinstance(error, Exception):
-            flights.land(flight, ABANDONED, error=error)
-            return
-        stale = self._freshness.in_place_of(call, error)
-        if stale is not None and (yield self._freshness.stands(call, stale)):
-            flights.land(flight, DONE, self._freshness.outcome(call, stale))
-        else:
+        outcome = None
+        if self._freshness.may_stand_in(call, error):
+            waits = self._search.may_wait(call)
+            outcome = yield Do(lambda: self._freshness.outcome_in_place_of(call, error), waits)
+        if outcome is not None:
+            flights.land(flight, DONE, outcome)
+        elif isinstance(error, Exception):
             flights.land(flight, FAILED, error=error)
+        else:
+            flights.land(flight, ABANDONED, error=error)
 
 
 def _spare(flight: Flight, outcome: Outcome) -> None:
