@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import subprocess
 import sys
 import threading
+import time
+import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -52,6 +57,42 @@ def test_an_error_ends_the_batch_and_is_raised(bad):
     assert len(done) < 999
     assert parallel.map(fail, [2, 3, 4]) == [2, 3, 4]
     parallel.close()
+
+
+def test_an_error_keeps_no_piece_alive():
+    class Piece:
+        pass
+
+    begun = threading.Event()
+
+    def fail(_: Piece) -> None:
+        if threading.current_thread() is threading.main_thread():
+            assert begun.wait(10)  # so that the other thread raises too
+        begun.set()
+        raise ValueError("bad piece")
+
+    def failed() -> weakref.ref[Piece]:
+        pieces = [Piece() for _ in range(4)]
+        with contextlib.suppress(ValueError):
+            parallel.map(fail, pieces)
+        return weakref.ref(pieces[0])
+
+    parallel = Parallel(2)
+    gc.collect()
+    gc.disable()
+    try:
+        piece = failed()
+        parallel.close()
+        assert _soon(lambda: piece() is None)  # the other thread may still be dropping it
+    finally:
+        gc.enable()
+
+
+def _soon(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.002)
+    return condition()
 
 
 def test_a_caller_does_not_wait_for_threads_that_are_busy_for_others():

@@ -73,10 +73,13 @@ class Parallel:
                 others += self._start(take, min(_AHEAD * (self._threads - 1) - len(others), len(waiting) - 1))
                 take()
         finally:
-            running = [other for other in others if not other.cancel()]
-            errors = [error for other in running if (error := other.exception()) is not None]
-        if errors:
-            raise errors[0]
+            failed = _first_error([other for other in others if not other.cancel()])
+            others.clear()
+        try:
+            if failed is not None:
+                raise failed
+        finally:
+            del failed  # its traceback holds this frame
         # A thread that failed to start may have left its piece in the queue: it is done here.
         return [results[place] if place in results else function(piece) for place, piece in enumerate(pieces)]
 
@@ -98,3 +101,8 @@ class Parallel:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
+
+
+def _first_error(others: list[Future[None]]) -> BaseException | None:
+    """Wait for all, and return the first error."""
+    return next(iter([error for other in others if (error := other.exception()) is not None]), None)
