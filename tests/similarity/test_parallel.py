@@ -88,6 +88,52 @@ def test_an_error_keeps_no_piece_alive():
         gc.enable()
 
 
+def test_where_no_thread_can_be_started_the_caller_does_it_all_and_nothing_is_left(monkeypatch):
+    class Piece:
+        pass
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    parallel = Parallel(3)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    pieces = [Piece() for _ in range(20)]
+    assert parallel.map(lambda piece: piece, pieces) == pieces
+    piece = weakref.ref(pieces.pop())
+    pieces.clear()
+    gc.collect()
+    assert piece() is None
+    monkeypatch.undo()
+    assert parallel.map(abs, [-1, -2, -3]) == [1, 2, 3]
+    parallel.close()
+
+
+def test_a_caller_goes_on_when_another_could_start_no_thread(monkeypatch):
+    begun, go, results = threading.Event(), threading.Event(), []
+
+    def hold(piece: int) -> int:
+        begun.set()
+        assert go.wait(10)
+        return piece
+
+    parallel = Parallel(3)
+    first = threading.Thread(target=lambda: results.extend(parallel.map(hold, range(6))))
+    first.start()
+    assert begun.wait(10)
+    threads = threading.active_count()
+    pool = parallel._pool
+    assert pool is not None
+    pool._max_workers = 99  # so that it tries to start another one
+    monkeypatch.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no thread")))
+    assert parallel.map(abs, [-1, -2, -3]) == [1, 2, 3]
+    monkeypatch.undo()
+    go.set()
+    first.join(10)
+    assert results == list(range(6))
+    assert _soon(lambda: threading.active_count() < threads)
+    parallel.close()
+
+
 def _soon(condition: Callable[[], bool]) -> bool:
     end = time.monotonic() + 5
     while not condition() and time.monotonic() < end:
