@@ -254,7 +254,7 @@ class Access:
         shares = backend.vector_seconds > 0 and call.settings.asks.may_store
         new = self.unknown_text(call) if shares else None
         await self.embed(text, found)
-        if new is not None and found.vector is not None:
+        if new is not None and found.vector is not None and new.embedder == found.embedder:
             state.note_vector(new, found.vector)
 
     async def embed(self, text: str, found: Found) -> None:

@@ -18,7 +18,7 @@ from semantic_llm_cache.engine.noise import SecondCalls
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, NOTHING_USED, Fresh, Outage, Outcome, Put, Unreadable, Used
-from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.exceptions import CacheSerializationError, EncryptionKeyError
 from semantic_llm_cache.keys.request import REFUSED
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
@@ -152,6 +152,18 @@ class Admission:
 
     async def admit(self, call: Call, fresh: Fresh) -> Outcome:
         """Learn from a fresh answer, store it if allowed, and return the flight's outcome."""
+        try:
+            return await self._admit(call, fresh)
+        except EncryptionKeyError as error:
+            if self._options.on_error == "raise":
+                raise
+            # The storage was encrypted while the function ran: its answer is not lost, and the next call is refused.
+            refused = describe(error)
+        self._notices.log_once("key", f"an answer was not stored: {refused}")
+        refused = because("backend", refused)
+        return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, NOTHING_USED, False, refused)
+
+    async def _admit(self, call: Call, fresh: Fresh) -> Outcome:
         put = Put(False, NOTHING_USED, fresh.refused)
         choice = call.found.choice
         kept, aliases, learned = fresh, tuple[str, ...](), True

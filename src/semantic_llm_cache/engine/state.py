@@ -218,8 +218,10 @@ class BackendState:
                 del owed[namespace]
             while self._changed_policies:
                 name = self._changed_policies.pop()
+                policy = self.policies.get(name)
                 try:
-                    await backend.set_state(name, self.policies[name].to_bytes())
+                    if policy is not None:  # none where the embedder's name has changed in between
+                        await backend.set_state(name, policy.to_bytes())
                 except Exception:
                     self._changed_policies.add(name)
                     raise

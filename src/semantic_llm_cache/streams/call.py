@@ -45,7 +45,7 @@ class Streams:
     """The broadcasts under way on one backend, by key."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # reentrant: the garbage collector may close a plain stream meanwhile
         self.live: dict[str, Broadcast] = {}
 
     def join(self, key: str, plain: bool = False) -> tuple[Broadcast, Reader] | None:
