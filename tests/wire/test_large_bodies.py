@@ -62,7 +62,7 @@ async def test_a_large_request_is_read_while_the_loop_goes_on() -> None:
     same = door.plan("POST", URL, [], body())
     assert same is not None
     assert plan.request == same.request
-    assert plan.settings.tags == ("model:m",)
+    assert plan.settings.own_tags == ("model:m",)
     _, turns = await turns_during(drive(door.planning("POST", URL, [], body(TEXTS[:100]))))
     assert turns <= 1  # a small one needs no thread
 
