@@ -11,10 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from semantic_llm_cache.matching.policy import ThresholdPolicy
+from semantic_llm_cache.config import THRESHOLD_TOLERANCE
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
-from semantic_llm_cache.similarity.differences import unseen_difference
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.matching.comparison import Comparison
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
+    from semantic_llm_cache.matching.policy import ThresholdPolicy
     from semantic_llm_cache.matching.templates.check import TemplateCheck
     from semantic_llm_cache.similarity.base import EmbeddingProvider
 
@@ -180,6 +179,8 @@ class Decider:
         """Return the policy of one threshold."""
         policy = self._policies.get(similarity)
         if policy is None:
+            from semantic_llm_cache.matching.policy import ThresholdPolicy
+
             guards = self.guards
             policy = ThresholdPolicy(similarity, guards if len(guards) else None)
             self._policies[similarity] = policy
@@ -207,7 +208,11 @@ class Decider:
 
         Every pair is checked for this first, whatever the threshold, the guards, the verifier and the budget.
         """
-        return None if self._embedder is None else unseen_difference(self._embedder(), prompt, other)
+        if self._embedder is None:
+            return None
+        from semantic_llm_cache.similarity.differences import unseen_difference
+
+        return unseen_difference(self._embedder(), prompt, other)
 
     async def _learn_template(self, request: Request, nearest: Sequence[Candidate]) -> None:
         if not nearest or len(request.text) < _SHORT or self._templates is None:

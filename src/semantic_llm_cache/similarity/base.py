@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semantic_llm_cache.config import THRESHOLD_TOLERANCE
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.similarity.unseen import Unseen, default_unseen
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.float32]
 else:  # numpy.typing takes 2 ms to import
     Vector = np.ndarray
-
-THRESHOLD_TOLERANCE = 1e-6
-"""Tolerance of a threshold: float32 sums differ in the last digits."""
 
 
 def cosine_similarity(a: Any, b: Any) -> float:
