@@ -9,7 +9,7 @@ import typing
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls.context import overrides
@@ -136,7 +136,7 @@ if TYPE_CHECKING:
     """A cached function that is async."""
 
 
-class FunctionOptions(NamedTuple):
+class FunctionOptions:
     """The options that only a decorated function has.
 
     Attributes:
@@ -147,11 +147,21 @@ class FunctionOptions(NamedTuple):
         depends_on: makes what the answer rests on from the call's arguments.
     """
 
-    binding: dict[str, Any]
-    result_type: Any = None
-    replay_delay: float | None = None
-    tags_of: Callable[..., Iterable[str]] | None = None
-    depends_on: Callable[..., Any] | None = None
+    __slots__ = ("binding", "depends_on", "replay_delay", "result_type", "tags_of")
+
+    def __init__(
+        self,
+        binding: dict[str, Any],
+        result_type: Any = None,
+        replay_delay: float | None = None,
+        tags_of: Callable[..., Iterable[str]] | None = None,
+        depends_on: Callable[..., Any] | None = None,
+    ) -> None:
+        self.binding = binding
+        self.result_type = result_type
+        self.replay_delay = replay_delay
+        self.tags_of = tags_of
+        self.depends_on = depends_on
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:

@@ -12,8 +12,6 @@ import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-import numpy  # noqa: F401 - the storage in memory, made at the first call, needs it: no call should wait for that
-
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.notices import Notices
@@ -30,6 +28,7 @@ from semantic_llm_cache.redaction import describe, looks_like_url, origin_of
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven, limited
 from semantic_llm_cache.runtime.breaker import CircuitBreaker
+from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend, Text
 from semantic_llm_cache.storage.registry import default_in_use, get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop
@@ -232,8 +231,6 @@ class Access:
         except Exception:  # `embed` meets the same, and reports it
             return
         if entry.prompt == call.request.text and entry.embedder == fingerprint:
-            from semantic_llm_cache.similarity.base import unit
-
             call.found.vector, call.found.embedder = unit(entry.embedding), fingerprint
 
     async def embed_request(self, call: Call) -> None:
@@ -256,8 +253,6 @@ class Access:
         Raises:
             Outage: there is no vector; with ``on_error="raise"`` EmbeddingUnavailableError.
         """
-        from semantic_llm_cache.similarity.base import unit
-
         name, logged = "cannot be used", False
         try:
             embedder = self.need_embedder()

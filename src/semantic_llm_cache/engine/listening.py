@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.lookup import Lookup
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["EVERYWHERE", "Audience", "Event", "Hook", "Listener", "watched"]
 
 
-class Event(NamedTuple):
+class Event:
     """A call that has ended.
 
     Attributes:
@@ -37,9 +37,12 @@ class Event(NamedTuple):
         phases: what took how long, in order; empty for an exact hit that this process holds.
     """
 
-    lookup: Lookup
-    tokens: tuple[int, int]
-    phases: list[Phase]
+    __slots__ = ("lookup", "phases", "tokens")
+
+    def __init__(self, lookup: Lookup, tokens: tuple[int, int], phases: list[Phase]) -> None:
+        self.lookup = lookup
+        self.tokens = tokens
+        self.phases = phases
 
 
 class Listener:

@@ -10,13 +10,17 @@ another.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
 import semantic_llm_cache.keys.plain_forms  # noqa: F401 - defines the forms of strings, numbers, lists and the like
 from semantic_llm_cache.keys.walk import ARGUMENT_ADVICE, FIELD_ADVICE, Walk, text, type_name
 from semantic_llm_cache.values.introspection import defines
+
+try:
+    from _blake2 import blake2b  # that of `hashlib`, which takes 1 ms to import because it also loads OpenSSL
+except ImportError:  # pragma: no cover - another Python than CPython
+    from hashlib import blake2b
 
 __all__ = [
     "KEY_VERSION",
@@ -68,7 +72,7 @@ def is_registered(kind: type) -> bool:
 
 def digest(*parts: Any) -> str:
     """Return the hex digest (BLAKE2b, 160 bits) of the canonical form of `parts`."""
-    return hashlib.blake2b(canonical(parts), digest_size=_DIGEST_BYTES).hexdigest()
+    return blake2b(canonical(parts), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def canonical(value: Any, name: str = "value") -> bytes:

@@ -5,14 +5,12 @@ Learn when a fresh answer can be compared.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from semantic_llm_cache.config import THRESHOLD_TOLERANCE
 from semantic_llm_cache.redaction import describe
+from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
@@ -69,7 +67,6 @@ class Rules(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Choice:
     """The decision about the candidates of one request.
 
@@ -78,13 +75,16 @@ class Choice:
     about after the call.
     """
 
-    candidate: Candidate | None = None
-    reason: str = ""
-    nearest: Candidate | None = None
-    rival: Candidate | None = None
-    ask_later: Candidate | None = None
-    decision: Decision | None = None
-    others: tuple[Candidate, ...] = ()
+    __slots__ = ("ask_later", "candidate", "decision", "nearest", "others", "reason", "rival")
+
+    def __init__(self, nearest: Candidate | None) -> None:
+        self.nearest = nearest
+        self.candidate: Candidate | None = None
+        self.reason = ""
+        self.rival: Candidate | None = None
+        self.ask_later: Candidate | None = None
+        self.decision: Decision | None = None
+        self.others: tuple[Candidate, ...] = ()
 
 
 class Decider:
@@ -446,5 +446,7 @@ def answer_id(response: Any, scope: str) -> str:
     What is learned of an answer in one scope says nothing about equal words in another: what "B" stands for depends on
     the question, and one tenant's verdicts must not change what another is served.
     """
+    import hashlib
+
     form = f"{scope}\n{dumps(freeze(response))}"
     return hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from semantic_llm_cache.config import THRESHOLD_TOLERANCE
+from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 
 if TYPE_CHECKING:
     from semantic_llm_cache.storage.contract import Candidate

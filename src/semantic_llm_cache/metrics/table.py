@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, NamedTuple
-
-from semantic_llm_cache.metrics.statistics import wilson
+from typing import Any
 
 __all__ = ["METRICS", "CacheStats", "Metric"]
 
 
-class Metric(NamedTuple):
+class Metric:
     """One thing that is counted.
 
     Attributes:
@@ -28,13 +26,17 @@ class Metric(NamedTuple):
         column: heading in the table of ``semantic-llm-cache stats``; None when it has no column.
     """
 
-    documentation: str
-    counter: str
-    shown: str | None = None
-    kept: str | None = None
-    unit: str = ""
-    hit: bool = False
-    column: str | None = None
+    __slots__ = ("column", "counter", "documentation", "hit", "kept", "shown", "unit")
+
+    def __init__(self, shown: str, options: Mapping[str, Any]) -> None:
+        kept = options["kept"]
+        self.documentation: str = options["documentation"]
+        self.counter: str = options["counter"] or shown
+        self.shown: str | None = shown
+        self.kept: str | None = shown if kept is True else kept or None
+        self.unit: str = options["unit"]
+        self.hit: bool = options["hit"]
+        self.column: str | None = options["column"]
 
     @property
     def zero(self) -> float:
@@ -151,6 +153,8 @@ class CacheStats:
     def estimate(self) -> None:
         """Set the estimated rate of wrong hits, and its interval, from the counts."""
         if self.shadow_judged:
+            from semantic_llm_cache.metrics.statistics import wilson
+
             self.estimated_wrong_hit_rate = self.shadow_wrong / self.shadow_judged
             self.estimated_wrong_hit_interval = wilson(self.shadow_wrong, self.shadow_judged)
 
@@ -160,14 +164,7 @@ class CacheStats:
 
 
 def _shown() -> list[Metric]:
-    found = []
-    for one in fields(CacheStats):
-        if "counted" in one.metadata:
-            options = dict(one.metadata["counted"])
-            kept = options.pop("kept")
-            options["counter"] = options["counter"] or one.name
-            found.append(Metric(shown=one.name, kept=one.name if kept is True else kept or None, **options))
-    return found
+    return [Metric(one.name, one.metadata["counted"]) for one in fields(CacheStats) if "counted" in one.metadata]
 
 
 METRICS: tuple[Metric, ...] = tuple(_shown())

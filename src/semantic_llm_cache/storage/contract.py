@@ -28,7 +28,6 @@ Rules for all of them:
 
 from __future__ import annotations
 
-import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -36,7 +35,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from semantic_llm_cache.arguments import check_namespace
-from semantic_llm_cache.storage.selection import Selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +75,8 @@ class Text(NamedTuple):
     @property
     def digest(self) -> bytes:
         """20 bytes that stand for all of it."""
+        import hashlib
+
         hasher = hashlib.blake2b(digest_size=20)
         for part in self:
             data = part.encode("utf-8", "surrogatepass")
@@ -391,6 +391,8 @@ class StorageBackend(ABC):
 
         A condition that is None does not restrict; with both None nothing is deleted. Returns how many.
         """
+        from semantic_llm_cache.storage.selection import Selection
+
         wanted = Selection.of(pattern, tags, namespace)
         if wanted.empty:
             return 0

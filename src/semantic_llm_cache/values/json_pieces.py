@@ -7,8 +7,12 @@ table rows: no other thread, and so no event loop, can run in that time. In piec
 from __future__ import annotations
 
 import contextlib
-import json
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import json
 
 __all__ = ["MOST", "read", "weight", "write"]
 
@@ -20,7 +24,16 @@ MOST = PLACES * _VALUE
 _PIECE = 65_536
 _FIRST_LOOK = 4_096
 
-_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+@functools.cache
+def _writer() -> Callable[[Any], str]:
+    import json  # only an answer that is no text needs it
+
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _write(value: Any) -> str:
+    return _writer()(value)
 
 
 def weight(value: Any, most: int = MOST) -> int:
