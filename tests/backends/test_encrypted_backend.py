@@ -19,7 +19,7 @@ from semantic_llm_cache.backends.encrypted.rotation import Rotation
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError, EncryptionKeyError
 from semantic_llm_cache.similarity.base import unit
-from semantic_llm_cache.storage.contract import Text
+from semantic_llm_cache.storage.records import Text
 from semantic_llm_cache.storage.registry import KEY_VARIABLE, KEYS_STATE, encrypted_backend, shared_backend
 
 KEY, OLD, OTHER = "ab" * 32, "cd" * 32, "ef" * 32

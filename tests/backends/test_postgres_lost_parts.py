@@ -11,7 +11,7 @@ from postgres_servers import execute, own_schema, server_url
 from semantic_llm_cache import SemanticCache, last_lookup
 from semantic_llm_cache.backends import PostgresBackend
 from semantic_llm_cache.exceptions import CacheBackendError
-from semantic_llm_cache.storage.contract import Text
+from semantic_llm_cache.storage.records import Text
 
 TABLES = ("entries", "hits", "counters", "state", "layout", "leases")
 COLUMNS = {

@@ -12,8 +12,7 @@ from engine_helpers import gathered, limited, until
 
 from semantic_llm_cache import Request, SemanticCache, last_lookup
 from semantic_llm_cache.streams.call import streams_of
-from semantic_llm_cache.streams.plain import stream_blocking
-from semantic_llm_cache.streams.stream import stream
+from semantic_llm_cache.streams.stream import stream, stream_blocking
 
 WHOLE = ["a", "b", "c"]
 

@@ -469,7 +469,7 @@ def _async_stream_wrapper(controls: _Controls) -> Any:
 
 
 def _plain_stream_wrapper(controls: _Controls) -> Any:
-    from semantic_llm_cache.streams.plain import stream_blocking
+    from semantic_llm_cache.streams.stream import stream_blocking
 
     engine, function = controls.engine, controls.function
 

@@ -29,7 +29,8 @@ from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven, limited
 from semantic_llm_cache.runtime.breaker import CircuitBreaker
 from semantic_llm_cache.similarity.base import unit
-from semantic_llm_cache.storage.contract import Candidate, StorageBackend, Text
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.records import Candidate, Text
 from semantic_llm_cache.storage.registry import default_in_use, get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop
 

@@ -20,7 +20,7 @@ from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Choice, Decider, answer_id
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.encoding import freeze
 from semantic_llm_cache.values.offload import is_large, opened
 

@@ -19,7 +19,7 @@ from semantic_llm_cache.keys.request import key_of_text
 from semantic_llm_cache.matching.decider import Choice, Decider
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.yielding import turn
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.offload import is_large, opened
 
 __all__ = ["Search"]

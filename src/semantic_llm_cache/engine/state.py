@@ -18,7 +18,8 @@ from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
-from semantic_llm_cache.storage.contract import StorageBackend, Text
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.records import Text
 
 __all__ = ["BackendState", "state_of"]
 

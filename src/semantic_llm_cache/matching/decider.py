@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
 if TYPE_CHECKING:

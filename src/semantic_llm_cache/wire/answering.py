@@ -14,10 +14,10 @@ from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.outcome import MISS
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.streams.plain import stream_blocking
-from semantic_llm_cache.streams.stream import stream
+from semantic_llm_cache.streams.driving import streamed, streamed_blocking
+from semantic_llm_cache.streams.steps import Give
+from semantic_llm_cache.streams.stream import stream, stream_blocking
 from semantic_llm_cache.wire import records
-from semantic_llm_cache.wire.driving import Give, streamed, streamed_blocking
 from semantic_llm_cache.wire.events import Splitter
 from semantic_llm_cache.wire.replies import (
     ID_HEADER,
@@ -196,14 +196,14 @@ def _chunks(plan: Plan, send: Step, codec: WireCodec) -> Steps:
             data = yield from _all_of(source)
             raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data), plan.sender)
         plan.received = forwarded(upstream.headers)
-        yield Give(codec.head(upstream.headers))
+        yield Give((codec.head(upstream.headers),))
         splitter = Splitter(plan.known.framing)
         while (part := (yield following)) is not END:
             for block in splitter.feed(part):
                 over = codec.ends(block)
-                yield Give(block)
+                yield Give((block,))
         for block in splitter.rest():
-            yield Give(block)
+            yield Give((block,))
     finally:
         with contextlib.suppress(Exception):
             if over:
@@ -217,7 +217,7 @@ def _encoded(source: Source) -> Steps:
     following = Next(source)
     try:
         while (block := (yield following)) is not END:
-            yield Give(block.encode("utf-8", "surrogateescape"))
+            yield Give((block.encode("utf-8", "surrogateescape"),))
     finally:
         yield Close(source)
 
@@ -227,7 +227,7 @@ def _passed(upstream: Upstream) -> Steps:
     following = Next(Source(lambda: upstream.body))
     try:
         while (part := (yield following)) is not END:
-            yield Give(part)
+            yield Give((part,))
     finally:
         yield Call(upstream.close)
 

@@ -12,9 +12,8 @@ from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.streams.plain import settled_blocking
-from semantic_llm_cache.streams.stream import settled
-from semantic_llm_cache.wire.driving import streamed, streamed_blocking
+from semantic_llm_cache.streams.driving import streamed, streamed_blocking
+from semantic_llm_cache.streams.stream import settled, settled_blocking
 
 __all__ = ["END", "Ask", "Body", "Call", "Close", "Do", "Drain", "Next", "Source"]
 

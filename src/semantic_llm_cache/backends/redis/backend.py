@@ -32,8 +32,8 @@ from semantic_llm_cache.backends.redis.vectors import set_vectors
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, Text
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.records import Candidate, Text
 from semantic_llm_cache.storage.urls import merged
 from semantic_llm_cache.values.odd_text import escape, unescape
 

@@ -13,7 +13,7 @@ from semantic_llm_cache.backends.sqlite.rows import COLUMNS, Damage, decode, fet
 from semantic_llm_cache.backends.sqlite.schema import sequence
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity.base import Vector
-from semantic_llm_cache.storage.contract import Text
+from semantic_llm_cache.storage.records import Text
 from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["Reader", "Step"]

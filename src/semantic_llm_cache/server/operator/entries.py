@@ -15,7 +15,8 @@ from semantic_llm_cache.management.labels import origin_of_entry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.server.operator.caches import Place
 from semantic_llm_cache.server.operator.views import SCOPE
-from semantic_llm_cache.storage.contract import Candidate, StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.storage.selection import Selection
 
 __all__ = ["SORTS", "Conditions", "Found", "Page", "delete_matching", "groups", "look_through", "near", "walk"]
