@@ -42,6 +42,7 @@ def test_the_table_of_metrics_is_the_only_one():
         assert metric.documentation.endswith(".")
         value = getattr(counters, metric.counter)
         assert (value, type(value)) == (0, float if metric.unit else int)
+        assert type(getattr(CacheStats(), metric.shown)) is type(value)
         setattr(counters, metric.counter, number)
     with pytest.raises(AttributeError):
         counters.misspelt = 1
