@@ -16,7 +16,6 @@ from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup, forget, last_lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.doors.methods import CachedMethod
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, FUNCTION_OPTIONS, refuse_unknown
 from semantic_llm_cache.engine.outcome import MISS
@@ -214,6 +213,8 @@ def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
     if isinstance(function, staticmethod):
         return staticmethod(bind(function.__func__, engine, options))
     if isinstance(function, classmethod):
+        from semantic_llm_cache.doors.methods import CachedMethod
+
         inner = bind(function.__func__, engine, options)
         return CachedMethod(inner.__wrapped__, inner.__call__, inner.controls, of_class=True)
     if not callable(function):
@@ -225,6 +226,8 @@ def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
         make = _async_wrapper if controls.is_async else _plain_wrapper
     wrapper = make(controls)
     if _in_class_body(function):
+        from semantic_llm_cache.doors.methods import CachedMethod
+
         return CachedMethod(function, wrapper, controls)
     functools.update_wrapper(wrapper, function)
     for name in ("cache_info", "cache_clear", "cache_invalidate", "cache_lookup", "with_lookup"):

@@ -16,7 +16,6 @@ from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.outcome import Failure
-from semantic_llm_cache.engine.watch import Phase, Span, Watch
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from semantic_llm_cache.config import CacheEntry
+    from semantic_llm_cache.engine.watch import Phase, Span, Watch
 
 __all__ = ["EVERYWHERE", "Audience", "Event", "Hook", "Listener", "watched"]
 
@@ -162,6 +162,8 @@ class Hook:
             else:
                 if span is not None:
                     spans.append(span)
+        from semantic_llm_cache.engine.watch import Watch
+
         call.watch = Watch(spans, self._failed)
         return call.watch
 
