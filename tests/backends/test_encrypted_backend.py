@@ -15,7 +15,9 @@ from redis_servers import server_url as redis_url
 
 from semantic_llm_cache import CachedLLM, Request, SemanticCache, cache
 from semantic_llm_cache.backends import EncryptedBackend, MemoryBackend, SQLiteBackend, backend_from_url
+from semantic_llm_cache.backends.encrypted.keys import read_keys
 from semantic_llm_cache.backends.encrypted.rotation import Rotation
+from semantic_llm_cache.backends.encrypted.sealing import seal_bytes
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError, EncryptionKeyError
 from semantic_llm_cache.similarity.base import unit
@@ -217,10 +219,46 @@ async def test_plain_entries_are_served_only_after_they_were_encrypted(caplog):
     backend = EncryptedBackend(inner, KEY)
     assert await backend.get("quicksilver") is None
     assert await backend.iterate() == []
-    assert await backend.reencrypt() == 0
     assert await backend.reencrypt(plain=True) == 5
     assert (await backend.get("quicksilver")).response == {"marmalade": ("zanzibar",)}
     assert len(await backend.iterate()) == (await inner.get_stats())["size"] == 4
+
+
+@pytest.mark.parametrize("holds", ["entries", "a state"])
+async def test_a_storage_in_clear_is_not_marked_as_encrypted_unless_asked_for(holds):
+    inner = MemoryBackend()
+    if holds == "entries":
+        await inner.set("k", entry())
+    else:
+        await inner.set_state("online:default", b"zanzibar and quicksilver")
+    with pytest.raises(ValueError, match=r"plain=False, and memory:// is not encrypted: pass plain=True .*--plain"):
+        await EncryptedBackend(inner, KEY).reencrypt()
+    assert await inner.get_state(KEYS_STATE) is None
+    assert await EncryptedBackend(inner, KEY).reencrypt(plain=True) == 1
+    assert await EncryptedBackend(inner, KEY).reencrypt() == 0
+
+
+async def test_an_empty_storage_and_one_whose_mark_was_lost_can_be_reencrypted():
+    inner = MemoryBackend()
+    assert await EncryptedBackend(inner, OLD).reencrypt() == 0
+    await fill(EncryptedBackend(inner, OLD))
+    await inner.set_state(KEYS_STATE, None)
+    await inner.set_state("of another key", seal_bytes(read_keys(OTHER)[0], "of another key", b"1"))
+    before = await inner.get_state("of another key")
+    assert await EncryptedBackend(inner, [KEY, OLD]).reencrypt(plain=True) == 5
+    assert await inner.get_state("of another key") == before
+    assert await inner.get_state(KEYS_STATE) is not None
+
+
+async def test_what_is_left_in_clear_is_reported(caplog):
+    inner = MemoryBackend()
+    await fill(EncryptedBackend(inner, KEY))
+    await inner.set("k", entry())
+    assert await EncryptedBackend(inner, KEY).reencrypt() == 0
+    assert "memory://: entries left in clear: 1. Encrypt them with --plain" in caplog.text
+    caplog.clear()
+    assert await EncryptedBackend(inner, KEY).reencrypt(plain=True) == 1
+    assert caplog.text == ""
 
 
 async def test_another_key_is_an_error_also_where_failures_are_not():

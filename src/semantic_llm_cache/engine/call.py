@@ -91,3 +91,10 @@ class Call:
         made = self.again()
         made.settings = replace(self.settings, similarity=1.0)
         return made
+
+    def rechecked(self) -> Call:
+        """Return `exact`, but ask for the versions of what the answer rests on again."""
+        made, evidence = self.exact(), self.settings.evidence
+        if evidence is not None:
+            made.settings = replace(made.settings, evidence=evidence.without_learned())
+        return made

@@ -49,6 +49,7 @@ from semantic_llm_cache.metrics.counters import CacheInfo, Counters
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import need_asyncio
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.registry import register_engine
 
 if TYPE_CHECKING:
@@ -468,7 +469,8 @@ class Engine:
 
     async def remove(self, request: Request) -> bool:
         """Do a `delete` for doors, which have applied the contexts around the call."""
-        return await self.access.storage().backend.delete(self.redacted(request).key)
+        backend = await require_key(self.access.storage().backend)
+        return await backend.delete(self.redacted(request).key)
 
     async def learn(self, verdict: Verdict) -> None:
         """Count a person's verdict on an answer, and tell the error budget."""

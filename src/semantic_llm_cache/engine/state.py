@@ -19,6 +19,7 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.records import Text
 
 __all__ = ["BackendState", "state_of"]
@@ -207,6 +208,7 @@ class BackendState:
             vectors, self._vectors = self._vectors, {}
             self._flushing += 1
         try:
+            await require_key(backend)
             if hits:
                 await backend.record_hits(hits, self.last_access)
                 hits = {}

@@ -16,6 +16,7 @@ from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
 from semantic_llm_cache.exceptions import CacheKeyError, CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.keys.fingerprint import canonical, fingerprint_instance
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.wire.checks import ToolCalls, check_tool_calls
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
@@ -159,4 +160,4 @@ class Door:
 
     async def clear(self) -> int:
         """Remove the entries made through doors of this name; return how many."""
-        return await self.engine.backend.invalidate(tags=[self.name])
+        return await (await require_key(self.engine.backend)).invalidate(tags=[self.name])

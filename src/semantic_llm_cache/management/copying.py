@@ -13,6 +13,7 @@ from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.metrics.learned import STATES
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.registry import shared_backend
 
 __all__ = ["CopyReport", "copy_cache"]
@@ -106,7 +107,7 @@ async def copy_cache(
     check_flag(dry_run, "dry_run")
     check_count(batch_size, "batch_size", "a number of entries")
     check_plain(progress, "progress")
-    source, target = shared_backend(src, "src"), shared_backend(dst, "dst")
+    source, target = await require_key(shared_backend(src, "src")), await require_key(shared_backend(dst, "dst"))
     if await _are_one(source, target, ask=not dry_run):
         raise ValueError(f"src and dst are the same place, {source.url}: name another destination")
     report = CopyReport(dry_run=dry_run)

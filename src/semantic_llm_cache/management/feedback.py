@@ -14,6 +14,7 @@ from semantic_llm_cache.engine.learning import Verdict
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.exceptions import CacheBackendError, CacheNotFoundError
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.storage.registry import backends_in_use, engines_in_use, shared_backend
 
@@ -223,6 +224,7 @@ async def _find(subject: _Subject, places: list[StorageBackend]) -> _Found:
     having: list[_Found] = []
     for backend in places:
         try:
+            await require_key(backend)
             if backend.in_process:
                 entry = await entry_under(backend, subject.key)
             else:

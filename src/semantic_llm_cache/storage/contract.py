@@ -105,6 +105,9 @@ class StorageBackend(ABC):
     observer: Observer | None = None
     """Set by the engine; see `settle` and `tally`."""
 
+    key_checked: bool = False
+    """Set once it is known that this storage is not encrypted, or that its key was given: see `storage.key_check`."""
+
     clock: Callable[[], float] = staticmethod(time.time)
     """Wall time in seconds. The engine replaces it on the instance when it was given a `clock=`."""
 

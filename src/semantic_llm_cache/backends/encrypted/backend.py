@@ -10,10 +10,9 @@ from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.encrypted.front import KeyedFront
 from semantic_llm_cache.backends.encrypted.keys import EncryptionKey, read_keys
 from semantic_llm_cache.backends.encrypted.mark import Mark
+from semantic_llm_cache.backends.encrypted.reencryption import Reencryption
 from semantic_llm_cache.backends.encrypted.sealer import Sealer, Vectors
 from semantic_llm_cache.backends.encrypted.sealing import (
-    blob_mark,
-    key_id,
     prompt_name,
     stored_key,
 )
@@ -327,47 +326,23 @@ class EncryptedBackend(CandidateBackend):
     async def reencrypt(self, *, plain: bool = False, batch_size: int = 500) -> int:
         """Encrypt all entries and named states with the first key that are not; return how many.
 
-        The cache may be in use meanwhile. Afterwards the other keys are no longer needed.
+        The cache may be in use meanwhile. Afterwards the other keys are no longer needed. What is left in clear is
+        logged.
 
         Args:
             plain: also entries that are stored without encryption. Only for a storage to which nobody else can have
                 written: their origin cannot be checked.
             batch_size: entries read at a time.
+
+        Raises:
+            ValueError: `plain` is False, and the storage holds something and was never encrypted: once it is marked as
+                encrypted, nothing of that can be read.
         """
-        await self._mark.announce()
-        count = 0
-        async for place, stored in self.inner.scan(batch_size):
-            count += await self._moved(place, stored, plain)
-        for name in await self.list_states():
-            value = await self.inner.get_state(name)
-            if value is not None and not value.startswith(blob_mark(self._keys[0])):
-                opened = await self.get_state(name)
-                opened = value if opened is None and plain else opened
-                if opened is not None:
-                    await self.set_state(name, opened)
-                    count += 1
-        await self.forget_keys()
-        return count
+        return await Reencryption(self.inner, self._sealer, self._mark, plain).run(batch_size)
 
     async def forget_keys(self) -> None:
         """Note that no entry is encrypted with another key than the first; for after a rotation."""
         await self._mark.forget_others()
-
-    async def _moved(self, place: str, stored: CacheEntry, plain: bool) -> bool:
-        """Encrypt an entry with the first key, if it is not; return whether it was done."""
-        id = key_id(stored)
-        if id == self._keys[0].id or (not id and not plain):
-            return False
-        opened = (place, stored) if not id else await self._sealer.opened(place, stored)
-        if opened is None:
-            return False
-        name, entry = opened
-        target = stored_key(self._keys[0], name)
-        (present,) = await self.inner.get_many([target], touch=False)
-        if present is None:  # else a newer one was stored meanwhile
-            await self.inner.set(target, await self._sealer.sealed(name, entry))
-        await self.inner.delete_stored(place, stored.created_at)
-        return True
 
     # ---------------------------------------------------------------------------- the rest
 
@@ -385,8 +360,10 @@ class EncryptedBackend(CandidateBackend):
         return await self.inner.get_counters()
 
     async def get_state(self, name: str) -> bytes | None:
-        """Return a named blob, decrypted, or None."""
+        """Return a named blob, decrypted, or None. The mark of the storage is not shown."""
         await self._mark.verify()
+        if name == KEYS_STATE:
+            return None
         value = await self.inner.get_state(name)
         return None if value is None else self._sealer.opened_state(name, value)
 

@@ -28,6 +28,10 @@ class Mark:
         self._chosen = chosen
         self._verified = self._announced = False
 
+    async def is_there(self) -> bool:
+        """Return whether the storage has the mark."""
+        return await self._inner.get_state(KEYS_STATE) is not None
+
     async def verify(self) -> None:
         """Check once that the storage was encrypted with one of the keys, if with any. Raises EncryptionKeyError."""
         if not self._verified:
@@ -42,6 +46,7 @@ class Mark:
             value = self._note([own, *(id for id in self._known(noted) if id != own)])
             if value != noted:
                 await self._inner.set_state(KEYS_STATE, value)
+                self._inner.key_checked = False  # by caches of this process that use the storage without a key
             self._verified = self._announced = True
 
     async def forget_others(self) -> None:
