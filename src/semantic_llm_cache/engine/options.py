@@ -3,12 +3,15 @@
 The decorator, the engine, the doors, `derive` and ``docs/options.md`` take theirs from here.
 """
 
+# ruff: noqa: RUF009 - `_option` calls `field`
+
 from __future__ import annotations
 
 import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from semantic_llm_cache.arguments import (
@@ -222,9 +225,10 @@ class Option:
 
 
 def _option(default: Any, check: Check, doc: str) -> Any:
-    return Option(default, check, doc)
+    return field(default=default, metadata={"option": Option(default, check, doc)})
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Options:
     """The checked options of an engine. `read` makes them; `changed` returns a changed copy."""
 
@@ -334,9 +338,7 @@ class Options:
         20_000_000, _characters, "Longest answer that is stored, in characters of its stored form."
     )
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        for name, option in ENGINE_OPTIONS.items():
-            setattr(self, name, given.get(name, option.default))
+    def __post_init__(self) -> None:
         if self.encryption_key is not None:
             if self.backend is None:
                 raise ValueError(
@@ -355,11 +357,11 @@ class Options:
         Raises:
             ValueError, TypeError: an option is not valid; the message names it.
         """
-        return cls(_checked(given, also))
+        return cls(**_checked(given, also))
 
     def changed(self, given: Mapping[str, Any], also: Iterable[str] = ()) -> Options:
         """Return these options with some changed. Takes and raises what `read` does."""
-        return Options({**vars(self), **_checked(given, also)}) if given else self
+        return replace(self, **_checked(given, also)) if given else self
 
     @property
     def category_rules(self) -> CategoryRules:
@@ -390,7 +392,7 @@ class Options:
         return max(self.stale_while_revalidate or 0.0, self.stale_if_error or 0.0)
 
 
-ENGINE_OPTIONS: dict[str, Option] = {name: part for name, part in vars(Options).items() if isinstance(part, Option)}
+ENGINE_OPTIONS: dict[str, Option] = {part.name: part.metadata["option"] for part in fields(Options)}
 """The options of an engine: what `SemanticCache` takes."""
 
 FUNCTION_OPTIONS: dict[str, Option] = {

@@ -241,7 +241,8 @@ class CallBinder:
         if self.instance_name is not None:
             if not args:
                 return None
-            instance = self._instance_token(args[0], self.instance_name in self._ignore)
+            token_of = self._instance_token  # quicker than calling it as an attribute
+            instance = token_of(args[0], self.instance_name in self._ignore)
             if instance is None:
                 return None
             rest = args[1:]

@@ -26,7 +26,7 @@ __all__ = [
 
 MAX_DEPTH = 64
 
-LEAVES = frozenset({type(None), bool, int, float, str, bytes})
+LEAVES = frozenset({str, int, float, bool, type(None), bytes})
 
 Writer = Callable[..., None]
 Attempt = Callable[..., bool]
