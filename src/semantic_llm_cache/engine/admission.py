@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheEntry, parse_ttl
-from semantic_llm_cache.engine.access import Access
+from semantic_llm_cache.engine import late
+from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning, snapshot
 from semantic_llm_cache.engine.notices import Notices
@@ -204,25 +205,35 @@ class Admission:
             cost_usd=used.cost_usd,
         )
         storage = self._access.storage()
-        withdrawals = storage.state.withdrawals
-        if withdrawals.concern(entry.tags, call.started):
+        if storage.state.withdrawals.concern(entry.tags, call.started):
             return Put(False, used, because("invalidated"))
         try:
-            if found.lease is not None:
-                if not await found.lease.store(storage, entry):
-                    return Put(False, used, because("lease"))
-            else:
-                await storage.put(request.key, entry)
-            if withdrawals.concern(entry.tags, call.started):  # it may have been written after the deletion
-                await storage.delete_stored(request.key, entry.created_at)
-                return Put(False, used, because("invalidated"))
+            refused = await self._store(storage, entry, call)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
             if isinstance(outage, Unreadable) and isinstance(outage.__cause__, Exception):
                 self.warn_unstorable(outage.__cause__, call.settings)
             return Put(False, used, because("rejected" if isinstance(outage, Unreadable) else "backend", str(outage)))
+        if refused:
+            return Put(False, used, refused)
         found.place = Place(request.key, entry.created_at)
         return Put(True, used)
+
+    async def _store(self, storage: Storage, entry: CacheEntry, call: Call) -> str:
+        """Write an entry; return why it is not kept, ``""`` if it is. Raises what `Storage.run` does."""
+        key, lease = call.request.key, call.found.lease
+
+        async def write() -> bool:
+            if lease is not None:
+                stored: bool = await lease.store(storage, entry)
+                return stored
+            await storage.put(key, entry)
+            return True
+
+        def withdrawn() -> Awaitable[bool]:
+            return late.withdrawn_since(storage, call, entry.tags)
+
+        return await late.put(storage, key, entry, write, withdrawn, labelled=call.is_labelled)
 
     def _tokens(self, call: Call, fresh: Fresh) -> tuple[int, int]:
         text = fresh.shared.text if type(fresh.shared) is Encoded and is_large(fresh.shared) else None

@@ -69,10 +69,16 @@ class Call:
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that the answer is stored with: its tags, what it rests on, and whether the prompt is masked."""
-        evidence, tags = self.settings.evidence, self.settings.tags
+        evidence, tags = self.settings.evidence, (*self.settings.own_tags, *self.settings.tags)
         if self.request.redacted:
             tags = (*tags, MASKED_TAG)
         return tags if evidence is None else (*tags, *evidence_tags(evidence.versions))
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the answer gets labels that were given, by tags or by what it rests on."""
+        evidence, tags = self.settings.evidence, self.settings.tags
+        return bool(tags) or (evidence is not None and bool(evidence.versions))
 
     @property
     def flight_scope(self) -> str:

@@ -267,9 +267,9 @@ class Engine:
 
     # ---------------------------------------------------------------------- for doors
 
-    def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
+    def settings(self, target: Any = Any, own_tags: tuple[str, ...] = ()) -> CallSettings:
         """Return the settings for a door's calls: the type of answers, and the door's own labels."""
-        return replace(self._settings, target=target, tags=(*self.tags, *tags))
+        return replace(self._settings, target=target, own_tags=own_tags)
 
     def _in_context(
         self, request: Request, settings: CallSettings | None, target: Any = Any
@@ -441,7 +441,8 @@ class Engine:
             response: the answer.
             ttl: replaces the TTL of the engine, or of a `CacheContext` around the call.
             tags: added to the engine's.
-            duration_ms: how long the call took; reported as the time that a hit saves.
+            duration_ms: how long the call took; reported as the time that a hit saves. Nothing is stored if
+                `invalidate` has named one of the labels in that time.
             result_type: the type to which hits rebuild the answer.
             settings: from a door that has applied the contexts around the call; None applies them here.
         """
@@ -450,6 +451,7 @@ class Engine:
         if ttl is not MISS:
             changed["ttl"], changed["fixed"] = check_ttl(ttl), settings.fixed | {"ttl"}
         call = Call(request, replace(settings, **changed)).again()
+        call.started -= duration_ms / 1000
         self.categories.apply(call)
         await self.grounds.resolve(call)
         if not call.settings.enabled or not call.settings.asks.may_store:

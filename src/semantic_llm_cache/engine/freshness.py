@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache.calls.refusals import NotStored
+from semantic_llm_cache.engine import late
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
@@ -17,6 +18,7 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Outcome, Used
 from semantic_llm_cache.engine.search import Search
+from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import maybe_await
@@ -101,8 +103,9 @@ class Freshness:
         found = await self._look_again(call)
         if found is None or found.entry is None or found.outcome not in ("exact", "stale"):
             return None
-        if self._access.storage().state.withdrawals.concern(found.entry.tags, call.started):
-            return None  # it was invalidated while the call ran
+        with contextlib.suppress(Outage, CacheBackendError):  # nobody has said then that it was
+            if await late.withdrawn_since(self._access.storage(), call, found.entry.tags):
+                return None  # it was invalidated while the call ran
         if found.outcome == "stale":
             if self._search.late(found.entry) >= self._if_error:
                 return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine import late
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.categories import Categories
@@ -298,11 +299,12 @@ class Learning:
             hit_count=0,
             last_accessed=None,
         )
-        await storage.put(key, alias)
-        if storage.state.withdrawals.concern(entry.tags, began):
-            await storage.delete_stored(key, entry.created_at)
-            return False
-        return True
+
+        async def write() -> bool:
+            await storage.put(key, alias)
+            return True
+
+        return not await late.put(storage, key, alias, write, lambda: late.alias_withdrawn(storage, entry, began))
 
     # ------------------------------------------------------------------------ feedback
 

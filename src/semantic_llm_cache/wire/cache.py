@@ -244,7 +244,7 @@ class WireCache:
             found = yield from _reading(body, lambda: self._found(asked, model, given, carrier, namespace))
             self.recent.put(place, found)
         asked, request, tags = found
-        settings = replace(settings, tags=(*settings.tags, *tags))
+        settings = replace(settings, own_tags=(*settings.own_tags, *tags))
         if not asked.near:
             settings.similarity = 1.0
         plan = Plan(known, asked, request, settings, settings.control or _NOTHING)
