@@ -86,6 +86,8 @@ class EncryptedPlace:
                     await engine.preload()
                 with pytest.raises(EncryptionKeyError):
                     await engine.store(request("What is new?"), "x")
+                with pytest.raises(EncryptionKeyError):
+                    await engine.delete(request())
                 with CacheContext(cache_control="no-cache"), pytest.raises(EncryptionKeyError):
                     await engine.get_or_call(request(), lambda: ran.append(1))
                 await background_work_ended()
@@ -301,6 +303,36 @@ async def test_one_that_is_encrypted_meanwhile_by_this_process_is_checked_again(
     with pytest.raises(EncryptionKeyError, match=REFUSED):
         await plain.get_or_call(request("another"), lambda: "x")
     await sealed.close()
+
+
+@pytest.mark.parametrize("kind", ["whole", "plain", "stream", "refreshed"])
+async def test_an_answer_is_returned_when_the_storage_is_encrypted_while_the_function_runs(tmp_path, kind, caplog):
+    backend = SQLiteBackend(tmp_path / "cache.db")
+    mode = "shadow" if kind == "refreshed" else "serve"
+    plain, sealed = SemanticCache(backend, mode=mode), SemanticCache(EncryptedBackend(backend, KEY))
+    await plain.get_or_call(request("before"), lambda: "in clear")
+
+    async def seal():
+        await sealed.store(request("sealed"), "sealed")
+        return "fresh"
+
+    @plain.cache
+    async def stream(prompt: str):
+        yield await seal()
+
+    if kind == "stream":
+        answer = [chunk async for chunk in stream("another")]
+    elif kind == "plain":
+        answer = [await asyncio.to_thread(plain.get_or_call_blocking, request(), lambda: asyncio.run(seal()))]
+    else:
+        answer = [await plain.get_or_call(request(), seal)]
+    await background_work_ended()
+    assert answer == ["fresh"]
+    assert caplog.text.count("is encrypted, and encryption_key= was not given") == 1
+    with pytest.raises(EncryptionKeyError, match=REFUSED):
+        await plain.get_or_call(request("later"), lambda: "x")
+    assert len(await backend.iterate()) == 2  # "before" and "sealed"
+    await plain.close()
 
 
 async def test_a_damaged_mark_is_a_mark(tmp_path):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import subprocess
 import sys
 import threading
+import time
+import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -52,6 +57,88 @@ def test_an_error_ends_the_batch_and_is_raised(bad):
     assert len(done) < 999
     assert parallel.map(fail, [2, 3, 4]) == [2, 3, 4]
     parallel.close()
+
+
+def test_an_error_keeps_no_piece_alive():
+    class Piece:
+        pass
+
+    begun = threading.Event()
+
+    def fail(_: Piece) -> None:
+        if threading.current_thread() is threading.main_thread():
+            assert begun.wait(10)  # so that the other thread raises too
+        begun.set()
+        raise ValueError("bad piece")
+
+    def failed() -> weakref.ref[Piece]:
+        pieces = [Piece() for _ in range(4)]
+        with contextlib.suppress(ValueError):
+            parallel.map(fail, pieces)
+        return weakref.ref(pieces[0])
+
+    parallel = Parallel(2)
+    gc.collect()
+    gc.disable()
+    try:
+        piece = failed()
+        parallel.close()
+        assert _soon(lambda: piece() is None)  # the other thread may still be dropping it
+    finally:
+        gc.enable()
+
+
+def test_where_no_thread_can_be_started_the_caller_does_it_all_and_nothing_is_left(monkeypatch):
+    class Piece:
+        pass
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    parallel = Parallel(3)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    pieces = [Piece() for _ in range(20)]
+    assert parallel.map(lambda piece: piece, pieces) == pieces
+    piece = weakref.ref(pieces.pop())
+    pieces.clear()
+    gc.collect()
+    assert piece() is None
+    monkeypatch.undo()
+    assert parallel.map(abs, [-1, -2, -3]) == [1, 2, 3]
+    parallel.close()
+
+
+def test_a_caller_goes_on_when_another_could_start_no_thread(monkeypatch):
+    begun, go, results = threading.Event(), threading.Event(), []
+
+    def hold(piece: int) -> int:
+        begun.set()
+        assert go.wait(10)
+        return piece
+
+    parallel = Parallel(3)
+    first = threading.Thread(target=lambda: results.extend(parallel.map(hold, range(6))))
+    first.start()
+    assert begun.wait(10)
+    threads = threading.active_count()
+    pool = parallel._pool
+    assert pool is not None
+    pool._max_workers = 99  # so that it tries to start another one
+    monkeypatch.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no thread")))
+    assert parallel.map(abs, [-1, -2, -3]) == [1, 2, 3]
+    monkeypatch.undo()
+    go.set()
+    first.join(10)
+    assert results == list(range(6))
+    assert _soon(lambda: threading.active_count() < threads)
+    parallel.close()
+
+
+def _soon(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.002)
+    return condition()
 
 
 def test_a_caller_does_not_wait_for_threads_that_are_busy_for_others():

@@ -29,9 +29,6 @@ from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven, limited
 from semantic_llm_cache.runtime.breaker import CircuitBreaker
 from semantic_llm_cache.similarity.base import unit
-from semantic_llm_cache.similarity.cache import shared_embedder
-from semantic_llm_cache.similarity.factory import get_default_embedder
-from semantic_llm_cache.similarity.unseen import why_unreadable
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.records import Candidate, Text
@@ -214,6 +211,9 @@ class Access:
 
     def need_embedder(self) -> Any:
         """Return the embedder, found but not loaded. Raises EmbeddingUnavailableError."""
+        from semantic_llm_cache.similarity.cache import shared_embedder
+        from semantic_llm_cache.similarity.factory import get_default_embedder
+
         option = self._options.embedder
         if option is None or option == "auto":
             default = get_default_embedder()  # what "auto" means may change: set_default_embedder
@@ -258,7 +258,7 @@ class Access:
         shares = backend.vector_seconds > 0 and call.settings.asks.may_store
         new = self.unknown_text(call) if shares else None
         await self.embed(text, found)
-        if new is not None and found.vector is not None:
+        if new is not None and found.vector is not None and new.embedder == found.embedder:
             state.note_vector(new, found.vector)
 
     async def embed(self, text: str, found: Found) -> None:
@@ -277,6 +277,8 @@ class Access:
                 await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
             name = embedder.fingerprint  # loading may settle it: where 8 bits do not work, fp32 is used
             if not await _readable(embedder, text):
+                from semantic_llm_cache.similarity.unseen import why_unreadable
+
                 found.reason = why_unreadable(text)
                 return
             known = embedder.known(text)

@@ -39,10 +39,8 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
 from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Outage
 from semantic_llm_cache.engine.quick import Quick
-from semantic_llm_cache.engine.redacting import Redaction
 from semantic_llm_cache.engine.reporting import Reporter, off_because
 from semantic_llm_cache.engine.search import Search
-from semantic_llm_cache.engine.shadow import Shadow
 from semantic_llm_cache.engine.state import BackendState
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.keys.request import Request
@@ -51,6 +49,7 @@ from semantic_llm_cache.metrics.counters import CacheInfo, Counters
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import need_asyncio
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.registry import register_engine
 
 if TYPE_CHECKING:
@@ -94,7 +93,11 @@ class Engine:
         self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.notices = notices = Notices()
         self.template = options.template
-        self._redaction = None if options.redact is None else Redaction(options.redact, notices)
+        self._redaction = None
+        if options.redact is not None:
+            from semantic_llm_cache.engine.redacting import Redaction
+
+            self._redaction = Redaction(options.redact, notices)
         self.access = access = Access(options, notices)
         self.decider = decider = Decider(options, options.similarity, access.need_embedder)
         self._settings = CallSettings(
@@ -116,7 +119,11 @@ class Engine:
         self.freshness = freshness = Freshness(options, access, search, admission, leases, notices)
         joining = Joining(options, decider, learning, reporter)
         self.lead = Lead(search, admission, freshness, leases, joining, reporter)
-        self.shadow = Shadow(search, admission, learning, reporter) if options.mode == "shadow" else None
+        self.shadow = None
+        if options.mode == "shadow":
+            from semantic_llm_cache.engine.shadow import Shadow
+
+            self.shadow = Shadow(search, admission, learning, reporter)
         quick = Quick(options, access, learning, reporter, reference)
         self.quick = quick.answer
         hook.open(quick)
@@ -260,9 +267,9 @@ class Engine:
 
     # ---------------------------------------------------------------------- for doors
 
-    def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
+    def settings(self, target: Any = Any, own_tags: tuple[str, ...] = ()) -> CallSettings:
         """Return the settings for a door's calls: the type of answers, and the door's own labels."""
-        return replace(self._settings, target=target, tags=(*self.tags, *tags))
+        return replace(self._settings, target=target, own_tags=own_tags)
 
     def _in_context(
         self, request: Request, settings: CallSettings | None, target: Any = Any
@@ -434,7 +441,8 @@ class Engine:
             response: the answer.
             ttl: replaces the TTL of the engine, or of a `CacheContext` around the call.
             tags: added to the engine's.
-            duration_ms: how long the call took; reported as the time that a hit saves.
+            duration_ms: how long the call took; reported as the time that a hit saves. Nothing is stored if
+                `invalidate` has named one of the labels in that time.
             result_type: the type to which hits rebuild the answer.
             settings: from a door that has applied the contexts around the call; None applies them here.
         """
@@ -443,6 +451,7 @@ class Engine:
         if ttl is not MISS:
             changed["ttl"], changed["fixed"] = check_ttl(ttl), settings.fixed | {"ttl"}
         call = Call(request, replace(settings, **changed)).again()
+        call.started -= duration_ms / 1000
         self.categories.apply(call)
         await self.grounds.resolve(call)
         if not call.settings.enabled or not call.settings.asks.may_store:
@@ -462,7 +471,8 @@ class Engine:
 
     async def remove(self, request: Request) -> bool:
         """Do a `delete` for doors, which have applied the contexts around the call."""
-        return await self.access.storage().backend.delete(self.redacted(request).key)
+        backend = await require_key(self.access.storage().backend)
+        return await backend.delete(self.redacted(request).key)
 
     async def learn(self, verdict: Verdict) -> None:
         """Count a person's verdict on an answer, and tell the error budget."""

@@ -210,7 +210,6 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         path = weights.locate(self._model_path)
         weights.verify(path)
         self._tokenizer()
-        self._fallen_back = False
         try:
             with self._native(None):
                 session = sessions.open_int8(path)
@@ -219,9 +218,9 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             if self._exiting:
                 raise
             problem = f"{type(error).__name__}: {error}"
+        self._fallen_back = bool(problem)
         if not problem:
             return session
-        self._fallen_back = True
         _log.warning("the 8-bit embedding model is not used on this machine, fp32 is: %s", problem)
         return None
 

@@ -69,14 +69,17 @@ class Parallel:
         others: list[Future[None]] = []
         try:
             while waiting:
-                others = [other for other in others if not other.done() or other.exception()]
+                others = [other for other in others if not other.done() or _error_of(other)]
                 others += self._start(take, min(_AHEAD * (self._threads - 1) - len(others), len(waiting) - 1))
                 take()
         finally:
-            running = [other for other in others if not other.cancel()]
-            errors = [error for other in running if (error := other.exception()) is not None]
-        if errors:
-            raise errors[0]
+            failed = _first_error([other for other in others if not other.cancel()])
+            others.clear()
+        try:
+            if failed is not None:
+                raise failed
+        finally:
+            del failed  # its traceback holds this frame
         # A thread that failed to start may have left its piece in the queue: it is done here.
         return [results[place] if place in results else function(piece) for place, piece in enumerate(pieces)]
 
@@ -89,7 +92,8 @@ class Parallel:
                 for _ in range(count):
                     begun.append(self._pool.submit(take))
             except RuntimeError:  # at interpreter exit, or no thread can be started: the caller does it all
-                pass
+                self._pool.shutdown(wait=False, cancel_futures=True)  # which else would keep what no thread takes
+                self._pool = None
             return begun
 
     def close(self) -> None:
@@ -98,3 +102,12 @@ class Parallel:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
+
+
+def _first_error(others: list[Future[None]]) -> BaseException | None:
+    """Wait for all, and return the first error."""
+    return next(iter([error for other in others if (error := _error_of(other)) is not None]), None)
+
+
+def _error_of(other: Future[None]) -> BaseException | None:
+    return None if other.cancelled() else other.exception()
