@@ -32,6 +32,7 @@ from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.similarity.cache import shared_embedder
 from semantic_llm_cache.similarity.unseen import why_unreadable
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend, Text
+from semantic_llm_cache.storage.one_step import OneStep, takes_one_step
 from semantic_llm_cache.storage.registry import default_in_use, get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop
 
@@ -45,10 +46,11 @@ _REMEDY = "Check that it is reachable and healthy."
 class Storage:
     """One backend, as one engine uses it."""
 
-    __slots__ = ("_options", "backend", "state")
+    __slots__ = ("_one_step", "_options", "backend", "state")
 
     def __init__(self, backend: StorageBackend, state: BackendState, options: Options) -> None:
         self.backend = backend
+        self._one_step: OneStep | None = backend if takes_one_step(backend) else None
         self.state = state
         self._options = options
 
@@ -117,6 +119,32 @@ class Storage:
         )
         self.state.note_read(bool(candidates))
         return candidates
+
+    def expects_near(self, key: str) -> bool:
+        """Return whether looking by key and by vector in one step saves time: the key is likely not there."""
+        state = self.state
+        return (
+            self._one_step is not None
+            and state.searched
+            and state.answered_near(key)
+            and not (state.breakers["read"].open or state.breakers["search"].open)
+        )
+
+    async def get_or_find(
+        self, key: str, vector: Any, scope: str, embedder: str
+    ) -> tuple[CacheEntry | None, list[Candidate]]:
+        """Return the entry under a key, else the nearest entry of a scope. Raises what `run` does."""
+        backend = self._one_step
+        assert backend is not None
+        entry, found = await self.run(
+            lambda: backend.get_or_find(key, vector, 0.0, k=1, scope=scope, embedder=embedder), "search"
+        )
+        self.state.note_read(entry is not None)
+        if entry is None:
+            self.state.note_read(bool(found))
+        else:
+            self.state.forget_near(key)
+        return entry, found
 
     async def put(self, key: str, entry: CacheEntry) -> None:
         """Write an entry. Raises what `run` does."""
@@ -219,6 +247,15 @@ class Access:
                 return None
             request = call.request
             return Text(request.namespace, request.scope_hash, embedder.fingerprint, request.text)
+        except Exception:  # `embed` meets the same, and reports it
+            return None
+
+    def known_vector(self, call: Call) -> tuple[Any, str] | None:
+        """Return the unit vector of a call's text and the embedder's name, if this process knows the vector."""
+        try:
+            embedder = self.need_embedder()
+            known = embedder.known(call.request.text)
+            return None if known is None else (unit(known), embedder.fingerprint)
         except Exception:  # `embed` meets the same, and reports it
             return None
 

@@ -262,6 +262,8 @@ class Engine:
 
     def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
         """Return the settings for a door's calls: the type of answers, and the door's own labels."""
+        if target is self._settings.target and not tags:
+            return self._settings
         return replace(self._settings, target=target, tags=(*self.tags, *tags))
 
     def _in_context(

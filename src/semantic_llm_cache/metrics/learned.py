@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from semantic_llm_cache.index.linear import dots
 from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = ["STATES", "Clusters", "clusters_of", "kept_summary", "reset", "reset_after_fork", "state_name", "summary"]
@@ -102,14 +103,14 @@ class Clusters:
             self._centroids = np.zeros((_MOST, len(vector)), dtype=np.float32)
         used = len(self._clusters)
         if used:
-            near = self._centroids[:used] @ vector
+            near = dots(self._centroids[:used], vector)
             best = int(near.argmax())
             if near[best] >= _ALIKE or used == _MOST:
                 cluster = self._clusters[best]
-                weight = min(cluster.requests, _MEMORY)
-                moved = self._centroids[best] * weight
-                moved += vector
-                self._centroids[best] = moved / max(float(moved.dot(moved)) ** 0.5, 1e-9)
+                centroid = self._centroids[best]
+                centroid *= min(cluster.requests, _MEMORY)
+                centroid += vector
+                centroid /= max(float(centroid.dot(centroid)) ** 0.5, 1e-9)
                 return cluster
         self._centroids[len(self._clusters)] = vector
         made = _Cluster()
