@@ -56,7 +56,7 @@ def _without_both(words: list[str]) -> list[str]:
 def _joins(new: Reading, old: Reading) -> str | None:
     if not ({"join", "joins"} & new.vocabulary and {"join", "joins"} & old.vocabulary):
         return None
-    ours, theirs = (set(_JOINS.findall(reading.text.lower())) for reading in (new, old))
+    ours, theirs = (set(_JOINS.findall(reading.lower)) for reading in (new, old))
     if ours == theirs or not (ours | theirs) - {""}:
         return None
     if ours - theirs and theirs - ours:
@@ -66,7 +66,7 @@ def _joins(new: Reading, old: Reading) -> str | None:
 
 def _sql(new: Reading, old: Reading) -> str | None:
     ours, theirs = _keywords(new), _keywords(old)
-    if ours == theirs or not (_SQL.search(new.text.lower()) and _SQL.search(old.text.lower())):
+    if ours == theirs or not (_SQL.search(new.lower) and _SQL.search(old.lower)):
         return None
     if ours - theirs:
         return f"operator {min(ours - theirs)} not in the stored prompt"
@@ -75,7 +75,7 @@ def _sql(new: Reading, old: Reading) -> str | None:
 
 def _keywords(reading: Reading) -> frozenset[str]:
     found = reading.vocabulary & _SQL_WORDS
-    return found | {"union all"} if "union all" in reading.text.lower() else found
+    return found | {"union all"} if "union all" in reading.lower else found
 
 
 # --- bounds, if / unless, including / except ----------------------------------------------------------
@@ -130,7 +130,7 @@ def conditions(new: Reading, old: Reading) -> str | None:
 
 
 def _bounds(new: Reading, old: Reading) -> str | None:
-    ours, theirs = ({name for name, found in _BOUNDS if found.search(reading.text.lower())} for reading in (new, old))
+    ours, theirs = ({name for name, found in _BOUNDS if found.search(reading.lower)} for reading in (new, old))
     if "than" in new.vocabulary and "than" in old.vocabulary and (">=" in ours) != (">=" in theirs):
         ours, theirs = ours or {">"}, theirs or {">"}  # "greater than y" and "greater than or equal to y"
     if ours and theirs and ours != theirs:
@@ -139,7 +139,7 @@ def _bounds(new: Reading, old: Reading) -> str | None:
 
 
 def _unless(new: Reading, old: Reading) -> str | None:
-    ours, theirs = new.text.lower(), old.text.lower()
+    ours, theirs = new.lower, old.lower
     for name, pattern in (("unless", _UNLESS), ("even if", _EVEN_IF)):
         mine, yours = pattern.search(ours), pattern.search(theirs)
         if bool(mine) == bool(yours):
@@ -152,7 +152,7 @@ def _unless(new: Reading, old: Reading) -> str | None:
 
 
 def _excluded(new: Reading, old: Reading) -> str | None:
-    mine, yours = _WITHOUT.search(new.text.lower()), _WITHOUT.search(old.text.lower())
+    mine, yours = _WITHOUT.search(new.lower), _WITHOUT.search(old.lower)
     if bool(mine) == bool(yours):
         return None
     other = _WITH.search((old if mine else new).text.lower())
@@ -212,7 +212,7 @@ def _compared(reading: Reading) -> dict[str, tuple[str, int, str]]:
     if reading.language != "en":
         return known
     at = reading.words.index("than") if "than" in reading.vocabulary else 0
-    for match in _COMPARED.finditer(reading.text.lower()):
+    for match in _COMPARED.finditer(reading.lower):
         way, quality, equal, alike, single = match.groups()
         if single:
             if single in _NO_QUALITY or (single.endswith("er") and not at and "which" not in reading.vocabulary):

@@ -10,7 +10,7 @@ from .lexicon import in_order, words
 from .lexicon.numerals import LOOSE_UNITS, MULTIPLIERS, NUMBER_WORDS, ORDINAL_WORDS, UNITS
 from .multiples import other_multiple
 from .text import Reading
-from .times import CLOCK
+from .times import clocks
 
 __all__ = ["NUMBERS", "UNITS_RULE", "VERSIONS", "quantities"]
 
@@ -58,6 +58,10 @@ class Quantity(NamedTuple):
 _NUMERIC_WORDS = frozenset(w for words in NUMBER_WORDS.values() for w in words) | frozenset(ORDINAL_WORDS) | {
     "hundred", "thousand", "million", "dozen", "half", "quarter", *(numeral.lower() for numeral in _ROMAN),
 }  # fmt: skip
+
+
+# No number in words begins with any other word; see `_read_word`.
+_BEGIN_NUMBERS = _NUMERIC_WORDS | words("a an million thousand") | _HAN_ONE.keys()
 
 
 def _decimal(text: str, english: bool) -> float:
@@ -180,8 +184,9 @@ def _find(reading: Reading) -> list[Quantity]:
     english = reading.language == "en"
     words = _ENGLISH_NUMBERS if english else NUMBER_WORDS.get(reading.language, _ENGLISH_NUMBERS)
     # Times of day are compared by rule "times"; "like I'm five" is a wish for simple words.
-    spans = [m.span() for m in CLOCK.finditer(text)] if reading.has_number else []
-    spans += [m.span() for m in _LIKE_FIVE.finditer(text)]
+    spans = list(clocks(reading).spans)
+    if "5" in text or "five" in reading.lower:
+        spans += [m.span() for m in _LIKE_FIVE.finditer(text)]
     skipped = {place for first, end in spans for place in range(first, end)}
     found: list[Quantity] = []
     attached: set[int] = set()  # tokens that are units of a number
@@ -191,7 +196,7 @@ def _find(reading: Reading) -> list[Quantity]:
         value: float | None = None
         weak = ordinal = False
         begin = at
-        if start in skipped:
+        if start in skipped or (kind != "num" and piece.lower() not in _BEGIN_NUMBERS):
             at += 1
             continue
         if kind == "num":
@@ -440,13 +445,14 @@ _VERSION = re.compile(
     r"|(?<![\w.])([A-Za-z+#]+)[ -]?(\d+\.\d+)(?![\d.]*[%\d]|,\d)",
     re.IGNORECASE,
 )
+_MAY_BE_VERSION = re.compile(r"\d\.\d|v(?:ersion|er\.?)?\s?\.?\d", re.IGNORECASE)  # part of whatever that matches
 
 
 def _versions(reading: Reading) -> frozenset[str]:
     known: frozenset[str] | None = reading.facts.get("versions")
     if known is None:
         found = set()
-        if reading.has_number:
+        if reading.has_number and _MAY_BE_VERSION.search(reading.text) is not None:
             for match in _VERSION.finditer(reading.text):
                 version, dotted, product, decimal = match.groups()
                 number = version or dotted

@@ -57,13 +57,14 @@ _HARD_ID = re.compile(
     r"|(?=\w*\d)(?=\w*[A-Za-z])[A-Z0-9]{5,}"
     r")(?![\w@])"
 )
+_ID_SIGN = re.compile(r"[-_#0-9]")
 _HUMP = re.compile(r"[a-z0-9][A-Z]")
 _CAMEL = re.compile(r"(?<!\w)(?:[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+)(?!\w)")
 
 
 @_remembered("ids")
 def _hard_ids(reading: Reading) -> dict[str, str]:
-    if not any(c in reading.text for c in "_-#0123456789"):
+    if _ID_SIGN.search(reading.text) is None:
         return {}
     return {_bare(m.group()): m.group() for m in _HARD_ID.finditer(reading.text)}
 
