@@ -19,7 +19,7 @@ from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationE
 from semantic_llm_cache.keys.request import key_of_text
 from semantic_llm_cache.matching.decider import Choice, Decider
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.runtime.yielding import turn
+from semantic_llm_cache.runtime.yielding import Crowd, turn, turn_in_crowd
 from semantic_llm_cache.storage.contract import Candidate
 from semantic_llm_cache.values.offload import is_large, opened
 
@@ -76,9 +76,22 @@ class Search:
             return await self._find(call, probing, exact)
 
     async def _find(self, call: Call, probing: bool, exact: bool) -> Found:
+        # Each part of a call takes up to a millisecond, and many calls may become ready at once. So they take turns
+        # before each part: at the start, and whenever a storage or an embedder has answered.
         storage = self._access.storage()
-        if not storage.backend.in_process:
-            await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond
+        if storage.backend.in_process:
+            if call.settings.similarity < 1:
+                await turn()
+            return await self._find_in(storage, call, probing, exact)
+        crowd = Crowd.of_loop()
+        try:
+            await turn_in_crowd()
+            return await self._find_in(storage, call, probing, exact)
+        finally:
+            if crowd is not None:
+                crowd.leave()
+
+    async def _find_in(self, storage: Storage, call: Call, probing: bool, exact: bool) -> Found:
         found = call.found = Found("miss", NO_ENTRY if call.settings.similarity < 1 else NO_ENTRY_EXACT)
         try:
             if call.settings.evidence is not None:
@@ -184,11 +197,12 @@ class Search:
         if not call.request.text:
             found.reason = "no text to compare"
             return
+        if not storage.backend.in_process:
+            await turn_in_crowd()
         await self._embed(call)
         if found.vector is None:
             return
-        if storage.backend.in_process:
-            await turn()  # the search runs here, and a batch of embeddings lets many calls continue at once
+        await (turn() if storage.backend.in_process else turn_in_crowd())  # a batch of embeddings frees many calls
         choice = found.choice = await self._choose(storage, call, probing)
         if watch is not None:
             watch.mark("decide")
@@ -243,6 +257,8 @@ class Search:
                 candidates = ahead[1]
             else:
                 candidates = await storage.candidates(found, threshold, k, request.scope_hash)
+                if not storage.backend.in_process:
+                    await turn_in_crowd()
             fitting = await self._fitting(candidates, call, asked)
             if len(fitting) < len(candidates) == k < _IN_RESERVE and has_more_conditions:
                 # Those that rest on what has changed, or are too old, must not hide one that is a little farther.
