@@ -1,4 +1,4 @@
-"""The quick tests before the guards' patterns: none of them hides what its pattern would match."""
+"""The quick tests before the guards and their patterns: none of them hides what would be found."""
 
 import re
 
@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_llm_cache.matching.guards import numbers, periods, rider, symbols, times
+from semantic_llm_cache.matching.guards import (
+    DEFAULT_GUARDS,
+    get_guard,
+    numbers,
+    periods,
+    resolve_guards,
+    rider,
+    symbols,
+    times,
+)
 from semantic_llm_cache.matching.guards.lexicon.riders import PHRASE_WORDS
 from semantic_llm_cache.matching.guards.text import Reading
 
@@ -46,3 +55,43 @@ def test_no_other_word_begins_a_number(words):
     for at, (kind, piece, _) in enumerate(reading.tokens):
         if kind == "word" and piece.lower() not in numbers._BEGIN_NUMBERS:
             assert numbers._read_word(reading, at, numbers._ENGLISH_NUMBERS).value is None
+
+
+FRAGMENTS = (
+    "what is", "is it", "How do I", "not", "never", "5", "3.10", "v2", "ORD-12", "snake_case", "CamelCase", "--hard",
+    "-x", "`range(10)`", "f(x)", "example.com/a", "/etc/hosts", '"yes"', "«no»", "a-b", "x >= 3", "and", "or",
+    "inner join", "distinct", "half", "double", "two", "a dozen", "miles", "5 km", "$", "€20", "tomorrow", "last week",
+    "10:30", "5 pm", "CET", "eastern standard time", "monthly", "per year", "May 5", "vitamin C", "type II", "H2O", "15 Pro",
+    "in JSON", "in detail", "as a list", "in French", "auf Deutsch", "🎉", "año", "ano", "café", "IT", "it", "US", "us",
+    "Polish", "ไทย", "हिन्दी", "中文", "明天", "不", "can", "must", "all", "only", "by", "than",
+    "'s", ".", "?", ",", "\n",
+)  # fmt: skip
+prompts = st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=6).map(" ".join)
+
+
+@given(prompts, prompts)
+@settings(max_examples=250, deadline=None)
+def test_a_rule_that_a_pair_does_not_concern_does_not_object(one, other):
+    new, old = Reading(one), Reading(other)
+    for name in DEFAULT_GUARDS:
+        rule = get_guard(name)
+        if rule.concerns is not None and not rule.concerns(new) and not rule.concerns(old):
+            assert rule.compare(new, old) is None, name
+
+
+@given(prompts, prompts)
+@settings(max_examples=100, deadline=None)
+def test_a_set_of_guards_objects_as_its_rules_do_one_after_the_other(one, other):
+    guards = resolve_guards("default")
+    each = [(name, reason) for name in DEFAULT_GUARDS if (reason := get_guard(name)(one, other)) is not None]
+    veto = guards.check(one, other)
+    assert (veto is None) == (not each)
+    if veto is not None:
+        assert veto.rule == each[0][0]
+
+
+def test_prompts_that_concern_few_rules_are_asked_about_few():
+    new, old = Reading("What is a good way to learn chess?"), Reading("How can I learn chess well?")
+    asked = [rule.name for rule in resolve_guards("default")._concerned(new, old)]
+    assert "numbers" not in asked
+    assert "swap" in asked

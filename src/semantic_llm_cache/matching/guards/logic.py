@@ -11,7 +11,7 @@ from .lexicon import words
 from .lexicon.languages import CONTENTLESS
 from .text import Reading
 
-__all__ = ["comparison", "conditions", "connectives", "ends_exchanged"]
+__all__ = ["comparison", "conditions", "connectives", "ends_exchanged", "may_connect"]
 
 # --- and / or, joins, SQL -----------------------------------------------------------------------------
 
@@ -26,12 +26,18 @@ _SQL = re.compile(
 _SQL_WORDS = words(
     "distinct union intersect except minus desc max min avg sum count exists having cross inner left right full"
 )
+_CONNECTING = _SQL_WORDS | words("or join joins")
 _JOINS = re.compile(r"\b(?:(inner|left|right|full|cross|natural|self|anti|semi)(?: outer)? )?joins?\b")
 
 
 def connectives(new: Reading, old: Reading) -> str | None:
     """Return the boolean word, join or SQL keyword in which two prompts differ, or None."""
     return _and_or(new, old) or _joins(new, old) or _sql(new, old)
+
+
+def may_connect(reading: Reading) -> bool:
+    """Return False if `connectives` finds nothing in a prompt."""
+    return not _CONNECTING.isdisjoint(reading.vocabulary)
 
 
 def _and_or(new: Reading, old: Reading) -> str | None:

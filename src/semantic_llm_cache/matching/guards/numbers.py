@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .base import Rule
 from .lexicon import in_order, words
 from .lexicon.numerals import LOOSE_UNITS, MULTIPLIERS, NUMBER_WORDS, ORDINAL_WORDS, UNITS
-from .multiples import other_multiple
+from .multiples import may_multiply, other_multiple
 from .text import Reading
 from .times import clocks
 
@@ -527,6 +527,6 @@ def _compare_amounts(new: Reading, old: Reading) -> str | None:
     return _compare_numbers(new, old) or other_multiple(new, old)
 
 
-NUMBERS = Rule("numbers", _compare_amounts)
-VERSIONS = Rule("versions", _compare_versions)
-UNITS_RULE = Rule("units", _compare_units)
+NUMBERS = Rule("numbers", _compare_amounts, lambda reading: quantities(reading) or may_multiply(reading))
+VERSIONS = Rule("versions", _compare_versions, _versions)
+UNITS_RULE = Rule("units", _compare_units, _loose_units)

@@ -64,4 +64,4 @@ def _compare(new: Reading, old: Reading) -> str | None:
     return None
 
 
-PERIODS = Rule("periods", _compare)
+PERIODS = Rule("periods", _compare, _periods)

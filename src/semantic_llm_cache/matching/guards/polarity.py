@@ -339,7 +339,7 @@ def _compare_direction(new: Reading, old: Reading) -> str | None:
     return None
 
 
-NEGATION = Rule("negation", _compare_negation)
+NEGATION = Rule("negation", _compare_negation, _negations)
 ANTONYM = Rule("antonyms", _compare_antonyms)
 
 

@@ -289,6 +289,6 @@ def _compare_question(new: Reading, old: Reading) -> str | None:
     return f"question {ours} != {theirs}"
 
 
-FORMAT = Rule("format", _compare_format)
-LANGUAGE = Rule("language", _compare_language)
+FORMAT = Rule("format", _compare_format, lambda reading: _shapes(reading) or _depths(reading))
+LANGUAGE = Rule("language", _compare_language, _languages)
 QUESTION = Rule("question", _compare_question)

@@ -181,4 +181,8 @@ def _side(reading: Reading) -> str:
     return known
 
 
-TIMES = Rule("times", _compare)
+def _concerns(reading: Reading) -> bool:
+    return reading.has_number or bool(_times(reading) or _zones(reading))
+
+
+TIMES = Rule("times", _compare, _concerns)
