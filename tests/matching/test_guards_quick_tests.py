@@ -61,9 +61,9 @@ FRAGMENTS = (
     "what is", "is it", "How do I", "not", "never", "5", "3.10", "v2", "ORD-12", "snake_case", "CamelCase", "--hard",
     "-x", "`range(10)`", "f(x)", "example.com/a", "/etc/hosts", '"yes"', "«no»", "a-b", "x >= 3", "and", "or",
     "inner join", "distinct", "half", "double", "two", "a dozen", "miles", "5 km", "$", "€20", "tomorrow", "last week",
-    "10:30", "5 pm", "CET", "eastern standard time", "monthly", "per year", "May 5", "vitamin C", "type II", "H2O", "15 Pro",
-    "in JSON", "in detail", "as a list", "in French", "auf Deutsch", "🎉", "año", "ano", "café", "IT", "it", "US", "us",
-    "Polish", "ไทย", "हिन्दी", "中文", "明天", "不", "can", "must", "all", "only", "by", "than",
+    "10:30", "5 pm", "CET", "eastern standard time", "monthly", "per year", "May 5", "vitamin C", "type II", "H2O",
+    "15 Pro", "in JSON", "in detail", "as a list", "in French", "auf Deutsch", "🎉", "año", "ano", "café", "IT",
+    "it", "US", "us", "Polish", "ไทย", "हिन्दी", "中文", "明天", "不", "can", "must", "all", "only", "by", "than",
     "'s", ".", "?", ",", "\n",
 )  # fmt: skip
 prompts = st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=6).map(" ".join)

@@ -385,11 +385,12 @@ def _is_unit(vector: Any) -> bool:
 
 async def _candidates(backend: StorageBackend, vector: Any, threshold: float, **limits: Any) -> list[Candidate]:
     found: Any = await backend.find_candidates(vector, threshold, **limits)
-    if not isinstance(found, list) or not all(
-        isinstance(c, Candidate) and isinstance(c.entry, CacheEntry) for c in found
-    ):
+    fits = isinstance(found, list)
+    for candidate in found if fits else ():
+        fits = fits and isinstance(candidate, Candidate) and isinstance(candidate.entry, CacheEntry)
+    if not fits:
         raise TypeError("find_candidates() returned something other than a list of Candidate")
-    return found
+    return found  # type: ignore[no-any-return]
 
 
 _breakers: weakref.WeakKeyDictionary[Any, CircuitBreaker] = weakref.WeakKeyDictionary()

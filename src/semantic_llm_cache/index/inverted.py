@@ -26,6 +26,10 @@ _COARSER = 4  # coarse lists are this many times fewer
 # How much the remainders of two near vectors, which their short vectors leave out, typically agree: 1 is the most.
 _ALIKE = 0.6
 _PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # number of lists searched, by the wanted cosine
+# Of few lists, the first ones are enough once a vector this near was found in them.
+_FEW_LISTS = 256
+_FIRST = (0.93, 8)
+_PROBES_OF_FEW = (_FIRST, *_PROBES)
 _ROUNDING = 1e-4
 _SEARCHED = np.float32(-99.0)  # below every product, also of an empty list
 _CHUNK = 1024
@@ -217,7 +221,7 @@ class InvertedLists:
         scores: list[Matrix] = [np.zeros(0, dtype=np.float32)]
         ids: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
         done, direct = 0, MOST_BY_VECTOR // len(query)
-        for cosine, probes in _PROBES:
+        for cosine, probes in _PROBES_OF_FEW if len(lists) <= _FEW_LISTS else _PROBES:
             for number in _nearest(near, probes - done) if probes < len(lists) else _all_left(near):
                 rows, numbers, length = lists[number]
                 if not length:
@@ -230,7 +234,7 @@ class InvertedLists:
                     for first in range(0, length, direct):
                         scores.append(rows[first : min(first + direct, length)].dot(query))
             done = probes
-            if lowest >= cosine - 1e-3 or done >= len(lists):
+            if (lowest >= cosine - 1e-3 and probes > _FIRST[1]) or done >= len(lists):
                 break
             scores, ids = [np.concatenate(scores)], [np.concatenate(ids)]
             found = scores[0]

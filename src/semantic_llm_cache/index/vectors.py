@@ -435,7 +435,7 @@ class VectorIndex:
             found = found + self._weigh(partition, rows, query)
             if len(found) >= query.k:
                 kth = sorted(cosine for cosine, _ in found)[-query.k]
-                query = query._replace(lowest=max(query.lowest, kth))
+                query = _Query(query.vector, query.k, max(query.lowest, kth))
         return found, len(there)
 
     @staticmethod
