@@ -12,7 +12,7 @@ import numpy.typing as npt
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.similarity import EmbeddingProvider
-from semantic_llm_cache.storage.contract import Text
+from semantic_llm_cache.storage.records import Text
 
 Matrix = npt.NDArray[np.float32]
 

@@ -1,14 +1,14 @@
 """A whole near hit with the real model against that of an earlier commit, in the same run.
 
-Both sides are the same program (`workers/run_near_hit.py`), each in a process of its own, with 10,000 entries in
-memory.
-Every text is new, so that nothing has its vector.
+All sides are the same program (`workers/run_near_hit.py`), each in a process of its own, with 10,000 entries in
+memory. Every text is new, so that nothing has its vector. The model runs in float32, as it did then, and in 8 bits.
 """
 
 from __future__ import annotations
 
 import itertools
 import sys
+from contextlib import ExitStack
 
 import numpy as np
 
@@ -36,18 +36,20 @@ def run(bench: Bench) -> None:
         "questions": questions(asked), "vectors": str(vectors), "prompts": [question(i) for i in range(size - asked)],
         "answer": ANSWER, "similarity": SIMILARITY,
     }  # fmt: skip
-    with (
-        Worker(sys.executable, "run_near_hit", bench.folder / "now.log", ROOT / "src") as now,
-        Worker(sys.executable, "run_near_hit", bench.folder / "earlier.log", source) as before,
-    ):
+    sides = {"now": (ROOT / "src", "fp32"), "now, int8": (ROOT / "src", "int8"), COMMIT: (source, None)}
+    with ExitStack() as workers:
         contenders = []
-        for name, worker in (("now", now), (COMMIT, before)):
+        for name, (path, precision) in sides.items():
             bench.say(f"{name}: filling")
-            worker.ask("fill", **filling)
+            log = bench.folder / f"near_hit{len(contenders)}.log"
+            worker = workers.enter_context(Worker(sys.executable, "run_near_hit", log, path))
+            worker.ask("fill", **filling, precision=precision)
             contenders.append(_contender(name, worker, asked, bench.size(CALLS, 2)))
         bench.say(f"against {COMMIT}")
         times = bench.interleave(contenders, ROUNDS)
-    bench.ratio(f"{size:,} entries in memory, whole near hit", times, "now", COMMIT, at_most(0.6))
+    what = f"{size:,} entries in memory, whole near hit"
+    bench.ratio(what, times, "now", COMMIT, at_most(0.6))
+    bench.ratio(f"{what}, int8", times, "now, int8", COMMIT, at_most(0.6))
 
 
 def _contender(name: str, worker: Worker, asked: int, calls: int) -> Contender:

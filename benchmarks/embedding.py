@@ -12,7 +12,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from benchmarks.harness import Bench, Contender, Times, at_least, at_most
-from benchmarks.words import SIMILARITY, questions, text_of, wordings
+from benchmarks.words import QUESTION_LENGTHS, SIMILARITY, questions, text_of, wordings
 from semantic_llm_cache import Request, SemanticCache
 from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.similarity import OnnxEmbeddingProvider
@@ -49,8 +49,36 @@ def _precisions(bench: Bench) -> None:
         rates = {name: f"{together / median(seconds):.0f}" for name, seconds in times.items()}
         bench.ratio(what, times, "int8", "fp32", target, note=f"{rates['int8']} texts/s, fp32 {rates['fp32']}")
         bench.ratio(f"{what}, processor time", used, "int8", "fp32", target)
+    _questions(bench, sides)
     for provider in sides.values():
         bench.run(provider.close())
+
+
+def _questions(bench: Bench, sides: dict[str, OnnxEmbeddingProvider]) -> None:
+    """Measure 32 questions as long as real ones: in runs of like length, and in one run padded to the longest."""
+    bench.say("32 questions of different lengths")
+    lengths = QUESTION_LENGTHS[: bench.size(32, 3)]
+    items = [[text_of(tokens, seed + i) for i, tokens in enumerate(lengths)] for seed in range(0, 256, 32)]
+    calls = bench.size(3, 1)
+    contenders = [bench.calls(name, provider.encode_batch, items, calls) for name, provider in sides.items()]
+    padded = {name: _PaddedTogether(precision=name) for name in sides}
+    contenders += [bench.calls(f"{name} in one run", padded[name].encode_batch, items, calls) for name in sides]
+    times = bench.interleave(contenders, 15)
+    what = f"{len(lengths)} questions of {lengths[0]} to {lengths[-1]} tokens"
+    bench.ratio(f"{what}, int8", times, "int8", "fp32", at_most(0.5))
+    for name in sides:
+        bench.ratio(f"{what}, {name}", times, name, f"{name} in one run")
+    for provider in padded.values():
+        bench.run(provider.close())
+
+
+class _PaddedTogether(OnnxEmbeddingProvider):
+    """Embeds each batch as one run."""
+
+    def _run_sorted(self, session: Any, rows: list[list[int]]) -> Any:
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        vectors = self._run(session, [rows[i] for i in order])
+        return vectors[sorted(range(len(rows)), key=order.__getitem__)]
 
 
 def _processor(name: str, provider: OnnxEmbeddingProvider, items: list[list[str]], calls: int) -> Contender:

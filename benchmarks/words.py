@@ -36,6 +36,11 @@ _BEFORE = (
     "A question: ", "Good morning, ", "Just asking: ", "Tell me, ", "One question: ",
 )  # fmt: skip
 _AFTER = ("", " Thanks!", " Please answer.", " Thank you.", " Many thanks!", " Please tell me.", " Thx", " Cheers!")
+QUESTION_LENGTHS = (
+    7, 8, 9, 9, 10, 10, 11, 11, 11, 12, 12, 12, 13, 13, 13, 14, 14, 14, 15, 15, 16, 16, 17, 18, 19, 20,
+    21, 22, 24, 27, 32, 40,
+)  # fmt: skip
+"""Tokens of 32 questions: the quantiles of 6,000 questions of the Quora pairs."""
 SIMILARITY = 0.75
 """At which all wordings below are near hits."""
 

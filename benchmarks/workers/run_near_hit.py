@@ -17,9 +17,12 @@ _loop = asyncio.new_event_loop()
 _engines: list[SemanticCache] = []
 
 
-def fill(questions: list[str], vectors: str, prompts: list[str], answer: str, similarity: float) -> int:
+def fill(
+    questions: list[str], vectors: str, prompts: list[str], answer: str, similarity: float, precision: str | None
+) -> int:
     """Store the questions with their embeddings, and the rows of the array file `vectors`, in one scope."""
-    provider = OnnxEmbeddingProvider()
+    options: dict[str, Any] = {} if precision is None else {"precision": precision}  # unknown to the earlier commit
+    provider = OnnxEmbeddingProvider(**options)
     provider.load()
     backend = MemoryBackend()
     engine = SemanticCache(backend, embedder=provider, similarity=similarity, timeout=30)

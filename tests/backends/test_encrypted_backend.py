@@ -15,11 +15,13 @@ from redis_servers import server_url as redis_url
 
 from semantic_llm_cache import CachedLLM, Request, SemanticCache, cache
 from semantic_llm_cache.backends import EncryptedBackend, MemoryBackend, SQLiteBackend, backend_from_url
+from semantic_llm_cache.backends.encrypted.keys import read_keys
 from semantic_llm_cache.backends.encrypted.rotation import Rotation
+from semantic_llm_cache.backends.encrypted.sealing import seal_bytes
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheSerializationError, EncryptionKeyError
 from semantic_llm_cache.similarity.base import unit
-from semantic_llm_cache.storage.contract import Text
+from semantic_llm_cache.storage.records import Text
 from semantic_llm_cache.storage.registry import KEY_VARIABLE, KEYS_STATE, encrypted_backend, shared_backend
 
 KEY, OLD, OTHER = "ab" * 32, "cd" * 32, "ef" * 32
@@ -211,16 +213,67 @@ async def test_a_new_key_is_taken_over_step_by_step(caplog):
     assert "damaged" not in caplog.text
 
 
+async def test_what_is_invalidated_while_it_is_encrypted_again_does_not_come_back():
+    class Inner(MemoryBackend):
+        async def get_many(self, keys, **options):
+            """Have another process delete all entries after the look whether there is a newer one."""
+            found = await super().get_many(keys, **options)
+            await self.clear()
+            return found
+
+    inner = Inner()
+    await fill(EncryptedBackend(inner, OLD))
+    both = EncryptedBackend(inner, [KEY, OLD])
+    await both.reencrypt()
+    assert await both.iterate() == []
+
+
 async def test_plain_entries_are_served_only_after_they_were_encrypted(caplog):
     inner = MemoryBackend()
     await fill(inner)
     backend = EncryptedBackend(inner, KEY)
     assert await backend.get("quicksilver") is None
     assert await backend.iterate() == []
-    assert await backend.reencrypt() == 0
     assert await backend.reencrypt(plain=True) == 5
     assert (await backend.get("quicksilver")).response == {"marmalade": ("zanzibar",)}
     assert len(await backend.iterate()) == (await inner.get_stats())["size"] == 4
+
+
+@pytest.mark.parametrize("holds", ["entries", "a state"])
+async def test_a_storage_in_clear_is_not_marked_as_encrypted_unless_asked_for(holds):
+    inner = MemoryBackend()
+    if holds == "entries":
+        await inner.set("k", entry())
+    else:
+        await inner.set_state("online:default", b"zanzibar and quicksilver")
+    with pytest.raises(ValueError, match=r"plain=False, and memory:// is not encrypted: pass plain=True .*--plain"):
+        await EncryptedBackend(inner, KEY).reencrypt()
+    assert await inner.get_state(KEYS_STATE) is None
+    assert await EncryptedBackend(inner, KEY).reencrypt(plain=True) == 1
+    assert await EncryptedBackend(inner, KEY).reencrypt() == 0
+
+
+async def test_an_empty_storage_and_one_whose_mark_was_lost_can_be_reencrypted():
+    inner = MemoryBackend()
+    assert await EncryptedBackend(inner, OLD).reencrypt() == 0
+    await fill(EncryptedBackend(inner, OLD))
+    await inner.set_state(KEYS_STATE, None)
+    await inner.set_state("of another key", seal_bytes(read_keys(OTHER)[0], "of another key", b"1"))
+    before = await inner.get_state("of another key")
+    assert await EncryptedBackend(inner, [KEY, OLD]).reencrypt(plain=True) == 5
+    assert await inner.get_state("of another key") == before
+    assert await inner.get_state(KEYS_STATE) is not None
+
+
+async def test_what_is_left_in_clear_is_reported(caplog):
+    inner = MemoryBackend()
+    await fill(EncryptedBackend(inner, KEY))
+    await inner.set("k", entry())
+    assert await EncryptedBackend(inner, KEY).reencrypt() == 0
+    assert "memory://: entries left in clear: 1. Encrypt them with --plain" in caplog.text
+    caplog.clear()
+    assert await EncryptedBackend(inner, KEY).reencrypt(plain=True) == 1
+    assert caplog.text == ""
 
 
 async def test_another_key_is_an_error_also_where_failures_are_not():

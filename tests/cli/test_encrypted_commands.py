@@ -25,12 +25,59 @@ def sealed(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("argv", [("ls",), ("show", "aa11"), ("export", "-"), ("stats",), ("invalidate", "x")])
-def test_without_its_key_the_command_says_what_is_missing(run, sealed, argv, monkeypatch):
+WITHOUT_KEY = (
+    ("ls", "--db", "SEALED"),
+    ("show", "aa11", "--db", "SEALED"),
+    ("export", "-", "--db", "SEALED"),
+    ("stats", "--db", "SEALED"),
+    ("invalidate", "x", "--db", "SEALED"),
+    ("import", "EXPORT", "--db", "SEALED"),
+    ("explain", "What is Python?", "--db", "SEALED"),
+    ("report", "wrong", "aa11-python", "--db", "SEALED"),
+    ("reembed", "SEALED", "--model", "dummy"),
+    ("warm", "LOG", "--db", "SEALED"),
+    ("copy", "SEALED", "NEW"),
+    ("copy", "PLAIN", "SEALED"),
+    ("copy", "PLAIN", "SEALED", "--dry-run"),
+    ("demo", "--db", "SEALED"),
+    ("dashboard", "--db", "SEALED", "--port", "0"),
+)
+
+
+@pytest.mark.parametrize("argv", WITHOUT_KEY, ids=" ".join)
+def test_without_its_key_the_command_says_what_is_missing(run, sealed, db, tmp_path, argv, monkeypatch):
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    code, out, err = run(*argv, "--db", sealed)
+    files = {"SEALED": sealed, "PLAIN": db, "NEW": tmp_path / "new.db"}
+    files |= {"EXPORT": tmp_path / "export.jsonl", "LOG": tmp_path / "log.jsonl"}
+    assert run("export", files["EXPORT"], "--db", db)[0] == 0
+    files["LOG"].write_text('{"prompt": "What?", "response": "That."}\n')
+    before = asyncio.run(content(sealed))
+    code, out, err = run(*(files.get(word, word) for word in argv))
     assert (code, out) == (2, "")
     assert f"is encrypted: it needs the key in the variable {KEY_VARIABLE}" in err
+    assert asyncio.run(content(sealed)) == before
+    assert not files["NEW"].exists()
+
+
+async def content(path):
+    async with SQLiteBackend(path) as raw:
+        return sorted([key async for key, _ in raw.scan()]), await raw.list_states(), await raw.get_counters()
+
+
+def test_everything_can_be_deleted_without_the_key(run, sealed, monkeypatch):
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    assert json.loads(run("clear", "--db", sealed, "--yes", "--json")[1]) == {"deleted": 4}
+
+
+def test_back_to_a_cache_in_clear(run, db, tmp_path, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    exported, clear = tmp_path / "export.jsonl", tmp_path / "clear.db"
+    assert run("reencrypt", db, "--plain")[0] == 0
+    assert run("export", exported, "--db", db)[0] == 0
+    monkeypatch.delenv(KEY_VARIABLE)
+    assert run("ls", "--db", db)[0] == 2
+    assert run("import", exported, "--db", clear)[0] == 0
+    assert "What is Python?" in run("ls", "--db", clear)[1]
 
 
 def test_with_its_key_everything_works(run, sealed, tmp_path, monkeypatch):

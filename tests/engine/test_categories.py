@@ -10,7 +10,7 @@ from semantic_llm_cache.backends import MemoryBackend
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Verdict
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 
 WEATHER = "What's the weather today in Oslo?"
 FACT = "What is the capital of Norway?"

@@ -7,7 +7,7 @@ import pytest
 from engine_helpers import background_work_ended
 
 from semantic_llm_cache import AnswerJudge, Request, SemanticCache, last_lookup
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 
 PROMPTS = ["the capital of France", "capital of France", "France: its capital", "the capital city of France"]
 ANSWERS = ["Paris", "The capital of France is Paris.", "It is Paris.", "**Paris**, on the Seine"]

@@ -11,7 +11,7 @@ from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity import EmbeddingProvider
-from semantic_llm_cache.storage.contract import Text
+from semantic_llm_cache.storage.records import Text
 
 ASKED, STORED = "how do I reset my password?", "How do I reset my password?"
 

@@ -10,7 +10,7 @@ from semantic_llm_cache import CacheContext, SemanticCache, last_lookup
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.calls.refusals import REASONS, because, word_of
 from semantic_llm_cache.exceptions import CacheSerializationError
-from semantic_llm_cache.storage.contract import Lease
+from semantic_llm_cache.storage.records import Lease
 
 
 class Faulty(MemoryBackend):

@@ -1,12 +1,11 @@
 """Decorated functions: what keeps two answers apart, and what does not."""
 
-import contextlib
 import contextvars
 import enum
 import functools
-import warnings
 
 import pytest
+from warning_helpers import no_warning
 
 from semantic_llm_cache import CacheContext, CacheKeyError, SemanticCache, cache, last_lookup
 from semantic_llm_cache.backends import MemoryBackend
@@ -239,15 +238,6 @@ def test_context_namespace_partitions_and_never_shares(calls):
         assert one("q") != two("q")
         assert three("q") not in outside
     assert [f("q") for f in (one, two, three, four)] == outside
-
-
-@contextlib.contextmanager
-def no_warning():
-    # Recorded, not raised: under -W error ours are logged instead, and a test would not see them.
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    assert [str(w.message) for w in caught] == []
 
 
 def factory(style):

@@ -11,6 +11,7 @@ from semantic_llm_cache.matching.guards import (
     get_guard,
     numbers,
     periods,
+    quantity,
     resolve_guards,
     rider,
     symbols,
@@ -27,7 +28,7 @@ CASES = {
     "zones by name": (times._ZONE_NAME, False, lambda reading: reading.may_hold(times._ZONE_WORDS)),
     "clocks": (times._CLOCK, False, lambda reading: times._MAY_BE_CLOCK.search(reading.text) is not None),
     "versions": (numbers._VERSION, False, lambda reading: numbers._MAY_BE_VERSION.search(reading.text) is not None),
-    "as to a child": (numbers._LIKE_FIVE, False, lambda reading: "5" in reading.text or "five" in reading.lower),
+    "as to a child": (quantity._LIKE_FIVE, False, lambda reading: "5" in reading.text or "five" in reading.lower),
     "identifiers": (symbols._HARD_ID, False, lambda reading: symbols._ID_SIGN.search(reading.text) is not None),
     "phrases": (rider._PHRASES[0], True, lambda reading: reading.may_hold(PHRASE_WORDS)),
     "phrases that begin a clause": (rider._PHRASES[1], True, lambda reading: reading.may_hold(PHRASE_WORDS)),
@@ -47,14 +48,14 @@ def test_what_a_pattern_matches_passes_its_quick_test(case, data):
 
 
 @given(
-    st.lists(st.sampled_from([*sorted(numbers._BEGIN_NUMBERS)[::9], "II", "5", "a", "half", "dozen", "miles", "and"]))
+    st.lists(st.sampled_from([*sorted(quantity._BEGIN_NUMBERS)[::9], "II", "5", "a", "half", "dozen", "miles", "and"]))
 )
 @settings(max_examples=80, deadline=None)
 def test_no_other_word_begins_a_number(words):
     reading = Reading(" ".join(words))
     for at, (kind, piece, _) in enumerate(reading.tokens):
-        if kind == "word" and piece.lower() not in numbers._BEGIN_NUMBERS:
-            assert numbers._read_word(reading, at, numbers._ENGLISH_NUMBERS).value is None
+        if kind == "word" and piece.lower() not in quantity._BEGIN_NUMBERS:
+            assert quantity._read_word(reading, at, quantity._ENGLISH_NUMBERS).value is None
 
 
 FRAGMENTS = (
@@ -63,8 +64,8 @@ FRAGMENTS = (
     "inner join", "distinct", "half", "double", "two", "a dozen", "miles", "5 km", "$", "€20", "tomorrow", "last week",
     "10:30", "5 pm", "CET", "eastern standard time", "monthly", "per year", "May 5", "vitamin C", "type II", "H2O",
     "15 Pro", "in JSON", "in detail", "as a list", "in French", "auf Deutsch", "🎉", "año", "ano", "café", "IT",
-    "it", "US", "us", "Polish", "ไทย", "हिन्दी", "中文", "明天", "不", "can", "must", "all", "only", "by", "than",
-    "'s", ".", "?", ",", "\n",
+    "it", "US", "us", "Polish", "ไทย", "हिन्दी", "中文", "明天", "不", "once", "dos", "can", "must", "all", "only",
+    "by", "than", "'s", ".", "?", ",", "\n",
 )  # fmt: skip
 prompts = st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=6).map(" ".join)
 
@@ -91,7 +92,7 @@ def test_a_set_of_guards_objects_as_its_rules_do_one_after_the_other(one, other)
 
 
 def test_prompts_that_concern_few_rules_are_asked_about_few():
-    new, old = Reading("What is a good way to learn chess?"), Reading("How can I learn chess well?")
+    new, old = Reading("Where do penguins live?"), Reading("Where can penguins be found?")
     asked = [rule.name for rule in resolve_guards("default")._concerned(new, old)]
     assert "numbers" not in asked
     assert "swap" in asked

@@ -14,8 +14,14 @@ import numpy as np
 import pytest
 
 from semantic_llm_cache import Request, SemanticCache
-from semantic_llm_cache.backends import MemoryBackend
-from semantic_llm_cache.similarity import OnnxEmbeddingProvider, create_embedding_provider, quantized, weights
+from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
+from semantic_llm_cache.similarity import (
+    EmbeddingCache,
+    OnnxEmbeddingProvider,
+    create_embedding_provider,
+    quantized,
+    weights,
+)
 from semantic_llm_cache.similarity.selftest import PRECISION_TEXTS, precision_test
 
 FP32 = "onnx:all-MiniLM-L6-v2:384:unit:53aa5117"
@@ -207,6 +213,40 @@ class TestFallback:
             await engine.store(Request("n", None, "What is Python?"), "A language.")
         ((_, entry),) = await backend.iterate()
         assert entry.embedder == FP32
+
+    async def test_vectors_of_texts_are_shared_under_the_precision_in_use(self, off, tmp_path):
+        backend, kept = SQLiteBackend(tmp_path / "cache.db"), []
+
+        async def keep(vectors):
+            kept.extend(text.embedder for text in vectors)
+
+        backend.keep_vectors = keep
+        provider = OnnxEmbeddingProvider(threads=1, precision="int8")
+        async with SemanticCache(backend, embedder=provider, similarity=0.9) as engine:
+            await engine.get_or_call(Request("n", None, "What is Python?"), lambda: "A language.")
+            await engine.get_or_call(Request("n", None, "What is Ruby?"), lambda: "A language.")
+        assert kept == [FP32]  # the first text was embedded before this was known
+
+    def test_a_vector_that_was_kept_before_is_not_mixed_with_those_of_full_precision(self, off, fp32):
+        embedder = EmbeddingCache(OnnxEmbeddingProvider(threads=1, precision="int8"))
+        embedder.keep("hello", np.ones(384) / 384**0.5)  # as the storage knew it, from a machine where 8 bits work
+        assert embedder.known("hello") is not None
+        embedder.load()
+        assert np.array_equal(embedder.encode("hello"), fp32.encode("hello"))
+
+    async def test_another_load_does_not_change_the_precision_meanwhile(self, off, monkeypatch):
+        provider = OnnxEmbeddingProvider(threads=1, precision="int8")
+        provider.load()
+        await provider.close()
+        seen, run = [], provider._run
+
+        def spied(session, rows):
+            seen.append(provider.precision)
+            return run(session, rows)
+
+        monkeypatch.setattr(provider, "_run", spied)
+        provider.load()
+        assert set(seen) == {"fp32"}
 
     def test_the_comparison(self, fp32):
         vectors = fp32.encode_batch(PRECISION_TEXTS)

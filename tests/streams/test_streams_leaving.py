@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import random
 import threading
 import time
@@ -11,9 +12,10 @@ import pytest
 from engine_helpers import gathered, limited, until
 
 from semantic_llm_cache import Request, SemanticCache, last_lookup
+from semantic_llm_cache.metrics.learned import clusters_of
+from semantic_llm_cache.server.operator.history import History
 from semantic_llm_cache.streams.call import streams_of
-from semantic_llm_cache.streams.plain import stream_blocking
-from semantic_llm_cache.streams.stream import stream
+from semantic_llm_cache.streams.stream import stream, stream_blocking
 
 WHOLE = ["a", "b", "c"]
 
@@ -288,6 +290,42 @@ def rest_of(chunks, found: list) -> threading.Thread:
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     return thread
+
+
+@pytest.mark.parametrize("held", ["streams", "broadcast", "clusters", "history"])
+def test_the_garbage_collector_may_close_a_plain_stream_while_its_thread_holds_a_lock(held):
+    """It may run wherever an object is made, so also where one of our locks is held."""
+    history = History()
+    engine = SemanticCache(
+        "memory://", similarity=0.9, embedder=lambda text: [1.0, len(text)], on_event=history.record, namespace=held
+    )
+
+    @engine.cache
+    def tell(prompt: str) -> Iterator[str]:
+        yield from WHOLE
+
+    def leave() -> None:
+        chunks = tell("x")
+        assert next(chunks) == "a"
+        (broadcast,) = streams_of(engine).live.values()
+        locks = {
+            "streams": streams_of(engine).lock,
+            "broadcast": broadcast._lock,
+            "clusters": clusters_of(held)._lock,
+            "history": history._lock,
+        }
+        cycle: list[object] = [chunks]
+        cycle.append(cycle)
+        with locks[held]:
+            del chunks, cycle
+            gc.collect()
+
+    thread = threading.Thread(target=leave, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert not streams_of(engine).live
+    assert history.count == 1
 
 
 def test_what_interrupts_the_thread_that_reads_a_plain_source_is_raised_there_alone():

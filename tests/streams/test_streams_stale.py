@@ -11,8 +11,7 @@ import pytest
 
 from semantic_llm_cache import Request, SemanticCache, get_stats, last_lookup
 from semantic_llm_cache.streams.call import streams_of
-from semantic_llm_cache.streams.plain import stream_blocking
-from semantic_llm_cache.streams.stream import stream
+from semantic_llm_cache.streams.stream import stream, stream_blocking
 
 
 class Clock:

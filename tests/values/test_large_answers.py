@@ -210,6 +210,7 @@ def test_in_pieces_it_is_the_same_text_and_the_same_value(value, times):
         text = write(tree)
         assert text == json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
         assert read(text, _JSON) == _JSON.decode(text)
+        assert read(f"\r\n {json.dumps(tree)}\t", _JSON) == tree  # with blanks
 
 
 @pytest.mark.parametrize("broken", ["[", "]", "{", '"', ",", ":", "1", "}", "nul", " "])

@@ -37,15 +37,28 @@ class Evidence:
         versions: name -> version, as text; None where the version is not known.
         version_of: returns the present version of a name, None if it is gone; plain or async. None: not known.
         overlap: the least share of names that a stored answer must have in common with the call.
+        learned: the names whose version is one that `version_of` returned; the call itself did not give it.
     """
 
     versions: Mapping[str, str | None]
     version_of: Callable[[str], Any] | None = None
     overlap: float = 0.0
+    learned: frozenset[str] = frozenset()
 
     def plus(self, versions: Mapping[str, str | None]) -> Evidence:
         """Return the same with more names; a version given now replaces an earlier one."""
         return replace(self, versions=joined(self.versions, versions)) if versions else self
+
+    def with_learned(self, versions: Mapping[str, str]) -> Evidence:
+        """Return the same with versions that `version_of` returned."""
+        return replace(self.plus(versions), learned=self.learned.union(versions))
+
+    def without_learned(self) -> Evidence:
+        """Return the same as the call gave it, so that `version_of` is asked again."""
+        if not self.learned:
+            return self
+        given = {name: None if name in self.learned else version for name, version in self.versions.items()}
+        return replace(self, versions=given, learned=frozenset())
 
     @property
     def unversioned(self) -> list[str]:

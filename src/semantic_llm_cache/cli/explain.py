@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from semantic_llm_cache.matching.guards import Veto
     from semantic_llm_cache.matching.objections import PairCheck
     from semantic_llm_cache.similarity import EmbeddingProvider
-    from semantic_llm_cache.storage.contract import Candidate, StorageBackend
+    from semantic_llm_cache.storage.contract import StorageBackend
+    from semantic_llm_cache.storage.records import Candidate
 
 __all__ = ["explain_command"]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from semantic_llm_cache.cli.common import CommandError, cache_options, chosen, open_backend, place_argument, run_async
 from semantic_llm_cache.cli.output import counted, print_json, say
 from semantic_llm_cache.cli.parsing import Args, command, option
-
-if TYPE_CHECKING:
-    from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.exceptions import EncryptionKeyError
 
 __all__ = ["reencrypt_command"]
 
@@ -35,27 +33,14 @@ def reencrypt_command(args: Args) -> int:
 async def _reencrypt(args: Args) -> int:
     async with open_backend(chosen(args), key="always") as opened:
         backend: Any = opened
-        if not args.plain:
-            await _check_encrypted(backend.inner)
-        count = await backend.reencrypt(plain=args.plain)
+        try:
+            count = await backend.reencrypt(plain=args.plain)
+        except EncryptionKeyError:
+            raise
+        except ValueError as error:  # not encrypted, and --plain was not given
+            raise CommandError(str(error), code=2, redacted=True) from error
     if args.json:
         print_json({"encrypted": count})
     else:
         say(f"Encrypted {counted(count, 'record', 'records')} with the key {backend.key_ids[0]}.")
     return 0
-
-
-async def _check_encrypted(plain: StorageBackend) -> None:
-    """Raise CommandError for a storage that holds entries and was never encrypted.
-
-    To go on would mark it as encrypted, and none of its entries could be read.
-    """
-    from semantic_llm_cache.storage.registry import KEYS_STATE
-
-    if await plain.get_state(KEYS_STATE) is None and (await plain.get_stats())["size"]:
-        raise CommandError(
-            f"{plain.url} is not encrypted: pass --plain to encrypt what is in it, if nobody else could write to it; "
-            "or `copy` it into a new cache",
-            code=2,
-            redacted=True,
-        )

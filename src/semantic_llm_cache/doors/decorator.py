@@ -26,6 +26,7 @@ from semantic_llm_cache.metrics.counters import CacheInfo
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.values.annotations import meaning
 from semantic_llm_cache.values.return_types import called, part_of, returned
 
@@ -345,7 +346,7 @@ class _Controls:
 
     async def _clear(self) -> int:
         count = 0
-        backend = self.engine.backend
+        backend = await require_key(self.engine.backend)
         if self.engine.namespace != "default":
             count += await backend.clear(self.engine.namespace)
         return count + await backend.invalidate(tags=[self.tag])
@@ -459,7 +460,7 @@ def _async_stream_wrapper(controls: _Controls) -> Any:
 
 
 def _plain_stream_wrapper(controls: _Controls) -> Any:
-    from semantic_llm_cache.streams.plain import stream_blocking
+    from semantic_llm_cache.streams.stream import stream_blocking
 
     engine, function = controls.engine, controls.function
 

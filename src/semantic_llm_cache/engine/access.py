@@ -31,8 +31,10 @@ from semantic_llm_cache.runtime.breaker import CircuitBreaker
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.similarity.cache import shared_embedder
 from semantic_llm_cache.similarity.unseen import why_unreadable
-from semantic_llm_cache.storage.contract import Candidate, StorageBackend, Text
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.one_step import OneStep, takes_one_step
+from semantic_llm_cache.storage.records import Candidate, Text
 from semantic_llm_cache.storage.registry import default_in_use, get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop
 
@@ -63,7 +65,7 @@ class Storage:
 
         Raises:
             Outage: it failed; with ``on_error="raise"`` CacheBackendError or CacheSerializationError.
-            EncryptionKeyError: the storage is encrypted with another key.
+            EncryptionKeyError: the storage is encrypted, and its key was not given.
         """
         backend, state, raising = self.backend, self.state, self._options.on_error == "raise"
         breaker = state.breakers[kind]
@@ -72,7 +74,11 @@ class Storage:
                 raise CacheBackendError(f"{backend.url} is failing; its circuit breaker is open")
             raise Outage("the storage is failing; its circuit breaker is open")
         try:
-            result = await (operation() if backend.in_process else limited(operation(), self._limit(kind)))
+            if backend.in_process:
+                result = await operation()
+            else:
+                started = operation() if backend.key_checked else self._first(operation)
+                result = await limited(started, self._limit(kind))
         except EncryptionKeyError:
             raise  # a mistake in the set-up, no outage
         except CacheSerializationError as error:
@@ -90,6 +96,10 @@ class Storage:
             state.searched = True
         breaker.succeeded()
         return result
+
+    async def _first(self, operation: Callable[[], Awaitable[T]]) -> T:
+        await require_key(self.backend)
+        return await operation()
 
     def _limit(self, kind: str) -> float | None:
         limit, first = self._options.timeout, self.backend.first_search_seconds
@@ -281,7 +291,7 @@ class Access:
         shares = backend.vector_seconds > 0 and call.settings.asks.may_store
         new = self.unknown_text(call) if shares else None
         await self.embed(text, found)
-        if new is not None and found.vector is not None:
+        if new is not None and found.vector is not None and new.embedder == found.embedder:
             state.note_vector(new, found.vector)
 
     async def embed(self, text: str, found: Found) -> None:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheEntry, parse_ttl
-from semantic_llm_cache.engine.access import Access
+from semantic_llm_cache.engine import late
+from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning, snapshot
 from semantic_llm_cache.engine.noise import SecondCalls
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, NOTHING_USED, Fresh, Outage, Outcome, Put, Unreadable, Used
-from semantic_llm_cache.exceptions import CacheSerializationError
+from semantic_llm_cache.exceptions import CacheSerializationError, EncryptionKeyError
 from semantic_llm_cache.keys.request import REFUSED
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics.pricing import make_price, usage_of
@@ -151,6 +152,18 @@ class Admission:
 
     async def admit(self, call: Call, fresh: Fresh) -> Outcome:
         """Learn from a fresh answer, store it if allowed, and return the flight's outcome."""
+        try:
+            return await self._admit(call, fresh)
+        except EncryptionKeyError as error:
+            if self._options.on_error == "raise":
+                raise
+            # The storage was encrypted while the function ran: its answer is not lost, and the next call is refused.
+            refused = describe(error)
+        self._notices.log_once("key", f"an answer was not stored: {refused}")
+        refused = because("backend", refused)
+        return Outcome(call.found, fresh.value, fresh.shared, fresh.duration_ms, NOTHING_USED, False, refused)
+
+    async def _admit(self, call: Call, fresh: Fresh) -> Outcome:
         put = Put(False, NOTHING_USED, fresh.refused)
         choice = call.found.choice
         kept, aliases, learned = fresh, tuple[str, ...](), True
@@ -197,25 +210,35 @@ class Admission:
             cost_usd=used.cost_usd,
         )
         storage = self._access.storage()
-        withdrawals = storage.state.withdrawals
-        if withdrawals.concern(entry.tags, call.started):
+        if storage.state.withdrawals.concern(entry.tags, call.started):
             return Put(False, used, because("invalidated"))
         try:
-            if found.lease is not None:
-                if not await found.lease.store(storage, entry):
-                    return Put(False, used, because("lease"))
-            else:
-                await storage.put(request.key, entry)
-            if withdrawals.concern(entry.tags, call.started):  # it may have been written after the deletion
-                await storage.delete_stored(request.key, entry.created_at)
-                return Put(False, used, because("invalidated"))
+            refused = await self._store(storage, entry, call)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
             if isinstance(outage, Unreadable) and isinstance(outage.__cause__, Exception):
                 self.warn_unstorable(outage.__cause__, call.settings)
             return Put(False, used, because("rejected" if isinstance(outage, Unreadable) else "backend", str(outage)))
+        if refused:
+            return Put(False, used, refused)
         found.place = Place(request.key, entry.created_at)
         return Put(True, used)
+
+    async def _store(self, storage: Storage, entry: CacheEntry, call: Call) -> str:
+        """Write an entry; return why it is not kept, ``""`` if it is. Raises what `Storage.run` does."""
+        key, lease = call.request.key, call.found.lease
+
+        async def write() -> bool:
+            if lease is not None:
+                stored: bool = await lease.store(storage, entry)
+                return stored
+            await storage.put(key, entry)
+            return True
+
+        def withdrawn() -> Awaitable[bool]:
+            return late.withdrawn_since(storage, call, entry.tags)
+
+        return await late.put(storage, key, entry, write, withdrawn, labelled=call.is_labelled)
 
     def _tokens(self, call: Call, fresh: Fresh) -> tuple[int, int]:
         text = fresh.shared.text if type(fresh.shared) is Encoded and is_large(fresh.shared) else None

@@ -67,10 +67,16 @@ class Call:
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that the answer is stored with: its tags, what it rests on, and whether the prompt is masked."""
-        evidence, tags = self.settings.evidence, self.settings.tags
+        evidence, tags = self.settings.evidence, (*self.settings.own_tags, *self.settings.tags)
         if self.request.redacted:
             tags = (*tags, MASKED_TAG)
         return tags if evidence is None else (*tags, *evidence_tags(evidence.versions))
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the answer gets labels that were given, by tags or by what it rests on."""
+        evidence, tags = self.settings.evidence, self.settings.tags
+        return bool(tags) or (evidence is not None and bool(evidence.versions))
 
     @property
     def flight_scope(self) -> str:
@@ -88,4 +94,11 @@ class Call:
         """Return the same call, limited to equal text and with nothing found."""
         made = self.again()
         made.settings = replace(self.settings, similarity=1.0)
+        return made
+
+    def rechecked(self) -> Call:
+        """Return `exact`, but ask for the versions of what the answer rests on again."""
+        made, evidence = self.exact(), self.settings.evidence
+        if evidence is not None:
+            made.settings = replace(made.settings, evidence=evidence.without_learned())
         return made

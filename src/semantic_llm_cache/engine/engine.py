@@ -51,6 +51,7 @@ from semantic_llm_cache.metrics.counters import CacheInfo, Counters
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import need_asyncio
 from semantic_llm_cache.storage.contract import Candidate, StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.registry import register_engine
 
 if TYPE_CHECKING:
@@ -260,11 +261,11 @@ class Engine:
 
     # ---------------------------------------------------------------------- for doors
 
-    def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
+    def settings(self, target: Any = Any, own_tags: tuple[str, ...] = ()) -> CallSettings:
         """Return the settings for a door's calls: the type of answers, and the door's own labels."""
-        if target is self._settings.target and not tags:
+        if target is self._settings.target and own_tags == self._settings.own_tags:
             return self._settings
-        return replace(self._settings, target=target, tags=(*self.tags, *tags))
+        return replace(self._settings, target=target, own_tags=own_tags)
 
     def _in_context(
         self, request: Request, settings: CallSettings | None, target: Any = Any
@@ -436,7 +437,8 @@ class Engine:
             response: the answer.
             ttl: replaces the TTL of the engine, or of a `CacheContext` around the call.
             tags: added to the engine's.
-            duration_ms: how long the call took; reported as the time that a hit saves.
+            duration_ms: how long the call took; reported as the time that a hit saves. Nothing is stored if
+                `invalidate` has named one of the labels in that time.
             result_type: the type to which hits rebuild the answer.
             settings: from a door that has applied the contexts around the call; None applies them here.
         """
@@ -445,6 +447,7 @@ class Engine:
         if ttl is not MISS:
             changed["ttl"], changed["fixed"] = check_ttl(ttl), settings.fixed | {"ttl"}
         call = Call(request, replace(settings, **changed)).again()
+        call.started -= duration_ms / 1000
         self.categories.apply(call)
         await self.grounds.resolve(call)
         if not call.settings.enabled or not call.settings.asks.may_store:
@@ -464,7 +467,8 @@ class Engine:
 
     async def remove(self, request: Request) -> bool:
         """Do a `delete` for doors, which have applied the contexts around the call."""
-        return await self.access.storage().backend.delete(self.redacted(request).key)
+        backend = await require_key(self.access.storage().backend)
+        return await backend.delete(self.redacted(request).key)
 
     async def learn(self, verdict: Verdict) -> None:
         """Count a person's verdict on an answer, and tell the error budget."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine import late
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.categories import Categories
@@ -21,7 +22,7 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Choice, Decider, answer_id
 from semantic_llm_cache.metrics import budgets
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.encoding import freeze
 from semantic_llm_cache.values.offload import is_large, opened
 
@@ -292,11 +293,12 @@ class Learning:
             hit_count=0,
             last_accessed=None,
         )
-        await storage.put(key, alias)
-        if storage.state.withdrawals.concern(entry.tags, began):
-            await storage.delete_stored(key, entry.created_at)
-            return False
-        return True
+
+        async def write() -> bool:
+            await storage.put(key, alias)
+            return True
+
+        return not await late.put(storage, key, alias, write, lambda: late.alias_withdrawn(storage, entry, began))
 
     # ------------------------------------------------------------------------ feedback
 

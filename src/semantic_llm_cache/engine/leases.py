@@ -25,7 +25,8 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import limited
 from semantic_llm_cache.runtime.breaker import logger
-from semantic_llm_cache.storage.contract import Held, Lease, StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.records import Held, Lease
 
 __all__ = ["Holding", "Leases"]
 

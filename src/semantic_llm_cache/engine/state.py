@@ -19,7 +19,9 @@ from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.breaker import CircuitBreaker, logger
-from semantic_llm_cache.storage.contract import StorageBackend, Text
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
+from semantic_llm_cache.storage.records import Text
 
 __all__ = ["BackendState", "state_of"]
 
@@ -222,6 +224,7 @@ class BackendState:
             vectors, self._vectors = self._vectors, {}
             self._flushing += 1
         try:
+            await require_key(backend)
             if hits:
                 await backend.record_hits(hits, self.last_access)
                 hits = {}
@@ -230,8 +233,10 @@ class BackendState:
                 del owed[namespace]
             while self._changed_policies:
                 name = self._changed_policies.pop()
+                policy = self.policies.get(name)
                 try:
-                    await backend.set_state(name, self.policies[name].to_bytes())
+                    if policy is not None:  # none where the embedder's name has changed in between
+                        await backend.set_state(name, policy.to_bytes())
                 except Exception:
                     self._changed_policies.add(name)
                     raise

@@ -16,6 +16,7 @@ from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
 from semantic_llm_cache.exceptions import CacheKeyError, CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.keys.fingerprint import canonical, fingerprint_instance
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.wire.checks import ToolCalls, check_tool_calls
 from semantic_llm_cache.wire.turns import check_history, last_turn
 
@@ -118,7 +119,7 @@ class Door:
 
     def settings(self) -> tuple[CallSettings, str | None]:
         """Return the settings of a call made now, and the namespace of a context if one names it."""
-        return current(self.engine, self.engine.settings(tags=(self.name,)))
+        return current(self.engine, self.engine.settings(own_tags=(self.name,)))
 
     def bypass(self, error: Exception) -> None:
         """Log, once for each reason, that a call bypasses the cache."""
@@ -159,4 +160,4 @@ class Door:
 
     async def clear(self) -> int:
         """Remove the entries made through doors of this name; return how many."""
-        return await self.engine.backend.invalidate(tags=[self.name])
+        return await (await require_key(self.engine.backend)).invalidate(tags=[self.name])

@@ -18,7 +18,7 @@ from semantic_llm_cache.calls.lookup import Lookup, forget, remember
 from semantic_llm_cache.calls.refusals import accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.engine import Engine
-from semantic_llm_cache.exceptions import EmbeddingUnavailableError, PromptCacheError
+from semantic_llm_cache.exceptions import EmbeddingUnavailableError, EncryptionKeyError, PromptCacheError
 from semantic_llm_cache.integrations._door import Door, check_names, finish_refusal
 from semantic_llm_cache.integrations._litellm_scope import digest_of
 from semantic_llm_cache.keys.fingerprint import digest
@@ -194,7 +194,11 @@ class _Backend:
         if planned is None:
             return None
         request, settings = planned
-        return await self.door.engine.lookup(request, settings=settings)
+        try:
+            return await self.door.engine.lookup(request, settings=settings)
+        except EncryptionKeyError as error:  # LiteLLM would log it at each call
+            self.door.bypass(error)
+            return None
 
     def _taken(self, found: Lookup | None, kwargs: Mapping[str, Any]) -> Any:
         if found is None:
@@ -221,7 +225,10 @@ class _Backend:
             if isinstance(answer.get("usage"), Mapping):
                 stored["usage"] = dict(answer["usage"])
         ttl = {"ttl": kwargs["ttl"]} if kwargs.get("ttl") is not None else {}
-        await self.door.engine.store(request, stored, settings=settings, **ttl)
+        try:
+            await self.door.engine.store(request, stored, settings=settings, **ttl)
+        except EncryptionKeyError as error:
+            self.door.bypass(error)
 
     def set_cache(self, key: str, value: Any, **kwargs: Any) -> None:
         """`async_set_cache` for plain code."""

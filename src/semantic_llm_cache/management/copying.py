@@ -13,6 +13,8 @@ from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.metrics.learned import STATES
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
+from semantic_llm_cache.storage.notes import NOTES
 from semantic_llm_cache.storage.registry import shared_backend
 
 __all__ = ["CopyReport", "copy_cache"]
@@ -106,7 +108,7 @@ async def copy_cache(
     check_flag(dry_run, "dry_run")
     check_count(batch_size, "batch_size", "a number of entries")
     check_plain(progress, "progress")
-    source, target = shared_backend(src, "src"), shared_backend(dst, "dst")
+    source, target = await require_key(shared_backend(src, "src")), await require_key(shared_backend(dst, "dst"))
     if await _are_one(source, target, ask=not dry_run):
         raise ValueError(f"src and dst are the same place, {source.url}: name another destination")
     report = CopyReport(dry_run=dry_run)
@@ -204,8 +206,8 @@ class _Copy:
     async def copy_states(self, namespace: str | None) -> None:
         """Copy the named states that the destination lacks."""
         if namespace is None:
-            # The clusters of prompts describe the calls of one program; nothing depends on them.
-            names = [name for name in await self.source.list_states() if not name.startswith(STATES)]
+            # The clusters of prompts describe the calls of one program, and the notes concern calls in flight there.
+            names = [name for name in await self.source.list_states() if not name.startswith((STATES, NOTES))]
         else:
             # online:NAMESPACE:BOUND:BOUND:MODEL, where a namespace or a model may hold colons too
             bound = "(?:[0-9.e+-]+|None)"

@@ -13,7 +13,9 @@ from semantic_llm_cache.engine.access import entry_under
 from semantic_llm_cache.engine.learning import Verdict
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.exceptions import CacheBackendError, CacheNotFoundError
-from semantic_llm_cache.storage.contract import Candidate, StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
+from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.storage.registry import backends_in_use, engines_in_use, shared_backend
 
 __all__ = ["Report", "report", "report_right", "report_wrong"]
@@ -222,6 +224,7 @@ async def _find(subject: _Subject, places: list[StorageBackend]) -> _Found:
     having: list[_Found] = []
     for backend in places:
         try:
+            await require_key(backend)
             if backend.in_process:
                 entry = await entry_under(backend, subject.key)
             else:

@@ -14,6 +14,7 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.registry import shared_backend
 
 __all__ = ["ReembedReport", "reembed_cache"]
@@ -120,7 +121,7 @@ async def reembed_cache(
     pause = check_number(pause, "pause", "seconds, 0 for none", least=0)
     if rate is not None:
         rate = check_number(rate, "rate", "entries a second, more than 0, or None for no bound", above=0)
-    target, provider = shared_backend(backend), check_available(embedder)
+    target, provider = await require_key(shared_backend(backend)), check_available(embedder)
     report = ReembedReport(provider.fingerprint, dry_run=dry_run)
     if namespace is None:
         report.total = int((await target.get_stats())["size"])

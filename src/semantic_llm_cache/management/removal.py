@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from semantic_llm_cache.arguments import check_namespace, check_tags, check_text
 from semantic_llm_cache.calls.evidence import dependency_tags, read_dependencies
+from semantic_llm_cache.engine.late import withdraw
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.registry import backends_in_use, shared_backend
 
 __all__ = ["clear_cache", "invalidate"]
@@ -28,7 +30,7 @@ async def _each(backend: StorageBackend | str | None, action: Callable[[StorageB
 
 
 async def clear_cache(namespace: str | None = None, *, backend: StorageBackend | str | None = None) -> int:
-    """Remove all entries, or those of one namespace; return how many.
+    """Remove all entries, or those of one namespace; return how many. An encrypted cache needs no key for this.
 
     Args:
         namespace: None means all.
@@ -78,8 +80,9 @@ async def invalidate(
         raise ValueError('pattern="" would match every prompt; to remove everything use clear_cache()')
 
     async def remove(target: StorageBackend) -> int:
+        await require_key(target)  # without it nothing would match
         if names is not None:
-            state_of(target).withdraw(names)  # first: a call in flight may store its answer at any moment
+            await withdraw(target, names)  # first: a call in flight may store its answer at any moment
         return await target.invalidate(pattern, tags=names, namespace=namespace)
 
     return await _each(backend, remove)

@@ -16,6 +16,7 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.private_files import replacing
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.registry import backends_in_use, shared_backend
 from semantic_llm_cache.values.encoding import Encoded, dumps, loads, thaw
 from semantic_llm_cache.values.odd_text import escape, portable, unescape
@@ -138,6 +139,7 @@ async def export_cache(
     found: dict[str, CacheEntry] = {}
     pace = Pace()
     for target in targets:
+        await require_key(target)
         async for key, entry in target.scan(namespace=namespace):
             found.setdefault(key, entry)
             if pace.over():
@@ -195,6 +197,7 @@ async def import_cache(
     items = await asyncio.to_thread(_read, _path(filepath))
     count = 0
     for target in backends_in_use() if backend is None else [shared_backend(backend)]:
+        await require_key(target)
         now = target.clock()
         stored = await target.set_many([(key, entry) for key, entry in items if not entry.is_expired(now)])
         count = max(count, stored)

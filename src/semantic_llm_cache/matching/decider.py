@@ -15,7 +15,7 @@ from semantic_llm_cache.matching.policy import ThresholdPolicy
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 from semantic_llm_cache.similarity.differences import unseen_difference
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
 
 if TYPE_CHECKING:
-    from semantic_llm_cache.storage.contract import Candidate
+    from semantic_llm_cache.storage.records import Candidate
 
 __all__ = ["Policy", "ThresholdPolicy", "Verdict"]
 

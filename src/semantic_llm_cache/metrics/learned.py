@@ -50,7 +50,7 @@ class Clusters:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # reentrant: the garbage collector may close a plain stream meanwhile
         self._embedder = ""
         self._due = 0.0
         self._clear()
@@ -171,7 +171,7 @@ class _Cluster:
         }
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _known: OrderedDict[str, Clusters] = OrderedDict()
 
 
@@ -223,5 +223,5 @@ def reset(namespace: str | None = None) -> None:
 def reset_after_fork() -> None:
     """Forget all: in a forked child, another thread may have held a lock."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _known.clear()

@@ -6,26 +6,28 @@ import gc
 import os
 import threading
 import weakref
+from typing import Any, cast
 
 __all__ = ["fork_safe_lock"]
 
-_outer: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
-_inner: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
-_held: list[threading.Lock] = []
+_outer: weakref.WeakSet[Any] = weakref.WeakSet()
+_inner: weakref.WeakSet[Any] = weakref.WeakSet()
+_held: list[Any] = []
 
 
-def fork_safe_lock(*, outer: bool = False) -> threading.Lock:
+def fork_safe_lock(*, outer: bool = False, reentrant: bool = False) -> threading.Lock:
     """Return a lock that is free in a forked child, with what it guards in a consistent state.
 
     Args:
         outer: True if the lock may be held while another of these is taken; inner locks may not.
+        reentrant: whether a thread that holds the lock may take it again.
     """
-    lock = threading.Lock()
+    lock = threading.RLock() if reentrant else threading.Lock()
     (_outer if outer else _inner).add(lock)
-    return lock
+    return cast(threading.Lock, lock)
 
 
-def _all(locks: weakref.WeakSet[threading.Lock]) -> list[threading.Lock]:
+def _all(locks: weakref.WeakSet[Any]) -> list[Any]:
     while True:
         try:
             return list(locks)

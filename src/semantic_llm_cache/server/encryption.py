@@ -18,8 +18,8 @@ _SECONDS = 5.0
 async def check_key(backend: StorageBackend) -> None:
     """Check that a storage that is encrypted can be read and written with what the server has.
 
-    Without a key the server would store prompts and answers in clear beside the encrypted ones; with another one, each
-    request would fail. A storage that does not answer is no error: the server works without it until it does.
+    Without the key, or with another one, each request would bypass the cache. A storage that does not answer is no
+    error: the server works without it until it does.
 
     Raises:
         EncryptionKeyError: the key is missing, or it is another one.

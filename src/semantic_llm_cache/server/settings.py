@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS
+from semantic_llm_cache.server.proxy.doors import UNRULED
 from semantic_llm_cache.server.proxy.headers import CREDENTIALS, UNUSABLE
 from semantic_llm_cache.server.proxy.routing import DEFAULT
 from semantic_llm_cache.storage.registry import backend_from_url
@@ -169,6 +170,8 @@ class RuleSettings(CacheSettings):
     @field_validator("name")
     @classmethod
     def _named(cls, value: str) -> str:
+        if value == UNRULED:
+            raise ValueError(f"the name {value!r} is taken: it stands for the requests that match no rule")
         return _checked_name(value)
 
     @model_validator(mode="after")

@@ -83,7 +83,10 @@ class EmbeddingCache(EmbeddingProvider):
 
     def load(self) -> None:
         """See the same method of the wrapped embedder."""
+        before = self.provider.fingerprint
         self.provider.load()
+        if self.provider.fingerprint != before:  # 8 bits do not work here: vectors kept so far are of another model
+            self.clear_cache()
 
     def readable(self, text: str) -> bool:
         """See the same method of the wrapped embedder."""

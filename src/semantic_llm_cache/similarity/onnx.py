@@ -18,6 +18,8 @@ from semantic_llm_cache.similarity.base import EmbeddingProvider, Vector, check_
 from semantic_llm_cache.similarity.batching import EncodeBatcher
 from semantic_llm_cache.similarity.forking import reset_in_child
 from semantic_llm_cache.similarity.loading import LoadOnce
+from semantic_llm_cache.similarity.padding import plan_runs
+from semantic_llm_cache.similarity.parallel import Parallel
 from semantic_llm_cache.similarity.selftest import precision_test, self_test
 from semantic_llm_cache.similarity.sessions import import_onnxruntime
 from semantic_llm_cache.similarity.unseen import Unseen
@@ -45,6 +47,10 @@ PRECISIONS = ("fp32", "int8")
 _DIMENSION = 384
 _TOKENS_PER_RUN = 2048
 """Limits the memory (about 60 MB) and the duration of one run."""
+_PER_RUN = {"fp32": 32, "int8": 8}
+"""The fixed cost of a run, in tokens: measured with 2 to 32 questions at a time, on two cores."""
+_LEAST_TOKENS = 24
+"""Tokens for each thread, without which handing a part of a batch to another thread costs more than it saves."""
 _EXIT_GRACE = 5.0
 """Longest wait at interpreter exit, in seconds; a run that is stopped ends within milliseconds."""
 
@@ -79,7 +85,9 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         model_path: folder or safetensors file of the weights; None looks in the environment variable
             SEMANTIC_LLM_CACHE_MODEL, the weights package (`semantic-llm-cache model install`), and the
             hub's local cache. Nothing is ever downloaded.
-        threads: of one run of the model; None is SEMANTIC_LLM_CACHE_THREADS, else the cores, 2 at most.
+        threads: None is SEMANTIC_LLM_CACHE_THREADS, else the cores, 2 at most. In fp32 they share each step of a
+            run. In 8 bits a step is too short to share: each thread takes a part of a batch, and a single text
+            uses one.
         max_batch: most texts in one run.
         max_queue: most texts that wait in `aencode`; beyond, EmbeddingUnavailableError.
         device: "cpu", or "cuda" with the package onnxruntime-gpu.
@@ -120,6 +128,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
             exit_grace=_EXIT_GRACE,
         )
         self._max_batch = max_batch
+        self._parallel = Parallel(self._threads, "semantic-llm-cache-model")
         self._exiting = False
         self._loading = LoadOnce(
             self._open_tested,
@@ -196,18 +205,17 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         path = weights.locate(self._model_path)
         weights.verify(path)
         self._tokenizer()
-        self._fallen_back = False
         try:
             with self._native(None):
-                session = sessions.open_int8(path, self._threads)
+                session = sessions.open_int8(path)
             problem = precision_test(lambda texts: self._embed(session, texts), sessions.stored_vectors())
         except Exception as error:
             if self._exiting:
                 raise
             problem = f"{type(error).__name__}: {error}"
+        self._fallen_back = bool(problem)
         if not problem:
             return session
-        self._fallen_back = True
         _log.warning("the 8-bit embedding model is not used on this machine, fp32 is: %s", problem)
         return None
 
@@ -291,21 +299,30 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return normalised
 
     def _run_sorted(self, session: Any, rows: list[list[int]]) -> Vector:
-        # Rows of similar length share a run, so that there is little padding.
+        if len(rows) == 1:
+            vector: Vector = self._run(session, rows)
+            return vector
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        lengths = [len(rows[i]) for i in order]
+        total = sum(lengths)
+        shares = min(self._threads, total // _LEAST_TOKENS) if self.precision == "int8" else 1
+        runs = plan_runs(
+            lengths,
+            per_run=_PER_RUN[self.precision],
+            most_rows=self._max_batch,
+            most_tokens=min(_TOKENS_PER_RUN, -(-total // max(shares, 1))),
+        )
+        pieces = [order[start:end] for start, end in reversed(runs)]  # the longest first: they are shared out evenly
         vectors = np.empty((len(rows), _DIMENSION), dtype=np.float32)
-        start = 0
-        while start < len(order):
-            stop = start + 1
-            while (
-                stop < len(order)
-                and stop - start < self._max_batch
-                and len(rows[order[stop]]) * (stop + 1 - start) <= _TOKENS_PER_RUN
-            ):
-                stop += 1
-            part = order[start:stop]
-            vectors[part] = self._run(session, [rows[i] for i in part])
-            start = stop
+
+        def run(piece: list[int]) -> None:
+            vectors[piece] = self._run(session, [rows[i] for i in piece])
+
+        if shares > 1:
+            self._parallel.map(run, pieces)
+        else:
+            for piece in pieces:
+                run(piece)
         return vectors
 
     def _run(self, session: Any, rows: list[list[int]]) -> Any:
@@ -351,6 +368,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         if self.shared:
             return
         self._batcher.close()
+        self._parallel.close()
         with self._loading.lock:
             self._loading.drop()
             self._tokens = None

@@ -64,8 +64,11 @@ def open_fp32(path: Path, threads: int, device: str) -> Any:
     return onnxruntime.InferenceSession(_graph(_GRAPH, target.name), options, providers=providers)
 
 
-def open_int8(path: Path, threads: int) -> Any:
+def open_int8(path: Path) -> Any:
     """Return a session with 8-bit weights, which are made from the published ones at `path` if necessary.
+
+    It computes in the calling thread only: steps of a few microseconds lose more by waking a thread than they gain.
+    Several threads may use it at once.
 
     Raises:
         EmbeddingUnavailableError, ValueError, OSError, errors of onnxruntime: it does not work here.
@@ -73,7 +76,7 @@ def open_int8(path: Path, threads: int) -> Any:
     onnxruntime = _onnxruntime()
     made = quantized.obtain(path)
     target = path.parent / quantized.FILE if made.path is None else Path(os.path.realpath(made.path))
-    options = _options(onnxruntime, threads, target.parent)
+    options = _options(onnxruntime, 1, target.parent)
     if made.path is None:
         in_memory = getattr(options, "add_external_initializers_from_files_in_memory", None)
         if in_memory is None:

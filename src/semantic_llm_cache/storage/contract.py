@@ -28,14 +28,15 @@ Rules for all of them:
 
 from __future__ import annotations
 
-import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from semantic_llm_cache.arguments import check_namespace
+from semantic_llm_cache.storage.notes import last_of, note, note_names
+from semantic_llm_cache.storage.records import Candidate, Held, Lease, Text
 from semantic_llm_cache.storage.selection import Selection
 
 if TYPE_CHECKING:
@@ -48,64 +49,6 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.float32] | Sequence[float]
 
 __all__ = ["Candidate", "Held", "Lease", "StorageBackend", "Text"]
-
-
-class Candidate(NamedTuple):
-    """A stored entry near to a vector: its key, the entry, and max(0, cosine) in [0, 1]."""
-
-    key: str
-    entry: CacheEntry
-    similarity: float
-
-
-class Text(NamedTuple):
-    """A text whose vector may be kept in a backend, apart from entries.
-
-    Attributes:
-        namespace: where it was asked; for `clear`.
-        scope: the scope in which it was asked. Vectors are not shared between scopes: how fast an answer comes must not
-            say what was asked in another one.
-        embedder: fingerprint of what makes the vector.
-        text: as it is embedded.
-    """
-
-    namespace: str
-    scope: str
-    embedder: str
-    text: str
-
-    @property
-    def digest(self) -> bytes:
-        """20 bytes that stand for all of it."""
-        hasher = hashlib.blake2b(digest_size=20)
-        for part in self:
-            data = part.encode("utf-8", "surrogatepass")
-            hasher.update(b"%d:" % len(data))
-            hasher.update(data)
-        return hasher.digest()
-
-
-class Lease(NamedTuple):
-    """The right to answer for a key, for a while.
-
-    Attributes:
-        key: of the entry.
-        token: random, new for each lease. Only the last one given for a key may store (`set_leased`), which
-            keeps out a process that held the lease before and does not know that it ran out.
-        answered: True when an entry lay under the key by the time the lease was given: it may have been stored
-            just now, so look again.
-    """
-
-    key: str
-    token: str
-    answered: bool = False
-
-
-class Held(NamedTuple):
-    """Another process has the lease: its token, and the seconds until it runs out unless it is renewed."""
-
-    token: str
-    seconds: float
 
 
 class Observer(Protocol):
@@ -142,7 +85,8 @@ class StorageBackend(ABC):
     """The constructor's arguments that such a URL may give as options, and how each is read from text."""
 
     in_process: ClassVar[bool] = False
-    """True when `peek` answers for every entry without waiting (the memory backend)."""
+    """True when `peek` answers for every entry without waiting, and no other process has the entries (the memory
+    backend)."""
 
     first_search_seconds: ClassVar[float | None] = None
     """How long the first search in a process may take, where it loads an index; None where it loads nothing."""
@@ -163,6 +107,9 @@ class StorageBackend(ABC):
 
     observer: Observer | None = None
     """Set by the engine; see `settle` and `tally`."""
+
+    key_checked: bool = False
+    """Set once it is known that this storage is not encrypted, or that its key was given: see `storage.key_check`."""
 
     clock: Callable[[], float] = staticmethod(time.time)
     """Wall time in seconds. The engine replaces it on the instance when it was given a `clock=`."""
@@ -418,9 +365,41 @@ class StorageBackend(ABC):
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None. Default: not kept."""
 
+    async def get_states(self, names: Sequence[str]) -> list[bytes | None]:
+        """`get_state` for each name, in order. The default asks for one after the other."""
+        return [await self.get_state(name) for name in names]
+
     async def list_states(self, prefix: str = "") -> list[str]:
         """Return the names of the blobs of `set_state` that begin with `prefix`, in order."""
         return []
+
+    # -------------------------------------------------------------------------- calls in flight elsewhere
+
+    # `invalidate` deletes what is stored. A call in flight may store its answer after that, although it was made from
+    # what has been withdrawn. Calls of this process are known to the engine; those of others look at these notes. With
+    # `in_process` there are no others, and the engine uses neither method.
+
+    async def note_withdrawal(self, labels: Iterable[str], at: float, by: str) -> None:
+        """Note that the entries with any of these labels are being removed. Others see it when this returns.
+
+        The default keeps notes as named states. Where those are not kept, calls in flight in other processes still
+        store their answers.
+
+        Args:
+            labels: tags of entries.
+            at: the time, by `clock`.
+            by: the name of the process, for `last_withdrawal`.
+        """
+        value = note(at, by)
+        for name in note_names(labels):
+            await self.set_state(name, value)
+
+    async def last_withdrawal(self, labels: Iterable[str], but_by: str | None = None) -> float:
+        """Return the time of the last note on any of these labels, apart from those of the process `but_by`.
+
+        It is never too early. It may be too late, as labels may share a note. -inf means that there is none.
+        """
+        return last_of(await self.get_states(note_names(labels)), but_by)
 
     # ------------------------------------------------------------------------------ leases
 

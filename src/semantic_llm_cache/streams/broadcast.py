@@ -71,7 +71,7 @@ class Broadcast:
     """
 
     def __init__(self, limit: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # reentrant: the garbage collector may close a plain stream meanwhile
         self._chunks: list[Any] = []
         self._dropped = 0
         self._sizes: list[int] = []
@@ -114,7 +114,7 @@ class Broadcast:
             if self._size > self._limit:
                 self.whole = False
                 self._trim()
-            bells = [reader.bell for reader in self._readers if reader.bell is not None]
+            bells = [reader.bell for reader in list(self._readers) if reader.bell is not None]
         for bell in bells:
             bell.ring()
 
@@ -142,7 +142,7 @@ class Broadcast:
             if self.done:
                 return
             self.done, self.error = True, error
-            bells = [reader.bell for reader in self._readers if reader.bell is not None]
+            bells = [reader.bell for reader in list(self._readers) if reader.bell is not None]
         for bell in bells:
             bell.ring()
 
@@ -161,7 +161,7 @@ class Broadcast:
         return [thaw(frozen) for frozen, _ in self._chunks]
 
     def _trim(self) -> None:
-        keep = min((reader.position for reader in self._readers), default=self._dropped + len(self._chunks))
+        keep = min((reader.position for reader in list(self._readers)), default=self._dropped + len(self._chunks))
         count = keep - self._dropped
         if count > 0:
             self._size -= sum(self._sizes[:count])
@@ -191,10 +191,11 @@ class Broadcast:
                 return None
             if plain and asyncio._get_running_loop() is self.loop:
                 return None
+        reader = Reader(False, plain)
         with self._lock:
             if not self.whole or self.gone or self.error is not None:
                 return None
-            reader = Reader(not self._joined, plain)
+            reader.first = not self._joined
             self._joined += 1
             self._readers.add(reader)
             return reader

@@ -4,14 +4,14 @@ The first caller gets chunks as they arrive; others who ask the same join and ge
 hit replays them. A stream is stored only if it succeeded: one that fails, or that all readers left, is not stored.
 With ``single_flight="shared"`` one process reads the source; the others wait for the whole answer and replay it.
 
-`answer` is the logic shared by async and plain streams; `stream` runs it on an event loop, and
-`plain.stream_blocking` in plain threads.
+`answer` is the logic shared by async and plain streams; `stream` runs it on an event loop, and `stream_blocking` in
+the threads of the readers.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +19,7 @@ from semantic_llm_cache.calls.lookup import forget
 from semantic_llm_cache.calls.refusals import NotStored, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.call import Call
-from semantic_llm_cache.engine.driving import Do, Left, Steps, Wait, drive
+from semantic_llm_cache.engine.driving import Do, Left, Steps, Wait, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.flights import ABANDONED
 from semantic_llm_cache.engine.listening import watched
@@ -29,22 +29,23 @@ from semantic_llm_cache.exceptions import CacheReentryError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.streams.broadcast import BREATH, Broadcast, Reader
 from semantic_llm_cache.streams.call import SERVED, Codec, StreamCall, streams_of
+from semantic_llm_cache.streams.driving import streamed, streamed_blocking
 from semantic_llm_cache.streams.production import Production
 from semantic_llm_cache.streams.steps import END, Close, Give, Next, Pause, Settled, Source
 
-__all__ = ["Codec", "answer", "settled", "settling", "stream"]
+__all__ = ["Codec", "answer", "settled", "settled_blocking", "settling", "stream", "stream_blocking"]
 
 Open = Callable[[], Any]
 
 
-async def stream(
+def stream(
     engine: Engine,
     request: Request,
     source: Callable[[], AsyncIterator[Any]],
     settings: CallSettings,
     replay_delay: float | None = None,
     codec: Codec | None = None,
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """Yield the answer to `request` chunk by chunk: from the cache, a stream under way, or `source`.
 
     Args:
@@ -55,38 +56,35 @@ async def stream(
         replay_delay: seconds between the chunks of a hit; None replays at once.
         codec: says how to store the stream; None stores the list of its chunks.
     """
-    steps = answer(StreamCall(engine, Call(engine.redacted(request), settings), codec), source, replay_delay)
-    go: Any = steps.send
-    given: Any = None
-    send = go
-    try:
-        while True:
-            try:
-                step = go(given)
-            except StopIteration as stop:
-                given = stop.value
-                break
-            except Left:
-                return
-            try:
-                if type(step) is Give:
-                    for chunk in step.chunks:
-                        yield chunk
-                    given, go = None, send
-                else:
-                    given, go = await step.awaited(), send
-            except GeneratorExit:
-                given, go = Left(), steps.throw
-            except BaseException as error:
-                given, go = error, steps.throw
-        if type(given) is Failure:
-            raise given.error
-    finally:
-        del given, go  # see `drive`
-        step = None
+
+    def made() -> StreamCall:
+        return StreamCall(engine, Call(engine.redacted(request), settings), codec)
+
+    return streamed(_answering(made, source, replay_delay))
+
+
+def stream_blocking(
+    engine: Engine,
+    request: Request,
+    source: Callable[[], Iterator[Any]],
+    settings: CallSettings,
+    replay_delay: float | None = None,
+    codec: Codec | None = None,
+) -> Generator[Any, None, None]:
+    """Do the same as `stream`, for plain generators."""
+
+    def made() -> StreamCall:
+        return StreamCall(engine, Call(engine.redacted(request), settings, plain=True), codec)
+
+    return streamed_blocking(_answering(made, source, replay_delay))
 
 
 # -------------------------------------------------------------------------------------- steps
+
+
+def _answering(made: Callable[[], StreamCall], source: Open, replay_delay: float | None) -> Steps:
+    """Make the call when its first chunk is asked for, and answer it."""
+    return (yield from answer(made(), source, replay_delay))
 
 
 def answer(call: StreamCall, source: Open, replay_delay: float | None) -> Steps:
@@ -281,6 +279,11 @@ def _wait_for_whole(call: StreamCall) -> Steps:
 async def settled(engine: Engine, call: Call) -> None:
     """Wait until a stream of the same call has ended and is stored, if one is under way."""
     await drive(settling(engine, call))
+
+
+def settled_blocking(engine: Engine, call: Call) -> None:
+    """Do the same as `settled`, for plain code."""
+    drive_blocking(settling(engine, call))
 
 
 def settling(engine: Engine, call: Call) -> Steps:

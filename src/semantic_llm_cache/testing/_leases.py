@@ -10,7 +10,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
-from semantic_llm_cache.storage.contract import Held, Lease, StorageBackend
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.records import Held, Lease
 from semantic_llm_cache.testing._suite import Suite, X, raises, with_backend
 
 __all__ = ["Leases"]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from semantic_llm_cache.storage.contract import StorageBackend, Text
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.records import Text
 from semantic_llm_cache.testing._suite import Suite, X, at_cosine, with_backend
 
 __all__ = ["Texts"]

@@ -14,11 +14,12 @@ from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.outcome import MISS
 from semantic_llm_cache.exceptions import CacheNotFoundError, PromptCacheError
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.streams.plain import stream_blocking
-from semantic_llm_cache.streams.stream import stream
+from semantic_llm_cache.streams.driving import streamed, streamed_blocking
+from semantic_llm_cache.streams.steps import Give
+from semantic_llm_cache.streams.stream import stream, stream_blocking
 from semantic_llm_cache.wire import records
-from semantic_llm_cache.wire.driving import Give, streamed, streamed_blocking
 from semantic_llm_cache.wire.events import Splitter
+from semantic_llm_cache.wire.large import LONG
 from semantic_llm_cache.wire.replies import (
     ID_HEADER,
     OUTCOMES,
@@ -33,7 +34,7 @@ from semantic_llm_cache.wire.replies import (
     fresh,
     not_cached,
 )
-from semantic_llm_cache.wire.steps import END, Ask, Body, Call, Close, Do, Drain, Next, Source
+from semantic_llm_cache.wire.steps import END, Apart, Ask, Body, Call, Close, Do, Drain, Next, Source
 
 __all__ = ["NoAnswer", "answering", "held"]
 
@@ -145,7 +146,11 @@ def _fetched(plan: Plan, send: Step) -> Steps:
     record = None
     if upstream.status == 200:
         with contextlib.suppress(UnicodeDecodeError):
-            record = records.of_body(plan.known, records.kept_headers(upstream.headers), data.decode())
+            kept, text = records.kept_headers(upstream.headers), data.decode()
+            if len(text) > LONG:
+                record = yield Apart(lambda: records.of_body(plan.known, kept, text))
+            else:
+                record = records.of_body(plan.known, kept, text)
     if record is None:
         raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data), plan.sender)
     plan.received = forwarded(upstream.headers)
@@ -196,14 +201,14 @@ def _chunks(plan: Plan, send: Step, codec: WireCodec) -> Steps:
             data = yield from _all_of(source)
             raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data), plan.sender)
         plan.received = forwarded(upstream.headers)
-        yield Give(codec.head(upstream.headers))
+        yield Give((codec.head(upstream.headers),))
         splitter = Splitter(plan.known.framing)
         while (part := (yield following)) is not END:
             for block in splitter.feed(part):
                 over = codec.ends(block)
-                yield Give(block)
+                yield Give((block,))
         for block in splitter.rest():
-            yield Give(block)
+            yield Give((block,))
     finally:
         with contextlib.suppress(Exception):
             if over:
@@ -217,7 +222,7 @@ def _encoded(source: Source) -> Steps:
     following = Next(source)
     try:
         while (block := (yield following)) is not END:
-            yield Give(block.encode("utf-8", "surrogateescape"))
+            yield Give((block.encode("utf-8", "surrogateescape"),))
     finally:
         yield Close(source)
 
@@ -227,7 +232,7 @@ def _passed(upstream: Upstream) -> Steps:
     following = Next(Source(lambda: upstream.body))
     try:
         while (part := (yield following)) is not END:
-            yield Give(part)
+            yield Give((part,))
     finally:
         yield Call(upstream.close)
 

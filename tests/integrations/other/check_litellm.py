@@ -7,6 +7,8 @@ import pytest
 from proxy_server import proxy
 
 from semantic_llm_cache import CacheContext, cache, last_lookup
+from semantic_llm_cache.backends import EncryptedBackend, SQLiteBackend
+from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.integrations.litellm import LiteLLMCache
 from semantic_llm_cache.keys.fingerprint import fingerprint_instance
@@ -260,6 +262,24 @@ async def test_a_context_asks_of_it_what_it_asks_of_functions(server, use, plain
     with CacheContext(enabled=False, cache_control="only-if-cached"):
         await asked(server)
     assert server.calls == 5
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_storage_whose_key_is_missing_is_bypassed(server, use, tmp_path, caplog, plain):
+    async with EncryptedBackend(SQLiteBackend(tmp_path / "cache.db"), "ab" * 32) as sealed:
+        await sealed.set("k", CacheEntry("What is Python?", "A language."))
+    use(backend=f"sqlite:///{tmp_path}/cache.db")
+    for _ in range(2):
+        if plain:
+            await asyncio.to_thread(litellm.completion, **options(server))
+        else:
+            await asked(server)
+    assert server.calls == 2
+    about = [text for text in caplog.messages if "is encrypted" in text]
+    assert len(about) == 1
+    assert about[0].startswith("semantic-llm-cache: a call bypasses the cache: ")
+    async with SQLiteBackend(tmp_path / "cache.db") as raw:
+        assert (await raw.get_stats())["size"] == 1
 
 
 def test_misuse_is_told_by_name():

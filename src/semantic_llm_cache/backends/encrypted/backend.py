@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from semantic_llm_cache.arguments import check_count, check_namespace, shown
 from semantic_llm_cache.backends.damage import DamageLog
 from semantic_llm_cache.backends.encrypted.front import KeyedFront
-from semantic_llm_cache.backends.encrypted.keys import EncryptionKey, Key, read_keys
-from semantic_llm_cache.backends.encrypted.rotation import Rotation
+from semantic_llm_cache.backends.encrypted.keys import EncryptionKey, read_keys
+from semantic_llm_cache.backends.encrypted.mark import Mark
+from semantic_llm_cache.backends.encrypted.reencryption import Reencryption
+from semantic_llm_cache.backends.encrypted.sealer import Sealer, Vectors
 from semantic_llm_cache.backends.encrypted.sealing import (
-    Damage,
-    blob_mark,
-    key_id,
-    open_bytes,
-    open_entry,
     prompt_name,
-    seal_bytes,
-    seal_entry,
     stored_key,
-    token_size,
 )
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.exceptions import EncryptionKeyError
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, CandidateBackend, Held, Lease, Observer, StorageBackend, Text
-from semantic_llm_cache.storage.registry import KEY_VARIABLE, KEYS_STATE, plain_backend
+from semantic_llm_cache.storage.contract import CandidateBackend, Observer, StorageBackend
+from semantic_llm_cache.storage.notes import NOTES
+from semantic_llm_cache.storage.records import Candidate, Held, Lease, Text
+from semantic_llm_cache.storage.registry import KEYS_STATE, plain_backend
 from semantic_llm_cache.storage.selection import Selection
-from semantic_llm_cache.values.offload import LONG, is_large, off_loop
 
 __all__ = ["EncryptedBackend", "Vectors"]
-
-Vectors = Literal["rotated", "clear", "none"]
-"""In which form vectors are stored."""
 
 
 class EncryptedBackend(CandidateBackend):
@@ -73,12 +63,8 @@ class EncryptedBackend(CandidateBackend):
             raise TypeError("backend= is encrypted already: pass all keys to one EncryptedBackend")
         self._keys = read_keys(key, "key")
         self.inner = plain_backend(backend)
-        self.vectors: Vectors = vectors or "rotated"
-        self._chosen = vectors is not None
-        self._by_id = {each.id: each for each in self._keys}
-        self._rotations = {each.id: Rotation(each.vectors) for each in self._keys}
-        self._damage = DamageLog(self.url)
-        self._verified = self._announced = False
+        self._sealer = Sealer(self._keys, vectors or "rotated", DamageLog(self.url))
+        self._mark = Mark(self.inner, self._sealer, chosen=vectors is not None)
         self._hits = self._misses = 0
         front = self.inner.front
         if front is not None and len(self._keys) == 1:  # with several, an entry has more than one key in the storage
@@ -97,7 +83,12 @@ class EncryptedBackend(CandidateBackend):
     @property
     def key_ids(self) -> tuple[str, ...]:
         """The ids of the keys, the one that encrypts first. They do not reveal the keys."""
-        return tuple(self._by_id)
+        return tuple(self._sealer.by_id)
+
+    @property
+    def vectors(self) -> Vectors:
+        """In which form vectors are stored: what was given, else what the storage was used with before."""
+        return self._sealer.vectors
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -141,123 +132,22 @@ class EncryptedBackend(CandidateBackend):
     def vector_seconds(self, seconds: float) -> None:
         self.inner.vector_seconds = seconds
 
-    # ------------------------------------------------------------------------------ the right key
-
-    async def _verify(self) -> None:
-        """Check once that the storage was encrypted with one of the keys, if with any."""
-        if not self._verified:
-            self._known(await self.inner.get_state(KEYS_STATE))
-            self._verified = True
-
-    def _known(self, value: bytes | None) -> list[str]:
-        """Return the ids of the keys that the storage was encrypted with. Raises EncryptionKeyError for others."""
-        try:
-            noted = json.loads(value or b"{}")
-            ids, vectors = [str(each) for each in noted.get("keys", ())], noted.get("vectors")
-        except (ValueError, TypeError, AttributeError):
-            ids, vectors = [], None  # damaged: it is written again
-        if ids and not self._by_id.keys() & set(ids):
-            raise EncryptionKeyError(
-                f"{self.inner.url} is encrypted with another key (id {', '.join(ids)}; given: "
-                f"{', '.join(self.key_ids)}): pass that one too, as in encryption_key=[new, old], or set "
-                f"{KEY_VARIABLE}=new,old"
-            )
-        if not self._chosen and vectors in get_args(Vectors):
-            self.vectors = vectors
-        return ids
-
-    async def _announce(self) -> None:
-        """Note once, before the first write, that the storage is encrypted with the first key."""
-        if not self._announced:
-            noted = await self.inner.get_state(KEYS_STATE)
-            own = self._keys[0].id
-            value = self._note([own, *(id for id in self._known(noted) if id != own)])
-            if value != noted:
-                await self.inner.set_state(KEYS_STATE, value)
-            self._verified = self._announced = True
-
-    async def forget_keys(self) -> None:
-        """Note that no entry is encrypted with another key than the first; for after a rotation."""
-        await self.inner.set_state(KEYS_STATE, self._note([self._keys[0].id]))
-
-    def _note(self, ids: list[str]) -> bytes:
-        return json.dumps({"keys": ids, "vectors": self.vectors}).encode()
-
-    # ------------------------------------------------------------------------------ sealing
-
-    def _names(self, name: str) -> list[str]:
-        """Return the keys in the storage that an entry may have, the one for new entries first."""
-        return [stored_key(key, name) for key in self._keys]
-
-    def _vector_name(self, key: Key, embedder: str) -> str:
-        """Return the embedder's name in the storage: vectors of other keys or forms are never compared."""
-        return f"{embedder}+{key.id}" if self.vectors == "rotated" else embedder
-
-    async def _hidden(self, key: Key, vector: Any) -> Vector:
-        """Return a vector as it is stored."""
-        found = unit(vector)
-        if self.vectors != "rotated":
-            return found
-        rotation = self._rotations[key.id]
-        return rotation.apply(found) if rotation.is_made(len(found)) else await off_loop(rotation.apply, found)
-
-    async def _shown(self, key: Key, vector: Vector) -> Vector:
-        """Return the vector that was rotated."""
-        rotation = self._rotations[key.id]
-        return rotation.undo(vector) if rotation.is_made(len(vector)) else await off_loop(rotation.undo, vector)
-
-    async def _sealed(self, name: str, entry: CacheEntry) -> CacheEntry:
-        key, value = self._keys[0], entry.response
-        large = is_large(value) or (isinstance(value, (str, bytes)) and len(value) > LONG)
-        made = await off_loop(seal_entry, key, name, entry) if large else seal_entry(key, name, entry)
-        if made.embedding is not None:
-            kept = self.vectors != "none"
-            made.embedding = await self._hidden(key, made.embedding) if kept else None
-            made.embedder = self._vector_name(key, made.embedder) if kept else ""
-        return made
-
-    async def _opened(self, place: str, stored: CacheEntry | None) -> tuple[str, CacheEntry] | None:
-        """Return key and entry of what is stored; None for what cannot be opened, which is noted."""
-        if stored is None:
-            return None
-        key = self._by_id.get(key_id(stored))
-        try:
-            if key is None:
-                raise Damage(_unknown(key_id(stored)))
-            if token_size(stored) > LONG:
-                name, entry = await off_loop(open_entry, key, place, stored)
-            else:
-                name, entry = open_entry(key, place, stored)
-        except Damage as damage:
-            self._damage.note((place, stored.created_at), place, str(damage))
-            self._damage.tell()
-            return None
-        suffix = f"+{key.id}"
-        if entry.embedding is not None and entry.embedder.endswith(suffix):
-            entry.embedder = entry.embedder[: -len(suffix)]
-            entry.embedding = await self._shown(key, entry.embedding)
-        return name, entry
-
-    async def _entry(self, place: str, stored: CacheEntry | None) -> CacheEntry | None:
-        opened = await self._opened(place, stored)
-        return None if opened is None else opened[1]
-
     # ------------------------------------------------------------------------------ by key
 
     async def get(self, key: str) -> CacheEntry | None:
         """Return the live entry under `key`, or None."""
-        await self._verify()
-        place, *older = self._names(key)
-        entry = await self._entry(place, await self.inner.get(place))
+        await self._mark.verify()
+        place, *older = self._sealer.names(key)
+        entry = await self._sealer.entry(place, await self.inner.get(place))
         if entry is None and older:
             for place, stored in zip(older, await self.inner.get_many(older, touch=False), strict=True):
-                entry = entry or await self._entry(place, stored)
+                entry = entry or await self._sealer.entry(place, stored)
         self._count(entry is not None)
         return entry
 
     async def get_many(self, keys: Sequence[str], *, touch: bool = True) -> list[CacheEntry | None]:
         """Return the live entries under `keys`, in order."""
-        await self._verify()
+        await self._mark.verify()
         found: list[CacheEntry | None] = [None] * len(keys)
         pace = Pace()
         for number, each in enumerate(self._keys):
@@ -265,7 +155,7 @@ class EncryptedBackend(CandidateBackend):
             places = [stored_key(each, keys[at]) for at in missing]
             present = await self.inner.get_many(places, touch=touch and number == 0)
             for at, place, stored in zip(missing, places, present, strict=True):
-                found[at] = await self._entry(place, stored)
+                found[at] = await self._sealer.entry(place, stored)
                 if pace.over():
                     await pace.rest()
         for entry in found if touch else ():
@@ -278,19 +168,19 @@ class EncryptedBackend(CandidateBackend):
 
     async def set(self, key: str, entry: CacheEntry) -> None:
         """Store `entry` encrypted. ValueError for a useless vector."""
-        await self._announce()
-        place, *older = self._names(key)
-        await self.inner.set(place, await self._sealed(key, entry))
+        await self._mark.announce()
+        place, *older = self._sealer.names(key)
+        await self.inner.set(place, await self._sealer.sealed(key, entry))
         if older:
             await self.inner.delete_many(older)
 
     async def set_many(self, items: Iterable[tuple[str, CacheEntry]]) -> int:
         """Store all items; return how many."""
-        await self._announce()
+        await self._mark.announce()
         sealed, older, pace = [], list[str](), Pace()
         for key, entry in items:
-            place, *old = self._names(key)
-            sealed.append((place, await self._sealed(key, entry)))
+            place, *old = self._sealer.names(key)
+            sealed.append((place, await self._sealer.sealed(key, entry)))
             older += old
             if pace.over():
                 await pace.rest()
@@ -301,18 +191,18 @@ class EncryptedBackend(CandidateBackend):
 
     async def delete(self, key: str) -> bool:
         """Remove the entry; True when there was a live one."""
-        await self._verify()
-        return any([await self.inner.delete(place) for place in self._names(key)])
+        await self._mark.verify()
+        return any([await self.inner.delete(place) for place in self._sealer.names(key)])
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         """Delete each key; return how many there were."""
-        await self._verify()
-        return await self.inner.delete_many([place for key in keys for place in self._names(key)])
+        await self._mark.verify()
+        return await self.inner.delete_many([place for key in keys for place in self._sealer.names(key)])
 
     async def delete_stored(self, key: str, created_at: float) -> bool:
         """Remove the entry if it was stored at that time; True when there was a live one."""
-        await self._verify()
-        return any([await self.inner.delete_stored(place, created_at) for place in self._names(key)])
+        await self._mark.verify()
+        return any([await self.inner.delete_stored(place, created_at) for place in self._sealer.names(key)])
 
     async def clear(self, namespace: str | None = None) -> int:
         """Remove all entries, or those of one namespace; return how many. Needs no key."""
@@ -325,13 +215,12 @@ class EncryptedBackend(CandidateBackend):
 
         With a pattern all entries are read and decrypted; tags alone are found by their keyed hashes.
         """
-        await self._verify()
+        await self._mark.verify()
         wanted = Selection.of(pattern, tags, namespace)
         if wanted.empty:
             return 0
         if wanted.needle is None:
-            hashes = [key.name("tag", tag) for tag in wanted.tags or () for key in self._keys]
-            return await self.inner.invalidate(tags=hashes, namespace=namespace)
+            return await self.inner.invalidate(tags=self._tags(wanted.tags or ()), namespace=namespace)
         keys = [key async for key, entry in self.scan(namespace=namespace) if wanted.matches(entry.prompt, entry.tags)]
         return await self.delete_many(keys)
 
@@ -339,12 +228,12 @@ class EncryptedBackend(CandidateBackend):
         """Yield all live entries that the keys open."""
         check_count(batch_size, "batch_size")
         check_namespace(namespace)
-        await self._verify()
+        await self._mark.verify()
         seen: set[str] = set()  # with several keys, a key may be stored under two of them for a moment
         pace = Pace()
-        with self._damage.together():
+        with self._sealer.damage.together():
             async for place, stored in self.inner.scan(batch_size, namespace):
-                opened = await self._opened(place, stored)
+                opened = await self._sealer.opened(place, stored)
                 if opened is not None and opened[0] not in seen:
                     if len(self._keys) > 1:
                         seen.add(opened[0])
@@ -366,7 +255,7 @@ class EncryptedBackend(CandidateBackend):
     ) -> list[Candidate]:
         """Return up to `k` live entries at or above `threshold`, nearest first."""
         vector = unit(embedding)
-        await self._verify()
+        await self._mark.verify()
         if self.vectors == "none":
             return []
         rotated = self.vectors == "rotated"
@@ -378,15 +267,15 @@ class EncryptedBackend(CandidateBackend):
         found = []
         for key in self._keys if rotated or scope is not None else self._keys[:1]:
             near = await self.inner.find_candidates(
-                await self._hidden(key, vector),
+                await self._sealer.hidden(key, vector),
                 threshold,
                 k=k,
                 namespace=namespace,
                 scope=None if scope is None else key.name("scope", scope),
-                embedder=None if embedder is None else self._vector_name(key, embedder),
+                embedder=None if embedder is None else self._sealer.vector_name(key, embedder),
             )
             for candidate in near:
-                opened = await self._opened(candidate.key, candidate.entry)
+                opened = await self._sealer.opened(candidate.key, candidate.entry)
                 if opened is not None:
                     found.append(Candidate(*opened, candidate.similarity))
         self._count(bool(found))
@@ -394,16 +283,16 @@ class EncryptedBackend(CandidateBackend):
 
     async def set_vectors(self, items: Sequence[tuple[str, str, Any]], embedder: str) -> list[bool]:
         """Give entries that still have these prompts vectors of another embedder."""
-        await self._announce()
+        await self._mark.announce()
         done = [False] * len(items)
         if self.vectors == "none":
             return done
         for key in self._keys:
             hidden = [
-                (stored_key(key, name), prompt_name(key, name, prompt), await self._hidden(key, vector))
+                (stored_key(key, name), prompt_name(key, name, prompt), await self._sealer.hidden(key, vector))
                 for name, prompt, vector in items
             ]
-            written = await self.inner.set_vectors(hidden, self._vector_name(key, embedder))
+            written = await self.inner.set_vectors(hidden, self._sealer.vector_name(key, embedder))
             done = [before or now for before, now in zip(done, written, strict=True)]
         return done
 
@@ -411,81 +300,56 @@ class EncryptedBackend(CandidateBackend):
 
     async def recall(self, key: str, text: Text) -> tuple[CacheEntry | None, Vector | None]:
         """Return the live entry under `key`; where there is none, the vector of the text if it is known."""
-        await self._verify()
+        await self._mark.verify()
         if not self.vector_seconds or len(self._keys) > 1:
             return await self.get(key), None
         own = self._keys[0]
         place = stored_key(own, key)
-        stored, vector = await self.inner.recall(place, self._text(own, text))
-        entry = await self._entry(place, stored)
+        stored, vector = await self.inner.recall(place, self._sealer.text(own, text))
+        entry = await self._sealer.entry(place, stored)
         self._count(entry is not None)
         if entry is not None or vector is None:
             return entry, None
         known = unit(vector)
-        return None, known if self.vectors == "clear" else await self._shown(own, known)
+        return None, known if self.vectors == "clear" else await self._sealer.shown(own, known)
 
     async def keep_vectors(self, vectors: Mapping[Text, Vector | Sequence[float]]) -> None:
         """Keep the vectors of texts, in the form in which those of entries are stored. The texts are keyed hashes."""
-        await self._announce()
+        await self._mark.announce()
         if self.vector_seconds:
             own = self._keys[0]
-            await self.inner.keep_vectors(
-                {self._text(own, text): await self._hidden(own, vector) for text, vector in vectors.items()}
-            )
-
-    def _text(self, key: Key, text: Text) -> Text:
-        """Return what stands for a text in the storage."""
-        hashed = key.name("text", f"{text.scope}\0{text.text}")
-        return Text(text.namespace, key.name("scope", text.scope), self._vector_name(key, text.embedder), hashed)
+            text, hidden = self._sealer.text, self._sealer.hidden
+            await self.inner.keep_vectors({text(own, t): await hidden(own, vector) for t, vector in vectors.items()})
 
     # ------------------------------------------------------------------------------ changing the key
 
     async def reencrypt(self, *, plain: bool = False, batch_size: int = 500) -> int:
         """Encrypt all entries and named states with the first key that are not; return how many.
 
-        The cache may be in use meanwhile. Afterwards the other keys are no longer needed.
+        The cache may be in use meanwhile. Afterwards the other keys are no longer needed. What is left in clear is
+        logged.
 
         Args:
             plain: also entries that are stored without encryption. Only for a storage to which nobody else can have
                 written: their origin cannot be checked.
             batch_size: entries read at a time.
-        """
-        await self._announce()
-        count = 0
-        async for place, stored in self.inner.scan(batch_size):
-            count += await self._moved(place, stored, plain)
-        for name in await self.list_states():
-            value = await self.inner.get_state(name)
-            if value is not None and not value.startswith(blob_mark(self._keys[0])):
-                opened = await self.get_state(name)
-                opened = value if opened is None and plain else opened
-                if opened is not None:
-                    await self.set_state(name, opened)
-                    count += 1
-        await self.forget_keys()
-        return count
 
-    async def _moved(self, place: str, stored: CacheEntry, plain: bool) -> bool:
-        """Encrypt an entry with the first key, if it is not; return whether it was done."""
-        id = key_id(stored)
-        if id == self._keys[0].id or (not id and not plain):
-            return False
-        opened = (place, stored) if not id else await self._opened(place, stored)
-        if opened is None:
-            return False
-        name, entry = opened
-        target = stored_key(self._keys[0], name)
-        (present,) = await self.inner.get_many([target], touch=False)
-        if present is None:  # else a newer one was stored meanwhile
-            await self.inner.set(target, await self._sealed(name, entry))
-        await self.inner.delete_stored(place, stored.created_at)
-        return True
+        Raises:
+            ValueError: `plain` is False, and the storage holds something and was never encrypted: once it is marked as
+                encrypted, nothing of that can be read.
+        """
+        return await Reencryption(self.inner, self._sealer, self._mark, plain).run(batch_size)
+
+    async def forget_keys(self) -> None:
+        """Note that no entry is encrypted with another key than the first; for after a rotation."""
+        await self._mark.forget_others()
 
     # ---------------------------------------------------------------------------- the rest
 
     async def record_hits(self, hits: Mapping[str, int], now: float) -> None:
         """Add to hit counts and set the access times."""
-        await self.inner.record_hits({place: count for key, count in hits.items() for place in self._names(key)}, now)
+        names = self._sealer.names
+        await self.inner.record_hits({place: count for key, count in hits.items() for place in names(key)}, now)
 
     async def add_counters(self, namespace: str, counters: Mapping[str, float]) -> None:
         """Add to the running counters of a namespace. They are numbers, in clear."""
@@ -496,30 +360,40 @@ class EncryptedBackend(CandidateBackend):
         return await self.inner.get_counters()
 
     async def get_state(self, name: str) -> bytes | None:
-        """Return a named blob, decrypted, or None."""
-        await self._verify()
+        """Return a named blob, decrypted, or None. The mark of the storage is not shown."""
+        await self._mark.verify()
+        if name == KEYS_STATE:
+            return None
         value = await self.inner.get_state(name)
-        if value is None:
-            return None
-        try:
-            return open_bytes(self._keys, name, value)
-        except Damage as damage:
-            self._damage.note(("state", name), name, str(damage))
-            self._damage.tell()
-            return None
+        return None if value is None else self._sealer.opened_state(name, value)
 
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob encrypted, or remove it with None. Its name is in clear."""
-        await self._announce()
-        await self.inner.set_state(name, None if value is None else seal_bytes(self._keys[0], name, bytes(value)))
+        await self._mark.announce()
+        await self.inner.set_state(name, None if value is None else self._sealer.sealed_state(name, bytes(value)))
 
     async def list_states(self, prefix: str = "") -> list[str]:
-        """Return the names of the blobs that begin with `prefix`."""
-        return [name for name in await self.inner.list_states(prefix) if name != KEYS_STATE]
+        """Return the names of the blobs that begin with `prefix`, without those that are not encrypted."""
+        names = await self.inner.list_states(prefix)
+        return [name for name in names if name != KEYS_STATE and not name.startswith(NOTES)]
+
+    async def note_withdrawal(self, labels: Iterable[str], at: float, by: str) -> None:
+        """Note that the entries with any of these labels are being removed: by keyed hashes, the time in clear."""
+        await self._mark.verify()
+        await self.inner.note_withdrawal(self._tags(labels), at, by)
+
+    async def last_withdrawal(self, labels: Iterable[str], but_by: str | None = None) -> float:
+        """Return the time of the last note on any of these labels."""
+        await self._mark.verify()
+        return await self.inner.last_withdrawal(self._tags(labels), but_by)
+
+    def _tags(self, labels: Iterable[str]) -> list[str]:
+        """Return what stands for labels in the storage, under each of the keys."""
+        return [key.name("tag", label) for label in labels for key in self._keys]
 
     async def get_stats(self) -> dict[str, Any]:
         """Return those of the backend inside, and how it is encrypted."""
-        await self._verify()
+        await self._mark.verify()
         counts = self.tally(self._hits, self._misses)  # one read here may be several there
         return {**await self.inner.get_stats(), **counts, "encrypted": True, "vectors": self.vectors}
 
@@ -527,8 +401,8 @@ class EncryptedBackend(CandidateBackend):
 
     async def acquire_lease(self, key: str, token: str, seconds: float) -> Lease | Held:
         """Take the lease on `key` for `seconds`, if it is free."""
-        await self._verify()
-        got = await self.inner.acquire_lease(self._names(key)[0], token, seconds)
+        await self._mark.verify()
+        got = await self.inner.acquire_lease(self._sealer.names(key)[0], token, seconds)
         return got._replace(key=key) if isinstance(got, Lease) else got
 
     async def renew_lease(self, lease: Lease, seconds: float) -> bool:
@@ -541,24 +415,20 @@ class EncryptedBackend(CandidateBackend):
 
     async def wait_for_lease(self, key: str, seconds: float) -> None:
         """Return once the lease on `key` is given back, after `seconds` at the latest."""
-        await self.inner.wait_for_lease(self._names(key)[0], seconds)
+        await self.inner.wait_for_lease(self._sealer.names(key)[0], seconds)
 
     async def set_leased(self, lease: Lease, entry: CacheEntry) -> bool:
         """Store the entry encrypted and give the lease back, in one step."""
-        await self._announce()
-        stored = await self.inner.set_leased(self._inside(lease), await self._sealed(lease.key, entry))
-        older = self._names(lease.key)[1:]
+        await self._mark.announce()
+        stored = await self.inner.set_leased(self._inside(lease), await self._sealer.sealed(lease.key, entry))
+        older = self._sealer.names(lease.key)[1:]
         if stored and older:
             await self.inner.delete_many(older)
         return stored
 
     def _inside(self, lease: Lease) -> Lease:
-        return lease._replace(key=self._names(lease.key)[0])
+        return lease._replace(key=self._sealer.names(lease.key)[0])
 
     async def close(self) -> None:
         """Close the backend inside. The instance may be used again and reopens."""
         await self.inner.close()
-
-
-def _unknown(id: str) -> str:
-    return f"it is encrypted with another key, id {id!r}" if id else "it is not encrypted"

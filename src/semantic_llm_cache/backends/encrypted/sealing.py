@@ -19,7 +19,7 @@ from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.values.encoding import dumps, loads
 
 __all__ = [
-    "Damage", "blob_mark", "key_id", "open_bytes", "open_entry", "prompt_name", "seal_bytes", "seal_entry",
+    "Damage", "blob_mark", "is_sealed", "key_id", "open_bytes", "open_entry", "prompt_name", "seal_bytes", "seal_entry",
     "stored_key", "token_size",
 ]  # fmt: skip
 
@@ -101,6 +101,11 @@ def open_entry(key: Key, place: str, stored: CacheEntry) -> tuple[str, CacheEntr
 def blob_mark(key: Key) -> bytes:
     """Return what the blobs begin with that are encrypted with this key."""
     return f"{_MARK}.{key.id}.".encode()
+
+
+def is_sealed(value: bytes) -> bool:
+    """Return whether a named blob is encrypted, with whatever key."""
+    return value.startswith(f"{_MARK}.".encode())
 
 
 def seal_bytes(key: Key, name: str, value: bytes) -> bytes:

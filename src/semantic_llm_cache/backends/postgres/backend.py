@@ -9,48 +9,28 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from typing import Any, ClassVar
 
 from semantic_llm_cache.arguments import check_count, check_namespace
-from semantic_llm_cache.backends.checks import check_bound, check_seconds, check_whole
+from semantic_llm_cache.backends.checks import check_whole
 from semantic_llm_cache.backends.damage import DamageLog
-from semantic_llm_cache.backends.eviction import check_policy
 from semantic_llm_cache.backends.postgres.lease import PostgresLeases
-from semantic_llm_cache.backends.postgres.link import Connecting, Link
+from semantic_llm_cache.backends.postgres.link import Link
 from semantic_llm_cache.backends.postgres.listen import PostgresListener
-from semantic_llm_cache.backends.postgres.names import Names, check_identifier
 from semantic_llm_cache.backends.postgres.near import Near, Place
-from semantic_llm_cache.backends.postgres.pool import need_asyncpg
 from semantic_llm_cache.backends.postgres.rows import Damage, decode, digest, encode, escape, unescape
+from semantic_llm_cache.backends.postgres.settings import Settings
 from semantic_llm_cache.backends.postgres.upkeep import Upkeep
-from semantic_llm_cache.backends.postgres.url import OPTIONS, SCHEMES, parse
+from semantic_llm_cache.backends.postgres.url import OPTIONS, SCHEMES
 from semantic_llm_cache.backends.postgres.vectors import TextVectors, read
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, Text
-from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.records import Candidate, Text
 from semantic_llm_cache.storage.selection import Selection
-from semantic_llm_cache.storage.urls import merged
 
 __all__ = ["PostgresBackend"]
 
 _PAGE = 500
 _DELETE_PAGE = 2000
 _LONG = 300.0
-
-
-_DEFAULTS: dict[str, Any] = {
-    "schema": "semantic_llm_cache",
-    "prefix": "",
-    "pool_min": 1,
-    "pool_max": 10,
-    "timeout": 5.0,
-    "connect_timeout": 2.0,
-    "prepared_statements": True,
-    "front_size": 1024,
-    "front_seconds": 1.0,
-    "max_size": None,
-    "eviction": "lru",
-}
-"""Used where neither the argument nor the option in the URL is given."""
 
 
 class PostgresBackend(PostgresLeases):
@@ -121,42 +101,19 @@ class PostgresBackend(PostgresLeases):
         eviction: str | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        if not isinstance(url, str):
-            raise TypeError(f"url must be text, not {type(url).__name__}: postgresql://user:password@host/database")
-        address = parse(url)
-        need_asyncpg()
         given: dict[str, Any] = {
             "schema": schema, "prefix": prefix, "pool_min": pool_min, "pool_max": pool_max, "timeout": timeout,
             "connect_timeout": connect_timeout, "prepared_statements": prepared_statements, "front_size": front_size,
             "front_seconds": front_seconds, "max_size": max_size, "eviction": eviction,
         }  # fmt: skip
-        options = merged(_DEFAULTS, address.arguments, given)
-        self.schema = check_identifier(options["schema"], "schema")
-        self.prefix = check_identifier(options["prefix"], "prefix", empty=True)
-        pool_most = check_whole(options["pool_max"], "pool_max", 1)
-        pool_least = check_whole(options["pool_min"], "pool_min", 0)
-        if pool_least > pool_most:
-            raise ValueError(f"pool_min={pool_least} must not be more than pool_max={pool_most}")
-        if not isinstance(options["prepared_statements"], bool):
-            raise TypeError(f"prepared_statements={options['prepared_statements']!r} must be True or False")
+        settings = Settings.read(url, given)
         self.exact_limit = check_whole(exact_limit, "exact_limit", 1)
-        self.front = Front(options["front_size"], options["front_seconds"])
-        self.max_size = check_bound(options["max_size"], "max_size")
-        self.eviction = check_policy(options["eviction"])
+        self.schema, self.prefix = settings.names.schema, settings.names.prefix
+        self.front = settings.front
+        self.max_size, self.eviction = settings.max_size, settings.eviction
         self.clock = clock or time.time
-        self._url = address.shown
-        self._link = Link(
-            Connecting(
-                dsn=address.dsn,
-                timeout=check_seconds(options["timeout"], "timeout"),
-                connect_timeout=check_seconds(options["connect_timeout"], "connect_timeout"),
-                pool_min=pool_least,
-                pool_max=pool_most,
-                prepared=options["prepared_statements"],
-            ),
-            self._url,
-            Names(self.schema, self.prefix),
-        )
+        self._url = settings.url
+        self._link = Link(settings.connecting, self._url, settings.names)
         self.front.name_of = digest
         self._listener = PostgresListener(self._link, self.front)
         weakref.finalize(self, self._listener.stop).atexit = False
@@ -432,8 +389,13 @@ class PostgresBackend(PostgresLeases):
 
     async def get_state(self, name: str) -> bytes | None:
         """Return a named blob, or None."""
-        rows = await self._link.fetch(lambda schema: schema.get_state, escape(name))
-        return rows[0][0] if rows else None
+        return (await self.get_states([name]))[0]
+
+    async def get_states(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the named blobs, in order; None for those that are not there."""
+        wanted = [escape(name) for name in names]
+        found = dict(await self._link.fetch(lambda schema: schema.get_states, wanted))
+        return [found.get(name) for name in wanted]
 
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None."""

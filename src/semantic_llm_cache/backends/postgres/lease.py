@@ -13,7 +13,8 @@ from semantic_llm_cache.backends.postgres.listen import PostgresListener
 from semantic_llm_cache.backends.postgres.rows import digest, encode
 from semantic_llm_cache.backends.postgres.upkeep import Upkeep
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.storage.contract import CandidateBackend, Held, Lease
+from semantic_llm_cache.storage.contract import CandidateBackend
+from semantic_llm_cache.storage.records import Held, Lease
 
 __all__ = ["PostgresLeases"]
 

@@ -24,7 +24,7 @@ from semantic_llm_cache.backends.postgres.schema import GRAPH_DIMENSIONS, Schema
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 
 __all__ = ["Near", "Place"]
 

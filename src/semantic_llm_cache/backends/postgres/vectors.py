@@ -20,7 +20,7 @@ from semantic_llm_cache.backends.postgres.schema import LOCK
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Text
+from semantic_llm_cache.storage.records import Text
 
 __all__ = ["TextVectors", "read"]
 

@@ -32,8 +32,8 @@ from semantic_llm_cache.backends.redis.vectors import set_vectors
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, Text
 from semantic_llm_cache.storage.front import Front
+from semantic_llm_cache.storage.records import Candidate, Text
 from semantic_llm_cache.storage.urls import merged
 from semantic_llm_cache.values.odd_text import escape, unescape
 
@@ -384,6 +384,12 @@ class RedisBackend(RedisLeases):
         """Return a named blob, or None."""
         found: bytes | None = await self._link.execute("GET", to_bytes(self._name(f"state:{name}")))
         return found
+
+    async def get_states(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the named blobs, in order; None for those that are not there. On a cluster one command for each."""
+        if self._link.cluster or len(names) < 2:
+            return await together([self.get_state(name) for name in names])
+        return list(await self._link.execute("MGET", *[to_bytes(self._name(f"state:{name}")) for name in names]))
 
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None."""

@@ -19,7 +19,8 @@ from semantic_llm_cache.backends.redis.lua.conditional import leased
 from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.backends.redis.strategy import LeaseLost, Way
 from semantic_llm_cache.config import CacheEntry
-from semantic_llm_cache.storage.contract import CandidateBackend, Held, Lease
+from semantic_llm_cache.storage.contract import CandidateBackend
+from semantic_llm_cache.storage.records import Held, Lease
 
 __all__ = ["RedisLeases"]
 

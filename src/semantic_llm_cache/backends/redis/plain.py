@@ -25,7 +25,7 @@ from semantic_llm_cache.backends.redis.strategy import READ_CHUNK, Guard, Limits
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 
 __all__ = ["Plain"]
 

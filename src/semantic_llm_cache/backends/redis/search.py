@@ -18,7 +18,7 @@ from semantic_llm_cache.backends.redis.strategy import Guard, Limits, Way, logge
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import Vector
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 
 __all__ = ["SearchModule"]
 

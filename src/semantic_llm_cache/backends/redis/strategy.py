@@ -19,7 +19,7 @@ from semantic_llm_cache.backends.redis.lua.script import Script
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, Vector, unit
-from semantic_llm_cache.storage.contract import Candidate, Text
+from semantic_llm_cache.storage.records import Candidate, Text
 
 __all__ = ["READ_CHUNK", "Guard", "LeaseLost", "Limits", "Way", "is_live"]
 

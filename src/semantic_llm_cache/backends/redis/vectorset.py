@@ -23,7 +23,7 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import Vector
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 
 __all__ = ["VectorSets"]
 

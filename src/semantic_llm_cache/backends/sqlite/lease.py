@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from semantic_llm_cache.backends.sqlite.rows import INSERT
-from semantic_llm_cache.storage.contract import Held, Lease
+from semantic_llm_cache.storage.records import Held, Lease
 
 __all__ = ["FIRST_LOOK", "LAST_LOOK", "acquire", "holder", "release", "remove_old", "renew", "store"]
 

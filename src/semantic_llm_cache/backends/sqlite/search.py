@@ -18,7 +18,7 @@ from semantic_llm_cache.backends.sqlite.watch import Connection
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.similarity.base import Vector
-from semantic_llm_cache.storage.contract import Candidate
+from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.odd_text import escape
 
 __all__ = ["Searcher", "Wanted"]

@@ -41,8 +41,7 @@ from semantic_llm_cache.integrations.langchain.scope import form_of_model, scope
 from semantic_llm_cache.integrations.langchain.stored import cut_off, misfit, rebuilt
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
-from semantic_llm_cache.streams.plain import stream_blocking
-from semantic_llm_cache.streams.stream import stream
+from semantic_llm_cache.streams.stream import stream, stream_blocking
 from semantic_llm_cache.wire.steps import Ask, Call
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.management.logs.reading import BadRecord, CallLog, Item, LoggedCall, NotForCache
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.registry import shared_backend
 from semantic_llm_cache.values.annotations import meaning
 
@@ -161,7 +162,7 @@ async def warm_from_log(
     log = await asyncio.to_thread(lambda: CallLog(path, format, requests=requests))
     given = _pairs(headers)
     changes = _Changes(dict(models or {}), dict(fields or {}))
-    changed: dict[str, Any] = {} if backend is None else {"backend": shared_backend(backend)}
+    changed: dict[str, Any] = {} if backend is None else {"backend": await require_key(shared_backend(backend))}
     if ttl is not MISS:
         changed["ttl"] = check_ttl(ttl)
     door = _door(target, changed, base_url, given, arguments or {})

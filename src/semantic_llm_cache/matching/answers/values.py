@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from semantic_llm_cache.matching.answers.spelled import reading_of
 from semantic_llm_cache.matching.guards.lexicon.numerals import NUMBER_WORDS, ORDINAL_WORDS, UNITS
-from semantic_llm_cache.matching.guards.numbers import quantities
+from semantic_llm_cache.matching.guards.quantity import quantities
 
 __all__ = ["Value", "agree", "facing", "values", "without_values"]
 

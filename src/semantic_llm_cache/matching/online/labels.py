@@ -39,6 +39,14 @@ class JudgeError:
         """Return whether the judge is taken to make no errors."""
         return self.false_same == 0.0 and self.false_different == 0.0
 
+    def with_least(self, false_different: float) -> JudgeError:
+        """Return these errors where the judge calls the same answers different at least so often."""
+        if false_different <= self.false_different:
+            return self
+        return JudgeError(
+            self.false_same, max(self.false_different, min(false_different, MOST_JUDGE_ERROR - self.false_same))
+        )
+
     def judged(self, wrong: float) -> float:
         """Return the probability that the judge says "different", given the probability that it is so."""
         return self.false_different + self.slope * wrong

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import secrets
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
@@ -13,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from semantic_llm_cache.config import check_similarity
-from semantic_llm_cache.matching.online.budget import Audit, spendable, upper
-from semantic_llm_cache.matching.online.clusters import Clusters, digest
+from semantic_llm_cache.matching.online.account import Account, Bounds
+from semantic_llm_cache.matching.online.clusters import Clusters
 from semantic_llm_cache.matching.online.decision import Decision
 from semantic_llm_cache.matching.online.features import (
     FEATURE_NAMES,
@@ -23,9 +22,10 @@ from semantic_llm_cache.matching.online.features import (
     gather,
     parse_extra_features,
 )
-from semantic_llm_cache.matching.online.labels import JudgeError, parse_judge_error
-from semantic_llm_cache.matching.online.model import Array, ChangeDetector, Logistic, Recalibration
-from semantic_llm_cache.matching.online.noise import MOST_ALLOWED, Noise, NoiseSetting, parse_noise
+from semantic_llm_cache.matching.online.labels import parse_judge_error
+from semantic_llm_cache.matching.online.model import ChangeDetector, Logistic, Recalibration
+from semantic_llm_cache.matching.online.noise import Noise, NoiseSetting, parse_noise
+from semantic_llm_cache.matching.online.records import Records
 from semantic_llm_cache.matching.online.state import (
     BUDGET_SETTINGS,
     COUNTERS,
@@ -47,20 +47,9 @@ _PRIOR_EXTRA_VARIANCE = 0.1  # ... but there are about twenty guards, most of th
 _MEMORY = 1.0 - 1.0 / 4000.0  # an outcome weighs half after 2,800 others
 _ALARM_KEEP = 0.02  # share of the experience kept when the traffic changed
 _ALARM_HOLD = 60  # outcomes to see after an alarm before anything is served again
-_WINDOW = 1000  # recent decisions that set the price
-_REPRICE = 32  # decisions between two settings of the price
-_HORIZON = 1500  # decisions over which to spend what is left of the budget
-_MOST_WRONG = 0.4  # an answer more doubtful than this is never served, even within the budget ...
-_BOLD_AFTER = 300.0  # ... and half of that is the limit after so many outcomes
-_AUDIT_PRIOR = 10.0  # expected errors that the ratio of explored to expected errors starts from
-_AUDIT_DEVIATIONS = 0.75  # standard deviations of the count that are added to it
-_LEAST_CORRECTION = 1.1  # always add a tenth: many hits share the model's errors
 _NEAR_PRICE = 4.0  # a would-be hit at the price is explored this many times more often in addition
 _SUSPICIOUS = 0.5  # probability of exploring that full suspicion of a change adds
-_GRACE = 5.0  # wrong answers that a bound per hit allows while there are few hits
 _REACH = 0.5  # lowest similarity at which neighbours vote
-_NOISY_AUDIT = (1.0, 4.0, 16.0)  # see `Audit`: noise hides wrong answers, so smaller rates are needed too
-_MOST_RECORDS = 4096  # answers whose record of right and wrong is kept
 
 
 def _check_share(value: float, name: str) -> float:
@@ -130,7 +119,6 @@ class OnlinePolicy:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
             raise TypeError(f"seed={seed!r} must be a whole number or None")
         self.confidence = _check_share(confidence, "confidence")
-        self._delta = 1.0 - self.confidence
         if isinstance(explore, bool) or not isinstance(explore, (int, float)):
             raise TypeError(f"explore={explore!r} must be a probability, such as 0.025")
         if not 0.0 < explore <= 0.2:
@@ -151,16 +139,14 @@ class OnlinePolicy:
         self._model = Logistic(np.array(mean), variance, _MEMORY)
         self._recalibration = Recalibration()
         self._detector = ChangeDetector()
-        self._records: OrderedDict[int, list[int]] = OrderedDict()
+        self._records = Records()
         self._clusters = Clusters()
-        self._recent: Array = np.ones(_WINDOW)
-        self._price = 0.0
-        self._self_funding = 0.0  # a hit less doubtful than this earns a per-hit budget more than it costs
         self._hold = 0
         self._misses = 0
         self._outcomes = 0.0  # outcomes learned, without those forgotten after an alarm
         self._alarms = 0
-        self._restart_budget()
+        bounds = Bounds(self.max_error, self.max_error_per_hit, 1.0 - self.confidence, self.explore)
+        self._account = Account(bounds, self._error, self._noise)
 
     @property
     def judge_error(self) -> tuple[float, float]:
@@ -172,50 +158,17 @@ class OnlinePolicy:
         """Return the setting: a share, ``"measure"`` or None."""
         return self._noise.setting
 
-    def _error_with(self, least: float) -> JudgeError:
-        """Return the errors of the judge where it calls at least so many right answers different."""
-        wrong = self._error
-        if least <= wrong.false_different:
-            return wrong
-        return JudgeError(wrong.false_same, max(wrong.false_different, min(least, 0.9 - wrong.false_same)))
-
-    @property
-    def _error_now(self) -> JudgeError:
-        return self._error_with(self._noise.level)
-
     @property
     def reach(self) -> float:
         """Return the lowest similarity of useful entries: below the floor they vote but are not candidates."""
         return min(self.floor, _REACH)
-
-    def _restart_budget(self) -> None:
-        self._requests = 0
-        self._exact = 0
-        self._decided = 0
-        self._hits = 0
-        self._explored = 0
-        self._spent = 0.0  # sum of the error probabilities of what was served
-        self._explored_judged = 0.0  # what the judge said of the explored, 1 for an error ...
-        self._explored_wrong = 0.0  # ... corrected for its own errors ...
-        self._explored_expected = 0.0  # ... and how many were expected
-        self._rehearsed = 0  # would-be hits compared before a bound per hit serves its first
-        self._rehearsed_wrong = 0.0
-        self._noise_allowed = 0.0  # sum of the noise allowed for in what was served
-        self._audit = self._new_audit()
-
-    def _new_audit(self) -> Audit:
-        if not self._noise.active:
-            return Audit(self.explore, self._error)
-        most = MOST_ALLOWED if self.noise == "measure" else self._noise.level
-        return Audit(self.explore, self._error_with(most), _NOISY_AUDIT)
 
     # ------------------------------------------------------------------ deciding
 
     def count_exact(self, count: int = 1) -> None:
         """Count requests that the exact tier answered; they are always correct."""
         with self._lock:
-            self._requests += count
-            self._exact += count
+            self._account.count_exact(count)
 
     def decide(self, prompt: str, candidates: Sequence[CandidateView]) -> Decision:
         """Decide about one request that the exact tier did not answer.
@@ -238,16 +191,16 @@ class OnlinePolicy:
                 f" was made with extra_features={self.extra_features}: give each candidate that many"
             )
         with self._lock:
-            self._requests += 1
-            self._decided += 1
+            account = self._account
+            account.count_request()
             if evidence is None:
-                self._remember(1.0)
+                account.remember(1.0, self._outcomes)
                 self._misses += 1
                 nearest = max((c.similarity for c in candidates), default=None)
                 why = "no entries in scope" if nearest is None else f"nearest {nearest:.3f} < {self.floor:g}"
                 return Decision("miss", None, 0.0, 0.0, why)
             best = evidence.best
-            right, wrong_before = self._records.get(digest(best.answer), (0, 0))
+            right, wrong_before = self._records.of(best.answer)
             x = np.array(
                 [
                     *evidence.values,
@@ -259,23 +212,22 @@ class OnlinePolicy:
             )
             raw = 1.0 - self._model.predict(x)
             wrong = self._recalibration(raw)
-            error, good = self._error_now, False
+            error, good = account.error_now, False
             if best.similarity >= self.floor - THRESHOLD_TOLERANCE:
-                self._remember(wrong)
+                account.remember(wrong, self._outcomes)
                 action, propensity, why = self._choose(wrong)
-                good = wrong <= self._price and self._hold == 0
+                good = wrong <= account.price and self._hold == 0
             else:
-                self._remember(1.0)
+                account.remember(1.0, self._outcomes)
                 action, propensity, why = "miss", 0.0, f"nearest {best.similarity:.3f} < {self.floor:g}"
             if action != "miss":
-                self._noise_allowed += (1.0 - propensity) * error.false_different
+                account.noise_allowed += (1.0 - propensity) * error.false_different
             if action == "serve":
-                self._hits += 1
-                self._spent += wrong
+                account.count_served(wrong)
                 why = f"{1.0 - wrong:.3f} sure, {evidence.agree} of {evidence.total} neighbours agree"
             else:
                 self._misses += 1
-                self._explored += action == "explore"
+                account.explored += action == "explore"
             return Decision(
                 action, best.key, 1.0 - wrong, propensity, why, best.similarity, best.answer,
                 twice=good and self._asks_twice(action), _x=x, _raw=raw, _error=error,
@@ -292,88 +244,22 @@ class OnlinePolicy:
         """Return action, probability of exploring, and the reason, given the probability of error."""
         if self._hold > 0:
             return "miss", 0.0, f"traffic has changed: {self._hold} more answers to compare"
-        if wrong > self._price:
-            if self._price <= 0.0:
+        account = self._account
+        if wrong > account.price:
+            if account.price <= 0.0:
                 return "miss", 0.0, "still learning: no error budget yet"
-            return "miss", 0.0, f"could be wrong: {wrong:.3f} > {self._price:.3f}"
-        if not self._rehearsal_passed():
-            return "explore", 1.0, f"rehearsing: {self._rehearsed} would-be hits compared so far"
-        if wrong > self._self_funding and self._corrected() + wrong > self._spendable(next_hit=1):
-            return "miss", 0.0, "error budget spent for now"
-        if self.max_error is not None and not self._audit.allows(self.max_error * self._requests, self._delta):
-            return "miss", 0.0, "audit: more wrong answers than the budget allows"
-        propensity = self.explore * (1.0 + _NEAR_PRICE * wrong / self._price)
+            return "miss", 0.0, f"could be wrong: {wrong:.3f} > {account.price:.3f}"
+        if not account.rehearsal_passed():
+            return "explore", 1.0, f"rehearsing: {account.rehearsed} would-be hits compared so far"
+        refusal = account.refusal(wrong)
+        if refusal is not None:
+            return "miss", 0.0, refusal
+        propensity = self.explore * (1.0 + _NEAR_PRICE * wrong / account.price)
         # After an unexpected error, explore more at once: an unnoticed change of the traffic is costly.
         propensity = min(1.0, propensity + _SUSPICIOUS * self._detector.suspicion)
         if self._draw() < propensity:
             return "explore", propensity, f"exploring, as 1 in {1.0 / propensity:.0f} like it"
         return "serve", propensity, ""
-
-    def _remember(self, wrong: float) -> None:
-        self._recent[self._decided % _WINDOW] = wrong
-        if self._decided % _REPRICE == 0:
-            self._price = self._find_price()
-
-    def _find_price(self) -> float:
-        """Return the error probability up to which serving recent requests would use the whole budget.
-
-        For a given expected number of wrong answers, serving the least doubtful requests first gives the
-        most hits (the fractional knapsack), so one price on the probability of error is optimal.
-        """
-        ordered = np.sort(self._recent)
-        price = _MOST_WRONG * self._outcomes / (self._outcomes + _BOLD_AFTER)
-        room = self._spendable() - self._corrected()
-        for bound, per_hit in ((self.max_error, False), (self.max_error_per_hit, True)):
-            if bound is None:
-                continue
-            if per_hit:
-                now, then = self._allowed_per_hit(0), self._allowed_per_hit(500)
-            else:
-                now, then = bound * self._requests, bound * (self._requests + 500)
-            income = (max(0.0, spendable(then, self._delta)) - max(0.0, spendable(now, self._delta))) / 500
-            saved = room / _HORIZON
-            if not per_hit:  # the exact tier's requests earn too
-                income *= self._requests / max(1, self._decided)
-            if per_hit:  # each hit earns `income`
-                cost = np.cumsum(ordered - income) / len(ordered) - saved
-            else:  # each request does
-                cost = np.cumsum(ordered) / len(ordered) - income - saved
-            within = np.flatnonzero(cost <= 0.0)
-            affordable = float(ordered[within[-1]]) if len(within) else 0.0
-            if per_hit:
-                affordable = max(affordable, 0.5 * income)
-                self._self_funding = 0.5 * income if self.max_error is None else 0.0
-            price = min(price, affordable)
-        return price
-
-    def _allowed_per_hit(self, more: int) -> float:
-        assert self.max_error_per_hit is not None
-        earned = self.max_error_per_hit * (self._hits + more)
-        return max(earned, _GRACE + 0.5 * earned)
-
-    def _rehearsal_passed(self) -> bool:
-        """Return whether enough would-be hits were right to start serving under a bound per hit.
-
-        A few hits cannot keep to a small share if one of them is wrong, so 4 / bound would-be hits are
-        compared first, and more until the wrong share of these is three quarters of the bound.
-        """
-        bound = self.max_error_per_hit
-        return bound is None or max(3, self._rehearsed_wrong) <= 0.75 * bound * self._rehearsed + 1e-9
-
-    def _spendable(self, next_hit: int = 0) -> float:
-        limit = math.inf
-        if self.max_error is not None:
-            limit = spendable(self.max_error * self._requests, self._delta)
-        if self.max_error_per_hit is not None:
-            limit = min(limit, spendable(self._allowed_per_hit(next_hit), self._delta))
-        return max(0.0, limit)
-
-    def _corrected(self) -> float:
-        """Return what was spent plus a tenth; more when explored answers were wrong more often than expected."""
-        wrong = max(0.0, _AUDIT_PRIOR + self._explored_wrong)
-        deviation = math.sqrt(_AUDIT_PRIOR + self._explored_judged / self._error_now.slope**2)
-        ratio = (wrong + _AUDIT_DEVIATIONS * deviation) / (_AUDIT_PRIOR + self._explored_expected)
-        return self._spent * max(_LEAST_CORRECTION, ratio)
 
     def _draw(self) -> float:
         """Return a uniform number in [0, 1) from the seed and a counter, so that it continues after a restart."""
@@ -409,20 +295,18 @@ class OnlinePolicy:
             predicted = 1.0 - decision.probability
             self._model.update(decision._x, 1.0 - wrong, error.weight(decision._raw))
             self._recalibration.update(decision._raw, wrong)
-            self._record(decision.answer, said < 0.5)
+            self._records.count(decision.answer, said < 0.5)
             self._outcomes += 1.0
             self._hold = max(0, self._hold - 1)
-            if predicted <= self._price:  # explored, or as cheap: it would have been served
-                self._explored_expected += predicted
-                self._explored_judged += said
-                self._explored_wrong += wrong
+            account = self._account
+            if predicted <= account.price:  # explored, or as cheap: it would have been served
+                account.count_explored(predicted, said, wrong)
             if decision.action == "explore":
-                if decision.propensity >= 1.0 and not self._rehearsal_passed():
-                    self._rehearsed += 1
-                    self._rehearsed_wrong += wrong
-                self._audit.explored(said, decision.propensity, error)
+                if decision.propensity >= 1.0 and not account.rehearsal_passed():
+                    account.count_rehearsed(wrong)
+                account.audit(said, decision.propensity, error)
             elif decision.action == "serve":
-                self._spent += wrong - predicted
+                account.spent += wrong - predicted
             if self._detector.update(predicted, said, error):
                 self._start_over()
 
@@ -452,7 +336,7 @@ class OnlinePolicy:
         """Discard most of what was learned: the traffic has changed."""
         self._alarms += 1
         self._hold = _ALARM_HOLD
-        self._rehearsed, self._rehearsed_wrong = 0, 0.0
+        self._account.restart_rehearsal()
         self._outcomes *= _ALARM_KEEP
         self._model.forget(_ALARM_KEEP)
         self._recalibration.forget(_ALARM_KEEP)
@@ -463,13 +347,7 @@ class OnlinePolicy:
         with self._lock:
             names = {self._clusters.name(answer), self._clusters.name(other)}
             self._clusters.join(answer, other)
-            together = digest(self._clusters.name(answer))
-            for name in names:
-                record = self._records.pop(digest(name), None)
-                if record is not None:
-                    kept = self._records.setdefault(together, [0, 0])
-                    kept[0] += record[0]
-                    kept[1] += record[1]
+            self._records.merge(names, self._clusters.name(answer))
 
     def cluster(self, answer: str) -> str:
         """Return the name under which an answer votes: equal for answers that were judged to say the same."""
@@ -485,24 +363,16 @@ class OnlinePolicy:
             if decision.settled or decision.action != "serve" or decision._x is None:
                 return
             decision.settled = True
-            self._spent += (0.0 if correct else 1.0) - (1.0 - decision.probability)
+            self._account.spent += (0.0 if correct else 1.0) - (1.0 - decision.probability)
             self._model.update(decision._x, float(correct))
-            self._record(decision.answer, correct)
+            self._records.count(decision.answer, correct)
 
     def report_answer(self, answer: str, correct: bool) -> None:
         """Learn a verdict like `report`, but from the answer's fingerprint without the decision."""
         with self._lock:
-            self._record(self._clusters.name(answer), correct)
+            self._records.count(self._clusters.name(answer), correct)
             if not correct:
-                self._spent += 1.0
-
-    def _record(self, answer: str, correct: bool) -> None:
-        key = digest(answer)
-        record = self._records.setdefault(key, [0, 0])
-        record[0 if correct else 1] += 1
-        self._records.move_to_end(key)
-        while len(self._records) > _MOST_RECORDS:
-            self._records.popitem(last=False)
+                self._account.spent += 1.0
 
     # ------------------------------------------------------------------ reporting and saving
 
@@ -519,19 +389,17 @@ class OnlinePolicy:
         before that counts.
         """
         with self._lock:
-            spent = self._corrected()
-            noise = {**self._noise.summary(), "noise_allowed": self._noise_allowed} if self._noise.active else {}
+            account = self._account
+            noise = {**self._noise.summary(), "noise_allowed": account.noise_allowed} if self._noise.active else {}
             return {
-                "requests": self._requests,
-                "exact": self._exact,
-                "hits": self._hits,
-                "explored": self._explored,
-                "explored_wrong": int(self._explored_wrong),
+                "requests": account.requests,
+                "exact": account.exact,
+                "hits": account.hits,
+                "explored": account.explored,
+                "explored_wrong": int(account.explored_wrong),
                 "alarms": self._alarms,
-                "price": self._price,
-                "wrong": spent,
-                "wrong_most": min(float(self._hits), upper(max(0.0, spent), self._delta)),
-                "wrong_most_any": min(float(self._hits), self._audit.bound(self._delta)),
+                "price": account.price,
+                **account.estimates(),
                 **noise,
             }
 
@@ -539,7 +407,7 @@ class OnlinePolicy:
     def spent_share(self) -> float:
         """Which share of the error budget is spent, from 0 to 1. At 1 nothing more is served until it has grown."""
         with self._lock:
-            spent, limit = self._corrected(), self._spendable()
+            spent, limit = self._account.corrected(), self._account.spendable()
         return min(1.0, spent / limit) if spent < limit else float(spent > 0)
 
     def to_bytes(self) -> bytes:
@@ -549,14 +417,14 @@ class OnlinePolicy:
 
     def _state(self) -> PolicyState:
         """Return what was learned and spent, as plain data that shares this policy's arrays."""
-        model, recalibration = self._model, self._recalibration
+        account, model, recalibration = self._account, self._model, self._recalibration
         return PolicyState(
             settings={name: getattr(self, name) for name in SETTINGS},
             extra_names=self.extra_names,
             key=self._key,
             draws=self._draws,
-            counters={name: getattr(self, name) for name in COUNTERS},
-            audit=self._audit.masses,
+            counters={name: getattr(account, name) for name in COUNTERS},
+            audit=account.audit_masses,
             noise=self._noise.sums,
             weights=model.weights,
             covariance=model.covariance,
@@ -565,13 +433,13 @@ class OnlinePolicy:
             predicted=recalibration.predicted,
             seen=recalibration.seen,
             cusum=self._detector.sums,
-            recent=self._recent,
-            price=self._price,
+            recent=account.recent,
+            price=account.price,
             hold=self._hold,
             misses=self._misses,
             outcomes=self._outcomes,
             alarms=self._alarms,
-            records=self._records,
+            records=self._records.counts,
             clusters=self._clusters.roots,
         )
 
@@ -595,29 +463,22 @@ class OnlinePolicy:
         self._recalibration.seen = state.seen
         self._recalibration.refresh()
         self._detector.sums = state.cusum
-        self._recent = state.recent
+        self._account.recent = state.recent
         self._hold, self._misses, self._alarms = state.hold, state.misses, state.alarms
         self._outcomes = state.outcomes
-        self._records = OrderedDict(state.records)
+        self._records.restore(state.records)
         self._clusters.restore(state.clusters)
         self._noise.restore(state.noise)
         if self.seed is not None and state.key == self._key:
             self._draws = state.draws
         unknown = state.settings["judge_error"] is None
-        fits = len(state.audit) == len(self._audit.masses)
-        if fits and all(
+        if self._account.fits(state.audit) and all(
             state.settings[name] == getattr(self, name) or (unknown and name == "judge_error")
             for name in BUDGET_SETTINGS
         ):
-            for name, value in state.counters.items():
-                setattr(self, name, value)
-            # Saved before judges could err: its evidence is kept at the same number of wrong answers.
-            scale = self._audit.rates[0] / Audit(self.explore).rates[0] if unknown else 1.0
-            self._audit.masses = [mass * scale for mass in state.audit]
-            self._price = state.price
+            self._account.restore(state.counters, state.audit, state.price, judged=not unknown)
         else:
-            self._restart_budget()
-            self._price = 0.0
+            self._account.restart()
 
     @classmethod
     def from_bytes(cls, data: bytes, **settings: Any) -> OnlinePolicy:

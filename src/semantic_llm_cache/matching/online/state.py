@@ -53,20 +53,20 @@ _VERSION_1 = frozenset(
 _TAG = b"slc-online-"
 _MOST = 16 * 2**20  # largest JSON in bytes that is read back
 COUNTERS: Mapping[str, type[int] | type[float]] = {
-    "_requests": int,
-    "_exact": int,
-    "_decided": int,
-    "_hits": int,
-    "_explored": int,
-    "_spent": float,
-    "_explored_judged": float,
-    "_explored_wrong": float,
-    "_explored_expected": float,
-    "_rehearsed": int,
-    "_rehearsed_wrong": float,
-    "_noise_allowed": float,
+    "requests": int,
+    "exact": int,
+    "decided": int,
+    "hits": int,
+    "explored": int,
+    "spent": float,
+    "explored_judged": float,
+    "explored_wrong": float,
+    "explored_expected": float,
+    "rehearsed": int,
+    "rehearsed_wrong": float,
+    "noise_allowed": float,
 }
-"""The counters of a running budget, by the names that the stored form has for them, and their types."""
+"""The counters of a running budget and their types. The stored form puts an underscore before each name."""
 SETTINGS = (
     "max_error", "max_error_per_hit", "floor", "seed", "confidence", "explore", "judge_error", "noise",
     "extra_features",
@@ -149,7 +149,7 @@ def dump(state: PolicyState) -> bytes:
         "extra_names": state.extra_names,
         "key": state.key.hex(),
         "draws": state.draws,
-        "counters": dict(state.counters),
+        "counters": {f"_{name}": value for name, value in state.counters.items()},
         "audit": state.audit[0],
         "more_audit": state.audit[1:],
         "noise": state.noise,
@@ -335,7 +335,7 @@ def _plain(document: dict[str, Any], like: PolicyState, prior: tuple[Array, Arra
         extra_names=like.extra_names,
         key=bytes.fromhex(document["key"]),
         draws=int(document["draws"]),
-        counters={name: kind(document["counters"][name]) for name, kind in COUNTERS.items()},
+        counters={name: kind(document["counters"][f"_{name}"]) for name, kind in COUNTERS.items()},
         audit=[float(mass) for mass in (document["audit"], *document["more_audit"])],
         noise=[float(value) for value in document["noise"]],
         weights=weights,

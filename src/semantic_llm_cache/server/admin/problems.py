@@ -14,6 +14,7 @@ from semantic_llm_cache.exceptions import (
     CacheBackendError,
     CacheSerializationError,
     EmbeddingUnavailableError,
+    EncryptionKeyError,
 )
 from semantic_llm_cache.server.access import AccessDenied
 from semantic_llm_cache.server.operator.errors import Conflict, Invalid, NotThere, TextHidden, Unavailable
@@ -48,6 +49,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (EmbeddingUnavailableError, 409),
     (CacheSerializationError, 409),
     (CacheBackendError, 503),
+    (EncryptionKeyError, 503),
 )
 
 

@@ -13,6 +13,7 @@ from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 
 __all__ = ["AuditLog", "Record"]
 
@@ -69,6 +70,7 @@ class AuditLog:
         if backend is None:
             return
         try:
+            await require_key(backend)
             name = f"{_PREFIX}{record.at:017.6f}:{secrets.token_hex(4)}"
             await backend.set_state(name, json.dumps(record._asdict()).encode())
             self._written += 1

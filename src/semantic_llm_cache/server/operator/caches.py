@@ -8,6 +8,7 @@ from semantic_llm_cache.arguments import shown
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.server.operator.errors import Conflict, NotThere
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.registry import shared_backend
 
 __all__ = ["Caches", "Place"]
@@ -98,6 +99,19 @@ class Caches:
         if number >= len(places):
             raise NotThere(f"there is no backend {number}; the numbers go from 0 to {len(places) - 1}")
         return [places[number]]
+
+    async def opened(self, number: int | None = None) -> list[Place]:
+        """Do `places`, for reading and writing entries.
+
+        Raises:
+            NotThere: there is none with that number.
+            EncryptionKeyError: one is encrypted, and its key was not given.
+            CacheBackendError: one fails.
+        """
+        places = self.places(number)
+        for place in places:
+            await require_key(place.backend)
+        return places
 
     def engines_on(self, backend: StorageBackend) -> dict[str, Engine]:
         """Return the engines that use a backend."""

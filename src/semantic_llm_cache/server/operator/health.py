@@ -9,6 +9,8 @@ from typing import Any
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.server.operator.caches import Caches, Place
+from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.key_check import require_key
 
 __all__ = ["backend_health", "readiness"]
 
@@ -41,10 +43,15 @@ async def _read(place: Place) -> tuple[str, float]:
     """Return what is wrong with reading ("" for nothing), and the milliseconds that it took."""
     started, error = perf_counter(), ""
     try:
-        await asyncio.wait_for(place.backend.get_many([_NO_KEY], touch=False), _LIMIT)
+        await asyncio.wait_for(_look(place.backend), _LIMIT)
     except Exception as problem:
         error = describe(problem)
     return error, (perf_counter() - started) * 1000
+
+
+async def _look(backend: StorageBackend) -> None:
+    await require_key(backend)
+    await backend.get_many([_NO_KEY], touch=False)
 
 
 async def readiness(caches: Caches) -> tuple[bool, bool]:

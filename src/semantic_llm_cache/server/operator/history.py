@@ -61,7 +61,7 @@ class History:
 
     def __init__(self, minutes: int = 1440, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._lock = fork_safe_lock()
+        self._lock = fork_safe_lock(reentrant=True)  # the garbage collector may report a stream that was left
         self.since = clock()
         self.count = 0
         self._minutes = Minutes(minutes)

@@ -11,7 +11,7 @@ from typing import Any
 
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.listening import EVERYWHERE, Audience, Event, Listener
-from semantic_llm_cache.exceptions import CacheNotFoundError, EmbeddingUnavailableError
+from semantic_llm_cache.exceptions import CacheNotFoundError, EmbeddingUnavailableError, EncryptionKeyError
 from semantic_llm_cache.management.feedback import Report, report
 from semantic_llm_cache.metrics.learned import kept_summary
 from semantic_llm_cache.metrics.stats import get_stats
@@ -207,7 +207,7 @@ class Operator:
         """
         if conditions.pattern:
             self.need_text("searching in prompts")
-        page = await entries.look_through(self.caches.places(backend), conditions, sort, offset, limit)
+        page = await entries.look_through(await self.caches.opened(backend), conditions, sort, offset, limit)
         return {
             "entries": [
                 views.entry_in_short(
@@ -237,7 +237,7 @@ class Operator:
             vector = unit(await embedder.aencode(text))
         except Exception as error:  # whatever the embedder's own code raises
             raise Unavailable(f"the embedder failed: {describe(error)}") from error
-        found = await entries.near(self.caches.places(backend), vector, embedder.fingerprint, limit, namespace)
+        found = await entries.near(await self.caches.opened(backend), vector, embedder.fingerprint, limit, namespace)
         return {
             "embedder": embedder.fingerprint,
             "entries": [
@@ -264,7 +264,7 @@ class Operator:
         Raises:
             NotThere: there is none.
         """
-        for place in self.caches.places(backend):
+        for place in await self.caches.opened(backend):
             (entry,) = await place.backend.get_many([key], touch=False)
             if entry is not None:
                 return entries.Found(place, key, entry)
@@ -277,7 +277,7 @@ class Operator:
 
     async def delete(self, key: str, who: str, backend: int | None = None) -> None:
         """Delete an entry. Raises NotThere."""
-        for place in self.caches.places(backend):
+        for place in await self.caches.opened(backend):
             if await place.backend.delete(key):
                 await self.audit.add(place.backend, who, "delete", key)
                 return
@@ -294,7 +294,7 @@ class Operator:
             self.need_text("counting by a pattern")
         if not conditions.restricts:
             raise Conflict("give a pattern, tags, models or depends_on: a namespace or a scope only narrows these")
-        places = self.caches.places(backend)
+        places = await self.caches.opened(backend)
         count = await entries.delete_matching(places, conditions, dry_run=dry_run)
         if not dry_run:
             asked = {name: value for name, value in conditions._asdict().items() if value}
@@ -304,13 +304,13 @@ class Operator:
     async def export(self, namespace: str | None, who: str, backend: int | None = None) -> AsyncIterator[entries.Found]:
         """Return an iterator over all entries. Raises TextHidden."""
         self.need_text("an export")
-        places = self.caches.places(backend)
+        places = await self.caches.opened(backend)
         await self.audit.add(self._home(places), who, "export", "all entries", new={"namespace": namespace})
         return entries.walk(places, namespace)
 
     async def groups(self, namespace: str | None, limit: int) -> dict[str, Any]:
         """Return entries and hits by scope: see `entries.groups`."""
-        return await entries.groups(self.caches.places(), namespace, limit)
+        return await entries.groups(await self.caches.opened(), namespace, limit)
 
     # ------------------------------------------------------------------------------ changes
 
@@ -318,6 +318,8 @@ class Operator:
         """Change settings of a cache: see `Settings.change`. Raises Invalid for a value that cannot be used."""
         try:
             change = await self.settings.change(name, values, reset, who, self.clock())
+        except EncryptionKeyError:  # the storage is at fault, not the value
+            raise
         except (ValueError, TypeError) as error:
             raise Invalid(str(error)) from error
         engine = self.caches.engine(change.name)

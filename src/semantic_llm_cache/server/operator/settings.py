@@ -18,6 +18,7 @@ from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.breaker import logger
 from semantic_llm_cache.server.operator.caches import Caches
 from semantic_llm_cache.server.operator.errors import Conflict
+from semantic_llm_cache.storage.key_check import require_key
 
 __all__ = ["CHANGEABLE", "Change", "Settings"]
 
@@ -123,6 +124,7 @@ class Settings:
 
     async def _keep(self, name: str, engine: Engine, record: dict[str, Any] | None) -> None:
         """Write a change to the backend, and find out whether it keeps such things."""
+        await require_key(engine.backend)
         await engine.backend.set_state(_PREFIX + name, None if record is None else json.dumps(record).encode())
         if record is not None and await engine.backend.get_state(_PREFIX + name) is None:
             self._alone.add(name)

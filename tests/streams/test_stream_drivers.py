@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from semantic_llm_cache.engine.driving import Steps, drive, drive_blocking
-from semantic_llm_cache.wire.driving import Give, streamed, streamed_blocking
+from semantic_llm_cache.streams.driving import streamed, streamed_blocking
+from semantic_llm_cache.streams.steps import Give
 from semantic_llm_cache.wire.steps import END, Call, Close, Next, Source
 
 WAYS = [pytest.param(False, id="async"), pytest.param(True, id="plain")]
@@ -60,7 +61,7 @@ class Counted:
 def given(source: Source, log: list[str], plain: bool) -> Steps:
     try:
         while (chunk := (yield Next(source))) is not END:
-            yield Give(chunk)
+            yield Give((chunk,))
     finally:
         log.append((yield call(lambda: "end", plain)))
         yield Close(source)

@@ -1,27 +1,22 @@
-"""Streams made of steps, read on an event loop or in a plain thread: see `engine.driving`.
+"""The drivers of streams, on an event loop and in a plain thread: see `engine.driving`.
 
-Among its steps a generator yields `Give` for each chunk. `streamed` and `streamed_blocking` carry the other steps out
-and yield the chunks.
+Among its steps a generator yields `Give` for chunks, which reach the reader one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from typing import Any, NamedTuple
+from typing import Any
 
 from semantic_llm_cache.engine.driving import Left, Steps
+from semantic_llm_cache.engine.outcome import Failure
+from semantic_llm_cache.streams.steps import Give
 
-__all__ = ["Give", "streamed", "streamed_blocking"]
-
-
-class Give(NamedTuple):
-    """Hand a chunk to the caller. Only the drivers of streams know how."""
-
-    chunk: Any
+__all__ = ["streamed", "streamed_blocking"]
 
 
 async def streamed(steps: Steps) -> AsyncGenerator[Any, None]:
-    """Carry out steps on the running loop, and yield the chunks that they give."""
+    """Carry out steps on the running loop, and yield the chunks that they give. Raise the exception in a `Failure`."""
     go: Any = steps.send
     given: Any = None
     send = go
@@ -29,11 +24,15 @@ async def streamed(steps: Steps) -> AsyncGenerator[Any, None]:
         while True:
             try:
                 step = go(given)
-            except (StopIteration, Left):
+            except StopIteration as stop:
+                given = stop.value
+                break
+            except Left:
                 return
             try:
                 if type(step) is Give:
-                    yield step.chunk
+                    for chunk in step.chunks:
+                        yield chunk
                     given, go = None, send
                 else:
                     given, go = await step.awaited(), send
@@ -41,13 +40,15 @@ async def streamed(steps: Steps) -> AsyncGenerator[Any, None]:
                 given, go = Left(), steps.throw
             except BaseException as error:
                 given, go = error, steps.throw
+        if type(given) is Failure:
+            raise given.error
     finally:
-        del given, go
+        del given, go  # see `drive`
         step = None
 
 
 def streamed_blocking(steps: Steps) -> Generator[Any, None, None]:
-    """`streamed` in a plain thread."""
+    """Do the same as `streamed`, in a plain thread."""
     go: Any = steps.send
     given: Any = None
     send = go
@@ -55,11 +56,14 @@ def streamed_blocking(steps: Steps) -> Generator[Any, None, None]:
         while True:
             try:
                 step = go(given)
-            except (StopIteration, Left):
+            except StopIteration as stop:
+                given = stop.value
+                break
+            except Left:
                 return
             try:
                 if type(step) is Give:
-                    yield step.chunk
+                    yield from step.chunks
                     given, go = None, send
                 else:
                     given, go = step.blocking(), send
@@ -67,6 +71,8 @@ def streamed_blocking(steps: Steps) -> Generator[Any, None, None]:
                 given, go = Left(), steps.throw
             except BaseException as error:
                 given, go = error, steps.throw
+        if type(given) is Failure:
+            raise given.error
     finally:
         del given, go
         step = None
