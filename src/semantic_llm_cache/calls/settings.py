@@ -14,7 +14,7 @@ from semantic_llm_cache.config import TTLFunction
 __all__ = ["CallSettings", "current"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CallSettings:
     """What may differ from call to call.
 

@@ -13,7 +13,7 @@ from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import Mode, OnError, Options, SingleFlight, VerifyMode
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.pricing import Price
-from semantic_llm_cache.similarity.factory import Embedder
+from semantic_llm_cache.similarity.base import Embedder
 from semantic_llm_cache.storage.contract import StorageBackend
 
 if TYPE_CHECKING:

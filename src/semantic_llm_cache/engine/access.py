@@ -29,8 +29,6 @@ from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven, limited
 from semantic_llm_cache.runtime.breaker import CircuitBreaker
 from semantic_llm_cache.similarity.base import unit
-from semantic_llm_cache.similarity.cache import shared_embedder
-from semantic_llm_cache.similarity.unseen import why_unreadable
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.one_step import OneStep, takes_one_step
@@ -240,6 +238,8 @@ class Access:
 
     def need_embedder(self) -> Any:
         """Return the embedder, found but not loaded. Raises EmbeddingUnavailableError."""
+        from semantic_llm_cache.similarity.cache import shared_embedder
+
         option = self._options.embedder
         if option is None or option == "auto":
             return shared_embedder("auto")  # what "auto" means may change: set_default_embedder
@@ -310,6 +310,8 @@ class Access:
                 await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
             name = embedder.fingerprint  # loading may settle it: where 8 bits do not work, fp32 is used
             if not await _readable(embedder, text):
+                from semantic_llm_cache.similarity.unseen import why_unreadable
+
                 found.reason = why_unreadable(text)
                 return
             known = embedder.known(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.refusals import NotStored, accepts, because
@@ -14,7 +14,6 @@ from semantic_llm_cache.engine import late
 from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning, snapshot
-from semantic_llm_cache.engine.noise import SecondCalls
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, NOTHING_USED, Fresh, Outage, Outcome, Put, Unreadable, Used
@@ -28,6 +27,9 @@ from semantic_llm_cache.values.encoding import Encoded, dumps, freeze, is_immuta
 from semantic_llm_cache.values.offload import is_large, off_loop
 from semantic_llm_cache.values.rebuilding import NoSuchType, rebuild
 from semantic_llm_cache.values.return_types import Returned
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.engine.noise import SecondCalls
 
 __all__ = ["Admission"]
 
@@ -54,7 +56,11 @@ class Admission:
         self._decider = decider
         self._learning = learning
         self._notices = notices
-        self._second_calls = SecondCalls(learning, notices)
+        self._second_calls: SecondCalls | None = None
+        if options.noise == "measure":
+            from semantic_llm_cache.engine.noise import SecondCalls
+
+            self._second_calls = SecondCalls(learning, notices)
         self._price = make_price(options.price)
 
     # ------------------------------------------------------------------------------ weighing
@@ -177,7 +183,8 @@ class Admission:
                 kept, aliases = fresh._replace(shared=freeze(rival.response)), (rival.prompt,)
         if fresh.wanted:
             put = await self.put(call, kept, aliases)
-            self._second_calls.begin(call, fresh.value)
+            if self._second_calls is not None:
+                self._second_calls.begin(call, fresh.value)
             if put.stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
         if not learned:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls.evidence import MASKED_TAG, evidence_tags
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.variables import Changes
-from semantic_llm_cache.engine.watch import Watch
 from semantic_llm_cache.keys.request import Request
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.engine.watch import Watch
 
 __all__ = ["Call"]
 

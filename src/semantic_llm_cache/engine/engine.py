@@ -39,10 +39,8 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
 from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Outage
 from semantic_llm_cache.engine.quick import Quick
-from semantic_llm_cache.engine.redacting import Redaction
 from semantic_llm_cache.engine.reporting import Reporter, off_because
 from semantic_llm_cache.engine.search import Search
-from semantic_llm_cache.engine.shadow import Shadow
 from semantic_llm_cache.engine.state import BackendState
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.keys.request import Request
@@ -95,7 +93,11 @@ class Engine:
         self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.notices = notices = Notices()
         self.template = options.template
-        self._redaction = None if options.redact is None else Redaction(options.redact, notices)
+        self._redaction = None
+        if options.redact is not None:
+            from semantic_llm_cache.engine.redacting import Redaction
+
+            self._redaction = Redaction(options.redact, notices)
         self.access = access = Access(options, notices)
         self.decider = decider = Decider(options, options.similarity, access.need_embedder)
         self._settings = CallSettings(
@@ -117,7 +119,11 @@ class Engine:
         self.freshness = freshness = Freshness(options, access, search, admission, leases, notices)
         joining = Joining(options, decider, learning, reporter)
         self.lead = Lead(search, admission, freshness, leases, joining, reporter)
-        self.shadow = Shadow(search, admission, learning, reporter) if options.mode == "shadow" else None
+        self.shadow = None
+        if options.mode == "shadow":
+            from semantic_llm_cache.engine.shadow import Shadow
+
+            self.shadow = Shadow(search, admission, learning, reporter)
         quick = Quick(options, access, learning, reporter, reference)
         self.quick = quick.answer
         hook.open(quick)

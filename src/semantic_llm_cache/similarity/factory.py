@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from semantic_llm_cache.arguments import unknown
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.redaction import looks_like_url, origin_of
-from semantic_llm_cache.similarity.base import EmbeddingProvider
+from semantic_llm_cache.similarity.base import Embedder, EmbeddingProvider
 from semantic_llm_cache.similarity.forking import reset_in_child
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
 ]
 
 PROVIDER_NAMES = ("auto", "onnx", "sentence-transformer", "openai", "dummy")
-Embedder = EmbeddingProvider | str | Callable[..., Any]
 
 
 class _Process:

@@ -37,7 +37,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from semantic_llm_cache.arguments import check_namespace
 from semantic_llm_cache.storage.notes import last_of, note, note_names
 from semantic_llm_cache.storage.records import Candidate, Held, Lease, Text
-from semantic_llm_cache.storage.selection import Selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -338,6 +337,8 @@ class StorageBackend(ABC):
 
         A condition that is None does not restrict; with both None nothing is deleted. Returns how many.
         """
+        from semantic_llm_cache.storage.selection import Selection
+
         wanted = Selection.of(pattern, tags, namespace)
         if wanted.empty:
             return 0

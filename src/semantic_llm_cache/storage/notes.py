@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from hashlib import blake2b
 
 __all__ = ["NOTES", "last_of", "note", "note_names"]
 
@@ -31,7 +30,9 @@ def note_names(labels: Iterable[str]) -> list[str]:
 
 
 def _slot(label: str) -> str:
-    return blake2b(label.encode("utf-8", "surrogatepass"), digest_size=2).hexdigest()[:_DIGITS]
+    import hashlib  # only an entry with labels needs it
+
+    return hashlib.blake2b(label.encode("utf-8", "surrogatepass"), digest_size=2).hexdigest()[:_DIGITS]
 
 
 def note(at: float, by: str) -> bytes:

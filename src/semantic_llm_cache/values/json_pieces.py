@@ -8,9 +8,13 @@ hold white space; what is written has none.
 from __future__ import annotations
 
 import contextlib
-import json
+import functools
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import json
 
 __all__ = ["MOST", "read", "weight", "write"]
 
@@ -22,9 +26,21 @@ MOST = PLACES * _VALUE
 _PIECE = 65_536
 _FIRST_LOOK = 4_096
 
-_BLANKS = re.compile(r"[ \t\n\r]+")
 
-_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+@functools.cache
+def _blanks() -> re.Pattern[str]:
+    return re.compile(r"[ \t\n\r]+")
+
+
+@functools.cache
+def _writer() -> Callable[[Any], str]:
+    import json  # only an answer that is no text needs it
+
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _write(value: Any) -> str:
+    return _writer()(value)
 
 
 def weight(value: Any, most: int = MOST) -> int:
@@ -136,7 +152,7 @@ class _Reader:
 
     def past_blanks(self, at: int) -> int:
         """Return where the next thing begins that is no white space."""
-        found = _BLANKS.match(self.text, at)
+        found = _blanks().match(self.text, at)
         return at if found is None else found.end()
 
     def value(self, at: int) -> tuple[Any, int]:

@@ -17,8 +17,8 @@ from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError
-from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.values.rebuilding import AsStored
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering, held
