@@ -4,7 +4,8 @@ collector on; and under what goes through all entries in memory.
 A ticker on the loop sleeps a millisecond again and again: by how much it oversleeps at most is the
 longest stall of a round. Idle rounds, as long as the busy ones, show what the machine itself does; where
 busy rounds hold a full garbage collection, they do too.
-Every callback that the loop runs is timed too, so that a long one can be named.
+Every callback that the loop runs is timed too, so that a long one can be named. So is each round of the loop, which
+runs all callbacks that are ready, by the processor time of its thread: other processes and threads leave that alone.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import asyncio
 import contextlib
 import gc
 import itertools
-from asyncio import events
+from asyncio import base_events, events
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from benchmarks.harness import Bench, Figure, at_most
@@ -34,10 +35,11 @@ _OWN = ("_longest_stall", "_measure")  # callbacks of the benchmark itself
 
 @dataclass
 class _Longest:
-    """The longest callback so far."""
+    """The longest callback so far, and the longest round of the loop, by processor time."""
 
     seconds: float = 0.0
     name: str = ""
+    round_seconds: float = 0.0
 
 
 @contextlib.contextmanager
@@ -53,11 +55,21 @@ def _timed_callbacks() -> Iterator[_Longest]:
         if took > longest.seconds and not (name := _name(handle)).startswith(_OWN):
             longest.seconds, longest.name = took, name
 
+    rounds: Any = base_events.BaseEventLoop
+    run_once = rounds._run_once
+
+    def timed_round(loop: Any) -> None:
+        began = thread_time()
+        run_once(loop)
+        longest.round_seconds = max(longest.round_seconds, thread_time() - began)
+
     events.Handle._run = timed  # type: ignore[method-assign,assignment]
+    rounds._run_once = timed_round
     try:
         yield longest
     finally:
         events.Handle._run = original  # type: ignore[method-assign]
+        rounds._run_once = run_once
 
 
 def _name(handle: Any) -> str:
@@ -203,3 +215,8 @@ def _measure(
         f"{what}: longest callback", middle, "s", at_most(0.005, "s"),
         note=f"median over rounds; the longest of all took {worst.seconds * 1000:.2f} ms: {worst.name}",
     )  # fmt: skip
+    if not collect:
+        bench.value(
+            f"{what}: longest round of the loop, processor time", median(one.round_seconds for one in callbacks), "s",
+            at_most(0.005, "s"), note="median over rounds",
+        )  # fmt: skip

@@ -217,6 +217,22 @@ async def test_a_forgotten_backend_ends_its_thread(monkeypatch):
     assert not thread.is_alive()
 
 
+async def test_a_hit_counts_in_an_entry_that_was_packed_until_now(monkeypatch):
+    monkeypatch.setattr(_memory_records, "_HOT", 2)
+    backend = MemoryBackend()
+
+    def hit(key):
+        backend.peek(key).hit_count += 1
+
+    await backend.set("k0", entry("0"))
+    hit("k0")
+    for key in ("k1", "k2"):
+        await backend.set(key, entry(key))
+    for key in ("k0", "k1", "k2"):  # each has been hit since it was last looked at for packing
+        hit(key)
+    assert sorted(kept.hit_count for _, kept in await backend.iterate()) == [1, 1, 2]
+
+
 @pytest.mark.parametrize("eviction", ["lru", "lfu", "cost"])
 @pytest.mark.parametrize("hot", [3, 2048])
 def test_threads_hammering_one_bounded_backend(eviction, hot, monkeypatch):

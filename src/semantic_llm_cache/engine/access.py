@@ -31,6 +31,7 @@ from semantic_llm_cache.runtime.breaker import CircuitBreaker
 from semantic_llm_cache.similarity.base import unit
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.key_check import require_key
+from semantic_llm_cache.storage.one_step import OneStep, takes_one_step
 from semantic_llm_cache.storage.records import Candidate, Text
 from semantic_llm_cache.storage.registry import default_in_use, get_default_backend
 from semantic_llm_cache.values.offload import is_large, off_loop
@@ -45,10 +46,11 @@ _REMEDY = "Check that it is reachable and healthy."
 class Storage:
     """One backend, as one engine uses it."""
 
-    __slots__ = ("_options", "backend", "state")
+    __slots__ = ("_one_step", "_options", "backend", "state")
 
     def __init__(self, backend: StorageBackend, state: BackendState, options: Options) -> None:
         self.backend = backend
+        self._one_step: OneStep | None = backend if takes_one_step(backend) else None
         self.state = state
         self._options = options
 
@@ -125,6 +127,32 @@ class Storage:
         )
         self.state.note_read(bool(candidates))
         return candidates
+
+    def expects_near(self, key: str) -> bool:
+        """Return whether looking by key and by vector in one step saves time: the key is likely not there."""
+        state = self.state
+        return (
+            self._one_step is not None
+            and state.searched
+            and state.answered_near(key)
+            and not (state.breakers["read"].open or state.breakers["search"].open)
+        )
+
+    async def get_or_find(
+        self, key: str, vector: Any, scope: str, embedder: str
+    ) -> tuple[CacheEntry | None, list[Candidate]]:
+        """Return the entry under a key, else the nearest entry of a scope. Raises what `run` does."""
+        backend = self._one_step
+        assert backend is not None
+        entry, found = await self.run(
+            lambda: backend.get_or_find(key, vector, 0.0, k=1, scope=scope, embedder=embedder), "search"
+        )
+        self.state.note_read(entry is not None)
+        if entry is None:
+            self.state.note_read(bool(found))
+        else:
+            self.state.forget_near(key)
+        return entry, found
 
     async def put(self, key: str, entry: CacheEntry) -> None:
         """Write an entry. Raises what `run` does."""
@@ -233,6 +261,15 @@ class Access:
                 return None
             request = call.request
             return Text(request.namespace, request.scope_hash, embedder.fingerprint, request.text)
+        except Exception:  # `embed` meets the same, and reports it
+            return None
+
+    def known_vector(self, call: Call) -> tuple[Any, str] | None:
+        """Return the unit vector of a call's text and the embedder's name, if this process knows the vector."""
+        try:
+            embedder = self.need_embedder()
+            known = embedder.known(call.request.text)
+            return None if known is None else (unit(known), embedder.fingerprint)
         except Exception:  # `embed` meets the same, and reports it
             return None
 
@@ -364,11 +401,12 @@ def _is_unit(vector: Any) -> bool:
 
 async def _candidates(backend: StorageBackend, vector: Any, threshold: float, **limits: Any) -> list[Candidate]:
     found: Any = await backend.find_candidates(vector, threshold, **limits)
-    if not isinstance(found, list) or not all(
-        isinstance(c, Candidate) and isinstance(c.entry, CacheEntry) for c in found
-    ):
+    fits = isinstance(found, list)
+    for candidate in found if fits else ():
+        fits = fits and isinstance(candidate, Candidate) and isinstance(candidate.entry, CacheEntry)
+    if not fits:
         raise TypeError("find_candidates() returned something other than a list of Candidate")
-    return found
+    return found  # type: ignore[no-any-return]
 
 
 _breakers: weakref.WeakKeyDictionary[Any, CircuitBreaker] = weakref.WeakKeyDictionary()

@@ -269,6 +269,8 @@ class Engine:
 
     def settings(self, target: Any = Any, own_tags: tuple[str, ...] = ()) -> CallSettings:
         """Return the settings for a door's calls: the type of answers, and the door's own labels."""
+        if target is self._settings.target and own_tags == self._settings.own_tags:
+            return self._settings
         return replace(self._settings, target=target, own_tags=own_tags)
 
     def _in_context(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.calls.identity import Place
     from semantic_llm_cache.config import CacheEntry
     from semantic_llm_cache.matching.decider import Choice
+    from semantic_llm_cache.storage.contract import Candidate
 
 __all__ = [
     "AGAIN", "ALONE", "MISS", "NOTHING_USED", "Failure", "Found", "Fresh", "Outage", "Outcome", "Put", "Sentinel",
@@ -81,6 +82,8 @@ class Found:
         unread: the storage could not be read, so there is no point in writing to it now.
         objection: why a near entry was left out whose evidence has changed.
         lease: the `Holding` under which the function runs, with ``single_flight="shared"``.
+        ahead: the nearest entries, if the search by key has found them too, and the embedder of the vector. Taken by
+            the search by vector.
     """
 
     outcome: str
@@ -99,6 +102,7 @@ class Found:
     unread: bool = False
     objection: str = ""
     lease: Any = None
+    ahead: tuple[str, list[Candidate]] | None = None
 
     def release(self) -> None:
         """Release the lease, if there is one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from semantic_llm_cache.calls.evidence import MASKED_TAG
 from semantic_llm_cache.calls.identity import Place
@@ -18,7 +19,7 @@ from semantic_llm_cache.exceptions import CacheBackendError, CacheSerializationE
 from semantic_llm_cache.keys.request import key_of_text
 from semantic_llm_cache.matching.decider import Choice, Decider
 from semantic_llm_cache.redaction import describe
-from semantic_llm_cache.runtime.yielding import turn
+from semantic_llm_cache.runtime.yielding import Crowd, turn, turn_in_crowd
 from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.offload import is_large, opened
 
@@ -75,9 +76,22 @@ class Search:
             return await self._find(call, probing, exact)
 
     async def _find(self, call: Call, probing: bool, exact: bool) -> Found:
+        # Each part of a call takes up to a millisecond, and many calls may become ready at once. So they take turns
+        # before each part: at the start, and whenever a storage or an embedder has answered.
         storage = self._access.storage()
-        if not storage.backend.in_process:
-            await turn()  # handing over to a thread or a socket takes a twentieth of a millisecond
+        if storage.backend.in_process:
+            if call.settings.similarity < 1:
+                await turn()
+            return await self._find_in(storage, call, probing, exact)
+        crowd = Crowd.of_loop()
+        try:
+            await turn_in_crowd()
+            return await self._find_in(storage, call, probing, exact)
+        finally:
+            if crowd is not None:
+                crowd.leave()
+
+    async def _find_in(self, storage: Storage, call: Call, probing: bool, exact: bool) -> Found:
         found = call.found = Found("miss", NO_ENTRY if call.settings.similarity < 1 else NO_ENTRY_EXACT)
         try:
             if call.settings.evidence is not None:
@@ -102,15 +116,19 @@ class Search:
     async def _look(self, storage: Storage, call: Call, probing: bool, exact: bool) -> None:
         found, front = call.found, storage.backend.front
         generation = 0 if front is None else front.generation
-        try:
-            text = self._access.unknown_text(call)
-            if text is None:
-                entry = await storage.get(call.request.key)
-            else:
-                entry = await storage.recall(call.request.key, text, found)
-        except Outage as outage:
-            found.unread = not isinstance(outage, Unreadable)
-            raise
+        ahead = self._vector_ahead(storage, call) if exact else None
+        if ahead is not None:
+            entry = await self._look_ahead(storage, call, *ahead)
+        else:
+            try:
+                text = self._access.unknown_text(call)
+                if text is None:
+                    entry = await storage.get(call.request.key)
+                else:
+                    entry = await storage.recall(call.request.key, text, found)
+            except Outage as outage:
+                found.unread = not isinstance(outage, Unreadable)
+                raise
         if not call.settings.asks.may_look:
             found.reason = "no-cache was asked for"
             if call.needs_vector:
@@ -131,6 +149,26 @@ class Search:
             assert same is not None
             if same.key == call.request.key and not is_large(same.entry.response):  # keeping it means writing it again
                 front.put(same.key, same.entry, generation)
+
+    def _vector_ahead(self, storage: Storage, call: Call) -> tuple[Any, str] | None:
+        """Return vector and embedder of a call that is best looked up by key and by vector in one step, else None."""
+        if not storage.expects_near(call.request.key) or not call.needs_vector or call.settings.control is not None:
+            return None
+        return None if self._decider.bounded else self._access.known_vector(call)
+
+    async def _look_ahead(self, storage: Storage, call: Call, vector: Any, embedder: str) -> CacheEntry | None:
+        """Return the entry under the exact key; where there is none, keep the nearest one for `_choose`."""
+        watch, request = call.watch, call.request
+        if watch is not None:
+            watch.mark()
+        try:
+            entry, nearest = await storage.get_or_find(request.key, vector, request.scope_hash, embedder)
+        finally:
+            if watch is not None:
+                watch.mark("search")
+        if entry is None:
+            call.found.ahead = (embedder, nearest)
+        return entry
 
     async def _take(self, call: Call, same: Candidate, probing: bool) -> bool:
         """Take an entry with the same text; return False if its answer cannot be read."""
@@ -159,11 +197,12 @@ class Search:
         if not call.request.text:
             found.reason = "no text to compare"
             return
+        if not storage.backend.in_process:
+            await turn_in_crowd()
         await self._embed(call)
         if found.vector is None:
             return
-        if storage.backend.in_process:
-            await turn()  # the search runs here, and a batch of embeddings lets many calls continue at once
+        await (turn() if storage.backend.in_process else turn_in_crowd())  # a batch of embeddings frees many calls
         choice = found.choice = await self._choose(storage, call, probing)
         if watch is not None:
             watch.mark("decide")
@@ -197,6 +236,8 @@ class Search:
 
     async def _choose(self, storage: Storage, call: Call, probing: bool) -> Choice:
         request, decider = call.request, self._decider
+        has_more_conditions = call.settings.evidence is not None or call.settings.most_age is not None
+        asked: dict[str, str | None] = {}
 
         async def search(k: int, threshold: float) -> list[Candidate]:
             watch = call.watch
@@ -209,18 +250,21 @@ class Search:
                 watch.mark("search")
 
         async def look(k: int, threshold: float) -> list[Candidate]:
-            # Some may rest on what has changed; they must not hide a live entry that is a little farther.
-            # Or be too old for the category.
-            settings = call.settings
-            most = k if settings.evidence is None and settings.most_age is None else max(k, _IN_RESERVE)
-            candidates = await storage.candidates(call.found, threshold, most, request.scope_hash)
-            fitting = [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
-            if call.settings.evidence is not None:
-                fitting = await self._resting(fitting, call)
-            if settings.most_age is not None:
-                fitting = self._recent(fitting, call, settings.most_age)
-            fitting = fitting[:k]
-            same = await self._same(storage, call, fitting)
+            found = call.found
+            ahead, found.ahead = found.ahead, None
+            known = ahead is not None and ahead[0] == found.embedder and (k, threshold) == (1, 0.0)
+            if ahead is not None and known:
+                candidates = ahead[1]
+            else:
+                candidates = await storage.candidates(found, threshold, k, request.scope_hash)
+                if not storage.backend.in_process:
+                    await turn_in_crowd()
+            fitting = await self._fitting(candidates, call, asked)
+            if len(fitting) < len(candidates) == k < _IN_RESERVE and has_more_conditions:
+                # Those that rest on what has changed, or are too old, must not hide one that is a little farther.
+                candidates = await storage.candidates(call.found, threshold, _IN_RESERVE, request.scope_hash)
+                fitting = (await self._fitting(candidates, call, asked))[:k]
+            same = await self._same(None if known else storage, call, fitting)
             if same is not None:
                 raise _Same(same)
             return fitting
@@ -240,11 +284,11 @@ class Search:
         """Return the category of a call if it has an error budget of its own."""
         return self._learning.categories.budget_of(call.request.text, call.settings.category)
 
-    async def _same(self, storage: Storage, call: Call, candidates: list[Candidate]) -> Candidate | None:
+    async def _same(self, storage: Storage | None, call: Call, candidates: list[Candidate]) -> Candidate | None:
         """Return an entry with the very text that is asked, which the search by key did not find.
 
         Another process may have stored it while the text was embedded. Or it is the answer to this text, stored
-        under another wording.
+        under another wording. `storage` is None if both searches were of one moment.
         """
         request = call.request
         for candidate in candidates:
@@ -254,7 +298,8 @@ class Search:
                 # Where `key_func` gives the keys, equal texts with unequal keys are different questions.
                 if request.key == key_of_text(request.scope_hash, request.text):
                     return candidate
-        if candidates and candidates[0].similarity > _TIE:  # its own entry would be as near as this one
+        # Its own entry would be as near as this one.
+        if storage is not None and candidates and candidates[0].similarity > _TIE:
             entry = await storage.get(request.key)
             fits = entry is not None and self._fits(entry, call) and self.late(entry) < 0
             if entry is not None and fits and await self._rests(entry, call):
@@ -269,6 +314,15 @@ class Search:
             return False
         return entry.schema_version == SCHEMA_VERSION and not entry.is_expired(now)
 
+    async def _fitting(self, candidates: list[Candidate], call: Call, asked: dict[str, str | None]) -> list[Candidate]:
+        """Return the candidates that may answer a call, whatever their texts; `asked` keeps versions already known."""
+        fitting = [candidate for candidate in candidates if self._fits_near(candidate.entry, call)]
+        if call.settings.evidence is not None:
+            fitting = await self._resting(fitting, call, asked)
+        if call.settings.most_age is not None:
+            fitting = self._recent(fitting, call, call.settings.most_age)
+        return fitting
+
     async def _rests(self, entry: CacheEntry, call: Call) -> bool:
         """Return whether all that the entry under the exact key rests on is as it was."""
         if call.settings.evidence is None:
@@ -278,9 +332,8 @@ class Search:
             call.found.reason = objection
         return objection is None
 
-    async def _resting(self, candidates: list[Candidate], call: Call) -> list[Candidate]:
+    async def _resting(self, candidates: list[Candidate], call: Call, asked: dict[str, str | None]) -> list[Candidate]:
         """Return the candidates whose answers still rest on the same."""
-        asked: dict[str, str | None] = {}
         kept = []
         for candidate in candidates:
             objection = await self.grounds.objection(candidate.entry, call, asked)

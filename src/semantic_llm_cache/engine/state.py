@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -29,6 +29,7 @@ _FLUSH_AFTER = 1.0
 _MOST_HITS = 100_000
 """Number of entries whose hits are kept for another try when the storage fails."""
 _MOST_NEAR = 1000
+_MOST_NEAR_KEYS = 4096
 _MOST_VECTORS = 1000
 """Number of vectors of texts that wait to be written; more are not shared."""
 _LONGEST_NEAR = 8000  # characters of both prompts: the records of near hits take some 10 MB at most
@@ -74,6 +75,7 @@ class BackendState:
         self.searched = False
         self._parts: dict[type, Any] = {}
         self._near: deque[Lookup] = deque(maxlen=_MOST_NEAR)
+        self._near_keys: OrderedDict[str, None] = OrderedDict()
         self._changed_policies: set[str] = set()
         self._vectors: dict[Text, Any] = {}
         self._waiting: set[str] = set()  # changed, but not yet to be written while the cache is in use
@@ -140,9 +142,22 @@ class BackendState:
 
         Its answer is not kept.
         """
+        keys = self._near_keys
+        keys.pop(lookup.key, None)
+        keys[lookup.key] = None
+        if len(keys) > _MOST_NEAR_KEYS:
+            keys.popitem(last=False)
         if len(lookup.prompt) + len(lookup.matched_prompt or "") > _LONGEST_NEAR:
             return
         self._near.append(lookup.without_response())
+
+    def answered_near(self, key: str) -> bool:
+        """Return whether a request with this key was last answered by meaning, as far as this process knows."""
+        return key in self._near_keys
+
+    def forget_near(self, key: str) -> None:
+        """Note that there is an entry under a key now."""
+        self._near_keys.pop(key, None)
 
     def near_hit(self, id: str) -> Lookup | None:
         """Return the record of a recent near hit by its id."""

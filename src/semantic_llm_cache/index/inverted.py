@@ -35,7 +35,12 @@ _COARSER = 4  # coarse lists are this many times fewer
 # How much the remainders of two near vectors, which their short vectors leave out, typically agree: 1 is the most.
 _ALIKE = 0.6
 _PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # number of lists searched, by the wanted cosine
+# Of few lists, the first ones are enough once a vector this near was found in them.
+_FEW_LISTS = 256
+_FIRST = (0.93, 8)
+_PROBES_OF_FEW = (_FIRST, *_PROBES)
 _ROUNDING = 1e-4
+_SEARCHED = np.float32(-99.0)  # below every product, also of an empty list
 _CHUNK = 1024
 
 
@@ -216,22 +221,25 @@ class InvertedLists:
         A vector at cosine c has an estimate of about c times `own`.
         """
         lists = self._lists
-        near = dots(self._centroids, query) + self._empty
-        ends = [probes for _, probes in _PROBES if probes < len(lists)]
-        order = (-near).argpartition([end - 1 for end in ends]).tolist() if ends else range(len(lists))
+        near = dots(self._centroids, query)
+        near += self._empty
         scores: list[Matrix] = [np.zeros(0, dtype=np.float32)]
         ids: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
         done, direct = 0, MOST_BY_VECTOR // len(query)
-        for cosine, probes in _PROBES:
-            for number in order[done:probes]:
+        for cosine, probes in _PROBES_OF_FEW if len(lists) <= _FEW_LISTS else _PROBES:
+            for number in _nearest(near, probes - done) if probes < len(lists) else _all_left(near):
                 rows, numbers, length = lists[number]
-                if length:
-                    # `dots` does the same for any length; the plain product takes half the time for a short list.
-                    some = rows[:length]
-                    scores.append(some.dot(query) if length <= direct else dots(some, query))
-                    ids.append(numbers[:length])
+                if not length:
+                    continue
+                ids.append(numbers[:length])
+                # `dots` does the same for any length; plain products take half the time for a short list.
+                if length <= direct:
+                    scores.append(rows[:length].dot(query))
+                else:
+                    for first in range(0, length, direct):
+                        scores.append(rows[first : min(first + direct, length)].dot(query))
             done = probes
-            if lowest >= cosine - 1e-3 or done >= len(lists):
+            if (lowest >= cosine - 1e-3 and probes > _FIRST[1]) or done >= len(lists):
                 break
             scores, ids = [np.concatenate(scores)], [np.concatenate(ids)]
             found = scores[0]
@@ -276,6 +284,20 @@ class InvertedLists:
                 start += length
         lists.count, lists.trained = total, trained
         return lists
+
+
+def _nearest(near: Matrix, count: int) -> list[int]:
+    """Return the numbers of the `count` lists with the highest products, and mark them as searched."""
+    chosen = near.argpartition(len(near) - count)[len(near) - count :]
+    near[chosen] = _SEARCHED
+    numbers: list[int] = chosen.tolist()
+    return numbers
+
+
+def _all_left(near: Matrix) -> list[int]:
+    """Return the numbers of all lists that have not been searched."""
+    numbers: list[int] = np.flatnonzero(near != _SEARCHED).tolist()
+    return numbers
 
 
 def new_list(rows: Rows, ids: npt.NDArray[np.int64], room: int = 0) -> List:

@@ -38,6 +38,10 @@ def dots(rows: Matrix, vector: Matrix, out: Matrix | None = None) -> Matrix:
     if out is None:
         out = np.empty(count, dtype=np.float32)
     group = max(1, MOST_BY_VECTOR // dimension)
+    if count <= 2 * group:  # `matmul` takes longer to begin
+        for first in range(0, count, group):
+            rows[first : first + group].dot(vector, out[first : first + group])
+        return out
     whole = count - count % group
     if whole:
         np.matmul(rows[:whole].reshape(-1, group, dimension), vector, out=out[:whole].reshape(-1, group))

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 else:  # numpy.typing takes half a millisecond to import
     Scores = np.ndarray
 
-__all__ = ["Partition", "PartitionView", "top"]
+__all__ = ["SCAN_ERROR", "Partition", "PartitionView", "top"]
 
 
 # Rows are stored in blocks of this size, so that adding never copies more than one block (about 1 ms).
 # A matrix-vector product over 4 MiB takes about 200 us, its call overhead 2 us.
 _BLOCK_BYTES = 4 << 20
 _FEW = 8
+SCAN_ERROR = 1e-5
+"""Largest error of a float32 product; what passes with this margin is computed again in double precision."""
 
 
 class PartitionView(NamedTuple):
@@ -232,24 +234,42 @@ class Partition:
             number, offset = number + 1, 0
         return scores
 
-    def cosines(self, numbers: list[int], vector: Vector) -> list[float]:
-        """Return the cosines of some rows with `vector`, in double precision."""
-        wide = vector.astype(np.float64)
-        if len(numbers) <= _FEW:
-            return self._few_cosines(numbers, wide)
-        rows = np.array([self.row(number) for number in numbers], dtype=np.float64)
-        # Lengths may differ from 1 by 1e-6, which is the whole tolerance of the threshold: divide by them.
-        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows) * (wide @ wide))
-        values: list[float] = np.clip((rows @ wide) / lengths, -1.0, 1.0).tolist()
-        return values
+    def cosines(self, numbers: list[int], vector: Vector, lowest: float) -> list[tuple[float, int]]:
+        """Return (cosine, row number) of those rows whose cosine with `vector` reaches `lowest`, in double precision.
 
-    def _few_cosines(self, numbers: list[int], wide: npt.NDArray[np.float64]) -> list[float]:
-        """Do `cosines` row by row, which is faster for a few."""
-        square, values = float(wide.dot(wide)), []
+        Most of many rows do not, which a product in single precision shows in a fraction of the time.
+        """
+        if len(numbers) > 1 and lowest > -1.0:
+            numbers = self._may_reach(numbers, vector, lowest - SCAN_ERROR)
+        if not numbers:
+            return []
+        wide = vector.astype(np.float64)
+        if len(numbers) > _FEW:
+            return self._many_cosines(numbers, wide, lowest)
+        square, found = float(wide.dot(wide)), []
         for number in numbers:
             row = self.row(number).astype(np.float64)
-            values.append(max(-1.0, min(1.0, float(row.dot(wide)) / (float(row.dot(row)) * square) ** 0.5)))
-        return values
+            # Lengths may differ from 1 by 1e-6, which is the whole tolerance of the threshold: divide by them.
+            cosine = max(-1.0, min(1.0, float(row.dot(wide)) / (float(row.dot(row)) * square) ** 0.5))
+            if cosine >= lowest:
+                found.append((cosine, number))
+        return found
+
+    def _may_reach(self, numbers: list[int], vector: Vector, floor: float) -> list[int]:
+        """Return the rows whose product with `vector`, in single precision, is at least `floor`."""
+        if len(numbers) <= _FEW:
+            return [number for number in numbers if self.row(number).dot(vector) >= floor]
+        rows = np.array([self.row(number) for number in numbers]) if len(self.blocks) > 1 else self.blocks[0][numbers]
+        return [number for number, score in zip(numbers, dots(rows, vector).tolist(), strict=True) if score >= floor]
+
+    def _many_cosines(
+        self, numbers: list[int], wide: npt.NDArray[np.float64], lowest: float
+    ) -> list[tuple[float, int]]:
+        """Do the last part of `cosines` for many rows at once."""
+        rows = np.array([self.row(number) for number in numbers], dtype=np.float64)
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows) * (wide @ wide))
+        values: list[float] = np.clip((rows @ wide) / lengths, -1.0, 1.0).tolist()
+        return [(cosine, number) for cosine, number in zip(values, numbers, strict=True) if cosine >= lowest]
 
 
 def top(scores: Scores, k: int, floor: float) -> list[int]:

@@ -13,7 +13,7 @@ import numpy as np
 from semantic_llm_cache.index.indexer import Indexer
 from semantic_llm_cache.index.inverted import Candidates, InvertedLists
 from semantic_llm_cache.index.linear import Vector
-from semantic_llm_cache.index.partition import Partition, PartitionView, top
+from semantic_llm_cache.index.partition import SCAN_ERROR, Partition, PartitionView, top
 from semantic_llm_cache.index.places import Places
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE, unit
@@ -34,10 +34,8 @@ _LIST_ROWS = _rows_from("SEMANTIC_LLM_CACHE_LIST_ROWS", 8192)
 # docs/storage.md.
 _COMPACT_ROWS = _rows_from("SEMANTIC_LLM_CACHE_COMPACT_ROWS", 2_000_000)
 _CANDIDATES = 32  # fewest candidates to request: the nearest does not always have the highest estimate
-_FIRST_WEIGHED = 4
+_FIRST_WEIGHED = 1  # what follows is compared with the cosine of the best so far
 _MOST_CANDIDATES = 1024  # a search that needs more scans all vectors vectors
-# Largest error of a float32 product; what passes with this margin is computed again in double precision.
-_SCAN_ERROR = 1e-5
 _NO_SCORES = np.zeros(0, dtype=np.float32)
 _ROW_BITS = 40
 _ROW_MASK = (1 << _ROW_BITS) - 1
@@ -395,7 +393,7 @@ class VectorIndex:
             scores, numbers = _NO_SCORES, []
             if first < count:
                 scores = partition.scan(blocks, count, query.vector, first)
-                numbers = [first + number for number in top(scores, query.k, query.lowest - _SCAN_ERROR)]
+                numbers = [first + number for number in top(scores, query.k, query.lowest - SCAN_ERROR)]
         except BaseException:
             with self.lock:
                 self._unwatch(partition, changed)
@@ -420,12 +418,13 @@ class VectorIndex:
         """
         known = {id for _, id in found}
         there: set[int] = set()
-        pairs = list(zip(candidates.ids, candidates.estimates, strict=True))
+        ids, estimates, slack = candidates
         first_few = max(query.k, _FIRST_WEIGHED)
-        for some in (pairs[:first_few], pairs[first_few:]):
+        for first, end in ((0, first_few), (first_few, len(ids))):
             rows: list[int] = []
-            for id, estimate in some:
-                if estimate < query.lowest - candidates.slack and len(there) >= query.k:
+            least = query.lowest - slack
+            for id, estimate in zip(ids[first:end], estimates[first:end], strict=True):
+                if estimate < least and len(there) >= query.k:
                     break  # the estimates fall
                 where = self._where.get(id)
                 if where >> _ROW_BITS != partition.number or id in there:
@@ -436,7 +435,7 @@ class VectorIndex:
             found = found + self._weigh(partition, rows, query)
             if len(found) >= query.k:
                 kth = sorted(cosine for cosine, _ in found)[-query.k]
-                query = query._replace(lowest=max(query.lowest, kth))
+                query = _Query(query.vector, query.k, max(query.lowest, kth))
         return found, len(there)
 
     @staticmethod
@@ -444,9 +443,8 @@ class VectorIndex:
         """Return (cosine, id) of the rows whose cosine reaches `query.lowest`. Call with the lock held."""
         if not numbers:
             return []
-        lowest = query.lowest
-        pairs = zip(partition.cosines(numbers, query.vector), numbers, strict=True)
-        return [(cosine, partition.ids[number]) for cosine, number in pairs if cosine >= lowest]
+        near = partition.cosines(numbers, query.vector, query.lowest)
+        return [(cosine, partition.ids[number]) for cosine, number in near]
 
     @staticmethod
     def _watch(partition: Partition, changed: set[int]) -> None:
@@ -470,6 +468,6 @@ def _with_changed(numbers: list[int], changed: set[int], scores: Vector, first: 
     if not changed.isdisjoint(numbers):
         end = first + len(scores)
         scores[[number - first for number in changed if first <= number < end]] = np.float32(-3.0)
-        again = [first + number for number in top(scores, query.k, query.lowest - _SCAN_ERROR)]
+        again = [first + number for number in top(scores, query.k, query.lowest - SCAN_ERROR)]
         numbers = [number for number in again if number not in changed]
     return [*numbers, *changed]

@@ -24,7 +24,7 @@ _LONG, _END = 4000, 1000  # of a longer prompt only both ends are read
 _SHORT, _ASKING = 300, 200  # a longer prompt holds more than the question, which stands at one of its ends
 _WORD = re.compile(r"\w+(?:'\w+)?")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|„[^“”]*[“”]")
-_QUOTES = frozenset('"“«„')
+_QUOTE = re.compile('["“«„]')
 _CHAT_WORDS = 12
 
 
@@ -110,7 +110,8 @@ def _asking(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower().replace("’", "'"))
+    low = text.lower()
+    return _WORD.findall(low if low.isascii() else low.replace("’", "'"))
 
 
 def _asks_for_now(text: str, words: list[str]) -> bool:
@@ -119,7 +120,7 @@ def _asks_for_now(text: str, words: list[str]) -> bool:
     if len(text) > _SHORT:
         text = _asking(text)
         words = _words(text)
-    if not _QUOTES.isdisjoint(text):
+    if _QUOTE.search(text) is not None:
         words = _words(_QUOTED.sub(" ", text))
     line = " ".join(words)
     if NOW.isdisjoint(words) and not _in_company(words) and not _has_phrase(words, line):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from semantic_llm_cache.index.linear import dots
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.storage.contract import StorageBackend
 
@@ -19,6 +20,7 @@ __all__ = ["STATES", "Clusters", "clusters_of", "kept_summary", "reset", "state_
 _MOST = 32
 _ALIKE = 0.4  # a prompt less near than this to every centroid begins a cluster
 _MEMORY = 500  # a centroid moves as if it were the mean of at most so many prompts
+_SELDOM = 8  # from then on it moves with one prompt in so many, by so many times as much
 _WORDS = 120  # words counted per cluster
 _KNOWN = 1024  # recent prompts, so that repeating one does not count its words twice; and keys, for verdicts
 _SHOWN_FROM = 5  # a word is shown once so many different prompts of the cluster have it ...
@@ -103,14 +105,16 @@ class Clusters:
             self._centroids = np.zeros((_MOST, len(vector)), dtype=np.float32)
         used = len(self._clusters)
         if used:
-            near = self._centroids[:used] @ vector
+            near = dots(self._centroids[:used], vector)
             best = int(near.argmax())
             if near[best] >= _ALIKE or used == _MOST:
                 cluster = self._clusters[best]
                 weight = min(cluster.requests, _MEMORY)
-                moved = self._centroids[best] * weight
-                moved += vector
-                self._centroids[best] = moved / max(float(moved.dot(moved)) ** 0.5, 1e-9)
+                if cluster.requests < _MEMORY or not cluster.requests % _SELDOM:
+                    centroid = self._centroids[best]
+                    centroid *= weight if cluster.requests < _MEMORY else weight / _SELDOM
+                    centroid += vector
+                    centroid /= max(float(centroid.dot(centroid)) ** 0.5, 1e-9)
                 return cluster
         self._centroids[len(self._clusters)] = vector
         made = _Cluster()

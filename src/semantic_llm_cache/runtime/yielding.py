@@ -3,7 +3,8 @@
 asyncio runs everything that is ready before it looks at sockets and timers again. A long job holds up
 everything else; so do two hundred calls that each search for half a millisecond, if all are ready at once. With
 `Pace` the long work lets others run every millisecond. With `turn` the many calls continue one after the other, a few
-in each round of the loop.
+in each round of the loop. Calls that wait for something in between are present from `Crowd.of_loop` to `Crowd.leave`;
+while they are few, `turn_in_crowd` saves them the turns.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import weakref
 from collections import deque
 from time import perf_counter
 
-__all__ = ["Pace", "turn"]
+__all__ = ["Crowd", "Pace", "turn", "turn_in_crowd"]
 
 _STEP = 0.001  # seconds of work after which `Pace` lets others run
-_SECONDS = 0.002  # of work in one round of the loop, after which `turn` waits for the next round
+_SECONDS = 0.001  # of work in one round of the loop, after which `turn` waits for the next round
+_FEW = 2  # calls on one loop that need not take turns
+_MOST_AT_ONCE = 32
 
 
 class Pace:
@@ -46,10 +49,10 @@ class Pace:
         self._until = perf_counter() + _STEP
 
 
-class _Turns:
-    """The waiting calls of one loop. Only used in its thread."""
+class Crowd:
+    """The calls of one loop, and those of them that wait for their turn. Only used in its thread."""
 
-    __slots__ = ("_loop", "_since", "_ticking", "_waiting")
+    __slots__ = ("_at_once", "_loop", "_since", "_ticking", "_waiting", "present")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # A weak reference, so that the loop can be freed; a scheduled callback holds this object only until it runs.
@@ -57,12 +60,30 @@ class _Turns:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ticking = False
         self._since = 0.0
+        self._at_once = 1
+        self.present = 0
+        """How many calls have come and not left."""
+
+    @staticmethod
+    def of_loop() -> Crowd | None:
+        """Join the crowd of the running loop, and return it; None without a loop. Call `leave` afterwards."""
+        loop = asyncio._get_running_loop()
+        if loop is None:  # a plain call in its own thread
+            return None
+        crowd = _crowd(loop)
+        crowd.present += 1
+        return crowd
+
+    def leave(self) -> None:
+        """Leave the crowd."""
+        self.present -= 1
 
     def is_free(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Return whether this round of the loop has time left; starts timing the round if needed."""
         if not self._ticking:
             self._ticking = True
             self._since = perf_counter()
+            self._at_once = 1
             loop.call_soon(self._next_round)
             return True
         return not self._waiting and perf_counter() - self._since < _SECONDS
@@ -74,29 +95,53 @@ class _Turns:
         await future
 
     def _next_round(self) -> None:
+        """Let some calls continue: as many as take up the time of a round, going by the round before."""
         loop = self._loop()
         if loop is None:
             return
-        while self._waiting:
+        now = perf_counter()
+        took, self._since = now - self._since, now
+        if took < _SECONDS / 2:
+            self._at_once = min(2 * self._at_once, _MOST_AT_ONCE)
+        elif took > _SECONDS:
+            self._at_once = max(1, self._at_once // 2)
+        left = self._at_once
+        while self._waiting and left:
             future = self._waiting.popleft()
             if not future.done():  # not cancelled meanwhile
                 future.set_result(None)
-                loop.call_soon(self._next_round)
-                return
-        self._ticking = False
+                left -= 1
+        if left == self._at_once:  # nobody has waited
+            self._ticking = False
+        else:
+            loop.call_soon(self._next_round)
 
 
-_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = weakref.WeakKeyDictionary()
+_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Crowd] = weakref.WeakKeyDictionary()
+
+
+def _crowd(loop: asyncio.AbstractEventLoop) -> Crowd:
+    crowd = _by_loop.get(loop)
+    if crowd is None:
+        crowd = _by_loop[loop] = Crowd(loop)
+    return crowd
 
 
 async def turn() -> None:
     """Return at once if the running loop has done little such work in this round, else wait for a later round."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:  # a plain call in its own thread: nothing else waits there
+    loop = asyncio._get_running_loop()
+    if loop is None:  # a plain call in its own thread: nothing else waits there
         return
-    turns = _by_loop.get(loop)
-    if turns is None:
-        turns = _by_loop[loop] = _Turns(loop)
-    if not turns.is_free(loop):
-        await turns.wait(loop)
+    crowd = _crowd(loop)
+    if not crowd.is_free(loop):
+        await crowd.wait(loop)
+
+
+async def turn_in_crowd() -> None:
+    """Do `turn` if more than two calls are present on the running loop."""
+    loop = asyncio._get_running_loop()
+    if loop is None:
+        return
+    crowd = _by_loop.get(loop)
+    if crowd is not None and crowd.present > _FEW and not crowd.is_free(loop):
+        await crowd.wait(loop)

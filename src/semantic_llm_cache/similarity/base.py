@@ -79,7 +79,7 @@ def unit(vector: Any, name: str = "embedding") -> Vector:
         array = np.asarray(vector, dtype=np.float32, order="C")
     except (TypeError, ValueError) as error:  # its message may quote text
         raise VectorError(f"{name} must be one vector of floats, not a {type(vector).__name__}") from error
-    if array.ndim == 1 and array.size and abs(float(array @ array) - 1.0) <= 1e-6:
+    if array.ndim == 1 and array.size and abs(float(array.dot(array)) - 1.0) <= 1e-6:
         return array  # the usual case, four times as fast as the rest; False for infinite values and NaN
     if array.ndim != 1 or array.size == 0:
         raise VectorError(f"{name} must be one vector of floats, not of shape {array.shape}")

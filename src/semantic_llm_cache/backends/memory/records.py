@@ -471,6 +471,9 @@ class Records:
         chances = _CHANCES
         while len(hot) > _HOT:
             key, other = hot.popitem(last=False)
+            if other is stored:  # its caller is about to count a hit in it
+                hot[key] = other
+                continue
             if self._line is None and other.hit_count != other.noted and chances:
                 chances -= 1  # hit since: another round
                 other.noted = other.hit_count

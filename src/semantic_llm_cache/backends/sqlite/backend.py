@@ -25,7 +25,7 @@ from semantic_llm_cache.backends.sqlite.listen import SQLiteListener
 from semantic_llm_cache.backends.sqlite.read import Reader, Step
 from semantic_llm_cache.backends.sqlite.rows import encode, pack_vector
 from semantic_llm_cache.backends.sqlite.schema import close, must_reconnect, open_reader, open_writer, translate
-from semantic_llm_cache.backends.sqlite.search import Searcher
+from semantic_llm_cache.backends.sqlite.search import Searcher, Wanted
 from semantic_llm_cache.backends.sqlite.watch import Connection, Watch
 from semantic_llm_cache.backends.sqlite.write import Writer
 from semantic_llm_cache.config import CacheEntry
@@ -85,6 +85,7 @@ class SQLiteBackend(CandidateBackend):
     first_search_seconds = 30.0
     vector_seconds = 7200.0
     gives_leases = True
+    one_step = True
     url_schemes: ClassVar[tuple[str, ...]] = ("sqlite",)
     url_options: ClassVar[Mapping[str, Callable[[str], Any]]] = {
         "max_size": int,
@@ -161,6 +162,11 @@ class SQLiteBackend(CandidateBackend):
         self._listener = SQLiteListener(self.url, self.front, self._reading)
         weakref.finalize(self, self._listener.stop).atexit = False
         weakref.finalize(self, _dismiss, self._workers).atexit = False
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        if not cls.__dict__.keys().isdisjoint(("get", "recall", "find_candidates")):
+            cls.one_step = False  # which would go past the subclass's own methods
 
     @classmethod
     def from_url(cls, url: str) -> SQLiteBackend:
@@ -377,11 +383,28 @@ class SQLiteBackend(CandidateBackend):
         """Return up to `k` live entries at or above `threshold`, nearest first."""
         limits = {"namespace": namespace, "scope": scope, "embedder": embedder}
         now = self._now()
-        found = await self._searching.run(self._searcher.candidates, unit(embedding), k, threshold, limits, now)
+        wanted = Wanted(unit(embedding), k, threshold, limits, now)
+        found = await self._searching.run(self._searcher.candidates, wanted)
         self._count(bool(found))
         if found:
             self._touch(found[0].key, now)
         return found
+
+    async def get_or_find(
+        self, key: str, embedding: Any, threshold: float, *, k: int, scope: str, embedder: str
+    ) -> tuple[CacheEntry | None, list[Candidate]]:
+        """Return the live entry under `key`, else up to `k` near ones: see `storage.one_step`."""
+        now = self._now()
+        wanted = Wanted(unit(embedding), k, threshold, {"namespace": None, "scope": scope, "embedder": embedder}, now)
+        entry, found = await self._searching.run(self._searcher.get_or_candidates, key, wanted)
+        self._count(entry is not None)
+        if entry is not None:
+            self._touch(key, now)
+        else:
+            self._count(bool(found))
+            if found:
+                self._touch(found[0].key, now)
+        return entry, found
 
     # ---------------------------------------------------------------------------- the rest
 

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,12 +21,30 @@ from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.odd_text import escape
 
-__all__ = ["Searcher"]
+__all__ = ["Searcher", "Wanted"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
 _LOAD = 1000  # rows read into the index at a time
 _ROUNDING = 1e-4  # most by which similarities from the index and from the row differ
+
+
+class Wanted(NamedTuple):
+    """What a search is for.
+
+    Attributes:
+        vector: the query, a unit vector.
+        k: most entries.
+        threshold: the lowest similarity.
+        limits: namespace, scope and embedder of the entries; None does not limit.
+        now: wall time in seconds; entries that have expired by then do not count.
+    """
+
+    vector: Vector
+    k: int
+    threshold: float
+    limits: dict[str, str | None]
+    now: float
 
 
 class Searcher(Reader):
@@ -47,39 +65,41 @@ class Searcher(Reader):
         # The connection of the last look and the version of the data that it then saw.
         self._seen: tuple[sqlite3.Connection, int] | None = None
 
-    def candidates(
-        self,
-        connection: Connection,
-        vector: Vector,
-        k: int,
-        threshold: float,
-        limits: dict[str, str | None],
-        now: float,
-    ) -> list[Candidate]:
-        """Return up to `k` live entries, nearest first. Index and rows are of one moment."""
+    def candidates(self, connection: Connection, wanted: Wanted) -> list[Candidate]:
+        """Return live entries, nearest first. Index and rows are of one moment."""
+        return self.get_or_candidates(connection, None, wanted)[1]
+
+    def get_or_candidates(
+        self, connection: Connection, key: str | None, wanted: Wanted
+    ) -> tuple[CacheEntry | None, list[Candidate]]:
+        """Return the live entry under `key`, else what `candidates` does; all of one moment."""
         connection.execute("BEGIN")
         try:
-            self._catch_up(connection)
-            wanted, read_anew = k, False
-            held = {name: None if limit is None else escape(limit) for name, limit in limits.items()}
-            while True:
-                pairs = self.index.search(vector, wanted, threshold, **held)
-                found = self._read(connection, pairs, vector, limits, now)
-                if found is None:
-                    if read_anew:
-                        return []
-                    read_anew = True
-                    self.file.discard()
-                    self._catch_up(connection)
-                    continue
-                if len(found) == len(pairs) or len(found) >= k:
-                    return found[:k]
-                # Expired or damaged entries were counted, live ones farther away were cut off.
-                wanted *= 4
+            entry = None if key is None else self.get(connection, key, wanted.now)
+            return entry, self._candidates(connection, wanted) if entry is None else []
         finally:
             self.damage.tell()
             if connection.in_transaction:
                 connection.execute("COMMIT")
+
+    def _candidates(self, connection: Connection, wanted: Wanted) -> list[Candidate]:
+        self._catch_up(connection)
+        count, read_anew = wanted.k, False
+        held = {name: None if limit is None else escape(limit) for name, limit in wanted.limits.items()}
+        while True:
+            pairs = self.index.search(wanted.vector, count, wanted.threshold, **held)
+            found = self._read(connection, pairs, wanted)
+            if found is None:
+                if read_anew:
+                    return []
+                read_anew = True
+                self.file.discard()
+                self._catch_up(connection)
+                continue
+            if len(found) == len(pairs) or len(found) >= wanted.k:
+                return found[: wanted.k]
+            # Expired or damaged entries were counted, live ones farther away were cut off.
+            count *= 4
 
     def finish(self, connection: sqlite3.Connection | None = None) -> None:
         """Write the index to its file if that is worth it, and end what runs in the background."""
@@ -89,19 +109,17 @@ class Searcher(Reader):
         self,
         connection: sqlite3.Connection,
         pairs: list[tuple[int, float]],
-        vector: Vector,
-        limits: dict[str, str | None],
-        now: float,
+        wanted: Wanted,
     ) -> list[Candidate] | None:
         """Return the live entries of `pairs`; None when the index is not one of this table."""
         rows = {row[0]: row for row in self.rows(connection, "id", [id for id, _ in pairs])}
         found = []
         for id, cosine in pairs:
             row = rows.get(id)
-            entry = None if row is None else self.entry(row, now)
+            entry = None if row is None else self.entry(row, wanted.now)
             if row is None or entry is None:
                 self.index.remove(id)
-            elif not _agrees(entry, vector, cosine, limits):
+            elif not _agrees(entry, wanted.vector, cosine, wanted.limits):
                 logger.warning("%s does not agree with its database: its vectors are read again", self.file.path)
                 return None
             else:

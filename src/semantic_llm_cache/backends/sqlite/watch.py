@@ -61,7 +61,12 @@ class Connection(sqlite3.Connection):
         super().close()
 
 
-def _written(parameters: Sequence[Any]) -> list[Any]:
+def _written(parameters: Sequence[Any]) -> Sequence[Any]:
+    for one in parameters:
+        if type(one) is str and not one.isascii():
+            break
+    else:
+        return parameters
     return [escape(one) if type(one) is str and not one.isascii() else one for one in parameters]
 
 

@@ -15,6 +15,7 @@ __all__ = ["Guard", "GuardFeatures", "GuardSet", "Rule", "Veto"]
 Guard = Callable[[str, str], "str | None"]
 """Called as `guard(prompt, candidate)`; returns why the two differ, or None for no opinion."""
 
+_MOST_CONCERNS = 4096
 _LONG = 120  # characters; below this there are not the forty words that `residual` asks for
 
 _logger = logging.getLogger("semantic_llm_cache")
@@ -37,13 +38,26 @@ class Veto:
 
 
 class Rule:
-    """A built-in guard: a name and a comparison of two readings. Callable like any `Guard`."""
+    """A built-in guard: a name and a comparison of two readings. Callable like any `Guard`.
 
-    __slots__ = ("compare", "name")
+    Args:
+        name: its name.
+        compare: returns why two prompts differ, or None.
+        concerns: returns whether a prompt holds anything that the rule compares. It does not object to two prompts
+            that hold nothing of the kind, so it need not be asked. None if that cannot be said of one prompt.
+    """
 
-    def __init__(self, name: str, compare: Callable[[Reading, Reading], str | None]) -> None:
+    __slots__ = ("compare", "concerns", "name")
+
+    def __init__(
+        self,
+        name: str,
+        compare: Callable[[Reading, Reading], str | None],
+        concerns: Callable[[Reading], object] | None = None,
+    ) -> None:
         self.name = name
         self.compare = compare
+        self.concerns = concerns
 
     def __call__(self, prompt: str, candidate: str) -> str | None:
         """Return why the two prompts differ, or None."""
@@ -86,10 +100,12 @@ class GuardSet:
         number 5 miles != 6 miles
     """
 
-    __slots__ = ("_failed", "_own", "_rules")
+    __slots__ = ("_by_concern", "_fact", "_failed", "_own", "_rules")
 
     def __init__(self, rules: Iterable[Rule], own: Iterable[tuple[str, Guard]] = ()) -> None:
         self._rules = tuple(rules)
+        self._fact = f"concerns {','.join(rule.name for rule in self._rules)}"
+        self._by_concern: dict[int, tuple[Rule, ...]] = {}
         self._own = tuple(own)
         self._failed: set[str] = set()
 
@@ -120,7 +136,7 @@ class GuardSet:
             return None
         if self._rules:
             for new, old in _views(prompt, candidate):
-                for rule in self._rules:
+                for rule in self._concerned(new, old):
                     reason = rule.compare(new, old)
                     if reason is not None:
                         return Veto(rule.name, reason)
@@ -129,6 +145,29 @@ class GuardSet:
             if reason is not None:
                 return Veto(name, reason)
         return None
+
+    def _concerned(self, new: Reading, old: Reading) -> tuple[Rule, ...]:
+        """Return the rules that may object to a pair, in their order."""
+        concern = self._concern(new) | self._concern(old)
+        found = self._by_concern.get(concern)
+        if found is None:
+            if len(self._by_concern) > _MOST_CONCERNS:
+                self._by_concern.clear()
+            found = self._by_concern[concern] = tuple(
+                rule for place, rule in enumerate(self._rules) if rule.concerns is None or concern >> place & 1
+            )
+        return found
+
+    def _concern(self, reading: Reading) -> int:
+        """Return the rules that a prompt holds something for, as bits."""
+        known: int | None = reading.facts.get(self._fact)
+        if known is None:
+            known = 0
+            for place, rule in enumerate(self._rules):
+                if rule.concerns is not None and rule.concerns(reading):
+                    known |= 1 << place
+            reading.facts[self._fact] = known
+        return known
 
     def features(self, prompt: str, candidate: str) -> Mapping[str, float]:
         """Return 1.0 for each guard that objects and 0.0 for the others, under `names`, in their order.

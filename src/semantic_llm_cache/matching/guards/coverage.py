@@ -43,4 +43,8 @@ def _name(piece: str) -> str:
     return next(name for first, last, name in SCRIPTS if first <= piece[0] <= last)
 
 
-COVERAGE = Rule("coverage", _compare)
+def _concerns(reading: Reading) -> bool:
+    return reading.language in UNCOVERED or bool(_uncovered(reading))
+
+
+COVERAGE = Rule("coverage", _compare, _concerns)

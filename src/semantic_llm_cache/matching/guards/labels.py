@@ -229,4 +229,9 @@ def _compare(new: Reading, old: Reading) -> str | None:
     return _compare_codes(new, old) or _compare_letters(new, old) or _compare_suffixes(new, old)
 
 
-LABELS = Rule("labels", _compare)
+def _concerns(reading: Reading) -> bool:
+    may_have_suffix = reading.has_number and not _SUFFIXES.isdisjoint(reading.vocabulary)
+    return may_have_suffix or bool(_codes(reading) or _labels(reading))
+
+
+LABELS = Rule("labels", _compare, _concerns)

@@ -11,7 +11,7 @@ from .lexicon import words
 from .lexicon.languages import CONTENTLESS
 from .text import Reading
 
-__all__ = ["comparison", "conditions", "connectives", "ends_exchanged"]
+__all__ = ["comparison", "conditions", "connectives", "ends_exchanged", "may_connect"]
 
 # --- and / or, joins, SQL -----------------------------------------------------------------------------
 
@@ -26,12 +26,18 @@ _SQL = re.compile(
 _SQL_WORDS = words(
     "distinct union intersect except minus desc max min avg sum count exists having cross inner left right full"
 )
+_CONNECTING = _SQL_WORDS | words("or join joins")
 _JOINS = re.compile(r"\b(?:(inner|left|right|full|cross|natural|self|anti|semi)(?: outer)? )?joins?\b")
 
 
 def connectives(new: Reading, old: Reading) -> str | None:
     """Return the boolean word, join or SQL keyword in which two prompts differ, or None."""
     return _and_or(new, old) or _joins(new, old) or _sql(new, old)
+
+
+def may_connect(reading: Reading) -> bool:
+    """Return False if `connectives` finds nothing in a prompt."""
+    return not _CONNECTING.isdisjoint(reading.vocabulary)
 
 
 def _and_or(new: Reading, old: Reading) -> str | None:
@@ -56,7 +62,7 @@ def _without_both(words: list[str]) -> list[str]:
 def _joins(new: Reading, old: Reading) -> str | None:
     if not ({"join", "joins"} & new.vocabulary and {"join", "joins"} & old.vocabulary):
         return None
-    ours, theirs = (set(_JOINS.findall(reading.text.lower())) for reading in (new, old))
+    ours, theirs = (set(_JOINS.findall(reading.lower)) for reading in (new, old))
     if ours == theirs or not (ours | theirs) - {""}:
         return None
     if ours - theirs and theirs - ours:
@@ -66,7 +72,7 @@ def _joins(new: Reading, old: Reading) -> str | None:
 
 def _sql(new: Reading, old: Reading) -> str | None:
     ours, theirs = _keywords(new), _keywords(old)
-    if ours == theirs or not (_SQL.search(new.text.lower()) and _SQL.search(old.text.lower())):
+    if ours == theirs or not (_SQL.search(new.lower) and _SQL.search(old.lower)):
         return None
     if ours - theirs:
         return f"operator {min(ours - theirs)} not in the stored prompt"
@@ -75,7 +81,7 @@ def _sql(new: Reading, old: Reading) -> str | None:
 
 def _keywords(reading: Reading) -> frozenset[str]:
     found = reading.vocabulary & _SQL_WORDS
-    return found | {"union all"} if "union all" in reading.text.lower() else found
+    return found | {"union all"} if "union all" in reading.lower else found
 
 
 # --- bounds, if / unless, including / except ----------------------------------------------------------
@@ -130,7 +136,7 @@ def conditions(new: Reading, old: Reading) -> str | None:
 
 
 def _bounds(new: Reading, old: Reading) -> str | None:
-    ours, theirs = ({name for name, found in _BOUNDS if found.search(reading.text.lower())} for reading in (new, old))
+    ours, theirs = ({name for name, found in _BOUNDS if found.search(reading.lower)} for reading in (new, old))
     if "than" in new.vocabulary and "than" in old.vocabulary and (">=" in ours) != (">=" in theirs):
         ours, theirs = ours or {">"}, theirs or {">"}  # "greater than y" and "greater than or equal to y"
     if ours and theirs and ours != theirs:
@@ -139,7 +145,7 @@ def _bounds(new: Reading, old: Reading) -> str | None:
 
 
 def _unless(new: Reading, old: Reading) -> str | None:
-    ours, theirs = new.text.lower(), old.text.lower()
+    ours, theirs = new.lower, old.lower
     for name, pattern in (("unless", _UNLESS), ("even if", _EVEN_IF)):
         mine, yours = pattern.search(ours), pattern.search(theirs)
         if bool(mine) == bool(yours):
@@ -152,7 +158,7 @@ def _unless(new: Reading, old: Reading) -> str | None:
 
 
 def _excluded(new: Reading, old: Reading) -> str | None:
-    mine, yours = _WITHOUT.search(new.text.lower()), _WITHOUT.search(old.text.lower())
+    mine, yours = _WITHOUT.search(new.lower), _WITHOUT.search(old.lower)
     if bool(mine) == bool(yours):
         return None
     other = _WITH.search((old if mine else new).text.lower())
@@ -212,7 +218,7 @@ def _compared(reading: Reading) -> dict[str, tuple[str, int, str]]:
     if reading.language != "en":
         return known
     at = reading.words.index("than") if "than" in reading.vocabulary else 0
-    for match in _COMPARED.finditer(reading.text.lower()):
+    for match in _COMPARED.finditer(reading.lower):
         way, quality, equal, alike, single = match.groups()
         if single:
             if single in _NO_QUALITY or (single.endswith("er") and not at and "which" not in reading.vocabulary):

@@ -6,7 +6,7 @@ from .lexicon import words
 from .lexicon.numerals import ORDINAL_WORDS
 from .text import Reading
 
-__all__ = ["other_multiple"]
+__all__ = ["may_multiply", "other_multiple"]
 
 _MULTIPLES = {
     "half": "half", "halve": "half", "double": "double", "twice": "double", "doubled": "double", "triple": "triple",
@@ -20,6 +20,11 @@ _IDIOMS = words(
     "past hour hours year years way life time breed baked hearted brother sister price check click bed room"
 )
 """Words next to which "half" and "double" are part of a name or have other common wordings."""
+
+
+def may_multiply(reading: Reading) -> bool:
+    """Return False if `other_multiple` finds nothing in a prompt."""
+    return not _WORDS.isdisjoint(reading.vocabulary)
 
 
 def other_multiple(new: Reading, old: Reading) -> str | None:

@@ -7,8 +7,8 @@ import re
 from .base import Rule
 from .lexicon import words
 from .lexicon.numerals import LOOSE_UNITS, NUMBER_WORDS, UNITS
-from .multiples import other_multiple
-from .quantity import CURRENCIES, NUMERIC_WORDS, Quantity, quantities
+from .multiples import may_multiply, other_multiple
+from .quantity import CURRENCIES, NUMERIC_WORDS, Quantity, may_hold_quantities, quantities
 from .text import Reading
 
 __all__ = ["NUMBERS", "UNITS_RULE", "VERSIONS"]
@@ -135,6 +135,7 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 
+_MAY_BE_VERSION = re.compile(r"\d\.\d|v(?:ersion|er\.?)?\s?\.?\d", re.IGNORECASE)  # part of whatever that matches
 _NOT_PRODUCTS = words(
     "is are was were be of to in at by from than about over under for with and or costs cost weighs "
     "equals equal times plus minus by around only between version s per only exactly nearly"
@@ -145,7 +146,7 @@ def _versions(reading: Reading) -> frozenset[str]:
     known: frozenset[str] | None = reading.facts.get("versions")
     if known is None:
         found = set()
-        if reading.has_number:
+        if reading.has_number and _MAY_BE_VERSION.search(reading.text) is not None:
             for match in _VERSION.finditer(reading.text):
                 version, dotted, product, decimal = match.groups()
                 number = version or dotted
@@ -220,6 +221,11 @@ def _compare_amounts(new: Reading, old: Reading) -> str | None:
     return _compare_numbers(new, old) or other_multiple(new, old)
 
 
-NUMBERS = Rule("numbers", _compare_amounts)
-VERSIONS = Rule("versions", _compare_versions)
-UNITS_RULE = Rule("units", _compare_units)
+def _concerns(reading: Reading) -> bool:
+    # Also words for numbers in another language than that of the prompt.
+    return may_hold_quantities(reading) or may_multiply(reading)
+
+
+NUMBERS = Rule("numbers", _compare_amounts, _concerns)
+VERSIONS = Rule("versions", _compare_versions, _versions)
+UNITS_RULE = Rule("units", _compare_units, _loose_units)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .base import Rule
 from .lexicon import in_order, words
 from .lexicon.languages import CONTENTLESS, COORDINATORS, DROPPED
@@ -155,7 +157,7 @@ def _compare(new: Reading, old: Reading) -> str | None:
 
 
 def _swapped(new: Reading, old: Reading, common: frozenset[str]) -> str | None:
-    (ours, ours_full, ours_said), (theirs, theirs_full, theirs_said) = _sequences(new), _sequences(old)
+    (ours, ours_full, _), (theirs, theirs_full, _) = _sequences(new), _sequences(old)
     if len(ours) == len(theirs) and sorted(ours) == sorted(theirs):
         if _asks_object(new) != _asks_object(old) and ours[0] == theirs[0] in ("who", "what", "which"):
             # "Who did Ann pay?" asks for the object, "Who paid Ann?" for the subject.
@@ -177,7 +179,7 @@ def _swapped(new: Reading, old: Reading, common: frozenset[str]) -> str | None:
     who = {*ours[:1], *theirs[:1]} == {"who", "whom"} and _asks_object(new) != _asks_object(old)
     if who and sorted(ours[1:]) == sorted(theirs[1:]):
         return f"swapped roles of {ours[-1]}"
-    return _exchanged(ours_full, theirs_full, ours_said, theirs_said, common)
+    return _exchanged(new, old, common)
 
 
 def _asks_object(reading: Reading) -> bool:
@@ -185,23 +187,20 @@ def _asks_object(reading: Reading) -> bool:
     return not _DO.isdisjoint(reading.words[1:3])
 
 
-def _exchanged(
-    ours: list[str], theirs: list[str], ours_said: list[str], theirs_said: list[str], common: frozenset[str]
-) -> str | None:
+def _exchanged(new: Reading, old: Reading, common: frozenset[str]) -> str | None:
     """Find two words that changed places: each is where the other was, after the same word."""
-    ours_at = _unique(ours)
-    theirs_at = _unique(theirs)
-    shared = [w for w in ours_at if w in theirs_at and w not in CONTENTLESS and w not in COORDINATORS and len(w) > 1]
+    ours, theirs = _spots(new), _spots(old)
+    shared = [word for word in ours if word in theirs]
     if len(shared) < 2 or len(shared) > 60 or not common.isdisjoint(_SYMMETRIC):
         return None
-    content = len(frozenset(ours) | frozenset(theirs))
+    content = len({*_sequences(new)[1], *_sequences(old)[1]})
     if 2 * len(shared) < content - len(shared):
         return None
-    for place_of in (_place, _wide_place):
-        before_ours = {w: place_of(ours_said, ours_at[w]) for w in shared}
-        before_theirs = {w: place_of(theirs_said, theirs_at[w]) for w in shared}
+    for side in (_PLACE, _WIDE):
+        before_ours = {word: ours[word][side] for word in shared}
+        before_theirs = {word: theirs[word][side] for word in shared}
         holders = {before_theirs[w]: w for w in shared if before_ours[w] != before_theirs[w]}
-        for word in shared:
+        for word in shared if holders else ():
             place = before_ours[word]
             other = holders.get(place)
             if (
@@ -210,14 +209,36 @@ def _exchanged(
                 and before_theirs[word] == before_ours[other]
                 and place is not None
                 and before_ours[other] is not None
-                and abs(ours_at[word] - ours_at[other]) > 1
-                and (
-                    place_of is _wide_place or (ours_at[word] < ours_at[other]) != (theirs_at[word] < theirs_at[other])
-                )
+                and abs(ours[word].at - ours[other].at) > 1
+                and (side == _WIDE or (ours[word].at < ours[other].at) != (theirs[word].at < theirs[other].at))
             ):
-                first, second = (word, other) if ours_at[word] < ours_at[other] else (other, word)
+                first, second = (word, other) if ours[word].at < ours[other].at else (other, word)
                 return f"swapped {first} and {second}"
     return None
+
+
+class _Spot(NamedTuple):
+    """Where a word stands that a prompt has once: its position, and what `_place` and `_wide_place` return."""
+
+    at: int
+    place: str | None
+    wide: str | None
+
+
+_PLACE, _WIDE = 1, 2  # fields of a `_Spot`
+
+
+def _spots(reading: Reading) -> dict[str, _Spot]:
+    """Return word -> where it stands, of the words with content that a prompt has once."""
+    known: dict[str, _Spot] | None = reading.facts.get("spots")
+    if known is None:
+        _, full, said = _sequences(reading)
+        known = reading.facts["spots"] = {
+            word: _Spot(at, _place(said, at), _wide_place(said, at))
+            for word, at in _unique(full).items()
+            if word not in CONTENTLESS and word not in COORDINATORS and len(word) > 1
+        }
+    return known
 
 
 def _place(said: list[str], at: int) -> str | None:

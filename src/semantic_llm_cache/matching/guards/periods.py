@@ -24,6 +24,7 @@ _UNITS = {
     "год ежегодно rok rocznie",
 }
 _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in words.split()}
+_UNIT_WORDS = frozenset(_UNIT_OF)
 _BEFORE = (
     "per each every a an pro jede jeden jedes je par chaque por cada al ao al all' ogni elke elk в каждый каждую "
     "каждые na co każdy każdego"
@@ -45,9 +46,9 @@ _CJK = {"每天": "day", "每日": "day", "毎日": "day", "每周": "week", "�
 def _periods(reading: Reading) -> frozenset[str]:
     found = reading.facts.get("periods")
     if found is None:
-        text = reading.text.lower()
-        units = {_UNIT_OF[word] for word in _ALONE.findall(text)}
-        units.update(_UNIT_OF[word] for word in _AFTER.findall(text))
+        text, units = reading.lower, set[str]()
+        if reading.may_hold(_UNIT_WORDS):
+            units.update(_UNIT_OF[word] for word in (*_ALONE.findall(text), *_AFTER.findall(text)))
         if reading.cjk:
             units.update(unit for word, unit in _CJK.items() if word in text)
         found = reading.facts["periods"] = frozenset(units)
@@ -63,4 +64,4 @@ def _compare(new: Reading, old: Reading) -> str | None:
     return None
 
 
-PERIODS = Rule("periods", _compare)
+PERIODS = Rule("periods", _compare, _periods)

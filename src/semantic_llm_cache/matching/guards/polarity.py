@@ -223,7 +223,7 @@ def _count(reading: Reading) -> int:
     if reading.language == "en":
         if count:
             # What is harmless was counted once each.
-            count -= len(_HARMLESS.findall(reading.text.lower()))
+            count -= len(_HARMLESS.findall(reading.lower))
         return max(count, 0)
     if reading.language in ("cs", "sk"):
         count += sum(1 for w in words if _NEGATED_VERB.match(w) and w not in negative)
@@ -346,7 +346,7 @@ def _compare_direction(new: Reading, old: Reading) -> str | None:
     return None
 
 
-NEGATION = Rule("negation", _compare_negation)
+NEGATION = Rule("negation", _compare_negation, _negations)
 ANTONYM = Rule("antonyms", _compare_antonyms)
 
 

@@ -70,7 +70,7 @@ def _classes(reading: Reading) -> dict[tuple[str, str], str]:
             if found is not None:
                 known.setdefault(found, word)
         if ("have" in reading.vocabulary or "need" in reading.vocabulary or "has" in reading.vocabulary) and (
-            match := _HAVE_TO.search(reading.text.lower())
+            match := _HAVE_TO.search(reading.lower)
         ):
             known.setdefault(("duty", _MUST), match.group())
         reading.facts["quantifiers"] = known

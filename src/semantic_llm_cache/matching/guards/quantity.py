@@ -8,9 +8,9 @@ from typing import NamedTuple
 from .lexicon import in_order, words
 from .lexicon.numerals import MULTIPLIERS, NUMBER_WORDS, ORDINAL_WORDS, UNITS
 from .text import Reading
-from .times import CLOCK
+from .times import clocks
 
-__all__ = ["CURRENCIES", "NUMERIC_WORDS", "Quantity", "quantities"]
+__all__ = ["CURRENCIES", "NUMERIC_WORDS", "Quantity", "may_hold_quantities", "quantities"]
 
 _ENGLISH_NUMBERS = NUMBER_WORDS["en"]
 _HAN = {"零": 0, "〇": 0, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
@@ -53,6 +53,9 @@ NUMERIC_WORDS = frozenset(w for words in NUMBER_WORDS.values() for w in words) |
 }  # fmt: skip
 """Words of all languages that stand for a number, in lower case."""
 
+# No number in words begins with any other word; see `_read_word`.
+_BEGIN_NUMBERS = NUMERIC_WORDS | words("a an million thousand") | _HAN_ONE.keys()
+
 
 def _decimal(text: str, english: bool) -> float:
     """Read digits with separators: 1,000 and 1.5; and in other languages 1.000 and 1,5."""
@@ -76,15 +79,16 @@ def _decimal(text: str, english: bool) -> float:
         return float("nan")
 
 
+def may_hold_quantities(reading: Reading) -> bool:
+    """Return False if a prompt has no digits and no words for numbers, of any language."""
+    return reading.has_number or reading.cjk or not NUMERIC_WORDS.isdisjoint(reading.vocabulary)
+
+
 def quantities(reading: Reading) -> list[Quantity]:
     """Return the numbers of a prompt, with their units where one is named."""
     known: list[Quantity] | None = reading.facts.get("quantities")
     if known is None:
-        if reading.has_number or reading.cjk or not NUMERIC_WORDS.isdisjoint(reading.vocabulary):
-            known = _find(reading)
-        else:
-            known = []
-        reading.facts["quantities"] = known
+        known = reading.facts["quantities"] = _find(reading) if may_hold_quantities(reading) else []
     return known
 
 
@@ -174,8 +178,9 @@ def _find(reading: Reading) -> list[Quantity]:
     english = reading.language == "en"
     words = _ENGLISH_NUMBERS if english else NUMBER_WORDS.get(reading.language, _ENGLISH_NUMBERS)
     # Times of day are compared by rule "times"; "like I'm five" is a wish for simple words.
-    spans = [m.span() for m in CLOCK.finditer(text)] if reading.has_number else []
-    spans += [m.span() for m in _LIKE_FIVE.finditer(text)]
+    spans = list(clocks(reading).spans)
+    if "5" in text or "five" in reading.lower:
+        spans += [m.span() for m in _LIKE_FIVE.finditer(text)]
     skipped = {place for first, end in spans for place in range(first, end)}
     found: list[Quantity] = []
     attached: set[int] = set()  # tokens that are units of a number
@@ -185,7 +190,7 @@ def _find(reading: Reading) -> list[Quantity]:
         value: float | None = None
         weak = ordinal = False
         begin = at
-        if start in skipped:
+        if start in skipped or (kind != "num" and piece.lower() not in _BEGIN_NUMBERS):
             at += 1
             continue
         if kind == "num":

@@ -14,6 +14,7 @@ __all__ = ["other_kind", "other_owner", "other_quantity", "other_relation"]
 
 _OWNERS = words("my your his her their our")
 _OBJECTS = words("me him her them us")
+_OWNING = _OWNERS | _OBJECTS
 
 
 def other_owner(new: Reading, old: Reading) -> str | None:
@@ -22,7 +23,7 @@ def other_owner(new: Reading, old: Reading) -> str | None:
     "How do you reset your password?" is "How do I reset my password?": there the subject changes as well.
     """
     ours, theirs = new.words, old.words
-    if len(ours) != len(theirs) or ours == theirs:
+    if _OWNING.isdisjoint(new.vocabulary) or len(ours) != len(theirs) or ours == theirs:
         return None
     pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a != b]
     for group in (_OWNERS, _OBJECTS):
@@ -85,7 +86,7 @@ def _owned(reading: Reading) -> frozenset[tuple[str, str]]:
     if known is None:
         found = set()
         if "'" in reading.text or "of" in reading.vocabulary:
-            low = reading.text.lower()
+            low = reading.lower
             # What is matched may overlap: "mother's brother's wife" holds two relations.
             found = {(stem(m[1]), stem(m[2])) for m in _overlapping(_S, low)}
             found |= {(stem(m[2]), stem(m[1])) for m in _overlapping(_OF, low)}
@@ -139,7 +140,7 @@ def _kinds(reading: Reading) -> frozenset[str]:
     if known is None:
         known = frozenset()
         if not _KINDS.isdisjoint(reading.vocabulary):
-            low = reading.text.lower()
+            low = reading.lower
             known = frozenset(_SAME.get(m[1], m[1]) for p in (_KIND, _KIND_OF, _KIND_AFTER) for m in p.finditer(low))
         reading.facts["kinds"] = known
     return known

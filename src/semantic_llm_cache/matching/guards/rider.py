@@ -9,7 +9,7 @@ about the manner of the answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .additions import asserted, repeated, replied, spelled
@@ -24,6 +24,7 @@ from .lexicon.riders import (
     LEADS,
     MANNERS,
     ORDINARY,
+    PHRASE_WORDS,
     PHRASES,
     STYLES,
     WRITINGS,
@@ -121,8 +122,20 @@ def _parts(mark: str, after: str) -> bool:
 def _clause(held: list[tuple[str, str]], hard: bool, mark: str) -> _Clause:
     words = tuple(word for word, _ in held)
     asks = mark in ("?", "？") and not _QUESTIONS.isdisjoint(words[:2])
-    content = tuple(pair for pair in held if pair[0] not in FILLER and (len(pair[0]) > 1 or pair[0] >= "\u3040"))
-    return _Clause(content, words, hard, asks)
+    return _Clause(_with_content(held), words, hard, asks)
+
+
+def _with_content(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return those pairs of a word and its stem whose word is no filler."""
+    return tuple(pair for pair in pairs if pair[0] not in FILLER and (len(pair[0]) > 1 or pair[0] >= "\u3040"))
+
+
+def _content(reading: Reading) -> tuple[tuple[str, str], ...]:
+    """Return the content of all clauses."""
+    known: tuple[tuple[str, str], ...] | None = reading.facts.get("content")
+    if known is None:
+        known = reading.facts["content"] = _with_content(zip(reading.words, reading.stems, strict=True))
+    return known
 
 
 def _compare(new: Reading, old: Reading) -> str | None:
@@ -138,9 +151,8 @@ def _compare(new: Reading, old: Reading) -> str | None:
 
 def _beyond(one: Reading, other: Reading) -> str | None:
     """Return what `one` adds to `other` but should not, or None."""
-    clauses = _clauses(one)
     known, squashed = other.bag, other.squashed
-    extra = {stem for clause in clauses for word, stem in clause.content if stem not in known and word not in squashed}
+    extra = {stem for word, stem in _content(one) if stem not in known and word not in squashed}
     found = _address(one, other) or _phrase(one, other)
     found = found or spelled(one, other) or repeated(one, other, extra)
     if found is not None:
@@ -151,6 +163,7 @@ def _beyond(one: Reading, other: Reading) -> str | None:
             return _shown(added)
     if not extra:
         return None
+    clauses = _clauses(one)
     theirs = {stem for clause in _clauses(other) for _, stem in clause.content}
     if theirs and len(extra) >= _MUCH and theirs <= one.bag:
         return _shown([word for clause in clauses for word, stem in clause.content if stem in extra])
@@ -247,7 +260,7 @@ def _command(clause: _Clause, extra: set[str]) -> int:
 
 def _address(one: Reading, other: Reading) -> str | None:
     for shown, bare in _addresses(one):
-        if bare not in _lower(other):
+        if bare not in other.lower:
             return shown[:40]
     return None
 
@@ -267,7 +280,7 @@ def _addresses(reading: Reading) -> list[tuple[str, str]]:
 
 def _phrase(one: Reading, other: Reading) -> str | None:
     for shown in _phrases(one):
-        if shown not in _lower(other):
+        if shown not in other.lower:
             return f'"{shown}"'
     return None
 
@@ -275,17 +288,12 @@ def _phrase(one: Reading, other: Reading) -> str | None:
 def _phrases(reading: Reading) -> list[str]:
     known: list[str] | None = reading.facts.get("phrases")
     if known is None:
-        low = _lower(reading)
+        low, patterns = reading.lower, _PHRASES
+        if not reading.may_hold(PHRASE_WORDS):
+            patterns = () if low.isascii() else _PHRASES[-1:]
         known = reading.facts["phrases"] = [
-            match.group().strip(" .?!:;,([{\n") for pattern in _PHRASES for match in pattern.finditer(low)
+            match.group().strip(" .?!:;,([{\n") for pattern in patterns for match in pattern.finditer(low)
         ]
-    return known
-
-
-def _lower(reading: Reading) -> str:
-    known: str | None = reading.facts.get("lower")
-    if known is None:
-        known = reading.facts["lower"] = reading.text.lower()
     return known
 
 

@@ -128,11 +128,21 @@ def other_doer(new: Reading, old: Reading) -> str | None:
     """
     if _AUXILIARIES.isdisjoint(new.vocabulary) or _AUXILIARIES.isdisjoint(old.vocabulary):
         return None
-    ours, theirs = _DOER.search(new.text.lower()), _DOER.search(old.text.lower())
-    if ours is None or theirs is None or bool(ours[1]) == bool(theirs[1]) or stem(ours[3]) != stem(theirs[3]):
+    ours = _does(new)
+    theirs = _does(old) if ours else ()
+    if not ours or not theirs or bool(ours[0]) == bool(theirs[0]) or stem(ours[2]) != stem(theirs[2]):
         return None
-    somebody, other = (ours[2], old) if ours[2] else (theirs[2], new)
-    return f"swapped roles of {ours[3]}" if stem(somebody) in other.bag else None
+    somebody, other = (ours[1], old) if ours[1] else (theirs[1], new)
+    return f"swapped roles of {ours[2]}" if stem(somebody) in other.bag else None
+
+
+def _does(reading: Reading) -> tuple[str, ...]:
+    """Return who does what: the asker or "", somebody else or "", the verb. () where the prompt does not say."""
+    known: tuple[str, ...] | None = reading.facts.get("does")
+    if known is None:
+        match = _DOER.search(reading.lower)
+        known = reading.facts["does"] = () if match is None else tuple(part or "" for part in match.groups())
+    return known
 
 
 # --- only, even, almost -------------------------------------------------------------------------------
@@ -146,14 +156,16 @@ _ALL_NOT = re.compile(r"\b(?:all|every|everyone|everybody)\b.*\b(?:not|n't)\b")
 def moved_focus(new: Reading, old: Reading) -> str | None:
     """Return the word ("only", "even") that applies to the subject in one prompt and to the rest in the other."""
     here, there = new.vocabulary, old.vocabulary
-    if new.language == old.language == "en" and {"not"} <= here & there:
+    if "not" in here and "not" in there and new.language == old.language == "en":
         for one, other in ((new, old), (old, new)):
-            if _NOT_ALL.search(one.text.lower()) and _ALL_NOT.search(other.text.lower()):
+            if _NOT_ALL.search(one.lower) and _ALL_NOT.search(other.lower):
                 return "swapped not and all"
     if ("only" in here) != ("only" in there):
         without = [[w for w in reading.words if w != "only"] for reading in (new, old)]
         if without[0] == without[1]:
             return f"swapped only {'not in' if 'only' in here else 'only in'} the stored prompt"
+    if _FOCUS.isdisjoint(here) or _FOCUS.isdisjoint(there):
+        return None
     for word in _FOCUS & here & there:
         ours, theirs = _before(new, word), _before(old, word)
         if word == "only" and _other_person(new, old):

@@ -127,7 +127,7 @@ _DEPTH_WORDS = frozenset(w for _, pattern in _DEPTHS for w in re.findall(r"[^\W\
 def _shapes(reading: Reading) -> frozenset[str]:
     known: frozenset[str] | None = reading.facts.get("shapes")
     if known is None:
-        low = reading.text.lower()
+        low = reading.lower
         found = set()
         for match in () if _KIND_WORDS.isdisjoint(reading.vocabulary) else _SHAPE.finditer(low):
             kind = match.group(1)
@@ -149,7 +149,7 @@ def _depths(reading: Reading) -> frozenset[str]:
         if _DEPTH_WORDS.isdisjoint(reading.vocabulary) and not reading.cjk:
             known = frozenset()
         else:
-            low = reading.text.lower()
+            low = reading.lower
             known = frozenset(name for name, pattern in _DEPTHS if pattern.search(low))
         reading.facts["depths"] = known
     return known
@@ -195,7 +195,7 @@ _CJK_LANGUAGE = re.compile(
 def _languages(reading: Reading) -> frozenset[str]:
     known: frozenset[str] | None = reading.facts.get("languages")
     if known is None:
-        low = reading.text.lower()
+        low = reading.lower
         speaks = not _LANGUAGE_WORDS.isdisjoint(reading.vocabulary)
         found = {ANSWER_LANGUAGES[m] for m in _IN_LANGUAGE.findall(low)} if speaks else set()
         if reading.cjk:
@@ -258,7 +258,7 @@ def _question(reading: Reading) -> tuple[str, frozenset[str]]:
     """Return the one question word of a prompt ("" when there are several or none), and the words it is made of."""
     known: tuple[str, frozenset[str]] | None = reading.facts.get("question")
     if known is None:
-        asked = set(_QUESTION.findall(reading.text.lower())) if reading.language == "en" else set()
+        asked = set(_QUESTION.findall(reading.lower)) if reading.language == "en" else set()
         asks = {_ASKS.get(m, m) for m in asked}
         # "How much is the fee" and "what is the fee" are one question, "how many fees" is another.
         ask = "what" if asked == {"how much"} else next(iter(asks)) if len(asks) == 1 else ""
@@ -289,6 +289,6 @@ def _compare_question(new: Reading, old: Reading) -> str | None:
     return f"question {ours} != {theirs}"
 
 
-FORMAT = Rule("format", _compare_format)
-LANGUAGE = Rule("language", _compare_language)
+FORMAT = Rule("format", _compare_format, lambda reading: _shapes(reading) or _depths(reading))
+LANGUAGE = Rule("language", _compare_language, _languages)
 QUESTION = Rule("question", _compare_question)

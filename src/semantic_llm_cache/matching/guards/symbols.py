@@ -9,7 +9,7 @@ from collections.abc import Callable
 from .base import Rule
 from .lexicon import words
 from .lexicon.numerals import NUMBER_WORDS
-from .logic import connectives
+from .logic import connectives, may_connect
 from .text import Reading
 
 __all__ = ["CODE", "EMOJI", "FLAGS", "IDENTIFIERS", "OPERATORS", "QUOTES", "URLS"]
@@ -57,13 +57,14 @@ _HARD_ID = re.compile(
     r"|(?=\w*\d)(?=\w*[A-Za-z])[A-Z0-9]{5,}"
     r")(?![\w@])"
 )
+_ID_SIGN = re.compile(r"[-_#0-9]")
 _HUMP = re.compile(r"[a-z0-9][A-Z]")
 _CAMEL = re.compile(r"(?<!\w)(?:[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+)(?!\w)")
 
 
 @_remembered("ids")
 def _hard_ids(reading: Reading) -> dict[str, str]:
-    if not any(c in reading.text for c in "_-#0123456789"):
+    if _ID_SIGN.search(reading.text) is None:
         return {}
     return {_bare(m.group()): m.group() for m in _HARD_ID.finditer(reading.text)}
 
@@ -395,10 +396,10 @@ def _compare_emoji(new: Reading, old: Reading) -> str | None:
     return None
 
 
-IDENTIFIERS = Rule("identifiers", _compare_identifiers)
-URLS = Rule("urls", _compare_urls)
-FLAGS = Rule("flags", _compare_flags)
-QUOTES = Rule("quotes", _compare_quotes)
-CODE = Rule("code", _compare_code)
-OPERATORS = Rule("operators", _compare_logic)
-EMOJI = Rule("emoji", _compare_emoji)
+IDENTIFIERS = Rule("identifiers", _compare_identifiers, lambda reading: _hard_ids(reading) or _camels(reading))
+URLS = Rule("urls", _compare_urls, _urls)
+FLAGS = Rule("flags", _compare_flags, _flags)
+QUOTES = Rule("quotes", _compare_quotes, _quotes)
+CODE = Rule("code", _compare_code, _code)
+OPERATORS = Rule("operators", _compare_logic, lambda reading: _operators(reading) or may_connect(reading))
+EMOJI = Rule("emoji", _compare_emoji, _emoji)

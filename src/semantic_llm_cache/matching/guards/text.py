@@ -187,8 +187,8 @@ class Reading:
     """
 
     __slots__ = (
-        "_squashed", "bag", "capitals", "cjk", "facts", "has_number", "language", "opened", "stems", "text", "tokens",
-        "vocabulary", "words",
+        "_lower", "_squashed", "bag", "capitals", "cjk", "facts", "has_number", "language", "opened", "stems", "text",
+        "tokens", "vocabulary", "words",
     )  # fmt: skip
 
     def __init__(self, text: str) -> None:
@@ -198,6 +198,7 @@ class Reading:
         self.text = raw
         self.facts: dict[str, Any] = {}
         self._squashed: str | None = None
+        self._lower: str | None = None
         self.cjk = not raw.isascii() and any("\u3040" <= c <= "\u9fff" for c in raw)
         tokens: list[tuple[str, str, int]] = []
         words: list[str] = []
@@ -281,9 +282,23 @@ class Reading:
         letters = [w[0] for w in self.words[:3] if w[0] >= "\u0370"]
         for first, last, own, language in _BY_LETTER:
             if any(first <= letter <= last for letter in letters):
-                low = self.text.lower()
+                low = self.lower
                 return next((other for known, other in own if any(c in low for c in known)), language)
         return None
+
+    def may_hold(self, words: frozenset[str]) -> bool:
+        """Return False if none of these words, in lower case, stands in the text between other signs than letters.
+
+        A quick test before a pattern that needs one of them. A word with an apostrophe counts as any.
+        """
+        return not words.isdisjoint(self.vocabulary) or "'" in self.text
+
+    @property
+    def lower(self) -> str:
+        """The text in lower case."""
+        if self._lower is None:
+            self._lower = self.text.lower()
+        return self._lower
 
     @property
     def squashed(self) -> str:

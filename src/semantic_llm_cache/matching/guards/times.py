@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from .base import Rule
 from .lexicon import words
 from .lexicon.times import CJK_TIME_WORDS, FOREIGN_ONLY, OPTIONAL_TIMES, TIME_PHRASES, TIME_WORDS
 from .text import Reading
 
-__all__ = ["CLOCK", "TIMES"]
+__all__ = ["TIMES", "Clocks", "clocks"]
 
 _LONGEST: dict[str, int] = {}
 for _phrase in TIME_PHRASES:
     _LONGEST[_phrase[0]] = max(_LONGEST.get(_phrase[0], 0), len(_phrase))
 _STARTS = frozenset(_LONGEST) | frozenset(TIME_WORDS)
 _CJK = re.compile("|".join(sorted(CJK_TIME_WORDS, key=len, reverse=True)))
-CLOCK = re.compile(
+_CLOCK = re.compile(
     r"(?<![\w:.])(?P<h12>1[0-2]|0?[1-9])(?:[:.](?P<m12>[0-5]\d))?\s?(?P<half>[ap])\.?m\b\.?"
     r"|(?<![\w:])(?P<h24>[01]?\d|2[0-3]):(?P<m24>[0-5]\d)(?![\w:])",
     re.IGNORECASE,
 )
+_MAY_BE_CLOCK = re.compile(r"\d(?::\d|\s?[ap]\.?m)", re.IGNORECASE)  # part of whatever `_CLOCK` matches
 
 
-def _clocks(reading: Reading) -> frozenset[str]:
-    found = set()
-    for match in CLOCK.finditer(reading.text):
-        if match["h12"]:
-            hour = int(match["h12"]) % 12 + (12 if match["half"] in "pP" else 0)
-            minute = int(match["m12"] or 0)
-        else:
-            hour, minute = int(match["h24"]), int(match["m24"])
-        found.add(f"{hour:02}:{minute:02}")
-    return frozenset(found)
+class Clocks(NamedTuple):
+    """The clock times of a prompt, as HH:MM, and where in the text they stand."""
+
+    times: frozenset[str]
+    spans: tuple[tuple[int, int], ...]
+
+
+_NO_CLOCKS = Clocks(frozenset(), ())
+
+
+def clocks(reading: Reading) -> Clocks:
+    """Return the clock times of a prompt."""
+    known: Clocks | None = reading.facts.get("clocks")
+    if known is None:
+        known = _NO_CLOCKS
+        if reading.has_number and _MAY_BE_CLOCK.search(reading.text) is not None:
+            matches = list(_CLOCK.finditer(reading.text))
+            known = Clocks(frozenset(map(_hour, matches)), tuple(match.span() for match in matches))
+        reading.facts["clocks"] = known
+    return known
+
+
+def _hour(match: re.Match[str]) -> str:
+    if match["h12"]:
+        hour = int(match["h12"]) % 12 + (12 if match["half"] in "pP" else 0)
+        return f"{hour:02}:{int(match['m12'] or 0):02}"
+    return f"{int(match['h24']):02}:{int(match['m24']):02}"
 
 
 def _times(reading: Reading) -> frozenset[str]:
@@ -100,7 +119,7 @@ def _compare(new: Reading, old: Reading) -> str | None:
     if zones_new and zones_old and zones_new != zones_old:
         return f"time {min(zones_new - zones_old or zones_new)} != {min(zones_old - zones_new or zones_old)}"
     if new.has_number or old.has_number:
-        clocks_new, clocks_old = _clocks(new), _clocks(old)
+        clocks_new, clocks_old = clocks(new).times, clocks(old).times
         if clocks_new != clocks_old:
             a, b = clocks_new - clocks_old, clocks_old - clocks_new
             if a and b:
@@ -123,6 +142,11 @@ _ZONE_NAME = re.compile(
     r"(british) summer|(greenwich) mean|(coordinated) universal) time\b",
     re.IGNORECASE,
 )
+# Whatever the two patterns match holds one of these.
+_ZONE_WORDS = words(
+    "time utc gmt cet cest est edt cst cdt mst mdt pst pdt akst akdt hst bst wet west eet eest msk ist jst kst sgt hkt "
+    "aest aedt acst acdt awst nzst nzdt sast aoe"
+)
 _NAMED_ZONES = {"british": "BST", "greenwich": "UTC", "coordinated": "UTC"}
 
 
@@ -131,7 +155,7 @@ def _zones(reading: Reading) -> frozenset[str]:
     known: frozenset[str] | None = reading.facts.get("zones")
     if known is None:
         found = set()
-        if reading.capitals or "time" in reading.vocabulary:
+        if reading.may_hold(_ZONE_WORDS):
             found = {re.sub(r"\s", "", zone).replace("GMT", "UTC") for zone in _ZONE.findall(reading.text)}
             for american, saving, european, summer, *others in _ZONE_NAME.findall(reading.text):
                 if american:
@@ -146,12 +170,19 @@ def _zones(reading: Reading) -> frozenset[str]:
 
 def _side(reading: Reading) -> str:
     """Return "ago" or "from now" if a number of time units is given in that direction."""
-    words = reading.words
-    if "ago" in words:
-        return "ago"
-    if "from now" in reading.text.lower() or _IN_FUTURE.search(reading.text):
-        return "from now"
-    return ""
+    known: str | None = reading.facts.get("side")
+    if known is None:
+        known = ""
+        if "ago" in reading.words:
+            known = "ago"
+        elif "from now" in reading.lower or _IN_FUTURE.search(reading.text):
+            known = "from now"
+        reading.facts["side"] = known
+    return known
 
 
-TIMES = Rule("times", _compare)
+def _concerns(reading: Reading) -> bool:
+    return reading.has_number or bool(_times(reading) or _zones(reading))
+
+
+TIMES = Rule("times", _compare, _concerns)

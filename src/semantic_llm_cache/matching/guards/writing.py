@@ -158,5 +158,5 @@ def _as_in(word: str, ways: set[str]) -> str:
     return word.capitalize() if "capital" in ways else word
 
 
-ACCENTS = Rule("accents", _compare_accents)
-CASE = Rule("case", _compare_case)
+ACCENTS = Rule("accents", _compare_accents, _accented)
+CASE = Rule("case", _compare_case, _cases)

@@ -15,6 +15,7 @@ __all__ = [
     "MANNERS",
     "ORDINARY",
     "PHRASES",
+    "PHRASE_WORDS",
     "STYLES",
     "WRITINGS",
 ]
@@ -159,4 +160,13 @@ PHRASES = (
     r"(?:tone|style|mode|role|persona|format|system|admin|note|ps)[:=])",
     r"反话|皮肉|讽刺|嘘",
 )
-"""Patterns of the same kind, for what is in one prompt alone."""
+"""Patterns of the same kind, for what is in one prompt alone. The last one is for scripts without spaces."""
+
+PHRASE_WORDS = words(
+    "matter answers now voice style manner tone words point perspective viewpoint joke pirate poem rap song haiku "
+    "limerick tweet party side team camp behalf favor favour interest interests using mentioning saying answer reply "
+    "response want like world universe pip rm curl make made making instructions prompt mode off you act acting "
+    "speaking answering playing according given knowing assuming word letter letters role persona format system admin "
+    "note ps"
+)
+"""Whatever the other patterns match holds one of these."""
