@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from semantic_llm_cache.exceptions import CacheBackendError, PromptCacheError
-from semantic_llm_cache.runtime.deadlines import deadlines_of
 
 __all__ = ["driven", "limited", "maybe_await", "need_asyncio"]
 
@@ -36,17 +35,8 @@ async def limited(awaitable: Awaitable[T], seconds: float | None) -> T:
     if seconds is None:
         return await awaitable
     if sys.version_info >= (3, 11):
-        loop = asyncio.get_running_loop()
-        deadlines = deadlines_of(loop)
-        deadline = deadlines.begin(loop, seconds)
-        try:
-            result = await awaitable
-        except BaseException as error:
-            if deadlines.end(deadline) and isinstance(error, asyncio.CancelledError):
-                raise TimeoutError from error
-            raise
-        deadlines.end(deadline)
-        return result
+        async with asyncio.timeout(seconds):
+            return await awaitable
     else:
         try:
             return await asyncio.wait_for(awaitable, seconds)
