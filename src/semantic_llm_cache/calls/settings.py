@@ -14,7 +14,7 @@ from semantic_llm_cache.config import TTLFunction
 __all__ = ["CallSettings", "current"]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True)
 class CallSettings:
     """What may differ from call to call.
 
