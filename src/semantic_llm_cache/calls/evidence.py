@@ -27,7 +27,7 @@ _LONGEST = 256  # characters of a version
 _HELP = 'give names with versions, {"doc:17": "v3"}, or names alone, ("doc:17",)'
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(frozen=True)
 class Evidence:
     """What a call's answer rests on, and how to learn whether a stored answer still rests on the same.
 
