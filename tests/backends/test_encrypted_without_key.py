@@ -375,6 +375,16 @@ async def test_a_damaged_mark_is_a_mark(tmp_path):
     await backend.close()
 
 
+async def test_a_backend_of_ones_own_that_keeps_no_states_works(tmp_path):
+    class Own(SQLiteBackend):
+        async def get_state(self, name):
+            raise NotImplementedError
+
+    async with SemanticCache(Own(tmp_path / "cache.db")) as engine:
+        assert await engine.get_or_call(request(), lambda: "fresh") == "fresh"
+        assert (await engine.lookup(request())).response == "fresh"
+
+
 async def test_the_mark_is_not_seen_through_an_encrypted_backend(caplog):
     inner = MemoryBackend()
     backend = EncryptedBackend(inner, KEY)
