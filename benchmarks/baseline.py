@@ -123,6 +123,11 @@ def check(figures: Sequence[Figure], baseline: dict[str, Any], machine: dict[str
     if baseline.get("machine") != cpu:
         was = baseline.get("machine") or {"cpu": "an unknown processor", "cores": "?"}
         lines.append(f"the baseline is of another machine ({was['cpu']}, {was['cores']} cores): read this with care")
+    if machine["load"] is not None and machine["load"] > machine["cores"]:
+        lines.append(
+            f"the machine was busy (load {machine['load']:.1f} on {machine['cores']} cores), so ratios scatter: "
+            "run it again on a quiet one"
+        )
     lines += [f"worse: {change}" for change in worse]
     lines += [f"better: {change}" for change in found if not change.worse]
     if new:

@@ -17,6 +17,8 @@ __all__ = ["SCHEMA_VERSION", "CacheConfig", "CacheEntry", "check_similarity"]
 SCHEMA_VERSION = 1
 """Version of the entry's form. Entries of another version are misses."""
 
+THRESHOLD_TOLERANCE = 1e-6
+"""Tolerance of a threshold: float32 sums differ in the last digits."""
 
 TTL = int | float | timedelta | str | None
 """A time to live: seconds, a timedelta, text such as ``"1h30m"``, 0 to store nothing, None for no expiry."""

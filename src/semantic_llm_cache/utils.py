@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 __all__ = ["PersonalData", "estimate_tokens", "hash_prompt", "normalize_prompt"]
 
-_SPACE = re.compile(r"\s+")
+# Compiled when first used, by `re` itself: compiling at import would cost every start.
+_SPACE = r"\s+"
 
 
 def normalize_prompt(prompt: str) -> str:
@@ -25,7 +23,9 @@ def normalize_prompt(prompt: str) -> str:
         >>> normalize_prompt("  What is   Python? ")
         'what is python'
     """
-    text = _SPACE.sub(" ", unicodedata.normalize("NFC", prompt)).strip().casefold()
+    import unicodedata
+
+    text = re.sub(_SPACE, " ", unicodedata.normalize("NFC", prompt)).strip().casefold()
     return text.rstrip("?!. ") or text
 
 
@@ -36,6 +36,8 @@ def hash_prompt(prompt: str, namespace: str = "default") -> str:
         >>> hash_prompt("a") == hash_prompt("a"), hash_prompt("a") == hash_prompt("a", "other")
         (True, False)
     """
+    import hashlib
+
     data = f"{len(namespace)}:{namespace}{prompt}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=20).hexdigest()
 
@@ -85,15 +87,12 @@ def _always(text: str) -> bool:
     return True
 
 
-_KINDS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
-    "api-key": (re.compile(_API_KEY), _always),
-    "email": (re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+"), _always),
-    "iban": (
-        re.compile(r"\b[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b", re.ASCII),
-        _is_iban,
-    ),
-    "card": (re.compile(r"(?<![\w.])[0-9](?:[ -]?[0-9]){12,18}(?!\w)"), _passes_luhn),
-    "phone": (re.compile(r"(?<![\w.])[+(]?[0-9](?:[ ()/.-]{0,2}[0-9]){6,14}(?!\w)"), _is_phone),
+_KINDS: dict[str, tuple[str, Callable[[str], bool]]] = {
+    "api-key": (_API_KEY, _always),
+    "email": (r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", _always),
+    "iban": (r"(?a)\b[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b", _is_iban),
+    "card": (r"(?<![\w.])[0-9](?:[ -]?[0-9]){12,18}(?!\w)", _passes_luhn),
+    "phone": (r"(?<![\w.])[+(]?[0-9](?:[ ()/.-]{0,2}[0-9]){6,14}(?!\w)", _is_phone),
 }
 
 
@@ -142,7 +141,7 @@ class PersonalData:
 
     def _masked(self, text: str) -> str:
         for kind in self.kinds:
-            text = _KINDS[kind][0].sub(partial(_mask, kind), text)
+            text = re.sub(_KINDS[kind][0], partial(_mask, kind), text)
         return text
 
     def absent(self, answer: Any) -> bool:
@@ -154,5 +153,7 @@ class PersonalData:
         """
         if isinstance(answer, (list, tuple)) and all(isinstance(chunk, str) for chunk in answer):
             answer = "".join(answer)
+        import json
+
         text = answer if isinstance(answer, str) else json.dumps(answer, default=str, ensure_ascii=False)
         return self._masked(text) == text

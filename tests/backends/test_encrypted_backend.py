@@ -213,6 +213,21 @@ async def test_a_new_key_is_taken_over_step_by_step(caplog):
     assert "damaged" not in caplog.text
 
 
+async def test_what_is_invalidated_while_it_is_encrypted_again_does_not_come_back():
+    class Inner(MemoryBackend):
+        async def get_many(self, keys, **options):
+            """Have another process delete all entries after the look whether there is a newer one."""
+            found = await super().get_many(keys, **options)
+            await self.clear()
+            return found
+
+    inner = Inner()
+    await fill(EncryptedBackend(inner, OLD))
+    both = EncryptedBackend(inner, [KEY, OLD])
+    await both.reencrypt()
+    assert await both.iterate() == []
+
+
 async def test_plain_entries_are_served_only_after_they_were_encrypted(caplog):
     inner = MemoryBackend()
     await fill(inner)
@@ -266,7 +281,7 @@ async def test_another_key_is_an_error_also_where_failures_are_not():
     await EncryptedBackend(inner, KEY).set("k", entry())
     engine = SemanticCache(EncryptedBackend(inner, OTHER))
     for _ in range(5):  # the circuit breaker is for outages
-        with pytest.raises(EncryptionKeyError, match=r"given: .*pass that one too, as in encryption_key=\[new, old\]"):
+        with pytest.raises(EncryptionKeyError, match=r"given: .*pass that key; .* encryption_key=\[new, old\]"):
             await engine.get_or_call(request(), lambda: "x")
     with pytest.raises(EncryptionKeyError):
         await engine.store(request(), "x")

@@ -258,18 +258,19 @@ async def test_a_repair_outlasts_the_call_that_met_the_loss(monkeypatch):
     backend = made()
     await backend.set("k", entry())
     await execute(server_url(), f'DROP TABLE "{backend.schema}".hits')
-    real, runs = _postgres_link.set_up, 0
+    real, runs, go_on = _postgres_link.set_up, 0, asyncio.Event()
 
     async def slow(*args, **kwargs):
         nonlocal runs
         runs += 1
-        await asyncio.sleep(0.3)
+        await go_on.wait()
         return await real(*args, **kwargs)
 
     monkeypatch.setattr(_postgres_link, "set_up", slow)
     for _ in range(3):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(backend.get_many(["k"]), 0.05)  # `get` needs no hits
+    go_on.set()
     assert (await backend.get_many(["k"]))[0].response == "That."
     assert runs == 1
     await backend.close()

@@ -93,6 +93,7 @@ def test_copy_json(run, db, tmp_path):
         (("copy", "{db}", "nope://x"), 2, "not known"),
         (("reembed", "nope.db", "--model", "dummy"), 1, "the file does not exist"),
         (("reembed", "{db}", "--model", "nope"), 2, "--model nope: unknown embedding provider"),
+        (("reembed", "{db}", "--model", "int8"), 2, "use 'onnx:int8'"),
         (("reembed", "{db}", "--url", "sqlite:///{db}", "--model", "dummy"), 2, "named twice"),
         (("reembed", "--model", "dummy"), 2, "which cache?"),
     ],

@@ -183,7 +183,8 @@ def test_explain_says_when_vectors_are_of_another_embedder(run, tmp_path):
     fill(path)
     out = run("explain", "What is Rust?", "--db", path)[1]
     assert "No entry has a vector to compare with." in out
-    assert "1 entry has a vector of another embedder" in out
+    assert "1 entry has a vector of another embedder (" in out
+    assert "--embedder" in out
 
 
 def test_explain_never_writes_what_a_terminal_obeys(run, tmp_path, cache):

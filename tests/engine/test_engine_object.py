@@ -71,6 +71,17 @@ async def test_preload_loads_the_model_and_the_index(tmp_path):
     await engine.close()
 
 
+async def test_preload_loads_the_model_where_the_storage_knows_the_vector_of_its_text(tmp_path):
+    for start in range(2):  # the second is a restart within two hours
+        embedder = SlowToLoad()
+        async with SemanticCache(SQLiteBackend(tmp_path / "a.db"), similarity=0.9, embedder=embedder) as engine:
+            assert await engine.preload() is True
+        assert embedder.here, start
+    broken = SemanticCache(SQLiteBackend(tmp_path / "a.db"), similarity=0.9, embedder=SlowToLoad(fails=True))
+    assert await broken.preload() is False
+    await broken.close()
+
+
 async def _ask(prompt: str) -> str:
     return prompt
 

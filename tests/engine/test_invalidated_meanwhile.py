@@ -1,53 +1,14 @@
 """`invalidate` while calls are in flight: what they read may have changed, so nobody else gets their answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from changing_page import QUESTION, Page, whole_answer
 
 from semantic_llm_cache import SemanticCache, invalidate, last_lookup
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
 from semantic_llm_cache.engine.withdrawals import Withdrawals
-
-QUESTION = "How do I reset the router?"
-
-
-class Page:
-    """A document, and functions that read it slowly."""
-
-    def __init__(self) -> None:
-        self.text, self.calls = "old", 0
-        self.go_on, self.read = asyncio.Event(), asyncio.Event()
-
-    def __cache_scope__(self) -> str:
-        return "page"
-
-    async def answer(self, question: str) -> str:
-        self.calls += 1
-        seen = self.text
-        self.read.set()
-        await self.go_on.wait()
-        if seen == "fails":
-            raise ConnectionError("down")
-        return seen
-
-    async def stream(self, question: str) -> Any:
-        yield await self.answer(question)
-
-    async def change(self, change: Callable[[], Awaitable[Any]]) -> None:
-        """Change the document while a call has read it, and let it go on."""
-        await self.read.wait()
-        self.text = "new"
-        await change()
-
-
-async def _ask(ask: Any, question: str = QUESTION) -> str:
-    given = ask(question)
-    if hasattr(given, "__aiter__"):
-        return "".join([chunk async for chunk in given])
-    answer: str = await given
-    return answer
 
 
 @pytest.mark.parametrize("kind", ["answer", "stream"])
@@ -60,12 +21,12 @@ async def test_a_call_in_flight_neither_stores_nor_shares_what_was_invalidated(
     page = Page()
     async with SemanticCache(backend, depends_on=("doc:17",), tags=("pages",)) as engine:
         ask = engine.cache(getattr(page, kind))
-        first = asyncio.ensure_future(_ask(ask))
+        first = asyncio.ensure_future(whole_answer(ask))
         await page.change(lambda: invalidate(**label, backend=backend))  # type: ignore[arg-type]
-        second = asyncio.ensure_future(_ask(ask))
+        second = asyncio.ensure_future(whole_answer(ask))
         await asyncio.sleep(0.02)
         page.go_on.set()
-        assert [await first, await second, await _ask(ask)] == ["old", "new", "new"]
+        assert [await first, await second, await whole_answer(ask)] == ["old", "new", "new"]
         assert page.calls == 2
 
 
@@ -160,10 +121,10 @@ async def test_streams_join_only_what_has_the_same_version() -> None:
     page, versions = Page(), {"a": "1"}
     engine = SemanticCache(MemoryBackend(), depends_on=("a",), version_of=versions.get)
     ask = engine.cache(page.stream)
-    first = asyncio.ensure_future(_ask(ask))
+    first = asyncio.ensure_future(whole_answer(ask))
     await page.read.wait()
     page.text, versions["a"] = "new", "2"
-    second = asyncio.ensure_future(_ask(ask))
+    second = asyncio.ensure_future(whole_answer(ask))
     await asyncio.sleep(0.05)
     page.go_on.set()
     assert [await first, await second] == ["old", "new"]

@@ -10,7 +10,7 @@ from semantic_llm_cache.integrations.langchain import scope as langchain
 from semantic_llm_cache.wire import FORMATS, neutral
 
 DOCS = (Path(__file__).parent.parent.parent / "docs" / "keys.md").read_text(encoding="utf-8")
-HEADING = "## At the wire and in SDK doors"
+HEADING = "## HTTP requests and SDK integrations"
 
 
 def rows(pairs):

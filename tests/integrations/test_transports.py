@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from semantic_llm_cache import SemanticCache
+from semantic_llm_cache.engine.driving import drive_blocking
 from semantic_llm_cache.integrations.httpx import CachingTransport, wrap
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "How do I reset my password?"}]}
@@ -66,12 +67,16 @@ def test_plain_transports_share_and_those_with_a_proxy_or_an_address_do_not(serv
         transport(proxy=module.Proxy(server.url, auth=("a", "c"))),
         transport(uds="/tmp/a"),
     ]
-    keys = [each._plan(request(module, server), json.dumps(BODY).encode()).request.key for each in made]
+
+    def key_of(each):
+        return drive_blocking(each._plan(request(module, server), json.dumps(BODY).encode())).request.key
+
+    keys = [key_of(each) for each in made]
     assert len(set(keys)) == len(keys)
     again = transport(retries=3, limits=module.Limits(max_connections=7), http2=False)
-    assert again._plan(request(module, server), json.dumps(BODY).encode()).request.key == keys[0]
+    assert key_of(again) == keys[0]
     by_default = CachingTransport(cache=cache)
-    assert by_default._plan(request(module, server), json.dumps(BODY).encode()).request.key == keys[0]
+    assert key_of(by_default) == keys[0]
 
 
 def request(module, server):

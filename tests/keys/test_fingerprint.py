@@ -27,13 +27,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_llm_cache import CacheKeyError, register_fingerprint
-from semantic_llm_cache.keys.fingerprint import (
-    _registry,
-    canonical,
-    digest,
-    fingerprint_instance,
-    secret_hash,
-)
+from semantic_llm_cache.keys.fingerprint import _registry, canonical, digest, fingerprint_instance
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 
 Point = namedtuple("Point", "x y")
 

@@ -19,7 +19,8 @@ import pytest
 
 from semantic_llm_cache import CacheContext, CachedLLM, Request, cache, last_lookup
 from semantic_llm_cache.keys import known_types
-from semantic_llm_cache.keys.fingerprint import KEY_VERSION, canonical, fingerprint_instance, secret_hash
+from semantic_llm_cache.keys.fingerprint import KEY_VERSION, canonical, fingerprint_instance
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 
 
 class Tone(enum.Enum):

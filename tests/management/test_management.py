@@ -5,6 +5,7 @@ import base64
 import json
 import logging
 import threading
+import time
 import uuid
 from dataclasses import asdict
 
@@ -327,6 +328,40 @@ async def test_failures_are_logged_and_told_and_the_rest_goes_on(caplog):
     assert sorted(failed) == [("bad 1", ConnectionError), ("bad 2", ConnectionError)]
     assert caplog.text.count("ConnectionError") == 2
     assert "bad 1" not in caplog.text  # prompts stay out of logs
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_answers_stored_without_a_vector_are_counted_and_one_line_says_so(caplog, plain):
+    def slow(text):
+        if text == "b":
+            time.sleep(0.3)
+        return [len(text), 1.0]
+
+    @cache(similarity=0.99, embedder=slow, timeout=0.05, backend="memory://")
+    async def ask(prompt):
+        return prompt
+
+    @cache(similarity=0.99, embedder=slow, timeout=0.05, backend="memory://")
+    def ask_plainly(prompt):
+        return prompt
+
+    with caplog.at_level(logging.WARNING, "semantic_llm_cache"):
+        count = await warm_cache(["aaa", "b"], ask_plainly if plain else ask, concurrency=1)
+    assert count == 2
+    (line,) = [record.getMessage() for record in caplog.records if "were stored while" in record.getMessage()]
+    assert "1 of 2 answers were stored while a part of the cache failed" in line
+    assert "no embedding: no answer in time" in line
+    assert "timeout=None" in line
+    assert "reembed --missing" in line
+
+
+async def test_nothing_is_said_where_every_answer_has_its_vector(caplog):
+    @cache(similarity=0.99, embedder=lambda text: [len(text), 1.0], backend="memory://")
+    async def ask(prompt):
+        return prompt
+
+    assert await warm_cache(["aaa", "b"], ask) == 2
+    assert caplog.records == []
 
 
 async def test_what_was_not_stored_is_not_counted():

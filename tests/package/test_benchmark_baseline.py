@@ -52,6 +52,13 @@ def test_where_more_is_better_less_is_worse(file):
     assert baseline.check([figure(4.0, target=at_most(5))], expected, MACHINE)[1] == 1
 
 
+@pytest.mark.parametrize(("load", "busy"), [(14.3, True), (1.9, False), (None, False)])
+def test_a_busy_machine_is_said(file, load, busy):
+    text, worse = baseline.check([figure(1.0)], saved(file, 1.0), {**MACHINE, "load": load})
+    assert ("busy (load 14.3 on 2 cores), so ratios scatter" in text) is busy
+    assert worse == 0
+
+
 def test_another_machine_and_new_ratios_are_said(file):
     expected = saved(file, 1.0)
     text, _ = baseline.check([figure(1.0), figure(2.0, "another")], expected, {**MACHINE, "cpu": "other"})

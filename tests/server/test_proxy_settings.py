@@ -105,6 +105,7 @@ WRONG = [
         '[upstream.default]\nurl = "https://h"\nkey_header = "Content-Length"',
         "key_header: 'content-length' has another",
     ),
+    (f'upstream = "{URL}"\n[[rules]]\nname = "proxy"\nmodel = "m"', "rules.0.name: the name 'proxy' is taken"),
     ("upstream = ", "is not TOML"),
 ]
 
@@ -158,7 +159,7 @@ def test_workers_get_the_settings_of_their_parent(monkeypatch):
 def test_an_error_budget_of_a_rule_has_a_namespace_of_its_own(monkeypatch):
     rules = [{"name": "careful", "model": "gpt-*", "max_error_per_hit": 0.01, "similarity": 0.8}]
     doors = create_app(Settings(upstream=URL, url="memory://", similarity=0.9, rules=rules)).doors
-    names = [doors.find("default", "openai.chat", str, lambda m=m: m).engine.namespace for m in ("gpt-4", "other")]
+    names = [doors.find("default", "openai.chat", str, m).engine.namespace for m in ("gpt-4", "other")]
     assert names == ["default/careful", "default"]
 
 

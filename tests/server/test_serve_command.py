@@ -141,6 +141,23 @@ async def test_the_app_does_not_start_on_a_cache_of_which_it_lacks_the_key(monke
     assert "SEMANTIC_LLM_CACHE_ENCRYPTION_KEY" in answer["message"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "loads"),
+    [
+        ({"similarity": 0.9}, True),
+        ({"max_error": 0.02}, True),
+        ({"rules": [{"name": "near", "model": "m*", "similarity": 0.9, "history": "window:2"}]}, True),
+        ({}, False),
+    ],
+)
+async def test_the_app_loads_at_its_start_what_near_hits_need(tmp_path, settings, loads):
+    app = create_app(Settings(upstream="https://h", url=f"sqlite:///{tmp_path}/a.db", embedder="dummy", **settings))
+    answer = await start(app)
+    assert answer == {"type": "lifespan.startup.complete"}
+    assert app.doors.engine.bound()[1].searched is loads
+    await app.aclose()
+
+
 async def test_the_app_is_mounted_below_a_path(server, monkeypatch):
     from semantic_llm_cache.server import app
 

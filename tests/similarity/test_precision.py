@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semantic_llm_cache import Request, SemanticCache
+from semantic_llm_cache import EmbeddingUnavailableError, Request, SemanticCache, reembed_cache
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
+from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity import (
     EmbeddingCache,
     OnnxEmbeddingProvider,
@@ -25,6 +26,7 @@ from semantic_llm_cache.similarity import (
 from semantic_llm_cache.similarity.selftest import PRECISION_TEXTS, precision_test
 
 FP32 = "onnx:all-MiniLM-L6-v2:384:unit:53aa5117"
+INT8 = f"{FP32}:int8"
 TEXTS = [
     "What is the capital of France?",
     "How do I reset my password on the company's web site?",
@@ -114,6 +116,9 @@ def test_by_name():
     assert create_embedding_provider("onnx:fp32") is create_embedding_provider("onnx")
     with pytest.raises(ValueError, match="fp32 or int8"):
         create_embedding_provider("onnx:int7")
+    for given in ("int8", "auto:int8", "INT8"):
+        with pytest.raises(ValueError, match=r"use 'onnx:int8', or keep 'auto' and set SEMANTIC_LLM_CACHE_PRECISION"):
+            create_embedding_provider(given)
 
 
 class TestFile:
@@ -213,6 +218,17 @@ class TestFallback:
             await engine.store(Request("n", None, "What is Python?"), "A language.")
         ((_, entry),) = await backend.iterate()
         assert entry.embedder == FP32
+
+    async def test_reembed_moves_nothing_where_8_bits_do_not_work(self, off):
+        provider = OnnxEmbeddingProvider(threads=1, precision="int8")
+        assert provider.fell_back is False
+        backend = MemoryBackend()
+        await backend.set("k", CacheEntry("What is Python?", "A language.", [1.0, 0.0], embedder=INT8))
+        for _ in range(2):  # the second time the model is loaded already
+            with pytest.raises(EmbeddingUnavailableError, match=r"does not work in 8 bits on this machine.*onnx:fp32"):
+                await reembed_cache(backend, provider)
+        assert provider.fell_back is True
+        assert (await backend.get("k")).embedder == INT8
 
     async def test_vectors_of_texts_are_shared_under_the_precision_in_use(self, off, tmp_path):
         backend, kept = SQLiteBackend(tmp_path / "cache.db"), []

@@ -65,7 +65,7 @@ def blocks(page: Path) -> list[Block]:
         language = "set-up" if hidden else match["language"]
         if language == "text" and 'title="Output"' in match["more"]:
             language = "output"
-        named = re.search(r'title="([^"/]+\.py)"', match["more"] or "")
+        named = re.search(r'title="([^"]+\.py)"', match["more"] or "")
         line = text[:start].count("\n") + 1
         found.append(Block(language, code, line, match["reason"], named[1] if named else None))
     return found
@@ -108,6 +108,7 @@ class PageRun:
             _compare("the program", self.printed, block.code)
         else:
             if block.file:
+                Path(block.file).parent.mkdir(parents=True, exist_ok=True)
                 Path(block.file).write_text(block.code, encoding="utf-8")
             out = io.StringIO()
             with contextlib.redirect_stdout(out):

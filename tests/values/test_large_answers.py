@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from semantic_llm_cache import Request, SemanticCache, last_lookup
 from semantic_llm_cache.backends import MemoryBackend, SQLiteBackend
-from semantic_llm_cache.values.encoding import _JSON, Encoded, dumps
+from semantic_llm_cache.values.encoding import Encoded, _decoder, dumps
 from semantic_llm_cache.values.json_pieces import read, write
 from semantic_llm_cache.values.offload import is_large
 
@@ -209,7 +209,8 @@ def test_in_pieces_it_is_the_same_text_and_the_same_value(value, times):
     ):
         text = write(tree)
         assert text == json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
-        assert read(text, _JSON) == _JSON.decode(text)
+        assert read(text, _decoder()) == _decoder().decode(text)
+        assert read(f"\r\n {json.dumps(tree)}\t", _decoder()) == tree  # with blanks
 
 
 @pytest.mark.parametrize("broken", ["[", "]", "{", '"', ",", ":", "1", "}", "nul", " "])
@@ -218,10 +219,10 @@ def test_what_is_no_json_is_told_as_the_decoder_tells_it(broken):
     for at in (0, 1, len(text) // 2, len(text) - 1, len(text)):
         spoilt = text[:at] + broken + text[at:]
         results = []
-        for function in (lambda t: read(t, _JSON), _JSON.decode):
+        for function in (lambda t: read(t, _decoder()), _decoder().decode):
             try:
                 results.append(function(spoilt))
             except ValueError as error:
                 results.append(str(error))
         assert results[0] == results[1]
-    assert read(json.dumps(ROWS[:3_000], indent=1), _JSON) == ROWS[:3_000]  # with blanks
+    assert read(json.dumps(ROWS[:3_000], indent=1), _decoder()) == ROWS[:3_000]  # with blanks

@@ -160,7 +160,7 @@ def test_requests_that_name_no_model_are_cached_by_address_and_body():
 
     def plan(path, given):
         made = door.plan("POST", f"http://host{path}", [], json.dumps(given).encode())
-        return made.request.key, made.settings.tags
+        return made.request.key, made.settings.own_tags
 
     azure = "/openai/deployments/{}/chat/completions"
     keys = {plan(azure.format(name), asked)[0] for name in "ab"}

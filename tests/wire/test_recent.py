@@ -96,5 +96,5 @@ def test_no_credential_is_held(data, headers):
     door = WireCache(backend="memory://")
     door.plan("POST", URL, [*headers, ("authorization", "Bearer s3cret")], data)
     door.plan("POST", URL, [*headers, ("authorization", "Bearer s3cret")], body("a very long tale"))
-    held = repr([(place, asked) for place, (asked, _, _) in door._recent._young.items()])
+    held = repr([(place, asked) for place, (asked, _, _) in door.recent._young.items()])
     assert "s3cret" not in held

@@ -57,6 +57,30 @@ def test_what_parsers_read_differently_bypasses(body, caplog):
     assert door.plan("POST", URL, [], GOOD) is not None
 
 
+LONG = b'{"filler": [%s], ' % b", ".join([b'{"a": [1, 2], "b": "},{"}'] * 6_000)  # read in pieces
+
+
+@pytest.mark.parametrize("body", [body for body in DIFFERENT.values() if body.startswith(b"{")])
+def test_a_long_body_is_read_as_strictly(body):
+    with pytest.raises(Bypass):
+        read_object(LONG + body[1:])
+
+
+def test_a_long_body_is_read_to_the_same():
+    body = LONG + GOOD[1:]
+    assert read_object(body) == json.loads(body)
+    twice = LONG.replace(b'{"a": [1, 2], "b"', b'{"a": [1, 2], "a"', 1) + GOOD[1:]
+    with pytest.raises(Bypass, match="twice"):
+        read_object(twice)
+
+
+def test_a_body_of_too_many_values_is_not_read():
+    few, many = (b'{"model": "m", "input": [%s0]}' % (b"1," * times) for times in (300_000, 330_000))
+    assert len(read_object(few)["input"]) == 300_001
+    with pytest.raises(Bypass, match="more than 320,000 values"):
+        read_object(many)
+
+
 @pytest.mark.parametrize(
     "number", ["0.5", "0.50", "5e-1", "0.69999999999999996", "1E2", "100.0", "1e22", "-0.1", "5e-324"]
 )

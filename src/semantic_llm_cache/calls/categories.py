@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from semantic_llm_cache.arguments import check_flag, check_number, shown, unknown
@@ -28,7 +27,6 @@ _SHARE = "a share between 0 and 1, such as 0.02"
 _HELP = 'give "default", None, or settings by category, such as {"code": {"similarity": 0.97}, "chat": {"ttl": "10m"}}'
 
 
-@dataclass(frozen=True)
 class CategoryRule:
     """The settings of one category.
 
@@ -38,9 +36,14 @@ class CategoryRule:
         max_error: the category's own error budget; None: it has a share in that of the cache.
     """
 
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    at_most: float | None = None
-    max_error: float | None = None
+    __slots__ = ("at_most", "changes", "max_error")
+
+    def __init__(
+        self, changes: Mapping[str, Any] | None = None, at_most: float | None = None, max_error: float | None = None
+    ) -> None:
+        self.changes: Mapping[str, Any] = changes or {}
+        self.at_most = at_most
+        self.max_error = max_error
 
 
 class CategoryRules(dict[str, CategoryRule]):

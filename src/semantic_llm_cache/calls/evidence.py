@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any
 
 from semantic_llm_cache.arguments import shown
@@ -29,7 +27,7 @@ _LONGEST = 256  # characters of a version
 _HELP = 'give names with versions, {"doc:17": "v3"}, or names alone, ("doc:17",)'
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Evidence:
     """What a call's answer rests on, and how to learn whether a stored answer still rests on the same.
 
@@ -37,15 +35,28 @@ class Evidence:
         versions: name -> version, as text; None where the version is not known.
         version_of: returns the present version of a name, None if it is gone; plain or async. None: not known.
         overlap: the least share of names that a stored answer must have in common with the call.
+        learned: the names whose version is one that `version_of` returned; the call itself did not give it.
     """
 
     versions: Mapping[str, str | None]
     version_of: Callable[[str], Any] | None = None
     overlap: float = 0.0
+    learned: frozenset[str] = frozenset()
 
     def plus(self, versions: Mapping[str, str | None]) -> Evidence:
         """Return the same with more names; a version given now replaces an earlier one."""
         return replace(self, versions=joined(self.versions, versions)) if versions else self
+
+    def with_learned(self, versions: Mapping[str, str]) -> Evidence:
+        """Return the same with versions that `version_of` returned."""
+        return replace(self.plus(versions), learned=self.learned.union(versions))
+
+    def without_learned(self) -> Evidence:
+        """Return the same as the call gave it, so that `version_of` is asked again."""
+        if not self.learned:
+            return self
+        given = {name: None if name in self.learned else version for name, version in self.versions.items()}
+        return replace(self, versions=given, learned=frozenset())
 
     @property
     def unversioned(self) -> list[str]:
@@ -55,6 +66,9 @@ class Evidence:
     @cached_property
     def digest(self) -> str:
         """Short text that is equal for calls that rest on the same: only these share a call in flight."""
+        import json
+        from hashlib import blake2b
+
         form = json.dumps(sorted(self.versions.items())).encode("utf-8", "surrogatepass")
         return blake2b(form, digest_size=8).hexdigest()
 
@@ -123,6 +137,8 @@ def version_text(version: Any) -> str | None:
         raise TypeError(f"is of type {kind.__name__}: give text or a number")
     text = None if version is None else str(version)
     if text is not None and len(text) > _LONGEST:  # each entry holds it, and only equality counts
+        from hashlib import blake2b
+
         return "blake2b:" + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return text
 
@@ -139,6 +155,8 @@ def evidence_tags(versions: Mapping[str, str | None]) -> tuple[str, ...]:
         >>> evidence_of(evidence_tags({"doc:17": "v3", "kb": None}))
         {'doc:17': 'v3', 'kb': None}
     """
+    import json
+
     # Not as escapes of ASCII: JSON would join two halves of surrogate pairs to one character.
     known = (
         _VERSION + json.dumps([name, version], ensure_ascii=False)
@@ -156,6 +174,8 @@ def evidence_of(tags: Iterable[str]) -> dict[str, str | None]:
         if tag.startswith(_NAME):
             found[tag[len(_NAME) :]] = None
         elif tag.startswith(_VERSION):
+            import json
+
             try:
                 name, version = json.loads(tag[len(_VERSION) :])
             except (ValueError, TypeError):

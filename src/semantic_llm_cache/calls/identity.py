@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import os
 import re
 import struct
@@ -117,4 +116,6 @@ def _place(flags: int, rest: bytes) -> Place | None:
 
 
 def _check(data: bytes) -> bytes:
+    import hashlib
+
     return hashlib.blake2b(data, digest_size=_CHECK).digest()

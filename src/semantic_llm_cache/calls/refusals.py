@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 __all__ = ["REASONS", "NotStored", "Reason", "accepts", "because", "quoted", "word_of"]
 
 _LONGEST_WORD = 40
 
 
-class Reason(NamedTuple):
+class Reason:
     """One reason.
 
     Attributes:
@@ -20,9 +20,12 @@ class Reason(NamedTuple):
         reported: the caller learns of it in another way, so it needs no log line of its own.
     """
 
-    meaning: str
-    expected: bool = False
-    reported: bool = False
+    __slots__ = ("expected", "meaning", "reported")
+
+    def __init__(self, meaning: str, expected: bool = False, reported: bool = False) -> None:
+        self.meaning = meaning
+        self.expected = expected
+        self.reported = reported
 
 
 REASONS: dict[str, Reason] = {

@@ -14,14 +14,15 @@ from semantic_llm_cache.config import TTLFunction
 __all__ = ["CallSettings", "current"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CallSettings:
     """What may differ from call to call.
 
     Attributes:
         similarity, ttl, enabled: as in the options.
         target: the type that answers are rebuilt to.
-        tags: labels of the stored entries.
+        tags: labels of the stored entries, as they were given.
+        own_tags: labels that the door adds: the function, the model.
         control: what the call asks of the cache; None if nothing special.
         evidence: what the answer rests on; None if nothing is said about it.
         returned: the `Returned` of the function that is called; None if no function is known.
@@ -37,6 +38,7 @@ class CallSettings:
     enabled: bool
     target: Any = Any
     tags: tuple[str, ...] = ()
+    own_tags: tuple[str, ...] = ()
     control: CacheControl | None = None
     evidence: Evidence | None = None
     returned: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +172,7 @@ async def _in_cache(args: Args, guards: Any) -> int:
                 scope: None if c is None else {"key": c.key, "similarity": c.similarity, "prompt": c.entry.prompt}
                 for scope, c in served.items()
             },
-            "other_embedder": others,
+            "other_embedder": sum(others.values()),
         }
         print_json(record)
         return 0
@@ -179,14 +180,17 @@ async def _in_cache(args: Args, guards: Any) -> int:
     return 0
 
 
-async def _scan(backend: StorageBackend, args: Args, embedder: EmbeddingProvider) -> tuple[list[tuple[str, Any]], int]:
-    """Return the entries with exactly this text, and how many have a vector of another embedder."""
+async def _scan(
+    backend: StorageBackend, args: Args, embedder: EmbeddingProvider
+) -> tuple[list[tuple[str, Any]], Counter[str]]:
+    """Return the entries with exactly this text, and how many have vectors of which other embedders."""
     exact = []
-    others = 0
+    others: Counter[str] = Counter()
     async for key, entry in backend.scan(namespace=args.namespace):
         if entry.prompt == args.prompt:
             exact.append((key, entry))
-        others += entry.embedding is not None and entry.embedder != embedder.fingerprint
+        if entry.embedding is not None and entry.embedder != embedder.fingerprint:
+            others[entry.embedder] += 1
     return exact, others
 
 
@@ -232,7 +236,7 @@ def _print(
     args: Args,
     rows: list[dict[str, Any]],
     exact: list[tuple[str, Any]],
-    others: int,
+    others: Counter[str],
     readable: bool,
     now: float,
 ) -> None:
@@ -262,9 +266,10 @@ def _print(
         verdict = click.style("served", fg="green") if served else _painted(row["verdict"])
         say(f"  {verdict}: {clean(row['reason'])}")
         say(dim(f"  key {clean(row['key'])}"))
-    if others:
+    for name, count in sorted(others.items()):
         say()
         say(
-            f"{others:,} {'entry has a vector' if others == 1 else 'entries have vectors'} of another embedder, "
-            "never compared with this one's."
+            f"{count:,} {'entry has a vector' if count == 1 else 'entries have vectors'} of another embedder "
+            f"({clean(name) or 'unnamed'}), never compared with this one's. "
+            "Name the program's embedder with --embedder."
         )

@@ -64,7 +64,7 @@ embedder_option = option(
     "--embedder",
     default="auto",
     metavar="NAME",
-    help="Embedding model: auto, onnx, sentence-transformer, openai or openai:MODEL.",
+    help="Embedding model: auto, onnx, onnx:int8, sentence-transformer, openai or openai:MODEL.",
 )
 guards_option = option(
     "--guards", metavar="NAMES", help="Guards: default, none, or names separated by commas (default: default)."

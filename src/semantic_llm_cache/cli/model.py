@@ -80,7 +80,11 @@ def _make_int8(path: Path) -> str:
     except (OSError, ValueError) as error:
         raise CommandError(f"the 8-bit weights cannot be made: {error}") from error
     if made.path is None:
-        raise CommandError(f"the 8-bit weights cannot be written: {made.problem}. Each process would make its own")
+        raise CommandError(
+            f"the 8-bit weights cannot be written: {made.problem}. Each process would make its "
+            "own at each start. Run this where the folder can be written, such as when you build the image, or set "
+            "XDG_CACHE_HOME to a folder that can be written"
+        )
     return str(made.path)
 
 
@@ -126,7 +130,10 @@ def _check(args: Args) -> tuple[dict[str, Any], str]:
         "load_ms": round((loaded - started) * 1000, 1),
         "encode_ms": round(sorted(times)[len(times) // 2] * 1000, 2),
     }
+    works = "The model works."
+    if provider.fell_back:
+        works = "The model works, but not in 8 bits: fp32 is used on this machine (the log line says why)."
     return result, (
-        f"The model works. Dimension {result['dimension']}, fingerprint {result['fingerprint']}, "
+        f"{works} Dimension {result['dimension']}, fingerprint {result['fingerprint']}, "
         f"loaded in {result['load_ms']} ms, {result['encode_ms']} ms for a short text (median of {len(times)})."
     )

@@ -40,7 +40,8 @@ _WORDS = "How do I change the address that the invoices of my account are sent t
     "--model",
     required=True,
     metavar="NAME",
-    help="The new model, as the programs name it with embedder=: onnx, sentence-transformer:MODEL, openai:MODEL.",
+    help="The new model, as the programs name it with embedder=: onnx, onnx:int8, sentence-transformer:MODEL, "
+    "openai:MODEL.",
 )
 @namespace_option
 @option("--missing", is_flag=True, show_default=False, help="Entries without a vector get one too.")

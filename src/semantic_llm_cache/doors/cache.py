@@ -13,7 +13,7 @@ from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import Mode, OnError, Options, SingleFlight, VerifyMode
 from semantic_llm_cache.matching.decider import DEFAULT_GUARDS
 from semantic_llm_cache.metrics.pricing import Price
-from semantic_llm_cache.similarity.factory import Embedder
+from semantic_llm_cache.similarity.base import Embedder
 from semantic_llm_cache.storage.contract import StorageBackend
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class SemanticCache(Engine):
             ``"raise"``: it raises `CacheBackendError` or `EmbeddingUnavailableError`.
         timeout: seconds that each storage operation or embedding may take; None means no limit.
         stale_while_revalidate: how long after its TTL an answer is still served, while a fresh one is fetched in
-            the background. `stale_if_error`: how long after its TTL it is served when the call fails. Both for
-            equal text only; forms as for `ttl`.
+            the background. `stale_if_error`: how long after its TTL it is served when the call fails; it is read and
+            checked again then. Both for equal text only; forms as for `ttl`.
         jitter: largest share of the TTL, up to 1, by which it is shortened at random, so that answers stored together
             do not expire together.
         single_flight: ``"process"``: of concurrent calls for one key, one in this process runs the function.

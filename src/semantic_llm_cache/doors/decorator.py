@@ -9,14 +9,13 @@ import typing
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from semantic_llm_cache.arguments import check_tags
 from semantic_llm_cache.calls.context import overrides
 from semantic_llm_cache.calls.evidence import Evidence, read_dependencies
 from semantic_llm_cache.calls.lookup import Lookup, forget, last_lookup
 from semantic_llm_cache.calls.settings import CallSettings, current
-from semantic_llm_cache.doors.methods import CachedMethod
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS, FUNCTION_OPTIONS, refuse_unknown
 from semantic_llm_cache.engine.outcome import MISS
@@ -137,7 +136,7 @@ if TYPE_CHECKING:
     """A cached function that is async."""
 
 
-class FunctionOptions(NamedTuple):
+class FunctionOptions:
     """The options that only a decorated function has.
 
     Attributes:
@@ -148,11 +147,21 @@ class FunctionOptions(NamedTuple):
         depends_on: makes what the answer rests on from the call's arguments.
     """
 
-    binding: dict[str, Any]
-    result_type: Any = None
-    replay_delay: float | None = None
-    tags_of: Callable[..., Iterable[str]] | None = None
-    depends_on: Callable[..., Any] | None = None
+    __slots__ = ("binding", "depends_on", "replay_delay", "result_type", "tags_of")
+
+    def __init__(
+        self,
+        binding: dict[str, Any],
+        result_type: Any = None,
+        replay_delay: float | None = None,
+        tags_of: Callable[..., Iterable[str]] | None = None,
+        depends_on: Callable[..., Any] | None = None,
+    ) -> None:
+        self.binding = binding
+        self.result_type = result_type
+        self.replay_delay = replay_delay
+        self.tags_of = tags_of
+        self.depends_on = depends_on
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], FunctionOptions]:
@@ -205,6 +214,8 @@ def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
     if isinstance(function, staticmethod):
         return staticmethod(bind(function.__func__, engine, options))
     if isinstance(function, classmethod):
+        from semantic_llm_cache.doors.methods import CachedMethod
+
         inner = bind(function.__func__, engine, options)
         return CachedMethod(inner.__wrapped__, inner.__call__, inner.controls, of_class=True)
     if not callable(function):
@@ -216,6 +227,8 @@ def bind(function: Any, engine: Engine, options: FunctionOptions) -> Any:
         make = _async_wrapper if controls.is_async else _plain_wrapper
     wrapper = make(controls)
     if _in_class_body(function):
+        from semantic_llm_cache.doors.methods import CachedMethod
+
         return CachedMethod(function, wrapper, controls)
     functools.update_wrapper(wrapper, function)
     for name in ("cache_info", "cache_clear", "cache_invalidate", "cache_lookup", "with_lookup"):

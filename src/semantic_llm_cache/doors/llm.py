@@ -18,8 +18,9 @@ from semantic_llm_cache.engine.options import ENGINE_OPTIONS, refuse_unknown
 from semantic_llm_cache.exceptions import PromptCacheError
 from semantic_llm_cache.keys.callable_scope import CallableScope
 from semantic_llm_cache.keys.client_forms import PROXY_VARIABLES
-from semantic_llm_cache.keys.fingerprint import canonical, secret_hash
+from semantic_llm_cache.keys.fingerprint import canonical
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import maybe_await
 from semantic_llm_cache.storage.contract import StorageBackend

@@ -29,8 +29,6 @@ from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven, limited
 from semantic_llm_cache.runtime.breaker import CircuitBreaker
 from semantic_llm_cache.similarity.base import unit
-from semantic_llm_cache.similarity.cache import shared_embedder
-from semantic_llm_cache.similarity.unseen import why_unreadable
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.key_check import require_key
 from semantic_llm_cache.storage.records import Candidate, Text
@@ -157,6 +155,7 @@ class Access:
         self.clock: Callable[[], float] = options.clock or time.time
         self.given = options.backend
         self._embedder: Any = None
+        self._default: Any = None  # the process's default embedder when "auto" was resolved
         self._embedded_with: Callable[[], Any] = lambda: None
         self._storage: Storage | None = None
         if self.given is not None:
@@ -214,10 +213,15 @@ class Access:
 
     def need_embedder(self) -> Any:
         """Return the embedder, found but not loaded. Raises EmbeddingUnavailableError."""
+        from semantic_llm_cache.similarity.cache import shared_embedder
+        from semantic_llm_cache.similarity.factory import get_default_embedder
+
         option = self._options.embedder
         if option is None or option == "auto":
-            return shared_embedder("auto")  # what "auto" means may change: set_default_embedder
-        if self._embedder is None:
+            default = get_default_embedder()  # what "auto" means may change: set_default_embedder
+            if self._embedder is None or self._default is not default:
+                self._embedder, self._default = shared_embedder("auto"), default
+        elif self._embedder is None:
             self._embedder = shared_embedder(option)
         return self._embedder
 
@@ -275,6 +279,8 @@ class Access:
                 await limited(asyncio.to_thread(embedder.load), _LOAD_TIMEOUT)
             name = embedder.fingerprint  # loading may settle it: where 8 bits do not work, fp32 is used
             if not await _readable(embedder, text):
+                from semantic_llm_cache.similarity.unseen import why_unreadable
+
                 found.reason = why_unreadable(text)
                 return
             known = embedder.known(text)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls.identity import Place
 from semantic_llm_cache.calls.refusals import NotStored, accepts, because
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.config import CacheEntry, parse_ttl
-from semantic_llm_cache.engine.access import Access
+from semantic_llm_cache.engine import late
+from semantic_llm_cache.engine.access import Access, Storage
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.learning import Learning, snapshot
-from semantic_llm_cache.engine.noise import SecondCalls
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import ALONE, NOTHING_USED, Fresh, Outage, Outcome, Put, Unreadable, Used
@@ -27,6 +27,9 @@ from semantic_llm_cache.values.encoding import Encoded, dumps, freeze, is_immuta
 from semantic_llm_cache.values.offload import is_large, off_loop
 from semantic_llm_cache.values.rebuilding import NoSuchType, rebuild
 from semantic_llm_cache.values.return_types import Returned
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.engine.noise import SecondCalls
 
 __all__ = ["Admission"]
 
@@ -53,7 +56,11 @@ class Admission:
         self._decider = decider
         self._learning = learning
         self._notices = notices
-        self._second_calls = SecondCalls(learning, notices)
+        self._second_calls: SecondCalls | None = None
+        if options.noise == "measure":
+            from semantic_llm_cache.engine.noise import SecondCalls
+
+            self._second_calls = SecondCalls(learning, notices)
         self._price = make_price(options.price)
 
     # ------------------------------------------------------------------------------ weighing
@@ -176,7 +183,8 @@ class Admission:
                 kept, aliases = fresh._replace(shared=freeze(rival.response)), (rival.prompt,)
         if fresh.wanted:
             put = await self.put(call, kept, aliases)
-            self._second_calls.begin(call, fresh.value)
+            if self._second_calls is not None:
+                self._second_calls.begin(call, fresh.value)
             if put.stored and choice is not None and choice.ask_later is not None:
                 background.later(self._learning.verify_later(call.request, call.found, choice.ask_later))
         if not learned:
@@ -209,25 +217,35 @@ class Admission:
             cost_usd=used.cost_usd,
         )
         storage = self._access.storage()
-        withdrawals = storage.state.withdrawals
-        if withdrawals.concern(entry.tags, call.started):
+        if storage.state.withdrawals.concern(entry.tags, call.started):
             return Put(False, used, because("invalidated"))
         try:
-            if found.lease is not None:
-                if not await found.lease.store(storage, entry):
-                    return Put(False, used, because("lease"))
-            else:
-                await storage.put(request.key, entry)
-            if withdrawals.concern(entry.tags, call.started):  # it may have been written after the deletion
-                await storage.delete_stored(request.key, entry.created_at)
-                return Put(False, used, because("invalidated"))
+            refused = await self._store(storage, entry, call)
         except Outage as outage:
             found.outcome, found.reason = "error", str(outage)
             if isinstance(outage, Unreadable) and isinstance(outage.__cause__, Exception):
                 self.warn_unstorable(outage.__cause__, call.settings)
             return Put(False, used, because("rejected" if isinstance(outage, Unreadable) else "backend", str(outage)))
+        if refused:
+            return Put(False, used, refused)
         found.place = Place(request.key, entry.created_at)
         return Put(True, used)
+
+    async def _store(self, storage: Storage, entry: CacheEntry, call: Call) -> str:
+        """Write an entry; return why it is not kept, ``""`` if it is. Raises what `Storage.run` does."""
+        key, lease = call.request.key, call.found.lease
+
+        async def write() -> bool:
+            if lease is not None:
+                stored: bool = await lease.store(storage, entry)
+                return stored
+            await storage.put(key, entry)
+            return True
+
+        def withdrawn() -> Awaitable[bool]:
+            return late.withdrawn_since(storage, call, entry.tags)
+
+        return await late.put(storage, key, entry, write, withdrawn, labelled=call.is_labelled)
 
     def _tokens(self, call: Call, fresh: Fresh) -> tuple[int, int]:
         text = fresh.shared.text if type(fresh.shared) is Encoded and is_large(fresh.shared) else None

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls.evidence import MASKED_TAG, evidence_tags
 from semantic_llm_cache.calls.settings import CallSettings
 from semantic_llm_cache.engine.outcome import Found
 from semantic_llm_cache.engine.variables import Changes
-from semantic_llm_cache.engine.watch import Watch
 from semantic_llm_cache.keys.request import Request
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.engine.watch import Watch
 
 __all__ = ["Call"]
 
@@ -67,10 +69,16 @@ class Call:
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that the answer is stored with: its tags, what it rests on, and whether the prompt is masked."""
-        evidence, tags = self.settings.evidence, self.settings.tags
+        evidence, tags = self.settings.evidence, (*self.settings.own_tags, *self.settings.tags)
         if self.request.redacted:
             tags = (*tags, MASKED_TAG)
         return tags if evidence is None else (*tags, *evidence_tags(evidence.versions))
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the answer gets labels that were given, by tags or by what it rests on."""
+        evidence, tags = self.settings.evidence, self.settings.tags
+        return bool(tags) or (evidence is not None and bool(evidence.versions))
 
     @property
     def flight_scope(self) -> str:
@@ -88,4 +96,11 @@ class Call:
         """Return the same call, limited to equal text and with nothing found."""
         made = self.again()
         made.settings = replace(self.settings, similarity=1.0)
+        return made
+
+    def rechecked(self) -> Call:
+        """Return `exact`, but ask for the versions of what the answer rests on again."""
+        made, evidence = self.exact(), self.settings.evidence
+        if evidence is not None:
+            made.settings = replace(made.settings, evidence=evidence.without_learned())
         return made

@@ -12,14 +12,16 @@ import contextlib
 import inspect
 from collections.abc import Callable, Coroutine, Generator
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from semantic_llm_cache.engine.flights import ABANDONED, Flight, Flights, current_chain
 from semantic_llm_cache.engine.outcome import Failure
-from semantic_llm_cache.engine.watch import Watch
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import driven
 from semantic_llm_cache.values.offload import inline
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.engine.watch import Watch
 
 __all__ = ["Carry", "Do", "Left", "Ran", "Run", "Step", "Steps", "Wait", "cancel_task", "drive", "drive_blocking"]
 
@@ -123,12 +125,15 @@ class Do:
             return driven(self._make())
 
 
-class Ran(NamedTuple):
+class Ran:
     """The result of a function: its value or the exception it raised, and how long it took."""
 
-    value: Any
-    error: BaseException | None
-    duration_ms: float
+    __slots__ = ("duration_ms", "error", "value")
+
+    def __init__(self, value: Any, error: BaseException | None, duration_ms: float) -> None:
+        self.value = value
+        self.error = error
+        self.duration_ms = duration_ms
 
 
 class Run:

@@ -39,10 +39,8 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import OnError, Options, SingleFlight
 from semantic_llm_cache.engine.outcome import MISS, Failure, Found, Outage
 from semantic_llm_cache.engine.quick import Quick
-from semantic_llm_cache.engine.redacting import Redaction
 from semantic_llm_cache.engine.reporting import Reporter, off_because
 from semantic_llm_cache.engine.search import Search
-from semantic_llm_cache.engine.shadow import Shadow
 from semantic_llm_cache.engine.state import BackendState
 from semantic_llm_cache.exceptions import CacheNotFoundError
 from semantic_llm_cache.keys.request import Request
@@ -95,7 +93,11 @@ class Engine:
         self.disabled = os.environ.get("SEMANTIC_LLM_CACHE_DISABLED", "").lower() in ("1", "true", "yes", "on")
         self.notices = notices = Notices()
         self.template = options.template
-        self._redaction = None if options.redact is None else Redaction(options.redact, notices)
+        self._redaction = None
+        if options.redact is not None:
+            from semantic_llm_cache.engine.redacting import Redaction
+
+            self._redaction = Redaction(options.redact, notices)
         self.access = access = Access(options, notices)
         self.decider = decider = Decider(options, options.similarity, access.need_embedder)
         self._settings = CallSettings(
@@ -117,7 +119,11 @@ class Engine:
         self.freshness = freshness = Freshness(options, access, search, admission, leases, notices)
         joining = Joining(options, decider, learning, reporter)
         self.lead = Lead(search, admission, freshness, leases, joining, reporter)
-        self.shadow = Shadow(search, admission, learning, reporter) if options.mode == "shadow" else None
+        self.shadow = None
+        if options.mode == "shadow":
+            from semantic_llm_cache.engine.shadow import Shadow
+
+            self.shadow = Shadow(search, admission, learning, reporter)
         quick = Quick(options, access, learning, reporter, reference)
         self.quick = quick.answer
         hook.open(quick)
@@ -261,9 +267,9 @@ class Engine:
 
     # ---------------------------------------------------------------------- for doors
 
-    def settings(self, target: Any = Any, tags: tuple[str, ...] = ()) -> CallSettings:
+    def settings(self, target: Any = Any, own_tags: tuple[str, ...] = ()) -> CallSettings:
         """Return the settings for a door's calls: the type of answers, and the door's own labels."""
-        return replace(self._settings, target=target, tags=(*self.tags, *tags))
+        return replace(self._settings, target=target, own_tags=own_tags)
 
     def _in_context(
         self, request: Request, settings: CallSettings | None, target: Any = Any
@@ -435,7 +441,8 @@ class Engine:
             response: the answer.
             ttl: replaces the TTL of the engine, or of a `CacheContext` around the call.
             tags: added to the engine's.
-            duration_ms: how long the call took; reported as the time that a hit saves.
+            duration_ms: how long the call took; reported as the time that a hit saves. Nothing is stored if
+                `invalidate` has named one of the labels in that time.
             result_type: the type to which hits rebuild the answer.
             settings: from a door that has applied the contexts around the call; None applies them here.
         """
@@ -444,6 +451,7 @@ class Engine:
         if ttl is not MISS:
             changed["ttl"], changed["fixed"] = check_ttl(ttl), settings.fixed | {"ttl"}
         call = Call(request, replace(settings, **changed)).again()
+        call.started -= duration_ms / 1000
         self.categories.apply(call)
         await self.grounds.resolve(call)
         if not call.settings.enabled or not call.settings.asks.may_store:
@@ -496,7 +504,11 @@ class Engine:
         return self.reporter.counters(namespace)
 
     def info(self) -> CacheInfo:
-        """Return the counts of hits and misses of this engine, all namespaces together."""
+        """Return the counts of hits and misses of this engine, all namespaces together.
+
+        A function that `cache` decorates has counts of its own, which are not in these: `ask.cache_info()`.
+        `get_stats` has those of the process by namespace.
+        """
         return self.reporter.info()
 
     async def preload(self) -> bool:
@@ -520,7 +532,14 @@ class Engine:
         if not self.enabled:
             return True
         call = Call(Request(self.namespace, {"preload": True}, "preload"), self._settings)
-        return (await self.search.find(call, probing=True)).outcome != "error"
+        found = await self.search.find(call, probing=True)
+        if found.vector is not None:
+            try:
+                # The storage may have known the vector of this text, and the model is then not loaded yet.
+                await self.access.embed(call.request.text, found)
+            except Outage:
+                return False
+        return found.outcome != "error"
 
     def preload_blocking(self) -> bool:
         """Do `preload` for plain code: it prepares the connections that plain functions use.

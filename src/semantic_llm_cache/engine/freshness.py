@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from semantic_llm_cache.calls.refusals import NotStored
+from semantic_llm_cache.engine import late
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.admission import Admission
 from semantic_llm_cache.engine.call import Call
@@ -17,6 +18,7 @@ from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.options import Options
 from semantic_llm_cache.engine.outcome import Found, Outage, Outcome, Used
 from semantic_llm_cache.engine.search import Search
+from semantic_llm_cache.exceptions import CacheBackendError
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.runtime.awaiting import maybe_await
@@ -83,27 +85,54 @@ class Freshness:
             flights.end_refresh(call.flight_key)
             call.found.release()
 
-    def in_place_of(self, call: Call, error: BaseException) -> Found | None:
-        """Return the stale answer to give instead of an error, if `stale_if_error` allows it."""
-        stale = call.found.fallback
-        if stale is None or stale.entry is None or not isinstance(error, Exception):
-            return None
-        if getattr(error, "final", False):
-            return None  # not an outage: the provider refused this caller
-        if stale.late >= self._if_error:
-            return None
-        if self._access.storage().state.withdrawals.concern(stale.entry.tags, call.started):
-            return None  # it was invalidated while the call ran
-        stale.reason = f"stale, since the call failed: {type(error).__name__}"
-        return stale
+    def may_stand_in(self, call: Call, error: BaseException) -> bool:
+        """Return whether there is a stale answer that `stale_if_error` may give instead of an error."""
+        if call.found.fallback is None or not self._if_error or not isinstance(error, Exception):
+            return False
+        return not getattr(error, "final", False)  # final: no outage, the provider refused this caller
 
-    def outcome_in_place_of(self, call: Call, error: BaseException) -> Outcome | None:
-        """Return the result of `in_place_of` as the outcome of a flight."""
-        stale = self.in_place_of(call, error)
-        if stale is None or stale.entry is None:
+    async def in_place_of(self, call: Call, error: BaseException) -> Found | None:
+        """Return the answer to give instead of an error, if `stale_if_error` allows it.
+
+        The call may have run for a long time, so the stale answer is looked up again: it may have been removed or
+        replaced meanwhile, and what it rests on may have changed. If the storage cannot be read now, the answer that
+        was read before the call is checked.
+        """
+        if not self.may_stand_in(call, error):
             return None
-        shared = self._admission.share(stale.value, call.settings)
-        return Outcome(stale, stale.value, shared, stale.entry.duration_ms, Used.of(stale.entry), False)
+        found = await self._look_again(call)
+        if found is None or found.entry is None or found.outcome not in ("exact", "stale"):
+            return None
+        with contextlib.suppress(Outage, CacheBackendError):  # nobody has said then that it was
+            if await late.withdrawn_since(self._access.storage(), call, found.entry.tags):
+                return None  # it was invalidated while the call ran
+        if found.outcome == "stale":
+            if self._search.late(found.entry) >= self._if_error:
+                return None
+            found.reason = f"stale, since the call failed: {type(error).__name__}"
+        return found
+
+    async def _look_again(self, call: Call) -> Found | None:
+        again, stale = call.rechecked(), call.found.fallback
+        try:
+            found = await self._search.find(again, probing=True)
+        except Exception as error:  # on_error="raise"; but the caller must get the error of the call, not this one
+            self._notices.log_once("recheck", f"a stale answer could not be read again: {describe(error)}")
+        else:
+            if found.outcome != "error":
+                return found
+        assert stale is not None
+        assert stale.entry is not None
+        changed = await self._search.grounds.objection(stale.entry, again, {})
+        return None if changed else stale
+
+    async def outcome_in_place_of(self, call: Call, error: BaseException) -> Outcome | None:
+        """Return the result of `in_place_of` as the outcome of a flight."""
+        found = await self.in_place_of(call, error)
+        if found is None or found.entry is None:
+            return None
+        shared = self._admission.share(found.value, call.settings)
+        return Outcome(found, found.value, shared, found.entry.duration_ms, Used.of(found.entry), False)
 
 
 async def _called(call: Call) -> Any:

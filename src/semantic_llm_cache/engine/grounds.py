@@ -38,7 +38,7 @@ class Grounds:
         found = await self._ask(evidence, names)
         known = {name: version for name, version in found.items() if version is not None}
         if known:
-            call.settings = replace(call.settings, evidence=evidence.plus(known))
+            call.settings = replace(call.settings, evidence=evidence.with_learned(known))
 
     async def objection(self, entry: CacheEntry, call: Call, asked: dict[str, str | None]) -> str | None:
         """Return why an entry's answer no longer holds for this call, or None.

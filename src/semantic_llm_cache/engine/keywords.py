@@ -13,7 +13,7 @@ from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.config import TTL, TTLFunction
 from semantic_llm_cache.engine.options import Mode, OnError, SingleFlight, VerifyMode
 from semantic_llm_cache.metrics.pricing import Price
-from semantic_llm_cache.similarity.factory import Embedder
+from semantic_llm_cache.similarity.base import Embedder
 from semantic_llm_cache.storage.contract import StorageBackend
 
 __all__ = [

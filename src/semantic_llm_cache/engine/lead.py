@@ -156,7 +156,7 @@ class Lead:
         if not call.plain:  # plain code runs in its caller's own context
             call.changes = changes_since(before)
         if ran.error is not None:
-            self._land_failure(call, flights, flight, ran.error)
+            yield from self._land_failure(call, flights, flight, ran.error)
             gone = isinstance(ran.error, (asyncio.CancelledError, GeneratorExit)) or not flight.led
             # The first caller raises it, unless it has left.
             return Failure(ran.error) if gone and not isinstance(ran.error, Exception) else None
@@ -176,15 +176,17 @@ class Lead:
             flights.land(flight, DONE, outcome)
         return None
 
-    def _land_failure(self, call: Call, flights: Flights, flight: Flight, error: BaseException) -> None:
-        if not isinstance(error, Exception):
-            flights.land(flight, ABANDONED, error=error)
-            return
-        outcome = self._freshness.outcome_in_place_of(call, error)
-        if outcome is None:
+    def _land_failure(self, call: Call, flights: Flights, flight: Flight, error: BaseException) -> Steps:
+        outcome = None
+        if self._freshness.may_stand_in(call, error):
+            waits = self._search.may_wait(call)
+            outcome = yield Do(lambda: self._freshness.outcome_in_place_of(call, error), waits)
+        if outcome is not None:
+            flights.land(flight, DONE, outcome)
+        elif isinstance(error, Exception):
             flights.land(flight, FAILED, error=error)
         else:
-            flights.land(flight, DONE, outcome)
+            flights.land(flight, ABANDONED, error=error)
 
 
 def _spare(flight: Flight, outcome: Outcome) -> None:

@@ -7,10 +7,11 @@ import copy
 from collections.abc import Coroutine
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.calls.settings import CallSettings
+from semantic_llm_cache.engine import late
 from semantic_llm_cache.engine.access import Access
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.categories import Categories
@@ -19,7 +20,6 @@ from semantic_llm_cache.engine.outcome import Found, Fresh, Outage
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Choice, Decider, answer_id
-from semantic_llm_cache.metrics import budgets
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.encoding import freeze
@@ -33,7 +33,7 @@ from semantic_llm_cache.redaction import describe
 __all__ = ["Learning", "Verdict", "snapshot"]
 
 
-class Verdict(NamedTuple):
+class Verdict:
     """A person's verdict on an answer.
 
     Attributes:
@@ -45,12 +45,17 @@ class Verdict(NamedTuple):
         lookup: the record of the call, if this process has it.
     """
 
-    right: bool
-    key: str
-    near: bool
-    namespace: str
-    entry: CacheEntry | None
-    lookup: Lookup | None
+    __slots__ = ("entry", "key", "lookup", "namespace", "near", "right")
+
+    def __init__(
+        self, right: bool, key: str, near: bool, namespace: str, entry: CacheEntry | None, lookup: Lookup | None
+    ) -> None:
+        self.right = right
+        self.key = key
+        self.near = near
+        self.namespace = namespace
+        self.entry = entry
+        self.lookup = lookup
 
 
 _SAME = 0.5
@@ -125,6 +130,8 @@ class Learning:
                         "policy", f"what the error budget had learned cannot be read: {describe(error)}"
                     )
             policy = storage.state.policies.setdefault(name, policy)
+        from semantic_llm_cache.metrics import budgets
+
         budgets.note(policy, self._namespace, category)
         return policy
 
@@ -292,11 +299,12 @@ class Learning:
             hit_count=0,
             last_accessed=None,
         )
-        await storage.put(key, alias)
-        if storage.state.withdrawals.concern(entry.tags, began):
-            await storage.delete_stored(key, entry.created_at)
-            return False
-        return True
+
+        async def write() -> bool:
+            await storage.put(key, alias)
+            return True
+
+        return not await late.put(storage, key, alias, write, lambda: late.alias_withdrawn(storage, entry, began))
 
     # ------------------------------------------------------------------------ feedback
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.call import Call
 from semantic_llm_cache.engine.notices import Notices
 from semantic_llm_cache.engine.outcome import Failure
-from semantic_llm_cache.engine.watch import Phase, Span, Watch
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime.fork import fork_safe_lock
 
@@ -24,11 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from semantic_llm_cache.config import CacheEntry
+    from semantic_llm_cache.engine.watch import Phase, Span, Watch
 
 __all__ = ["EVERYWHERE", "Audience", "Event", "Hook", "Listener", "watched"]
 
 
-class Event(NamedTuple):
+class Event:
     """A call that has ended.
 
     Attributes:
@@ -37,9 +37,12 @@ class Event(NamedTuple):
         phases: what took how long, in order; empty for an exact hit that this process holds.
     """
 
-    lookup: Lookup
-    tokens: tuple[int, int]
-    phases: list[Phase]
+    __slots__ = ("lookup", "phases", "tokens")
+
+    def __init__(self, lookup: Lookup, tokens: tuple[int, int], phases: list[Phase]) -> None:
+        self.lookup = lookup
+        self.tokens = tokens
+        self.phases = phases
 
 
 class Listener:
@@ -159,6 +162,8 @@ class Hook:
             else:
                 if span is not None:
                     spans.append(span)
+        from semantic_llm_cache.engine.watch import Watch
+
         call.watch = Watch(spans, self._failed)
         return call.watch
 

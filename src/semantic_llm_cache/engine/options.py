@@ -207,7 +207,6 @@ def _delay(value: float | None, name: str) -> float | None:
 # ------------------------------------------------------------------------------ the table
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Option:
     """One option.
 
@@ -217,16 +216,19 @@ class Option:
         doc: its description, in one line of Markdown.
     """
 
-    default: Any
-    check: Check
-    doc: str
+    __slots__ = ("check", "default", "doc")
+
+    def __init__(self, default: Any, check: Check, doc: str) -> None:
+        self.default = default
+        self.check = check
+        self.doc = doc
 
 
 def _option(default: Any, check: Check, doc: str) -> Any:
     return field(default=default, metadata={"option": Option(default, check, doc)})
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Options:
     """The checked options of an engine. `read` makes them; `changed` returns a changed copy."""
 

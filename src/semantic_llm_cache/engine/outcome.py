@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from semantic_llm_cache.metrics.rates import Call as Used
+from semantic_llm_cache.metrics.pricing import Call as Used
 
 if TYPE_CHECKING:
     from semantic_llm_cache.calls.identity import Place
@@ -50,14 +50,17 @@ class Unreadable(Outage):
     """One entry cannot be written or read back; the storage itself works."""
 
 
-class Failure(NamedTuple):
+class Failure:
     """An exception, passed on as a value: the driver of the steps raises it at the end.
 
     A generator cannot pass on every exception (StopIteration ends it). A traceback through its frames would also keep
     the flight alive, which holds the exception: a cycle.
     """
 
-    error: BaseException
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -123,12 +126,15 @@ class Fresh(NamedTuple):
         return not self.refused
 
 
-class Put(NamedTuple):
+class Put:
     """Whether an answer was stored, what its call has used, and why it was not stored."""
 
-    stored: bool
-    used: Used
-    refused: str = ""
+    __slots__ = ("refused", "stored", "used")
+
+    def __init__(self, stored: bool, used: Used, refused: str = "") -> None:
+        self.stored = stored
+        self.used = used
+        self.refused = refused
 
 
 class Outcome(NamedTuple):

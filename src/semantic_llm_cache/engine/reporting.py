@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.calls import lookup as lookups
 from semantic_llm_cache.calls.context import overrides
@@ -22,8 +22,10 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.matching.decider import Decider
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import CacheInfo, Counters
-from semantic_llm_cache.metrics.learned import clusters_of, state_name
 from semantic_llm_cache.redaction import describe
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.metrics.learned import Clusters
 
 __all__ = ["Reporter", "lookup_of_exact_hit", "note_category", "off_because"]
 
@@ -164,7 +166,7 @@ class Reporter:
             record.would_be_right = right
         self._count_judged(records[0])
         if right is not None:
-            clusters_of(records[0].namespace).judge(records[0].key, right)
+            _clusters_of(records[0].namespace).judge(records[0].key, right)
         self.send_event(records[0])
 
     def _count_shadow(self, lookup: Lookup) -> None:
@@ -210,7 +212,7 @@ class Reporter:
         """Count a report about a hit; `key` is that of the request if it was a near hit."""
         counters = self.counters(namespace)
         if key is not None:
-            clusters_of(namespace).judge(key, right)
+            _clusters_of(namespace).judge(key, right)
         if right:
             counters.reported_right += 1
         else:
@@ -259,12 +261,14 @@ class Reporter:
         outcome = lookup.would or lookup.outcome
         if found.vector is None or outcome not in ("near", "miss"):
             return
-        clusters = clusters_of(lookup.namespace)
+        clusters = _clusters_of(lookup.namespace)
         clusters.add(found.vector, found.embedder, lookup.prompt, lookup.key, outcome == "near")
         if lookup.would_be_right is not None:
             clusters.judge(lookup.key, lookup.would_be_right)
         storage = self._access.storage()
         if not storage.backend.in_process:
+            from semantic_llm_cache.metrics.learned import state_name
+
             name = state_name(lookup.namespace)
             storage.state.policies[name] = clusters
             storage.state.policy_changed(name, at_close=not clusters.due())
@@ -395,6 +399,12 @@ def _refusal_of(found: Found, error: Exception) -> str:
     if isinstance(error, NotStored):
         return error.reason
     return because("backend" if found.outcome == "error" else "call-failed", found.reason)
+
+
+def _clusters_of(namespace: str) -> Clusters:
+    from semantic_llm_cache.metrics.learned import clusters_of  # only prompts that are embedded need it
+
+    return clusters_of(namespace)
 
 
 def _retire(counters: Counters, state: BackendState) -> None:

@@ -145,7 +145,7 @@ class Search:
         found.place = Place(same.key, entry.created_at)
         if same.key != call.request.key and entry.prompt != call.request.text:
             found.reason, found.similarity = "same text as an alias of the entry", same.similarity
-        found.late = self._late(entry)
+        found.late = self.late(entry)
         if found.late >= 0:
             found.outcome, found.reason = "stale", f"{found.late:.0f} s past its time"
         elif self._decider.bounded and not probing:
@@ -256,7 +256,7 @@ class Search:
                     return candidate
         if candidates and candidates[0].similarity > _TIE:  # its own entry would be as near as this one
             entry = await storage.get(request.key)
-            fits = entry is not None and self._fits(entry, call) and self._late(entry) < 0
+            fits = entry is not None and self._fits(entry, call) and self.late(entry) < 0
             if entry is not None and fits and await self._rests(entry, call):
                 return Candidate(request.key, entry, 1.0)
         return None
@@ -309,9 +309,9 @@ class Search:
             return False
         if MASKED_TAG in entry.tags:
             return False  # its text is not what was asked; it has no vector, unless somebody gave it one
-        return self._fits(entry, call) and self._late(entry) < 0
+        return self._fits(entry, call) and self.late(entry) < 0
 
-    def _late(self, entry: CacheEntry) -> float:
+    def late(self, entry: CacheEntry) -> float:
         """Return how many seconds ago an entry expired; entries are kept for the stale window."""
         if entry.ttl is None or not self._window:
             return -1.0

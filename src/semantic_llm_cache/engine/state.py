@@ -16,7 +16,6 @@ from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.engine.withdrawals import Withdrawals
 from semantic_llm_cache.exceptions import EncryptionKeyError
 from semantic_llm_cache.metrics import counters as counting
-from semantic_llm_cache.metrics import learned
 from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
@@ -348,7 +347,6 @@ def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
     counting.reset_after_fork()
-    learned.reset_after_fork()
     for state in list(_states.values()):
         state.reset_after_fork()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from semantic_llm_cache.calls.lookup import Lookup
@@ -24,7 +24,7 @@ class _Ran(Protocol):
 R = TypeVar("R", bound=_Ran)
 
 
-class Phase(NamedTuple):
+class Phase:
     """One part of a call.
 
     Attributes:
@@ -32,9 +32,12 @@ class Phase(NamedTuple):
         start, end: by `perf_counter`, in seconds.
     """
 
-    name: str
-    start: float
-    end: float
+    __slots__ = ("end", "name", "start")
+
+    def __init__(self, name: str, start: float, end: float) -> None:
+        self.name = name
+        self.start = start
+        self.end = end
 
 
 class Span(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -17,6 +18,10 @@ class Withdrawals:
 
     Of more than 10,000 labels the oldest are forgotten, and count as withdrawn at the time of the last of these.
 
+    Attributes:
+        by: a name for this process, by which it knows its own notes in the storage.
+        warned: whether it was logged that a note is ahead of the clock here.
+
     Example:
         >>> withdrawals = Withdrawals()
         >>> began = perf_counter()
@@ -29,6 +34,8 @@ class Withdrawals:
         self._times: OrderedDict[str, float] = OrderedDict()
         self._floor = float("-inf")  # labels that are forgotten count as withdrawn then
         self._lock = threading.Lock()
+        self.by = os.urandom(8).hex()
+        self.warned = False
 
     def note(self, labels: Iterable[str]) -> None:
         """Note that the entries with any of these labels are being removed."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from semantic_llm_cache.index.groups import Groups, assign_near
 from semantic_llm_cache.index.inverted import (
@@ -25,6 +24,9 @@ from semantic_llm_cache.index.inverted import (
 from semantic_llm_cache.index.kmeans import kmeans
 from semantic_llm_cache.index.linear import Matrix, Vector, dots, product
 from semantic_llm_cache.index.sketches import Sketches
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["CompactLists"]
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from semantic_llm_cache.index.kmeans import assign, kmeans
 from semantic_llm_cache.index.linear import MOST_BY_VECTOR, Matrix, Vector, dots, product
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Rows = npt.NDArray[Any]
+    List = tuple[Rows, npt.NDArray[np.int64], int]
+    """Short vectors, ids, and how many of both are valid. Only the rows after those change."""
+else:  # numpy.typing takes half a millisecond to import
+    Rows = np.ndarray
+    List = tuple
 
 __all__ = ["WIDTH", "Candidates", "InvertedLists"]
 
@@ -28,10 +37,6 @@ _ALIKE = 0.6
 _PROBES = ((0.9, 16), (0.8, 32), (0.7, 48), (-2.0, 80))  # number of lists searched, by the wanted cosine
 _ROUNDING = 1e-4
 _CHUNK = 1024
-
-Rows = npt.NDArray[Any]
-List = tuple[Rows, npt.NDArray[np.int64], int]
-"""Short vectors, ids, and how many of both are valid. Only the rows after those change."""
 
 
 L = TypeVar("L", bound="InvertedLists")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from semantic_llm_cache.index.linear import Matrix, product
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Numbers = npt.NDArray[np.intp]
+else:  # numpy.typing takes half a millisecond to import
+    Numbers = np.ndarray
 
 __all__ = ["assign", "kmeans"]
 
 _CHUNK = 1024
 _ROUNDS = 5
-
-Numbers = npt.NDArray[np.intp]
 
 
 def assign(rows: Matrix, centroids: Matrix, pause: Callable[[], None]) -> Numbers:

@@ -8,13 +8,21 @@ as many threads as there are cores. The products here are split into groups belo
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Matrix = npt.NDArray[np.float32]
+    Vector = npt.NDArray[np.float32]
+else:  # numpy.typing takes half a millisecond to import
+    Matrix = Vector = np.ndarray
+
 
 __all__ = ["MOST_BY_VECTOR", "Matrix", "Vector", "dots", "product"]
 
-Matrix = npt.NDArray[np.float32]
-Vector = npt.NDArray[np.float32]
 """One vector, or rows of vectors: shape (d,) or (n, d)."""
 
 MOST_BY_VECTOR = 9216

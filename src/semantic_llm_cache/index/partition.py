@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from semantic_llm_cache.index.inverted import InvertedLists
 from semantic_llm_cache.index.linear import Vector, dots
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Scores = npt.NDArray[np.float32]
+else:  # numpy.typing takes half a millisecond to import
+    Scores = np.ndarray
+
 __all__ = ["Partition", "PartitionView", "top"]
 
-Scores = npt.NDArray[np.float32]
 
 # Rows are stored in blocks of this size, so that adding never copies more than one block (about 1 ms).
 # A matrix-vector product over 4 MiB takes about 200 us, its call overhead 2 us.

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from semantic_llm_cache.index.kmeans import assign, kmeans
 from semantic_llm_cache.index.linear import Matrix, product
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Positions = npt.NDArray[np.uint64]
+else:  # numpy.typing takes half a millisecond to import
+    Positions = np.ndarray
 
 __all__ = ["Sketches"]
 
@@ -23,8 +30,6 @@ _PLACE_BITS = 32
 _MOST = 1024  # positions that a search returns at most
 # How much of all is searched, by the wanted cosine. Measured on generated clusters, see docs/storage.md.
 _SHARES = ((0.95, 0.1), (0.9, 0.25), (0.85, 0.5))
-
-Positions = npt.NDArray[np.uint64]
 
 
 class _Region(NamedTuple):
@@ -160,11 +165,17 @@ def _most_differing(cosine: float, bits: int) -> int:
 def _ones_by_table(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
     """Do `np.bitwise_count`, which numpy has since version 2, with a table."""
     halves = np.ascontiguousarray(words).view(np.uint16).reshape(*words.shape, 4)
-    counts: npt.NDArray[np.uint8] = _TABLE[halves].sum(axis=-1, dtype=np.uint8)
+    counts: npt.NDArray[np.uint8] = _table()[halves].sum(axis=-1, dtype=np.uint8)
     return counts
 
 
-_TABLE = np.unpackbits(np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1).sum(1, dtype=np.uint8)
+@functools.cache
+def _table() -> npt.NDArray[np.uint8]:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+    counts: npt.NDArray[np.uint8] = np.unpackbits(halves, axis=1).sum(1, dtype=np.uint8)
+    return counts
+
+
 _ones = getattr(np, "bitwise_count", _ones_by_table)
 
 

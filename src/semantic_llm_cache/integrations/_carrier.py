@@ -6,7 +6,8 @@ import secrets
 from typing import Any
 
 from semantic_llm_cache.exceptions import CacheKeyError
-from semantic_llm_cache.keys.fingerprint import canonical, fingerprint_instance, secret_hash
+from semantic_llm_cache.keys.fingerprint import canonical, fingerprint_instance
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.wire.cache import WireCache
 
 __all__ = ["NEUTRAL", "carrier_of"]

@@ -119,7 +119,7 @@ class Door:
 
     def settings(self) -> tuple[CallSettings, str | None]:
         """Return the settings of a call made now, and the namespace of a context if one names it."""
-        return current(self.engine, self.engine.settings(tags=(self.name,)))
+        return current(self.engine, self.engine.settings(own_tags=(self.name,)))
 
     def bypass(self, error: Exception) -> None:
         """Log, once for each reason, that a call bypasses the cache."""

@@ -12,7 +12,8 @@ from typing import Any
 
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.integrations._door import form_of
-from semantic_llm_cache.keys.fingerprint import canonical, digest, secret_hash
+from semantic_llm_cache.keys.fingerprint import canonical, digest
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 
 __all__ = ["CACHE", "CREDENTIALS", "ENVIRONMENT", "KEYWORDS", "METADATA", "SETTINGS", "WORDS", "digest_of"]
 

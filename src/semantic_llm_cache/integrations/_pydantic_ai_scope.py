@@ -16,7 +16,8 @@ from pydantic_ai.providers import Provider
 
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.integrations._door import form_of
-from semantic_llm_cache.keys.fingerprint import canonical, secret_hash
+from semantic_llm_cache.keys.fingerprint import canonical
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.values.introspection import held_fields
 from semantic_llm_cache.wire.neutral import CREDENTIALS
 

@@ -50,8 +50,8 @@ class _Transport:
         """As a field of an instance whose method is cached: the inner transport, and what the door shares."""
         return self._given, self.door  # not `_inner`, which may be made at the first request
 
-    def _plan(self, request: Any, body: bytes) -> Plan | str:
-        """Return the plan of a request, or why it bypasses the cache: see `WireCache.plan_or_reason`."""
+    def _plan(self, request: Any, body: bytes) -> Steps:
+        """Return the plan of a request, or why it bypasses the cache: see `WireCache.planning`."""
         for name in request.extensions:
             if name not in EXTENSIONS:
                 return self.door.bypass(Bypass(f"the extension {name!r} may change where it goes or what it asks"))
@@ -59,8 +59,10 @@ class _Transport:
             self._carrier, self._carrier_known = carrier_of(self._inner, self.door), True
         # One character for each byte: two values never become one.
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
-        return self.door.plan_or_reason(
-            request.method, str(request.url), headers, body, request.extensions.get(_CONTROL), self._carrier
+        return (
+            yield from self.door.planning(
+                request.method, str(request.url), headers, body, request.extensions.get(_CONTROL), self._carrier
+            )
         )
 
     def _handle(self, request: Any) -> Steps:
@@ -76,7 +78,7 @@ class _Transport:
                 body = request.content
             except _module_of(request).RequestNotRead:
                 body = yield _Read(request)
-            plan = self._plan(request, body)
+            plan = yield from self._plan(request, body)
         if isinstance(plan, str):
             response = yield _Pass(inner, _cleaned(request))
             for name, value in self.door.bypassed(plan) if plan else ():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache._installation import install
@@ -140,6 +141,7 @@ class CachedModel(WrapperModel):
                 )
                 return
             self.door.may_call(settings, found.reason)
+        began = perf_counter()
         async with self.wrapped.request_stream(
             messages, model_settings, model_request_parameters, run_context
         ) as response:
@@ -157,7 +159,8 @@ class CachedModel(WrapperModel):
                 except Exception as error:  # cache_if, which must not keep the answer from the caller
                     self.door.refused(because("cache-if", f"it raised {describe(error)}"))
                 else:
-                    await self._engine.store(request, _plain(whole), settings=settings)
+                    took = (perf_counter() - began) * 1000
+                    await self._engine.store(request, _plain(whole), duration_ms=took, settings=settings)
 
     def _plan(
         self, messages: list[ModelMessage], model_settings: Any, parameters: ModelRequestParameters

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-import functools
 import inspect
 import math
 import types
@@ -16,8 +14,7 @@ from typing import Any
 
 from semantic_llm_cache.exceptions import CacheKeyError, CacheWarning
 from semantic_llm_cache.keys.captures import Captured, Captures, is_fixed
-from semantic_llm_cache.keys.client_forms import is_client, is_neutral, known_client_form
-from semantic_llm_cache.keys.fingerprint import canonical, canonical_field, digest, fingerprint_instance, is_registered
+from semantic_llm_cache.keys.fingerprint import canonical, canonical_field, digest, fingerprint_instance
 from semantic_llm_cache.keys.functions import (
     attributes_of,
     brought_along,
@@ -30,12 +27,11 @@ from semantic_llm_cache.keys.functions import (
     rebound_names,
     written_function,
 )
-from semantic_llm_cache.keys.object_forms import class_captures
-from semantic_llm_cache.keys.plain_forms import content_base
+from semantic_llm_cache.keys.plain_forms import plain_token
 from semantic_llm_cache.keys.request import Request, looks_like_messages, split_messages
-from semantic_llm_cache.keys.walk import ARGUMENT_ADVICE
+from semantic_llm_cache.keys.walk import ARGUMENT_ADVICE, LEAVES
 from semantic_llm_cache.runtime.breaker import logger
-from semantic_llm_cache.values.introspection import answers_for_itself, defines, hides_state, own_slots, own_state
+from semantic_llm_cache.values.introspection import answers_for_itself, own_state
 
 if typing.TYPE_CHECKING:
     from semantic_llm_cache.keys.template import PromptTemplate
@@ -44,12 +40,8 @@ __all__ = ["PROMPT_NAMES", "BadCall", "CallBinder"]
 
 PROMPT_NAMES = ("prompt", "messages", "question", "query", "input", "text", "message")
 
-_SIMPLE = frozenset({str, int, float, bool, type(None), bytes})
-_TEXT = frozenset({str})
 _MEMO_SIZE = 4096
 _MEMO_TEXT = 8192  # longer prompts are hashed at each call, to keep the memo small
-_MEMO_FIELD = 16  # larger containers in fields are not remembered, for the same reason
-_MEMO_DEPTH = 3
 
 
 class BadCall(TypeError):
@@ -122,6 +114,15 @@ class CallBinder:
         )
         if self._captures is not None:
             self._captures.now()
+        self._instance_token: Callable[[Any, bool], Any]
+        if self.instance_name is not None or self._owner is not None:
+            self._load_instances()
+
+    def _load_instances(self) -> None:
+        """Import what reads instances: few functions are methods, and no call should wait for it."""
+        from semantic_llm_cache.keys.instances import instance_token
+
+        self._instance_token = instance_token
 
     @property
     def written(self) -> Any:
@@ -169,6 +170,7 @@ class CallBinder:
                 self.instance_name = first
                 self._plain = False
                 self._memo = {}
+                self._load_instances()
 
     # ------------------------------------------------------------------ prompt parameter
 
@@ -221,30 +223,31 @@ class CallBinder:
                 if len(args) == 1 and type(args[0]) is str:
                     return args[0]
                 types = tuple(map(type, args))
-                return (args, types) if _SIMPLE.issuperset(types) else None
+                return (args, types) if LEAVES.issuperset(types) else None
             types = (*map(type, args), *map(type, kwargs.values()))
-            return (args, tuple(kwargs.items()), types) if _SIMPLE.issuperset(types) else None
+            return (args, tuple(kwargs.items()), types) if LEAVES.issuperset(types) else None
         scope = instance = None
         if self._given:
             return None
         if self._scope is not None:
-            scope = _plain_token(self._scope() if callable(self._scope) else self._scope)
+            scope = plain_token(self._scope() if callable(self._scope) else self._scope)
             if scope is None:
                 return None
         rest = args
         if self._owner is not None:
-            instance = _instance_token(self._owner, "self" in self._ignore)
+            instance = self._instance_token(self._owner, "self" in self._ignore)
             if instance is None:
                 return None
         if self.instance_name is not None:
             if not args:
                 return None
-            instance = _instance_token(args[0], self.instance_name in self._ignore)
+            token_of = self._instance_token  # quicker than calling it as an attribute
+            instance = token_of(args[0], self.instance_name in self._ignore)
             if instance is None:
                 return None
             rest = args[1:]
         types = (*map(type, rest), *map(type, kwargs.values()))
-        if not _SIMPLE.issuperset(types):
+        if not LEAVES.issuperset(types):
             return None
         return (rest, tuple(kwargs.items()), types, instance, scope)
 
@@ -340,6 +343,8 @@ class CallBinder:
 
     def _instance(self, instance: Any) -> bytes:
         if issubclass(type(instance), type):
+            from semantic_llm_cache.keys.object_forms import class_captures
+
             captures = class_captures(instance)
             closure = captures.now().forms if captures else None
             return canonical(("class", module_name(instance.__module__), instance.__qualname__, closure))
@@ -391,99 +396,3 @@ def _instance_parameter(function: Callable[..., Any], signature: inspect.Signatu
     if first is None or first.name not in ("self", "cls"):
         return None
     return first.name if first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD) else None
-
-
-def _plain_token(value: Any) -> Any:
-    """Return a hashable stand-in for a value made of plain immutable parts, or None."""
-    kind = type(value)
-    if kind in _SIMPLE:
-        return (kind, value)
-    if kind is dict:
-        types = tuple(map(type, value.values()))
-        if _SIMPLE.issuperset(types) and all(type(key) is str for key in value):
-            return (kind, tuple(value.items()), types)
-    elif kind is tuple and _SIMPLE.issuperset(map(type, value)):
-        return (kind, value, tuple(map(type, value)))
-    return None
-
-
-@functools.lru_cache(maxsize=1024)
-def _readable(kind: Any) -> tuple[bool, tuple[tuple[str, Any], ...]]:
-    """Return whether `__dict__` and slots are all that counts of an instance, and its slots.
-
-    They are not all if a C type or a plain type holds something else, in pydantic's models (private fields),
-    or if a class defined inside a function closes over something.
-    """
-    whole = not (
-        content_base(kind)
-        or hides_state(kind)
-        or class_captures(kind)
-        or issubclass(kind, enum.Enum)
-        or (defines(kind, "model_dump") and hasattr(kind, "model_fields"))
-        # A field that was never set is read from the class.
-        or (defines(kind, "__dataclass_fields__") and not all(field.init for field in dataclasses.fields(kind)))
-    )
-    return whole, own_slots(kind)
-
-
-def _instance_token(instance: Any, ignored: bool) -> Any:
-    """Return something hashable that is equal only for instances with the same fingerprint, or None."""
-    kind: Any = type(instance)
-    if ignored:
-        return kind
-    if issubclass(kind, type):
-        return None if class_captures(instance) else instance
-    if is_registered(kind):
-        return None
-    if defines(kind, "__cache_scope__"):
-        held = _plain_token(instance.__cache_scope__())
-        return None if held is None else (kind, held)
-    whole, slots = _readable(kind)
-    if not whole or is_client(kind):
-        return None
-    fields = getattr(instance, "__dict__", None)
-    if fields and not _TEXT.issuperset(map(type, fields)):
-        return None
-    if fields is not None and not slots:
-        types = tuple(map(type, fields.values()))
-        if _SIMPLE.issuperset(types):
-            return (kind, tuple(fields.items()), types)
-    items = list((fields or {}).items())
-    for name, slot in slots:
-        try:
-            items.append((name, slot.__get__(instance, kind)))
-        except AttributeError:
-            continue  # a slot not set
-    tokens = _field_tokens(value for _, value in items)
-    return None if tokens is None else (kind, tuple(name for name, _ in items), tokens)
-
-
-def _field_tokens(values: Iterable[Any], depth: int = 0) -> tuple[Any, ...] | None:
-    tokens = []
-    for value in values:
-        token = _field_token(value, depth)
-        if token is None:
-            return None
-        tokens.append(token)
-    return tuple(tokens)
-
-
-def _field_token(value: Any, depth: int) -> Any:
-    """Return a hashable stand-in for what a field holds: plain values, small containers, clients; else None."""
-    kind: Any = type(value)
-    if kind in _SIMPLE:
-        return (kind, value)
-    if kind in (list, tuple, dict):
-        if len(value) > _MEMO_FIELD or depth > _MEMO_DEPTH:
-            return None
-        names = tuple(value) if kind is dict else ()
-        if not all(type(name) is str for name in names):
-            return None
-        held = _field_tokens(value.values() if kind is dict else value, depth + 1)
-        return None if held is None else (kind, names, held)
-    if is_registered(kind) or defines(kind, "__cache_scope__"):
-        return None
-    if is_client(kind):
-        form = known_client_form(value)
-        return None if form is None else (is_client, form)
-    return (kind,) if is_neutral(kind) else None

@@ -9,7 +9,7 @@ import os
 import threading
 import types
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.keys.functions import (
@@ -51,7 +51,7 @@ def is_fixed(value: Any) -> bool:
     return kind in (tuple, frozenset) and all(map(is_fixed, value))
 
 
-class Captured(NamedTuple):
+class Captured:
     """The values of the variables at one moment.
 
     Attributes:
@@ -62,11 +62,21 @@ class Captured(NamedTuple):
         memo: for callers that remember things which stay valid as long as this object does.
     """
 
-    cells: list[tuple[Cell, Any]]
-    varying: list[tuple[str, Any]]
-    forms: dict[str, Any]
-    opaque: tuple[str, ...]
-    memo: dict[Any, Any]
+    __slots__ = ("cells", "forms", "memo", "opaque", "varying")
+
+    def __init__(
+        self,
+        cells: list[tuple[Cell, Any]],
+        varying: list[tuple[str, Any]],
+        forms: dict[str, Any],
+        opaque: tuple[str, ...],
+        memo: dict[Any, Any],
+    ) -> None:
+        self.cells = cells
+        self.varying = varying
+        self.forms = forms
+        self.opaque = opaque
+        self.memo = memo
 
 
 class Captures:

@@ -10,24 +10,17 @@ another.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from semantic_llm_cache.keys.client_forms import forget_clients, write_client, write_holder
-from semantic_llm_cache.keys.function_forms import write_callable_object, write_function
-from semantic_llm_cache.keys.object_forms import (
-    write_array,
-    write_class,
-    write_enum,
-    write_secret,
-    write_state,
-    write_structured,
-    write_typing,
-)
-from semantic_llm_cache.keys.secret_hashes import secret_hash
+import semantic_llm_cache.keys.plain_forms  # noqa: F401 - defines the forms of strings, numbers, lists and the like
 from semantic_llm_cache.keys.walk import ARGUMENT_ADVICE, FIELD_ADVICE, Walk, text, type_name
 from semantic_llm_cache.values.introspection import defines
+
+try:
+    from _blake2 import blake2b  # that of `hashlib`, which takes 1 ms to import because it also loads OpenSSL
+except ImportError:  # pragma: no cover - another Python than CPython
+    from hashlib import blake2b
 
 __all__ = [
     "KEY_VERSION",
@@ -37,7 +30,6 @@ __all__ = [
     "fingerprint_instance",
     "is_registered",
     "register_fingerprint",
-    "secret_hash",
 ]
 
 KEY_VERSION = 2
@@ -67,6 +59,8 @@ def register_fingerprint(kind: type, function: Callable[[Any], Any] | None) -> N
         raise TypeError(f"register_fingerprint: kind={kind!r} must be a type")
     if function is not None and not callable(function):
         raise TypeError(f"register_fingerprint: function={function!r} must be callable or None")
+    from semantic_llm_cache.keys.client_forms import forget_clients
+
     _registry[kind] = function
     forget_clients()
 
@@ -78,7 +72,7 @@ def is_registered(kind: type) -> bool:
 
 def digest(*parts: Any) -> str:
     """Return the hex digest (BLAKE2b, 160 bits) of the canonical form of `parts`."""
-    return hashlib.blake2b(canonical(parts), digest_size=_DIGEST_BYTES).hexdigest()
+    return blake2b(canonical(parts), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def canonical(value: Any, name: str = "value") -> bytes:
@@ -142,9 +136,37 @@ def _write_scoped(value: Any, kind: type, out: list[bytes], path: str, depth: in
     return True
 
 
-Walk.chain = (
-    _write_registered, _write_scoped, write_class, write_enum, write_secret, write_array, write_typing, write_function,
-    write_client, write_holder, write_structured, write_callable_object,
-)  # fmt: skip
-Walk.instance_chain = (_write_registered, _write_scoped, write_class, write_enum, write_array, write_client)
-Walk.write_all = staticmethod(write_state)
+def _load_chains() -> None:
+    """Import the forms of all else. Most calls hold only strings and numbers, and need none of them."""
+    from semantic_llm_cache.keys.client_forms import write_client, write_holder
+    from semantic_llm_cache.keys.function_forms import write_callable_object, write_function
+    from semantic_llm_cache.keys.object_forms import (
+        write_array,
+        write_class,
+        write_enum,
+        write_secret,
+        write_state,
+        write_structured,
+        write_typing,
+    )
+
+    Walk.chain = (
+        _write_registered, _write_scoped, write_class, write_enum, write_secret, write_array, write_typing,
+        write_function, write_client, write_holder, write_structured, write_callable_object,
+    )  # fmt: skip
+    Walk.instance_chain = (_write_registered, _write_scoped, write_class, write_enum, write_array, write_client)
+    Walk.write_all = staticmethod(write_state)
+
+
+def _write_first(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
+    _load_chains()
+    return any(attempt(value, kind, out, path, depth, walk) for attempt in Walk.chain)
+
+
+def _write_first_instance(value: Any, kind: type, out: list[bytes], path: str, depth: int, walk: Walk) -> bool:
+    _load_chains()
+    return any(attempt(value, kind, out, path, depth, walk) for attempt in Walk.instance_chain)
+
+
+Walk.chain = (_write_first,)
+Walk.instance_chain = (_write_first_instance,)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
-import hashlib
 import inspect
 import os
 import sys
@@ -167,6 +166,8 @@ def code_digest(code: types.CodeType) -> str:
 
     It covers the bytecode of the running Python, so another minor version gives another digest.
     """
+    import hashlib
+
     made = hashlib.blake2b(digest_size=20)
     for piece in _pieces(code):
         made.update(b"%d:" % len(piece))

@@ -12,11 +12,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from semantic_llm_cache.keys.known_types import AS_TEXT
 from semantic_llm_cache.keys.walk import LATE_WRITERS, LEAVES, WRITERS, Walk, text
 from semantic_llm_cache.values.introspection import known_late, where
 
-__all__ = ["content_base", "is_plain_path", "write_content", "write_str"]
+__all__ = ["content_base", "is_plain_path", "plain_token", "write_content", "write_str"]
 
 
 def write_str(value: str, out: list[bytes], *_: Any) -> None:
@@ -202,6 +201,8 @@ def _path_base(kind: Any) -> Any:
 @functools.lru_cache(maxsize=4096)
 def content_base(kind: Any) -> Any:
     """Return the first base whose content has a form of its own (`dict` for a subclass of it), or None."""
+    from semantic_llm_cache.keys.known_types import AS_TEXT
+
     path = _path_base(kind)
     if path is not None:
         return path
@@ -233,3 +234,17 @@ def write_content(value: Any, base: Any, out: list[bytes], path: str, depth: int
     elif base is not _local:  # whose only content is the state of this thread
         flavour = b"windows" if base.__name__ == "PureWindowsPath" else b"posix" if base is _path_base(base) else b""
         out.append(text(b"p" + flavour if flavour else b"x", base.__str__(value).encode("utf-8", "surrogatepass")))
+
+
+def plain_token(value: Any) -> Any:
+    """Return a hashable stand-in for a value made of plain immutable parts, or None."""
+    kind = type(value)
+    if kind in LEAVES:
+        return (kind, value)
+    if kind is dict:
+        types = tuple(map(type, value.values()))
+        if LEAVES.issuperset(types) and all(type(key) is str for key in value):
+            return (kind, tuple(value.items()), types)
+    elif kind is tuple and LEAVES.issuperset(map(type, value)):
+        return (kind, value, tuple(map(type, value)))
+    return None

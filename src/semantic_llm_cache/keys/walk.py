@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.keys.functions import module_name
-from semantic_llm_cache.keys.watching import Watch
 from semantic_llm_cache.values.introspection import known_late
+
+if TYPE_CHECKING:
+    from semantic_llm_cache.keys.watching import Watch
 
 __all__ = [
     "ARGUMENT_ADVICE",
@@ -24,7 +26,7 @@ __all__ = [
 
 MAX_DEPTH = 64
 
-LEAVES = frozenset({type(None), bool, int, float, str, bytes})
+LEAVES = frozenset({str, int, float, bool, type(None), bytes})
 
 Writer = Callable[..., None]
 Attempt = Callable[..., bool]

@@ -14,6 +14,7 @@ from semantic_llm_cache.metrics.learned import STATES
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.key_check import require_key
+from semantic_llm_cache.storage.notes import NOTES
 from semantic_llm_cache.storage.registry import shared_backend
 
 __all__ = ["CopyReport", "copy_cache"]
@@ -205,8 +206,8 @@ class _Copy:
     async def copy_states(self, namespace: str | None) -> None:
         """Copy the named states that the destination lacks."""
         if namespace is None:
-            # The clusters of prompts describe the calls of one program; nothing depends on them.
-            names = [name for name in await self.source.list_states() if not name.startswith(STATES)]
+            # The clusters of prompts describe the calls of one program, and the notes concern calls in flight there.
+            names = [name for name in await self.source.list_states() if not name.startswith((STATES, NOTES))]
         else:
             # online:NAMESPACE:BOUND:BOUND:MODEL, where a namespace or a model may hold colons too
             bound = "(?:[0-9.e+-]+|None)"

@@ -94,7 +94,8 @@ async def reembed_cache(
         progress: called with the report after each batch.
 
     Raises:
-        EmbeddingUnavailableError: the model cannot be used, or refuses everything.
+        EmbeddingUnavailableError: the model cannot be used, works here only in fp32 and was
+            asked for in 8 bits, or refuses everything.
         CacheBackendError: the storage failed. What was moved stays moved; run it again.
         TypeError, ValueError: naming the argument.
 
@@ -169,6 +170,11 @@ class _Move:
 
         if not self.provider.loaded:
             await asyncio.to_thread(self.provider.load)
+        if getattr(self.provider, "fell_back", False):  # it would replace vectors of machines where 8 bits work
+            raise EmbeddingUnavailableError(
+                "the embedding model does not work in 8 bits on this machine, which uses fp32 instead. Nothing was "
+                "moved: run it on a machine where 8 bits work, or name the model in fp32 (onnx:fp32)"
+            )
         self.report.fingerprint = self.provider.fingerprint  # loading may settle it
         await asyncio.to_thread(self_test, self.provider.encode_batch, self.report.fingerprint)
 

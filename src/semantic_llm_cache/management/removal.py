@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from semantic_llm_cache.arguments import check_namespace, check_tags, check_text
 from semantic_llm_cache.calls.evidence import dependency_tags, read_dependencies
+from semantic_llm_cache.engine.late import withdraw
 from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.storage.key_check import require_key
@@ -81,7 +82,7 @@ async def invalidate(
     async def remove(target: StorageBackend) -> int:
         await require_key(target)  # without it nothing would match
         if names is not None:
-            state_of(target).withdraw(names)  # first: a call in flight may store its answer at any moment
+            await withdraw(target, names)  # first: a call in flight may store its answer at any moment
         return await target.invalidate(pattern, tags=names, namespace=namespace)
 
     return await _each(backend, remove)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from semantic_llm_cache.arguments import check_count, check_namespace, check_plain, shown
-from semantic_llm_cache.calls.lookup import last_lookup
+from semantic_llm_cache.calls.lookup import Lookup, last_lookup
 from semantic_llm_cache.doors.cache import cache
 from semantic_llm_cache.redaction import describe
 
@@ -33,12 +33,15 @@ async def warm_cache(
         prompts: each is passed as the function's prompt; all other parameters keep their defaults.
         llm_func: the decorated function, sync or async. An undecorated one is decorated with `namespace`.
         namespace: the function's own; may be left out.
-        concurrency: how many calls run at once.
+        concurrency: how many calls run at once. Their texts are embedded together, and each waits for its vector as
+            long as the cache's `timeout` allows, 1 second by default. Where the vector comes too late the answer is
+            stored without one, and is found by equal text only; a warning then says how many these are. So give a
+            cache that is warmed with many calls at once ``timeout=None``.
         progress: called with (done, total) after each prompt.
         on_failure: called with the prompt and the exception of each call that failed; it is logged too.
 
     Returns:
-        How many of the prompts are now answered from the cache.
+        How many of the prompts are now answered from the cache, those that have no vector included.
 
     Raises:
         ValueError: `namespace` is not the function's, or `concurrency` below 1.
@@ -66,6 +69,7 @@ async def warm_cache(
             progress(done, len(todo))
 
     await asyncio.gather(*(one(prompt) for prompt in todo))
+    asking.warn_of_incomplete()
     return asking.cached
 
 
@@ -95,24 +99,45 @@ class _Asking:
         self.positional = _takes_prompt_first(function, self.name)
         self.on_failure = on_failure
         self.cached = 0
+        self.incomplete = 0
+        self.reason = ""
 
     async def ask(self, prompt: str) -> None:
         """Ask one prompt. A failure is logged and reported, not raised."""
         try:
             if self.is_async:
                 await self._call(prompt)
-                self.cached += _is_cached()
+                self._count(last_lookup())
             else:
-                found = await asyncio.to_thread(self._ask_here, prompt)
-                self.cached += found  # after the await, not in one step with it: other tasks add meanwhile
+                self._count(await asyncio.to_thread(self._ask_here, prompt))
         except Exception as error:
             logger.warning("semantic-llm-cache: warming failed for one prompt: %s", describe(error))
             if self.on_failure is not None:
                 self.on_failure(prompt, error)
 
-    def _ask_here(self, prompt: str) -> bool:
+    def warn_of_incomplete(self) -> None:
+        """Log how many answers were stored while the cache failed in part, if any were."""
+        if self.incomplete:
+            logger.warning(
+                "semantic-llm-cache: %d of %d answers were stored while a part of the cache failed, the first time "
+                "with: %s. Those without a vector are found by equal text only: `semantic-llm-cache reembed --missing` "
+                "adds it. If the embedder was too slow, give the cache timeout=None or lower concurrency=.",
+                self.incomplete,
+                self.cached,
+                self.reason,
+            )
+
+    def _ask_here(self, prompt: str) -> Lookup | None:
         self._call(prompt)
-        return _is_cached()
+        return last_lookup()
+
+    def _count(self, lookup: Lookup | None) -> None:
+        if lookup is None or not (lookup.hit or lookup.stored):
+            return
+        self.cached += 1
+        if lookup.outcome == "error":
+            self.incomplete += 1
+            self.reason = self.reason or lookup.reason
 
     def _call(self, prompt: str) -> Any:
         return self.function(prompt) if self.positional else self.function(**{self.name: prompt})
@@ -122,11 +147,6 @@ def controls_of(function: Any) -> Any:
     """Return the cache controls of a decorated function; None for any other."""
     found = getattr(function, "cache_controls", None)
     return found if found is not None else getattr(function, "controls", None)
-
-
-def _is_cached() -> bool:
-    lookup = last_lookup()
-    return lookup is not None and (lookup.hit or lookup.stored)
 
 
 def _takes_prompt_first(function: Any, name: str) -> bool:

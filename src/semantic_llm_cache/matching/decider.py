@@ -5,16 +5,12 @@ Learn when a fresh answer can be compared.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from semantic_llm_cache.matching.policy import ThresholdPolicy
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.similarity.base import THRESHOLD_TOLERANCE
-from semantic_llm_cache.similarity.differences import unseen_difference
 from semantic_llm_cache.storage.records import Candidate
 from semantic_llm_cache.values.encoding import dumps, freeze
 
@@ -24,6 +20,7 @@ if TYPE_CHECKING:
     from semantic_llm_cache.matching.comparison import Comparison
     from semantic_llm_cache.matching.guards import GuardSet
     from semantic_llm_cache.matching.online import Decision, OnlinePolicy
+    from semantic_llm_cache.matching.policy import ThresholdPolicy
     from semantic_llm_cache.matching.templates.check import TemplateCheck
     from semantic_llm_cache.similarity.base import EmbeddingProvider
 
@@ -70,7 +67,6 @@ class Rules(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Choice:
     """The decision about the candidates of one request.
 
@@ -79,13 +75,16 @@ class Choice:
     about after the call.
     """
 
-    candidate: Candidate | None = None
-    reason: str = ""
-    nearest: Candidate | None = None
-    rival: Candidate | None = None
-    ask_later: Candidate | None = None
-    decision: Decision | None = None
-    others: tuple[Candidate, ...] = ()
+    __slots__ = ("ask_later", "candidate", "decision", "nearest", "others", "reason", "rival")
+
+    def __init__(self, nearest: Candidate | None) -> None:
+        self.nearest = nearest
+        self.candidate: Candidate | None = None
+        self.reason = ""
+        self.rival: Candidate | None = None
+        self.ask_later: Candidate | None = None
+        self.decision: Decision | None = None
+        self.others: tuple[Candidate, ...] = ()
 
 
 class Decider:
@@ -180,6 +179,8 @@ class Decider:
         """Return the policy of one threshold."""
         policy = self._policies.get(similarity)
         if policy is None:
+            from semantic_llm_cache.matching.policy import ThresholdPolicy
+
             guards = self.guards
             policy = ThresholdPolicy(similarity, guards if len(guards) else None)
             self._policies[similarity] = policy
@@ -207,7 +208,11 @@ class Decider:
 
         Every pair is checked for this first, whatever the threshold, the guards, the verifier and the budget.
         """
-        return None if self._embedder is None else unseen_difference(self._embedder(), prompt, other)
+        if self._embedder is None:
+            return None
+        from semantic_llm_cache.similarity.differences import unseen_difference
+
+        return unseen_difference(self._embedder(), prompt, other)
 
     async def _learn_template(self, request: Request, nearest: Sequence[Candidate]) -> None:
         if not nearest or len(request.text) < _SHORT or self._templates is None:
@@ -441,5 +446,7 @@ def answer_id(response: Any, scope: str) -> str:
     What is learned of an answer in one scope says nothing about equal words in another: what "B" stands for depends on
     the question, and one tenant's verdicts must not change what another is served.
     """
+    import hashlib
+
     form = f"{scope}\n{dumps(freeze(response))}"
     return hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from semantic_llm_cache.runtime import background
 from semantic_llm_cache.storage.contract import StorageBackend
 
-__all__ = ["STATES", "Clusters", "clusters_of", "kept_summary", "reset", "reset_after_fork", "state_name", "summary"]
+__all__ = ["STATES", "Clusters", "clusters_of", "kept_summary", "reset", "state_name", "summary"]
 
 _MOST = 32
 _ALIKE = 0.4  # a prompt less near than this to every centroid begins a cluster
@@ -216,8 +217,11 @@ def reset(namespace: str | None = None) -> None:
             _known.pop(name, None)
 
 
-def reset_after_fork() -> None:
-    """Forget all: in a forked child, another thread may have held a lock."""
+def _reset_after_fork() -> None:
+    # Forget all: in a forked child, another thread may have held a lock.
     global _lock
     _lock = threading.RLock()
     _known.clear()
+
+
+background.after_fork(_reset_after_fork)

@@ -7,16 +7,33 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from semantic_llm_cache.arguments import shown
-from semantic_llm_cache.config import CacheConfig
+from semantic_llm_cache.config import CacheConfig, CacheEntry
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.utils import estimate_tokens
 
-__all__ = ["Price", "make_price", "usage_of"]
+__all__ = ["Call", "Price", "make_price", "usage_of"]
 
 logger = logging.getLogger("semantic_llm_cache")
 
 Price = CacheConfig | Callable[[int, int, Any], float] | None
 """Rates per 1,000 tokens, or ``(input_tokens, output_tokens, response) -> USD``."""
+
+
+class Call:
+    """What one call used and cost."""
+
+    __slots__ = ("cost_usd", "input_tokens", "output_tokens")
+
+    def __init__(self, input_tokens: int, output_tokens: int, cost_usd: float) -> None:
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.cost_usd = cost_usd
+
+    @classmethod
+    def of(cls, entry: CacheEntry) -> Call:
+        """Return the call that an entry stores the answer of."""
+        return cls(entry.input_tokens, entry.output_tokens, entry.cost_usd)
+
 
 _INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count")
 _OUTPUT = ("completion_tokens", "output_tokens", "eval_count")

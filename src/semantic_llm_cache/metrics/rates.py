@@ -6,24 +6,12 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from semantic_llm_cache.config import CacheConfig, CacheEntry
+from semantic_llm_cache.config import CacheConfig
+from semantic_llm_cache.metrics.pricing import Call
 
 __all__ = ["Call", "Rates", "rates_of"]
 
 _EXACT = 1e-6  # costs are floats: a relative difference below this is rounding
-
-
-class Call(NamedTuple):
-    """What one call used and cost."""
-
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float
-
-    @classmethod
-    def of(cls, entry: CacheEntry) -> Call:
-        """Return the call that an entry stores the answer of."""
-        return cls(entry.input_tokens, entry.output_tokens, entry.cost_usd)
 
 
 class Rates(NamedTuple):

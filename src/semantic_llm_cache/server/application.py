@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route, Router
 
 from semantic_llm_cache._version import __version__
 from semantic_llm_cache.doors.cache import SemanticCache
-from semantic_llm_cache.exceptions import EncryptionKeyError
+from semantic_llm_cache.exceptions import EmbeddingUnavailableError, EncryptionKeyError
 from semantic_llm_cache.server.encryption import check_key
 from semantic_llm_cache.server.loading import ServerSettingsError, load_settings
 from semantic_llm_cache.server.operating import Operations
@@ -92,6 +92,7 @@ class Server:
         await receive()
         try:
             await check_key(self.doors.engine.backend)
+            await self._preload()
         except EncryptionKeyError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
@@ -103,6 +104,15 @@ class Server:
             self.operations.drain()
         await self.aclose()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _preload(self) -> None:
+        """Load the model and the index, if any request may get a near hit, so that the first one does not wait."""
+        engine = self.doors.engine
+        with suppress(EmbeddingUnavailableError):  # the requests that need it meet the same, and report it
+            by_rule = [engine.derive(**_of_engine(rule.options())) for rule in self.settings.rules]
+            near = next((each for each in (engine, *by_rule) if each.similarity < 1), None)
+            if near is not None:
+                await near.preload()
 
     async def aclose(self) -> None:
         """Close connections to upstreams and to the backend."""
@@ -167,10 +177,14 @@ _DOOR = frozenset(
 
 
 def _engine_options(settings: Settings) -> dict[str, Any]:
-    given = {name: value for name, value in settings.options().items() if name not in _DOOR}
+    given = _of_engine(settings.options())
     if settings.embedder is not None:
         given["embedder"] = settings.embedder
     return {"max_response": settings.max_response, **given}
+
+
+def _of_engine(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in _DOOR}
 
 
 def _door_options(settings: Settings) -> dict[str, Any]:

@@ -6,19 +6,21 @@ import copy
 import logging
 import logging.config
 import os
+import sys
 import tempfile
 from functools import partial
 from typing import Any
 
-from semantic_llm_cache.server.application import create_app
+from semantic_llm_cache.server.application import Server, create_app
 from semantic_llm_cache.server.loading import HANDOVER_VARIABLE
 from semantic_llm_cache.server.operating import MULTIPROCESS
 from semantic_llm_cache.server.protocol import GuardedProtocol, Waits
 from semantic_llm_cache.server.settings import Settings
 
-__all__ = ["cache_url", "run", "uvicorn_options", "warnings_of"]
+__all__ = ["cache_url", "run", "uvicorn_options", "warnings_of", "worker_app"]
 
 _log = logging.getLogger("semantic_llm_cache")
+_SWITCH = 0.0005
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -74,6 +76,20 @@ def warnings_of(settings: Settings) -> list[str]:
     return found
 
 
+def worker_app() -> Server:
+    """Return the app of one serving process, with its settings from the environment."""
+    _switch_often()
+    return create_app()
+
+
+def _switch_often() -> None:
+    """Have the interpreter switch threads every 0.5 ms, not every 5.
+
+    While a thread reads a large body, another request waits for that long, several times.
+    """
+    sys.setswitchinterval(_SWITCH)
+
+
 def run(settings: Settings) -> None:
     """Serve until the process is told to stop. Answers in progress are finished first."""
     import uvicorn
@@ -83,11 +99,12 @@ def run(settings: Settings) -> None:
     for text in warnings_of(settings):
         _log.warning("%s", text)
     if settings.workers == 1:
+        _switch_often()
         uvicorn.run(create_app(settings), **options)
         return
     # Each worker is a new process: it reads the settings from its environment.
     os.environ[HANDOVER_VARIABLE] = settings.model_dump_json(exclude_unset=True)
-    factory = "semantic_llm_cache.server.application:create_app"
+    factory = "semantic_llm_cache.server.running:worker_app"
     with tempfile.TemporaryDirectory(prefix="semantic-llm-cache-metrics-") as folder:
         # What each worker counts lies there, so that any of them can tell the sum.
         os.environ.setdefault(MULTIPROCESS, folder)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from semantic_llm_cache.engine.options import ENGINE_OPTIONS
+from semantic_llm_cache.server.proxy.doors import UNRULED
 from semantic_llm_cache.server.proxy.headers import CREDENTIALS, UNUSABLE
 from semantic_llm_cache.server.proxy.routing import DEFAULT
 from semantic_llm_cache.storage.registry import backend_from_url
@@ -169,6 +170,8 @@ class RuleSettings(CacheSettings):
     @field_validator("name")
     @classmethod
     def _named(cls, value: str) -> str:
+        if value == UNRULED:
+            raise ValueError(f"the name {value!r} is taken: it stands for the requests that match no rule")
         return _checked_name(value)
 
     @model_validator(mode="after")
@@ -194,7 +197,7 @@ class Settings(CacheSettings):
 
     upstream: dict[str, UpstreamSettings] = Field(description="Where requests go: a URL, or URLs by name.")
     url: str | None = Field(None, repr=False, description="Of the backend: redis://..., sqlite:///cache.db, memory://.")
-    embedder: str | None = Field(None, description='Name of the embedder; not given: "auto".')
+    embedder: str | None = Field(None, description='Name of the embedder, such as "onnx:int8"; not given: "auto".')
     host: str = Field("127.0.0.1", description="Address to listen at.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen at; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=256, description="Processes that serve.")

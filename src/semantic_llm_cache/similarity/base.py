@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semantic_llm_cache.exceptions import PromptCacheError
-from semantic_llm_cache.similarity.unseen import Unseen, default_unseen
 
 __all__ = [
     "THRESHOLD_TOLERANCE",
+    "Embedder",
     "EmbeddingProvider",
     "Vector",
     "VectorError",
@@ -24,6 +24,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from semantic_llm_cache.similarity.unseen import Unseen
 
     Vector = npt.NDArray[np.float32]
 else:  # numpy.typing takes 2 ms to import
@@ -186,7 +188,13 @@ class EmbeddingProvider(ABC):
             >>> DummyEmbeddingProvider().unseen("a\\u200bb").hidden[0].characters
             '\\u200b'
         """
+        from semantic_llm_cache.similarity.unseen import default_unseen
+
         return default_unseen(text)
 
     async def close(self) -> None:
         """Release threads and connections. Idempotent; the provider may be used again."""
+
+
+Embedder = EmbeddingProvider | str | Callable[..., Any]
+"""What the option `embedder` may be."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from semantic_llm_cache.arguments import unknown
 from semantic_llm_cache.exceptions import EmbeddingUnavailableError
 from semantic_llm_cache.redaction import looks_like_url, origin_of
-from semantic_llm_cache.similarity.base import EmbeddingProvider
+from semantic_llm_cache.similarity.base import Embedder, EmbeddingProvider
 from semantic_llm_cache.similarity.forking import reset_in_child
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
 ]
 
 PROVIDER_NAMES = ("auto", "onnx", "sentence-transformer", "openai", "dummy")
-Embedder = EmbeddingProvider | str | Callable[..., Any]
 
 
 class _Process:
@@ -83,6 +81,7 @@ def create_embedding_provider(provider_type: str = "auto", model_name: str | Non
         raise ValueError(f"provider_type={provider_type!r} and model_name={model_name!r} name two models")
     model_name = model or model_name
     kind = kind.strip().lower().replace("_", "-")
+    _refuse_bare_precision(kind, model_name)
     if kind == "auto":
         return _auto(model_name)
     if kind == "onnx":
@@ -99,6 +98,18 @@ def create_embedding_provider(provider_type: str = "auto", model_name: str | Non
         return DummyEmbeddingProvider()
     shown = origin_of(provider_type) if looks_like_url(provider_type) else kind
     raise ValueError(unknown("embedding provider", shown, PROVIDER_NAMES))
+
+
+def _refuse_bare_precision(kind: str, model_name: str | None) -> None:
+    """Raise ValueError for "int8" and "auto:int8", which name no provider that has precisions."""
+    from semantic_llm_cache.similarity.onnx import PRECISION_ENV, PRECISIONS
+
+    given = kind if kind in PRECISIONS else model_name if kind == "auto" and model_name in PRECISIONS else None
+    if given is not None:
+        raise ValueError(
+            f"the precision {given!r} belongs to the provider 'onnx': use 'onnx:{given}', or keep 'auto' and set "
+            f"{PRECISION_ENV}={given}"
+        )
 
 
 def _auto(model_name: str | None) -> EmbeddingProvider:

@@ -159,6 +159,11 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
         return "fp32" if self._fallen_back else self._precision
 
     @property
+    def fell_back(self) -> bool:
+        """Return True where 8 bits were asked for and, since the model is loaded, fp32 is used instead."""
+        return self._fallen_back
+
+    @property
     def dimension(self) -> int:
         """Return the length of the vectors."""
         return _DIMENSION

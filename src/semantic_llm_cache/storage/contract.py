@@ -35,8 +35,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from semantic_llm_cache.arguments import check_namespace
+from semantic_llm_cache.storage.notes import last_of, note, note_names
 from semantic_llm_cache.storage.records import Candidate, Held, Lease, Text
-from semantic_llm_cache.storage.selection import Selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,8 @@ class StorageBackend(ABC):
     """The constructor's arguments that such a URL may give as options, and how each is read from text."""
 
     in_process: ClassVar[bool] = False
-    """True when `peek` answers for every entry without waiting (the memory backend)."""
+    """True when `peek` answers for every entry without waiting, and no other process has the entries (the memory
+    backend)."""
 
     first_search_seconds: ClassVar[float | None] = None
     """How long the first search in a process may take, where it loads an index; None where it loads nothing."""
@@ -336,6 +337,8 @@ class StorageBackend(ABC):
 
         A condition that is None does not restrict; with both None nothing is deleted. Returns how many.
         """
+        from semantic_llm_cache.storage.selection import Selection
+
         wanted = Selection.of(pattern, tags, namespace)
         if wanted.empty:
             return 0
@@ -363,9 +366,41 @@ class StorageBackend(ABC):
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None. Default: not kept."""
 
+    async def get_states(self, names: Sequence[str]) -> list[bytes | None]:
+        """`get_state` for each name, in order. The default asks for one after the other."""
+        return [await self.get_state(name) for name in names]
+
     async def list_states(self, prefix: str = "") -> list[str]:
         """Return the names of the blobs of `set_state` that begin with `prefix`, in order."""
         return []
+
+    # -------------------------------------------------------------------------- calls in flight elsewhere
+
+    # `invalidate` deletes what is stored. A call in flight may store its answer after that, although it was made from
+    # what has been withdrawn. Calls of this process are known to the engine; those of others look at these notes. With
+    # `in_process` there are no others, and the engine uses neither method.
+
+    async def note_withdrawal(self, labels: Iterable[str], at: float, by: str) -> None:
+        """Note that the entries with any of these labels are being removed. Others see it when this returns.
+
+        The default keeps notes as named states. Where those are not kept, calls in flight in other processes still
+        store their answers.
+
+        Args:
+            labels: tags of entries.
+            at: the time, by `clock`.
+            by: the name of the process, for `last_withdrawal`.
+        """
+        value = note(at, by)
+        for name in note_names(labels):
+            await self.set_state(name, value)
+
+    async def last_withdrawal(self, labels: Iterable[str], but_by: str | None = None) -> float:
+        """Return the time of the last note on any of these labels, apart from those of the process `but_by`.
+
+        It is never too early. It may be too late, as labels may share a note. -inf means that there is none.
+        """
+        return last_of(await self.get_states(note_names(labels)), but_by)
 
     # ------------------------------------------------------------------------------ leases
 

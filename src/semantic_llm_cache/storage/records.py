@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ class Text(NamedTuple):
     @property
     def digest(self) -> bytes:
         """20 bytes that stand for all of it."""
+        import hashlib
+
         hasher = hashlib.blake2b(digest_size=20)
         for part in self:
             data = part.encode("utf-8", "surrogatepass")

@@ -6,7 +6,6 @@ host. So messages name the scheme, what is expected, and known names only.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -89,6 +88,8 @@ def options_of(url: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str,
 def unknown_option(url: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown option. It is named only if it resembles a known one."""
     listed = sorted(known)
+    import difflib  # only for the message
+
     if name.isidentifier() and difflib.get_close_matches(name, listed, n=1):
         return f"{begin_of(url)}: {unknown('option', name, listed)}"
     return f"{begin_of(url)}: unknown option. Known options: {', '.join(listed)}"

@@ -220,10 +220,14 @@ class StreamCall:
             yield Close(source)
         return (yield Do(lambda: self.gathered(heard), waits=False))
 
-    def stand_in(self, broadcast: Broadcast, error: BaseException) -> bool:
-        """Return the stale answer instead of an error before the first chunk, if that is allowed."""
-        stale = None if broadcast.begun else self.engine.freshness.in_place_of(self.call, error)
-        if stale is None:
+    def may_stand_in(self, broadcast: Broadcast, error: BaseException) -> bool:
+        """Return whether a stale answer may be given instead of an error: no chunk was given, and there is one."""
+        return not broadcast.begun and self.engine.freshness.may_stand_in(self.call, error)
+
+    async def stand_in(self, broadcast: Broadcast, error: BaseException) -> bool:
+        """Give a stale answer instead of an error, if that is allowed."""
+        stale = await self.engine.freshness.in_place_of(self.call, error)
+        if stale is None or not (stale is self.call.found.fallback or await self._split(stale)):
             return False
         broadcast.instead = stale
         for chunk in stale.value:

@@ -123,7 +123,7 @@ class Production:
                 raise
             call.call.changes = changes_since(before)
             if error is not None:
-                self._over(None if call.stand_in(broadcast, error) else error)
+                yield from self._failed(error)
                 return Failure(error) if not isinstance(error, Exception) else None
             took = (perf_counter() - began) * 1000
             # Readers may finish while the entry is being written; new callers still join this stream until then.
@@ -134,6 +134,15 @@ class Production:
                 call.streams.close(call.key, broadcast)
         finally:
             call.call.found.release()
+
+    def _failed(self, error: BaseException) -> Steps:
+        """End the stream with a stale answer if that is allowed, or else with the error."""
+        call, broadcast, given = self._call, self.broadcast, False
+        try:
+            if call.may_stand_in(broadcast, error):
+                given = yield Do(lambda: call.stand_in(broadcast, error))
+        finally:
+            self._over(None if given else error)
 
     def _called(self) -> Steps:
         """Do `_read`, and record it as a phase of the first reader's call."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from semantic_llm_cache.storage.contract import StorageBackend
 from semantic_llm_cache.testing._suite import Suite, X, direction, with_backend
 
@@ -66,8 +68,11 @@ class Upkeep(Suite):
         if self.keeps_counters:
             assert await backend.get_counters() == {"n": {"hits": 3, "saved_ms": 1.5}, "m": {"hits": 4}}
             assert await backend.get_state("policy") == b"\x00\xffnew"
+            names = ["gone", "policy", "never", "policy"]
+            assert await backend.get_states(names) == [None, b"\x00\xffnew", None, b"\x00\xffnew"]
         assert await backend.get_state("gone") is None
-        assert await backend.get_state("never") is None
+        assert await backend.get_states(["never"]) == [None]
+        assert await backend.get_states([]) == []
 
     @with_backend
     async def test_states_are_listed(self, backend: StorageBackend) -> None:
@@ -83,6 +88,21 @@ class Upkeep(Suite):
             assert await backend.list_states("online:a_") == ["online:a_"]
             assert await backend.list_states("on*[a]?") == ["on*[a]?\\"]
         assert await backend.list_states("nothing") == []
+
+    @with_backend
+    async def test_withdrawn_labels_are_noted(self, backend: StorageBackend) -> None:
+        labels, now = ["doc", "\0\ud800"], self.clock.now
+        assert await backend.last_withdrawal(labels) == -math.inf
+        await backend.note_withdrawal(labels, now, "one")
+        await backend.note_withdrawal(["doc"], now + 1, "two")
+        if self.keeps_counters:
+            assert await backend.last_withdrawal(labels) == now + 1
+            assert await backend.last_withdrawal(labels, "two") == now
+            assert await backend.last_withdrawal(["doc"], "two") == -math.inf
+            assert await backend.last_withdrawal(["other"]) == -math.inf
+        assert await backend.last_withdrawal([]) == -math.inf
+        await backend.clear()  # entries only
+        assert await backend.last_withdrawal(["doc"]) in (now + 1, -math.inf)
 
     @with_backend
     async def test_a_quiet_read_counts_nothing(self, backend: StorageBackend) -> None:

@@ -16,14 +16,17 @@ import base64
 import dataclasses
 import datetime as dt
 import enum
-import json
+import functools
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semantic_llm_cache.exceptions import CacheSerializationError
 from semantic_llm_cache.values.introspection import defines, held_fields, known_late
 from semantic_llm_cache.values.json_pieces import read, write
 from semantic_llm_cache.values.odd_text import escape, unescape
+
+if TYPE_CHECKING:
+    import json
 
 __all__ = ["Encoded", "StoredModel", "dumps", "freeze", "is_immutable", "loads", "same", "thaw", "type_name"]
 
@@ -218,6 +221,8 @@ def _encode_set(name: str) -> Any:
     def encode(value: Any, where: str) -> Any:
         items = [_encode(item, f"member of {where}") for item in value]
         # Sorted, so that equal sets have equal text whatever the hash seed.
+        import json
+
         return _tag(name, sorted(items, key=lambda item: json.dumps(item, sort_keys=True)))
 
     return encode
@@ -329,7 +334,7 @@ def loads(text: str) -> Any:
         CacheSerializationError: text that `dumps` cannot have written.
     """
     try:
-        return _decode(read(unescape(text), _JSON))
+        return _decode(read(unescape(text), _decoder()))
     except CacheSerializationError:
         raise
     except Exception as error:  # a damaged value may make a constructor raise anything
@@ -340,7 +345,12 @@ def _no_constant(name: str) -> Any:
     raise CacheSerializationError(f"a stored answer holds {name}, which is not JSON")
 
 
-_JSON = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would make one on every call
+@functools.cache
+def _decoder() -> json.JSONDecoder:
+    """Return the one decoder: `json.loads` would make one on every call."""
+    import json
+
+    return json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _decode(value: Any) -> Any:

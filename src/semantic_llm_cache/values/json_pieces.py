@@ -1,14 +1,20 @@
 """JSON written and read in pieces.
 
 `json` keeps the interpreter's lock from the first character to the last, a sixth of a second for ten megabytes of
-table rows: no other thread, and so no event loop, can run in that time. In pieces of 64 KB they can.
+table rows: no other thread, and so no event loop, can run in that time. In pieces of 64 KB they can. What is read may
+hold white space; what is written has none.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-from typing import Any
+import functools
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import json
 
 __all__ = ["MOST", "read", "weight", "write"]
 
@@ -20,7 +26,21 @@ MOST = PLACES * _VALUE
 _PIECE = 65_536
 _FIRST_LOOK = 4_096
 
-_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+@functools.cache
+def _blanks() -> re.Pattern[str]:
+    return re.compile(r"[ \t\n\r]+")
+
+
+@functools.cache
+def _writer() -> Callable[[Any], str]:
+    import json  # only an answer that is no text needs it
+
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _write(value: Any) -> str:
+    return _writer()(value)
 
 
 def weight(value: Any, most: int = MOST) -> int:
@@ -111,21 +131,29 @@ def read(text: str, decoder: json.JSONDecoder) -> Any:
     """Return what ``decoder.decode(text)`` does."""
     if len(text) > _PIECE:
         try:
-            value, end = _Reader(text, decoder).value(0)
+            reader = _Reader(text, decoder)
+            value, end = reader.value(reader.past_blanks(0))
         except (StopIteration, IndexError, ValueError):
-            pass  # blanks between values, which we do not write, or no JSON: the decoder says where
+            pass  # it is no JSON, and the decoder says where
         else:
-            if end == len(text):
+            if reader.past_blanks(end) == len(text):
                 return value
     return decoder.decode(text)
 
 
 class _Reader:
-    """Reads compact JSON value by value; what is small, or a list of small things, as one."""
+    """Reads JSON value by value; what is small, or a list of small things, as one."""
 
     def __init__(self, text: str, decoder: json.JSONDecoder) -> None:
         self.text = text
         self.scan: Any = decoder.scan_once  # type: ignore[attr-defined]  # (text, at) -> (value, end)
+        hook: Any = decoder.object_pairs_hook
+        self.made: Any = dict if hook is None else hook
+
+    def past_blanks(self, at: int) -> int:
+        """Return where the next thing begins that is no white space."""
+        found = _blanks().match(self.text, at)
+        return at if found is None else found.end()
 
     def value(self, at: int) -> tuple[Any, int]:
         opening = self.text[at]
@@ -141,7 +169,7 @@ class _Reader:
 
     def items(self, at: int) -> tuple[list[Any], int]:
         text, found = self.text, list[Any]()
-        at += 1
+        at = self.past_blanks(at + 1)
         if text[at] == "]":
             return found, at + 1
         one_by_one = 0
@@ -152,17 +180,18 @@ class _Reader:
                 value, end = self.value(at)
                 some = [value]
             found += some
-            at = end + 1
+            end = self.past_blanks(end)
             if text[end] == "]":
-                return found, at
+                return found, end + 1
             if text[end] != ",":
                 raise ValueError(end)
+            at = self.past_blanks(end + 1)
 
     def several(self, at: int) -> tuple[list[Any], int]:
         """Return the items that begin here and end within a piece, and where the comma after them is."""
         piece = self.text[at : at + _PIECE]
-        for mark in ("},{", "],[", ","):
-            cut = piece.rfind(mark) + len(mark) // 2
+        for mark in ("},{", "}, {", "],[", "], [", ","):
+            cut = piece.rfind(mark) + mark.index(",")
             if cut > 0 and piece[cut : cut + 1] == ",":
                 # A comma inside of a string or of another value would leave that open, and this would fail.
                 inside = f"[{piece[:cut]}]"
@@ -172,20 +201,23 @@ class _Reader:
                         return values, at + cut
         return [], at
 
-    def fields(self, at: int) -> tuple[dict[str, Any], int]:
-        text, found = self.text, dict[str, Any]()
-        at += 1
+    def fields(self, at: int) -> tuple[Any, int]:
+        text, found = self.text, list[tuple[str, Any]]()
+        at = self.past_blanks(at + 1)
         if text[at] == "}":
-            return found, at + 1
+            return self.made(found), at + 1
         while True:
             if text[at] != '"':
                 raise ValueError(at)
             name, at = self.scan(text, at)
+            at = self.past_blanks(at)
             if text[at] != ":":
                 raise ValueError(at)
-            found[name], at = self.value(at + 1)
+            value, at = self.value(self.past_blanks(at + 1))
+            found.append((name, value))
+            at = self.past_blanks(at)
             if text[at] == "}":
-                return found, at + 1
+                return self.made(found), at + 1
             if text[at] != ",":
                 raise ValueError(at)
-            at += 1
+            at = self.past_blanks(at + 1)

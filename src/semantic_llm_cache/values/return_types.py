@@ -20,7 +20,7 @@ _PACKAGE = __name__.partition(".")[0]
 _AWAITED = (collections.abc.Awaitable, collections.abc.Coroutine)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Returned:
     """What a function returns, and where it is written.
 

@@ -19,6 +19,7 @@ from semantic_llm_cache.streams.steps import Give
 from semantic_llm_cache.streams.stream import stream, stream_blocking
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.events import Splitter
+from semantic_llm_cache.wire.large import LONG
 from semantic_llm_cache.wire.replies import (
     ID_HEADER,
     OUTCOMES,
@@ -33,7 +34,7 @@ from semantic_llm_cache.wire.replies import (
     fresh,
     not_cached,
 )
-from semantic_llm_cache.wire.steps import END, Ask, Body, Call, Close, Do, Drain, Next, Source
+from semantic_llm_cache.wire.steps import END, Apart, Ask, Body, Call, Close, Do, Drain, Next, Source
 
 __all__ = ["NoAnswer", "answering", "held"]
 
@@ -145,7 +146,11 @@ def _fetched(plan: Plan, send: Step) -> Steps:
     record = None
     if upstream.status == 200:
         with contextlib.suppress(UnicodeDecodeError):
-            record = records.of_body(plan.known, records.kept_headers(upstream.headers), data.decode())
+            kept, text = records.kept_headers(upstream.headers), data.decode()
+            if len(text) > LONG:
+                record = yield Apart(lambda: records.of_body(plan.known, kept, text))
+            else:
+                record = records.of_body(plan.known, kept, text)
     if record is None:
         raise NoAnswer(Reply(upstream.status, forwarded(upstream.headers), data), plan.sender)
     plan.received = forwarded(upstream.headers)

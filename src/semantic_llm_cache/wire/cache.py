@@ -17,14 +17,15 @@ from semantic_llm_cache.config import CacheConfig
 from semantic_llm_cache.engine.driving import Step, Steps, drive, drive_blocking
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.exceptions import CacheKeyError
-from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.values.rebuilding import AsStored
 from semantic_llm_cache.wire import records
 from semantic_llm_cache.wire.answering import NoAnswer, answering, held
 from semantic_llm_cache.wire.base import Asked, Format, Reading
 from semantic_llm_cache.wire.checks import ToolCalls, check_names, check_temperature, check_tool_calls
 from semantic_llm_cache.wire.formats import find_format
+from semantic_llm_cache.wire.large import LONG
 from semantic_llm_cache.wire.neutral import CREDENTIALS
 from semantic_llm_cache.wire.principals import Given, Principal
 from semantic_llm_cache.wire.recent import Recent
@@ -38,7 +39,7 @@ from semantic_llm_cache.wire.scoping import (
     scope_of_address,
     scope_of_headers,
 )
-from semantic_llm_cache.wire.steps import Call
+from semantic_llm_cache.wire.steps import Apart, Call
 from semantic_llm_cache.wire.strict import Bypass, read_object
 from semantic_llm_cache.wire.turns import check_history
 
@@ -115,7 +116,8 @@ class WireCache:
         self.replay_delay = replay_delay
         engine = Engine.of_door(cache, more, also=_OWN)
         self._cache_if = engine.cache_if
-        self._recent = Recent()
+        self.recent = Recent()
+        self._name = ""
         self.engine = engine.derive(**self._translated(engine))
 
     def _translated(self, engine: Engine) -> dict[str, Any]:
@@ -143,9 +145,21 @@ class WireCache:
             "namespace": self.engine.namespace,
         }
 
+    def share_recent(self, recent: Recent, name: str) -> None:
+        """Keep parsed requests in a table that several doors share.
+
+        Args:
+            recent: the table.
+            name: of this door, other than that of any other door that shares it.
+        """
+        self.recent, self._name = recent, name
+
     def _fit(self, record: Any) -> bool:
         """Return whether a record may be stored. Raises NotStored with the reason where the answer is not fit."""
         known = format_of(record)
+        most = self.engine.options.max_response
+        if known is not None and len(record.get("body", "")) > most:  # not read again, which takes long
+            raise NotStored(because("too-large", f"answers of more than {most} characters are not stored"))
         answer = None if known is None else records.answer_of(known, record)
         if known is None or answer is None:
             raise NotStored(because("no-answer"))
@@ -179,11 +193,19 @@ class WireCache:
             control: the call's cache control, in place of the header.
             carrier: what counts of whatever sends the request, such as a proxy's credential; None is nothing.
         """
+        made: Plan | str = drive_blocking(self.planning(method, url, headers, body, control, carrier))
+        return made
+
+    def planning(
+        self, method: str, url: str, headers: Headers, body: bytes, control: Any = None, carrier: str | None = None
+    ) -> Steps:
+        """The steps of `plan_or_reason`. On an event loop they read a large body in a thread."""
         try:
             known = find_format(urlsplit(url).path) if method == "POST" else None
-            if known is not None:
-                forget()  # a request that bypasses the cache must not pass for the one before it
-            made = None if known is None else self._plan(known, url, headers, body, control, carrier)
+            if known is None:
+                return ""
+            forget()  # a request that bypasses the cache must not pass for the one before it
+            made = yield from self._plan(known, url, headers, body, control, carrier)
             return "" if made is None else made
         except Exception as error:  # the provider must get whatever a caller sends, and say what is wrong with it
             return self.bypass(error)
@@ -200,9 +222,8 @@ class WireCache:
         self.engine.bypassed(reason=reason)
         return bypassed(reason)
 
-    def _plan(
-        self, known: Format, url: str, headers: Headers, body: bytes, control: Any, carrier: str | None
-    ) -> Plan | None:
+    def _plan(self, known: Format, url: str, headers: Headers, body: bytes, control: Any, carrier: str | None) -> Steps:
+        """Return the plan of a request, None for one with no question."""
         if control is None:
             control = next((v for name, v in headers if len(name) == len(HEADER) and name.lower() == HEADER), None)
         asks = None if control is None else CacheControl.read(control)
@@ -211,18 +232,19 @@ class WireCache:
         who = self.principal.of(url, headers)
         if self.scope is None:
             secret = os.environ.get("SEMANTIC_LLM_CACHE_SECRET", "")
-            about = (url, namespace or "", secret, carrier or "", "" if who is None else f"by {who}")
+            about = (self._name, url, namespace or "", secret, carrier or "", "" if who is None else f"by {who}")
             parts = (*about, *counting(headers, self.neutral_headers))
-            place = self._recent.place(parts, body)
-            found = self._recent.get(place)
+            place = self.recent.place(parts, body)
+            found = self.recent.get(place)
         if found is None:
-            read = self._read(known, url, headers, body, who)
+            read = yield from _reading(body, lambda: self._read(known, url, headers, body, who))
             if read is None:
                 return None
-            found = self._found(*read, carrier, namespace)
-            self._recent.put(place, found)
+            (asked, model), given = read, scope_given(self.scope)  # here: it may read what belongs to this thread
+            found = yield from _reading(body, lambda: self._found(asked, model, given, carrier, namespace))
+            self.recent.put(place, found)
         asked, request, tags = found
-        settings = replace(settings, tags=(*settings.tags, *tags))
+        settings = replace(settings, own_tags=(*settings.own_tags, *tags))
         if not asked.near:
             settings.similarity = 1.0
         plan = Plan(known, asked, request, settings, settings.control or _NOTHING)
@@ -256,10 +278,9 @@ class WireCache:
         return replace(asked, scope=scope, body=travels), model if isinstance(model, str) else ""
 
     def _found(
-        self, asked: Asked, model: str, carrier: str | None, namespace: str | None
+        self, asked: Asked, model: str, given: Any, carrier: str | None, namespace: str | None
     ) -> tuple[Asked, Request, tuple[str, ...]]:
-        """Return what a request asks, the engine's request for it, and its tags."""
-        given = scope_given(self.scope)
+        """Return what a request asks, the engine's request for it, and its tags; `given` is what `scope=` says."""
         scope = {
             **asked.scope,
             "carrier": carrier,
@@ -304,3 +325,8 @@ class WireCache:
     def answering(self, plan: Plan, send: Step) -> Steps:
         """The steps of `answer`, for a door that has steps of its own; they return a `Reply`."""
         return answering(self.engine, plan, send, self.replay_delay)
+
+
+def _reading(body: bytes, function: Callable[[], Any]) -> Steps:
+    """Return what a function returns, called in a thread if the body is large and an event loop is waiting."""
+    return (yield Apart(function)) if len(body) > LONG else function()

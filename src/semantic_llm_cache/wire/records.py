@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from semantic_llm_cache.calls.refusals import NotStored, because
+from semantic_llm_cache.values.json_pieces import read
 from semantic_llm_cache.wire.base import Asked, Format
 
 __all__ = ["answer_of", "blocks_of", "body_of", "kept_headers", "of_blocks", "of_body"]
 
+_DECODER = json.JSONDecoder()
 _KEPT = frozenset({"content-type", "x-request-id", "request-id", "openai-version", "openai-processing-ms"})
 
 
@@ -22,7 +24,7 @@ def kept_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 def of_body(known: Format, headers: Mapping[str, str], body: str) -> dict[str, Any] | None:
     """Return the record of a JSON answer; None when it is not a JSON object."""
     try:
-        answer = json.loads(body)
+        answer = read(body, _DECODER)
     except (ValueError, RecursionError):
         return None
     if not isinstance(answer, dict):

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from semantic_llm_cache.exceptions import CacheKeyError
-from semantic_llm_cache.keys.fingerprint import canonical, secret_hash
+from semantic_llm_cache.keys.fingerprint import canonical
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.wire.neutral import CREDENTIALS, HEADERS, MEMBERS, QUERY_CREDENTIALS, VALUES, is_sdk_build
 from semantic_llm_cache.wire.strict import Bypass
 

@@ -14,8 +14,9 @@ from semantic_llm_cache.keys.request import Request
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.streams.driving import streamed, streamed_blocking
 from semantic_llm_cache.streams.stream import settled, settled_blocking
+from semantic_llm_cache.wire.large import apart
 
-__all__ = ["END", "Ask", "Body", "Call", "Close", "Do", "Drain", "Next", "Source"]
+__all__ = ["END", "Apart", "Ask", "Body", "Call", "Close", "Do", "Drain", "Next", "Source"]
 
 END: Any = object()
 """In place of a chunk: there are no more."""
@@ -49,6 +50,20 @@ class Call(NamedTuple):
 
     def blocking(self) -> Any:
         """Call a plain function."""
+        return self.function()
+
+
+class Apart(NamedTuple):
+    """Do long work with a large body."""
+
+    function: Callable[[], Any]
+
+    async def awaited(self) -> Any:
+        """Do it in the thread for large bodies."""
+        return await apart(self.function)
+
+    def blocking(self) -> Any:
+        """Do it in this thread."""
         return self.function()
 
 

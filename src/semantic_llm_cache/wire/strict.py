@@ -7,6 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from semantic_llm_cache.values.json_pieces import read, write
+from semantic_llm_cache.wire.large import MOST_VALUES, has_too_many_values
+
 __all__ = ["NOT_UTF8", "TOO_DEEP", "Bypass", "read_object", "without"]
 
 NOT_UTF8 = "the body is not UTF-8"
@@ -37,29 +40,31 @@ def read_object(body: bytes) -> dict[str, Any] | None:
         >>> read_object(b'{"model": "m"}')
         {'model': 'm'}
     """
+    if has_too_many_values(body):
+        raise Bypass(f"the body has more than {MOST_VALUES:,} values")
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise Bypass(NOT_UTF8) from None
     try:
-        read = _DECODER.decode(text)
+        found = read(text, _DECODER)
     except Bypass:
         raise
     except ValueError:  # the limit on digits of an integer too
         raise Bypass("the body is not JSON") from None
     except RecursionError:
         raise Bypass(TOO_DEEP) from None
-    if not isinstance(read, dict):
+    if not isinstance(found, dict):
         return None
-    for name in read:
+    for name in found:
         if name not in _READ and name.casefold() in _READ:
             raise Bypass("a field differs from one that is read in the case of its letters only")
     if _SURROGATE.search(text):
         try:
-            json.dumps(read, ensure_ascii=False).encode()
+            write(found).encode()
         except UnicodeEncodeError:
             raise Bypass("the body holds half a surrogate pair") from None
-    return read
+    return found
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

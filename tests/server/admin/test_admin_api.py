@@ -1,7 +1,13 @@
 """The admin API: what each operation shows and changes."""
 
+import asyncio
+
 import pytest
 from admin_helpers import ask, served
+from changing_page import QUESTION, Page
+
+from semantic_llm_cache import SemanticCache
+from semantic_llm_cache.backends import SQLiteBackend
 
 ALL = """health ready backends stats traffic similarities lookups near-hits near-misses not-stored scopes entries
     settings audit openapi.json""".split()  # noqa: SIM905
@@ -66,6 +72,23 @@ async def test_a_dry_run_says_how_many_and_deletes_nothing(place):
             "2 entries",
             "token from 127.0.0.1",
         )
+
+
+@pytest.mark.parametrize("asked", [{"tags": ["plans"]}, {"depends_on": ["doc:17"], "scope": "0"}])
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_call_in_flight_does_not_store_what_was_invalidated(tmp_path, asked, elsewhere):
+    url = f"sqlite:///{tmp_path}/cache.db"
+    page = Page()
+    async with served(url) as (client, cache, _):
+        # Another backend object stands for another worker.
+        backend = SQLiteBackend(tmp_path / "cache.db") if elsewhere else cache.backend
+        engine = SemanticCache(backend, tags=("plans",), depends_on=("doc:17",), timeout=5.0)
+        call = asyncio.ensure_future(engine.cache(page.answer)(QUESTION))
+        await page.change(lambda: client.post("/admin/invalidate", json={**asked, "dry_run": False}))
+        page.go_on.set()
+        assert await call == "old"
+        assert (await backend.get_stats())["size"] == 0
+        await backend.close()
 
 
 async def test_a_changed_threshold_is_seen_by_the_next_call(place):

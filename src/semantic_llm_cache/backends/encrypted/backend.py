@@ -20,6 +20,7 @@ from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.similarity.base import Vector, unit
 from semantic_llm_cache.storage.contract import CandidateBackend, Observer, StorageBackend
+from semantic_llm_cache.storage.notes import NOTES
 from semantic_llm_cache.storage.records import Candidate, Held, Lease, Text
 from semantic_llm_cache.storage.registry import KEYS_STATE, plain_backend
 from semantic_llm_cache.storage.selection import Selection
@@ -219,8 +220,7 @@ class EncryptedBackend(CandidateBackend):
         if wanted.empty:
             return 0
         if wanted.needle is None:
-            hashes = [key.name("tag", tag) for tag in wanted.tags or () for key in self._keys]
-            return await self.inner.invalidate(tags=hashes, namespace=namespace)
+            return await self.inner.invalidate(tags=self._tags(wanted.tags or ()), namespace=namespace)
         keys = [key async for key, entry in self.scan(namespace=namespace) if wanted.matches(entry.prompt, entry.tags)]
         return await self.delete_many(keys)
 
@@ -373,8 +373,23 @@ class EncryptedBackend(CandidateBackend):
         await self.inner.set_state(name, None if value is None else self._sealer.sealed_state(name, bytes(value)))
 
     async def list_states(self, prefix: str = "") -> list[str]:
-        """Return the names of the blobs that begin with `prefix`."""
-        return [name for name in await self.inner.list_states(prefix) if name != KEYS_STATE]
+        """Return the names of the blobs that begin with `prefix`, without those that are not encrypted."""
+        names = await self.inner.list_states(prefix)
+        return [name for name in names if name != KEYS_STATE and not name.startswith(NOTES)]
+
+    async def note_withdrawal(self, labels: Iterable[str], at: float, by: str) -> None:
+        """Note that the entries with any of these labels are being removed: by keyed hashes, the time in clear."""
+        await self._mark.verify()
+        await self.inner.note_withdrawal(self._tags(labels), at, by)
+
+    async def last_withdrawal(self, labels: Iterable[str], but_by: str | None = None) -> float:
+        """Return the time of the last note on any of these labels."""
+        await self._mark.verify()
+        return await self.inner.last_withdrawal(self._tags(labels), but_by)
+
+    def _tags(self, labels: Iterable[str]) -> list[str]:
+        """Return what stands for labels in the storage, under each of the keys."""
+        return [key.name("tag", label) for label in labels for key in self._keys]
 
     async def get_stats(self) -> dict[str, Any]:
         """Return those of the backend inside, and how it is encrypted."""

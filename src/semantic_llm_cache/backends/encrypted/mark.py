@@ -84,8 +84,8 @@ class Mark:
         if noted.ids and not own.keys() & set(noted.ids):
             raise EncryptionKeyError(
                 f"{self._inner.url} is encrypted with another key (id {', '.join(noted.ids)}; given: "
-                f"{', '.join(own)}): pass that one too, as in encryption_key=[new, old], or set "
-                f"{KEY_VARIABLE}=new,old"
+                f"{', '.join(own)}): pass that key; while keys are changed pass both, as in "
+                f"encryption_key=[new, old] or {KEY_VARIABLE}=new,old"
             )
         if not self._chosen and self._is_proven(noted):
             self._sealer.vectors = noted.vectors  # type: ignore[assignment]  # one of them: see `_read`

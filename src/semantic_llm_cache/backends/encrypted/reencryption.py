@@ -9,6 +9,7 @@ from semantic_llm_cache.backends.encrypted.sealer import Sealer
 from semantic_llm_cache.backends.encrypted.sealing import blob_mark, is_sealed, key_id, stored_key
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.storage.contract import StorageBackend
+from semantic_llm_cache.storage.notes import NOTES
 from semantic_llm_cache.storage.registry import KEYS_STATE
 
 __all__ = ["Reencryption"]
@@ -49,8 +50,8 @@ class Reencryption:
         count = 0
         async for place, stored in self._inner.scan(batch_size):
             count += await self._entry(place, stored)
-        for name in await self._inner.list_states():
-            count += name != KEYS_STATE and await self._state(name)
+        for name in await self._states():
+            count += await self._state(name)
         await self._mark.forget_others()
         if self._left:
             logger.warning(
@@ -67,11 +68,15 @@ class Reencryption:
         async for _, stored in self._inner.scan(batch_size):
             if not key_id(stored):
                 return True
-        for name in await self._inner.list_states():
+        for name in await self._states():
             value = await self._inner.get_state(name)
             if value is not None and not is_sealed(value):
                 return True
         return False
+
+    async def _states(self) -> list[str]:
+        """Return the names of the states to encrypt: all but those that are always in clear."""
+        return [name for name in await self._inner.list_states() if name != KEYS_STATE and not name.startswith(NOTES)]
 
     async def _entry(self, place: str, stored: CacheEntry) -> bool:
         """Encrypt an entry with the first key, if it is not; return whether it was done."""
@@ -89,8 +94,10 @@ class Reencryption:
         (present,) = await self._inner.get_many([target], touch=False)
         if present is None:  # else a newer one was stored meanwhile
             await self._inner.set(target, await self._sealer.sealed(name, entry))
-        await self._inner.delete_stored(place, stored.created_at)
-        return True
+        there = await self._inner.delete_stored(place, stored.created_at)
+        if present is None and not there:  # it was deleted after it was read, and must not come back
+            await self._inner.delete_stored(target, entry.created_at)
+        return there
 
     async def _state(self, name: str) -> bool:
         """Encrypt a named state with the first key, if it is not; return whether it was done."""

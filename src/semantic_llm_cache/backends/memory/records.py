@@ -15,16 +15,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from math import isnan, nan
 from sys import getsizeof
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from semantic_llm_cache.backends.eviction import Standing
 from semantic_llm_cache.backends.memory.order import Draw, Line
 from semantic_llm_cache.config import CacheEntry
 from semantic_llm_cache.similarity.base import Vector
 from semantic_llm_cache.values.encoding import Encoded, freeze, thaw
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = [
     "Item", "Records", "Stored", "copy_of", "expiry_of", "id_of", "key_of", "standing_of", "stored_of",

@@ -389,8 +389,13 @@ class PostgresBackend(PostgresLeases):
 
     async def get_state(self, name: str) -> bytes | None:
         """Return a named blob, or None."""
-        rows = await self._link.fetch(lambda schema: schema.get_state, escape(name))
-        return rows[0][0] if rows else None
+        return (await self.get_states([name]))[0]
+
+    async def get_states(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the named blobs, in order; None for those that are not there."""
+        wanted = [escape(name) for name in names]
+        found = dict(await self._link.fetch(lambda schema: schema.get_states, wanted))
+        return [found.get(name) for name in wanted]
 
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None."""

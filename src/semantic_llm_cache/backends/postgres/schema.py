@@ -213,7 +213,7 @@ class Schema:
         SELECT $1::text, n.name, n.value FROM unnest($2::text[], $3::float8[]) AS n (name, value) ORDER BY n.name
         ON CONFLICT (namespace, name) DO UPDATE SET value = c.value + EXCLUDED.value""")
     get_counters = _Statement("SELECT namespace, name, value FROM {counters}")
-    get_state = _Statement("SELECT value FROM {state} WHERE name = $1")
+    get_states = _Statement("SELECT name, value FROM {state} WHERE name = ANY($1::text[])")
     set_state = _Statement("""
         INSERT INTO {state} (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value""")
     list_states = _Statement("SELECT name FROM {state} WHERE starts_with(name, $1)")

@@ -385,6 +385,12 @@ class RedisBackend(RedisLeases):
         found: bytes | None = await self._link.execute("GET", to_bytes(self._name(f"state:{name}")))
         return found
 
+    async def get_states(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the named blobs, in order; None for those that are not there. On a cluster one command for each."""
+        if self._link.cluster or len(names) < 2:
+            return await together([self.get_state(name) for name in names])
+        return list(await self._link.execute("MGET", *[to_bytes(self._name(f"state:{name}")) for name in names]))
+
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None."""
         if value is None:

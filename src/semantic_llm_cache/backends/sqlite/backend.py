@@ -403,7 +403,11 @@ class SQLiteBackend(CandidateBackend):
 
     async def get_state(self, name: str) -> bytes | None:
         """Return a named blob, or None."""
-        return await self._reading.run(self._reader.state, name)
+        return (await self.get_states([name]))[0]
+
+    async def get_states(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the named blobs, in order; None for those that are not there."""
+        return await self._reading.run(self._reader.states, list(names))
 
     async def set_state(self, name: str, value: bytes | None) -> None:
         """Store a named blob, or remove it with None."""
@@ -411,7 +415,7 @@ class SQLiteBackend(CandidateBackend):
 
     async def list_states(self, prefix: str = "") -> list[str]:
         """Return the names of the blobs that begin with `prefix`."""
-        return await self._reading.run(self._reader.states, prefix)
+        return await self._reading.run(self._reader.state_names, prefix)
 
     # ------------------------------------------------------------------------------ leases
 

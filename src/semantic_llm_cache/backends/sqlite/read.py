@@ -157,12 +157,17 @@ class Reader:
             sums.setdefault(text_of(namespace), {})[text_of(name)] = value
         return sums
 
-    def state(self, connection: sqlite3.Connection, name: str) -> bytes | None:
-        """Return a named blob."""
-        row = connection.execute("SELECT value FROM states WHERE name = ?", (name,)).fetchone()
-        return None if row is None else bytes(row[0])
+    def states(self, connection: sqlite3.Connection, names: Sequence[str]) -> list[bytes | None]:
+        """Return the named blobs, in order; None for those that are not there."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(names), _IN):
+            some = names[start : start + _IN]
+            marks = ",".join("?" * len(some))
+            rows = connection.execute(f"SELECT name, value FROM states WHERE name IN ({marks})", some)
+            found.update((text_of(name), bytes(value)) for name, value in rows)
+        return [found.get(name) for name in names]
 
-    def states(self, connection: sqlite3.Connection, prefix: str) -> list[str]:
+    def state_names(self, connection: sqlite3.Connection, prefix: str) -> list[str]:
         """Return the names of the blobs that begin with `prefix`."""
         names = connection.execute("SELECT name FROM states")
         return sorted(name for (held,) in names if (name := text_of(held)).startswith(prefix))

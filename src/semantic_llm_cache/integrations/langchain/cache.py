@@ -23,8 +23,8 @@ from semantic_llm_cache.exceptions import CacheKeyError, PromptCacheError
 from semantic_llm_cache.integrations._door import Door
 from semantic_llm_cache.integrations.langchain.scope import ROLES
 from semantic_llm_cache.integrations.langchain.stored import cut_off, misfit, of_run, plain, rebuilt, usage_of
-from semantic_llm_cache.keys.fingerprint import secret_hash
 from semantic_llm_cache.keys.request import Request
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.runtime import background
 from semantic_llm_cache.wire.steps import Do

@@ -14,8 +14,9 @@ from langchain_core.messages import BaseMessage
 from semantic_llm_cache.exceptions import CacheKeyError
 from semantic_llm_cache.integrations._door import form_of
 from semantic_llm_cache.integrations.langchain.stored import NOTE
-from semantic_llm_cache.keys.fingerprint import canonical, secret_hash
+from semantic_llm_cache.keys.fingerprint import canonical
 from semantic_llm_cache.keys.object_forms import write_name
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.keys.walk import FIELD_ADVICE, Walk
 from semantic_llm_cache.values.introspection import held_fields
 

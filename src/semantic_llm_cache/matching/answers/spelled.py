@@ -11,11 +11,9 @@ from semantic_llm_cache.matching.guards.text import Reading, read
 
 __all__ = ["in_digits", "is_number_word", "language_of", "reading_of"]
 
-# Number words, and other small words, of other languages that are English words or names too: alone they do not show
-# that a text is in another language. Where question and answers show it together, `in_digits` writes them in digits.
-_ALSO_ENGLISH = ALSO_ENGLISH | words(
-    "ba cent doi dos due dues elf elva firs hai ni once opt quince seize sept sis sto to tri venti"
-)
+# Alone they do not show that a text is in another language. Where question and answers show it together, `in_digits`
+# writes them in digits. "To" is two in Danish.
+_ALSO_ENGLISH = ALSO_ENGLISH | {"to"}
 _AMBIGUOUS = re.compile(rf"\b(?:{'|'.join(sorted(_ALSO_ENGLISH))})\b", re.IGNORECASE)
 _PLAIN_NUMBERS = {
     language: frozenset(filter(str.isascii, numbers)) for language, numbers in NUMBER_WORDS.items() if language != "en"

@@ -6,7 +6,7 @@ import re
 
 from .base import Rule
 from .lexicon import words
-from .lexicon.numerals import LOOSE_UNITS, UNITS
+from .lexicon.numerals import LOOSE_UNITS, NUMBER_WORDS, UNITS
 from .multiples import other_multiple
 from .quantity import CURRENCIES, NUMERIC_WORDS, Quantity, quantities
 from .text import Reading
@@ -17,8 +17,10 @@ __all__ = ["NUMBERS", "UNITS_RULE", "VERSIONS"]
 def _compare_numbers(new: Reading, old: Reading) -> str | None:
     ours, theirs = quantities(new), quantities(old)
     if not ours and not theirs:
-        return None
+        return _other_number_word(new, old)
     only_new, only_old = _unmatched(ours, theirs), _unmatched(theirs, ours)
+    if new.language != old.language:
+        only_new, only_old = _not_said(only_new, old), _not_said(only_old, new)
     if not (only_new and only_old):
         repeated = _compare_repeats(new, old, ours, theirs)
         if repeated is not None:
@@ -51,6 +53,40 @@ def _compare_repeats(new: Reading, old: Reading, ours: list[Quantity], theirs: l
     if _without_numbers(new) == _without_numbers(old):
         return f"number {ours[at].shown} where the stored prompt has {theirs[at].shown}"
     return None
+
+
+def _not_said(quantities: list[Quantity], other: Reading) -> list[Quantity]:
+    """Return the quantities in words that the other prompt does not hold as well, read in its language as no number.
+
+    "Audi quattro price" is read as Italian, "the price of an Audi quattro" as English.
+    """
+    return [each for each in quantities if each.shown[:1].isdigit() or each.shown.lower() not in other.vocabulary]
+
+
+def _other_number_word(new: Reading, old: Reading) -> str | None:
+    """Find number words of one language where prompts differ that show no language: "once euros" and "dos euros"."""
+    if len(new.words) != len(old.words) or new.language != "en" or old.language != "en":
+        return None
+    shown = ""
+    languages = set(NUMBER_WORDS) - {"en"}
+    for one, other in zip(new.words, old.words, strict=True):
+        if one == other or _inflected(one, other):
+            continue
+        languages = {
+            language
+            for language in languages
+            if NUMBER_WORDS[language].get(one, -1) != NUMBER_WORDS[language].get(other, -1) != -1
+            and one in NUMBER_WORDS[language]
+        }
+        if not languages:
+            return None
+        shown = shown or f"number {one} != {other}"
+    return shown or None
+
+
+def _inflected(one: str, other: str) -> bool:
+    most = max(len(one), len(other))
+    return most > 4 and one[: most - 2] == other[: most - 2]
 
 
 def _rounded(quantity: Quantity) -> tuple[str, str]:

@@ -253,6 +253,8 @@ def _compare_negation(new: Reading, old: Reading) -> str | None:
     for word in plain.bag - negated.bag:
         if any(word.startswith(p) and word[len(p) :] in negated.bag for p in ("un", "in", "im", "dis", "non")):
             return None
+    if new.language != old.language and _negation_words(negated) <= plain.vocabulary:
+        return None  # "sin city cast" is read as Spanish, "the cast of sin city" as English
     where = "not in the stored prompt" if ours > theirs else "only in the stored prompt"
     return f'negation "{_negation_word(negated)}" {where}'
 
@@ -260,6 +262,11 @@ def _compare_negation(new: Reading, old: Reading) -> str | None:
 @lru_cache(maxsize=1)
 def _negative_stems() -> frozenset[str]:
     return frozenset(stem(w) for w in NEGATIVE_VERBS)
+
+
+def _negation_words(reading: Reading) -> frozenset[str]:
+    """Return the words that negate in a prompt's language; what negates in another way is in no other prompt."""
+    return reading.vocabulary & NEGATIONS.get(reading.language, NEGATIONS["en"]) or frozenset(("",))
 
 
 def _negation_word(reading: Reading) -> str:

@@ -256,9 +256,10 @@ class Reading:
                 scores[language] = scores.get(language, 0) + 1
                 if word not in FUNCTION_WORDS["en"]:
                     sure.add(language)
+        sure.update(_with_two_numbers(unclear))
         for word in unclear:
             for language in sure.intersection(_SPEAKS.get(word, ())):
-                scores[language] += 1
+                scores[language] = scores.get(language, 0) + 1
         if not plain and (script := self._script()) is not None:
             # Bulgarian has no letter of its own.
             return "bg" if script == "ru" and scores.get("bg", 0) > scores.get("ru", 0) + 1 else script
@@ -290,6 +291,13 @@ class Reading:
         if self._squashed is None:
             self._squashed = "".join(self.text.casefold().split())
         return self._squashed
+
+
+def _with_two_numbers(words: frozenset[str]) -> list[str]:
+    """Return the languages in which two of the words are numbers, which is no coincidence."""
+    if len(words) < 2:
+        return []
+    return [lang for lang, numbers in NUMBER_WORDS.items() if lang != "en" and len(numbers.keys() & words) > 1]
 
 
 def _open(word: str) -> tuple[str, ...]:

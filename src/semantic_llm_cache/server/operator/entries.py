@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from semantic_llm_cache.calls.evidence import dependency_tags, read_dependencies
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.engine.late import withdraw
 from semantic_llm_cache.management.labels import origin_of_entry
 from semantic_llm_cache.runtime.yielding import Pace
 from semantic_llm_cache.server.operator.caches import Place
@@ -45,11 +46,11 @@ class Conditions(NamedTuple):
 
     @property
     def labels(self) -> list[tuple[str, ...]]:
-        """Groups of tags: an entry must have one of each group."""
+        """Groups of tags: an entry must have one of each group. The group that the fewest entries have is first."""
         groups = (
+            tuple(dependency_tags(read_dependencies(self.depends_on))) if self.depends_on else (),
             self.tags,
             tuple(f"model:{model}" for model in self.models),
-            tuple(dependency_tags(read_dependencies(self.depends_on))) if self.depends_on else (),
         )
         return [group for group in groups if group]
 
@@ -177,6 +178,9 @@ async def delete_matching(places: list[Place], conditions: Conditions, *, dry_ru
     """
     matches, count = conditions.matcher(), 0
     for place in places:
+        if not dry_run:
+            # Each entry that matches has one label of each group; so one group is enough.
+            await withdraw(place.backend, next(iter(conditions.labels), ()))
         if not dry_run and len(conditions.labels) <= 1 and conditions.scope is None:
             tags = conditions.labels[0] if conditions.labels else None
             count += await place.backend.invalidate(conditions.pattern, tags=tags, namespace=conditions.namespace)

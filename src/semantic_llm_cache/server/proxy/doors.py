@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -9,9 +10,19 @@ from typing import Any
 
 from semantic_llm_cache.engine.engine import Engine
 from semantic_llm_cache.wire.cache import WireCache
+from semantic_llm_cache.wire.recent import Recent
 
-__all__ = ["Asker", "Doors", "Rule"]
+__all__ = ["MOST_COMBINED", "UNRULED", "Asker", "Doors", "Rule"]
 
+_log = logging.getLogger("semantic_llm_cache")
+
+MOST_COMBINED = 1000
+"""Combinations of two or more rules that have a cache of their own. A cache takes 9 KB and a millisecond, and n rules
+have 2^n combinations: which of them apply may depend on the model, which callers name."""
+UNRULED = "proxy"
+"""The name of the cache for requests that match no rule."""
+_PARSED = 2048
+"""Requests whose parsed form is kept, in each of two generations, for all caches together."""
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 256
 """Characters of a model's and a tenant's name together. Longer ones come from the caller, and are not remembered."""
@@ -76,6 +87,9 @@ class Doors:
         self._options = options
         self._rules = tuple(rules)
         self._made: dict[tuple[int, ...], WireCache] = {}
+        self._combined = 0
+        self._closed: WireCache | None = None
+        self._recent = Recent(_PARSED)
         self._known: dict[Asker, WireCache] = {}
         self._matched = frozenset(part for rule in self._rules for part in rule.match)
         plain = self._door(())
@@ -88,17 +102,22 @@ class Doors:
         """The engines in use."""
         return [self.engine, *(door.engine for door in self._made.values())]
 
-    def find(self, upstream: str, route: str, tenant: Callable[[], str], model: Callable[[], str]) -> WireCache:
+    @property
+    def by_model(self) -> bool:
+        """Whether a rule depends on the model."""
+        return "model" in self._matched
+
+    def find(self, upstream: str, route: str, tenant: Callable[[], str], model: str) -> WireCache:
         """Return the cache for a request.
 
         Args:
             upstream, route: see `Asker`.
-            tenant, model: return these; called only where a rule depends on them.
+            tenant: returns its label; called only where a rule depends on it.
+            model: as the body names it; not read where no rule depends on it.
         """
         if self._only is not None:
             return self._only
-        wants = self._matched
-        asker = Asker(upstream, route, model() if "model" in wants else "", tenant() if "tenant" in wants else "")
+        asker = Asker(upstream, route, model if self.by_model else "", tenant() if "tenant" in self._matched else "")
         found = self._known.get(asker)
         if found is None:
             found = self._door(tuple(i for i, rule in enumerate(self._rules) if rule.applies(asker)))
@@ -111,6 +130,10 @@ class Doors:
     def _door(self, applying: tuple[int, ...]) -> WireCache:
         made = self._made.get(applying)
         if made is None:
+            if len(applying) > 1:
+                if self._combined >= MOST_COMBINED:
+                    return self._without_cache()
+                self._combined += 1
             options = dict(self._options)
             for i in applying:
                 rule = self._rules[i]
@@ -119,5 +142,18 @@ class Doors:
                     # What an error budget has learned is kept by namespace.
                     options["namespace"] = f"{self.engine.namespace}/{rule.name}"
             made = self._made[applying] = WireCache(self.engine, **options)
-            self._watch(made.engine, " + ".join(self._rules[i].name for i in applying) or "proxy")
+            name = " + ".join(self._rules[i].name for i in applying) or UNRULED
+            made.share_recent(self._recent, str(applying))
+            self._watch(made.engine, name)
         return made
+
+    def _without_cache(self) -> WireCache:
+        """Return what passes all requests on."""
+        if self._closed is None:
+            _log.warning(
+                "more than %s combinations of rules apply together: requests that match others are passed on uncached. "
+                "Give rules that overlap less",
+                f"{MOST_COMBINED:,}",
+            )
+            self._closed = WireCache(self.engine, enabled=False)
+        return self._closed

@@ -23,6 +23,8 @@ ENCODINGS = b"gzip, deflate"
 """What this process can undo, without further packages. Answers are kept as they are, without a coding."""
 _READ = frozenset({"", "identity", "gzip", "deflate"})
 _LARGEST_STATUS = 599
+_PIECE = 256 * 1024
+"""Bytes of a body that are sent at once."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,8 @@ class _Sent(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if isinstance(self._body, bytes):
-            if self._body:
-                yield self._body
+            for start in range(0, len(self._body), _PIECE):  # sent as one, a large body holds up the event loop
+                yield self._body[start : start + _PIECE]
             return
         async for part in self._body:
             yield part

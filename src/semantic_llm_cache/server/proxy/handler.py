@@ -15,6 +15,7 @@ import httpx
 from semantic_llm_cache.calls.control import NOT_CACHED
 from semantic_llm_cache.calls.lookup import Lookup, last_lookup
 from semantic_llm_cache.calls.refusals import because
+from semantic_llm_cache.engine.driving import drive
 from semantic_llm_cache.redaction import describe
 from semantic_llm_cache.server.proxy.bodies import Gone, Message, Receive, Send, drain, passing_body, whole_body
 from semantic_llm_cache.server.proxy.doors import Doors
@@ -33,6 +34,7 @@ from semantic_llm_cache.server.proxy.routing import Routes, Target, check_query
 from semantic_llm_cache.server.proxy.status import HIT, NAME, NOT_FORWARDED, cache_status
 from semantic_llm_cache.server.proxy.tenants import Tenant, Tenants
 from semantic_llm_cache.wire.cache import Plan, Reply, WireCache
+from semantic_llm_cache.wire.large import LONG, apart
 from semantic_llm_cache.wire.strict import NOT_UTF8, TOO_DEEP, Bypass, read_object
 
 __all__ = ["Limits", "Proxy"]
@@ -210,10 +212,9 @@ class _Exchange:
         body = await whole_body(self._receive, self._head, limits.body, limits.seconds)
         target = self._target
         assert target.known is not None
-        door = proxy.doors.find(
-            target.place.name, target.known.name, lambda: self._tenant.label, lambda: _model_of(body)
-        )
-        plan = self._plan(door, body)
+        model = await _model_of(body) if proxy.doors.by_model else ""
+        door = proxy.doors.find(target.place.name, target.known.name, lambda: self._tenant.label, model)
+        plan = await self._plan(door, body)
         if isinstance(plan, str):
             if plan in _MALFORMED:
                 raise Refusal(400, f"{plan.partition(': ')[2]}: it is not passed on")
@@ -246,7 +247,7 @@ class _Exchange:
         else:
             await self._answer.whole(200, headers, reply.body)
 
-    def _plan(self, door: WireCache, body: bytes) -> Plan | str:
+    async def _plan(self, door: WireCache, body: bytes) -> Plan | str:
         target, head, tenant = self._target, self._head, self._tenant
         query = self._scope["query_string"]
         url = f"{target.url}?{query.decode('latin-1')}" if query else target.url
@@ -255,7 +256,7 @@ class _Exchange:
         if skipped:
             counting = [pair for pair in counting if pair[0] not in skipped]
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in counting]
-        plan = door.plan_or_reason("POST", url, headers, body, head.control, tenant.scope)
+        plan: Plan | str = await drive(door.planning("POST", url, headers, body, head.control, tenant.scope))
         if isinstance(plan, Plan):
             if self._proxy.forwarder.has_key(target.place.name):
                 plan.sender = ()  # all are sent with the server's key
@@ -363,9 +364,10 @@ async def _left(receive: Receive, received: asyncio.Event | None) -> None:
         pass
 
 
-def _model_of(body: bytes) -> str:
+async def _model_of(body: bytes) -> str:
+    """Return the model that a body names, ``""`` for none."""
     try:
-        read = read_object(body)
+        read = await apart(lambda: read_object(body)) if len(body) > LONG else read_object(body)
     except Bypass:
         return ""
     model = None if read is None else read.get("model")

@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping
 
-from semantic_llm_cache.keys.fingerprint import secret_hash
+from semantic_llm_cache.keys.secret_hashes import secret_hash
 from semantic_llm_cache.server.proxy.headers import Head
 from semantic_llm_cache.server.proxy.refusals import Refusal
 

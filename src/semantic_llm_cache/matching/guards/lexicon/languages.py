@@ -20,10 +20,14 @@ __all__ = [
     "NEGATIVE_VERBS",
 ]
 
-# Words of other languages that are English nouns, verbs or names too: a prompt is in another language only where
-# another word, or a letter beyond a-z, shows it. No language has two numbers among them.
+# Words of other languages that are English words, names or abbreviations too: a prompt is in another language only
+# where another word, two numbers, or a letter beyond a-z show it. Left out is what begins many short prompts of its own
+# language ("die").
 ALSO_ENGLISH = words(
-    "care come comment dove fare fire hat lima man men mine otto pet plus sense set sex six son van war"
+    "care come comment dove fare man men mine plus sense son van war "
+    # Numbers: "rent due", "write once", "50 cent", "BA degree", "sept 5".
+    "ba cent doi dos due dues elf elva fire firs hai hat lima ni once opt otto pet quince seize sept set sex sis six "
+    "sto tri venti"
 )
 
 # Enough of each to tell which language a short prompt is in.
