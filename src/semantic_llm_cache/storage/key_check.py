@@ -16,8 +16,9 @@ __all__ = ["require_key"]
 
 
 async def require_key(backend: StorageBackend) -> StorageBackend:
-    """Return the backend, once it is known that it may be used. The storage is asked once for each backend
-    object; `BackendState.flush` has it asked again now and then.
+    """Return the backend, once it is known that it may be used.
+
+    The storage is asked once for each backend object; `BackendState.flush` has it asked again now and then.
 
     Raises:
         EncryptionKeyError: the storage is encrypted, and the backend has no key, or another one.
