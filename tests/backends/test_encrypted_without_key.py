@@ -21,6 +21,7 @@ from semantic_llm_cache import (
     export_cache,
     import_cache,
     invalidate,
+    last_lookup,
     reembed_cache,
     report_wrong,
     set_default_backend,
@@ -28,6 +29,7 @@ from semantic_llm_cache import (
 )
 from semantic_llm_cache.backends import EncryptedBackend, MemoryBackend, PostgresBackend, RedisBackend, SQLiteBackend
 from semantic_llm_cache.config import CacheEntry
+from semantic_llm_cache.engine.state import state_of
 from semantic_llm_cache.exceptions import CacheBackendError, EncryptionKeyError
 from semantic_llm_cache.storage.registry import KEY_VARIABLE, KEYS_STATE
 from semantic_llm_cache.sync import clear_cache as clear_cache_now
@@ -335,12 +337,52 @@ async def test_an_answer_is_returned_when_the_storage_is_encrypted_while_the_fun
     await plain.close()
 
 
+@pytest.mark.parametrize("on_error", ["open", "raise"])
+async def test_one_that_another_program_encrypts_meanwhile_is_used_no_more(tmp_path, on_error, monkeypatch, caplog):
+    def open_one():
+        return SQLiteBackend(tmp_path / "cache.db")
+
+    plain, sealed = SemanticCache(open_one(), on_error=on_error), SemanticCache(EncryptedBackend(open_one(), KEY))
+    state = state_of(plain.backend)
+    await plain.get_or_call(request("before"), lambda: "in clear")
+    await sealed.store(request(), "sealed")
+    await state.flush()
+    assert await plain.get_or_call(request("soon after"), lambda: "in clear") == "in clear"  # it is not asked each time
+    monkeypatch.setattr("semantic_llm_cache.engine.state._ASK_FOR_KEY", 0.0)
+    for _ in range(3):
+        await state.flush()
+    assert caplog.text.count("has been encrypted by another program, and this one has no key") == 1
+    for _ in range(5):
+        if on_error == "raise":
+            with pytest.raises(EncryptionKeyError, match=REFUSED):
+                await plain.get_or_call(request("later"), lambda: "fresh")
+        else:  # a program that worked goes on working
+            assert await plain.get_or_call(request("before"), lambda: "fresh") == "fresh"
+            assert "has been encrypted" in last_lookup().reason
+    async with open_one() as raw:
+        assert len(await raw.iterate()) == 3
+        await raw.set_state(KEYS_STATE, None)
+    assert await plain.get_or_call(request("before"), lambda: "fresh") == "in clear"
+    await plain.close()
+    await sealed.close()
+
+
 async def test_a_damaged_mark_is_a_mark(tmp_path):
     backend = SQLiteBackend(tmp_path / "cache.db")
     await backend.set_state(KEYS_STATE, b"\xff")
     with pytest.raises(EncryptionKeyError, match=REFUSED):
         await SemanticCache(backend).lookup(request())
     await backend.close()
+
+
+async def test_a_backend_of_ones_own_that_keeps_no_states_works(tmp_path):
+    class Own(SQLiteBackend):
+        async def get_state(self, name):
+            raise NotImplementedError
+
+    async with SemanticCache(Own(tmp_path / "cache.db")) as engine:
+        assert await engine.get_or_call(request(), lambda: "fresh") == "fresh"
+        assert (await engine.lookup(request())).response == "fresh"
 
 
 async def test_the_mark_is_not_seen_through_an_encrypted_backend(caplog):

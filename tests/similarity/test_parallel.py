@@ -116,11 +116,10 @@ def test_a_caller_goes_on_when_another_could_start_no_thread(monkeypatch):
         assert go.wait(10)
         return piece
 
-    parallel = Parallel(3)
+    parallel = Parallel(3, "crowded")
     first = threading.Thread(target=lambda: results.extend(parallel.map(hold, range(6))))
     first.start()
     assert begun.wait(10)
-    threads = threading.active_count()
     pool = parallel._pool
     assert pool is not None
     pool._max_workers = 99  # so that it tries to start another one
@@ -130,8 +129,8 @@ def test_a_caller_goes_on_when_another_could_start_no_thread(monkeypatch):
     go.set()
     first.join(10)
     assert results == list(range(6))
-    assert _soon(lambda: threading.active_count() < threads)
     parallel.close()
+    assert _soon(lambda: not any(thread.name.startswith("crowded") for thread in threading.enumerate()))
 
 
 def _soon(condition: Callable[[], bool]) -> bool:

@@ -6,6 +6,7 @@ import gc
 import random
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -326,6 +327,81 @@ def test_the_garbage_collector_may_close_a_plain_stream_while_its_thread_holds_a
     assert not thread.is_alive()
     assert not streams_of(engine).live
     assert history.count == 1
+
+
+class Held:
+    """An argument of a stream."""
+
+
+def cached_streams(**options):
+    engine = SemanticCache("memory://", **options)
+
+    @engine.cache(ignore=("held",))
+    def tell(prompt: str, held: Held) -> Iterator[str]:
+        yield from WHOLE
+
+    @engine.cache(ignore=("held",))
+    async def atell(prompt: str, held: Held) -> AsyncIterator[str]:
+        for word in WHOLE:
+            await asyncio.sleep(0)
+            yield word
+
+    return tell, atell
+
+
+@pytest.mark.parametrize("mode", ["serve", "shadow"])
+@pytest.mark.parametrize("leave", ["not", "close", "throw", "drop"])
+async def test_what_a_stream_held_is_freed_at_once(mode, leave):
+    tell, atell = cached_streams(mode=mode)
+
+    def read() -> weakref.ref[Held]:
+        held = Held()
+        chunks = tell("x", held)
+        with contextlib.suppress(ValueError):
+            next(chunks)
+            if leave == "not":
+                list(chunks)
+            elif leave == "close":
+                chunks.close()
+            elif leave == "throw":
+                chunks.throw(ValueError())
+        return weakref.ref(held)
+
+    async def aread() -> weakref.ref[Held]:
+        held = Held()
+        chunks = atell("x", held)
+        with contextlib.suppress(ValueError):
+            await anext(chunks)
+            if leave == "not":
+                await collect(chunks)
+            elif leave == "close":
+                await chunks.aclose()
+            elif leave == "throw":
+                await chunks.athrow(ValueError())
+        return weakref.ref(held)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert read()() is None
+        held = await aread()
+        await until(lambda: held() is None)
+    finally:
+        gc.enable()
+
+
+def test_what_interrupts_the_clean_up_of_a_plain_source_reaches_who_closes_it():
+    @SemanticCache("memory://").cache
+    def tell(prompt: str) -> Iterator[str]:
+        try:
+            yield "a"
+        finally:
+            raise Stop("ctrl-c")
+
+    chunks = tell("x")
+    assert next(chunks) == "a"
+    with pytest.raises(Stop):
+        chunks.close()
 
 
 def test_what_interrupts_the_thread_that_reads_a_plain_source_is_raised_there_alone():

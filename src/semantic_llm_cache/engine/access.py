@@ -77,8 +77,10 @@ class Storage:
             else:
                 started = operation() if backend.key_checked else self._first(operation)
                 result = await limited(started, self._limit(kind))
-        except EncryptionKeyError:
-            raise  # a mistake in the set-up, no outage
+        except EncryptionKeyError as error:
+            if raising or not state.encrypted_since:
+                raise  # a mistake in the set-up, no outage
+            raise Outage("the storage has been encrypted by another program") from error  # this one goes on working
         except CacheSerializationError as error:
             if raising:
                 raise

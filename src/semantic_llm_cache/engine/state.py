@@ -8,11 +8,13 @@ import threading
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from time import monotonic
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from semantic_llm_cache.calls.lookup import Lookup
 from semantic_llm_cache.engine.flights import Flights
 from semantic_llm_cache.engine.withdrawals import Withdrawals
+from semantic_llm_cache.exceptions import EncryptionKeyError
 from semantic_llm_cache.metrics import counters as counting
 from semantic_llm_cache.metrics.counters import Counters
 from semantic_llm_cache.redaction import describe
@@ -26,6 +28,8 @@ __all__ = ["BackendState", "state_of"]
 
 T = TypeVar("T")
 _FLUSH_AFTER = 1.0
+_ASK_FOR_KEY = 30.0
+"""Seconds after which the storage is asked again whether another program has encrypted it."""
 _MOST_HITS = 100_000
 """Number of entries whose hits are kept for another try when the storage fails."""
 _MOST_NEAR = 1000
@@ -73,6 +77,9 @@ class BackendState:
         self.last_access = 0.0
         self.policies: dict[str, Any] = {}
         self.searched = False
+        self.encrypted_since = False
+        """Another program has encrypted the storage, which this one has used in clear."""
+        self._key_asked = monotonic()
         self._parts: dict[type, Any] = {}
         self._near: deque[Lookup] = deque(maxlen=_MOST_NEAR)
         self._near_keys: OrderedDict[str, None] = OrderedDict()
@@ -223,7 +230,7 @@ class BackendState:
             vectors, self._vectors = self._vectors, {}
             self._flushing += 1
         try:
-            await require_key(backend)
+            await self._check_key(backend)
             if hits:
                 await backend.record_hits(hits, self.last_access)
                 hits = {}
@@ -252,6 +259,23 @@ class BackendState:
         finally:
             with self._lock:
                 self._flushing -= 1
+
+    async def _check_key(self, backend: StorageBackend) -> None:
+        """Do `require_key`, and ask the storage again now and then. Raises EncryptionKeyError."""
+        was_clear, now = backend.key_checked, monotonic()
+        if was_clear and now - self._key_asked >= _ASK_FOR_KEY:
+            self._key_asked, backend.key_checked = now, False
+        try:
+            await require_key(backend)
+        except EncryptionKeyError:
+            if was_clear and not self.encrypted_since:
+                self.encrypted_since = True
+                logger.warning(
+                    "semantic-llm-cache: %s has been encrypted by another program, and this one has no key: calls go "
+                    "on without it. Start this program again with the key",
+                    backend.url,
+                )
+            raise
 
     async def flush_all(self) -> None:
         """Do a `flush`, with what waits for the cache to be closed."""

@@ -16,7 +16,9 @@ __all__ = ["require_key"]
 
 
 async def require_key(backend: StorageBackend) -> StorageBackend:
-    """Return the backend, once it is known that it may be used. The storage is asked once for each backend object.
+    """Return the backend, once it is known that it may be used.
+
+    The storage is asked once for each backend object; `BackendState.flush` has it asked again now and then.
 
     Raises:
         EncryptionKeyError: the storage is encrypted, and the backend has no key, or another one.
@@ -24,7 +26,10 @@ async def require_key(backend: StorageBackend) -> StorageBackend:
     """
     if backend.key_checked or backend.in_process:
         return backend
-    if await backend.get_state(KEYS_STATE) is not None:
+    mark = None
+    with suppress(NotImplementedError):  # a backend of one's own that keeps no states has no mark either
+        mark = await backend.get_state(KEYS_STATE)
+    if mark is not None:
         raise EncryptionKeyError(
             f"{backend.url} is encrypted, and encryption_key= was not given: pass its key as encryption_key=, or set "
             f"{KEY_VARIABLE} (several as new,old); to store in clear, use another storage"

@@ -142,6 +142,8 @@ class Broadcast:
             if self.done:
                 return
             self.done, self.error = True, error
+            if not self._readers:  # else the last of them does this
+                self._let_go()
             bells = [reader.bell for reader in list(self._readers) if reader.bell is not None]
         for bell in bells:
             bell.ring()

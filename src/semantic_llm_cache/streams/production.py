@@ -40,10 +40,9 @@ class Production:
         self._open = open
         self._delay = replay_delay
         self._pushed = _Pushed(broadcast := call.broadcast())
-        self._pull: _Pull | None = None
         self.broadcast = broadcast
         if broadcast.loop is None:
-            self._pull = broadcast.pull = _Pull(broadcast, self._steps(), self._over)
+            broadcast.pull = _Pull(broadcast, self._steps(), self._over)
             broadcast.on_idle = self._close_plain
 
     def start(self) -> None:
@@ -68,13 +67,15 @@ class Production:
 
     def _close_plain(self, last: Reader) -> None:
         self._call.call.found.release()
-        assert self._pull is not None
+        pull: _Pull | None = self.broadcast.pull
+        if pull is None:  # another thread has just read it to its end
+            return
         loop = None if last.plain else asyncio._get_running_loop()
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop's threads have ended
-                loop.run_in_executor(None, self._pull.abandon)  # the source's clean-up may block
+                loop.run_in_executor(None, pull.abandon)  # the source's clean-up may block
                 return
-        self._pull.abandon()
+        pull.abandon()
 
     async def _alone(self) -> None:
         current_streams.set((*current_streams.get(), self.broadcast))
@@ -89,8 +90,9 @@ class Production:
             return False
         if broadcast.loop is not None:
             return broadcast.loop.is_running()
-        assert self._pull is not None
-        return self._pull.is_active(self._call.engine.backend.lease_seconds) or None
+        pull: _Pull | None = broadcast.pull
+        # Without it the stream has ended, and is being stored.
+        return pull is None or pull.is_active(self._call.engine.backend.lease_seconds) or None
 
     # ------------------------------------------------------------------------------ the steps
 
@@ -280,18 +282,22 @@ class _Pull:
         """Run the steps until a chunk has been handed on, or to their end."""
         go: Any = self._steps.send if leaving is None else self._steps.throw
         given: Any = leaving
-        while True:
-            try:
-                step = go(given)
-            except (StopIteration, Left):
-                return
-            except BaseException as error:
-                if self._broadcast.error is not error:  # its readers raise it
-                    raise
-                return
-            if type(step) is _Pushed:
-                return
-            try:
-                given, go = step.blocking(), self._steps.send
-            except BaseException as error:
-                given, go = error, self._steps.throw
+        try:
+            while True:
+                try:
+                    step = go(given)
+                except (StopIteration, Left):
+                    return
+                except BaseException as error:
+                    if self._broadcast.error is not error:  # its readers raise it
+                        raise
+                    return
+                if type(step) is _Pushed:
+                    return
+                try:
+                    given, go = step.blocking(), self._steps.send
+                except BaseException as error:
+                    given, go = error, self._steps.throw
+        finally:
+            del given, go, leaving  # see `drive`
+            step = None

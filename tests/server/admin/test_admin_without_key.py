@@ -24,6 +24,7 @@ async def test_entries_are_neither_shown_nor_changed(tmp_path, used, caplog):
             ("DELETE", "/admin/entries/k", None),
             ("GET", "/admin/scopes", None),
             ("GET", "/admin/export", None),
+            ("GET", "/admin/audit", None),
             ("POST", "/admin/entries/search", {"text": "What is Python?"}),
             ("POST", "/admin/invalidate", {"tags": ["t"]}),
         ):

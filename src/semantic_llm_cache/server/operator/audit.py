@@ -85,8 +85,9 @@ class AuditLog:
 
         Raises:
             CacheBackendError: the storage fails.
+            EncryptionKeyError: it is encrypted, and its key was not given: the log would look empty.
         """
-        names = [] if backend is None else await backend.list_states(_PREFIX)
+        names = [] if backend is None else await (await require_key(backend)).list_states(_PREFIX)
         if backend is None or not names:
             return list(reversed(self._memory))[:limit]
         found = []
