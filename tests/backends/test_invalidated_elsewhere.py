@@ -294,6 +294,23 @@ async def test_an_entry_whose_write_came_too_late_is_deleted(tmp_path: Any) -> N
         assert await two.size() == 0
 
 
+async def test_closing_waits_for_the_deletion_of_what_is_uncertain(tmp_path: Any) -> None:
+    class Slow(SQLiteBackend):
+        async def set(self, key: str, entry: Any) -> None:
+            await super().set(key, entry)
+            await asyncio.sleep(5)
+
+        async def delete_stored(self, key: str, created_at: float) -> bool:
+            await asyncio.sleep(0.2)
+            return await super().delete_stored(key, created_at)
+
+    async with Two(lambda: Slow(tmp_path / "cache.db"), timeout=0.1) as two:
+        two.page.go_on.set()
+        assert (await _reason(two.engine.cache(two.page.answer)))[1].startswith("backend")
+        await two.engine.close()
+        assert await two.size() == 0
+
+
 @pytest.mark.parametrize(("value", "words"), [(b"?", "cannot be read"), (None, "is 1000 seconds ahead")])
 async def test_a_note_from_the_future_is_named(make: Any, caplog: Any, value: bytes | None, words: str) -> None:
     async with Two(make) as two:

@@ -181,13 +181,13 @@ class Tenants(RuleBasedStateMachine):
 
     def teardown(self):
         if hasattr(self, "backends"):
-            for made in {id(made): made for made in self.backends}.values():
-                self.run(made.close())
             left = asyncio.all_tasks(self.loop)
             for task in left:
                 task.cancel()
             if left:
                 self.loop.run_until_complete(asyncio.wait(left))
+            for made in {id(made): made for made in self.backends}.values():
+                self.run(made.close())
             self.loop.close()
         if getattr(self, "folder", None):
             self.folder.cleanup()

@@ -557,6 +557,7 @@ class Engine:
         backend, state = self.access.bound()
         await self.learning.settled()
         await state.flush_all()
+        await state.settle()
         if self.access.given is not None:
             await backend.close()
 

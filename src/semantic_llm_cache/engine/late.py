@@ -8,6 +8,7 @@ the deletion finds the entry, or the call finds the note.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import ExitStack
 from math import inf
 from time import perf_counter
 
@@ -112,17 +113,22 @@ def _delete_later(storage: Storage, key: str, entry: CacheEntry) -> None:
     if backend.in_process:
         return
 
+    working = ExitStack()  # from now on, not from when the background loop begins
+    working.enter_context(storage.state.working())
+
     async def delete() -> None:
-        try:
-            await limited(backend.delete_stored(key, entry.created_at), _PATIENCE)
-        except Exception as error:
-            logger.debug("semantic-llm-cache: an uncertain entry was not deleted: %s", describe(error))
+        with working:
+            try:
+                await limited(backend.delete_stored(key, entry.created_at), _PATIENCE)
+            except Exception as error:
+                logger.debug("semantic-llm-cache: an uncertain entry was not deleted: %s", describe(error))
 
     work = delete()
     try:
         background.spawn(work)
     except RuntimeError as error:  # the interpreter is ending and starts no more threads
         work.close()
+        working.close()
         logger.debug("semantic-llm-cache: an uncertain entry was not deleted: %s", describe(error))
 
 

@@ -7,7 +7,7 @@ import contextlib
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -230,7 +230,8 @@ class BackendState:
             vectors, self._vectors = self._vectors, {}
             self._flushing += 1
         try:
-            await self._check_key(backend)
+            if hits or owed or vectors or self._changed_policies:  # a closed storage is not opened for nothing
+                await self._check_key(backend)
             if hits:
                 await backend.record_hits(hits, self.last_access)
                 hits = {}
@@ -283,8 +284,19 @@ class BackendState:
             self._changed_policies.add(self._waiting.pop())
         await self.flush()
 
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Have `settle` wait for what is done in the background meanwhile."""
+        with self._lock:
+            self._flushing += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._flushing -= 1
+
     async def settle(self) -> None:
-        """Do a `flush_all` of what is pending, and wait for a flush that is under way."""
+        """Do a `flush_all` of what is pending, and wait for a flush or other work that is under way."""
         if self._scheduled or self._waiting:
             await self.flush_all()
         while self._flushing:  # noqa: ASYNC110 - once, at exit
