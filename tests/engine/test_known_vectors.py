@@ -162,7 +162,8 @@ async def test_a_request_that_comes_again_after_its_entry_expired_uses_its_vecto
     for embedder in (first, second):
         cache = SemanticCache(backend, embedder=embedder, similarity=0.95, clock=clock, ttl=60)
         await cache.get_or_call(Request("n", None, STORED), answer)
-        while kind == "sqlite" and not backend._writer._next_look:  # it cleans up once a second, for the first time now
+        # It cleans up once a second, for the first time now.
+        while kind == "sqlite" and not backend._writer._next_look:  # noqa: ASYNC110 - the thread has no event for it
             await asyncio.sleep(0.001)
         clock.now += 60
     assert (first.asked, second.asked, len(calls)) == ([STORED], [], 2)
