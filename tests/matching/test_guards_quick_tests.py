@@ -96,3 +96,19 @@ def test_prompts_that_concern_few_rules_are_asked_about_few():
     asked = [rule.name for rule in resolve_guards("default")._concerned(new, old)]
     assert "numbers" not in asked
     assert "swap" in asked
+
+
+@pytest.mark.parametrize("text", ["I ca n't open the café", "N't: é", "ca n't n't нельзя"])
+def test_a_negation_that_stands_apart_is_the_word_not(text):
+    reading = Reading(text)
+    assert "not" in reading.words
+    assert "" not in reading.words
+    assert sum(reading.opened) == len(reading.words)
+
+
+@pytest.mark.parametrize("empty", ["```\n```", "```python\n```", "```\n \n```", "` `"])
+def test_an_empty_block_of_code_is_no_code(empty):
+    guards = resolve_guards(["code"])
+    assert guards.check(f"Explain this: {empty}", "Explain this:") is None
+    assert guards.check(f"Explain this: {empty}", f"Please explain this: {empty}") is None
+    assert guards.check(f"Explain this: {empty}", "Explain this: `f(x) + 1`") is not None

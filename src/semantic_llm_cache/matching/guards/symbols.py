@@ -255,7 +255,9 @@ def _code(reading: Reading) -> dict[str, str]:
     found = {}
     for match in _CODE.finditer(text):
         block, span, call = match.groups()
-        body = block or span or call
+        body = block or span or call or ""
+        if not body.strip():
+            continue  # an empty block
         if call is not None and re.fullmatch(r"[A-Za-z]+\((?:s|es|ies|ed|ing|d|n)\)", call):
             continue  # "word(s)"
         found["".join(body.split())] = body

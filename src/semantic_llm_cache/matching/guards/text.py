@@ -321,7 +321,7 @@ def _open(word: str) -> tuple[str, ...]:
         return known
     head, _, tail = word.partition("'")
     if word.endswith("n't"):
-        return (word[:-3], "not")
+        return (word[:-3], "not") if word != "n't" else ("not",)  # "ca n't" is how some corpora write it
     if tail in ("s", "re", "ve", "ll", "d", "m", ""):
         return (head,)
     if len(head) <= 2 or head in ("qu", "all", "dell", "nell", "sull", "dall", "jusqu", "lorsqu", "puisqu", "aujourd"):
