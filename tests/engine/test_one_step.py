@@ -141,6 +141,40 @@ async def test_a_subclass_that_looks_in_its_own_way_is_asked_in_its_own_way(tmp_
     await counted.backend.close()
 
 
+async def test_a_class_mixed_in_that_looks_in_its_own_way_is_asked_too(tmp_path):
+    class Counting:
+        keys = 0
+
+        async def get(self, key):
+            self.keys += 1
+            return await super().get(key)
+
+    class Own(Counting, SQLiteBackend):
+        pass
+
+    class Further(Own):
+        pass
+
+    counted = Counted(tmp_path / "cache.db", Further)
+    await counted.call(STORED)
+    for _ in range(3):
+        assert (await counted.ask(ASKED))[0] == "near"
+    assert counted.backend.keys == 2  # the first is a `recall`, as the vector is not known yet
+    await counted.backend.close()
+
+
+async def test_a_subclass_that_looks_as_the_backend_does_takes_one_step_too(tmp_path):
+    class Own(SQLiteBackend):
+        async def set(self, key, entry):
+            await super().set(key, entry)
+
+    counted = Counted(tmp_path / "cache.db", Own)
+    await counted.call(STORED)
+    assert await counted.ask(ASKED) == ("near", 2)
+    assert await counted.ask(ASKED) == ("near", 1)
+    await counted.backend.close()
+
+
 async def test_a_slow_step_costs_the_saving_alone(tmp_path):
     counted = Counted(tmp_path / "cache.db", timeout=0.2)
     await counted.call(STORED)

@@ -165,8 +165,9 @@ class SQLiteBackend(CandidateBackend):
 
     def __init_subclass__(cls, **named: Any) -> None:
         super().__init_subclass__(**named)
-        if not cls.__dict__.keys().isdisjoint(("get", "recall", "find_candidates")):
-            cls.one_step = False  # which would go past the subclass's own methods
+        # One step would bypass methods of the subclass, or of a class that it is mixed with.
+        if any(getattr(cls, name) is not getattr(SQLiteBackend, name) for name in ("get", "recall", "find_candidates")):
+            cls.one_step = False
 
     @classmethod
     def from_url(cls, url: str) -> SQLiteBackend:
