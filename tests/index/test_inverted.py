@@ -2,6 +2,7 @@
 
 import threading
 import time
+from array import array
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from index_helpers import DIM, PRELUDE, ROWS, consistent, filled, listed, only, 
 from semantic_llm_cache.index import VectorIndex
 from semantic_llm_cache.index import indexer as indexer_module
 from semantic_llm_cache.index import partition as partition_module
+from semantic_llm_cache.index.inverted import InvertedLists
 from semantic_llm_cache.index.linear import dots, product
 
 # --------------------------------------------------------------------------------- growing and searching
@@ -433,3 +435,20 @@ assert index.search(rows[1490], 1, 0.9)[0][0] == 1490
 """
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_near_duplicate_is_found_among_vectors_that_are_all_similar():
+    # Some models give any two texts a cosine of .8. A vector that far away must not end the search after a few lists.
+    random, count = np.random.default_rng(3), 10_000
+    middle = unit_rows_around(np.zeros((1, 384), dtype=np.float32), 1.0, random)
+    vectors = unit_rows_around(np.repeat(middle, count, axis=0), 0.5, random)
+    lists = InvertedLists.build(array("q", range(count)), [vectors], count, lambda: None)
+    queries = unit_rows_around(vectors[:400], 0.05, random)
+    missed = [id for id, query in enumerate(queries) if id not in lists.search(query, 1, 16, -2.0).ids]
+    assert len(missed) <= 1
+
+
+def unit_rows_around(rows, length, random):
+    """Return the rows, each plus a random vector of about this length, as unit vectors."""
+    found = rows + random.standard_normal(rows.shape, dtype=np.float32) * np.float32(length / rows.shape[1] ** 0.5)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
