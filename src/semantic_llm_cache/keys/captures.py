@@ -150,7 +150,7 @@ class Captures:
         varying: list[tuple[str, Any]] = []
         forms: dict[str, Any] = {}
         opaque: list[str] = []
-        seen: set[int] = set()
+        seen: set[types.FunctionType] = set()
         waiting: list[tuple[str, Cell]] = list(self._named.items())
         while waiting:
             name, cell = waiting.pop(0)
@@ -163,8 +163,8 @@ class Captures:
                 continue
             if type(held) is types.FunctionType:
                 written = _as_written(held)
-                if id(written) not in seen:
-                    seen.add(id(written))
+                if written not in seen:
+                    seen.add(written)
                     forms[name] = self._identity(name, written)
                     inside: dict[str, Cell] = {**cells_of(written)}
                     if importable_name(written) is None:
